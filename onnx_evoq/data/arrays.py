@@ -1,0 +1,111 @@
+"""Arrays from .npz and .npy files, or as given."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+
+LABELS = "y"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Arrays as they were found, one per input of the model; (samples, ...) each."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    labels: NDArray[Any] | None
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def read_npz(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:
+    """Arrays of an .npz file, named like the model's inputs, or `x`; labels in `y`.
+
+    Raises:
+        DataError: it cannot be read, needs pickle, or lacks an input.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except ValueError as cause:
+        raise DataError(
+            f"{path}: holds pickled objects or is damaged: save plain arrays of numbers."
+        ) from cause
+    except (OSError, EOFError, zipfile.BadZipFile) as cause:
+        raise DataError(f"{path}: cannot be read as .npz: {_short(cause)}.") from cause
+    return from_mapping(arrays, str(path), specs, samples)
+
+
+def read_npy(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:
+    """The array of an .npy file, for a model with one input.
+
+    Raises:
+        DataError: it cannot be read or needs pickle.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except ValueError as cause:
+        raise DataError(
+            f"{path}: holds pickled objects or is damaged: save a plain array of numbers."
+        ) from cause
+    except (OSError, EOFError) as cause:
+        raise DataError(f"{path}: cannot be read as .npy: {_short(cause)}.") from cause
+    return from_mapping({"x": array}, str(path), specs, samples)
+
+
+def from_mapping(
+    arrays: Mapping[str, NDArray[Any]], source: str, specs: Sequence[TensorSpec], samples: int | None
+) -> Raw:
+    """Match arrays to the model's inputs by name.
+
+    Raises:
+        DataError: an input has no array, or the lengths differ.
+    """
+    names = [spec.name for spec in specs]
+    inputs = {name: np.asarray(arrays[name]) for name in names if name in arrays}
+    if len(names) == 1 and not inputs and "x" in arrays:
+        inputs = {names[0]: np.asarray(arrays["x"])}
+    missing = [name for name in names if name not in inputs]
+    if missing:
+        allowed = f"{missing[0]!r}" + (" or 'x'" if len(names) == 1 else "")
+        raise DataError(
+            f"{source}: holds {_listed(arrays)}, but the model's input is {missing[0]!r}: "
+            f"name the array {allowed}."
+        )
+    labels = None
+    if LABELS in arrays and LABELS not in names:
+        labels = np.asarray(arrays[LABELS])
+    return _bounded(inputs, labels, source, samples)
+
+
+def _bounded(
+    inputs: Mapping[str, NDArray[Any]], labels: NDArray[Any] | None, source: str, samples: int | None
+) -> Raw:
+    scalar = next((name for name, array in inputs.items() if array.ndim == 0), None)
+    if scalar is not None:
+        raise DataError(f"{source}: {scalar!r} is a single number: give an array (samples, ...).")
+    lengths = {name: len(array) for name, array in inputs.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise DataError(f"{source}: the inputs differ in their number of samples ({listed}).")
+    count = next(iter(lengths.values()), 0)
+    if labels is not None and (labels.ndim == 0 or len(labels) != count):
+        found = "a single number" if labels.ndim == 0 else f"{len(labels)} labels"
+        raise DataError(f"{source}: {count} samples but {found} in 'y': give one label per sample.")
+    kept = {name: array[:samples] for name, array in inputs.items()}
+    return Raw(kept, None if labels is None else labels[:samples], source)
+
+
+def _listed(arrays: Mapping[str, Any]) -> str:
+    return ", ".join(repr(name) for name in arrays) or "no array"
+
+
+def _short(cause: Exception) -> str:
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

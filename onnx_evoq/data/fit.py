@@ -1,0 +1,109 @@
+"""Make arrays fit a model's inputs, or say why they do not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.data.arrays import Raw
+from onnx_evoq.data.preprocess import Preprocess, centre_crop, channels_last, scale
+from onnx_evoq.data.samples import Samples
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+
+
+def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Samples:
+    """Preprocess `raw`, convert it to the inputs' types and check the shapes.
+
+    Raises:
+        DataError: a shape or type does not match, or a value is NaN or infinite.
+    """
+    notes = list(raw.notes)
+    inputs = {
+        spec.name: _fit(raw.inputs[spec.name], spec, steps, raw.source, notes) for spec in specs
+    }
+    return Samples(inputs, raw.labels, tuple(notes), raw.source)
+
+
+def _fit(
+    values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
+) -> NDArray[np.generic]:
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{source}: {spec.name!r} holds {values.dtype}, not numbers.")
+    takes_floats = np.issubdtype(spec.dtype, np.floating)
+    axis = values.ndim - 1
+    if values.ndim == 4 and takes_floats:
+        values, axis = _as_images(values, spec, steps, source, notes)
+    if takes_floats and steps.changes_numbers:
+        values = scale(values, axis, steps, spec.name)
+    elif takes_floats and values.dtype == np.uint8:
+        notes.append(
+            f"{source}: {spec.name!r} is uint8 and was fed as it is, {values.min()} to "
+            f"{values.max()}: pass divide (255, say), mean and std if the model expects "
+            "scaled values."
+        )
+    _check_shape(values, spec, source)
+    return _cast(values, spec, source)
+
+
+def _as_images(
+    values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
+) -> tuple[NDArray[Any], int]:
+    """Images in the model's layout, cropped and in its colours, and their channel axis."""
+    last = channels_last(spec, steps.layout)
+    if not _matches(values.shape, spec, steps.crop) and _matches(_turned(values, last).shape, spec, steps.crop):
+        values = _turned(values, last)
+        notes.append(f"{source}: {spec.name!r} was transposed to {'nhwc' if last else 'nchw'}.")
+    if steps.crop is not None:
+        values = centre_crop(values, steps.crop, last)
+    axis = 3 if last else 1
+    if steps.color == "bgr" and values.shape[axis] == 3:
+        values = np.flip(values, axis)
+    return values, axis
+
+
+def _turned(values: NDArray[Any], to_last: bool) -> NDArray[Any]:
+    return values.transpose(0, 2, 3, 1) if to_last else values.transpose(0, 3, 1, 2)
+
+
+def _matches(
+    shape: tuple[int, ...], spec: TensorSpec, crop: int | tuple[int, int] | None
+) -> bool:
+    """Whether the axes agree; with a crop to come, only those that are surely channels."""
+    if spec.shape is None or len(shape) != len(spec.shape):
+        return False
+    pairs = list(zip(shape, spec.shape, strict=True))[1:]
+    if crop is None:
+        return all(want in (None, have) for have, want in pairs)
+    return all(want in (None, have) for have, want in pairs if want in (1, 3, 4))
+
+
+def _check_shape(values: NDArray[Any], spec: TensorSpec, source: str) -> None:
+    if spec.shape is None:
+        return
+    have = values.shape if values.ndim == len(spec.shape) + 1 else (None, *values.shape[1:])
+    want = (None, *spec.shape) if values.ndim == len(spec.shape) + 1 else (None, *spec.shape[1:])
+    if len(have) != len(want) or any(
+        w not in (None, h) for h, w in zip(have[1:], want[1:], strict=True)
+    ):
+        raise DataError(
+            f"{source}: the array for {spec.name!r} has shape {values.shape}, but the model takes "
+            f"{spec.describe()}: reshape, resize or crop the samples."
+        )
+
+
+def _cast(values: NDArray[Any], spec: TensorSpec, source: str) -> NDArray[np.generic]:
+    if not np.issubdtype(spec.dtype, np.floating) and values.dtype.kind == "f":
+        raise DataError(
+            f"{source}: {spec.name!r} holds {values.dtype}, but the model takes {spec.dtype}: "
+            "give whole numbers."
+        )
+    if spec.dtype.kind in "iu" and values.dtype.kind in "iu" and values.size:
+        limits = np.iinfo(spec.dtype)
+        if int(values.min()) < limits.min or int(values.max()) > limits.max:
+            raise DataError(f"{source}: {spec.name!r} holds values that {spec.dtype} cannot.")
+    cast = np.ascontiguousarray(values, dtype=spec.dtype)
+    if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+        raise DataError(f"{source}: {spec.name!r} holds NaN or infinity: clean the samples.")
+    return cast

@@ -1,0 +1,185 @@
+"""A folder of images: class sub-folders, a CSV file of labels, or no labels at all.
+
+Pillow reads and resizes; it is an optional extra.
+"""
+
+import csv
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.data.arrays import Raw
+from onnx_evoq.data.preprocess import Preprocess, channels_last
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+
+
+def read_folder(
+    folder: Path,
+    labels: str | Path | None,
+    split: str | None,
+    samples: int | None,
+    steps: Preprocess,
+    specs: Sequence[TensorSpec],
+) -> Raw:
+    """Images of one size, (samples, h, w, c) uint8.
+
+    Class sub-folders are numbered in the order of their names (by number where all are numbers)
+    and taken in turn, so that the first so many samples are balanced.
+
+    Args:
+        folder: where the images are.
+        labels: a CSV file with columns file,label and optionally split.
+        split: which rows of it to use.
+        samples: at most so many images.
+        steps: resize and crop are applied here; without them, images that do not have the
+            model's size are resized to cover it and cropped to it.
+        specs: the model's inputs, of which there must be one.
+
+    Raises:
+        DataError: no images, an unreadable one, a bad CSV file, or Pillow is missing.
+    """
+    if len(specs) != 1:
+        raise DataError(f"{folder}: a folder of images goes with a model of one input, not {len(specs)}.")
+    if labels is not None:
+        files, numbers = _from_csv(folder, Path(labels), split)
+    elif split is not None:
+        raise DataError(f"split {split!r} needs a labels file with a column 'split' (--labels).")
+    else:
+        files, numbers = _from_folder(folder)
+    files = files[:samples]
+    if not files:
+        raise DataError(f"{folder}: holds no images: give a few hundred.")
+    last = channels_last(specs[0], steps.layout)
+    size, channels = _wanted(specs[0], last)
+    notes: set[str] = set()
+    mode = "L" if channels == 1 else "RGB"
+    images = [_open(file, mode, steps, size, notes) for file in files]  # (h, w, c) each
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise DataError(
+            f"{folder}: the images differ in size, such as {' and '.join(map(_by, sorted(shapes)[:2]))}: "
+            "pass resize and crop."
+        )
+    stacked = np.stack(images)  # (samples, h, w, c)
+    stacked = stacked if last else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+    return Raw(
+        {specs[0].name: stacked},
+        None if numbers is None else np.asarray(numbers[:samples]),
+        str(folder),
+        tuple(f"{folder}: {note}" for note in sorted(notes)),
+    )
+
+
+def _from_folder(folder: Path) -> tuple[list[Path], list[int] | None]:
+    classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if not classes:
+        return _images_in(folder), None
+    numeric = all(path.name.isdecimal() for path in classes)
+    classes.sort(key=lambda path: (int(path.name) if numeric else 0, path.name))
+    per_class = [[(file, k) for file in _images_in(path)] for k, path in enumerate(classes)]
+    pairs = [pair for pair in chain.from_iterable(zip_longest(*per_class)) if pair is not None]
+    return [file for file, _ in pairs], [number for _, number in pairs]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+
+
+def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path], list[int]]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise DataError(f"{table}: cannot be read as CSV: {cause}.") from cause
+    needed = {"file", "label"} | ({"split"} if split is not None else set())
+    missing = sorted(needed - set(rows[0] if rows else ()))
+    if missing:
+        raise DataError(f"{table}: has no column {missing[0]!r}: name the columns file,label,split.")
+    rows = [row for row in rows if split is None or row["split"] == split]
+    if not rows:
+        raise DataError(f"{table}: no row has the split {split!r}.")
+    absent = next((row["file"] for row in rows if not (folder / row["file"]).is_file()), None)
+    if absent is not None:
+        raise DataError(f"{table}: names {absent!r}, which is not in {folder}.")
+    try:
+        return [folder / row["file"] for row in rows], [int(row["label"]) for row in rows]
+    except ValueError as cause:
+        raise DataError(f"{table}: a label is not a whole number ({cause}).") from cause
+
+
+def _wanted(spec: TensorSpec, last: bool) -> tuple[tuple[int, int] | None, int | None]:
+    """(height, width) and channels that the model states."""
+    if spec.shape is None or len(spec.shape) != 4:
+        raise DataError(
+            f"images need an input of four axes, and {spec.name!r} is {spec.describe()}: "
+            "give arrays (.npz) instead."
+        )
+    _, *axes = spec.shape
+    height, width, channels = axes if last else (axes[1], axes[2], axes[0])
+    size = None if height is None or width is None else (height, width)
+    return size, channels
+
+
+def _open(
+    file: Path, mode: str, steps: Preprocess, size: tuple[int, int] | None, notes: set[str]
+) -> NDArray[np.uint8]:
+    try:
+        from PIL import Image
+    except ImportError as cause:
+        raise DataError(
+            "reading images needs Pillow: pip install 'onnx-evoq[images]', or give an .npz."
+        ) from cause
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert(mode)
+    except (OSError, ValueError) as cause:
+        raise DataError(f"{file}: cannot be read as an image: remove or replace it.") from cause
+    resize, crop = steps.resize, steps.crop
+    if resize is None and crop is None and size is not None and (image.height, image.width) != size:
+        notes.add(f"images were resized to cover {size[0]}x{size[1]} and cropped to the centre.")
+        image = _cover(image, size)
+        crop = size
+    elif resize is not None:
+        image = _resize(image, resize)
+    if crop is not None:
+        image = _crop(image, (crop, crop) if isinstance(crop, int) else crop, file)
+    pixels = np.asarray(image, np.uint8)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _resize(image: "Image", size: int | tuple[int, int]) -> "Image":
+    from PIL.Image import Resampling
+
+    if isinstance(size, int):  # the shorter side
+        factor = size / min(image.size)
+        size = (round(image.height * factor), round(image.width * factor))
+    return image.resize((size[1], size[0]), Resampling.BILINEAR)
+
+
+def _cover(image: "Image", size: tuple[int, int]) -> "Image":
+    factor = max(size[0] / image.height, size[1] / image.width)
+    return _resize(image, (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))))
+
+
+def _crop(image: "Image", size: tuple[int, int], file: Path) -> "Image":
+    top, left = (image.height - size[0]) // 2, (image.width - size[1]) // 2
+    if top < 0 or left < 0:
+        raise DataError(
+            f"{file}: {image.height}x{image.width} is smaller than the crop {size[0]}x{size[1]}: "
+            "pass a larger resize."
+        )
+    return image.crop((left, top, left + size[1], top + size[0]))
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape[:2])

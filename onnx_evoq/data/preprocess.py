@@ -1,0 +1,90 @@
+"""From raw images to what the model takes. The order: resize, crop, colour, layout, numbers.
+
+    x = (x / divide - mean) / std
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+
+_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The steps; see `Data` for what each means."""
+
+    divide: float | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    layout: str | None = None
+    color: str = "rgb"
+    resize: int | tuple[int, int] | None = None
+    crop: int | tuple[int, int] | None = None
+
+    @property
+    def changes_numbers(self) -> bool:
+        """Whether values are scaled at all."""
+        return not (self.divide is None and self.mean is None and self.std is None)
+
+
+def channels_last(spec: TensorSpec, layout: str | None) -> bool:
+    """Whether the model takes (n, h, w, c) images; told from its input where `layout` is None."""
+    if layout is not None:
+        return layout.lower() == "nhwc"
+    if spec.shape is None or len(spec.shape) != 4:
+        return False
+    return spec.shape[1] not in _CHANNELS and spec.shape[3] in _CHANNELS
+
+
+def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> NDArray[np.float32]:
+    """Apply divide, mean and std along the channel axis.
+
+    Raises:
+        DataError: there is not one mean (or std) per channel.
+    """
+    scaled = values.astype(np.float32)
+    if steps.divide is not None:
+        scaled /= np.float32(steps.divide)
+    if steps.mean is not None:
+        scaled -= _per_channel(steps.mean, scaled, axis, name, "mean")
+    if steps.std is not None:
+        scaled /= _per_channel(steps.std, scaled, axis, name, "std")
+    return scaled
+
+
+def centre_crop(images: NDArray[Any], size: int | tuple[int, int], last: bool) -> NDArray[Any]:
+    """The centre of (n, h, w, c) or (n, c, h, w) images.
+
+    Raises:
+        DataError: the images are smaller.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    rows, columns = images.shape[1:3] if last else images.shape[2:4]
+    if rows < height or columns < width:
+        raise DataError(
+            f"images of {rows}x{columns} are smaller than the crop {height}x{width}: "
+            "resize them to more, or crop less."
+        )
+    top, left = (rows - height) // 2, (columns - width) // 2
+    window = (slice(top, top + height), slice(left, left + width))
+    return images[:, *window] if last else images[:, :, *window]
+
+
+def _per_channel(
+    numbers: Sequence[float], values: NDArray[Any], axis: int, name: str, what: str
+) -> NDArray[np.float32]:
+    if len(numbers) not in (1, values.shape[axis]):
+        raise DataError(
+            f"{name!r} has {values.shape[axis]} channels but {len(numbers)} values of {what} "
+            "were given: give one per channel."
+        )
+    shape = [1] * values.ndim
+    shape[axis] = len(numbers)
+    return np.asarray(numbers, np.float32).reshape(shape)

@@ -1,0 +1,58 @@
+"""Samples that fit a model, and their split into a search set and a held-out set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.errors import DataError
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs for a model, and labels where there are any.
+
+    Attributes:
+        inputs: (samples, ...) for each of the model's inputs, in its type.
+        labels: (samples, ...) in the order of the inputs, or None.
+        notes: sentences that a user should read: what was assumed about the data.
+        source: a short name for reports.
+    """
+
+    inputs: Mapping[str, Array]
+    labels: Array | None = None
+    notes: tuple[str, ...] = ()
+    source: str = "data"
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def take(self, rows: NDArray[np.intp]) -> "Samples":
+        """Those samples, in that order."""
+        labels = None if self.labels is None else self.labels[rows]
+        inputs = {name: array[rows] for name, array in self.inputs.items()}
+        return Samples(inputs, labels, self.notes, self.source)
+
+
+def split(samples: Samples, holdout: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """Search set and held-out set: disjoint, drawn at random, each in the order of the data.
+
+    Args:
+        samples: at least two.
+        holdout: share of the samples that is held out, in (0, 1); at least one is.
+        rng: draws the held-out samples.
+
+    Raises:
+        DataError: there are fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise DataError(
+            f"{samples.source}: one sample cannot be split into a search set and a held-out set: "
+            "give at least two, better a few hundred."
+        )
+    held = min(max(1, round(len(samples) * holdout)), len(samples) - 1)
+    order = rng.permutation(len(samples))
+    return samples.take(np.sort(order[held:])), samples.take(np.sort(order[:held]))

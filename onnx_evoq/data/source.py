@@ -1,0 +1,112 @@
+"""Where samples come from, and how raw samples become a model's inputs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnx_evoq.data.arrays import Raw, from_mapping, read_npy, read_npz
+from onnx_evoq.data.fit import fit_to_model
+from onnx_evoq.data.images import read_folder
+from onnx_evoq.data.preprocess import Preprocess
+from onnx_evoq.data.reader import from_iterable
+from onnx_evoq.data.samples import Samples
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+from onnx_evoq.user_function import is_reference, load_function
+
+Source = (
+    str
+    | Path
+    | np.ndarray[Any, Any]
+    | Mapping[str, np.ndarray[Any, Any]]
+    | Iterable[Any]
+    | Callable[[], Iterable[Any]]
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Calibration or test data and what to do to them.
+
+    Attributes:
+        source: an .npz (arrays named like the model's inputs, or `x`; labels in `y`), an .npy, a
+            folder of images, ``package.module:function``, an array (samples, ...), a mapping of
+            arrays, or an iterable of ``{input: array}`` feeds.
+        labels: a CSV file with columns file,label and optionally split (image folders only).
+        split: the rows of that file to use.
+        samples: use the first so many; class folders are taken in turn, so these are balanced.
+        divide: divide image values by this.
+        mean: subtract this per channel (or one value), after the division.
+        std: divide by this per channel (or one value), after that.
+        layout: "nchw" or "nhwc", the layout that the model takes; None to tell from its input.
+        color: "rgb", or "bgr" for a model that takes blue first.
+        resize: (height, width), or one number for the shorter side.
+        crop: (height, width) of the centre that is used, or one number for a square.
+
+    Example:
+        >>> Data("images/", divide=255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+        ...      resize=256, crop=224).samples is None
+        True
+    """
+
+    source: Source
+    labels: str | Path | None = None
+    split: str | None = None
+    samples: int | None = None
+    divide: float | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    layout: str | None = None
+    color: str = "rgb"
+    resize: int | tuple[int, int] | None = None
+    crop: int | tuple[int, int] | None = None
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The steps between a raw image and the model's input."""
+        return Preprocess(
+            self.divide, self.mean, self.std, self.layout, self.color, self.resize, self.crop
+        )
+
+
+def load_samples(data: Data, specs: Sequence[TensorSpec]) -> Samples:
+    """Read `data` and make it fit the model's inputs.
+
+    Args:
+        data: what to read.
+        specs: the model's inputs.
+
+    Raises:
+        DataError: it cannot be read, is empty, or does not fit the model.
+    """
+    raw = _read(data, specs)
+    if not raw.inputs or not len(next(iter(raw.inputs.values()))):
+        raise DataError(f"{raw.source}: holds no samples: give a few hundred.")
+    return fit_to_model(raw, specs, data.preprocess)
+
+
+def _read(data: Data, specs: Sequence[TensorSpec]) -> Raw:
+    source = data.source
+    if isinstance(source, str | Path) and not is_reference(str(source)):
+        path = Path(source)
+        if path.is_dir():
+            return read_folder(path, data.labels, data.split, data.samples, data.preprocess, specs)
+        if data.labels is not None or data.split is not None:
+            raise DataError(f"{path}: labels and split files go with image folders only.")
+        if path.suffix == ".npz":
+            return read_npz(path, specs, data.samples)
+        if path.suffix == ".npy":
+            return read_npy(path, specs, data.samples)
+        what = "is neither .npz, .npy, a folder nor package.module:function"
+        raise DataError(f"{path}: {what if path.exists() else 'no such file or folder'}.")
+    if isinstance(source, str | Path):
+        function = load_function(str(source), DataError)
+        return from_iterable(function, str(source), specs, data.samples)
+    if isinstance(source, np.ndarray):
+        return from_mapping({"x": source}, "the array", specs, data.samples)
+    if isinstance(source, Mapping):
+        return from_mapping(source, "the data", specs, data.samples)
+    return from_iterable(source, "the data", specs, data.samples)

@@ -1,0 +1,105 @@
+"""Inputs out of nothing: what a model declares, filled with plausible numbers.
+
+1. Images (four axes with 1, 3 or 4 channels): noise whose amplitude falls as 1 / f^1.5 in space,
+   as that of natural images, with channels that share 90 % of their variance.
+2. Other floats: white noise.
+3. Indices of a table: uniform over its rows. Other whole numbers and flags: 0 or 1.
+
+Floats have mean 0 and deviation 1, or lie between the given limits with those two deviations from
+their middle.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.data.preprocess import channels_last
+from onnx_evoq.data.samples import Samples
+from onnx_evoq.errors import DataError, ModelError
+from onnx_evoq.signature import TensorSpec
+
+IMAGE_SIDE = 224  # pixels, where the model leaves the size of its images open
+OTHER_AXIS = 32  # where it leaves another axis open
+_EXPONENT = 1.5
+_SHARED = 0.9
+
+
+def synthetic_samples(
+    specs: Sequence[TensorSpec],
+    samples: int,
+    rng: np.random.Generator,
+    limits: tuple[float, float] | None = None,
+) -> Samples:
+    """Draw `samples` samples for a model with inputs `specs`.
+
+    Args:
+        specs: the model's inputs.
+        samples: how many; rounded up to fill a fixed batch dimension.
+        rng: draws them.
+        limits: lowest and highest value of a float input; None for about -2 to 2.
+
+    Raises:
+        ModelError: an input is neither a number nor a flag.
+        DataError: an input states no shape.
+    """
+    inputs = {spec.name: _draw(spec, samples, rng, limits) for spec in specs}
+    return Samples(inputs, None, (), "synthetic inputs")
+
+
+def _draw(
+    spec: TensorSpec, samples: int, rng: np.random.Generator, limits: tuple[float, float] | None
+) -> NDArray[np.generic]:
+    if spec.shape is None:
+        raise DataError(f"input {spec.name!r} states no shape to draw inputs for: give data.")
+    if not spec.shape:  # a scalar: one per feed
+        shape: tuple[int, ...] = (samples,)
+    else:
+        shape = (samples, *_closed(spec))
+    if spec.dtype.kind == "b" or spec.dtype.kind in "iu":
+        return rng.integers(0, spec.below or 2, shape).astype(spec.dtype)
+    if spec.dtype.kind != "f":
+        raise ModelError(f"input {spec.name!r} holds {spec.dtype}, which cannot be drawn: give data.")
+    if _is_image(spec):
+        noise = natural_noise(shape, channels_last(spec, None), rng)
+    else:
+        noise = rng.standard_normal(shape)
+    if limits is not None:
+        low, high = limits
+        noise = np.clip((low + high) / 2 + noise * (high - low) / 4, low, high)
+    return noise.astype(spec.dtype)
+
+
+def natural_noise(
+    shape: tuple[int, ...], last: bool, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Noise with the spectrum of natural images, mean 0 and deviation 1 over all of it.
+
+    Args:
+        shape: (n, c, h, w), or (n, h, w, c) if `last`.
+        last: whether channels are the last axis.
+        rng: draws it.
+    """
+    n, c, h, w = (shape[0], shape[3], shape[1], shape[2]) if last else shape
+    frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None])  # (h, w // 2 + 1)
+    lowest = 1 / max(h, w)
+    amplitude = np.maximum(frequency, lowest) ** -_EXPONENT
+    common, own = rng.standard_normal((n, 1, h, w)), rng.standard_normal((n, c, h, w))
+    white = np.sqrt(_SHARED) * common + np.sqrt(1 - _SHARED) * own  # (n, c, h, w)
+    noise = np.fft.irfft2(np.fft.rfft2(white) * amplitude, s=(h, w))
+    noise = (noise - noise.mean()) / max(float(noise.std()), 1e-12)
+    return np.asarray(noise.transpose(0, 2, 3, 1) if last else noise)
+
+
+def _is_image(spec: TensorSpec) -> bool:
+    return spec.shape is not None and len(spec.shape) == 4
+
+
+def _closed(spec: TensorSpec) -> list[int]:
+    """The sizes of the axes behind the first, with open ones filled in."""
+    assert spec.shape is not None
+    axes = list(spec.shape[1:])
+    if _is_image(spec):
+        channel = 2 if channels_last(spec, None) else 0
+        return [size or (3 if i == channel else IMAGE_SIDE) for i, size in enumerate(axes)]
+    return [size or OTHER_AXIS for size in axes]

@@ -1,0 +1,36 @@
+"""Everything that this package raises on purpose.
+
+    EvoqError
+    ├── ModelError    the model: unreadable, unsupported, already quantized, nothing to quantize
+    ├── DataError     the data: missing, of another shape or type than the model takes, bad labels
+    ├── MetricError   the metric: unknown, in need of labels, raises or returns NaN
+    ├── OptionError   an option: out of range, or a pattern that matches no weight
+    └── OutputError   a file that cannot be written
+
+Each message is one sentence or two that name the culprit (file, tensor, option) and the remedy.
+The command line prints it on one line and exits with 1.
+"""
+
+
+class EvoqError(Exception):
+    """Base of all errors of this package: catch this one to catch them all."""
+
+
+class ModelError(EvoqError):
+    """The model cannot be read, run or quantized."""
+
+
+class DataError(EvoqError):
+    """The data cannot be read or do not fit the model."""
+
+
+class MetricError(EvoqError):
+    """The metric is unknown, cannot be computed here, or failed."""
+
+
+class OptionError(EvoqError):
+    """An option has a value that makes no sense for this model."""
+
+
+class OutputError(EvoqError):
+    """The output cannot be written."""

@@ -1,0 +1,31 @@
+"""Knows ONNX: the only room that imports onnx.
+
+Load a file, find its weights, fold BatchNormalization, cut the graph at a layer, emit the result.
+"""
+
+from onnx_evoq.model.cut import Cut, cut_at, suffix, uncut
+from onnx_evoq.model.emit import emit_float, emit_qdq, replace_weights
+from onnx_evoq.model.fold import fold_batch_norm
+from onnx_evoq.model.inputs import input_specs
+from onnx_evoq.model.load import load, size_in_bytes
+from onnx_evoq.model.weights import Skipped, Weight, find_weights
+from onnx_evoq.model.write import check_writable, write_file
+
+__all__ = [
+    "Cut",
+    "Skipped",
+    "Weight",
+    "check_writable",
+    "cut_at",
+    "emit_float",
+    "emit_qdq",
+    "find_weights",
+    "fold_batch_norm",
+    "input_specs",
+    "load",
+    "replace_weights",
+    "size_in_bytes",
+    "suffix",
+    "uncut",
+    "write_file",
+]

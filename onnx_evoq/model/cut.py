@@ -1,0 +1,147 @@
+"""Cut a graph at a weight: what comes before it is run once, what follows is run per candidate.
+
+1. A node belongs to the suffix if it reads the weight or something that a suffix node made.
+2. A node that depends on no input of the model is a constant; where the suffix reads it, it is
+   copied there, so that ONNX Runtime can still fold it.
+3. Everything else is the prefix. Tensors that the suffix reads from it *cross* the cut.
+4. Outputs of the model that do not depend on the weight are computed by the prefix alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+
+from onnx_evoq.model.graph import reads
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A model cut at one weight.
+
+    Attributes:
+        weight: the name of the weight.
+        prefix: the model that computes `prefix_outputs` from the model's inputs; None where there
+            is nothing to compute.
+        prefix_outputs: tensors that cross the cut or are outputs of the model by themselves.
+        suffix_inputs: everything that the suffix reads besides the weight: tensors that cross the
+            cut, and inputs of the model.
+        outputs: outputs of the model that depend on the weight, which the suffix computes.
+        fixed_outputs: outputs of the model that do not.
+        whole: whether the suffix is the whole model, so that nothing needs to be cached.
+    """
+
+    weight: str
+    prefix: ModelProto | None
+    prefix_outputs: tuple[str, ...]
+    suffix_inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    fixed_outputs: tuple[str, ...]
+    whole: bool = False
+
+
+def cut_at(model: ModelProto, weight: str) -> Cut:
+    """Cut `model` at the initializer `weight`."""
+    graph = model.graph
+    tail, constants = _tail(graph, weight), _constants(graph)
+    made_in_tail = {name for node in tail for name in node.output}
+    needed = {name for node in tail for name in reads(node)} - made_in_tail - {weight}
+    needed -= constants | {tensor.name for tensor in graph.initializer}
+    inputs = {value.name for value in graph.input}
+    outputs = [value.name for value in graph.output]
+    fixed = tuple(name for name in outputs if name not in made_in_tail)
+    wanted = tuple(sorted((needed - inputs) | (set(fixed) - inputs)))
+    prefix = None
+    if wanted:
+        head = [node for node in graph.node if not any(name in made_in_tail for name in node.output)]
+        prefix = _model_of(model, head, list(graph.input), [_untyped(name) for name in wanted])
+    return Cut(
+        weight,
+        prefix,
+        wanted,
+        tuple(sorted(needed)),
+        tuple(name for name in outputs if name in made_in_tail),
+        fixed,
+    )
+
+
+def uncut(model: ModelProto, weight: str) -> Cut:
+    """The whole model as the suffix: for layers whose crossing tensors would fill the memory."""
+    inputs = tuple(value.name for value in model.graph.input)
+    outputs = tuple(value.name for value in model.graph.output)
+    return Cut(weight, None, (), inputs, outputs, (), whole=True)
+
+
+def suffix(
+    model: ModelProto, cut: Cut, dtypes: Mapping[str, np.dtype], ranks: Mapping[str, int]
+) -> ModelProto:
+    """What follows the cut, with the weight as a graph input.
+
+    Args:
+        model: the model that was cut.
+        cut: as `cut_at` returned it.
+        dtypes: the type of each tensor in `cut.suffix_inputs`, as the prefix computed it.
+        ranks: its number of axes.
+    """
+    tensor = next(t for t in model.graph.initializer if t.name == cut.weight)
+    inputs = [helper.make_tensor_value_info(cut.weight, tensor.data_type, tuple(tensor.dims))]
+    for name in cut.suffix_inputs:
+        kind = helper.np_dtype_to_tensor_dtype(dtypes[name])
+        inputs.append(helper.make_tensor_value_info(name, kind, [None] * ranks[name]))
+    outputs = [_untyped(name) for name in cut.outputs]
+    if cut.whole:
+        return _model_of(model, list(model.graph.node), inputs, outputs)
+    tail, constants = _tail(model.graph, cut.weight), _constants(model.graph)
+    constant = [node for node in model.graph.node if constants & set(node.output)]
+    return _model_of(model, _needed_constants(constant, tail) + tail, inputs, outputs)
+
+
+def _tail(graph: GraphProto, weight: str) -> list[NodeProto]:
+    depends = {weight}
+    tail = []
+    for node in graph.node:  # in topological order, as ONNX demands
+        if reads(node) & depends:
+            depends.update(name for name in node.output if name)
+            tail.append(node)
+    return tail
+
+
+def _constants(graph: GraphProto) -> set[str]:
+    varying = {value.name for value in graph.input}
+    constants: set[str] = set()
+    for node in graph.node:
+        names = {name for name in node.output if name}
+        if reads(node) & varying or node.op_type.startswith(("Random", "Multinomial")):
+            varying |= names
+        else:
+            constants |= names
+    return constants
+
+
+def _needed_constants(constant: list[NodeProto], tail: list[NodeProto]) -> list[NodeProto]:
+    needed = {name for node in tail for name in reads(node)}
+    made = {name for node in tail for name in node.output}
+    keep: list[NodeProto] = []
+    for node in reversed(constant):
+        if needed & set(node.output) - made:
+            keep.insert(0, node)
+            needed |= reads(node)
+    return keep
+
+
+def _untyped(name: str) -> ValueInfoProto:
+    # ONNX Runtime infers the type of an output that states none.
+    return helper.make_empty_tensor_value_info(name)
+
+
+def _model_of(
+    model: ModelProto,
+    nodes: list[NodeProto],
+    inputs: list[ValueInfoProto],
+    outputs: list[ValueInfoProto],
+) -> ModelProto:
+    read = {name for node in nodes for name in reads(node)} - {value.name for value in inputs}
+    tensors: list[TensorProto] = [t for t in model.graph.initializer if t.name in read]
+    graph = helper.make_graph(nodes, model.graph.name or "graph", inputs, outputs, tensors)
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -1,0 +1,144 @@
+"""Write quantized weights into a model.
+
+QDQ: the codes become integer initializers, and a DequantizeLinear (signed, zero point 0) gives
+back a tensor of the weight's old name, so that no other node changes:
+
+    w_quantized (int8), w_scale (float32), w_zero_point  ->  DequantizeLinear  ->  w
+
+A float16 weight is dequantized in float32 and cast, for runtimes without a float16 scale.
+The narrowest integer type that holds the codes needs an operator set of its own:
+
+    INT8   5 to 8 bits (every width with `compact=False`)   opset 10, per channel 13
+    INT4   3 and 4 bits                                      opset 21
+    INT2   2 bits                                            opset 25
+
+Float: the same graph with each weight replaced by ``step * codes``.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper, version_converter
+
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model.graph import names_in_use, unused_name
+from onnx_evoq.quantize import FixedPoint, dequantize
+
+Quantized = Mapping[str, tuple[NDArray[np.int8], FixedPoint]]
+
+_OPSET = {TensorProto.INT8: 10, TensorProto.INT4: 21, TensorProto.INT2: 25}
+_IR_VERSION = {TensorProto.INT8: 4, TensorProto.INT4: 10, TensorProto.INT2: 13}
+_PER_CHANNEL_OPSET = 13
+
+
+def replace_weights(model: ModelProto, values: Mapping[str, NDArray[np.float32]]) -> ModelProto:
+    """A copy of `model` whose initializers hold `values`, each stored in its old type."""
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    for tensor in changed.graph.initializer:
+        if tensor.name in values:
+            dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name].astype(dtype), tensor.name))
+    return changed
+
+
+def emit_float(model: ModelProto, quantized: Quantized, metadata: Mapping[str, str]) -> ModelProto:
+    """The model with each weight replaced by ``step * codes``."""
+    emitted = replace_weights(model, {n: dequantize(codes, g) for n, (codes, g) in quantized.items()})
+    _describe(emitted, metadata)
+    return emitted
+
+
+def emit_qdq(
+    model: ModelProto, quantized: Quantized, metadata: Mapping[str, str], *, compact: bool
+) -> ModelProto:
+    """The model with integer weights and DequantizeLinear.
+
+    Args:
+        model: the float model, as `load` returns it.
+        quantized: codes and grid by weight name.
+        metadata: what to leave in `metadata_props`.
+        compact: whether 3-4 bits go into INT4 and 2 bits into INT2, which may raise the operator
+            set; otherwise everything goes into INT8.
+
+    Raises:
+        ModelError: the model cannot be converted to the operator set that this needs.
+    """
+    kinds = {name: _container(grid.bits, compact) for name, (_, grid) in quantized.items()}
+    opset = max((_OPSET[kind] for kind in kinds.values()), default=0)
+    if any(grid.axis is not None for _, grid in quantized.values()):
+        opset = max(opset, _PER_CHANNEL_OPSET)
+    emitted = _with_opset(model, opset)
+    emitted.ir_version = max(emitted.ir_version, *(_IR_VERSION[kind] for kind in kinds.values()))
+    graph = emitted.graph
+    used = names_in_use(graph)
+    nodes: list[NodeProto] = []
+    for tensor in [tensor for tensor in graph.initializer if tensor.name in quantized]:
+        codes, grid = quantized[tensor.name]
+        initializers, dequantizers = _dequantized(tensor, codes, grid, kinds[tensor.name], used)
+        graph.initializer.remove(tensor)
+        graph.initializer.extend(initializers)
+        nodes.extend(dequantizers)
+    others = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes + others)
+    _describe(emitted, metadata)
+    try:
+        checker.check_model(emitted)
+    except checker.ValidationError as cause:
+        raise ModelError(f"the model is not valid with integer weights: {cause}") from cause
+    return emitted
+
+
+def _container(bits: int, compact: bool) -> int:
+    if compact and bits == 2:
+        return TensorProto.INT2
+    if compact and bits <= 4:
+        return TensorProto.INT4
+    return TensorProto.INT8
+
+
+def _with_opset(model: ModelProto, opset: int) -> ModelProto:
+    current = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    if current >= opset:
+        copy = ModelProto()
+        copy.CopyFrom(model)
+        return copy
+    try:
+        converted = version_converter.convert_version(model, opset)
+        checker.check_model(converted)
+    except Exception as cause:  # the converter raises RuntimeError and others for what it lacks
+        raise ModelError(
+            f"the model cannot be converted from operator set {current} to {opset}: "
+            f"export it with {opset} or newer."
+        ) from cause
+    return converted
+
+
+def _dequantized(
+    tensor: TensorProto, codes: NDArray[np.int8], grid: FixedPoint, kind: int, used: set[str]
+) -> tuple[list[TensorProto], list[NodeProto]]:
+    name = tensor.name
+    inputs = [unused_name(f"{name}_{part}", used) for part in ("quantized", "scale", "zero_point")]
+    initializers = [
+        helper.make_tensor(inputs[0], kind, codes.shape, codes.ravel().tolist()),
+        numpy_helper.from_array(np.asarray(grid.step, np.float32), inputs[1]),
+        helper.make_tensor(inputs[2], kind, grid.step.shape, [0] * grid.step.size),
+    ]
+    if kind == TensorProto.INT8:  # one byte per code; make_tensor would take four
+        initializers[0] = numpy_helper.from_array(codes, inputs[0])
+        initializers[2] = numpy_helper.from_array(np.zeros(grid.step.shape, np.int8), inputs[2])
+    axis = {} if grid.axis is None else {"axis": grid.axis}
+    half = tensor.data_type == TensorProto.FLOAT16
+    target = unused_name(f"{name}_float32", used) if half else name
+    label = unused_name(f"{name}_dequantize", used)
+    nodes = [helper.make_node("DequantizeLinear", inputs, [target], label, **axis)]
+    if half:
+        nodes.append(helper.make_node("Cast", [target], [name], to=TensorProto.FLOAT16))
+    return initializers, nodes
+
+
+def _describe(model: ModelProto, metadata: Mapping[str, str]) -> None:
+    kept = [(e.key, e.value) for e in model.metadata_props if e.key not in metadata]
+    helper.set_model_props(model, dict([*kept, *metadata.items()]))

@@ -1,0 +1,86 @@
+"""Walk a graph and the graphs inside it (the bodies of If, Loop and Scan)."""
+
+from collections.abc import Iterator
+
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper
+
+FLOAT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+
+
+def bodies(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs that `node` holds as attributes."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def walk(graph: GraphProto) -> Iterator[GraphProto]:
+    """`graph` and every graph inside it, outer before inner."""
+    yield graph
+    for node in graph.node:
+        for body in bodies(node):
+            yield from walk(body)
+
+
+def all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """Every node of `graph` and of the graphs inside it."""
+    for inner in walk(graph):
+        yield from inner.node
+
+
+def reads(node: NodeProto) -> set[str]:
+    """Names that `node` reads from its graph: its inputs and what its bodies capture."""
+    names = {name for name in node.input if name}
+    for body in bodies(node):
+        names |= captured(body)
+    return names
+
+
+def captured(body: GraphProto) -> set[str]:
+    """Names that `body` reads from the graphs around it."""
+    own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
+    outer: set[str] = set()
+    for node in body.node:
+        outer |= reads(node) - own
+        own.update(node.output)
+    return outer | ({value.name for value in body.output} - own)
+
+
+def names_in_use(graph: GraphProto) -> set[str]:
+    """Every tensor and node name of `graph` and of the graphs inside it."""
+    names: set[str] = set()
+    for inner in walk(graph):
+        names.update(value.name for value in (*inner.input, *inner.output, *inner.value_info))
+        names.update(tensor.name for tensor in inner.initializer)
+        for node in inner.node:
+            names.update((node.name, *node.input, *node.output))
+    return names
+
+
+def unused_name(wanted: str, used: set[str]) -> str:
+    """`wanted`, or `wanted` with a number behind it; the result is added to `used`."""
+    name, number = wanted, 1
+    while name in used:
+        name, number = f"{wanted}_{number}", number + 1
+    used.add(name)
+    return name
+
+
+def attribute(node: NodeProto, name: str, default: float) -> float:
+    """The value of a numeric attribute, or `default` where the node does not state it."""
+    for candidate in node.attribute:
+        if candidate.name == name:
+            return float(helper.get_attribute_value(candidate))
+    return default
+
+
+def is_standard(node: NodeProto) -> bool:
+    """Whether `node` belongs to ONNX's own operator set."""
+    return node.domain in ("", "ai.onnx")
+
+
+def node_label(node: NodeProto) -> str:
+    """A name for messages: the node's own, or its operator and first output."""
+    return node.name or f"{node.op_type}({node.output[0] if node.output else ''})"

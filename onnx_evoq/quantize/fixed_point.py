@@ -1,0 +1,128 @@
+"""The N-bit fixed-point format: signed codes times a step, zero point 0.
+
+Equations 1-3 of arXiv 2605.05228:
+
+    int_bits  = ceil(log2(max|x|))                                              (1)
+    frac_bits = bits - int_bits - 1,   step = 2^-frac_bits                       (2)
+    q(x)      = step * clip(round(x / step), -2^(bits-1), 2^(bits-1) - 1)        (3)
+
+with rounding half to even, for a whole tensor or for each channel along one axis. Note what (1)
+says about a maximum that is itself a power of two: 1.0 has int_bits 0, so that the largest value
+of the grid is 1 - step, and 1.0 is clipped to it (-1.0 is not).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int8]
+Floats = NDArray[np.float32]
+Scale = Literal["pow2", "float"]
+
+# Steps stay normal float32 numbers, so that step * code is exact.
+_MIN_EXPONENT, _MAX_EXPONENT = -126, 127
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A grid: which numbers a weight may take.
+
+    Attributes:
+        bits: width of a code, 2 to 8.
+        step: value of the least significant bit, float32: shape () per tensor, (channels,) per
+            channel.
+        axis: the channel axis of the weight, None per tensor.
+    """
+
+    bits: int
+    step: Floats
+    axis: int | None = None
+
+    @property
+    def low(self) -> int:
+        """The smallest code, -2^(bits-1)."""
+        return int(-(2 ** (self.bits - 1)))
+
+    @property
+    def high(self) -> int:
+        """The largest code, 2^(bits-1) - 1."""
+        return int(2 ** (self.bits - 1) - 1)
+
+    @property
+    def frac_bits(self) -> int | list[int] | None:
+        """Bits behind the binary point (a list per channel); None if a step is no power of two."""
+        mantissa, exponent = np.frexp(self.step)  # step = mantissa * 2^exponent, mantissa in [.5, 1)
+        if np.any(mantissa != 0.5):
+            return None
+        frac: int | list[int] = (1 - exponent).tolist()
+        return frac
+
+    def steps_for(self, rank: int) -> Floats:
+        """The step, shaped to multiply a weight of `rank` axes: () or (1, .., channels, .., 1)."""
+        if self.axis is None:
+            return self.step
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return self.step.reshape(shape)
+
+
+def int_bits(largest: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Bits before the binary point, ``ceil(log2(largest))`` (equation 1), 0 for an all-zero tensor.
+
+    Args:
+        largest: max|x|, any shape.
+
+    Example:
+        >>> int_bits(np.array([0.3, 0.5, 1.0, 1.1, 0.0]))
+        array([-1, -1,  0,  1,  0])
+    """
+    # frexp is exact where a rounded log2 would be off by one next to a power of two.
+    mantissa, exponent = np.frexp(np.asarray(largest, np.float64))
+    return np.where(largest > 0, exponent - (mantissa == 0.5), 0).astype(np.int64)
+
+
+def fit(values: Floats, bits: int, axis: int | None = None, scale: Scale = "pow2") -> FixedPoint:
+    """The grid of `bits` bits whose range covers `values` (equations 1 and 2).
+
+    Args:
+        values: a weight, any shape, finite.
+        bits: 2 to 8.
+        axis: the channel axis for a step per channel, None for one step.
+        scale: "pow2" for a power of two as in the paper, "float" for max|x| / (2^(bits-1) - 1).
+
+    Example:
+        >>> fit(np.array([0.3, -0.9], np.float32), bits=4).step
+        array(0.125, dtype=float32)
+    """
+    others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
+    largest = np.abs(values).max(axis=others, initial=0.0).astype(np.float64)  # () or (channels,)
+    if scale == "float":
+        covering = np.where(largest > 0, largest, 1.0) / (2 ** (bits - 1) - 1)
+        step = np.maximum(covering, 2.0**_MIN_EXPONENT).astype(np.float32)
+    else:
+        frac_bits = bits - int_bits(largest) - 1
+        step = np.ldexp(1.0, np.clip(-frac_bits, _MIN_EXPONENT, _MAX_EXPONENT)).astype(np.float32)
+    return FixedPoint(bits, np.asarray(step), axis)
+
+
+def nearest(values: Floats, grid: FixedPoint) -> Codes:
+    """The codes nearest to `values`, half to even, clipped to the range (equation 3).
+
+    Example:
+        >>> nearest(np.array([0.3, -0.9, 5.0], np.float32), FixedPoint(4, np.float32(0.125)))
+        array([ 2, -7,  7], dtype=int8)
+    """
+    ratio = values.astype(np.float64) / grid.steps_for(values.ndim)
+    return np.clip(np.rint(ratio), grid.low, grid.high).astype(np.int8)
+
+
+def dequantize(codes: Codes, grid: FixedPoint) -> Floats:
+    """The numbers that `codes` stand for: ``step * codes``, float32, same shape.
+
+    Example:
+        >>> dequantize(np.array([2, -7], np.int8), FixedPoint(4, np.float32(0.125)))
+        array([ 0.25 , -0.875], dtype=float32)
+    """
+    return np.asarray(codes.astype(np.float32) * grid.steps_for(codes.ndim), np.float32)

@@ -1,0 +1,26 @@
+"""Knows ONNX Runtime: the only room that imports onnxruntime.
+
+Sessions, predictions over samples, metrics, and the evaluator that scores candidates.
+"""
+
+from onnx_evoq.score.evaluator import Evaluator
+from onnx_evoq.score.metric import METRIC_NAMES, Metric, find_metric
+from onnx_evoq.score.output_metrics import agreement, largest_difference
+from onnx_evoq.score.predict import choose_batch_size, predict
+from onnx_evoq.score.session import SESSION_OPTIONS, Session, runtime_version
+from onnx_evoq.score.target import Target
+
+__all__ = [
+    "METRIC_NAMES",
+    "SESSION_OPTIONS",
+    "Evaluator",
+    "Metric",
+    "Session",
+    "Target",
+    "agreement",
+    "choose_batch_size",
+    "find_metric",
+    "largest_difference",
+    "predict",
+    "runtime_version",
+]

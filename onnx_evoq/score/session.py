@@ -1,0 +1,92 @@
+"""Open a model in ONNX Runtime and run it.
+
+DequantizeLinear on a constant is folded (`session.disable_quant_qdq`), so that an emitted model
+computes with the very numbers ``step * codes`` that were scored. With the default options ONNX
+Runtime fuses DequantizeLinear and MatMul into a kernel that also rounds the activations.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from onnx_evoq.errors import ModelError, OptionError
+
+SESSION_OPTIONS = {"session.disable_quant_qdq": "1"}
+
+
+def runtime_version() -> str:
+    """The version of ONNX Runtime."""
+    return str(ort.__version__)
+
+
+class Session:
+    """One model, loaded and ready to run.
+
+    Args:
+        model: a serialized model.
+        name: how messages call the model.
+        providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
+        options: session configuration entries.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the model.
+        OptionError: no such provider here.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        name: str = "the model",
+        providers: Sequence[str] | None = None,
+        options: Mapping[str, str] = SESSION_OPTIONS,
+    ) -> None:
+        self.name = name
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 4  # errors come as exceptions
+        for key, value in options.items():
+            settings.add_session_config_entry(key, value)
+        chosen = _known_providers(providers or ["CPUExecutionProvider"])
+        try:
+            self._session = ort.InferenceSession(model, settings, providers=chosen)
+        except Exception as cause:  # ONNX Runtime's exceptions share no base class
+            raise ModelError(f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}") from cause
+        self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
+
+    def run(self, feed: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """The outputs by name.
+
+        Raises:
+            ModelError: the run fails, or an output is not a tensor.
+        """
+        try:
+            values = self._session.run(None, dict(feed))
+        except Exception as cause:  # ONNX Runtime's exceptions share no base class
+            shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in feed.items())
+            raise ModelError(f"{self.name}: fails on {shapes}: {_first_line(cause)}") from cause
+        for output, value in zip(self.outputs, values, strict=True):
+            if not isinstance(value, np.ndarray):
+                raise ModelError(
+                    f"{self.name}: output {output!r} is not a tensor: export tensor outputs only."
+                )
+        return dict(zip(self.outputs, values, strict=True))
+
+
+def _known_providers(providers: Sequence[str]) -> list[str]:
+    available = {name.lower(): name for name in ort.get_available_providers()}
+    chosen = []
+    for provider in providers:
+        short = provider.lower()
+        name = available.get(short) or available.get(f"{short}executionprovider")
+        if name is None:
+            raise OptionError(
+                f"provider {provider!r} is not available: choose among "
+                f"{', '.join(available.values())}."
+            )
+        chosen.append(name)
+    return chosen
+
+
+def _first_line(cause: Exception) -> str:
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300]

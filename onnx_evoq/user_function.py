@@ -1,0 +1,55 @@
+"""Find a function of the user's by its name: ``package.module:function`` or ``file.py:function``."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from onnx_evoq.errors import EvoqError
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` has the form ``where:function`` (and is not a Windows drive like ``C:\\x``)."""
+    where, colon, name = text.rpartition(":")
+    return bool(colon) and bool(where) and name.isidentifier()
+
+
+def load_function(reference: str, error: type[EvoqError]) -> Callable[..., Any]:
+    """Import the function that `reference` names.
+
+    Modules are looked up as Python does, with the working directory first.
+
+    Args:
+        reference: ``package.module:function`` or ``path/to/file.py:function``.
+        error: the error class to raise, so that the message is about data or about a metric.
+
+    Raises:
+        EvoqError: (of class `error`) the module cannot be imported or has no such function.
+    """
+    where, _, name = reference.rpartition(":")
+    try:
+        module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+    except Exception as cause:  # the user's module may raise anything while it is imported
+        raise error(f"{reference!r} cannot be imported: {type(cause).__name__}: {cause}") from cause
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise error(f"{where!r} has no function named {name!r}: check the part after the colon.")
+    return function  # type: ignore[no-any-return]
+
+
+def _import_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _import_module(name: str) -> Any:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return importlib.import_module(name)
