@@ -17,12 +17,16 @@ LABELS = "y"
 
 @dataclass(frozen=True)
 class Raw:
-    """Arrays as they were found, one per input of the model; (samples, ...) each."""
+    """Arrays as they were found, one per input of the model; (samples, ...) each.
+
+    `sized` says that images were resized and cropped while they were read.
+    """
 
     inputs: Mapping[str, NDArray[Any]]
     labels: NDArray[Any] | None
     source: str
     notes: tuple[str, ...] = ()
+    sized: bool = False
 
 
 def read_npz(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:

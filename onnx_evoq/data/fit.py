@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.data.arrays import Raw
-from onnx_evoq.data.preprocess import Preprocess, centre_crop, channels_last, scale
+from onnx_evoq.data.preprocess import CHANNELS, Preprocess, centre_crop, channels_last, scale
+from onnx_evoq.data.resize import resized_arrays
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
@@ -52,9 +53,13 @@ def _as_images(
 ) -> tuple[NDArray[Any], int]:
     """Images in the model's layout, cropped and in its colours, and their channel axis."""
     last = channels_last(spec, steps.layout)
-    if not _matches(values.shape, spec, steps.crop) and _matches(_turned(values, last).shape, spec, steps.crop):
-        values = _turned(values, last)
+    resizes = steps.resize is not None or steps.crop is not None
+    turned = values.transpose(0, 2, 3, 1) if last else values.transpose(0, 3, 1, 2)
+    if not _matches(values.shape, spec, resizes) and _matches(turned.shape, spec, resizes):
+        values = turned
         notes.append(f"{source}: {spec.name!r} was transposed to {'nhwc' if last else 'nchw'}.")
+    if steps.resize is not None:
+        values = resized_arrays(values, steps.resize, last)
     if steps.crop is not None:
         values = centre_crop(values, steps.crop, last)
     axis = 3 if last else 1
@@ -63,20 +68,14 @@ def _as_images(
     return values, axis
 
 
-def _turned(values: NDArray[Any], to_last: bool) -> NDArray[Any]:
-    return values.transpose(0, 2, 3, 1) if to_last else values.transpose(0, 3, 1, 2)
-
-
-def _matches(
-    shape: tuple[int, ...], spec: TensorSpec, crop: int | tuple[int, int] | None
-) -> bool:
-    """Whether the axes agree; with a crop to come, only those that are surely channels."""
+def _matches(shape: tuple[int, ...], spec: TensorSpec, resizes: bool) -> bool:
+    """Whether the axes agree; where images are yet to be resized, those that surely are channels."""
     if spec.shape is None or len(shape) != len(spec.shape):
         return False
     pairs = list(zip(shape, spec.shape, strict=True))[1:]
-    if crop is None:
-        return all(want in (None, have) for have, want in pairs)
-    return all(want in (None, have) for have, want in pairs if want in (1, 3, 4))
+    if resizes:
+        pairs = [(have, want) for have, want in pairs if want in CHANNELS]
+    return all(want in (None, have) for have, want in pairs)
 
 
 def _check_shape(values: NDArray[Any], spec: TensorSpec, source: str) -> None:

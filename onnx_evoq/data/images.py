@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.data.arrays import Raw
 from onnx_evoq.data.preprocess import Preprocess, channels_last
+from onnx_evoq.data.resize import require_pillow, resized
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 
@@ -77,6 +78,7 @@ def read_folder(
         None if numbers is None else np.asarray(numbers[:samples]),
         str(folder),
         tuple(f"{folder}: {note}" for note in sorted(notes)),
+        sized=True,
     )
 
 
@@ -133,14 +135,9 @@ def _wanted(spec: TensorSpec, last: bool) -> tuple[tuple[int, int] | None, int |
 def _open(
     file: Path, mode: str, steps: Preprocess, size: tuple[int, int] | None, notes: set[str]
 ) -> NDArray[np.uint8]:
+    pillow = require_pillow()
     try:
-        from PIL import Image
-    except ImportError as cause:
-        raise DataError(
-            "reading images needs Pillow: pip install 'onnx-evoq[images]', or give an .npz."
-        ) from cause
-    try:
-        with Image.open(file) as opened:
+        with pillow.open(file) as opened:
             image = opened.convert(mode)
     except (OSError, ValueError) as cause:
         raise DataError(f"{file}: cannot be read as an image: remove or replace it.") from cause
@@ -150,25 +147,16 @@ def _open(
         image = _cover(image, size)
         crop = size
     elif resize is not None:
-        image = _resize(image, resize)
+        image = resized(image, resize)
     if crop is not None:
         image = _crop(image, (crop, crop) if isinstance(crop, int) else crop, file)
     pixels = np.asarray(image, np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def _resize(image: "Image", size: int | tuple[int, int]) -> "Image":
-    from PIL.Image import Resampling
-
-    if isinstance(size, int):  # the shorter side
-        factor = size / min(image.size)
-        size = (round(image.height * factor), round(image.width * factor))
-    return image.resize((size[1], size[0]), Resampling.BILINEAR)
-
-
 def _cover(image: "Image", size: tuple[int, int]) -> "Image":
     factor = max(size[0] / image.height, size[1] / image.width)
-    return _resize(image, (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))))
+    return resized(image, (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))))
 
 
 def _crop(image: "Image", size: tuple[int, int], file: Path) -> "Image":

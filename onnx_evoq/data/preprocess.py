@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 
-_CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def channels_last(spec: TensorSpec, layout: str | None) -> bool:
         return layout.lower() == "nhwc"
     if spec.shape is None or len(spec.shape) != 4:
         return False
-    return spec.shape[1] not in _CHANNELS and spec.shape[3] in _CHANNELS
+    return spec.shape[1] not in CHANNELS and spec.shape[3] in CHANNELS
 
 
 def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Where samples come from, and how raw samples become a model's inputs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ def load_samples(data: Data, specs: Sequence[TensorSpec]) -> Samples:
     raw = _read(data, specs)
     if not raw.inputs or not len(next(iter(raw.inputs.values()))):
         raise DataError(f"{raw.source}: holds no samples: give a few hundred.")
-    return fit_to_model(raw, specs, data.preprocess)
+    steps = data.preprocess
+    return fit_to_model(raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps)
 
 
 def _read(data: Data, specs: Sequence[TensorSpec]) -> Raw:

@@ -7,12 +7,13 @@ from onnx_evoq.model.cut import Cut, cut_at, suffix, uncut
 from onnx_evoq.model.emit import emit_float, emit_qdq, replace_weights
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.inputs import input_specs
-from onnx_evoq.model.load import load, size_in_bytes
+from onnx_evoq.model.load import Model, load, serialize, size_in_bytes
 from onnx_evoq.model.weights import Skipped, Weight, find_weights
 from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [
     "Cut",
+    "Model",
     "Skipped",
     "Weight",
     "check_writable",
@@ -24,6 +25,7 @@ __all__ = [
     "input_specs",
     "load",
     "replace_weights",
+    "serialize",
     "size_in_bytes",
     "suffix",
     "uncut",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx_evoq.model.graph import reads
+from onnx_evoq.model.graph import FLOAT_TYPES, reads
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Cut:
 
     Attributes:
         weight: the name of the weight.
+        dtype: the type that the model stores it in.
         prefix: the model that computes `prefix_outputs` from the model's inputs; None where there
             is nothing to compute.
         prefix_outputs: tensors that cross the cut or are outputs of the model by themselves.
@@ -33,6 +34,7 @@ class Cut:
     """
 
     weight: str
+    dtype: str
     prefix: ModelProto | None
     prefix_outputs: tuple[str, ...]
     suffix_inputs: tuple[str, ...]
@@ -58,6 +60,7 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
         prefix = _model_of(model, head, list(graph.input), [_untyped(name) for name in wanted])
     return Cut(
         weight,
+        _dtype(graph, weight),
         prefix,
         wanted,
         tuple(sorted(needed)),
@@ -70,7 +73,7 @@ def uncut(model: ModelProto, weight: str) -> Cut:
     """The whole model as the suffix: for layers whose crossing tensors would fill the memory."""
     inputs = tuple(value.name for value in model.graph.input)
     outputs = tuple(value.name for value in model.graph.output)
-    return Cut(weight, None, (), inputs, outputs, (), whole=True)
+    return Cut(weight, _dtype(model.graph, weight), None, (), inputs, outputs, (), whole=True)
 
 
 def suffix(
@@ -95,6 +98,11 @@ def suffix(
     tail, constants = _tail(model.graph, cut.weight), _constants(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
     return _model_of(model, _needed_constants(constant, tail) + tail, inputs, outputs)
+
+
+def _dtype(graph: GraphProto, weight: str) -> str:
+    tensor = next(tensor for tensor in graph.initializer if tensor.name == weight)
+    return FLOAT_TYPES[tensor.data_type]
 
 
 def _tail(graph: GraphProto, weight: str) -> list[NodeProto]:

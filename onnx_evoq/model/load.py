@@ -16,6 +16,8 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph import all_nodes, is_standard, walk
 from onnx_evoq.model.lift import lift_constants
 
+Model = ModelProto  # what other rooms hand around without importing onnx
+
 MIN_OPSET = 7  # the oldest that ONNX Runtime runs
 _MIN_IR_VERSION = 4  # from here on, an initializer need not be an input
 
@@ -57,6 +59,11 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     _drop_initializer_inputs(model)
     lift_constants(model.graph)
     return model
+
+
+def serialize(model: ModelProto) -> bytes:
+    """The bytes of a model file; the same model gives the same bytes."""
+    return model.SerializeToString(deterministic=True)
 
 
 def size_in_bytes(source: str | Path | ModelProto) -> int:

@@ -1,0 +1,28 @@
+"""A point in time after which a search stops."""
+
+import time
+
+
+class Deadline:
+    """So many seconds from now; infinitely many for None.
+
+    Args:
+        seconds: time until the deadline.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = float("inf") if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no time left."""
+        return self.left == 0.0
+
+    def share(self, parts: int) -> "Deadline":
+        """The deadline for the first of `parts` equal parts of the time left."""
+        return Deadline(None if self._end == float("inf") else self.left / max(1, parts))

@@ -1,0 +1,162 @@
+"""Layer by layer: algorithm 2 of arXiv 2605.05228 over a whole network.
+
+1. Weights are taken in the order of their sensitivity, the least sensitive first.
+2. A weight's codes evolve on the search set, with every other weight as it is by then.
+3. The result is kept if it is no worse than its start on the held-out set.
+4. With a guard, weights that were not taken yet stand at a safe width. Taking stops before the
+   guard objects, and the rest stays there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.model import Model, replace_weights
+from onnx_evoq.quantize import FixedPoint, dequantize
+from onnx_evoq.run.deadline import Deadline
+from onnx_evoq.run.progress import Progress, silent
+from onnx_evoq.run.scoring import ScoringSet, layer_evaluators
+from onnx_evoq.score import Evaluator
+from onnx_evoq.search import Neuroevolution
+
+Quantized = dict[str, tuple[NDArray[np.int8], FixedPoint]]
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to evolve one weight.
+
+    Attributes:
+        population: candidates that stay after each iteration.
+        generations: iterations; 0 keeps the start.
+        mutation_rate: probability that a code moves.
+    """
+
+    population: int = 32
+    generations: int = 64
+    mutation_rate: float = 0.02
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """A weight's metric before and after its search, each {"search": .., "heldout": ..}."""
+
+    before: Scores
+    after: Scores
+
+
+@dataclass(frozen=True)
+class Evolved:
+    """What came out.
+
+    Attributes:
+        quantized: codes and grid by weight, complete.
+        layers: scores by weight, for those that were taken.
+        evaluations: candidates that were scored.
+        stopped: why not all of the search was done: "time" or "interrupt", else None.
+        left_out: weights that a guard left at the safe width.
+    """
+
+    quantized: Quantized
+    layers: dict[str, LayerScores]
+    evaluations: int
+    stopped: str | None
+    left_out: tuple[str, ...]
+
+
+Guard = Callable[[Quantized], bool]
+
+
+def evolve_layers(
+    model: Model,
+    rest: Quantized,
+    start: Quantized,
+    order: Sequence[str],
+    search_set: ScoringSet,
+    heldout_set: ScoringSet,
+    settings: SearchSettings,
+    rngs: Mapping[str, np.random.Generator],
+    *,
+    deadline: Deadline,
+    guard: Guard | None = None,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Evolved:
+    """Evolve the codes of all weights in `order`.
+
+    Args:
+        model: the float model.
+        rest: codes of the weights that are not taken yet.
+        start: the codes that each weight starts from when it is taken.
+        order: names of the weights, least sensitive first.
+        search_set: selects.
+        heldout_set: accepts.
+        settings: how to evolve one weight.
+        rngs: a generator per weight.
+        deadline: when to stop; each weight gets an equal share of the time left.
+        guard: whether a network is still good enough; None takes all weights.
+        providers: as for `Session`.
+        progress: shows how far it is.
+    """
+    now, layers, evaluations, stopped = dict(rest), dict[str, LayerScores](), 0, None
+    with progress("evolving", len(order) * max(1, settings.generations)) as step:
+        try:
+            for position, name in enumerate(order):
+                trial = {**now, name: start[name]}
+                values = {n: dequantize(c, g) for n, (c, g) in trial.items()}
+                current = replace_weights(model, values)
+                evaluators = layer_evaluators(current, name, [search_set, heldout_set], providers)
+                share = deadline.share(len(order) - position)
+                codes, scores, in_time = _evolve_one(
+                    *start[name], evaluators, search_set, settings, rngs[name], share, step
+                )
+                evaluations += sum(evaluator.evaluations for evaluator in evaluators)
+                stopped = stopped if in_time else "time"
+                trial[name] = (codes, start[name][1])
+                if guard is not None and not guard(trial):
+                    break
+                now, layers[name] = trial, scores
+        except KeyboardInterrupt:  # what was found by then is worth keeping
+            stopped = "interrupt"
+    left_out = tuple(name for name in order if guard is not None and name not in layers)
+    return Evolved(now, layers, evaluations, stopped, left_out)
+
+
+def _evolve_one(
+    codes: NDArray[np.int8],
+    grid: FixedPoint,
+    evaluators: Sequence[Evaluator],
+    scoring: ScoringSet,
+    settings: SearchSettings,
+    rng: np.random.Generator,
+    deadline: Deadline,
+    step: Callable[[float], None],
+) -> tuple[NDArray[np.int8], LayerScores, bool]:
+    """The codes that stay, their scores, and whether the search was done in time."""
+    on_search, on_heldout = evaluators
+    search = Neuroevolution(
+        codes,
+        low=grid.low,
+        high=grid.high,
+        population=settings.population,
+        mutation_rate=settings.mutation_rate,
+        rng=rng,
+    )
+    done = 0
+    while done <= settings.generations and not (done and deadline.passed):
+        candidates = search.ask()
+        search.tell(on_search.fitness(dequantize(one, grid) for one in candidates))
+        done += 1
+        step(1.0 if done > 1 else 0.0)
+    step(float(settings.generations + 1 - done))
+    fitness = scoring.target.metric.fitness
+    start, best = dequantize(codes, grid), dequantize(search.best, grid)
+    before = {"search": on_search.value(start), "heldout": on_heldout.value(start)}
+    after = {"search": on_search.value(best), "heldout": on_heldout.value(best)}
+    in_time = done > settings.generations
+    if fitness(after["heldout"]) > fitness(before["heldout"]):
+        return codes, LayerScores(before, before), in_time
+    return search.best, LayerScores(before, after), in_time

@@ -1,0 +1,88 @@
+"""Bring a model, samples and a metric together: score a whole model, or one weight's candidates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.batch import Array, Batch
+from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
+from onnx_evoq.score import Evaluator, Session, Target, predict
+
+# Crossing tensors that would take more are computed again for each candidate instead.
+CACHE_BYTES = 2 * 2**30
+
+Feeds = list[dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class ScoringSet:
+    """Samples in batches, and what their outputs are scored against."""
+
+    batches: Sequence[Batch]
+    target: Target
+
+
+def model_value(model: Model, scoring: ScoringSet, providers: Sequence[str] | None = None) -> float:
+    """The metric of a whole model, in a fresh session."""
+    session = Session(serialize(model), providers=providers)
+    return scoring.target.value(predict(session, scoring.batches), scoring.batches)
+
+
+def layer_evaluators(
+    model: Model,
+    weight: str,
+    sets: Sequence[ScoringSet],
+    providers: Sequence[str] | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> list[Evaluator]:
+    """An evaluator per scoring set for one weight of `model`, all on one session.
+
+    The graph is cut at the weight. What crosses the cut is computed once and kept, unless it would
+    take more than `cache_bytes`; then each candidate runs the whole model.
+    """
+    names = [output.name for output in model.graph.output]
+    cut = cut_at(model, weight)
+    batches = [batch for scoring in sets for batch in scoring.batches]
+    crossing = _run_prefix(cut, batches, providers, cache_bytes)
+    if crossing is None:
+        cut = uncut(model, weight)
+        crossing = [{} for _ in batches]
+    known = [{**b.feed, **tensors} for b, tensors in zip(batches, crossing, strict=True)]
+    feeds = [{name: tensors[name] for name in cut.suffix_inputs} for tensors in known]
+    fixed = [{name: tensors[name] for name in cut.fixed_outputs} for tensors in known]
+    types: Mapping[str, np.dtype[np.generic]] = {n: a.dtype for n, a in feeds[0].items()}
+    tail = suffix(model, cut, types, {name: array.ndim for name, array in feeds[0].items()})
+    session = Session(serialize(tail), f"the model behind {weight!r}", providers)
+    evaluators, start = [], 0
+    for scoring in sets:
+        end = start + len(scoring.batches)
+        evaluators.append(
+            Evaluator(
+                session, weight, cut.dtype, feeds[start:end], fixed[start:end], names,
+                scoring.batches, scoring.target,
+            )
+        )  # fmt: skip
+        start = end
+    return evaluators
+
+
+def _run_prefix(
+    cut: Cut, batches: Sequence[Batch], providers: Sequence[str] | None, cache_bytes: int
+) -> Feeds | None:
+    """The tensors that cross the cut for each batch; None if all of them would not fit."""
+    if cut.prefix is None:
+        return [{} for _ in batches]
+    session = Session(serialize(cut.prefix), f"the model before {cut.weight!r}", providers)
+    crossing: Feeds = []
+    for batch in batches:
+        crossing.append(session.run(batch.feed))
+        if not crossing[1:] and _bytes(crossing[0]) * len(batches) > cache_bytes:
+            return None
+    return crossing
+
+
+def _bytes(arrays: Mapping[str, Array]) -> int:
+    return sum(array.nbytes for array in arrays.values())
+

@@ -1,0 +1,92 @@
+"""Neuroevolution of one layer's codes: algorithm 2 of arXiv 2605.05228.
+
+Elitist (mu + lambda) evolution with mu = lambda: each iteration every candidate has one child by
+mutation, parents and children are sorted together, and the best stay.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.search.operators import Codes, best_of, mutate
+
+
+class Neuroevolution:
+    """Evolves integer codes; the caller scores them.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> search = Neuroevolution(np.zeros((2, 3), np.int8), low=-8, high=7, population=4,
+        ...                         mutation_rate=0.3, rng=rng)
+        >>> for _ in range(40):
+        ...     candidates = search.ask()                           # (candidates, 2, 3)
+        ...     search.tell(np.abs(candidates - 2.0).sum(axis=(1, 2)))
+        >>> search.best.tolist()
+        [[2, 2, 2], [2, 2, 2]]
+
+    Args:
+        codes: where to start, any shape, int8.
+        low: smallest code.
+        high: largest code.
+        population: candidates that stay after each iteration.
+        mutation_rate: probability that a code moves.
+        rng: draws the mutations.
+    """
+
+    def __init__(
+        self,
+        codes: Codes,
+        *,
+        low: int,
+        high: int,
+        population: int,
+        mutation_rate: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._shape = codes.shape
+        self._low, self._high = low, high
+        self._rate = mutation_rate
+        self._rng = rng
+        # P copies of the start, scored once: the first generation is the start itself.
+        self._parents = np.repeat(codes.reshape(1, -1), population, axis=0)  # (population, codes)
+        self._fitness = np.full(population, np.inf)
+        self._asked: Codes | None = None
+        self._started = False
+
+    @property
+    def best(self) -> Codes:
+        """The best codes so far; the start before anything was scored."""
+        return self._parents[0].reshape(self._shape)
+
+    @property
+    def best_fitness(self) -> float:
+        """Their fitness, infinite before anything was scored."""
+        return float(self._fitness[0])
+
+    def ask(self) -> Codes:
+        """The candidates to score, (candidates, \\*shape): first the start, then a generation."""
+        if self._started:
+            self._asked = mutate(self._parents, self._rate, self._low, self._high, self._rng)
+        else:
+            self._asked = self._parents[:1]
+        return self._asked.reshape(-1, *self._shape)
+
+    def tell(self, fitness: NDArray[np.float64]) -> None:
+        """Take the fitness of what `ask` gave, (candidates,), and select.
+
+        Raises:
+            RuntimeError: nothing was asked for.
+            ValueError: there is not one fitness per candidate.
+        """
+        if self._asked is None:
+            raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")
+        if fitness.shape != (len(self._asked),):
+            raise ValueError(f"{len(self._asked)} candidates but fitness of shape {fitness.shape}")
+        if self._started:
+            everyone = np.concatenate([self._parents, self._asked])
+            scores = np.concatenate([self._fitness, np.where(np.isnan(fitness), np.inf, fitness)])
+            stay = best_of(scores, len(self._parents))
+            self._parents, self._fitness = everyone[stay], scores[stay]
+        else:
+            self._fitness[:] = np.inf if np.isnan(fitness[0]) else fitness[0]
+            self._started = True
+        self._asked = None
