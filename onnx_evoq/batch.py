@@ -85,7 +85,7 @@ def _whole_feeds(array: Array, spec: TensorSpec) -> bool:
 
 def _rows(array: Array, spec: TensorSpec, rows: NDArray[np.intp]) -> Array:
     if _whole_feeds(array, spec):
-        return array[rows[0]]
+        return np.asarray(array[rows[0]])
     if rows[-1] - rows[0] == len(rows) - 1:  # a view, not a copy, where nothing is repeated
         return np.ascontiguousarray(array[rows[0] : rows[-1] + 1])
     return array[rows]

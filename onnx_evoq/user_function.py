@@ -1,4 +1,4 @@
-"""Find a function of the user's by its name: ``package.module:function`` or ``file.py:function``."""
+"""Find a user's function by its name: ``package.module:function`` or ``file.py:function``."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ from onnx_evoq.errors import EvoqError
 
 
 def is_reference(text: str) -> bool:
-    """Whether `text` has the form ``where:function`` (and is not a Windows drive like ``C:\\x``)."""
+    """Whether `text` has the form ``where:function`` (a drive like ``C:\\x`` has not)."""
     where, colon, name = text.rpartition(":")
     return bool(colon) and bool(where) and name.isidentifier()
 

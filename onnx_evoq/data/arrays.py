@@ -65,7 +65,10 @@ def read_npy(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Ra
 
 
 def from_mapping(
-    arrays: Mapping[str, NDArray[Any]], source: str, specs: Sequence[TensorSpec], samples: int | None
+    arrays: Mapping[str, NDArray[Any]],
+    source: str,
+    specs: Sequence[TensorSpec],
+    samples: int | None,
 ) -> Raw:
     """Match arrays to the model's inputs by name.
 
@@ -90,7 +93,10 @@ def from_mapping(
 
 
 def _bounded(
-    inputs: Mapping[str, NDArray[Any]], labels: NDArray[Any] | None, source: str, samples: int | None
+    inputs: Mapping[str, NDArray[Any]],
+    labels: NDArray[Any] | None,
+    source: str,
+    samples: int | None,
 ) -> Raw:
     scalar = next((name for name, array in inputs.items() if array.ndim == 0), None)
     if scalar is not None:

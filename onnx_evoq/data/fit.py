@@ -69,7 +69,7 @@ def _as_images(
 
 
 def _matches(shape: tuple[int, ...], spec: TensorSpec, resizes: bool) -> bool:
-    """Whether the axes agree; where images are yet to be resized, those that surely are channels."""
+    """Whether the axes agree; of images yet to be resized, those that surely are channels."""
     if spec.shape is None or len(shape) != len(spec.shape):
         return False
     pairs = list(zip(shape, spec.shape, strict=True))[1:]

@@ -50,7 +50,10 @@ def read_folder(
         DataError: no images, an unreadable one, a bad CSV file, or Pillow is missing.
     """
     if len(specs) != 1:
-        raise DataError(f"{folder}: a folder of images goes with a model of one input, not {len(specs)}.")
+        raise DataError(
+            f"{folder}: a folder of images goes with a model of one input, not {len(specs)}."
+        )
+    numbers: list[int] | None
     if labels is not None:
         files, numbers = _from_csv(folder, Path(labels), split)
     elif split is not None:
@@ -68,7 +71,7 @@ def read_folder(
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         raise DataError(
-            f"{folder}: the images differ in size, such as {' and '.join(map(_by, sorted(shapes)[:2]))}: "
+            f"{folder}: the images differ in size ({', '.join(map(_by, sorted(shapes)[:2]))}): "
             "pass resize and crop."
         )
     stacked = np.stack(images)  # (samples, h, w, c)
@@ -106,7 +109,9 @@ def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path],
     needed = {"file", "label"} | ({"split"} if split is not None else set())
     missing = sorted(needed - set(rows[0] if rows else ()))
     if missing:
-        raise DataError(f"{table}: has no column {missing[0]!r}: name the columns file,label,split.")
+        raise DataError(
+            f"{table}: has no column {missing[0]!r}: name the columns file,label,split."
+        )
     rows = [row for row in rows if split is None or row["split"] == split]
     if not rows:
         raise DataError(f"{table}: no row has the split {split!r}.")
@@ -156,7 +161,10 @@ def _open(
 
 def _cover(image: "Image", size: tuple[int, int]) -> "Image":
     factor = max(size[0] / image.height, size[1] / image.width)
-    return resized(image, (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))))
+    return resized(
+        image,
+        (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))),
+    )
 
 
 def _crop(image: "Image", size: tuple[int, int], file: Path) -> "Image":

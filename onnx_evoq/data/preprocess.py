@@ -1,6 +1,6 @@
 """From raw images to what the model takes. The order: resize, crop, colour, layout, numbers.
 
-    x = (x / divide - mean) / std
+x = (x / divide - mean) / std
 """
 
 from collections.abc import Sequence

@@ -13,6 +13,7 @@ from onnx_evoq.data.images import read_folder
 from onnx_evoq.data.preprocess import Preprocess
 from onnx_evoq.data.reader import from_iterable
 from onnx_evoq.data.samples import Samples
+from onnx_evoq.data.synthetic import SYNTHETIC_SAMPLES, synthetic_samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 from onnx_evoq.user_function import is_reference, load_function
@@ -34,7 +35,7 @@ class Data:
     Attributes:
         source: an .npz (arrays named like the model's inputs, or `x`; labels in `y`), an .npy, a
             folder of images, ``package.module:function``, an array (samples, ...), a mapping of
-            arrays, or an iterable of ``{input: array}`` feeds.
+            arrays, or an iterable of ``{input: array}`` feeds. None draws synthetic inputs.
         labels: a CSV file with columns file,label and optionally split (image folders only).
         split: the rows of that file to use.
         samples: use the first so many; class folders are taken in turn, so these are balanced.
@@ -45,6 +46,7 @@ class Data:
         color: "rgb", or "bgr" for a model that takes blue first.
         resize: (height, width), or one number for the shorter side.
         crop: (height, width) of the centre that is used, or one number for a square.
+        input_range: lowest and highest value of synthetic inputs; None for about -2 to 2.
 
     Example:
         >>> Data("images/", divide=255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
@@ -52,7 +54,7 @@ class Data:
         True
     """
 
-    source: Source
+    source: Source | None = None
     labels: str | Path | None = None
     split: str | None = None
     samples: int | None = None
@@ -63,6 +65,7 @@ class Data:
     color: str = "rgb"
     resize: int | tuple[int, int] | None = None
     crop: int | tuple[int, int] | None = None
+    input_range: tuple[float, float] | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -72,25 +75,33 @@ class Data:
         )
 
 
-def load_samples(data: Data, specs: Sequence[TensorSpec]) -> Samples:
-    """Read `data` and make it fit the model's inputs.
+def as_data(source: Data | Source | None) -> Data:
+    """`source` as `Data`."""
+    return source if isinstance(source, Data) else Data(source)
+
+
+def load_samples(data: Data, specs: Sequence[TensorSpec], rng: np.random.Generator) -> Samples:
+    """Read `data` and make it fit the model's inputs, or draw synthetic inputs where it is empty.
 
     Args:
         data: what to read.
         specs: the model's inputs.
+        rng: draws synthetic inputs.
 
     Raises:
         DataError: it cannot be read, is empty, or does not fit the model.
     """
-    raw = _read(data, specs)
+    if data.source is None:
+        count = SYNTHETIC_SAMPLES if data.samples is None else data.samples
+        return synthetic_samples(specs, count, rng, data.input_range)
+    raw = _read(data, data.source, specs)
     if not raw.inputs or not len(next(iter(raw.inputs.values()))):
         raise DataError(f"{raw.source}: holds no samples: give a few hundred.")
     steps = data.preprocess
     return fit_to_model(raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps)
 
 
-def _read(data: Data, specs: Sequence[TensorSpec]) -> Raw:
-    source = data.source
+def _read(data: Data, source: Source, specs: Sequence[TensorSpec]) -> Raw:
     if isinstance(source, str | Path) and not is_reference(str(source)):
         path = Path(source)
         if path.is_dir():

@@ -56,7 +56,9 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
     wanted = tuple(sorted((needed - inputs) | (set(fixed) - inputs)))
     prefix = None
     if wanted:
-        head = [node for node in graph.node if not any(name in made_in_tail for name in node.output)]
+        head = [
+            node for node in graph.node if not any(name in made_in_tail for name in node.output)
+        ]
         prefix = _model_of(model, head, list(graph.input), [_untyped(name) for name in wanted])
     return Cut(
         weight,

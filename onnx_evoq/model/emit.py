@@ -19,7 +19,15 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper, version_converter
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    checker,
+    helper,
+    numpy_helper,
+    version_converter,
+)
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph import names_in_use, unused_name
@@ -27,8 +35,8 @@ from onnx_evoq.quantize import FixedPoint, dequantize
 
 Quantized = Mapping[str, tuple[NDArray[np.int8], FixedPoint]]
 
-_OPSET = {TensorProto.INT8: 10, TensorProto.INT4: 21, TensorProto.INT2: 25}
-_IR_VERSION = {TensorProto.INT8: 4, TensorProto.INT4: 10, TensorProto.INT2: 13}
+_OPSET: dict[int, int] = {TensorProto.INT8: 10, TensorProto.INT4: 21, TensorProto.INT2: 25}
+_IR_VERSION: dict[int, int] = {TensorProto.INT8: 4, TensorProto.INT4: 10, TensorProto.INT2: 13}
 _PER_CHANNEL_OPSET = 13
 
 
@@ -45,7 +53,9 @@ def replace_weights(model: ModelProto, values: Mapping[str, NDArray[np.float32]]
 
 def emit_float(model: ModelProto, quantized: Quantized, metadata: Mapping[str, str]) -> ModelProto:
     """The model with each weight replaced by ``step * codes``."""
-    emitted = replace_weights(model, {n: dequantize(codes, g) for n, (codes, g) in quantized.items()})
+    emitted = replace_weights(
+        model, {n: dequantize(codes, g) for n, (codes, g) in quantized.items()}
+    )
     _describe(emitted, metadata)
     return emitted
 
@@ -129,11 +139,13 @@ def _dequantized(
     if kind == TensorProto.INT8:  # one byte per code; make_tensor would take four
         initializers[0] = numpy_helper.from_array(codes, inputs[0])
         initializers[2] = numpy_helper.from_array(np.zeros(grid.step.shape, np.int8), inputs[2])
-    axis = {} if grid.axis is None else {"axis": grid.axis}
     half = tensor.data_type == TensorProto.FLOAT16
     target = unused_name(f"{name}_float32", used) if half else name
     label = unused_name(f"{name}_dequantize", used)
-    nodes = [helper.make_node("DequantizeLinear", inputs, [target], label, **axis)]
+    node = helper.make_node("DequantizeLinear", inputs, [target], label)
+    if grid.axis is not None:
+        node.attribute.append(helper.make_attribute("axis", grid.axis))
+    nodes = [node]
     if half:
         nodes.append(helper.make_node("Cast", [target], [name], to=TensorProto.FLOAT16))
     return initializers, nodes

@@ -7,7 +7,8 @@ with weight ``g W`` and bias ``g (b - mean) + B``. It is done where
 2. nothing else reads the layer's output,
 3. the layer's weight (and bias, if any) is an initializer that the layer reads directly.
 
-A weight that other nodes read too is copied. The arithmetic is in float64.
+The weight keeps its name, unless other nodes read it too: then they keep the old one, and the
+folded one is new. The arithmetic is in float64.
 """
 
 from typing import TypeAlias
@@ -82,22 +83,24 @@ def _fold(
             if bias.ndim == 2 and bias.shape[0] != 1:
                 return  # one bias per sample, which no bias per channel can replace
             bias = np.broadcast_to(bias.reshape(-1), mean.shape)
-    kind = tensors[layer.input[1]].data_type
-    new_weight = _initializer(
-        graph, tensors, unused_name(layer.input[1] + "_folded", used), _scaled(weight, gain, layer), kind
-    )
-    new_bias = _initializer(
-        graph, tensors, unused_name(norm.output[0] + "_bias", used), gain * (bias - mean) + offset, kind
-    )
+    name, kind = layer.input[1], tensors[layer.input[1]].data_type
+    shared = sum(name in reads(node) for node in graph.node) > 1
+    if shared:
+        name = unused_name(f"{name}_folded", used)
+    bias_name = unused_name(f"{norm.output[0]}_bias", used)
+    _set_initializer(graph, tensors, name, _scaled(weight, gain, layer), kind)
+    _set_initializer(graph, tensors, bias_name, gain * (bias - mean) + offset, kind)
     del layer.input[1:]
-    layer.input.extend([new_weight, new_bias])
+    layer.input.extend([name, bias_name])
     for candidate in [a for a in layer.attribute if a.name == "beta"]:
         layer.attribute.remove(candidate)
     layer.output[0] = norm.output[0]
     graph.node.remove(norm)
 
 
-def _scaled(weight: NDArray[np.float64], gain: NDArray[np.float64], layer: NodeProto) -> NDArray[np.float64]:
+def _scaled(
+    weight: NDArray[np.float64], gain: NDArray[np.float64], layer: NodeProto
+) -> NDArray[np.float64]:
     if layer.op_type == "Conv":
         return weight * gain.reshape(-1, *[1] * (weight.ndim - 1))  # (out, in/group, *kernel)
     if layer.op_type == "Gemm":
@@ -113,14 +116,14 @@ def _float64(tensor: TensorProto) -> NDArray[np.float64]:
     return np.asarray(numpy_helper.to_array(tensor), np.float64)
 
 
-def _initializer(
+def _set_initializer(
     graph: GraphProto, tensors: Tensors, name: str, values: NDArray[np.float64], kind: int
-) -> str:
+) -> None:
+    """Give the initializer `name` new values, or add it."""
     dtype = np.float16 if kind == TensorProto.FLOAT16 else np.float32
-    tensor = graph.initializer.add()
+    tensor = tensors[name] if name in tensors else graph.initializer.add()
     tensor.CopyFrom(numpy_helper.from_array(values.astype(dtype), name))
     tensors[name] = tensor
-    return name
 
 
 def _drop_unread(graph: GraphProto) -> None:

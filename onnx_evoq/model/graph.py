@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper
 
-FLOAT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:

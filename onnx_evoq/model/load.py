@@ -63,13 +63,13 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
 
 def serialize(model: ModelProto) -> bytes:
     """The bytes of a model file; the same model gives the same bytes."""
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def size_in_bytes(source: str | Path | ModelProto) -> int:
     """Bytes of a model with its external data; what a file with everything inside would take."""
     if isinstance(source, ModelProto):
-        return source.ByteSize()
+        return int(source.ByteSize())
     path = Path(source)
     files = {path.resolve()}
     shell = onnx.load(path, load_external_data=False)
@@ -145,7 +145,9 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
 
 
 def _check(model: ModelProto, name: str) -> None:
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    opset = next(
+        (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0
+    )
     newest = defs.onnx_opset_version()
     if not MIN_OPSET <= opset <= newest:
         raise ModelError(

@@ -217,4 +217,3 @@ def _reason(tensor: TensorProto, readers: list[NodeProto]) -> str:
     if "Normalization" in op_type:
         return f"parameter of {op_type}: normalization stays float"
     return f"input {position} of {op_type}: not an operator with weights"
-

@@ -21,7 +21,9 @@ def check_writable(path: str | Path) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
             pass
     except OSError as cause:
-        raise OutputError(f"{path}: cannot be written ({cause.strerror}): choose another place.") from cause
+        raise OutputError(
+            f"{path}: cannot be written ({cause.strerror}): choose another place."
+        ) from cause
 
 
 def write_file(path: str | Path, content: bytes) -> None:
@@ -43,4 +45,6 @@ def write_file(path: str | Path, content: bytes) -> None:
     except OSError as cause:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
-        raise OutputError(f"{path}: cannot be written ({cause.strerror}): choose another place.") from cause
+        raise OutputError(
+            f"{path}: cannot be written ({cause.strerror}): choose another place."
+        ) from cause

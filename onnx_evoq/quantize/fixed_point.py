@@ -53,7 +53,9 @@ class FixedPoint:
     @property
     def frac_bits(self) -> int | list[int] | None:
         """Bits behind the binary point (a list per channel); None if a step is no power of two."""
-        mantissa, exponent = np.frexp(self.step)  # step = mantissa * 2^exponent, mantissa in [.5, 1)
+        mantissa, exponent = np.frexp(
+            self.step
+        )  # step = mantissa * 2^exponent, mantissa in [.5, 1)
         if np.any(mantissa != 0.5):
             return None
         frac: int | list[int] = (1 - exponent).tolist()

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from tqdm import tqdm
 
-Step = Callable[[float], None]
+Step = Callable[[float], object]
 Progress = Callable[[str, float], AbstractContextManager[Step]]
 
 

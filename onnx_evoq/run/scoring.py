@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onnx_evoq.batch import Array, Batch
 from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
@@ -22,6 +21,11 @@ class ScoringSet:
 
     batches: Sequence[Batch]
     target: Target
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return sum(batch.count for batch in self.batches)
 
 
 def model_value(model: Model, scoring: ScoringSet, providers: Sequence[str] | None = None) -> float:
@@ -85,4 +89,3 @@ def _run_prefix(
 
 def _bytes(arrays: Mapping[str, Array]) -> int:
     return sum(array.nbytes for array in arrays.values())
-

@@ -1,4 +1,4 @@
-"""Score candidates for one weight: the weight is an input of the graph, so one session serves all."""
+"""Score candidates for one weight, which is an input of the graph: one session serves all."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

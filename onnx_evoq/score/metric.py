@@ -60,7 +60,9 @@ class Metric:
         try:
             value = self.measure(dict(outputs), labels)
         except Exception as cause:  # the user's function may raise anything
-            raise MetricError(f"metric {self.name!r} failed: {type(cause).__name__}: {cause}") from cause
+            raise MetricError(
+                f"metric {self.name!r} failed: {type(cause).__name__}: {cause}"
+            ) from cause
         try:
             return float(value)
         except (TypeError, ValueError) as cause:

@@ -17,7 +17,7 @@ _TINY = 1e-12
 
 def mse(outputs: Outputs, reference: Outputs) -> PerSample:
     """Mean squared error: ``mean((y - r)^2)``."""
-    return _over_outputs(outputs, reference, lambda y, r: np.mean((y - r) ** 2, axis=1))
+    return _over_outputs(outputs, reference, lambda y, r: np.asarray(np.mean((y - r) ** 2, axis=1)))
 
 
 def sqnr(outputs: Outputs, reference: Outputs) -> PerSample:
@@ -25,7 +25,7 @@ def sqnr(outputs: Outputs, reference: Outputs) -> PerSample:
 
     def decibels(y: PerSample, r: PerSample) -> PerSample:
         noise, signal = np.sum((y - r) ** 2, axis=1), np.sum(r**2, axis=1)
-        return 10 * np.log10((signal + _TINY) / (noise + 1e-12 * signal + _TINY))
+        return np.asarray(10 * np.log10((signal + _TINY) / (noise + 1e-12 * signal + _TINY)))
 
     return _over_outputs(outputs, reference, decibels)
 
@@ -47,8 +47,8 @@ def kl(outputs: Outputs, reference: Outputs) -> PerSample:
     Outputs that are probabilities already are taken as they are, others go through a softmax; one
     with a single class is taken for a Bernoulli variable.
     """
-    return np.mean(
-        [_kl_of_one(outputs[name], reference[name]) for name in _float_names(reference)], axis=0
+    return np.asarray(
+        np.mean([_kl_of_one(outputs[n], reference[n]) for n in _float_names(reference)], axis=0)
     )
 
 
@@ -63,7 +63,7 @@ def agreement(outputs: Outputs, reference: Outputs) -> PerSample:
         else:
             same = y.argmax(axis=-1) == r.argmax(axis=-1)
         shares.append(same.reshape(len(same), -1).mean(axis=1))
-    return np.mean(shares, axis=0)
+    return np.asarray(np.mean(shares, axis=0))
 
 
 def largest_difference(outputs: Outputs, reference: Outputs) -> float:
@@ -71,7 +71,9 @@ def largest_difference(outputs: Outputs, reference: Outputs) -> float:
     worst = 0.0
     for name, expected in reference.items():
         y, r = _rows(outputs[name]), _rows(expected)
-        worst = max(worst, float(np.abs(y - r).max(initial=0) / max(np.abs(r).max(initial=0), _TINY)))
+        worst = max(
+            worst, float(np.abs(y - r).max(initial=0) / max(np.abs(r).max(initial=0), _TINY))
+        )
     return worst
 
 
@@ -89,7 +91,8 @@ def _over_outputs(
     outputs: Outputs, reference: Outputs, measure: Callable[[PerSample, PerSample], PerSample]
 ) -> PerSample:
     names = _float_names(reference)
-    return np.mean([measure(_rows(outputs[n]), _rows(reference[n])) for n in names], axis=0)
+    measured = [measure(_rows(outputs[n]), _rows(reference[n])) for n in names]
+    return np.asarray(np.mean(measured, axis=0))
 
 
 def _classes_last(values: NDArray[np.generic]) -> PerSample:
@@ -109,7 +112,11 @@ def is_probability(values: PerSample) -> bool:
 
 def log_probabilities(values: PerSample, given: bool) -> PerSample:
     if values.shape[-1] == 1:  # (.., 1) -> (.., 2)
-        logit = values if not given else np.log(values.clip(_TINY, 1)) - np.log1p(-values.clip(0, 1 - _TINY))
+        logit = (
+            values
+            if not given
+            else np.log(values.clip(_TINY, 1)) - np.log1p(-values.clip(0, 1 - _TINY))
+        )
         values, given = np.concatenate([np.zeros_like(logit), logit], axis=-1), False
     if given:
         return np.asarray(np.log(values.clip(_TINY)))

@@ -35,7 +35,7 @@ def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSp
     if samples < 2 or not _batches_well(session, inputs, specs):
         return 1
     values = sum(int(np.prod(inputs[spec.name].shape[1:])) for spec in specs)
-    size = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // max(1, values))))
+    size: int = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // max(1, values))))
     return min(max(size, _SMALLEST), _LARGEST)
 
 

@@ -51,7 +51,9 @@ class Session:
         try:
             self._session = ort.InferenceSession(model, settings, providers=chosen)
         except Exception as cause:  # ONNX Runtime's exceptions share no base class
-            raise ModelError(f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}") from cause
+            raise ModelError(
+                f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}"
+            ) from cause
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
 
     def run(self, feed: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

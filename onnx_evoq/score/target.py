@@ -1,4 +1,4 @@
-"""What outputs are scored against: a metric, and the reference outputs or labels of some samples."""
+"""What outputs are scored against: a metric, and reference outputs or labels of some samples."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Target:
         if self.metric.against == "labels" and self.labels is None:
             raise MetricError(
                 f"metric {self.metric.name!r} needs labels, and the data have none: "
-                "add them (y in an .npz, class folders, --labels) or choose mse, kl, cosine or sqnr."
+                "add them (y in an .npz, class folders, a labels file) or choose mse, kl or sqnr."
             )
         if self.metric.against == "reference" and self.reference is None:
             raise MetricError(

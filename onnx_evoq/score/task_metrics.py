@@ -27,7 +27,7 @@ def top_k(scores: PerSample, labels: Labels, k: int) -> PerSample:
     """1 where fewer than k classes beat the label; of equal scores the lower class wins."""
     if scores.shape[1] == 1:  # one score for yes
         middle = 0.5 if is_probability(scores) else 0.0
-        return ((scores[:, 0] > middle) == (labels == 1)).astype(np.float64)
+        return np.asarray((scores[:, 0] > middle) == (labels == 1), np.float64)
     own = scores[np.arange(len(labels)), labels][:, None]  # (samples, 1)
     earlier = np.arange(scores.shape[1]) < labels[:, None]  # (samples, classes)
     beaten_by = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)

@@ -55,7 +55,7 @@ class Neuroevolution:
     @property
     def best(self) -> Codes:
         """The best codes so far; the start before anything was scored."""
-        return self._parents[0].reshape(self._shape)
+        return np.asarray(self._parents[0].reshape(self._shape))
 
     @property
     def best_fitness(self) -> float:

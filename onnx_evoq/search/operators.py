@@ -12,9 +12,7 @@ STEPS = np.array([-2, -1, 1, 2], np.int8)
 ODDS = np.array([0.1, 0.4, 0.4, 0.1])
 
 
-def mutate(
-    parents: Codes, rate: float, low: int, high: int, rng: np.random.Generator
-) -> Codes:
+def mutate(parents: Codes, rate: float, low: int, high: int, rng: np.random.Generator) -> Codes:
     """One child per parent: a Bernoulli mask picks codes, which move by -2, -1, +1 or +2.
 
         child = clip(parent + mask * steps, low, high)

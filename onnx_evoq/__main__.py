@@ -1,0 +1,5 @@
+"""``python -m onnx_evoq``."""
+
+from onnx_evoq.cli import main
+
+main()

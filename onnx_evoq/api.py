@@ -1,0 +1,371 @@
+"""The public functions, one per job; each reads from top to bottom as the list of its steps."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from onnx_evoq.batch import Batch
+from onnx_evoq.data import Data, Source, as_data
+from onnx_evoq.errors import MetricError
+from onnx_evoq.model import (
+    Model,
+    find_weights,
+    fold_batch_norm,
+    input_specs,
+    load,
+    serialize,
+    size_in_bytes,
+)
+from onnx_evoq.report import (
+    Evaluation,
+    Inspection,
+    Result,
+    Score,
+    Sensitivity,
+    SensitivityRow,
+    SkippedInfo,
+    describe,
+    layer_results,
+    name_of,
+    notes_on,
+    score_of,
+    weight_info,
+)
+from onnx_evoq.run import (
+    MAX_BITS,
+    Deadline,
+    Progress,
+    SearchSettings,
+    answers,
+    bits_of,
+    check_bits,
+    check_choices,
+    check_limits,
+    default_metric,
+    drop_guard,
+    emit,
+    evolve_layers,
+    find_samples,
+    fold_if_exact,
+    grids_for,
+    model_value,
+    named_alike,
+    nearest_codes,
+    open_subject,
+    prepare,
+    rank_weights,
+    silent,
+    with_codes,
+)
+from onnx_evoq.score import SESSION_OPTIONS, Metric, Target, find_metric
+
+ModelSource = str | Path | Model
+DataSource = Data | Source | None
+MetricName = str | Callable[..., Any]
+
+
+def optimize(
+    model: ModelSource,
+    data: DataSource = None,
+    *,
+    bits: int = 8,
+    metric: MetricName = "auto",
+    granularity: Literal["tensor", "channel"] = "tensor",
+    scale: Literal["pow2", "float"] = "pow2",
+    strategy: Literal["neuroevolution", "none"] = "neuroevolution",
+    init: Literal["nearest"] = "nearest",
+    population: int = 32,
+    generations: int = 64,
+    mutation_rate: float = 0.02,
+    time_budget: float | None = 600.0,
+    max_drop: float | None = None,
+    holdout: float = 0.25,
+    keep: Iterable[str] = (),
+    bits_for: Mapping[str, int] | None = None,
+    format: Literal["qdq", "float"] = "qdq",
+    seed: int = 0,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Put a model's weights on a fixed-point grid and search for the points that keep its answers.
+
+    Args:
+        model: an ONNX file, or a model in memory; float32 or float16 weights.
+        data: samples that look like what the model will see, labels optional: a path, an array
+            (samples, ...), a mapping of them, an iterable of feeds, or `Data` to say how to
+            preprocess. None draws synthetic inputs.
+        bits: width of the codes, 2 to 8.
+        metric: what steers: "auto" (the output error), the name of a metric, or a function.
+        granularity: one step per "tensor" or per output "channel".
+        scale: "pow2" for steps that are powers of two, "float" for any.
+        strategy: "neuroevolution", or "none" for the start alone.
+        init: where the search starts: "nearest" rounding.
+        population: candidates that stay after each iteration.
+        generations: iterations per weight.
+        mutation_rate: probability that a code moves.
+        time_budget: seconds after which the search stops; None for no limit.
+        max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
+            else the share of answers that change (of a user's metric, percent of its value). Once
+            another weight would lose more, the rest stays at 8 bits.
+        holdout: share of the samples that accepts instead of selecting, in (0, 1).
+        keep: patterns of weights that stay float.
+        bits_for: widths by pattern, for weights that need another one.
+        format: "qdq" for integer weights with DequantizeLinear, "float" for ``step * codes``.
+        seed: of all random draws.
+        providers: ONNX Runtime's execution providers in order of preference.
+        progress: shows how far it is; `onnx_evoq.bars` draws tqdm bars.
+
+    Returns:
+        The emitted model, its scores and how it was made.
+
+    Raises:
+        EvoqError: the model, the data, the metric or an option cannot be used; the message says
+            what to do.
+
+    Example:
+        >>> import onnx_evoq
+        >>> result = onnx_evoq.optimize(  # doctest: +SKIP
+        ...     "model.onnx", onnx_evoq.Data("calib.npz", divide=255), bits=6)
+        >>> result.save("model.w6.onnx")  # doctest: +SKIP
+    """
+    began = time.monotonic()
+    deadline = Deadline(time_budget)
+    check_choices(
+        granularity=(granularity, ("tensor", "channel")),
+        scale=(scale, ("pow2", "float")),
+        strategy=(strategy, ("neuroevolution", "none")),
+        init=(init, ("nearest",)),
+        format=(format, ("qdq", "float")),
+    )
+    check_bits(bits)
+    check_limits(holdout, max_drop, time_budget)
+    settings = SearchSettings(population, generations, mutation_rate)
+
+    # 1. The float model and its weights.
+    subject = open_subject(model, keep)
+    widths = bits_of(subject.weights, bits, bits_for or {})
+
+    # 2. What scores: the samples, split in two, and the float model's answers.
+    rng, *layer_rngs = np.random.default_rng(seed).spawn(1 + len(subject.weights))
+    experiment = prepare(subject.reference, as_data(data), metric, holdout, rng, providers)
+    subject = fold_if_exact(subject, experiment, providers)
+
+    # 3. The start: every weight on its grid.
+    grids = grids_for(subject.weights, widths, granularity, scale)
+    start = nearest_codes(subject.weights, grids)
+
+    # 4. The order: least sensitive first.
+    ranking = rank_weights(
+        subject.model, subject.weights, grids, experiment.search, providers, progress
+    )
+
+    # 5. The search, layer by layer; with a drop that the user allows, from a safe width down.
+    rest, guard = start, None
+    if max_drop is not None:
+        safe = grids_for(subject.weights, dict.fromkeys(widths, MAX_BITS), granularity, scale)
+        rest = nearest_codes(subject.weights, safe)
+        guard = drop_guard(subject.model, experiment, max_drop, providers)
+    evolved = evolve_layers(
+        subject.model,
+        rest,
+        start,
+        list(ranking),
+        experiment.search,
+        experiment.heldout,
+        settings if strategy == "neuroevolution" else None,
+        dict(zip((weight.name for weight in subject.weights), layer_rngs, strict=True)),
+        deadline=deadline,
+        guard=guard,
+        providers=providers,
+        progress=progress,
+    )
+
+    # 6. The emitted model, loaded afresh and scored: these are the numbers shown.
+    def score(candidate: Model) -> Score:
+        return score_of(candidate, experiment, providers)
+
+    nearest_score = score(with_codes(subject.model, start))
+    found = score(with_codes(subject.model, evolved.quantized))
+    emitted, on_emission = emit(
+        subject.model,
+        evolved.quantized,
+        format,
+        describe(evolved.quantized, seed, experiment.metric.name, nearest_score, found),
+        experiment.search.batches[0],
+        providers,
+    )
+    scores = {
+        "reference": score(subject.reference),
+        "nearest": nearest_score,
+        "start": nearest_score,  # the only start so far
+        "evolved": score(emitted),
+    }
+    return Result(
+        model=emitted,
+        source=name_of(model),
+        bits=bits,
+        granularity=granularity,
+        scale=scale,
+        seed=seed,
+        metric=experiment.metric.name,
+        scores=scores,
+        layers=layer_results(evolved, ranking),
+        bytes_before=size_in_bytes(model),
+        bytes_after=len(serialize(emitted)),
+        evaluations=evolved.evaluations,
+        seconds=time.monotonic() - began,
+        stopped=evolved.stopped,
+        notes=(*experiment.notes, *subject.notes, *notes_on(evolved, max_drop), *on_emission),
+        session_options=dict(SESSION_OPTIONS),
+    )
+
+
+def rank_sensitivity(
+    model: ModelSource,
+    data: DataSource = None,
+    *,
+    bits: int = 4,
+    metric: MetricName = "auto",
+    granularity: Literal["tensor", "channel"] = "tensor",
+    scale: Literal["pow2", "float"] = "pow2",
+    keep: Iterable[str] = (),
+    seed: int = 0,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Sensitivity:
+    """Rank the weights by the model's score when each of them alone is quantized.
+
+    Args:
+        model: as for `optimize`, as are `data`, `metric`, `granularity`, `scale`, `keep`,
+            `seed`, `providers` and `progress`.
+        bits: the width to try.
+
+    Returns:
+        The ranking, least sensitive first.
+
+    Raises:
+        EvoqError: as for `optimize`.
+
+    Example:
+        >>> import onnx_evoq
+        >>> ranking = onnx_evoq.rank_sensitivity("model.onnx")  # doctest: +SKIP
+        >>> ranking.rows[-1].name  # doctest: +SKIP
+        'conv1.weight'
+    """
+    check_choices(
+        granularity=(granularity, ("tensor", "channel")), scale=(scale, ("pow2", "float"))
+    )
+    check_bits(bits)
+    subject = open_subject(model, keep)
+    rng = np.random.default_rng(seed)
+    experiment = prepare(subject.reference, as_data(data), metric, None, rng, providers)
+    subject = fold_if_exact(subject, experiment, providers)
+    widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
+    grids = grids_for(subject.weights, widths, granularity, scale)
+    ranking = rank_weights(
+        subject.model, subject.weights, grids, experiment.search, providers, progress
+    )
+    by_name = {weight.name: weight for weight in subject.weights}
+    return Sensitivity(
+        source=name_of(model),
+        metric=experiment.metric.name,
+        samples=experiment.search.samples,
+        reference=model_value(subject.reference, experiment.search, providers),
+        rows=tuple(
+            SensitivityRow(name, by_name[name].op_type, by_name[name].shape, bits, value)
+            for name, value in ranking.items()
+        ),
+        notes=(*experiment.notes, *subject.notes),
+    )
+
+
+def evaluate(
+    model: ModelSource,
+    data: DataSource = None,
+    *,
+    metric: MetricName = "auto",
+    reference: ModelSource | None = None,
+    seed: int = 0,
+    providers: Sequence[str] | None = None,
+) -> Evaluation:
+    """Score a model, and compare its outputs with those of a reference model.
+
+    Args:
+        model: any ONNX model, quantized or not.
+        data: as for `optimize`.
+        metric: "auto" for top-1 where labels exist, else the mean squared error against
+            `reference`; or the name of a metric, or a function.
+        reference: the float model to compare with.
+        seed: of synthetic inputs.
+        providers: ONNX Runtime's execution providers in order of preference.
+
+    Raises:
+        EvoqError: the model, the data or the metric cannot be used; the message says what to do.
+
+    Example:
+        >>> import onnx_evoq
+        >>> score = onnx_evoq.evaluate(  # doctest: +SKIP
+        ...     "model.w6.onnx", "test.npz", metric="top1", reference="model.onnx")
+        >>> score.value, score.agreement  # doctest: +SKIP
+        (0.968, 0.991)
+    """
+    chosen = None if metric == "auto" else find_metric(metric)
+    loaded = load(model, quantized=True)
+    specs = input_specs(loaded)
+    samples = find_samples(specs, as_data(data), np.random.default_rng(seed))
+    if chosen is None:
+        chosen = default_metric(samples, reference is not None)
+    outputs = answers(loaded, name_of(model), samples, providers)
+    expected = None
+    if reference is not None:
+        expected = answers(load(reference, quantized=True), name_of(reference), samples, providers)
+        expected = named_alike(expected, outputs, name_of(reference))
+    everything = [Batch({}, len(samples), len(samples))]
+
+    def value(kind: Metric) -> float:
+        against = None if expected is None else [expected]
+        return Target(kind, against, samples.labels).value([outputs], everything)
+
+    measured = value(chosen)
+    if np.isnan(measured):
+        raise MetricError(f"metric {chosen.name!r} returns NaN: mend the metric, or the model.")
+    beside = {
+        name: None if expected is None else value(find_metric(name))
+        for name in ("agreement", "mse", "kl")
+    }
+    return Evaluation(
+        source=name_of(model),
+        metric=chosen.name,
+        value=measured,
+        samples=len(samples),
+        **beside,
+        notes=samples.notes,
+    )
+
+
+def inspect(model: ModelSource) -> Inspection:
+    """List a model's weights, and say of every other initializer why it is none.
+
+    Args:
+        model: a float ONNX model.
+
+    Raises:
+        ModelError: it cannot be read or is quantized already.
+
+    Example:
+        >>> import onnx_evoq
+        >>> [w.name for w in onnx_evoq.inspect("model.onnx").weights]  # doctest: +SKIP
+        ['conv1.weight', 'fc.weight']
+    """
+    folded, names = fold_batch_norm(load(model))
+    weights, skipped = find_weights(folded)
+    return Inspection(
+        source=name_of(model),
+        bytes=size_in_bytes(model),
+        folded=tuple(names),
+        weights=tuple(weight_info(weight) for weight in weights),
+        skipped=tuple(SkippedInfo(s.name, s.dtype, s.shape, s.reason) for s in skipped),
+    )

@@ -1,0 +1,353 @@
+"""The command line: parse, call the API, print. No logic."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+import onnx_evoq
+from onnx_evoq.cli_types import (
+    BITS_FOR,
+    DURATION,
+    NUMBERS,
+    RANGE,
+    SIDE,
+    read_config,
+)
+from onnx_evoq.errors import EvoqError
+from onnx_evoq.model import check_writable
+from onnx_evoq.report import evaluation_text, inspection_text, result_text, sensitivity_text
+from onnx_evoq.run import bars, silent
+from onnx_evoq.score import METRIC_NAMES
+
+Command = Callable[..., Any]
+
+MODEL = click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+_METRIC_HELP = (
+    f"auto, {', '.join(METRIC_NAMES)}, or your own function as package.module:function or "
+    "file.py:function, taking (outputs, labels) and carrying an attribute higher_is_better."
+)
+
+
+def stacked(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several decorators as one, the first one outermost."""
+
+    def apply(command: Command) -> Command:
+        return functools.reduce(lambda inner, decorate: decorate(inner), decorators[::-1], command)
+
+    return apply
+
+
+DATA_OPTIONS = stacked(
+    click.option(
+        "--data",
+        help="An .npz (arrays named like the model's inputs, or x; labels in y), an .npy, a "
+        "folder of images, or package.module:function giving {input: array} feeds. Without "
+        "data, synthetic inputs are drawn.",
+    ),
+    click.option(
+        "--labels",
+        type=click.Path(exists=True, dir_okay=False),
+        help="For an image folder: a CSV file with columns file,label and optionally split.",
+    ),
+    click.option("--split", help="The rows of that file to use, by their column split."),
+    click.option(
+        "--samples", type=click.IntRange(min=1), help="Use the first so many samples at most."
+    ),
+    click.option("--divide", type=float, help="Divide values by this, 255 for example."),
+    click.option("--mean", type=NUMBERS, help="Subtract this per channel: a,b,c or one number."),
+    click.option("--std", type=NUMBERS, help="Then divide by this per channel."),
+    click.option(
+        "--layout",
+        type=click.Choice(["nchw", "nhwc"]),
+        help="The image layout that the model takes; told from its input unless given.",
+    ),
+    click.option(
+        "--color",
+        type=click.Choice(["rgb", "bgr"]),
+        default="rgb",
+        show_default=True,
+        help="The channel order that the model takes.",
+    ),
+    click.option("--resize", type=SIDE, help="Resize images: the shorter side, or HEIGHTxWIDTH."),
+    click.option("--crop", type=SIDE, help="Then use the centre: a square, or HEIGHTxWIDTH."),
+    click.option(
+        "--input-range",
+        type=RANGE,
+        metavar="LOW,HIGH",
+        help="What the model expects, for synthetic inputs; about -2,2 unless given.",
+    ),
+)
+
+COMMON_OPTIONS = stacked(
+    click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws."),
+    click.option(
+        "--providers",
+        help="ONNX Runtime's execution providers, first choice first: cuda,cpu. Default: cpu.",
+    ),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=read_config,
+        help="A TOML file with any of these options (bits = 6); the command line wins.",
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="No progress bars and no notes on stderr."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+)
+
+GRID_OPTIONS = stacked(
+    click.option(
+        "--granularity",
+        type=click.Choice(["tensor", "channel"]),
+        default="tensor",
+        show_default=True,
+        help="One step per tensor, or per output channel.",
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice(["pow2", "float"]),
+        default="pow2",
+        show_default=True,
+        help="Steps that are powers of two, or any float.",
+    ),
+    click.option(
+        "--keep",
+        multiple=True,
+        metavar="PATTERN",
+        help="Leave weights float whose name, or node's name, matches ('fc*'). Repeatable.",
+    ),
+)
+
+METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(package_name="onnx-evoq")
+def main() -> None:
+    """Make an exported ONNX model small and keep its answers.
+
+    onnx-evoq puts the weights of MODEL on an N-bit fixed-point grid and searches for the grid
+    points that keep the model's outputs, scored by ONNX Runtime. It needs a few hundred samples,
+    no labels and no training framework.
+
+    \b
+      onnx-evoq optimize model.onnx --bits 6 --data calib.npz
+      onnx-evoq evaluate model.w6.onnx --data test.npz --reference model.onnx
+    """
+
+
+def reporting(command: Command) -> Command:
+    """Print an error of this package on one line and exit with 1."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except EvoqError as error:
+            click.echo("Error: " + " ".join(str(error).split()), err=True)
+            sys.exit(1)
+
+    return run
+
+
+@main.command()
+@MODEL
+@click.option(
+    "--bits",
+    type=click.IntRange(2, 8),
+    required=True,
+    help="The width of the weights' codes.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Where to write. Default: beside MODEL, NAME.w6.onnx for 6 bits.",
+)
+@DATA_OPTIONS
+@METRIC
+@GRID_OPTIONS
+@click.option(
+    "--bits-for",
+    type=BITS_FOR,
+    multiple=True,
+    metavar="PATTERN=N",
+    help="Another width for matching weights ('conv1*=8'). Repeatable.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["neuroevolution", "none"]),
+    default="neuroevolution",
+    show_default=True,
+    help="How to search; none emits the start.",
+)
+@click.option(
+    "--init",
+    type=click.Choice(["nearest"]),
+    default="nearest",
+    show_default=True,
+    help="Where the search starts.",
+)
+@click.option(
+    "--population",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Candidates that stay after each iteration.",
+)
+@click.option(
+    "--generations",
+    type=click.IntRange(min=0),
+    default=64,
+    show_default=True,
+    help="Iterations per weight.",
+)
+@click.option(
+    "--mutation-rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.02,
+    show_default=True,
+    help="Probability that a code moves.",
+)
+@click.option(
+    "--time-budget",
+    type=DURATION,
+    default="10m",
+    show_default=True,
+    help="When the search stops: 90s, 10m, 2h, or none.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Stop before the held-out samples lose more: points of top-1 with labels, else the "
+    "share of answers that change. Weights not reached stay at 8 bits.",
+)
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the samples that accepts instead of selecting.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["qdq", "float"]),
+    default="qdq",
+    show_default=True,
+    help="Integer weights with DequantizeLinear, or float weights on the grid.",
+)
+@COMMON_OPTIONS
+@reporting
+def optimize(
+    model: Path,
+    output: Path | None,
+    form: str,
+    bits_for: tuple[tuple[str, int], ...],
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Quantize MODEL and search for the codes that keep its answers.
+
+    Writes the fine-tuned model and prints the scores of the float, the nearest-rounded and the
+    evolved model, the last of them measured on the file that was written.
+    """
+    target = output or model.with_name(f"{model.stem}.w{options['bits']}.onnx")
+    check_writable(target)
+    arguments = _arguments(options)
+    result = onnx_evoq.optimize(
+        model,
+        bits_for=dict(bits_for),
+        format=form,  # type: ignore[arg-type]  # click checked the choices
+        progress=silent if quiet else bars,
+        **arguments,
+    )
+    result.save(target)
+    _print(result_text(result, str(target)), result.to_dict(target), result.notes, quiet, as_json)
+
+
+@main.command()
+@MODEL
+@click.option(
+    "--bits",
+    type=click.IntRange(2, 8),
+    default=4,
+    show_default=True,
+    help="The width to try each weight at.",
+)
+@DATA_OPTIONS
+@METRIC
+@GRID_OPTIONS
+@COMMON_OPTIONS
+@reporting
+def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Rank the weights of MODEL by what quantizing each of them alone costs."""
+    ranking = onnx_evoq.rank_sensitivity(
+        model, progress=silent if quiet else bars, **_arguments(options)
+    )
+    _print(sensitivity_text(ranking), ranking.to_dict(), ranking.notes, quiet, as_json)
+
+
+@main.command()
+@MODEL
+@DATA_OPTIONS
+@METRIC
+@click.option(
+    "--reference",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FLOAT_MODEL",
+    help="Also compare with this model's outputs: agreement, mse, kl.",
+)
+@COMMON_OPTIONS
+@reporting
+def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Score MODEL, quantized or not, on data that the search never saw."""
+    evaluation = onnx_evoq.evaluate(model, **_arguments(options))
+    _print(evaluation_text(evaluation), evaluation.to_dict(), evaluation.notes, quiet, as_json)
+
+
+@main.command()
+@MODEL
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@reporting
+def inspect(model: Path, as_json: bool) -> None:
+    """List the weights of MODEL, and why other initializers are none.
+
+    Shows operator, shape, channel axis, integer bits, range, and the bytes at each width.
+    """
+    inspection = onnx_evoq.inspect(model)
+    _print(inspection_text(inspection), inspection.to_dict(), (), False, as_json)
+
+
+def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Command-line options as arguments of the API: data options become one `Data`."""
+    given = dict(options)
+    of_data = {name: given.pop(name) for name in _DATA_FIELDS}
+    source = given.pop("data")
+    providers = given["providers"]
+    given["providers"] = None if providers is None else providers.split(",")
+    given["data"] = onnx_evoq.Data(source, **of_data)
+    return given
+
+
+_DATA_FIELDS = (
+    "labels", "split", "samples", "divide", "mean", "std", "layout", "color", "resize", "crop",
+    "input_range",
+)  # fmt: skip
+
+
+def _print(
+    text: str, values: Mapping[str, Any], notes: tuple[str, ...], quiet: bool, as_json: bool
+) -> None:
+    for note in () if quiet else notes:
+        click.echo(f"Note: {note}", err=True)
+    click.echo(json.dumps(values) if as_json else text)

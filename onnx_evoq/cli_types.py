@@ -1,0 +1,107 @@
+"""What the command line's options look like: durations, number lists, sizes, and the TOML file."""
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+
+class _Parsed(click.ParamType[Any]):
+    """An option whose text a function turns into a value, raising ValueError where it cannot."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any], hint: str) -> None:
+        self.name = name
+        self._parse = parse
+        self._hint = hint
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):  # from a TOML file, or converted already
+            value = _as_text(value) if not isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {self._hint}.", param, ctx)
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _duration(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise ValueError(text)
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _range(text: str) -> tuple[float, ...]:
+    limits = _numbers(text)
+    if len(limits) != 2 or not limits[0] < limits[1]:
+        raise ValueError(text)
+    return limits
+
+
+def _side(text: str) -> int | tuple[int, int]:
+    sides = [int(part) for part in text.lower().split("x")]
+    if min(sides) < 1 or len(sides) > 2:
+        raise ValueError(text)
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def _bits_for(text: str) -> tuple[str, int]:
+    pattern, _, bits = text.rpartition("=")
+    if not pattern or not 2 <= int(bits) <= 8:
+        raise ValueError(text)
+    return pattern, int(bits)
+
+
+DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h")
+NUMBERS = _Parsed("numbers", _numbers, "a list of numbers like 0.485,0.456,0.406")
+RANGE = _Parsed("range", _range, "a range like 0,255")
+SIDE = _Parsed("size", _side, "a size like 224 or 240x320")
+BITS_FOR = _Parsed("pattern=bits", _bits_for, "a pattern and a width from 2 to 8, like 'conv*=8'")
+
+
+def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Let a TOML file stand for options: its values become the defaults.
+
+    Names are those of the options, with - or _; repeatable options take a list, ``bits-for`` also
+    a table of patterns.
+    """
+    if value is None:
+        return
+    try:
+        content = tomllib.loads(value.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        raise click.BadParameter(f"{value}: cannot be read as TOML: {cause}", ctx, param) from cause
+    options = {
+        name.lstrip("-"): option.name
+        for option in ctx.command.params
+        for name in option.opts
+        if isinstance(option, click.Option) and name.startswith("--") and name != "--config"
+    }
+    defaults: dict[str, Any] = {}
+    for key, given in content.items():
+        option = options.get(key.replace("_", "-"))
+        if option is None:
+            known = ", ".join(sorted(options))
+            raise click.BadParameter(
+                f"{value}: {key!r} is no option; these are: {known}", ctx, param
+            )
+        if isinstance(given, dict):
+            given = [f"{pattern}={bits}" for pattern, bits in given.items()]
+        defaults[option] = given
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}

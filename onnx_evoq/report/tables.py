@@ -1,0 +1,143 @@
+"""Results as text that fits 80 columns."""
+
+from collections.abc import Sequence
+
+from onnx_evoq.report.results import Evaluation, Inspection, Result, Score, Sensitivity
+
+WIDTH = 80
+_SHOWN_BITS = (8, 6, 4, 3, 2)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Columns as wide as their content; the first `left` are aligned left, the others right.
+
+    Where a line would pass 80 columns, the first column is shortened in the middle.
+
+    Example:
+        >>> print(table(["name", "bits"], [["conv", "6"]]))
+        name  bits
+        conv     6
+    """
+    grid = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[k]) for row in grid) for k in range(len(header))]
+    room = WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)
+    widths[0] = min(widths[0], max(room, 8))
+    lines = []
+    for row in grid:
+        cells = [shortened(row[0], widths[0]).ljust(widths[0])]
+        for k, cell in enumerate(row[1:], 1):
+            cells.append(cell.ljust(widths[k]) if k < left else cell.rjust(widths[k]))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def shortened(text: str, width: int) -> str:
+    """`text`, with its middle left out where it is longer than `width`."""
+    if len(text) <= width:
+        return text
+    head = (width - 2) // 2
+    return text[:head] + ".." + text[len(text) - (width - 2 - head) :]
+
+
+def number(value: float) -> str:
+    """Four significant digits."""
+    return f"{value:.4g}"
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them: 950 B, 12.3 kB, 4.56 MB.
+
+    Example:
+        >>> size(1094681)
+        '1.09 MB'
+    """
+    if count < 1000:
+        return f"{count} B"
+    if count < 1_000_000:
+        return f"{count / 1000:.3g} kB" if count < 999_500 else "1 MB"
+    return f"{count / 1_000_000:.3g} MB"
+
+
+def result_text(result: Result, output: str) -> str:
+    """What `optimize` prints."""
+    with_top1 = any(score.top1 for score in result.scores.values())
+    header = ["", f"{result.metric} search", "held-out"]
+    header += ["top1 search", "held-out"] if with_top1 else []
+    labels = {"reference": "float", "nearest": "nearest", "evolved": "evolved"}
+    rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
+    taken = sum(layer.after is not None for layer in result.layers)
+    lines = [
+        table(header, rows),
+        "",
+        f"{len(result.layers)} weights, {taken} searched; {result.evaluations} evaluations in "
+        f"{result.seconds:.1f} s",
+        f"{size(result.bytes_before)} -> {size(result.bytes_after)}  {output}",
+        "search selected, held-out accepted; for a third opinion: onnx-evoq evaluate",
+    ]
+    return "\n".join(lines)
+
+
+def _score_row(label: str, score: Score) -> list[str]:
+    row = [label, number(score.search), number(score.heldout)]
+    if score.top1:
+        row += [f"{100 * score.top1[part]:.2f} %" for part in ("search", "heldout")]
+    return row
+
+
+def sensitivity_text(ranking: Sensitivity) -> str:
+    """What `sensitivity` prints: the least sensitive weight first."""
+    rows = [
+        [row.name, row.op_type, _shape(row.shape), str(row.bits), number(row.score)]
+        for row in ranking.rows
+    ]
+    header = ["weight, least sensitive first", "op", "shape", "bits", ranking.metric]
+    float_line = f"float model: {ranking.metric} {number(ranking.reference)}"
+    return f"{table(header, rows, 2)}\n\n{float_line}, {ranking.samples} samples"
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """What `evaluate` prints."""
+    rows = [[evaluation.metric, f"{evaluation.value:.6g}"]]
+    for name in ("agreement", "mse", "kl"):
+        value = getattr(evaluation, name)
+        if value is not None and name != evaluation.metric:
+            rows.append([f"{name} with the reference", f"{value:.6g}"])
+    rows.append(["samples", str(evaluation.samples)])
+    return table(["metric", "value"], rows)
+
+
+def inspection_text(inspection: Inspection) -> str:
+    """What `inspect` prints."""
+    header = ["weight", "op", "shape", "axis", "int", "low", "high"]
+    rows = [
+        [
+            w.name,
+            w.op_type,
+            _shape(w.shape),
+            "-" if w.axis is None else str(w.axis),
+            str(w.int_bits),
+            f"{w.low:.3g}",
+            f"{w.high:.3g}",
+        ]
+        for w in inspection.weights
+    ]
+    parts = [table(header, rows, 2)] if rows else ["no weights to quantize"]
+    parts.append(_sizes_text(inspection))
+    if inspection.folded:
+        parts.append(f"{len(inspection.folded)} BatchNormalization nodes are folded.")
+    if inspection.skipped:
+        others = [[s.name, _shape(s.shape), s.reason] for s in inspection.skipped]
+        parts.append(table(["not a weight", "shape", "why"], others, 3))
+    return "\n\n".join(parts)
+
+
+def _sizes_text(inspection: Inspection) -> str:
+    header = ["bytes at", *[f"{bits} bits" for bits in _SHOWN_BITS]]
+    rows = [[w.name, *[size(w.bytes[bits]) for bits in _SHOWN_BITS]] for w in inspection.weights]
+    totals = [sum(w.bytes[bits] for w in inspection.weights) for bits in _SHOWN_BITS]
+    rows.append([f"all weights (file {size(inspection.bytes)})", *[size(t) for t in totals]])
+    return table(header, rows)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(str(axis) for axis in shape) or "scalar"

@@ -1,0 +1,70 @@
+"""All answers of a model, and those of another one under the same names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnx_evoq.batch import Arrays, make_batches
+from onnx_evoq.data import Samples
+from onnx_evoq.errors import MetricError, ModelError
+from onnx_evoq.model import Model, input_specs, serialize
+from onnx_evoq.score import Metric, Session, choose_batch_size, find_metric, predict
+
+
+def default_metric(samples: Samples, has_reference: bool) -> Metric:
+    """Top-1 where labels exist, else the error against the reference.
+
+    Raises:
+        MetricError: there is neither.
+    """
+    if samples.labels is not None:
+        return find_metric("top1")
+    if not has_reference:
+        raise MetricError(
+            "there is nothing to score against: give data with labels, a reference model, "
+            "or a metric of your own."
+        )
+    return find_metric("mse")
+
+
+def answers(
+    model: Model, name: str, samples: Samples, providers: Sequence[str] | None = None
+) -> Arrays:
+    """The outputs for all samples, name -> (samples, ...).
+
+    Args:
+        model: any model.
+        name: how messages call it.
+        samples: what it is fed.
+        providers: as for `Session`.
+
+    Raises:
+        ModelError: it cannot be run, or takes other inputs.
+    """
+    specs = input_specs(model)
+    missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
+    if missing is not None:
+        raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
+    session = Session(serialize(model), name, providers)
+    size = choose_batch_size(session, samples.inputs, specs)
+    parts = list(predict(session, make_batches(samples.inputs, specs, size)))
+    return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
+
+
+def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
+    """The reference's outputs under the names of `outputs`, by name or else by position.
+
+    Raises:
+        ModelError: their number or shapes differ.
+    """
+    if set(outputs) <= set(reference):
+        matched = {output: reference[output] for output in outputs}
+    elif len(outputs) == len(reference):
+        matched = dict(zip(outputs, reference.values(), strict=True))
+    else:
+        matched = {}
+    if any(matched[n].shape != outputs[n].shape for n in matched) or not matched:
+        ours = ", ".join(f"{n} {v.shape[1:]}" for n, v in outputs.items())
+        theirs = ", ".join(f"{n} {v.shape[1:]}" for n, v in reference.items())
+        raise ModelError(f"{name}: its outputs ({theirs}) do not match the model's ({ours}).")
+    return matched

@@ -1,0 +1,89 @@
+"""Emit a model and make sure that it computes what was scored.
+
+1. Narrow integer types (INT4, INT2) need a newer operator set. The converted model must load and
+   give the outputs of the float form; otherwise everything goes into INT8, and a note says so.
+2. ONNX Runtime's default options may round activations behind a DequantizeLinear. Where that
+   changes the outputs, a note names the option that does not.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from onnx_evoq.batch import Arrays, Batch
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Model, emit_float, emit_qdq, serialize
+from onnx_evoq.run.layerwise import Quantized
+from onnx_evoq.score import SESSION_OPTIONS, Session, largest_difference, predict
+
+# Conversion may reorder float arithmetic, but not more than this, relative to the largest output.
+_SAME = 1e-4
+_NOTICEABLE = 1e-3
+
+
+def emit(
+    model: Model,
+    quantized: Quantized,
+    form: str,
+    metadata: Mapping[str, str],
+    batch: Batch,
+    providers: Sequence[str] | None = None,
+) -> tuple[Model, list[str]]:
+    """The emitted model and notes.
+
+    Args:
+        model: the float model.
+        quantized: codes and grid by weight.
+        form: "qdq" or "float".
+        metadata: what to leave in the file.
+        batch: inputs to compare outputs on.
+        providers: as for `Session`.
+
+    Raises:
+        ModelError: it cannot be emitted in this form.
+    """
+    as_float = emit_float(model, quantized, metadata)
+    if form == "float":
+        return as_float, []
+    notes = []
+    expected = _outputs(as_float, batch, providers)
+    emitted = None
+    if any(grid.bits <= 4 for _, grid in quantized.values()):
+        try:
+            emitted = emit_qdq(model, quantized, metadata, compact=True)
+            _check_same(emitted, expected, batch, providers)
+        except ModelError as cause:
+            emitted = None
+            notes.append(
+                f"codes of up to 4 bits are stored in INT8 instead of INT4 or INT2: {cause}"
+            )
+    if emitted is None:
+        emitted = emit_qdq(model, quantized, metadata, compact=False)
+        _check_same(emitted, expected, batch, providers)
+    with_defaults = _outputs(emitted, batch, providers, {})
+    difference = largest_difference(with_defaults, expected)
+    if difference > _NOTICEABLE:
+        notes.append(
+            "ONNX Runtime's default options change this file's outputs by "
+            f"{100 * difference:.1f} % (they round the activations of MatMul): set "
+            "session.disable_quant_qdq=1 to get these scores, or emit the float format."
+        )
+    return emitted, notes
+
+
+def _check_same(
+    emitted: Model, expected: Arrays, batch: Batch, providers: Sequence[str] | None
+) -> None:
+    difference = largest_difference(_outputs(emitted, batch, providers), expected)
+    if not difference <= _SAME:
+        raise ModelError(
+            f"the emitted model's outputs differ by {difference:.1e} from what was scored."
+        )
+
+
+def _outputs(
+    model: Model,
+    batch: Batch,
+    providers: Sequence[str] | None,
+    options: Mapping[str, str] = SESSION_OPTIONS,
+) -> Arrays:
+    session = Session(serialize(model), "the emitted model", providers, options)
+    return next(predict(session, [batch]))

@@ -1,0 +1,30 @@
+"""Check what a user asks for before any work is done."""
+
+from collections.abc import Sequence
+
+from onnx_evoq.errors import OptionError
+
+MIN_BITS, MAX_BITS = 2, 8
+
+
+def check_bits(bits: int) -> None:
+    """Raise an OptionError unless `bits` is a width that this package knows."""
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise OptionError(f"bits {bits} is out of range: choose from {MIN_BITS} to {MAX_BITS}.")
+
+
+def check_choices(**chosen: tuple[str, Sequence[str]]) -> None:
+    """Raise an OptionError unless each value is among its choices."""
+    for name, (value, choices) in chosen.items():
+        if value not in choices:
+            raise OptionError(f"{name} {value!r} is unknown: choose {' or '.join(choices)}.")
+
+
+def check_limits(holdout: float, max_drop: float | None, time_budget: float | None) -> None:
+    """Raise an OptionError unless the numbers make sense."""
+    if not 0 < holdout < 1:
+        raise OptionError(f"holdout {holdout} is no share: choose one between 0 and 1, 0.25 say.")
+    if max_drop is not None and not 0 <= max_drop <= 100:
+        raise OptionError(f"max_drop {max_drop} is no percentage: choose from 0 to 100.")
+    if time_budget is not None and not time_budget > 0:
+        raise OptionError(f"time_budget {time_budget} is not positive: give seconds.")

@@ -1,0 +1,89 @@
+"""The model that is worked on, and its weights."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import (
+    Model,
+    Weight,
+    find_weights,
+    fold_batch_norm,
+    load,
+    replace_weights,
+    serialize,
+)
+from onnx_evoq.quantize import dequantize
+from onnx_evoq.run.experiment import Experiment
+from onnx_evoq.run.layerwise import Quantized
+from onnx_evoq.run.plan import leave_out
+from onnx_evoq.score import Session, largest_difference, predict
+
+# Folding is exact but for the order of float32 (or float16) operations.
+_SAME = {"float32": 1e-3, "float16": 2e-2}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to quantize.
+
+    Attributes:
+        reference: the float model as it came.
+        model: the same with BatchNormalization folded.
+        weights: its weights, without those that stay float.
+        keep: the patterns of those.
+        notes: sentences that a user should read.
+    """
+
+    reference: Model
+    model: Model
+    weights: list[Weight]
+    keep: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
+    """Load a model, fold BatchNormalization and find the weights.
+
+    Raises:
+        ModelError: it cannot be used, or has no weights.
+        OptionError: a pattern of `keep` matches no weight.
+    """
+    reference, keep = load(model), tuple(keep)
+    folded, _ = fold_batch_norm(reference)
+    weights, _ = find_weights(folded)
+    if not weights:
+        name = "the model" if isinstance(model, Model) else str(model)
+        raise ModelError(
+            f"{name}: has no weights to quantize (float32 or float16 constants of Conv, "
+            "ConvTranspose, Gemm, MatMul, Gather or recurrent operators); "
+            "onnx-evoq inspect says why each initializer is none."
+        )
+    return Subject(reference, folded, leave_out(weights, keep), keep)
+
+
+def fold_if_exact(
+    subject: Subject, experiment: Experiment, providers: Sequence[str] | None
+) -> Subject:
+    """The subject as it is, or without folding where that would change the outputs."""
+    batch = experiment.search.batches[0]
+    outputs = [
+        next(predict(Session(serialize(model), providers=providers), [batch]))
+        for model in (subject.model, subject.reference)
+    ]
+    allowed = max(_SAME[weight.dtype] for weight in subject.weights)
+    if largest_difference(*outputs) <= allowed:
+        return subject
+    weights, _ = find_weights(subject.reference)
+    return replace(
+        subject,
+        model=subject.reference,
+        weights=leave_out(weights, subject.keep),
+        notes=("BatchNormalization was not folded, since that would have changed the outputs.",),
+    )
+
+
+def with_codes(model: Model, quantized: Quantized) -> Model:
+    """The float model with each weight replaced by what its codes stand for."""
+    return replace_weights(model, {n: dequantize(codes, g) for n, (codes, g) in quantized.items()})
