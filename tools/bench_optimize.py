@@ -1,0 +1,154 @@
+"""Measure `optimize`: float, nearest and evolved on test data that the search never sees.
+
+Without options, the models of models/ at 4 and 3 bits. With --shared DIR, also the CIFAR-10
+ResNet-20 that lies there, at 8, 6 and 4 bits. The first lines state seed, versions and machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnx_evoq
+from onnx_evoq import Data
+from onnx_evoq.report.tables import table
+
+MODELS = Path(__file__).parent.parent / "models"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, where it is calibrated and where it is tested, and what is measured."""
+
+    name: str
+    model: Path
+    calibration: Data
+    test: Data
+    metric: str
+    bits: tuple[int, ...]
+
+
+def own_cases() -> Iterator[Case]:
+    """The models that this project ships."""
+    for model in sorted(MODELS.glob("*.onnx")):
+        metric = "mse" if "autoencoder" in model.stem else "top1"
+        calibration, test = Data(MODELS / "digits_calib.npz"), Data(MODELS / "digits_test.npz")
+        yield Case(model.stem, model, calibration, test, metric, (6, 4, 3))
+
+
+def shared_cases(shared: Path, samples: int) -> Iterator[Case]:
+    """Models that lie outside the project."""
+    folder = shared / "cifar10"
+    steps: dict[str, Any] = {
+        "divide": 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
+    }  # fmt: skip
+    yield Case(
+        "cifar10 resnet20",
+        folder / "resnet20.onnx",
+        Data(folder / "calib.npz", samples=samples, **steps),
+        Data(folder / "test.npz", **steps),
+        "top1",
+        (8, 6, 4),
+    )
+
+
+def measure(case: Case, bits: int, search: dict[str, Any]) -> dict[str, Any]:
+    """One row: the emitted files of both ways, evaluated on the test data."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"float": case.model}
+        for name, strategy in (("nearest", "none"), ("evolved", "neuroevolution")):
+            result = onnx_evoq.optimize(
+                case.model, case.calibration, bits=bits, strategy=strategy, **search
+            )
+            files[name] = Path(folder) / f"{name}.onnx"
+            result.save(files[name])
+        scores = {
+            name: onnx_evoq.evaluate(file, case.test, metric=case.metric, reference=case.model)
+            for name, file in files.items()
+        }
+    return {
+        "model": case.name,
+        "bits": bits,
+        "granularity": search["granularity"],
+        "metric": case.metric,
+        **{name: score.value for name, score in scores.items()},
+        "nearest_kl": scores["nearest"].kl,
+        "evolved_kl": scores["evolved"].kl,
+        "nearest_mse": scores["nearest"].mse,
+        "evolved_mse": scores["evolved"].mse,
+        "evolved_agreement": scores["evolved"].agreement,
+        "seconds": result.seconds,
+        "evaluations": result.evaluations,
+        "stopped": result.stopped,
+    }
+
+
+def shown(row: dict[str, Any]) -> list[str]:
+    """A row as text."""
+    share = row["metric"] == "top1"
+    values = [
+        f"{100 * row[name]:.2f}" if share else f"{row[name]:.4f}"
+        for name in ("float", "nearest", "evolved")
+    ]
+    error = f"{row['nearest_mse']:.3g}", f"{row['evolved_mse']:.3g}"
+    return [
+        row["model"], str(row["bits"]), row["metric"], *values, *error,
+        f"{row['seconds']:.0f}", str(row["evaluations"]),
+    ]  # fmt: skip
+
+
+def machine() -> str:
+    """Versions and machine, for the head of the table."""
+    packages = " ".join(f"{p} {version(p)}" for p in ("onnx-evoq", "onnx", "onnxruntime", "numpy"))
+    processor = platform.processor() or platform.machine()
+    return f"{packages}, Python {platform.python_version()}, {os.cpu_count()} cores {processor}"
+
+
+def main() -> None:
+    """Print the table, row by row as JSON with --json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, help="folder with real models and data")
+    parser.add_argument("--only", help="cases whose name holds this")
+    parser.add_argument("--bits", type=int, action="append", help="widths instead of the usual")
+    parser.add_argument("--granularity", choices=["tensor", "channel"], default="tensor")
+    parser.add_argument("--samples", type=int, default=512, help="calibration samples")
+    parser.add_argument("--population", type=int, default=32)
+    parser.add_argument("--generations", type=int, default=64)
+    parser.add_argument("--mutation-rate", type=float, default=0.02)
+    parser.add_argument("--time-budget", type=float, default=600.0, help="seconds per model")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one object per row")
+    given = parser.parse_args()
+    cases = list(own_cases())
+    if given.shared is not None:
+        cases += shared_cases(given.shared, given.samples)
+    search = {
+        name: getattr(given, name)
+        for name in (
+            "granularity", "population", "generations", "mutation_rate", "time_budget", "seed",
+        )
+    }  # fmt: skip
+    rows = []
+    for case in cases:
+        if given.only is None or given.only in case.name:
+            for bits in given.bits or case.bits:
+                rows.append(measure(case, bits, search))
+                if given.json:
+                    print(json.dumps(rows[-1]), flush=True)
+    if not given.json:
+        print(f"{machine()}\nsettings {search}")
+        header = [
+            "model", "bits", "metric", "float", "nearest", "evolved",
+            "mse near", "evolved", "s", "evaluated",
+        ]  # fmt: skip
+        print(table(header, [shown(row) for row in rows]))
+
+
+if __name__ == "__main__":
+    main()
