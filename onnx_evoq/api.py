@@ -19,6 +19,7 @@ from onnx_evoq.model import (
     serialize,
     size_in_bytes,
 )
+from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import (
     Evaluation,
     Inspection,
@@ -37,7 +38,6 @@ from onnx_evoq.report import (
 from onnx_evoq.run import (
     MAX_BITS,
     Deadline,
-    Progress,
     SearchSettings,
     answers,
     bits_of,
@@ -57,7 +57,6 @@ from onnx_evoq.run import (
     open_subject,
     prepare,
     rank_weights,
-    silent,
     with_codes,
 )
 from onnx_evoq.score import SESSION_OPTIONS, Metric, Target, find_metric
@@ -150,7 +149,9 @@ def optimize(
 
     # 2. What scores: the samples, split in two, and the float model's answers.
     rng, *layer_rngs = np.random.default_rng(seed).spawn(1 + len(subject.weights))
-    experiment = prepare(subject.reference, as_data(data), metric, holdout, rng, providers)
+    experiment = prepare(
+        subject.reference, as_data(data), metric, holdout, rng, providers, progress
+    )
     subject = fold_if_exact(subject, experiment, providers)
 
     # 3. The start: every weight on its grid.
@@ -185,7 +186,7 @@ def optimize(
 
     # 6. The emitted model, loaded afresh and scored: these are the numbers shown.
     def score(candidate: Model) -> Score:
-        return score_of(candidate, experiment, providers)
+        return score_of(candidate, experiment, providers, progress)
 
     nearest_score = score(with_codes(subject.model, start))
     found = score(with_codes(subject.model, evolved.quantized))
@@ -261,7 +262,7 @@ def rank_sensitivity(
     check_bits(bits)
     subject = open_subject(model, keep)
     rng = np.random.default_rng(seed)
-    experiment = prepare(subject.reference, as_data(data), metric, None, rng, providers)
+    experiment = prepare(subject.reference, as_data(data), metric, None, rng, providers, progress)
     subject = fold_if_exact(subject, experiment, providers)
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
     grids = grids_for(subject.weights, widths, granularity, scale)
@@ -290,6 +291,7 @@ def evaluate(
     reference: ModelSource | None = None,
     seed: int = 0,
     providers: Sequence[str] | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Score a model, and compare its outputs with those of a reference model.
 
@@ -301,6 +303,7 @@ def evaluate(
         reference: the float model to compare with.
         seed: of synthetic inputs.
         providers: ONNX Runtime's execution providers in order of preference.
+        progress: shows how far it is.
 
     Raises:
         EvoqError: the model, the data or the metric cannot be used; the message says what to do.
@@ -318,10 +321,12 @@ def evaluate(
     samples = find_samples(specs, as_data(data), np.random.default_rng(seed))
     if chosen is None:
         chosen = default_metric(samples, reference is not None)
-    outputs = answers(loaded, name_of(model), samples, providers)
+    outputs = answers(loaded, name_of(model), samples, providers, progress)
     expected = None
     if reference is not None:
-        expected = answers(load(reference, quantized=True), name_of(reference), samples, providers)
+        expected = answers(
+            load(reference, quantized=True), name_of(reference), samples, providers, progress
+        )
         expected = named_alike(expected, outputs, name_of(reference))
     everything = [Batch({}, len(samples), len(samples))]
 

@@ -20,8 +20,9 @@ from onnx_evoq.cli_types import (
 )
 from onnx_evoq.errors import EvoqError
 from onnx_evoq.model import check_writable
+from onnx_evoq.progress import silent
 from onnx_evoq.report import evaluation_text, inspection_text, result_text, sensitivity_text
-from onnx_evoq.run import bars, silent
+from onnx_evoq.run import bars
 from onnx_evoq.score import METRIC_NAMES
 
 Command = Callable[..., Any]
@@ -311,7 +312,9 @@ def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None
 @reporting
 def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     """Score MODEL, quantized or not, on data that the search never saw."""
-    evaluation = onnx_evoq.evaluate(model, **_arguments(options))
+    evaluation = onnx_evoq.evaluate(
+        model, progress=silent if quiet else bars, **_arguments(options)
+    )
     _print(evaluation_text(evaluation), evaluation.to_dict(), evaluation.notes, quiet, as_json)
 
 

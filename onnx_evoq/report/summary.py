@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from onnx_evoq.model import Model, Weight, serialize
+from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.quantize import int_bits
 from onnx_evoq.report.results import LayerResult, Score, WeightInfo
 from onnx_evoq.run import Evolved, Experiment, Quantized
@@ -17,19 +18,24 @@ def name_of(model: str | Path | Model) -> str:
     return "the model in memory" if isinstance(model, Model) else str(model)
 
 
-def score_of(model: Model, experiment: Experiment, providers: Sequence[str] | None = None) -> Score:
+def score_of(
+    model: Model,
+    experiment: Experiment,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Score:
     """The steering metric and, where labels exist, top-1 of a model loaded afresh."""
     session = Session(serialize(model), providers=providers)
     top1 = experiment.top1 or (None, None)
     values: dict[str, float] = {}
     shares: dict[str, float] = {}
-    for part, scoring, labelled in zip(
-        ("search", "heldout"), (experiment.search, experiment.heldout), top1, strict=True
-    ):
-        outputs = list(predict(session, scoring.batches))
-        values[part] = scoring.target.value(outputs, scoring.batches)
-        if labelled is not None:
-            shares[part] = labelled.target.value(outputs, labelled.batches)
+    sets = {"search": experiment.search, "heldout": experiment.heldout}
+    with progress("scoring", sum(len(scoring.batches) for scoring in sets.values())) as step:
+        for (part, scoring), labelled in zip(sets.items(), top1, strict=True):
+            outputs = list(stepping(predict(session, scoring.batches), step))
+            values[part] = scoring.target.value(outputs, scoring.batches)
+            if labelled is not None:
+                shares[part] = labelled.target.value(outputs, labelled.batches)
     return Score(values["search"], values["heldout"], shares or None)
 
 

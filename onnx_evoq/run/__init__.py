@@ -1,5 +1,6 @@
 """Knows time and failure: what runs in which order, for how long, and how it shows its progress."""
 
+from onnx_evoq.run.bars import bars
 from onnx_evoq.run.comparison import answers, default_metric, named_alike
 from onnx_evoq.run.deadline import Deadline
 from onnx_evoq.run.emission import emit
@@ -8,7 +9,6 @@ from onnx_evoq.run.guard import drop_guard
 from onnx_evoq.run.layerwise import Evolved, LayerScores, Quantized, SearchSettings, evolve_layers
 from onnx_evoq.run.limits import MAX_BITS, MIN_BITS, check_bits, check_choices, check_limits
 from onnx_evoq.run.plan import bits_of, grids_for, leave_out, nearest_codes
-from onnx_evoq.run.progress import Progress, bars, silent
 from onnx_evoq.run.scoring import ScoringSet, layer_evaluators, model_value
 from onnx_evoq.run.sensitivity import rank_weights
 from onnx_evoq.run.subject import Subject, fold_if_exact, open_subject, with_codes
@@ -20,7 +20,6 @@ __all__ = [
     "Evolved",
     "Experiment",
     "LayerScores",
-    "Progress",
     "Quantized",
     "ScoringSet",
     "SearchSettings",
@@ -46,6 +45,5 @@ __all__ = [
     "open_subject",
     "prepare",
     "rank_weights",
-    "silent",
     "with_codes",
 ]

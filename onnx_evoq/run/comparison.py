@@ -8,6 +8,7 @@ from onnx_evoq.batch import Arrays, make_batches
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.model import Model, input_specs, serialize
+from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import Metric, Session, choose_batch_size, find_metric, predict
 
 
@@ -28,7 +29,11 @@ def default_metric(samples: Samples, has_reference: bool) -> Metric:
 
 
 def answers(
-    model: Model, name: str, samples: Samples, providers: Sequence[str] | None = None
+    model: Model,
+    name: str,
+    samples: Samples,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
 ) -> Arrays:
     """The outputs for all samples, name -> (samples, ...).
 
@@ -37,6 +42,7 @@ def answers(
         name: how messages call it.
         samples: what it is fed.
         providers: as for `Session`.
+        progress: shows how far it is.
 
     Raises:
         ModelError: it cannot be run, or takes other inputs.
@@ -47,7 +53,9 @@ def answers(
         raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
     session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
-    parts = list(predict(session, make_batches(samples.inputs, specs, size)))
+    batches = make_batches(samples.inputs, specs, size)
+    with progress("running", len(batches)) as step:
+        parts = list(stepping(predict(session, batches), step))
     return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
 
 

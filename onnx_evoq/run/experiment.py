@@ -10,6 +10,7 @@ from onnx_evoq.batch import Arrays, make_batches
 from onnx_evoq.data import Data, Samples, load_samples, split
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.model import Model, input_specs, serialize
+from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run.scoring import ScoringSet
 from onnx_evoq.score import Metric, Session, Target, choose_batch_size, find_metric, predict
 from onnx_evoq.signature import TensorSpec
@@ -51,14 +52,20 @@ def find_samples(specs: Sequence[TensorSpec], data: Data, rng: np.random.Generat
 
 
 def reference_outputs(
-    session: Session, samples: Samples, specs: Sequence[TensorSpec], size: int
+    session: Session,
+    samples: Samples,
+    specs: Sequence[TensorSpec],
+    size: int,
+    progress: Progress = silent,
 ) -> list[Arrays]:
     """The reference model's outputs in batches.
 
     Raises:
         ModelError: one is NaN or infinite.
     """
-    outputs: list[Arrays] = list(predict(session, make_batches(samples.inputs, specs, size)))
+    batches = make_batches(samples.inputs, specs, size)
+    with progress("reference", len(batches)) as step:
+        outputs: list[Arrays] = list(stepping(predict(session, batches), step))
     for name in outputs[0]:
         for part in outputs:
             if part[name].dtype.kind == "f" and not np.isfinite(part[name]).all():
@@ -76,6 +83,7 @@ def prepare(
     holdout: float | None,
     rng: np.random.Generator,
     providers: Sequence[str] | None = None,
+    progress: Progress = silent,
 ) -> Experiment:
     """Read the samples, split them, and run the reference model on both parts.
 
@@ -86,6 +94,7 @@ def prepare(
         holdout: share of the samples that accepts; None to score on all of them in both parts.
         rng: splits the samples, and draws synthetic ones.
         providers: as for `Session`.
+        progress: shows how far it is.
     """
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)
@@ -93,7 +102,7 @@ def prepare(
     session = Session(serialize(model), "the float model", providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples, samples) if holdout is None else split(samples, holdout, rng)
-    references = [reference_outputs(session, part, specs, size) for part in parts]
+    references = [reference_outputs(session, part, specs, size, progress) for part in parts]
     if chosen is None:
         chosen = find_metric("mse" if len(session.outputs) == 1 else "sqnr")
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Model, replace_weights
+from onnx_evoq.progress import Progress, Step, silent
 from onnx_evoq.quantize import FixedPoint, dequantize
 from onnx_evoq.run.deadline import Deadline
-from onnx_evoq.run.progress import Progress, Step, silent
 from onnx_evoq.run.scoring import ScoringSet, layer_evaluators
 from onnx_evoq.score import Evaluator
 from onnx_evoq.search import Neuroevolution

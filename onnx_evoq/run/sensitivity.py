@@ -6,8 +6,8 @@ Each weight alone is quantized, all others stay float, and the model is scored.
 from collections.abc import Mapping, Sequence
 
 from onnx_evoq.model import Model, Weight
+from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import FixedPoint, dequantize, nearest
-from onnx_evoq.run.progress import Progress, silent
 from onnx_evoq.run.scoring import ScoringSet, layer_evaluators
 
 
