@@ -7,13 +7,13 @@
 4. Outputs of the model that do not depend on the weight are computed by the prefix alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnx_evoq.model.graph import FLOAT_TYPES, reads
+from onnx_evoq.signature import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -78,28 +78,26 @@ def uncut(model: ModelProto, weight: str) -> Cut:
     return Cut(weight, _dtype(model.graph, weight), None, (), inputs, outputs, (), whole=True)
 
 
-def suffix(
-    model: ModelProto, cut: Cut, dtypes: Mapping[str, np.dtype], ranks: Mapping[str, int]
-) -> ModelProto:
+def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelProto:
     """What follows the cut, with the weight as a graph input.
 
     Args:
         model: the model that was cut.
         cut: as `cut_at` returned it.
-        dtypes: the type of each tensor in `cut.suffix_inputs`, as the prefix computed it.
-        ranks: its number of axes.
+        inputs: type and shape of each of `cut.suffix_inputs`, as the prefix computed them.
     """
     tensor = next(t for t in model.graph.initializer if t.name == cut.weight)
-    inputs = [helper.make_tensor_value_info(cut.weight, tensor.data_type, tuple(tensor.dims))]
-    for name in cut.suffix_inputs:
-        kind = helper.np_dtype_to_tensor_dtype(dtypes[name])
-        inputs.append(helper.make_tensor_value_info(name, kind, [None] * ranks[name]))
+    values = [helper.make_tensor_value_info(cut.weight, tensor.data_type, tuple(tensor.dims))]
+    values += [
+        helper.make_tensor_value_info(s.name, helper.np_dtype_to_tensor_dtype(s.dtype), s.shape)
+        for s in inputs
+    ]
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
-        return _model_of(model, list(model.graph.node), inputs, outputs)
+        return _model_of(model, list(model.graph.node), values, outputs)
     tail, constants = _tail(model.graph, cut.weight), _constants(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
-    return _model_of(model, _needed_constants(constant, tail) + tail, inputs, outputs)
+    return _model_of(model, _needed_constants(constant, tail) + tail, values, outputs)
 
 
 def _dtype(graph: GraphProto, weight: str) -> str:

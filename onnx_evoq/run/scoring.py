@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from onnx_evoq.batch import Array, Batch
 from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
 from onnx_evoq.score import Evaluator, Session, Target, predict
+from onnx_evoq.signature import TensorSpec
 
 # Crossing tensors that would take more are computed again for each candidate instead.
 CACHE_BYTES = 2 * 2**30
@@ -56,8 +55,7 @@ def layer_evaluators(
     known = [{**b.feed, **tensors} for b, tensors in zip(batches, crossing, strict=True)]
     feeds = [{name: tensors[name] for name in cut.suffix_inputs} for tensors in known]
     fixed = [{name: tensors[name] for name in cut.fixed_outputs} for tensors in known]
-    types: Mapping[str, np.dtype[np.generic]] = {n: a.dtype for n, a in feeds[0].items()}
-    tail = suffix(model, cut, types, {name: array.ndim for name, array in feeds[0].items()})
+    tail = suffix(model, cut, [_spec(name, feeds) for name in cut.suffix_inputs])
     session = Session(serialize(tail), f"the model behind {weight!r}", providers)
     evaluators, start = [], 0
     for scoring in sets:
@@ -85,6 +83,17 @@ def _run_prefix(
         if not crossing[1:] and _bytes(crossing[0]) * len(batches) > cache_bytes:
             return None
     return crossing
+
+
+def _spec(name: str, feeds: Feeds) -> TensorSpec:
+    """Type and shape of a tensor; an axis that changes from batch to batch is open.
+
+    Known sizes matter: ONNX Runtime infers wrong shapes from an integer vector of unknown length.
+    """
+    arrays = [feed[name] for feed in feeds]
+    sizes = zip(*(array.shape for array in arrays), strict=True)
+    shape = tuple(axis[0] if len(set(axis)) == 1 else None for axis in sizes)
+    return TensorSpec(name, arrays[0].dtype, shape)
 
 
 def _bytes(arrays: Mapping[str, Array]) -> int:
