@@ -131,7 +131,9 @@ def evolve_layers(
             while left:
                 name, share = left[0], deadline.share(len(left))
                 trial = {**now, name: start[name]}
-                if settings is not None:
+                if settings is not None and deadline.passed:
+                    stopped = "time"  # what is left is taken as it starts
+                elif settings is not None:
                     values = {n: dequantize(codes, grid) for n, (codes, grid) in trial.items()}
                     evaluators = layer_evaluators(
                         replace_weights(model, values), name, [search_set, heldout_set], providers
@@ -142,12 +144,12 @@ def evolve_layers(
                     evaluations += sum(evaluator.evaluations for evaluator in evaluators)
                     stopped = stopped if in_time else "time"
                     trial[name] = (codes, start[name][1])
+                    layers[name] = scores
                 if guard is not None and not guard(trial):
+                    layers.pop(name, None)
                     break
                 now = trial
                 left.pop(0)
-                if settings is not None:
-                    layers[name] = scores
         except KeyboardInterrupt:  # what was found by then is worth keeping
             stopped = "interrupt"
     return Evolved(now, layers, evaluations, stopped, () if guard is None else tuple(left))
@@ -173,18 +175,24 @@ def _evolve_one(
         mutation_rate=settings.mutation_rate,
         rng=rng,
     )
-    done = 0
-    while done <= settings.generations and not (done and deadline.passed):
+    fitness = scoring.target.metric.fitness
+    done, in_time = 0, True
+    while done <= settings.generations and in_time:
         candidates = search.ask()
-        search.tell(on_search.fitness(dequantize(one, grid) for one in candidates))
+        scores = np.full(len(candidates), np.inf)
+        for position, candidate in enumerate(candidates):
+            # One candidate of a large model takes seconds, so that a generation takes minutes.
+            if deadline.passed and (done or position):
+                in_time = False
+                break
+            scores[position] = fitness(on_search.value(dequantize(candidate, grid)))
+        search.tell(scores)
         done += 1
         step(1 / (settings.generations + 1))
     step(1 - done / (settings.generations + 1))
-    fitness = scoring.target.metric.fitness
     start, best = dequantize(codes, grid), dequantize(search.best, grid)
     before = {"search": on_search.value(start), "heldout": on_heldout.value(start)}
     after = {"search": on_search.value(best), "heldout": on_heldout.value(best)}
-    in_time = done > settings.generations
     if fitness(after["heldout"]) > fitness(before["heldout"]):
         return codes, LayerScores(before, before), in_time
     return search.best, LayerScores(before, after), in_time

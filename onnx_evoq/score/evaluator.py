@@ -1,6 +1,6 @@
 """Score candidates for one weight, which is an input of the graph: one session serves all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +55,6 @@ class Evaluator:
         """The metric of the model with `values` as the weight."""
         self.evaluations += 1
         return self._target.value(self._outputs(values), self._batches)
-
-    def fitness(self, candidates: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
-        """What a search minimises, for each candidate: (candidates,)."""
-        metric = self._target.metric
-        return np.array([metric.fitness(self.value(values)) for values in candidates])
 
     def _outputs(self, values: NDArray[np.float32]) -> Iterator[dict[str, Array]]:
         candidate = values.astype(self._dtype, copy=False)
