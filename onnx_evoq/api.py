@@ -318,7 +318,7 @@ def evaluate(
     chosen = None if metric == "auto" else find_metric(metric)
     loaded = load(model, quantized=True)
     specs = input_specs(loaded)
-    samples = find_samples(specs, as_data(data), np.random.default_rng(seed))
+    samples = find_samples(specs, as_data(data), np.random.default_rng(seed), progress)
     if chosen is None:
         chosen = default_metric(samples, reference is not None)
     outputs = answers(loaded, name_of(model), samples, providers, progress)

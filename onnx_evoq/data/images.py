@@ -16,6 +16,7 @@ from onnx_evoq.data.arrays import Raw
 from onnx_evoq.data.preprocess import Preprocess, channels_last
 from onnx_evoq.data.resize import require_pillow, resized
 from onnx_evoq.errors import DataError
+from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def read_folder(
     samples: int | None,
     steps: Preprocess,
     specs: Sequence[TensorSpec],
+    progress: Progress = silent,
 ) -> Raw:
     """Images of one size, (samples, h, w, c) uint8.
 
@@ -45,6 +47,7 @@ def read_folder(
         steps: resize and crop are applied here; without them, images that do not have the
             model's size are resized to cover it and cropped to it.
         specs: the model's inputs, of which there must be one.
+        progress: shows how far it is.
 
     Raises:
         DataError: no images, an unreadable one, a bad CSV file, or Pillow is missing.
@@ -67,7 +70,8 @@ def read_folder(
     size, channels = _wanted(specs[0], last)
     notes: set[str] = set()
     mode = "L" if channels == 1 else "RGB"
-    images = [_open(file, mode, steps, size, notes) for file in files]  # (h, w, c) each
+    with progress("images", len(files)) as step:  # (h, w, c) each
+        images = [_open(file, mode, steps, size, notes) for file in stepping(files, step)]
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         raise DataError(

@@ -15,6 +15,7 @@ from onnx_evoq.data.reader import from_iterable
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.data.synthetic import SYNTHETIC_SAMPLES, synthetic_samples
 from onnx_evoq.errors import DataError
+from onnx_evoq.progress import Progress, silent
 from onnx_evoq.signature import TensorSpec
 from onnx_evoq.user_function import is_reference, load_function
 
@@ -80,32 +81,50 @@ def as_data(source: Data | Source | None) -> Data:
     return source if isinstance(source, Data) else Data(source)
 
 
-def load_samples(data: Data, specs: Sequence[TensorSpec], rng: np.random.Generator) -> Samples:
+def load_samples(
+    data: Data,
+    specs: Sequence[TensorSpec],
+    rng: np.random.Generator,
+    progress: Progress = silent,
+) -> Samples:
     """Read `data` and make it fit the model's inputs, or draw synthetic inputs where it is empty.
 
     Args:
         data: what to read.
         specs: the model's inputs.
         rng: draws synthetic inputs.
+        progress: shows how far it is.
 
     Raises:
         DataError: it cannot be read, is empty, or does not fit the model.
     """
     if data.source is None:
+        _refuse_steps(data)
         count = SYNTHETIC_SAMPLES if data.samples is None else data.samples
         return synthetic_samples(specs, count, rng, data.input_range)
-    raw = _read(data, data.source, specs)
+    if data.input_range is not None:
+        raise DataError("input_range is for synthetic inputs: leave it out where data are given.")
+    raw = _read(data, data.source, specs, progress)
     if not raw.inputs or not len(next(iter(raw.inputs.values()))):
         raise DataError(f"{raw.source}: holds no samples: give a few hundred.")
     steps = data.preprocess
     return fit_to_model(raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps)
 
 
-def _read(data: Data, source: Source, specs: Sequence[TensorSpec]) -> Raw:
+def _refuse_steps(data: Data) -> None:
+    """Synthetic inputs are made as the model takes them, so there is nothing to do to them."""
+    for name in ("labels", "split", "divide", "mean", "std", "layout", "resize", "crop"):
+        if getattr(data, name) is not None:
+            raise DataError(f"{name} is given, but no data that it applies to: name the data too.")
+
+
+def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Progress) -> Raw:
     if isinstance(source, str | Path) and not is_reference(str(source)):
         path = Path(source)
         if path.is_dir():
-            return read_folder(path, data.labels, data.split, data.samples, data.preprocess, specs)
+            return read_folder(
+                path, data.labels, data.split, data.samples, data.preprocess, specs, progress
+            )
         if data.labels is not None or data.split is not None:
             raise DataError(f"{path}: labels and split files go with image folders only.")
         if path.suffix == ".npz":

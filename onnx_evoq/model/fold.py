@@ -5,7 +5,8 @@ with weight ``g W`` and bias ``g (b - mean) + B``. It is done where
 
 1. BatchNormalization runs in inference mode and all its parameters are initializers,
 2. nothing else reads the layer's output,
-3. the layer's weight (and bias, if any) is an initializer that the layer reads directly.
+3. the layer's weight (and bias, if any) is an initializer that the layer reads directly,
+4. that bias is one per channel, as all are but those that Gemm broadcasts over samples.
 
 The weight keeps its name, unless other nodes read it too: then they keep the old one, and the
 folded one is new. The arithmetic is in float64.
@@ -45,7 +46,7 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
     folded = []
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         layer = _layer_before(norm, graph, tensors)
-        if layer is not None:
+        if layer is not None and not _bias_per_sample(layer, tensors):
             _fold(norm, layer, graph, tensors, used)
             folded.append(node_label(norm))
     if folded:
@@ -69,6 +70,11 @@ def _layer_before(norm: NodeProto, graph: GraphProto, tensors: Tensors) -> NodeP
     return None
 
 
+def _bias_per_sample(layer: NodeProto, tensors: Tensors) -> bool:  # rule 4
+    shape = tensors[layer.input[2]].dims if len(layer.input) > 2 and layer.input[2] else []
+    return len(shape) == 2 and shape[0] != 1
+
+
 def _fold(
     norm: NodeProto, layer: NodeProto, graph: GraphProto, tensors: Tensors, used: set[str]
 ) -> None:
@@ -79,10 +85,7 @@ def _fold(
     if len(layer.input) > 2 and layer.input[2]:
         bias = _float64(tensors[layer.input[2]])
         if layer.op_type == "Gemm":
-            bias = bias * attribute(layer, "beta", 1.0)
-            if bias.ndim == 2 and bias.shape[0] != 1:
-                return  # one bias per sample, which no bias per channel can replace
-            bias = np.broadcast_to(bias.reshape(-1), mean.shape)
+            bias = bias.reshape(-1) * attribute(layer, "beta", 1.0)  # (channels,) or (1,)
     name, kind = layer.input[1], tensors[layer.input[1]].data_type
     shared = sum(name in reads(node) for node in graph.node) > 1
     if shared:

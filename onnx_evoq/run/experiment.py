@@ -39,7 +39,12 @@ class Experiment:
     notes: tuple[str, ...]
 
 
-def find_samples(specs: Sequence[TensorSpec], data: Data, rng: np.random.Generator) -> Samples:
+def find_samples(
+    specs: Sequence[TensorSpec],
+    data: Data,
+    rng: np.random.Generator,
+    progress: Progress = silent,
+) -> Samples:
     """The samples for a model with inputs `specs`.
 
     Raises:
@@ -48,7 +53,7 @@ def find_samples(specs: Sequence[TensorSpec], data: Data, rng: np.random.Generat
     """
     if not specs:
         raise ModelError("the model takes no inputs, so that there is nothing to score it on.")
-    return load_samples(data, specs, rng)
+    return load_samples(data, specs, rng, progress)
 
 
 def reference_outputs(
@@ -98,7 +103,7 @@ def prepare(
     """
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)
-    samples = find_samples(specs, data, rng)
+    samples = find_samples(specs, data, rng, progress)
     session = Session(serialize(model), "the float model", providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples, samples) if holdout is None else split(samples, holdout, rng)

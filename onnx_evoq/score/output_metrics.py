@@ -21,11 +21,13 @@ def mse(outputs: Outputs, reference: Outputs) -> PerSample:
 
 
 def sqnr(outputs: Outputs, reference: Outputs) -> PerSample:
-    """Signal to quantization noise in dB: ``10 log10(sum r^2 / sum (y - r)^2)``, at most 120."""
+    """Signal to quantization noise in dB: ``10 log10(sum r^2 / sum (y - r)^2)``, -120 to 120."""
 
     def decibels(y: PerSample, r: PerSample) -> PerSample:
         noise, signal = np.sum((y - r) ** 2, axis=1), np.sum(r**2, axis=1)
-        return np.asarray(10 * np.log10((signal + _TINY) / (noise + 1e-12 * signal + _TINY)))
+        # A sample without noise has the most that is stated, even where it has no signal either.
+        ratio = np.divide(signal, noise, out=np.full_like(signal, np.inf), where=noise > 0)
+        return np.asarray(10 * np.log10(ratio.clip(1e-12, 1e12)))
 
     return _over_outputs(outputs, reference, decibels)
 

@@ -1,0 +1,60 @@
+"""What several tests share: paths, small models as files, and data for them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from graphs import conv_net, mlp
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def models() -> Path:
+    """The folder of trained models that the project ships."""
+    return PROJECT / "models"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """A folder of real models and data; skips the test where there is none."""
+    folder = Path(os.environ.get("EVOQ_SHARED_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("real models and data are not here: name their folder in EVOQ_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[onnx.ModelProto, str], Path]:
+    """Write a model into the test's own folder."""
+
+    def write(model: onnx.ModelProto, name: str = "model.onnx") -> Path:
+        path = tmp_path / name
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mlp_file(save: Callable[..., Path]) -> Path:
+    """x (n, 4) -> logits (n, 3), as a file."""
+    return save(mlp())
+
+
+@pytest.fixture
+def conv_file(save: Callable[..., Path]) -> Path:
+    """x (n, 3, 8, 8) -> logits (n, 5), as a file."""
+    return save(conv_net())
+
+
+@pytest.fixture
+def mlp_data(tmp_path: Path) -> Path:
+    """64 samples with labels for the model of `mlp_file`."""
+    rng = np.random.default_rng(7)
+    path = tmp_path / "data.npz"
+    np.savez(path, x=rng.standard_normal((64, 4)).astype(np.float32), y=rng.integers(0, 3, size=64))
+    return path

@@ -1,0 +1,99 @@
+"""Small models for the tests, built by hand; weights are drawn from a seeded generator."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+
+Shape = Sequence[int | str | None]
+
+KINDS = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}
+
+node = helper.make_node
+
+
+def random(*shape: int, seed: int = 0, dtype: str = "float32") -> NDArray[np.floating]:
+    """Normal numbers of that shape."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def model_of(
+    nodes: Sequence[NodeProto],
+    inputs: Mapping[str, Shape],
+    outputs: Mapping[str, Shape],
+    weights: Mapping[str, NDArray[np.generic]],
+    *,
+    opset: int = 17,
+    ir_version: int = 8,
+    dtype: str = "float32",
+    dtypes: Mapping[str, str] | None = None,
+) -> ModelProto:
+    """A checked model; inputs and outputs are of `dtype` unless `dtypes` says otherwise."""
+
+    def value(name: str, shape: Shape) -> object:
+        kind = KINDS[(dtypes or {}).get(name, dtype)]
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    graph = helper.make_graph(
+        list(nodes),
+        "test",
+        [value(name, shape) for name, shape in inputs.items()],
+        [value(name, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
+    checker.check_model(model)
+    return model
+
+
+def mlp(*, opset: int = 17, batch: int | str = "n") -> ModelProto:
+    """x (n, 4) -> MatMul, Add, Relu -> Gemm -> logits (n, 3)."""
+    nodes = [
+        node("MatMul", ["x", "first"], ["a"], "layer1"),
+        node("Add", ["a", "first_bias"], ["b"]),
+        node("Relu", ["b"], ["c"]),
+        node("Gemm", ["c", "second", "second_bias"], ["logits"], "layer2", transB=1),
+    ]
+    weights = {
+        "first": random(4, 6, seed=1),
+        "first_bias": random(6, seed=2),
+        "second": random(3, 6, seed=3),
+        "second_bias": random(3, seed=4),
+    }
+    return model_of(nodes, {"x": [batch, 4]}, {"logits": [batch, 3]}, weights, opset=opset)
+
+
+def conv_net(*, opset: int = 17, dtype: str = "float32", batch: int | str = "n") -> ModelProto:
+    """x (n, 3, 8, 8) -> Conv, BatchNormalization, Relu -> residual Conv -> pool -> Gemm -> (n, 5)."""
+    nodes = [
+        node("Conv", ["x", "w1"], ["a"], "stem", pads=[1, 1, 1, 1]),
+        node("BatchNormalization", ["a", "scale", "offset", "mean", "var"], ["b"], "norm"),
+        node("Relu", ["b"], ["c"]),
+        node("Conv", ["c", "w2", "b2"], ["d"], "branch", pads=[1, 1, 1, 1]),
+        node("Add", ["c", "d"], ["e"]),
+        node("GlobalAveragePool", ["e"], ["f"]),
+        node("Flatten", ["f"], ["g"]),
+        node("Gemm", ["g", "w3", "b3"], ["logits"], "head"),
+    ]
+    weights = {
+        "w1": 0.3 * random(6, 3, 3, 3, seed=1),
+        "scale": 1 + 0.2 * random(6, seed=2),
+        "offset": random(6, seed=3),
+        "mean": random(6, seed=4),
+        "var": 0.5 + random(6, seed=5) ** 2,
+        "w2": 0.2 * random(6, 6, 3, 3, seed=6),
+        "b2": random(6, seed=7),
+        "w3": random(6, 5, seed=8),
+        "b3": random(5, seed=9),
+    }
+    weights = {name: array.astype(dtype) for name, array in weights.items()}
+    return model_of(
+        nodes, {"x": [batch, 3, 8, 8]}, {"logits": [batch, 5]}, weights, opset=opset, dtype=dtype
+    )
