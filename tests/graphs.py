@@ -71,7 +71,7 @@ def mlp(*, opset: int = 17, batch: int | str = "n") -> ModelProto:
 
 
 def conv_net(*, opset: int = 17, dtype: str = "float32", batch: int | str = "n") -> ModelProto:
-    """x (n, 3, 8, 8) -> Conv, BatchNormalization, Relu -> residual Conv -> pool -> Gemm -> (n, 5)."""
+    """x (n, 3, 8, 8) -> Conv, BatchNormalization, Relu, residual Conv, pool, Gemm -> (n, 5)."""
     nodes = [
         node("Conv", ["x", "w1"], ["a"], "stem", pads=[1, 1, 1, 1]),
         node("BatchNormalization", ["a", "scale", "offset", "mean", "var"], ["b"], "norm"),
