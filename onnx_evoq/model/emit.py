@@ -30,6 +30,7 @@ from onnx import (
 )
 
 from onnx_evoq.errors import ModelError
+from onnx_evoq.model.check import check_valid
 from onnx_evoq.model.graph import names_in_use, unused_name
 from onnx_evoq.quantize import FixedPoint, dequantize
 
@@ -95,7 +96,7 @@ def emit_qdq(
     graph.node.extend(nodes + others)
     _describe(emitted, metadata)
     try:
-        checker.check_model(emitted)
+        check_valid(emitted)
     except checker.ValidationError as cause:
         raise ModelError(f"the model is not valid with integer weights: {cause}") from cause
     return emitted
@@ -117,7 +118,7 @@ def _with_opset(model: ModelProto, opset: int) -> ModelProto:
         return copy
     try:
         converted = version_converter.convert_version(model, opset)
-        checker.check_model(converted)
+        check_valid(converted)
     except Exception as cause:  # the converter raises RuntimeError and others for what it lacks
         raise ModelError(
             f"the model cannot be converted from operator set {current} to {opset}: "
@@ -131,14 +132,12 @@ def _dequantized(
 ) -> tuple[list[TensorProto], list[NodeProto]]:
     name = tensor.name
     inputs = [unused_name(f"{name}_{part}", used) for part in ("quantized", "scale", "zero_point")]
+    narrow = helper.tensor_dtype_to_np_dtype(kind)
     initializers = [
-        helper.make_tensor(inputs[0], kind, codes.shape, codes.ravel().tolist()),
+        numpy_helper.from_array(codes.astype(narrow), inputs[0]),  # packed where narrower than int8
         numpy_helper.from_array(np.asarray(grid.step, np.float32), inputs[1]),
-        helper.make_tensor(inputs[2], kind, grid.step.shape, [0] * grid.step.size),
+        numpy_helper.from_array(np.zeros(grid.step.shape, narrow), inputs[2]),
     ]
-    if kind == TensorProto.INT8:  # one byte per code; make_tensor would take four
-        initializers[0] = numpy_helper.from_array(codes, inputs[0])
-        initializers[2] = numpy_helper.from_array(np.zeros(grid.step.shape, np.int8), inputs[2])
     half = tensor.data_type == TensorProto.FLOAT16
     target = unused_name(f"{name}_float32", used) if half else name
     label = unused_name(f"{name}_dequantize", used)

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner
 
 from onnx_evoq.errors import ModelError
+from onnx_evoq.model.check import check_valid
 from onnx_evoq.model.graph import all_nodes, is_standard, walk
 from onnx_evoq.model.lift import lift_constants
 
@@ -140,7 +141,7 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
             raise ModelError(
                 f"{path}: tensor {tensor.name!r} cannot be read from {file.name!r}: {cause}"
             ) from cause
-        tensor.data_location = TensorProto.DEFAULT
+        tensor.ClearField("data_location")
         del tensor.external_data[:]
 
 
@@ -157,7 +158,7 @@ def _check(model: ModelProto, name: str) -> None:
     if not model.graph.node:
         raise ModelError(f"{name}: the graph has no nodes: export the model again.")
     try:
-        onnx.checker.check_model(model)
+        check_valid(model)
     except onnx.checker.ValidationError as cause:
         first_line = str(cause).strip().splitlines()[0]
         raise ModelError(f"{name}: not a valid ONNX model: {first_line}") from cause

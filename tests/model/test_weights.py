@@ -1,0 +1,184 @@
+"""Which initializers are weights, along which axis, and why the others are not."""
+
+import numpy as np
+import pytest
+from graphs import conv_net, mlp, model_of, node, random
+from onnx import ModelProto
+
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import find_weights, load
+
+
+def axes(model: ModelProto) -> dict[str, int | None]:
+    return {weight.name: weight.axis for weight in find_weights(load(model))[0]}
+
+
+def reasons(model: ModelProto) -> dict[str, str]:
+    return {skipped.name: skipped.reason for skipped in find_weights(load(model))[1]}
+
+
+def one(
+    op_type: str, weight: np.ndarray, x: list, y: list, *, left: bool = False, **attributes: object
+) -> ModelProto:
+    """A model of one node."""
+    inputs = ["w", "x"] if left else ["x", "w"]
+    nodes = [node(op_type, inputs, ["y"], "layer", **attributes)]
+    return model_of(nodes, {"x": x}, {"y": y}, {"w": weight})
+
+
+@pytest.mark.parametrize(
+    ("model", "axis"),
+    [
+        (one("Conv", random(6, 3, 3, 3), ["n", 3, 8, 8], ["n", 6, 6, 6]), 0),
+        (one("Conv", random(6, 3, 3), ["n", 3, 8], ["n", 6, 6]), 0),
+        (one("Conv", random(6, 1, 3, 3), ["n", 6, 8, 8], ["n", 6, 6, 6], group=6), 0),
+        (one("ConvTranspose", random(3, 6, 3, 3), ["n", 3, 8, 8], ["n", 6, 10, 10]), 1),
+        (one("Gemm", random(3, 4), ["n", 4], ["n", 3], transB=1), 0),
+        (one("Gemm", random(4, 3), ["n", 4], ["n", 3]), 1),
+        (one("MatMul", random(4, 3), ["n", 4], ["n", 3]), 1),
+        (one("MatMul", random(2, 4, 3), [2, "n", 4], [2, "n", 3]), 2),
+        (one("MatMul", random(3, 4), [4, "n"], [3, "n"], left=True), 0),
+        (one("MatMul", random(4), ["n", 4], ["n"]), None),
+    ],
+)
+def test_the_channel_axis_is_where_the_outputs_lie(model: ModelProto, axis: int | None) -> None:
+    assert axes(model) == {"w": axis}
+
+
+@pytest.mark.parametrize(("op_type", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_recurrent_weights_have_axis_1_and_their_bias_none(op_type: str, gates: int) -> None:
+    weights = {
+        "W": random(1, gates * 5, 4),
+        "R": random(1, gates * 5, 5),
+        "B": random(1, 2 * gates * 5),
+    }
+    nodes = [node(op_type, ["x", "W", "R", "B"], ["y"], hidden_size=5)]
+    model = model_of(nodes, {"x": [7, "n", 4]}, {"y": [7, 1, "n", 5]}, weights)
+    assert axes(model) == {"W": 1, "R": 1}
+    assert reasons(model) == {"B": f"bias or state of {op_type}: biases stay float"}
+
+
+def test_a_table_is_a_weight_without_an_axis() -> None:
+    nodes = [node("Gather", ["table", "x"], ["y"])]
+    model = model_of(
+        nodes, {"x": ["n"]}, {"y": ["n", 8]}, {"table": random(20, 8)}, dtypes={"x": "int64"}
+    )
+    assert axes(model) == {"table": None}
+
+
+def test_biases_and_norms_are_skipped_with_a_reason() -> None:
+    assert reasons(conv_net()) == {
+        "scale": "parameter of BatchNormalization: normalization stays float",
+        "offset": "parameter of BatchNormalization: normalization stays float",
+        "mean": "parameter of BatchNormalization: normalization stays float",
+        "var": "parameter of BatchNormalization: normalization stays float",
+        "b2": "bias or state of Conv: biases stay float",
+        "b3": "bias or state of Gemm: biases stay float",
+    }
+
+
+def test_other_initializers_say_what_they_are() -> None:
+    nodes = [
+        node("Reshape", ["x", "shape"], ["a"]),
+        node("Add", ["a", "bias"], ["y"]),
+    ]
+    model = model_of(
+        nodes,
+        {"x": ["n", 4]},
+        {"y": ["m", 2]},
+        {"shape": np.array([-1, 2]), "bias": random(2), "lost": random(3)},
+    )
+    assert reasons(model) == {
+        "shape": "int64: an index, shape or flag of Reshape",
+        "bias": "input 1 of Add: not an operator with weights",
+        "lost": "no node reads it",
+    }
+
+
+def test_float64_weights_are_skipped_with_a_reason() -> None:
+    nodes = [
+        node("Cast", ["x"], ["a"], to=11),
+        node("MatMul", ["a", "w"], ["b"]),
+        node("Cast", ["b"], ["y"], to=1),
+    ]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3, dtype="float64")})
+    assert reasons(model) == {"w": "float64: only float32 and float16 are quantized"}
+
+
+def test_float16_weights_are_weights() -> None:
+    weights, _ = find_weights(load(conv_net(dtype="float16")))
+    assert {weight.dtype for weight in weights} == {"float16"}
+    assert {weight.values.dtype for weight in weights} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("between", "shape", "axis"),
+    [
+        ([node("Identity", ["w"], ["v"])], (4, 3), 1),
+        ([node("Transpose", ["w"], ["v"])], (3, 4), 0),
+        ([node("Transpose", ["w"], ["v"], perm=[0, 1])], (4, 3), 1),
+        ([node("Reshape", ["w", "shape"], ["v"])], (12,), None),
+        ([node("Transpose", ["w"], ["u"]), node("Transpose", ["u"], ["v"])], (4, 3), 1),
+    ],
+)
+def test_weights_are_found_behind_nodes_that_pass_them_on(
+    between: list, shape: tuple[int, ...], axis: int | None
+) -> None:
+    nodes = [*between, node("MatMul", ["x", "v"], ["y"])]
+    weights = {"w": random(*shape), "shape": np.array([4, 3])}
+    assert axes(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights)) == {"w": axis}
+
+
+def test_a_cast_weight_is_found() -> None:
+    nodes = [node("Cast", ["w"], ["v"], to=1), node("MatMul", ["x", "v"], ["y"])]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3, dtype="float16")})
+    (weight,), _ = find_weights(load(model))
+    assert (weight.name, weight.axis, weight.dtype) == ("w", 1, "float16")
+
+
+def test_a_weight_of_two_nodes_counts_once() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"], "one"),
+        node("MatMul", ["a", "w"], ["y"], "two"),
+    ]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)})
+    (weight,), _ = find_weights(load(model))
+    assert weight.nodes == ("one", "two")
+    assert weight.axis == 1
+
+
+def test_where_two_nodes_disagree_there_is_no_axis() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Gemm", ["a", "w"], ["y"], transB=1),
+    ]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)})
+    assert axes(model) == {"w": None}
+
+
+def test_a_table_goes_along_with_the_axis_of_a_layer() -> None:
+    nodes = [
+        node("Gather", ["w", "x"], ["a"]),
+        node("Gemm", ["a", "w"], ["y"], transB=1),
+    ]
+    model = model_of(
+        nodes, {"x": ["n"]}, {"y": ["n", 9]}, {"w": random(9, 4)}, dtypes={"x": "int64"}
+    )
+    assert axes(model) == {"w": 0}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_is_refused(bad: float) -> None:
+    model = mlp()
+    values = random(4, 6)
+    values[1, 2] = bad
+    model.graph.initializer[0].raw_data = values.tobytes()
+    with pytest.raises(ModelError, match="weight 'first' holds NaN or infinity: train or export"):
+        find_weights(load(model))
+
+
+def test_another_domain_is_left_alone() -> None:
+    model = mlp()
+    model.graph.node[0].domain = "my.domain"
+    model.opset_import.add(domain="my.domain", version=1)
+    assert list(axes(model)) == ["second"]
