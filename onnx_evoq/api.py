@@ -44,6 +44,7 @@ from onnx_evoq.run import (
     check_bits,
     check_choices,
     check_limits,
+    check_seed,
     default_metric,
     drop_guard,
     emit,
@@ -54,6 +55,7 @@ from onnx_evoq.run import (
     model_value,
     named_alike,
     nearest_codes,
+    not_finite,
     open_subject,
     prepare,
     rank_weights,
@@ -140,6 +142,7 @@ def optimize(
         format=(format, ("qdq", "float")),
     )
     check_bits(bits)
+    check_seed(seed)
     check_limits(holdout, max_drop, time_budget)
     settings = SearchSettings(population, generations, mutation_rate)
 
@@ -150,7 +153,7 @@ def optimize(
     # 2. What scores: the samples, split in two, and the float model's answers.
     rng, *layer_rngs = np.random.default_rng(seed).spawn(1 + len(subject.weights))
     experiment = prepare(
-        subject.reference, as_data(data), metric, holdout, rng, providers, progress
+        subject.reference, name_of(model), as_data(data), metric, holdout, rng, providers, progress
     )
     subject = fold_if_exact(subject, experiment, providers)
 
@@ -260,9 +263,12 @@ def rank_sensitivity(
         granularity=(granularity, ("tensor", "channel")), scale=(scale, ("pow2", "float"))
     )
     check_bits(bits)
+    check_seed(seed)
     subject = open_subject(model, keep)
     rng = np.random.default_rng(seed)
-    experiment = prepare(subject.reference, as_data(data), metric, None, rng, providers, progress)
+    experiment = prepare(
+        subject.reference, name_of(model), as_data(data), metric, None, rng, providers, progress
+    )
     subject = fold_if_exact(subject, experiment, providers)
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
     grids = grids_for(subject.weights, widths, granularity, scale)
@@ -315,6 +321,7 @@ def evaluate(
         >>> score.value, score.agreement  # doctest: +SKIP
         (0.968, 0.991)
     """
+    check_seed(seed)
     chosen = None if metric == "auto" else find_metric(metric)
     loaded = load(model, quantized=True)
     specs = input_specs(loaded)
@@ -322,11 +329,12 @@ def evaluate(
     if chosen is None:
         chosen = default_metric(samples, reference is not None)
     outputs = answers(loaded, name_of(model), samples, providers, progress)
-    expected = None
+    expected, notes = None, list(samples.notes) + not_finite(outputs, name_of(model))
     if reference is not None:
         expected = answers(
             load(reference, quantized=True), name_of(reference), samples, providers, progress
         )
+        notes += not_finite(expected, name_of(reference))
         expected = named_alike(expected, outputs, name_of(reference))
     everything = [Batch({}, len(samples), len(samples))]
 
@@ -347,7 +355,7 @@ def evaluate(
         value=measured,
         samples=len(samples),
         **beside,
-        notes=samples.notes,
+        notes=tuple(notes),
     )
 
 

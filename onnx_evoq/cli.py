@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from onnx_evoq.cli_types import (
     SIDE,
     read_config,
 )
-from onnx_evoq.errors import EvoqError
+from onnx_evoq.errors import EvoqError, OutputError
 from onnx_evoq.model import check_writable
 from onnx_evoq.progress import silent
 from onnx_evoq.report import evaluation_text, inspection_text, result_text, sensitivity_text
@@ -86,7 +87,13 @@ DATA_OPTIONS = stacked(
 )
 
 COMMON_OPTIONS = stacked(
-    click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws."),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of all random draws.",
+    ),
     click.option(
         "--providers",
         help="ONNX Runtime's execution providers, first choice first: cuda,cpu. Default: cpu.",
@@ -264,6 +271,8 @@ def optimize(
     """
     target = output or model.with_name(f"{model.stem}.w{options['bits']}.onnx")
     check_writable(target)
+    if target.resolve() == model.resolve():
+        raise OutputError(f"{target}: is the model itself: name another file (--output).")
     arguments = _arguments(options)
     result = onnx_evoq.optimize(
         model,
@@ -337,7 +346,7 @@ def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     of_data = {name: given.pop(name) for name in _DATA_FIELDS}
     source = given.pop("data")
     providers = given["providers"]
-    given["providers"] = None if providers is None else providers.split(",")
+    given["providers"] = None if providers is None else [p.strip() for p in providers.split(",")]
     given["data"] = onnx_evoq.Data(source, **of_data)
     return given
 
@@ -353,4 +362,13 @@ def _print(
 ) -> None:
     for note in () if quiet else notes:
         click.echo(f"Note: {note}", err=True)
-    click.echo(json.dumps(values) if as_json else text)
+    click.echo(json.dumps(_finite(values), allow_nan=False) if as_json else text)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for NaN and infinity, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -20,18 +20,10 @@ class _Parsed(click.ParamType[Any]):
         self._hint = hint
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):  # from a TOML file, or converted already
-            value = _as_text(value) if not isinstance(value, tuple) else value
-        if isinstance(value, tuple):
-            return value
         try:
-            return self._parse(value)
+            return self._parse(value) if isinstance(value, str) else value  # converted already
         except ValueError:
             self.fail(f"{value!r} is not {self._hint}.", param, ctx)
-
-
-def _as_text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _duration(text: str) -> float | None:
@@ -55,7 +47,7 @@ def _range(text: str) -> tuple[float, ...]:
 
 
 def _side(text: str) -> int | tuple[int, int]:
-    sides = [int(part) for part in text.lower().split("x")]
+    sides = [int(part) for part in re.split("[x,]", text.lower())]
     if min(sides) < 1 or len(sides) > 2:
         raise ValueError(text)
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
@@ -75,6 +67,17 @@ SIDE = _Parsed("size", _side, "a size like 224 or 240x320")
 BITS_FOR = _Parsed("pattern=bits", _bits_for, "a pattern and a width from 2 to 8, like 'conv*=8'")
 
 
+def _as_given(value: Any, multiple: bool) -> Any:
+    """A value of a TOML file as the command line would give it: text, to be parsed as strictly."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, dict):
+        value = [f"{pattern}={bits}" for pattern, bits in value.items()]
+    if multiple:
+        return [str(one) for one in (value if isinstance(value, list) else [value])]
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Let a TOML file stand for options: its values become the defaults.
 
@@ -88,7 +91,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         raise click.BadParameter(f"{value}: cannot be read as TOML: {cause}", ctx, param) from cause
     options = {
-        name.lstrip("-"): option.name
+        name.lstrip("-"): option
         for option in ctx.command.params
         for name in option.opts
         if isinstance(option, click.Option) and name.startswith("--") and name != "--config"
@@ -101,7 +104,6 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
             raise click.BadParameter(
                 f"{value}: {key!r} is no option; these are: {known}", ctx, param
             )
-        if isinstance(given, dict):
-            given = [f"{pattern}={bits}" for pattern, bits in given.items()]
-        defaults[option] = given
+        assert option.name is not None  # every option here has one
+        defaults[option.name] = _as_given(given, option.multiple)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}

@@ -31,7 +31,7 @@ def load_function(reference: str, error: type[EvoqError]) -> Callable[..., Any]:
     where, _, name = reference.rpartition(":")
     try:
         module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
-    except Exception as cause:  # the user's module may raise anything while it is imported
+    except (Exception, SystemExit) as cause:  # the user's module may raise anything
         raise error(f"{reference!r} cannot be imported: {type(cause).__name__}: {cause}") from cause
     function = getattr(module, name, None)
     if not callable(function):

@@ -29,39 +29,26 @@ class Raw:
     sized: bool = False
 
 
-def read_npz(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:
-    """Arrays of an .npz file, named like the model's inputs, or `x`; labels in `y`.
+def read_arrays(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:
+    """The arrays of an .npz file, named like the model's inputs, or the one of an .npy file.
+
+    For a model with one input, `x` is a name of it too. Labels are in `y`.
 
     Raises:
         DataError: it cannot be read, needs pickle, or lacks an input.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            one = isinstance(loaded, np.ndarray)
+            arrays = {"x": loaded} if one else {name: loaded[name] for name in loaded.files}
     except ValueError as cause:
         raise DataError(
             f"{path}: holds pickled objects or is damaged: save plain arrays of numbers."
         ) from cause
     except (OSError, EOFError, zipfile.BadZipFile) as cause:
-        raise DataError(f"{path}: cannot be read as .npz: {_short(cause)}.") from cause
+        raise DataError(f"{path}: cannot be read as {path.suffix}: {_short(cause)}.") from cause
     return from_mapping(arrays, str(path), specs, samples)
-
-
-def read_npy(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:
-    """The array of an .npy file, for a model with one input.
-
-    Raises:
-        DataError: it cannot be read or needs pickle.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except ValueError as cause:
-        raise DataError(
-            f"{path}: holds pickled objects or is damaged: save a plain array of numbers."
-        ) from cause
-    except (OSError, EOFError) as cause:
-        raise DataError(f"{path}: cannot be read as .npy: {_short(cause)}.") from cause
-    return from_mapping({"x": array}, str(path), specs, samples)
 
 
 def from_mapping(
@@ -81,7 +68,7 @@ def from_mapping(
         inputs = {names[0]: np.asarray(arrays["x"])}
     missing = [name for name in names if name not in inputs]
     if missing:
-        allowed = f"{missing[0]!r}" + (" or 'x'" if len(names) == 1 else "")
+        allowed = f"{missing[0]!r}" + (" or 'x'" if len(names) == 1 and names != ["x"] else "")
         raise DataError(
             f"{source}: holds {_listed(arrays)}, but the model's input is {missing[0]!r}: "
             f"name the array {allowed}."

@@ -102,7 +102,8 @@ def _cast(values: NDArray[Any], spec: TensorSpec, source: str) -> NDArray[np.gen
         limits = np.iinfo(spec.dtype)
         if int(values.min()) < limits.min or int(values.max()) > limits.max:
             raise DataError(f"{source}: {spec.name!r} holds values that {spec.dtype} cannot.")
-    cast = np.ascontiguousarray(values, dtype=spec.dtype)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        cast = np.ascontiguousarray(values, dtype=spec.dtype)
     if cast.dtype.kind == "f" and not np.isfinite(cast).all():
         raise DataError(f"{source}: {spec.name!r} holds NaN or infinity: clean the samples.")
     return cast

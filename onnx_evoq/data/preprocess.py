@@ -18,7 +18,11 @@ CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The steps; see `Data` for what each means."""
+    """The steps; see `Data` for what each means.
+
+    Raises:
+        DataError: a divisor is 0.
+    """
 
     divide: float | None = None
     mean: Sequence[float] | None = None
@@ -27,6 +31,12 @@ class Preprocess:
     color: str = "rgb"
     resize: int | tuple[int, int] | None = None
     crop: int | tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.divide == 0 or (self.std is not None and 0 in self.std):
+            raise DataError(
+                f"{'divide' if self.divide == 0 else 'std'} is 0, by which no value can be divided."
+            )
 
     @property
     def changes_numbers(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_evoq.data.arrays import Raw, from_mapping, read_npy, read_npz
+from onnx_evoq.data.arrays import Raw, from_mapping, read_arrays
 from onnx_evoq.data.fit import fit_to_model
 from onnx_evoq.data.images import read_folder
 from onnx_evoq.data.preprocess import Preprocess
@@ -127,10 +127,8 @@ def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Pro
             )
         if data.labels is not None or data.split is not None:
             raise DataError(f"{path}: labels and split files go with image folders only.")
-        if path.suffix == ".npz":
-            return read_npz(path, specs, data.samples)
-        if path.suffix == ".npy":
-            return read_npy(path, specs, data.samples)
+        if path.suffix in (".npz", ".npy"):
+            return read_arrays(path, specs, data.samples)
         what = "is neither .npz, .npy, a folder nor package.module:function"
         raise DataError(f"{path}: {what if path.exists() else 'no such file or folder'}.")
     if isinstance(source, str | Path):

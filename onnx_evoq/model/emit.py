@@ -8,9 +8,9 @@ back a tensor of the weight's old name, so that no other node changes:
 A float16 weight is dequantized in float32 and cast, for runtimes without a float16 scale.
 The narrowest integer type that holds the codes needs an operator set of its own:
 
-    INT8   5 to 8 bits (every width with `compact=False`)   opset 10, per channel 13
-    INT4   3 and 4 bits                                      opset 21
-    INT2   2 bits                                            opset 25
+    INT8   5 to 8 bits     opset 10, per channel 13
+    INT4   3 and 4 bits    opset 21
+    INT2   2 bits          opset 25
 
 Float: the same graph with each weight replaced by ``step * codes``.
 """
@@ -62,7 +62,7 @@ def emit_float(model: ModelProto, quantized: Quantized, metadata: Mapping[str, s
 
 
 def emit_qdq(
-    model: ModelProto, quantized: Quantized, metadata: Mapping[str, str], *, compact: bool
+    model: ModelProto, quantized: Quantized, metadata: Mapping[str, str], *, narrowest: int
 ) -> ModelProto:
     """The model with integer weights and DequantizeLinear.
 
@@ -70,13 +70,13 @@ def emit_qdq(
         model: the float model, as `load` returns it.
         quantized: codes and grid by weight name.
         metadata: what to leave in `metadata_props`.
-        compact: whether 3-4 bits go into INT4 and 2 bits into INT2, which may raise the operator
-            set; otherwise everything goes into INT8.
+        narrowest: bits of the narrowest type that is used: 2, 4 or 8. INT4 and INT2 may raise the
+            operator set.
 
     Raises:
         ModelError: the model cannot be converted to the operator set that this needs.
     """
-    kinds = {name: _container(grid.bits, compact) for name, (_, grid) in quantized.items()}
+    kinds = {name: _container(max(grid.bits, narrowest)) for name, (_, grid) in quantized.items()}
     opset = max((_OPSET[kind] for kind in kinds.values()), default=0)
     if any(grid.axis is not None for _, grid in quantized.values()):
         opset = max(opset, _PER_CHANNEL_OPSET)
@@ -102,12 +102,10 @@ def emit_qdq(
     return emitted
 
 
-def _container(bits: int, compact: bool) -> int:
-    if compact and bits == 2:
+def _container(bits: int) -> int:
+    if bits <= 2:
         return TensorProto.INT2
-    if compact and bits <= 4:
-        return TensorProto.INT4
-    return TensorProto.INT8
+    return TensorProto.INT4 if bits <= 4 else TensorProto.INT8
 
 
 def _with_opset(model: ModelProto, opset: int) -> ModelProto:
@@ -122,7 +120,7 @@ def _with_opset(model: ModelProto, opset: int) -> ModelProto:
     except Exception as cause:  # the converter raises RuntimeError and others for what it lacks
         raise ModelError(
             f"the model cannot be converted from operator set {current} to {opset}: "
-            f"export it with {opset} or newer."
+            f"export it with {opset} or newer, or emit the float format."
         ) from cause
     return converted
 

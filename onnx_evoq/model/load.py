@@ -129,7 +129,12 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
                 f"{path}: the data file {entry.get('location')!r} of tensor {tensor.name!r} is "
                 "missing: put it beside the model."
             )
-        end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
+        if not all(entry.get(key, "0").isdecimal() for key in ("offset", "length")):
+            raise ModelError(
+                f"{path}: tensor {tensor.name!r} names no place in {file.name!r} (offset and "
+                "length must be whole numbers): export the model again."
+            )
+        end = int(entry.get("offset", "0")) + int(entry.get("length", "0"))
         if file.stat().st_size < end:
             raise ModelError(
                 f"{path}: the data file {file.name!r} ends before tensor {tensor.name!r} does: "

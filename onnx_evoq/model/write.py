@@ -15,9 +15,9 @@ def check_writable(path: str | Path) -> None:
         OutputError: the folder is missing or read-only, or `path` is a folder.
     """
     path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder: name a file in it.")
     try:
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder: name a file in it.")
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
             pass
     except OSError as cause:

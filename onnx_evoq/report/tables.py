@@ -58,10 +58,25 @@ def size(count: int) -> str:
     return f"{count / 1_000_000:.3g} MB"
 
 
+def metric_label(name: str) -> str:
+    """How a table calls a metric: a function by its name, without the file it stands in.
+
+    Example:
+        >>> metric_label("metrics/own.py:f1")
+        'f1'
+    """
+    return shortened(name.rpartition(":")[2], 20)
+
+
+def counted(count: int, noun: str) -> str:
+    """`count` of them: 1 weight, 2 weights."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def result_text(result: Result, output: str) -> str:
     """What `optimize` prints."""
     with_top1 = any(score.top1 for score in result.scores.values())
-    header = ["", f"{result.metric} search", "held-out"]
+    header = ["", f"{metric_label(result.metric)} search", "held-out"]
     header += ["top1 search", "held-out"] if with_top1 else []
     labels = {"reference": "float", "nearest": "nearest", "evolved": "evolved"}
     rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
@@ -69,8 +84,8 @@ def result_text(result: Result, output: str) -> str:
     lines = [
         table(header, rows),
         "",
-        f"{len(result.layers)} weights, {taken} searched; {result.evaluations} evaluations in "
-        f"{result.seconds:.1f} s",
+        f"{counted(len(result.layers), 'weight')}, {taken} searched; "
+        f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
         f"{size(result.bytes_before)} -> {size(result.bytes_after)}  {output}",
         "search selected, held-out accepted; for a third opinion: onnx-evoq evaluate",
     ]
@@ -90,14 +105,15 @@ def sensitivity_text(ranking: Sensitivity) -> str:
         [row.name, row.op_type, _shape(row.shape), str(row.bits), number(row.score)]
         for row in ranking.rows
     ]
-    header = ["weight, least sensitive first", "op", "shape", "bits", ranking.metric]
-    float_line = f"float model: {ranking.metric} {number(ranking.reference)}"
-    return f"{table(header, rows, 2)}\n\n{float_line}, {ranking.samples} samples"
+    label = metric_label(ranking.metric)
+    header = ["weight, least sensitive first", "op", "shape", "bits", label]
+    float_line = f"float model: {label} {number(ranking.reference)}"
+    return f"{table(header, rows, 2)}\n\n{float_line}, {counted(ranking.samples, 'sample')}"
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
     """What `evaluate` prints."""
-    rows = [[evaluation.metric, f"{evaluation.value:.6g}"]]
+    rows = [[metric_label(evaluation.metric), f"{evaluation.value:.6g}"]]
     for name in ("agreement", "mse", "kl"):
         value = getattr(evaluation, name)
         if value is not None and name != evaluation.metric:
@@ -124,7 +140,7 @@ def inspection_text(inspection: Inspection) -> str:
     parts = [table(header, rows, 2)] if rows else ["no weights to quantize"]
     parts.append(_sizes_text(inspection))
     if inspection.folded:
-        parts.append(f"{len(inspection.folded)} BatchNormalization nodes are folded.")
+        parts.append(f"{counted(len(inspection.folded), 'BatchNormalization node')} folded.")
     if inspection.skipped:
         others = [[s.name, _shape(s.shape), s.reason] for s in inspection.skipped]
         parts.append(table(["not a weight", "shape", "why"], others, 3))

@@ -59,6 +59,19 @@ def answers(
     return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
 
 
+def not_finite(outputs: Arrays, model: str) -> list[str]:
+    """A note for each output of `model` that holds NaN or infinity."""
+    notes = []
+    for name, values in outputs.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)  # (samples,)
+            notes.append(
+                f"{model}: output {name!r} is NaN or infinite for {int(bad.sum())} of "
+                f"{len(values)} samples: check the preprocessing, or the model."
+            )
+    return notes
+
+
 def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
     """The reference's outputs under the names of `outputs`, by name or else by position.
 

@@ -1,9 +1,10 @@
 """Emit a model and make sure that it computes what was scored.
 
 1. Narrow integer types (INT4, INT2) need a newer operator set. The converted model must load and
-   give the outputs of the float form; otherwise everything goes into INT8, and a note says so.
+   give the outputs of the float form; otherwise the next wider type is tried, and a note says so.
 2. ONNX Runtime's default options may round activations behind a DequantizeLinear. Where that
-   changes the outputs, a note names the option that does not.
+   changes the outputs, a note names the option that does not. Where it ruins them, the next wider
+   type is tried: ONNX Runtime 1.31 misreads INT2 matrices whose columns are no multiple of 4.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from onnx_evoq.score import SESSION_OPTIONS, Session, largest_difference, predic
 # Conversion may reorder float arithmetic, but not more than this, relative to the largest output.
 _SAME = 1e-4
 _NOTICEABLE = 1e-3
+_RUINED = 0.1
+
+_WIDTHS = (2, 4, 8)  # of the integer types
 
 
 def emit(
@@ -45,25 +49,26 @@ def emit(
         return as_float, []
     notes = []
     expected = _outputs(as_float, batch, providers)
-    emitted = None
-    if any(grid.bits <= 4 for _, grid in quantized.values()):
+    needed = min(grid.bits for _, grid in quantized.values())
+    for narrowest in [bits for bits in _WIDTHS if bits >= needed or bits == _WIDTHS[-1]]:
         try:
-            emitted = emit_qdq(model, quantized, metadata, compact=True)
+            emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)
             _check_same(emitted, expected, batch, providers)
+            changed = largest_difference(_outputs(emitted, batch, providers, {}), expected)
+            if changed > _RUINED and narrowest < _WIDTHS[-1]:
+                raise ModelError(
+                    "ONNX Runtime's default options would change the outputs by "
+                    f"{100 * changed:.0f} %."
+                )
+            break
         except ModelError as cause:
-            emitted = None
-            notes.append(
-                f"codes of up to 4 bits are stored in INT8 instead of INT4 or INT2: {cause}"
-            )
-    if emitted is None:
-        emitted = emit_qdq(model, quantized, metadata, compact=False)
-        _check_same(emitted, expected, batch, providers)
-    with_defaults = _outputs(emitted, batch, providers, {})
-    difference = largest_difference(with_defaults, expected)
-    if difference > _NOTICEABLE:
+            if narrowest == _WIDTHS[-1]:
+                raise
+            notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
+    if changed > _NOTICEABLE:
         notes.append(
             "ONNX Runtime's default options change this file's outputs by "
-            f"{100 * difference:.1f} % (they round the activations of MatMul): set "
+            f"{100 * changed:.1f} % (they round the activations of MatMul): set "
             "session.disable_quant_qdq=1 to get these scores, or emit the float format."
         )
     return emitted, notes

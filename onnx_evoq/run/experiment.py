@@ -83,6 +83,7 @@ def reference_outputs(
 
 def prepare(
     model: Model,
+    name: str,
     data: Data,
     metric: MetricName,
     holdout: float | None,
@@ -94,6 +95,7 @@ def prepare(
 
     Args:
         model: the reference model.
+        name: how messages call it.
         data: the samples.
         metric: "auto" for the output error: mse, or sqnr where several outputs must count alike.
         holdout: share of the samples that accepts; None to score on all of them in both parts.
@@ -104,7 +106,7 @@ def prepare(
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)
     samples = find_samples(specs, data, rng, progress)
-    session = Session(serialize(model), "the float model", providers)
+    session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples, samples) if holdout is None else split(samples, holdout, rng)
     references = [reference_outputs(session, part, specs, size, progress) for part in parts]

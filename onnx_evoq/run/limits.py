@@ -20,6 +20,12 @@ def check_choices(**chosen: tuple[str, Sequence[str]]) -> None:
             raise OptionError(f"{name} {value!r} is unknown: choose {' or '.join(choices)}.")
 
 
+def check_seed(seed: int) -> None:
+    """Raise an OptionError unless NumPy's generators take `seed`."""
+    if seed < 0:
+        raise OptionError(f"seed {seed} is negative: choose 0 or more.")
+
+
 def check_limits(holdout: float, max_drop: float | None, time_budget: float | None) -> None:
     """Raise an OptionError unless the numbers make sense."""
     if not 0 < holdout < 1:

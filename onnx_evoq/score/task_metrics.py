@@ -69,7 +69,8 @@ def check_labels(labels: NDArray[np.generic], classes: int) -> Labels:
             f"labels have shape {labels.shape} and type {labels.dtype}: "
             "give one class number per sample."
         )
-    whole = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN becomes some number, which differs from it
+        whole = labels.astype(np.int64)
     classes = max(classes, 2)
     if (whole != labels).any() or whole.min() < 0 or whole.max() >= classes:
         raise DataError(
