@@ -1,6 +1,7 @@
 """Arrays from .npz and .npy files, or as given."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def read_arrays(path: Path, specs: Sequence[TensorSpec], samples: int | None) ->
         raise DataError(
             f"{path}: holds pickled objects or is damaged: save plain arrays of numbers."
         ) from cause
-    except (OSError, EOFError, zipfile.BadZipFile) as cause:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as cause:
         raise DataError(f"{path}: cannot be read as {path.suffix}: {_short(cause)}.") from cause
     return from_mapping(arrays, str(path), specs, samples)
 
@@ -63,9 +64,9 @@ def from_mapping(
         DataError: an input has no array, or the lengths differ.
     """
     names = [spec.name for spec in specs]
-    inputs = {name: np.asarray(arrays[name]) for name in names if name in arrays}
+    inputs = {name: _array(arrays[name], name, source) for name in names if name in arrays}
     if len(names) == 1 and not inputs and "x" in arrays:
-        inputs = {names[0]: np.asarray(arrays["x"])}
+        inputs = {names[0]: _array(arrays["x"], "x", source)}
     missing = [name for name in names if name not in inputs]
     if missing:
         allowed = f"{missing[0]!r}" + (" or 'x'" if len(names) == 1 and names != ["x"] else "")
@@ -75,8 +76,15 @@ def from_mapping(
         )
     labels = None
     if LABELS in arrays and LABELS not in names:
-        labels = np.asarray(arrays[LABELS])
+        labels = _array(arrays[LABELS], LABELS, source)
     return _bounded(inputs, labels, source, samples)
+
+
+def _array(values: Any, name: str, source: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as cause:  # lists of several lengths
+        raise DataError(f"{source}: {name!r} is no array: pad its rows to one length.") from cause
 
 
 def _bounded(

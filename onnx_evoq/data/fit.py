@@ -21,6 +21,11 @@ def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Sa
         DataError: a shape or type does not match, or a value is NaN or infinite.
     """
     notes = list(raw.notes)
+    if steps.needs_images and not any(raw.inputs[spec.name].ndim == 4 for spec in specs):
+        raise DataError(
+            f"{raw.source}: resize, crop and color are for images, and no input has four axes: "
+            "leave them out."
+        )
     inputs = {
         spec.name: _fit(raw.inputs[spec.name], spec, steps, raw.source, notes) for spec in specs
     }
@@ -33,10 +38,20 @@ def _fit(
     if values.dtype.kind not in "biuf":
         raise DataError(f"{source}: {spec.name!r} holds {values.dtype}, not numbers.")
     takes_floats = np.issubdtype(spec.dtype, np.floating)
+    if steps.changes_numbers and not takes_floats:
+        raise DataError(
+            f"{source}: {spec.name!r} takes {spec.dtype}, and divide, mean and std make fractions: "
+            "leave them out."
+        )
     axis = values.ndim - 1
-    if values.ndim == 4 and takes_floats:
+    if values.ndim == 4:
+        kind = values.dtype
         values, axis = _as_images(values, spec, steps, source, notes)
-    if takes_floats and steps.changes_numbers:
+        if not takes_floats and kind.kind in "iu":  # resizing made floats
+            values = np.rint(values).astype(kind)
+    elif spec.shape is not None and values.ndim == 5 and len(spec.shape) == 4:  # whole feeds
+        axis = 4 if channels_last(spec, steps.layout) else 2
+    if steps.changes_numbers:
         values = scale(values, axis, steps, spec.name)
     elif takes_floats and values.dtype == np.uint8:
         notes.append(

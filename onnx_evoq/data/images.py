@@ -107,18 +107,23 @@ def _images_in(folder: Path) -> list[Path]:
 def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path], list[int]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise DataError(f"{table}: cannot be read as CSV: {cause}.") from cause
     needed = {"file", "label"} | ({"split"} if split is not None else set())
-    missing = sorted(needed - set(rows[0] if rows else ()))
+    missing = sorted(needed - columns)
     if missing:
         raise DataError(
             f"{table}: has no column {missing[0]!r}: name the columns file,label,split."
         )
     rows = [row for row in rows if split is None or row["split"] == split]
     if not rows:
-        raise DataError(f"{table}: no row has the split {split!r}.")
+        which = "has no rows" if split is None else f"no row has the split {split!r}"
+        raise DataError(f"{table}: {which}.")
+    short = next((k for k, row in enumerate(rows, 1) if None in (row["file"], row["label"])), None)
+    if short is not None:
+        raise DataError(f"{table}: row {short} has no file or no label: fill it in or remove it.")
     absent = next((row["file"] for row in rows if not (folder / row["file"]).is_file()), None)
     if absent is not None:
         raise DataError(f"{table}: names {absent!r}, which is not in {folder}.")
@@ -148,7 +153,7 @@ def _open(
     try:
         with pillow.open(file) as opened:
             image = opened.convert(mode)
-    except (OSError, ValueError) as cause:
+    except Exception as cause:  # Pillow raises many kinds, all of them about this file
         raise DataError(f"{file}: cannot be read as an image: remove or replace it.") from cause
     resize, crop = steps.resize, steps.crop
     if resize is None and crop is None and size is not None and (image.height, image.width) != size:

@@ -43,6 +43,11 @@ class Preprocess:
         """Whether values are scaled at all."""
         return not (self.divide is None and self.mean is None and self.std is None)
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether a step makes sense for images only."""
+        return not (self.resize is None and self.crop is None and self.color == "rgb")
+
 
 def channels_last(spec: TensorSpec, layout: str | None) -> bool:
     """Whether the model takes (n, h, w, c) images; told from its input where `layout` is None."""

@@ -47,7 +47,9 @@ def from_iterable(
         raise DataError(f"{name}: failed: {type(cause).__name__}: {cause}") from cause
     if not feeds:
         raise DataError(f"{name}: holds no samples: give a few hundred.")
-    joined = {key: _join(name, key, feeds, specs) for key in feeds[0]}
+    wanted = {spec.name for spec in specs} | {"x", LABELS}  # a feed may hold more, an id say
+    keys = [key for key in feeds[0] if key in wanted] or list(feeds[0])
+    joined = {key: _join(name, key, feeds, specs) for key in keys}
     return from_mapping(joined, name, specs, samples)
 
 
@@ -72,11 +74,14 @@ def _join(
         raise DataError(f"{name}: some feeds lack {key!r}: give every input in each feed.")
     arrays = [feed[key] for feed in feeds]
     if key == LABELS and key not in {spec.name for spec in specs}:
-        return np.concatenate([np.atleast_1d(array) for array in arrays])
-    first = feeds[0]
-    batched = len({first[s.name].shape[:1] for s in specs if s.name in first}) == 1
-    shapes = {array.shape[1:] if batched else array.shape for array in arrays}
-    if len(shapes) > 1:
+        arrays = [np.atleast_1d(array) for array in arrays]
+        batched = True
+    else:
+        first = feeds[0]
+        batched = len({first[s.name].shape[:1] for s in specs if s.name in first}) == 1
+    shapes = {array.shape[1:] if batched and array.ndim else array.shape for array in arrays}
+    if len(shapes) > 1 or len({array.ndim for array in arrays}) > 1:
+        shapes = shapes if len(shapes) > 1 else {array.shape for array in arrays}
         listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])
         raise DataError(
             f"{name}: {key!r} has samples of shapes {listed}: pad or crop them to one shape."

@@ -60,20 +60,32 @@ class Data:
     split: str | None = None
     samples: int | None = None
     divide: float | None = None
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
+    mean: Sequence[float] | float | None = None
+    std: Sequence[float] | float | None = None
     layout: str | None = None
     color: str = "rgb"
     resize: int | tuple[int, int] | None = None
     crop: int | tuple[int, int] | None = None
     input_range: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        if self.samples is not None and self.samples < 1:
+            raise DataError(f"samples {self.samples} is none: give a few hundred.")
+        if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
+            raise DataError(f"input_range {self.input_range} is empty: give (lowest, highest).")
+        if self.layout not in (None, "nchw", "nhwc"):
+            raise DataError(f"layout {self.layout!r} is unknown: choose nchw or nhwc.")
+        if self.color not in ("rgb", "bgr"):
+            raise DataError(f"color {self.color!r} is unknown: choose rgb or bgr.")
+
     @property
     def preprocess(self) -> Preprocess:
         """The steps between a raw image and the model's input."""
-        return Preprocess(
-            self.divide, self.mean, self.std, self.layout, self.color, self.resize, self.crop
+        mean, std = (
+            (numbers,) if isinstance(numbers, int | float) else numbers
+            for numbers in (self.mean, self.std)
         )
+        return Preprocess(self.divide, mean, std, self.layout, self.color, self.resize, self.crop)
 
 
 def as_data(source: Data | Source | None) -> Data:
@@ -116,6 +128,13 @@ def _refuse_steps(data: Data) -> None:
     for name in ("labels", "split", "divide", "mean", "std", "layout", "resize", "crop"):
         if getattr(data, name) is not None:
             raise DataError(f"{name} is given, but no data that it applies to: name the data too.")
+    if data.color != "rgb":
+        raise DataError("color is given, but no data that it applies to: name the data too.")
+
+
+def _refuse_labels(data: Data, source: str) -> None:
+    if data.labels is not None or data.split is not None:
+        raise DataError(f"{source}: labels and split files go with image folders only.")
 
 
 def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Progress) -> Raw:
@@ -125,12 +144,13 @@ def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Pro
             return read_folder(
                 path, data.labels, data.split, data.samples, data.preprocess, specs, progress
             )
-        if data.labels is not None or data.split is not None:
-            raise DataError(f"{path}: labels and split files go with image folders only.")
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder.")
+        _refuse_labels(data, str(path))
         if path.suffix in (".npz", ".npy"):
             return read_arrays(path, specs, data.samples)
-        what = "is neither .npz, .npy, a folder nor package.module:function"
-        raise DataError(f"{path}: {what if path.exists() else 'no such file or folder'}.")
+        raise DataError(f"{path}: is neither .npz, .npy, a folder nor package.module:function.")
+    _refuse_labels(data, source if isinstance(source, str) else "the data")
     if isinstance(source, str | Path):
         function = load_function(str(source), DataError)
         return from_iterable(function, str(source), specs, data.samples)

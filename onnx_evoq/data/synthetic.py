@@ -1,6 +1,6 @@
 """Inputs out of nothing: what a model declares, filled with plausible numbers.
 
-1. Images (four axes with 1, 3 or 4 channels): noise whose amplitude falls as 1 / f^1.5 in space,
+1. Images (any float input of four axes): noise whose amplitude falls as 1 / f^1.5 in space,
    as that of natural images, with channels that share 90 % of their variance.
 2. Other floats: white noise.
 3. Indices of a table: uniform over its rows. Other whole numbers and flags: 0 or 1.
@@ -36,7 +36,7 @@ def synthetic_samples(
 
     Args:
         specs: the model's inputs.
-        samples: how many; rounded up to fill a fixed batch dimension.
+        samples: how many.
         rng: draws them.
         limits: lowest and highest value of a float input; None for about -2 to 2.
 

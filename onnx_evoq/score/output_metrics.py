@@ -106,6 +106,7 @@ def _classes_last(values: NDArray[np.generic]) -> PerSample:
 
 
 def is_probability(values: PerSample) -> bool:
+    """Whether all of (.., classes) are probabilities: from 0 to 1, with a sum of 1 over classes."""
     inside = bool(np.all((values >= 0) & (values <= 1)))
     if values.shape[-1] == 1:
         return inside
@@ -113,6 +114,12 @@ def is_probability(values: PerSample) -> bool:
 
 
 def log_probabilities(values: PerSample, given: bool) -> PerSample:
+    """Logarithms of class probabilities, (.., classes), or (.., 2) for a single class.
+
+    Args:
+        values: (.., classes): probabilities, or what a softmax makes some of.
+        given: whether they are probabilities already.
+    """
     if values.shape[-1] == 1:  # (.., 1) -> (.., 2)
         logit = (
             values

@@ -17,7 +17,7 @@ class Neuroevolution:
         >>> rng = np.random.default_rng(0)
         >>> search = Neuroevolution(np.zeros((2, 3), np.int8), low=-8, high=7, population=4,
         ...                         mutation_rate=0.3, rng=rng)
-        >>> for _ in range(40):
+        >>> for _ in range(100):
         ...     candidates = search.ask()                           # (candidates, 2, 3)
         ...     search.tell(np.abs(candidates - 2.0).sum(axis=(1, 2)))
         >>> search.best.tolist()

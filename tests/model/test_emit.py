@@ -35,7 +35,7 @@ def test_the_qdq_form_computes_what_the_float_form_does(bits: int, channel: bool
     quantized = rounded(model, bits, channel=channel)
     x = random(3, 3, 8, 8, seed=3)
     expected = run(emit_float(model, quantized, {}), {"x": x})["logits"]
-    emitted = emit_qdq(model, quantized, {}, compact=True)
+    emitted = emit_qdq(model, quantized, {}, narrowest=2)
     checker.check_model(emitted, full_check=True)
     np.testing.assert_allclose(run(emitted, {"x": x})["logits"], expected, rtol=1e-5, atol=1e-5)
     assert types(emitted)["w2_quantized"] == CONTAINERS[bits]
@@ -52,7 +52,7 @@ def test_the_reference_implementation_agrees(bits: int, channel: bool) -> None:
         ReferenceEvaluator(emitted).run(None, feed)[0]
         for emitted in (
             emit_float(model, quantized, {}),
-            emit_qdq(model, quantized, {}, compact=True),
+            emit_qdq(model, quantized, {}, narrowest=2),
         )
     )
     assert (actual == expected).all()
@@ -61,7 +61,7 @@ def test_the_reference_implementation_agrees(bits: int, channel: bool) -> None:
 def test_codes_are_stored_as_they_are() -> None:
     model = load(mlp())
     quantized = rounded(model, 8)
-    tensors = {t.name: t for t in emit_qdq(model, quantized, {}, compact=True).graph.initializer}
+    tensors = {t.name: t for t in emit_qdq(model, quantized, {}, narrowest=2).graph.initializer}
     stored = onnx.numpy_helper.to_array(tensors["first_quantized"])
     assert (stored == quantized["first"][0]).all()
     assert onnx.numpy_helper.to_array(tensors["first_scale"]) == quantized["first"][1].step
@@ -70,28 +70,28 @@ def test_codes_are_stored_as_they_are() -> None:
 
 def test_biases_stay_float() -> None:
     model = load(mlp())
-    kinds = types(emit_qdq(model, rounded(model, 8), {}, compact=True))
+    kinds = types(emit_qdq(model, rounded(model, 8), {}, narrowest=2))
     assert kinds["first_bias"] == kinds["second_bias"] == "FLOAT"
 
 
 def test_without_narrow_types_the_opset_stays() -> None:
     model = load(mlp(opset=13))
-    emitted = emit_qdq(model, rounded(model, 2), {}, compact=False)
+    emitted = emit_qdq(model, rounded(model, 2), {}, narrowest=8)
     assert emitted.opset_import[0].version == 13
     assert types(emitted)["first_quantized"] == "INT8"
 
 
 def test_an_old_opset_is_raised_as_far_as_needed() -> None:
     old = load(mlp(opset=9))
-    assert emit_qdq(old, rounded(old, 8), {}, compact=True).opset_import[0].version == 10
-    per_channel = emit_qdq(old, rounded(old, 8, channel=True), {}, compact=True)
+    assert emit_qdq(old, rounded(old, 8), {}, narrowest=2).opset_import[0].version == 10
+    per_channel = emit_qdq(old, rounded(old, 8, channel=True), {}, narrowest=2)
     assert per_channel.opset_import[0].version == 13
 
 
 def test_widths_may_differ_from_weight_to_weight() -> None:
     model = load(mlp())
     quantized = {**rounded(model, 8), "second": rounded(model, 3)["second"]}
-    emitted = emit_qdq(model, quantized, {}, compact=True)
+    emitted = emit_qdq(model, quantized, {}, narrowest=2)
     assert types(emitted)["first_quantized"] == "INT8"
     assert types(emitted)["second_quantized"] == "INT4"
 
@@ -103,14 +103,14 @@ def test_a_model_that_cannot_be_converted_says_so() -> None:
     weights = {"w": random(4, 3), "s": np.ones(3, np.float32)}
     model = load(model_of(nodes, {"x": [2, 4]}, {"y": [2, 3]}, weights, opset=8))
     with pytest.raises(ModelError, match="cannot be converted from operator set 8 to 21: export"):
-        emit_qdq(model, rounded(model, 4), {}, compact=True)
+        emit_qdq(model, rounded(model, 4), {}, narrowest=2)
 
 
 def test_float16_weights_come_back_as_float16() -> None:
     model, _ = fold_batch_norm(load(conv_net(dtype="float16")))
     quantized = rounded(model, 8)
     x = random(2, 3, 8, 8, dtype="float16")
-    emitted = emit_qdq(model, quantized, {}, compact=True)
+    emitted = emit_qdq(model, quantized, {}, narrowest=2)
     expected = run(emit_float(model, quantized, {}), {"x": x})["logits"]
     actual = run(emitted, {"x": x})["logits"]
     assert actual.dtype == np.float16
@@ -121,7 +121,7 @@ def test_names_that_are_taken_get_a_number() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "w_scale"], ["y"])]
     weights = {"w": random(4, 3), "w_scale": random(3)}
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights))
-    emitted = emit_qdq(model, rounded(model, 8), {}, compact=True)
+    emitted = emit_qdq(model, rounded(model, 8), {}, narrowest=2)
     assert {"w_scale", "w_scale_1"} <= set(types(emitted))
 
 
@@ -143,7 +143,7 @@ def test_a_weight_read_inside_a_branch_is_dequantized_outside() -> None:
     quantized = rounded(model, 4)
     for flag in (True, False):
         feed = {"x": random(2, 4, seed=2), "flag": np.array(flag)}
-        actual = run(emit_qdq(model, quantized, {}, compact=True), feed)["y"]
+        actual = run(emit_qdq(model, quantized, {}, narrowest=2), feed)["y"]
         expected = run(emit_float(model, quantized, {}), feed)["y"]
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
@@ -151,12 +151,12 @@ def test_a_weight_read_inside_a_branch_is_dequantized_outside() -> None:
 def test_metadata_are_added_to_those_that_were_there() -> None:
     model = load(mlp())
     onnx.helper.set_model_props(model, {"author": "someone", "onnx_evoq.seed": "1"})
-    emitted = emit_qdq(model, rounded(model, 8), {"onnx_evoq.seed": "2"}, compact=True)
+    emitted = emit_qdq(model, rounded(model, 8), {"onnx_evoq.seed": "2"}, narrowest=2)
     props = {entry.key: entry.value for entry in emitted.metadata_props}
     assert props == {"author": "someone", "onnx_evoq.seed": "2"}
 
 
-@pytest.mark.parametrize("emit", [emit_float, lambda *args: emit_qdq(*args, compact=True)])
+@pytest.mark.parametrize("emit", [emit_float, lambda *args: emit_qdq(*args, narrowest=2)])
 def test_the_same_codes_give_the_same_bytes(emit: object) -> None:
     model = load(mlp())
     metadata = {"b": json.dumps({"y": 1}), "a": "x"}
@@ -167,8 +167,7 @@ def test_the_same_codes_give_the_same_bytes(emit: object) -> None:
 def test_narrow_types_take_less_room() -> None:
     model = load(conv_net(opset=25))
     sizes = [
-        len(serialize(emit_qdq(model, rounded(model, bits), {}, compact=True)))
-        for bits in (8, 4, 2)
+        len(serialize(emit_qdq(model, rounded(model, bits), {}, narrowest=2))) for bits in (8, 4, 2)
     ]
     weights = sum(weight.values.size for weight in find_weights(model)[0])
     # Half a byte per code less, then a quarter, but for a few bytes of headers

@@ -1,0 +1,190 @@
+"""Arrays made to fit a model's inputs: the steps, their order, and what cannot be fitted."""
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from onnx_evoq.data.arrays import Raw
+from onnx_evoq.data.fit import fit_to_model
+from onnx_evoq.data.preprocess import Preprocess, channels_last
+from onnx_evoq.data.samples import Samples
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+
+
+def spec(*shape: int | None, dtype: str = "float32") -> TensorSpec:
+    return TensorSpec("x", np.dtype(dtype), (None, *shape))
+
+
+def fit(values: ArrayLike, wanted: TensorSpec, **steps: object) -> Samples:
+    raw = Raw({"x": np.asarray(values)}, None, "the data")
+    return fit_to_model(raw, [wanted], Preprocess(**steps))  # type: ignore[arg-type]
+
+
+def test_values_are_divided_then_centred_then_scaled() -> None:
+    samples = fit([[10.0, 20.0]], spec(2), divide=10, mean=[0.5], std=[2])
+    assert samples.inputs["x"].tolist() == [[0.25, 0.75]]  # (10 / 10 - 0.5) / 2
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((3, 2, 2), 1), ((2, 2, 3), 3)])
+def test_mean_and_std_go_by_channel(shape: tuple[int, ...], axis: int) -> None:
+    values = np.full((1, *shape), 8, np.uint8)
+    fitted = fit(values, spec(*shape), mean=[0, 4, 6], std=[1, 2, 4]).inputs["x"]
+    channels = np.moveaxis(fitted, axis, -1).reshape(-1, 3)
+    assert channels.tolist() == [[8, 2, 0.5]] * 4
+
+
+def test_bgr_is_flipped_before_the_mean_is_taken() -> None:
+    values = np.float32([10, 20, 30]).reshape(1, 3, 1, 1)
+    fitted = fit(values, spec(3, 1, 1), color="bgr", mean=[1, 2, 3]).inputs["x"]
+    assert fitted.ravel().tolist() == [29, 18, 7]
+
+
+@pytest.mark.parametrize("step", ["mean", "std"])
+def test_wrong_number_of_channel_values_is_refused(step: str) -> None:
+    with pytest.raises(
+        DataError, match=f"'x' has 3 channels but 2 values of {step}.*one per channel"
+    ):
+        fit(np.ones((1, 3, 2, 2)), spec(3, 2, 2), **{step: [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [("divide", 0), ("divide", 0.0), ("std", [0]), ("std", [1, 0, 1])]
+)
+def test_division_by_0_is_refused(step: str, value: object) -> None:
+    with pytest.raises(DataError, match=f"^{step} is 0, by which no value can be divided"):
+        fit(np.ones((1, 3, 2, 2)), spec(3, 2, 2), **{step: value})
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "layout"),
+    [((5, 6, 3), (3, 5, 6), "nchw"), ((3, 5, 6), (5, 6, 3), "nhwc")],
+)
+def test_images_in_the_other_layout_are_transposed_and_noted(
+    have: tuple[int, ...], want: tuple[int, ...], layout: str
+) -> None:
+    values = np.arange(90, dtype=np.float32).reshape(1, *have)
+    samples = fit(values, spec(*want))
+    axes = (0, 3, 1, 2) if layout == "nchw" else (0, 2, 3, 1)
+    assert samples.inputs["x"].tolist() == values.transpose(axes).tolist()
+    assert samples.notes == (f"the data: 'x' was transposed to {layout}.",)
+
+
+def test_images_that_fit_are_not_transposed() -> None:
+    samples = fit(np.ones((1, 3, 4, 5), np.float32), spec(3, 4, 5))
+    assert samples.inputs["x"].shape == (1, 3, 4, 5)
+    assert samples.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "last"),
+    [
+        ((8, 8, 3), None, True),
+        ((3, 8, 8), None, False),
+        ((3, 8, 3), None, False),
+        ((None, None, None), None, False),
+        ((3, 8, 8), "nhwc", True),
+        ((8, 8, 3), "nchw", False),
+        ((8,), None, False),
+    ],
+)
+def test_layout_is_told_from_the_input_unless_given(
+    shape: tuple[int | None, ...], layout: str | None, last: bool
+) -> None:
+    assert channels_last(spec(*shape), layout) is last
+
+
+def test_crop_takes_the_centre_of_arrays() -> None:
+    values = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    assert fit(values, spec(1, 2, 2), crop=2).inputs["x"][0, 0].tolist() == [[5, 6], [9, 10]]
+
+
+def test_resize_comes_before_crop() -> None:
+    halves = np.repeat(np.float32([[[[0, 1]]]]), 4, axis=3).repeat(8, axis=2)  # 8x8
+    fitted = fit(halves, spec(1, 2, 2), resize=4, crop=2).inputs["x"]
+    # Four columns of a left half at 0 and a right half at 1; the two in the middle stay.
+    assert fitted.shape == (1, 1, 2, 2)
+    assert (fitted[..., 0] < 0.5).all()
+    assert (fitted[..., 1] > 0.5).all()
+
+
+def test_resized_arrays_may_come_in_the_other_layout() -> None:
+    samples = fit(np.full((2, 8, 8, 3), 5.0), spec(3, 5, 5), resize=(5, 5))
+    assert samples.inputs["x"].shape == (2, 3, 5, 5)
+    assert (samples.inputs["x"] == 5).all()
+
+
+def test_crop_larger_than_the_images_is_refused() -> None:
+    with pytest.raises(DataError, match="2x2 are smaller than the crop 3x3: resize them to more"):
+        fit(np.ones((1, 3, 2, 2)), spec(3, 3, 3), crop=3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(DataError, match="'x' holds NaN or infinity: clean the samples"):
+        fit([[1.0, value]], spec(2))
+
+
+def test_values_too_large_for_the_type_are_refused() -> None:
+    with pytest.raises(DataError, match="'x' holds NaN or infinity"):
+        fit([[1e6]], spec(1, dtype="float16"))
+
+
+def test_floats_do_not_go_into_whole_numbers() -> None:
+    with pytest.raises(
+        DataError, match="holds float64, but the model takes int64: give whole numbers"
+    ):
+        fit([[1.0]], spec(1, dtype="int64"))
+
+
+@pytest.mark.parametrize("value", [-1, 256])
+def test_whole_numbers_out_of_range_are_refused(value: int) -> None:
+    with pytest.raises(DataError, match="'x' holds values that uint8 cannot"):
+        fit([[value]], spec(1, dtype="uint8"))
+
+
+def test_strings_are_no_numbers() -> None:
+    with pytest.raises(DataError, match=r"the data: 'x' holds <U1, not numbers"):
+        fit([["a"]], spec(1))
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2,), (2, 4, 4, 4)])
+def test_wrong_shape_names_both_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(
+        DataError, match=r"'x' has shape \(2.*\), but the model takes float32 \(n, 4\): reshape"
+    ):
+        fit(np.ones(shape), spec(4))
+
+
+def test_one_axis_more_is_a_whole_feed_per_sample() -> None:
+    assert fit(np.ones((5, 2, 4)), spec(4)).inputs["x"].shape == (5, 2, 4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int32", "bool"])
+def test_values_get_the_type_of_the_input(dtype: str) -> None:
+    fitted = fit(np.array([[0, 1]], np.uint8), spec(2, dtype=dtype)).inputs["x"]
+    assert fitted.dtype == dtype
+    assert fitted.tolist() == [[0, 1]]
+
+
+def test_uint8_fed_to_floats_is_noted() -> None:
+    (note,) = fit(np.uint8([[3, 200]]), spec(2)).notes
+    assert "'x' is uint8 and was fed as it is, 3 to 200: pass divide" in note
+
+
+@pytest.mark.parametrize(
+    ("wanted", "steps"),
+    [(spec(2), {"divide": 255}), (spec(2), {"std": [2]}), (spec(2, dtype="uint8"), {})],
+)
+def test_uint8_that_is_scaled_or_wanted_is_not_noted(
+    wanted: TensorSpec, steps: dict[str, object]
+) -> None:
+    assert fit(np.uint8([[3, 200]]), wanted, **steps).notes == ()
+
+
+def test_notes_labels_and_source_are_kept() -> None:
+    raw = Raw({"x": np.ones((1, 2))}, np.array([4]), "here", ("resized",))
+    samples = fit_to_model(raw, [spec(2)], Preprocess())
+    assert (samples.notes, samples.source) == (("resized",), "here")
+    assert samples.labels is not None
+    assert samples.labels.tolist() == [4]

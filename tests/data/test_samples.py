@@ -1,0 +1,73 @@
+"""Samples and their split into a search set and a held-out set."""
+
+import numpy as np
+import pytest
+
+from onnx_evoq.data import Samples, split
+from onnx_evoq.errors import DataError
+
+
+def numbered(count: int) -> Samples:
+    rows = np.arange(count, dtype=np.float32)
+    return Samples({"a": rows[:, None], "b": -rows}, np.arange(count), ("a note",), "calib.npz")
+
+
+def parts(count: int, holdout: float, seed: int = 0) -> tuple[list[int], list[int]]:
+    """The labels, which are the rows' numbers, of the search set and the held-out set."""
+    found = split(numbered(count), holdout, np.random.default_rng(seed))
+    search, held = (part.labels for part in found)
+    assert search is not None
+    assert held is not None
+    return search.tolist(), held.tolist()
+
+
+def test_length_is_the_number_of_samples() -> None:
+    assert len(numbered(7)) == 7
+
+
+def test_take_keeps_inputs_and_labels_together() -> None:
+    taken = numbered(5).take(np.array([3, 1]))
+    assert taken.inputs["a"].tolist() == [[3], [1]]
+    assert taken.inputs["b"].tolist() == [-3, -1]
+    assert taken.labels is not None
+    assert taken.labels.tolist() == [3, 1]
+    assert (taken.notes, taken.source) == (("a note",), "calib.npz")
+
+
+def test_take_without_labels_stays_without() -> None:
+    assert Samples({"a": np.ones((3, 1))}).take(np.array([0])).labels is None
+
+
+@pytest.mark.parametrize(
+    ("count", "holdout", "held"),
+    [(100, 0.25, 25), (10, 0.5, 5), (2, 0.25, 1), (8, 0.01, 1), (8, 0.99, 7)],
+)
+def test_held_out_share_is_kept_with_one_at_least_on_each_side(
+    count: int, holdout: float, held: int
+) -> None:
+    search, heldout = parts(count, holdout)
+    assert (len(search), len(heldout)) == (count - held, held)
+
+
+def test_split_is_disjoint_complete_and_in_order() -> None:
+    search, held = parts(40, 0.3)
+    assert sorted(search + held) == list(range(40))
+    assert search == sorted(search)
+    assert held == sorted(held)
+
+
+def test_held_out_samples_are_drawn_from_everywhere() -> None:
+    _, held = parts(1000, 0.25)
+    quarters = np.bincount(np.array(held) // 250, minlength=4)
+    assert quarters.sum() == 250
+    assert quarters.min() > 40  # 62.5 expected; 40 is more than three deviations below
+
+
+def test_split_depends_on_the_seed_alone() -> None:
+    assert parts(40, 0.3, seed=1) == parts(40, 0.3, seed=1)
+    assert parts(40, 0.3, seed=1) != parts(40, 0.3, seed=2)
+
+
+def test_one_sample_cannot_be_split() -> None:
+    with pytest.raises(DataError, match=r"calib\.npz: one sample cannot be split.*at least two"):
+        split(numbered(1), 0.25, np.random.default_rng(0))

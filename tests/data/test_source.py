@@ -1,0 +1,133 @@
+"""Kinds of sources, and options that do not go with them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onnx_evoq.data import Data, Samples, as_data, load_samples
+from onnx_evoq.errors import DataError
+from onnx_evoq.signature import TensorSpec
+
+SPECS = [TensorSpec("x", np.dtype("float32"), (None, 2))]
+ROWS = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+def load(source: object, **options: object) -> Samples:
+    data = Data(source, **options)  # type: ignore[arg-type]
+    return load_samples(data, SPECS, np.random.default_rng(0))
+
+
+def test_as_data_wraps_a_source_and_leaves_data_alone() -> None:
+    data = Data("a.npz", divide=2)
+    assert as_data(data) is data
+    assert as_data("a.npz") == Data("a.npz")
+    assert as_data(None).source is None
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (ROWS, "the array"),
+        ({"x": ROWS}, "the data"),
+        ([{"x": ROWS}], "the data"),
+        (lambda: [{"x": ROWS}], "the data"),
+    ],
+)
+def test_objects_in_memory_are_sources(source: object, name: str) -> None:
+    samples = load(source)
+    assert samples.inputs["x"].tolist() == ROWS.tolist()
+    assert samples.source == name
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_path_may_be_a_string(tmp_path: Path, kind: type) -> None:
+    path = tmp_path / "data.npy"
+    np.save(path, ROWS)
+    assert load(kind(path)).inputs["x"].tolist() == ROWS.tolist()
+
+
+def test_mapping_may_hold_labels() -> None:
+    labels = load({"x": ROWS, "y": np.array([1, 0, 1])}, samples=2).labels
+    assert labels is not None
+    assert labels.tolist() == [1, 0]
+
+
+def test_samples_bounds_an_array() -> None:
+    assert len(load(ROWS, samples=2)) == 2
+
+
+def test_steps_are_applied() -> None:
+    assert load(ROWS, divide=2, mean=[1]).inputs["x"].tolist() == [[-1, -0.5], [0, 0.5], [1, 1.5]]
+
+
+def test_missing_file_is_named() -> None:
+    with pytest.raises(DataError, match=r"nowhere\.npy\.gz: no such file or folder"):
+        load("nowhere.npy.gz")
+
+
+def test_unknown_ending_lists_what_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.touch()
+    with pytest.raises(
+        DataError,
+        match=r"data\.csv: is neither \.npz, \.npy, a folder nor package\.module:function",
+    ):
+        load(path)
+
+
+def test_missing_module_is_named() -> None:
+    with pytest.raises(
+        DataError, match="'no_such_module:feeds' cannot be imported: ModuleNotFound"
+    ):
+        load("no_such_module:feeds")
+
+
+@pytest.mark.parametrize("source", [np.ones((0, 2)), {"x": np.ones((0, 2))}, []])
+def test_no_samples_are_refused(source: object) -> None:
+    with pytest.raises(DataError, match="holds no samples: give a few hundred"):
+        load(source)
+
+
+@pytest.mark.parametrize("options", [{"labels": "labels.csv"}, {"split": "test"}])
+def test_labels_file_does_not_go_with_an_npz(tmp_path: Path, options: dict[str, str]) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, x=ROWS)
+    with pytest.raises(DataError, match=r"data\.npz: labels and split .* image folders only"):
+        load(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels", "labels.csv"),
+        ("split", "test"),
+        ("divide", 255),
+        ("mean", [0]),
+        ("std", [1]),
+        ("layout", "nchw"),
+        ("resize", 8),
+        ("crop", 8),
+    ],
+)
+def test_steps_without_data_are_refused(name: str, value: object) -> None:
+    with pytest.raises(DataError, match=f"^{name} is given, but no data.*name the data too"):
+        load(None, **{name: value})
+
+
+def test_input_range_with_data_is_refused() -> None:
+    with pytest.raises(DataError, match="input_range is for synthetic inputs: leave it out"):
+        load(ROWS, input_range=(0, 1))
+
+
+def test_no_source_draws_synthetic_inputs() -> None:
+    samples = load(None)
+    assert samples.inputs["x"].shape == (256, 2)
+    assert samples.source == "synthetic inputs"
+
+
+def test_samples_and_input_range_go_to_synthetic_inputs() -> None:
+    drawn = load(None, samples=50, input_range=(10, 11)).inputs["x"]
+    assert len(drawn) == 50
+    assert drawn.min() >= 10
+    assert drawn.max() <= 11

@@ -1,0 +1,161 @@
+"""Text for people: columns, numbers and sizes within 80 columns."""
+
+from dataclasses import replace
+
+import pytest
+
+from onnx_evoq.report import (
+    Evaluation,
+    Inspection,
+    Sensitivity,
+    SensitivityRow,
+    WeightInfo,
+    evaluation_text,
+    inspection_text,
+    sensitivity_text,
+)
+from onnx_evoq.report.tables import WIDTH, number, shortened, size, table
+
+LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2
+
+
+def test_the_first_column_is_aligned_left_and_the_others_right() -> None:
+    assert table(["name", "bits"], [["conv", "6"], ["a", "10"]]).splitlines() == [
+        "name  bits",
+        "conv     6",
+        "a       10",
+    ]
+
+
+def test_more_columns_can_be_aligned_left() -> None:
+    shown = table(["name", "op", "bits"], [["a", "Gemm", "6"], ["b", "If", "8"]], left=2)
+    assert shown.splitlines() == ["name  op    bits", "a     Gemm     6", "b     If       8"]
+
+
+def test_no_line_ends_in_blanks() -> None:
+    lines = table(["a", "b"], [["x", "long"], ["y", ""]], left=2).splitlines()
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_table_may_have_no_rows() -> None:
+    assert table(["name", "bits"], []) == "name  bits"
+
+
+def test_a_long_first_column_is_shortened_to_80_columns() -> None:
+    lines = table(
+        ["name", "op", "bits"], [[LONG, "Conv", "6"], ["short", "Gemm", "4"]]
+    ).splitlines()
+    assert max(map(len, lines)) == WIDTH == 80
+    assert ".." in lines[1]
+
+
+def test_other_columns_are_never_shortened() -> None:
+    line = table(["name", "value"], [[LONG, "0.123456789"]]).splitlines()[1]
+    assert line.endswith("  0.123456789")
+
+
+@pytest.mark.parametrize("width", [8, 9, 10, 25])
+def test_a_shortened_text_has_that_width_and_both_its_ends(width: int) -> None:
+    text = shortened("abcdefghijklmnopqrstuvwxyz", width)
+    assert len(text) == width
+    assert text.startswith("abc")
+    assert text.endswith("xyz")
+
+
+@pytest.mark.parametrize("text", ["", "abc", "12345678"])
+def test_what_fits_is_not_shortened(text: str) -> None:
+    assert shortened(text, 8) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1250, "1.25 kB"),
+        (12_345, "12.3 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),  # not 1e+03 kB
+        (999_999, "1 MB"),
+        (1_000_000, "1 MB"),
+        (1_094_681, "1.09 MB"),
+        (123_456_789, "123 MB"),
+    ],
+)
+def test_a_size_has_three_digits_and_a_unit(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.123456, "0.1235"), (1234.5678, "1235"), (1e-7, "1e-07"), (-2.5, "-2.5")],
+)
+def test_a_number_has_four_significant_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+RANKING = Sensitivity(
+    source="model.onnx",
+    metric="mse",
+    samples=12,
+    reference=0.0,
+    rows=(
+        SensitivityRow("calm", "Gemm", (3, 6), 4, 0.25),
+        SensitivityRow("touchy", "Conv", (8, 3, 3, 3), 4, 1.5),
+    ),
+    notes=(),
+)
+
+
+def test_a_ranking_keeps_its_order_and_names_the_float_score() -> None:
+    lines = sensitivity_text(RANKING).splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["calm", "touchy"]
+    assert lines[2].split() == ["touchy", "Conv", "8x3x3x3", "4", "1.5"]
+    assert lines[-1] == "float model: mse 0, 12 samples"
+
+
+def test_a_scalar_is_called_so() -> None:
+    ranking = replace(RANKING, rows=(SensitivityRow("one", "Gemm", (), 4, 0.25),))
+    assert "scalar" in sensitivity_text(ranking)
+
+
+def evaluation(**given: object) -> Evaluation:
+    """An evaluation by agreement, unless `given` says otherwise."""
+    values = {"agreement": 1.0, "mse": 0.5, "kl": 0.125, "notes": (), **given}
+    return Evaluation("model.onnx", values.pop("metric", "top1"), 0.75, 12, **values)  # type: ignore[arg-type]
+
+
+def test_an_evaluation_shows_what_the_reference_says() -> None:
+    lines = evaluation_text(evaluation()).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["top1", "agreement", "mse", "kl", "samples"]
+
+
+def test_an_evaluation_shows_no_metric_twice() -> None:
+    assert evaluation_text(evaluation(metric="mse")).count("mse") == 1
+
+
+def test_an_evaluation_without_a_reference_shows_none() -> None:
+    assert "reference" not in evaluation_text(evaluation(agreement=None, mse=None, kl=None))
+
+
+def weight(name: str) -> WeightInfo:
+    """A convolution's weight of that name."""
+    packed = {bits: 27 * bits for bits in range(2, 9)}
+    return WeightInfo(name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed)
+
+
+def test_an_inspection_adds_the_bytes_up() -> None:
+    shown = inspection_text(Inspection("m.onnx", 5000, (), (weight("a"), weight("b")), ()))
+    total = next(line for line in shown.splitlines() if line.startswith("all weights"))
+    assert total.startswith("all weights (file 5 kB)")
+    assert total.split()[5:7] == ["432", "B"]
+
+
+def test_a_model_without_weights_is_called_so() -> None:
+    assert "no weights to quantize" in inspection_text(Inspection("m.onnx", 50, (), (), ()))
+
+
+def test_an_inspection_of_long_names_fits_80_columns() -> None:
+    shown = inspection_text(Inspection("m.onnx", 5000, (), (weight(LONG),), ()))
+    assert max(map(len, shown.splitlines())) <= WIDTH

@@ -1,0 +1,214 @@
+"""The public functions from end to end, on small models and on those in models/."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from graphs import conv_net, mlp, model_of, node, random, run
+
+import onnx_evoq
+from onnx_evoq import Data, EvoqError, Result
+from onnx_evoq.model import serialize
+
+QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}
+X = random(40, 3, 8, 8, seed=3)
+
+
+def optimized(model: Any = None, data: Any = X, **options: Any) -> Result:
+    return onnx_evoq.optimize(model or conv_net(), data, **{**QUICK, "bits": 4, **options})
+
+
+def test_the_search_lowers_the_output_error() -> None:
+    scores = optimized(bits=3, generations=10).scores
+    assert scores["reference"].search == 0
+    assert scores["evolved"].search < scores["nearest"].search
+    assert scores["evolved"].heldout <= scores["nearest"].heldout
+    assert scores["start"] == scores["nearest"]
+
+
+@pytest.mark.parametrize("form", ["qdq", "float"])
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("bits", [2, 3, 5, 8])
+def test_the_scores_are_those_of_the_file(
+    tmp_path: Path, bits: int, granularity: Any, form: Any
+) -> None:
+    result = optimized(bits=bits, granularity=granularity, format=form)
+    result.save(tmp_path / "out.onnx")
+    written = run(onnx.load(tmp_path / "out.onnx"), {"x": X})["logits"].astype(np.float64)
+    expected = run(conv_net(), {"x": X})["logits"]
+    error = ((written - expected) ** 2).mean(axis=1)  # (samples,)
+    score = result.scores["evolved"]
+    assert 30 * score.search + 10 * score.heldout == pytest.approx(error.sum(), rel=1e-3)
+    assert result.bytes_after == (tmp_path / "out.onnx").stat().st_size
+
+
+def test_nearest_is_what_no_search_gives() -> None:
+    searched, rounded = optimized(), optimized(strategy="none")
+    assert rounded.scores["evolved"].search == pytest.approx(searched.scores["nearest"].search)
+    assert rounded.evaluations == 0
+
+
+@pytest.mark.parametrize("form", ["qdq", "float"])
+def test_the_same_seed_gives_the_same_bytes(form: Any) -> None:
+    one, two = (serialize(optimized(format=form, seed=5).model) for _ in range(2))
+    assert one == two
+    assert serialize(optimized(format=form, seed=6).model) != one
+
+
+def test_without_data_the_same_seed_gives_the_same_bytes() -> None:
+    one, two = (serialize(optimized(data=Data(samples=20)).model) for _ in range(2))
+    assert one == two
+
+
+def test_evaluations_are_counted() -> None:
+    # three weights, each: the start, 3 generations of 4, start and best on both sets
+    assert optimized().evaluations == 3 * (1 + 3 * 4 + 4)
+
+
+def test_layers_are_in_the_order_of_their_sensitivity() -> None:
+    result = optimized()
+    ranking = onnx_evoq.rank_sensitivity(conv_net(), X, bits=4)
+    sensitivities = [layer.sensitivity for layer in result.layers]
+    assert sensitivities == sorted(sensitivities)
+    assert {row.name for row in ranking.rows} == {layer.name for layer in result.layers}
+
+
+def test_metadata_say_how_the_file_was_made() -> None:
+    result = optimized(seed=3)
+    props = {entry.key: entry.value for entry in result.model.metadata_props}
+    assert props["onnx_evoq.seed"] == "3"
+    assert props["onnx_evoq.version"]
+    weights = json.loads(props["onnx_evoq.weights"])
+    assert weights == {
+        layer.name: {"bits": 4, "frac_bits": layer.frac_bits} for layer in result.layers
+    }
+    scores = json.loads(props["onnx_evoq.scores"])
+    assert scores["nearest"]["search"] == pytest.approx(result.scores["nearest"].search)
+    assert scores["evolved"]["search"] == pytest.approx(result.scores["evolved"].search, rel=1e-3)
+
+
+def test_max_drop_zero_keeps_the_answers() -> None:
+    result = optimized(bits=2, max_drop=0.0)
+    widths = {layer.bits for layer in result.layers}
+    assert widths <= {2, 8}
+    evaluation = onnx_evoq.evaluate(result.model, X, reference=conv_net())
+    nearest = onnx_evoq.evaluate(optimized(bits=2, strategy="none").model, X, reference=conv_net())
+    assert evaluation.agreement >= nearest.agreement
+
+
+def test_max_drop_leaves_the_rest_at_8_bits_and_says_so() -> None:
+    result = optimized(mlp(), random(200, 4), bits=2, max_drop=0.0, strategy="none")
+    left = [layer.name for layer in result.layers if layer.bits == 8]
+    assert left
+    assert any(f"{len(left)} of 2 weights stay at 8 bits" in note for note in result.notes)
+
+
+def test_kept_weights_stay_as_they_were() -> None:
+    emitted = optimized(keep=["head"]).model
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in emitted.graph.initializer}
+    assert (values["w3"] == random(6, 5, seed=8)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 1}, "bits 1 is out of range: choose from 2 to 8"),
+        ({"granularity": "row"}, "granularity 'row' is unknown: choose tensor or channel"),
+        ({"scale": "log"}, "scale 'log' is unknown"),
+        ({"strategy": "luck"}, "strategy 'luck' is unknown"),
+        ({"init": "zero"}, "init 'zero' is unknown: choose nearest"),
+        ({"format": "gguf"}, "format 'gguf' is unknown"),
+        ({"holdout": 1.0}, r"holdout 1\.0 is no share"),
+        ({"max_drop": -1.0}, r"max_drop -1\.0 is no percentage"),
+        ({"time_budget": 0.0}, r"time_budget 0\.0 is not positive"),
+        ({"seed": -1}, "seed -1 is negative"),
+        ({"metric": "speed"}, "unknown metric 'speed'"),
+        ({"keep": ["nothing"]}, "keep 'nothing' matches no weight"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(EvoqError, match=message):
+        optimized(**options)
+
+
+def test_a_time_budget_that_ends_the_search_is_noted() -> None:
+    result = optimized(time_budget=1e-6)
+    assert result.stopped == "time"
+    assert any("time budget ended the search" in note for note in result.notes)
+
+
+def test_without_data_a_note_says_that_real_ones_do_better() -> None:
+    result = optimized(data=None, strategy="none")
+    assert any("a few hundred real samples" in note for note in result.notes)
+
+
+def test_evaluate_compares_with_a_reference() -> None:
+    labels = run(conv_net(), {"x": X})["logits"].argmax(axis=1)
+    evaluation = onnx_evoq.evaluate(
+        optimized(bits=8).model, {"x": X, "y": labels}, reference=conv_net()
+    )
+    assert evaluation.metric == "top1"
+    assert evaluation.value == evaluation.agreement  # the labels are the float model's answers
+    assert 0 < evaluation.mse < 0.1
+    assert evaluation.samples == 40
+
+
+def test_evaluate_takes_outputs_of_other_names_by_position() -> None:
+    renamed = mlp()
+    renamed.graph.node[-1].output[0] = renamed.graph.output[0].name = "scores"
+    evaluation = onnx_evoq.evaluate(renamed, random(9, 4), reference=mlp())
+    assert (evaluation.mse, evaluation.agreement) == (0, 1)
+
+
+def test_evaluate_needs_something_to_score_against() -> None:
+    with pytest.raises(EvoqError, match="nothing to score against: give data with labels"):
+        onnx_evoq.evaluate(mlp(), random(9, 4))
+
+
+def test_evaluate_notes_outputs_that_are_no_numbers() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Log", ["a"], ["y"])]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3)})
+    evaluation = onnx_evoq.evaluate(model, {"x": random(9, 4), "y": np.zeros(9, int)})
+    assert any("output 'y' is NaN or infinite for" in note for note in evaluation.notes)
+
+
+def test_inspect_lists_weights_of_the_folded_model() -> None:
+    inspection = onnx_evoq.inspect(conv_net())
+    assert inspection.folded == ("norm",)
+    assert [weight.name for weight in inspection.weights] == ["w1", "w2", "w3"]
+    weight = inspection.weights[2]
+    assert (weight.shape, weight.axis, weight.op_type) == ((6, 5), 1, "Gemm")
+    assert weight.bytes == {bits: -(-30 * bits // 8) for bits in range(2, 9)}
+
+
+SHIPPED = ["vgg", "resnet", "depthwise", "transformer", "autoencoder"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_keep_their_answers_at_8_bits(models: Path, name: str) -> None:
+    model = models / f"digits_{name}.onnx"
+    result = optimized(model, models / "digits_calib.npz", bits=8, strategy="none")
+    evaluation = onnx_evoq.evaluate(
+        result.model, Data(models / "digits_test.npz", samples=200), reference=model, metric="sqnr"
+    )
+    assert evaluation.value > 20  # decibels: an error of 1 percent of the outputs' power
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_evolution_lowers_the_error_of_shipped_models_on_unseen_data(
+    models: Path, name: str
+) -> None:
+    model = models / f"digits_{name}.onnx"
+    result = onnx_evoq.optimize(
+        model, models / "digits_calib.npz", bits=4, population=4, generations=10
+    )
+    rounded = onnx_evoq.optimize(model, models / "digits_calib.npz", bits=4, strategy="none")
+    unseen = models / "digits_test.npz"
+    before, after = (
+        onnx_evoq.evaluate(r.model, unseen, metric="mse", reference=model).value
+        for r in (rounded, result)
+    )
+    assert after < before

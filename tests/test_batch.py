@@ -1,0 +1,118 @@
+"""Samples cut into feeds, and outputs cut back into samples."""
+
+import numpy as np
+import pytest
+
+from onnx_evoq.batch import Batch, fixed_batch_size, make_batches, per_sample
+from onnx_evoq.errors import ModelError
+from onnx_evoq.signature import TensorSpec
+
+ROWS = np.arange(10, dtype=np.float32).reshape(5, 2)
+
+
+def spec(*shape: int | None, name: str = "x") -> TensorSpec:
+    return TensorSpec(name, np.dtype("float32"), shape)
+
+
+def cut(size: int, *specs: TensorSpec) -> list[Batch]:
+    return make_batches({"x": ROWS, "z": -ROWS}, specs, size)
+
+
+@pytest.mark.parametrize(("size", "counts"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (9, [5])])
+def test_last_feed_of_a_free_batch_is_shorter(size: int, counts: list[int]) -> None:
+    batches = cut(size, spec(None, 2))
+    assert [batch.count for batch in batches] == counts
+    assert [batch.size for batch in batches] == counts
+    assert np.concatenate([batch.feed["x"] for batch in batches]).tolist() == ROWS.tolist()
+
+
+def test_inputs_are_cut_alike() -> None:
+    for batch in cut(2, spec(None, 2), spec(None, 2, name="z")):
+        assert batch.feed["z"].tolist() == (-batch.feed["x"]).tolist()
+
+
+def test_fixed_batch_is_filled_with_the_last_sample() -> None:
+    first, last = cut(3, spec(3, 2))
+    assert first.feed["x"].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert last.feed["x"].tolist() == [[6, 7], [8, 9], [8, 9]]
+    assert (last.size, last.count) == (3, 2)
+
+
+def test_fewer_samples_than_the_fixed_batch_fill_one_feed() -> None:
+    (batch,) = cut(8, spec(8, 2))
+    assert batch.feed["x"].shape == (8, 2)
+    assert (batch.size, batch.count) == (8, 5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size"),
+    [
+        ([spec(None, 2)], None),
+        ([spec(4, 2)], 4),
+        ([spec(None, 2), spec(4, 2, name="z")], 4),
+        ([TensorSpec("x", np.dtype("float32"), None)], None),
+        ([], None),
+    ],
+)
+def test_batch_size_is_the_first_axis_that_a_model_states(
+    wanted: list[TensorSpec], size: int | None
+) -> None:
+    assert fixed_batch_size({"x": ROWS, "z": ROWS}, wanted) == size
+
+
+def test_extra_axis_holds_a_whole_feed_per_sample() -> None:
+    feeds = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    assert fixed_batch_size({"x": feeds}, [spec(None, 2)]) == 1
+    batches = make_batches({"x": feeds}, [spec(None, 2)], 1)
+    assert [batch.feed["x"].tolist() for batch in batches] == feeds.tolist()
+    assert [(batch.size, batch.count) for batch in batches] == [(1, 1)] * 3
+
+
+def test_scalar_input_gets_one_number_per_feed() -> None:
+    batches = make_batches({"x": np.float32([7, 8])}, [spec()], 1)
+    assert [batch.feed["x"].shape for batch in batches] == [(), ()]
+    assert [float(batch.feed["x"]) for batch in batches] == [7, 8]
+
+
+def test_whole_feed_beside_a_batched_input_keeps_its_batch_axis() -> None:
+    inputs = {"x": ROWS, "z": np.arange(15, dtype=np.float32).reshape(5, 3)}
+    batches = make_batches(inputs, [spec(None, 2), spec(3, name="z")], 1)
+    assert batches[4].feed["x"].tolist() == [[8, 9]]
+    assert batches[4].feed["z"].tolist() == [12, 13, 14]
+
+
+def rows_of(output: np.ndarray, size: int, count: int) -> np.ndarray:
+    return per_sample("logits", output, Batch({}, size, count))
+
+
+def test_repeated_samples_are_taken_off_the_output() -> None:
+    assert rows_of(np.arange(6).reshape(3, 2), 3, 2).tolist() == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (3, 2)])
+def test_output_of_one_sample_without_a_batch_axis_gets_one(shape: tuple[int, ...]) -> None:
+    assert rows_of(np.zeros(shape), 1, 1).shape == (1, *shape)
+
+
+def test_output_of_one_sample_keeps_its_batch_axis() -> None:
+    assert rows_of(np.zeros((1, 4)), 1, 1).shape == (1, 4)
+
+
+def test_output_with_several_rows_per_sample_is_cut_by_sample() -> None:
+    output = np.arange(12).reshape(6, 2)  # three samples of two rows
+    expected = [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+    assert rows_of(output, 3, 2).tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [(), (4, 2), (0, 2), (2,)])
+def test_output_that_is_no_multiple_of_the_batch_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(
+        ModelError, match=r"'logits' has shape \(.*\) for a batch of 3: export .* batch dimension"
+    ):
+        rows_of(np.zeros(shape), 3, 3)
+
+
+def test_cut_and_rejoined_samples_are_the_same() -> None:
+    batches = cut(2, spec(2, 2))
+    rejoined = [per_sample("x", batch.feed["x"], batch) for batch in batches]
+    assert np.concatenate(rejoined).tolist() == ROWS.tolist()

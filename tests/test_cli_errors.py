@@ -1,0 +1,411 @@
+"""What can go wrong ends in one line that says what to do, and leaves no file behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from graphs import conv_net, mlp, model_of, node, random
+from onnx import ModelProto, external_data_helper, numpy_helper
+
+from onnx_evoq.cli import main
+
+SMALL = ["--bits", "4", "--population", "2", "--generations", "1"]
+Save = Callable[..., Path]
+
+
+def optimize(model: Path, *options: str | Path) -> Result:
+    """Run optimize with a tiny search."""
+    return CliRunner().invoke(main, ["optimize", str(model), *SMALL, *map(str, options)])
+
+
+def refused(model: Path, *options: str | Path) -> str:
+    """The one line that optimize ends with; it must leave every file as it was."""
+    before = files(model.parent)
+    line = error_of(optimize(model, *options))
+    assert files(model.parent) == before
+    return line
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    """All files below a folder, but for what Python caches of a user's function."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path: path.read_bytes() for path in found}
+
+
+def error_of(result: Result) -> str:
+    """The one line on stderr of a run that failed."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)  # anything else is a traceback
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+def external(folder: Path) -> tuple[Path, Path]:
+    """A model whose weights lie in a file of their own, and that file."""
+    path = folder / "model.onnx"
+    onnx.save_model(
+        mlp(), path, save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    return path, folder / "weights.bin"
+
+
+def with_weight(value: float) -> ModelProto:
+    """A model with `value` as the first number of its first weight."""
+    model = mlp()
+    array = numpy_helper.to_array(model.graph.initializer[0]).copy()
+    array.flat[0] = value
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(array, "first"))
+    return model
+
+
+# The model
+
+
+@pytest.mark.parametrize("content", [b"no model at all", b"", b"\x00\xff\x12", b"PK\x03\x04zip"])
+def test_a_file_that_is_no_model_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    line = refused(path)
+    assert str(path) in line
+    assert "not an ONNX file" in line
+    assert "export" in line
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_truncated_file_is_named(mlp_file: Path, share: float) -> None:
+    content = mlp_file.read_bytes()
+    mlp_file.write_bytes(content[: int(share * len(content))])
+    line = refused(mlp_file)
+    assert str(mlp_file) in line
+
+
+def test_external_data_that_are_missing_are_named(tmp_path: Path) -> None:
+    path, data = external(tmp_path)
+    data.unlink()
+    line = refused(path)
+    assert "'weights.bin'" in line
+    assert "missing: put it beside the model" in line
+
+
+def test_external_data_that_are_truncated_are_named(tmp_path: Path) -> None:
+    path, data = external(tmp_path)
+    data.write_bytes(data.read_bytes()[:-4])
+    line = refused(path)
+    assert "'weights.bin'" in line
+    assert "truncated; copy it again" in line
+
+
+@pytest.mark.parametrize("place", ["../weights.bin", "absolute"])
+def test_external_data_outside_the_folder_are_refused(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    path, data = external(folder)
+    data.rename(tmp_path / "weights.bin")
+    location = str(tmp_path / "weights.bin") if place == "absolute" else place
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        entry = next(e for e in tensor.external_data if e.key == "location")
+        entry.value = location
+    path.write_bytes(model.SerializeToString())
+    line = refused(path)
+    assert "outside the model's folder: move the file beside the model" in line
+
+
+def test_external_data_in_the_folder_are_read(tmp_path: Path) -> None:
+    path, _ = external(tmp_path)
+    assert external_data_helper.uses_external_data(
+        onnx.load(path, load_external_data=False).graph.initializer[0]
+    )
+    assert optimize(path).exit_code == 0
+
+
+def test_a_model_without_weights_is_refused(save: Save) -> None:
+    path = save(model_of([node("Relu", ["x"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {}))
+    line = refused(path)
+    assert f"{path}: has no weights to quantize" in line
+    assert "onnx-evoq inspect says why" in line
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_no_number_is_refused(save: Save, value: float) -> None:
+    assert "first" in refused(save(with_weight(value)))
+
+
+def test_a_model_that_is_quantized_already_is_refused(mlp_file: Path) -> None:
+    quantized = mlp_file.with_name("quantized.onnx")
+    assert optimize(mlp_file, "-o", quantized).exit_code == 0
+    line = refused(quantized)
+    assert f"{quantized}: already quantized (it holds DequantizeLinear nodes)" in line
+    assert "give the float model" in line
+
+
+@pytest.mark.parametrize("opset", [5, 99])
+def test_an_operator_set_that_is_not_supported_is_named(save: Save, opset: int) -> None:
+    model = mlp()
+    model.opset_import[0].version = opset
+    line = refused(save(model))
+    assert f"operator set {opset} is not supported: export the model with one from 7" in line
+
+
+def test_a_model_that_onnx_finds_invalid_is_refused(save: Save) -> None:
+    model = mlp()
+    model.graph.node[0].input[1] = "nowhere"
+    assert "not a valid ONNX model" in refused(save(model))
+
+
+def test_a_model_that_onnx_runtime_cannot_load_is_refused(save: Save) -> None:
+    model = mlp()
+    model.graph.node[2].domain = "com.example"
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    assert "ONNX Runtime cannot load it" in refused(save(model))
+
+
+# The data
+
+
+@pytest.mark.parametrize(
+    ("arrays", "named"),
+    [
+        ({"other": random(8, 4)}, "holds 'other', but the model's input is 'x'"),
+        ({"x": random(8, 5)}, "has shape (8, 5), but the model takes"),
+        ({"x": random(8, 4, 2)}, "has shape (8, 4, 2), but the model takes"),
+        ({"x": np.array([["a"] * 4] * 8)}, "not numbers"),
+        ({"x": random(8, 4).astype(complex)}, "holds complex128, not numbers"),
+        ({"x": np.float32(1)}, "is a single number: give an array"),
+        ({"x": random(0, 4)}, "holds no samples: give a few hundred"),
+        ({"x": random(1, 4)}, "give at least two"),
+        ({"x": np.full((8, 4), np.nan)}, "'x' holds NaN or infinity: clean the samples"),
+        ({"x": np.full((8, 4), np.inf)}, "'x' holds NaN or infinity: clean the samples"),
+        ({"x": random(8, 4), "y": np.arange(7)}, "8 samples but 7 labels in 'y'"),
+        ({"x": random(8, 4), "y": np.full(8, 3)}, "number them from 0 to 2"),
+        ({"x": random(8, 4), "y": np.full(8, -1)}, "number them from 0 to 2"),
+        ({"x": random(8, 4), "y": np.full(8, 0.5)}, "number them from 0 to 2"),
+        ({"x": random(8, 4), "y": np.array(["cat"] * 8)}, "give one class number per sample"),
+        ({}, "holds no array, but the model's input is 'x'"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(
+    mlp_file: Path, tmp_path: Path, arrays: dict[str, np.ndarray], named: str
+) -> None:
+    np.savez(tmp_path / "bad.npz", **arrays)
+    assert named in refused(mlp_file, "--data", tmp_path / "bad.npz")
+
+
+def test_data_that_do_not_fit_are_named(mlp_file: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", x=random(8, 5))
+    assert str(tmp_path / "bad.npz") in refused(mlp_file, "--data", tmp_path / "bad.npz")
+
+
+def test_pickled_data_are_not_loaded(mlp_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pickled.npz"
+    np.savez(path, x=np.array([{"a": 1}, {"b": 2}], dtype=object))
+    assert f"{path}: holds pickled objects" in refused(mlp_file, "--data", path)
+
+
+@pytest.mark.parametrize("name", ["bad.npz", "bad.npy"])
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind"])
+def test_data_that_cannot_be_read_are_named(mlp_file: Path, name: str, content: bytes) -> None:
+    path = mlp_file.with_name(name)
+    path.write_bytes(content)
+    assert str(path) in refused(mlp_file, "--data", path)
+
+
+@pytest.mark.parametrize("name", ["missing.npz", "missing.npy", "missing"])
+def test_data_that_are_missing_are_named(mlp_file: Path, name: str) -> None:
+    path = mlp_file.with_name(name)
+    line = refused(mlp_file, "--data", path)
+    assert str(path) in line
+    assert "no such file" in line.lower()
+
+
+def test_data_of_an_unknown_kind_are_refused(mlp_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("1,2,3,4\n")
+    line = refused(mlp_file, "--data", tmp_path / "data.csv")
+    assert "neither .npz, .npy, a folder nor package.module:function" in line
+
+
+def test_a_function_of_data_that_raises_is_named(mlp_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "feeds.py"
+    path.write_text("def feeds():\n    raise RuntimeError('no disk')\n")
+    line = refused(mlp_file, "--data", f"{path}:feeds")
+    assert f"{path}:feeds" in line
+    assert "no disk" in line
+
+
+@pytest.mark.parametrize(
+    "option", [["--divide", "255"], ["--mean", "1"], ["--std", "2"], ["--resize", "8"]]
+)
+def test_preprocessing_without_data_is_refused(mlp_file: Path, option: list[str]) -> None:
+    line = refused(mlp_file, *option)
+    assert f"{option[0][2:]} is given, but no data" in line
+
+
+def test_a_range_of_synthetic_inputs_beside_data_is_refused(mlp_file: Path, mlp_data: Path) -> None:
+    line = refused(mlp_file, "--data", mlp_data, "--input-range", "0,1")
+    assert "input_range is for synthetic inputs: leave it out" in line
+
+
+def test_means_that_are_not_one_per_channel_are_refused(conv_file: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", x=random(8, 3, 8, 8))
+    line = refused(conv_file, "--data", tmp_path / "images.npz", "--mean", "1,2")
+    assert "'x' has 3 channels but 2 values of mean" in line
+
+
+# The metric
+
+
+def test_an_unknown_metric_is_refused(mlp_file: Path) -> None:
+    line = refused(mlp_file, "--metric", "accuracy")
+    assert "unknown metric 'accuracy': choose auto, mse" in line
+
+
+@pytest.mark.parametrize("metric", ["top1", "top5", "cross_entropy"])
+def test_a_metric_that_needs_labels_says_so(mlp_file: Path, metric: str) -> None:
+    line = refused(mlp_file, "--metric", metric)
+    assert repr(metric) in line
+    assert "labels" in line
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("raise ValueError('bad sum')", "failed: ValueError: bad sum"),
+        ("return float('nan')", "returns NaN"),
+        ("return 'high'", "returned str: return one number"),
+        ("return None", "returned NoneType: return one number"),
+    ],
+)
+def test_a_metric_that_fails_is_named(
+    mlp_file: Path, tmp_path: Path, body: str, named: str
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"def score(outputs, labels):\n    {body}\n\n\nscore.higher_is_better = True\n")
+    line = refused(mlp_file, "--metric", f"{path}:score")
+    assert f"{path}:score" in line
+    assert named in line
+
+
+def test_a_metric_must_say_which_way_is_better(mlp_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def score(outputs, labels):\n    return 1.0\n")
+    line = refused(mlp_file, "--metric", f"{path}:score")
+    assert "set score.higher_is_better = True (or False)" in line
+
+
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        ("mine.py:other", "no function named 'other'"),
+        ("missing.py:score", "no such file"),
+        ("broken.py:score", "SyntaxError"),
+    ],
+)
+def test_a_metric_that_cannot_be_imported_is_named(
+    mlp_file: Path, tmp_path: Path, function: str, named: str
+) -> None:
+    (tmp_path / "mine.py").write_text("def score(outputs, labels):\n    return 1.0\n")
+    (tmp_path / "broken.py").write_text("def score(:\n")
+    line = refused(mlp_file, "--metric", f"{tmp_path}/{function}")
+    assert function.partition(":")[0] in line
+    assert named in line
+
+
+# The options
+
+
+@pytest.mark.parametrize(("option", "value"), [("keep", "nothing*"), ("bits-for", "nothing*=8")])
+def test_a_pattern_that_matches_nothing_is_refused(mlp_file: Path, option: str, value: str) -> None:
+    line = refused(mlp_file, f"--{option}", value)
+    assert f"{option} 'nothing*' matches no weight: the weights are first, second" in line
+
+
+def test_keeping_every_weight_is_refused(mlp_file: Path) -> None:
+    assert "leaves no weight to quantize: keep fewer" in refused(mlp_file, "--keep", "*")
+
+
+def test_an_unknown_provider_is_refused(mlp_file: Path) -> None:
+    line = refused(mlp_file, "--providers", "abacus,cpu")
+    assert "provider 'abacus' is not available: choose among" in line
+    assert "CPUExecutionProvider" in line
+
+
+@pytest.mark.parametrize("output", ["missing/out.onnx", "folder"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, output: str
+) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"not looked at yet")
+    (tmp_path / "folder").mkdir()
+    line = refused(model, "-o", tmp_path / output)
+    assert f"Error: {tmp_path / output}: " in line
+
+
+def test_an_older_output_stays_whole_when_a_run_fails(mlp_file: Path, tmp_path: Path) -> None:
+    older = tmp_path / "out.onnx"
+    older.write_bytes(b"older")
+    refused(mlp_file, "-o", older, "--metric", "accuracy")
+    assert older.read_bytes() == b"older"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--bits", "1"], "--bits"),
+        (["--bits", "9"], "--bits"),
+        (["--bits", "six"], "--bits"),
+        ([], "--bits"),
+        (["--bits", "4", "--holdout", "0"], "--holdout"),
+        (["--bits", "4", "--holdout", "1"], "--holdout"),
+        (["--bits", "4", "--time-budget", "soon"], "--time-budget"),
+        (["--bits", "4", "--time-budget", "0"], "--time-budget"),
+        (["--bits", "4", "--bits-for", "first=9"], "--bits-for"),
+        (["--bits", "4", "--population", "0"], "--population"),
+        (["--bits", "4", "--generations", "-1"], "--generations"),
+        (["--bits", "4", "--mutation-rate", "0"], "--mutation-rate"),
+        (["--bits", "4", "--max-drop", "101"], "--max-drop"),
+        (["--bits", "4", "--samples", "0"], "--samples"),
+        (["--bits", "4", "--input-range", "1,0"], "--input-range"),
+        (["--bits", "4", "--granularity", "row"], "--granularity"),
+        (["--bits", "4", "--format", "int4"], "--format"),
+        (["--bits", "4", "--speed", "high"], "--speed"),
+    ],
+)
+def test_misuse_names_the_option(mlp_file: Path, options: list[str], named: str) -> None:
+    result = CliRunner().invoke(main, ["optimize", str(mlp_file), *options])
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert [path.name for path in mlp_file.parent.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("command", ["optimize", "sensitivity", "evaluate", "inspect"])
+def test_a_model_that_is_missing_is_misuse(tmp_path: Path, command: str) -> None:
+    result = CliRunner().invoke(main, [command, str(tmp_path / "missing.onnx")])
+    assert result.exit_code == 2
+    assert "missing.onnx" in result.stderr
+
+
+# The other commands
+
+
+@pytest.mark.parametrize("command", ["sensitivity", "evaluate", "inspect"])
+def test_every_command_ends_a_failure_in_one_line(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model at all")
+    assert str(path) in error_of(CliRunner().invoke(main, [command, str(path)]))
+
+
+def test_an_evaluation_against_nothing_is_refused(mlp_file: Path) -> None:
+    line = error_of(CliRunner().invoke(main, ["evaluate", str(mlp_file)]))
+    assert "there is nothing to score against: give data with labels" in line
+
+
+def test_an_evaluation_against_another_model_is_refused(mlp_file: Path, save: Save) -> None:
+    other = save(conv_net(), "other.onnx")
+    arguments = ["evaluate", str(mlp_file), "--reference", str(other)]
+    assert str(other) in error_of(CliRunner().invoke(main, arguments))

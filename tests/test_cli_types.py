@@ -1,0 +1,97 @@
+"""What the command line's options accept, what they make of it, and what they refuse."""
+
+import click
+import pytest
+
+from onnx_evoq.cli_types import BITS_FOR, DURATION, NUMBERS, RANGE, SIDE
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90.0),
+        ("10m", 600.0),
+        ("2h", 7200.0),
+        ("45", 45.0),
+        ("0.5s", 0.5),
+        ("1.5h", 5400.0),
+        ("10 m", 600.0),
+        (" 3S ", 3.0),
+    ],
+)
+def test_a_duration_is_seconds(text: str, seconds: float) -> None:
+    assert DURATION.convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["none", "None", "NONE"])
+def test_no_duration_is_no_limit(text: str) -> None:
+    assert DURATION.convert(text, None, None) is None
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-1s", "10d", "m", "1m30s", "nan", "inf", "1e3"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a duration like 90s, 10m or 2h"):
+        DURATION.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("0.5", (0.5,)), ("1,2,3", (1.0, 2.0, 3.0)), ("0.485, 0.456", (0.485, 0.456)), ("-1", (-1,))],
+)
+def test_numbers_are_separated_by_commas(text: str, numbers: tuple[float, ...]) -> None:
+    assert NUMBERS.convert(text, None, None) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "1;2", "1,"])
+def test_what_is_no_list_of_numbers_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a list of numbers"):
+        NUMBERS.convert(text, None, None)
+
+
+@pytest.mark.parametrize(("text", "limits"), [("0,255", (0, 255)), ("-1,1", (-1, 1))])
+def test_a_range_is_two_numbers(text: str, limits: tuple[float, float]) -> None:
+    assert RANGE.convert(text, None, None) == limits
+
+
+@pytest.mark.parametrize("text", ["1", "1,2,3", "2,1", "1,1", "nan,1", "low,high"])
+def test_a_range_must_rise(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a range like 0,255"):
+        RANGE.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("224", 224), ("240x320", (240, 320)), ("240X320", (240, 320)), ("240,320", (240, 320))],
+)
+def test_a_size_is_a_side_or_height_and_width(text: str, size: int | tuple[int, int]) -> None:
+    assert SIDE.convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-4", "2x", "x2", "2x3x4", "0x3", "1.5"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a size like 224 or 240x320"):
+        SIDE.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("conv*=8", ("conv*", 8)),
+        ("first=2", ("first", 2)),
+        ("a=b=4", ("a=b", 4)),  # names of tensors may hold =
+        ("block.1/conv:0=5", ("block.1/conv:0", 5)),
+    ],
+)
+def test_bits_for_is_a_pattern_and_a_width(text: str, pair: tuple[str, int]) -> None:
+    assert BITS_FOR.convert(text, None, None) == pair
+
+
+@pytest.mark.parametrize("text", ["conv", "=8", "conv=", "conv=1", "conv=9", "conv=six", ""])
+def test_what_is_no_pattern_and_width_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a pattern and a width from 2 to 8"):
+        BITS_FOR.convert(text, None, None)
+
+
+def test_a_converted_value_stays_as_it_is() -> None:
+    # click converts defaults that were converted before
+    assert BITS_FOR.convert(("conv*", 8), None, None) == ("conv*", 8)

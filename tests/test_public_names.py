@@ -1,0 +1,56 @@
+"""What `import onnx_evoq` offers, and that all of it is documented."""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+import onnx_evoq
+
+
+def modules() -> Iterator[ModuleType]:
+    for info in pkgutil.walk_packages(onnx_evoq.__path__, "onnx_evoq."):
+        if not info.name.endswith("__main__"):
+            yield import_module(info.name)
+
+
+def test_the_public_names_are_few() -> None:
+    assert onnx_evoq.__all__ == [
+        "Data",
+        "Evaluation",
+        "EvoqError",
+        "Inspection",
+        "Result",
+        "Sensitivity",
+        "bars",
+        "evaluate",
+        "inspect",
+        "optimize",
+        "rank_sensitivity",
+    ]
+    assert all(hasattr(onnx_evoq, name) for name in onnx_evoq.__all__)
+
+
+@pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.__name__)
+def test_every_public_function_and_class_says_what_it_is(module: ModuleType) -> None:
+    assert module.__doc__
+    for name, value in vars(module).items():
+        own = getattr(value, "__module__", None) == module.__name__ and not name.isupper()
+        if (
+            own
+            and not name.startswith("_")
+            and (inspect.isclass(value) or inspect.isfunction(value))
+        ):
+            assert inspect.getdoc(value), f"{module.__name__}.{name}"
+
+
+@pytest.mark.parametrize("name", ["evaluate", "optimize", "rank_sensitivity"])
+def test_every_argument_of_the_api_is_explained(name: str) -> None:
+    function = getattr(onnx_evoq, name)
+    text = inspect.getdoc(function)
+    arguments = text[text.index("Args:") :]
+    for parameter in inspect.signature(function).parameters:
+        assert f"{parameter}:" in arguments or f"`{parameter}`" in arguments, parameter
