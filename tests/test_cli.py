@@ -564,6 +564,13 @@ def test_repeatable_options_take_a_list(conv_file: Path) -> None:
     assert list(layers(values, "bits")) == ["w2"]
 
 
+def test_numbers_in_a_file_need_no_quotes(conv_file: Path) -> None:
+    np.savez(conv_file.with_name("images.npz"), x=random(8, 3, 8, 8))
+    content = "bits = 4\ntime-budget = 90\nresize = [8, 8]\nstd = 2.0\nkeep = 'w1'\n"
+    values = configured(conv_file, content, "--data", conv_file.with_name("images.npz"))
+    assert set(layers(values, "bits")) == {"w2", "w3"}
+
+
 @pytest.mark.parametrize(
     "content",
     ['bits-for = ["second=8"]\n', "[bits-for]\nsecond = 8\n", "bits_for = {second = 8}\n"],
@@ -613,6 +620,9 @@ def test_every_command_that_scores_takes_a_file(
         (b"granularity = 'row'\n", "--granularity"),
         (b"bits-for = {first = 12}\n", "--bits-for"),
         (b"time-budget = 'soon'\n", "--time-budget"),
+        (b"seed = 1.5\n", "--seed"),
+        (b"samples = [1, 2]\n", "--samples"),
+        (b"json = 3\n", "--json"),
     ],
 )
 def test_a_mistake_in_the_file_is_misuse(mlp_file: Path, content: bytes, named: str) -> None:
@@ -623,3 +633,23 @@ def test_a_mistake_in_the_file_is_misuse(mlp_file: Path, content: bytes, named: 
     assert result.exit_code == 2
     assert named in result.stderr
     assert not mlp_file.with_name("model.w4.onnx").exists()
+
+
+def test_numbers_that_are_none_are_null_in_json(mlp_file: Path, mlp_data: Path) -> None:
+    broken = mlp()
+    values = random(4, 6)
+    values[0, 0] = np.nan
+    broken.graph.initializer[0].raw_data = values.tobytes()
+    path = mlp_file.with_name("broken.onnx")
+    path.write_bytes(broken.SerializeToString())
+    result = invoke("evaluate", mlp_file, "--data", mlp_data, "--reference", path, "--json")
+    assert json.loads(result.stdout)["mse"] is None
+    assert "broken.onnx: output 'logits' is NaN or infinite for 64 of 64 samples" in result.stderr
+
+
+def test_a_table_calls_a_users_metric_by_its_short_name(mlp_file: Path, mlp_data: Path) -> None:
+    code = mlp_file.with_name("a_rather_long_file_name_for_metrics.py")
+    code.write_text("def mine(outputs, labels):\n    return 1.0\nmine.higher_is_better = True\n")
+    result = invoke("sensitivity", mlp_file, "--data", mlp_data, "--metric", f"{code}:mine")
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "mine" in result.stdout

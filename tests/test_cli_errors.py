@@ -409,3 +409,51 @@ def test_an_evaluation_against_another_model_is_refused(mlp_file: Path, save: Sa
     other = save(conv_net(), "other.onnx")
     arguments = ["evaluate", str(mlp_file), "--reference", str(other)]
     assert str(other) in error_of(CliRunner().invoke(main, arguments))
+
+
+def test_the_model_itself_is_no_output(mlp_file: Path) -> None:
+    before = mlp_file.read_bytes()
+    message = error_of(optimize(mlp_file, "--output", mlp_file))
+    assert "model.onnx: is the model itself: name another file" in message
+    assert mlp_file.read_bytes() == before
+
+
+def test_a_name_that_is_too_long_is_no_output(mlp_file: Path) -> None:
+    assert "choose another place" in refused(mlp_file, "--output", "x" * 300)
+
+
+def test_external_data_at_no_place_are_refused(tmp_path: Path) -> None:
+    path, _ = external(tmp_path)
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "offset":
+            entry.value = "soon"
+    path.write_bytes(model.SerializeToString())
+    assert "offset and length must be whole numbers" in refused(path)
+
+
+@pytest.mark.parametrize("option", ["--divide", "--std"])
+def test_a_divisor_of_zero_is_named(mlp_file: Path, mlp_data: Path, option: str) -> None:
+    message = refused(mlp_file, "--data", mlp_data, option, "0")
+    assert f"{option[2:]} is 0" in message
+
+
+def test_a_negative_seed_is_misuse(mlp_file: Path) -> None:
+    result = optimize(mlp_file, "--seed", "-1")
+    assert result.exit_code == 2
+    assert "--seed" in result.stderr
+
+
+def test_arrays_are_read_whatever_their_file_is_called(mlp_file: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", random(20, 4))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    np.savez(tmp_path / "several.npz", x=random(20, 4))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    for name in ("one.npz", "several.npy"):
+        assert optimize(mlp_file, "--data", tmp_path / name).exit_code == 0
+
+
+def test_a_module_that_exits_is_named(mlp_file: Path, tmp_path: Path) -> None:
+    code = tmp_path / "leaving.py"
+    code.write_text("raise SystemExit(3)\n")
+    assert "SystemExit: 3" in refused(mlp_file, "--metric", f"{code}:score")

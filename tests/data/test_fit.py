@@ -188,3 +188,36 @@ def test_notes_labels_and_source_are_kept() -> None:
     assert (samples.notes, samples.source) == (("resized",), "here")
     assert samples.labels is not None
     assert samples.labels.tolist() == [4]
+
+
+def whole(shape: tuple[int | None, ...]) -> TensorSpec:
+    return TensorSpec("x", np.dtype("uint8"), shape)
+
+
+def test_images_for_whole_number_inputs_are_turned_and_cropped_too() -> None:
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    raw = Raw({"x": images}, None, "images")
+    samples = fit_to_model(raw, [whole((None, 3, 2, 2))], Preprocess(crop=2, color="bgr"))
+    assert (samples.inputs["x"] == images[:, 1:3, 1:3, ::-1].transpose(0, 3, 1, 2)).all()
+
+
+def test_fractions_for_whole_number_inputs_are_refused() -> None:
+    raw = Raw({"x": np.ones((2, 3, 2, 2), np.uint8)}, None, "images")
+    with pytest.raises(DataError, match="'x' takes uint8, and divide, mean and std make fractions"):
+        fit_to_model(raw, [whole((None, 3, 2, 2))], Preprocess(divide=255))
+
+
+@pytest.mark.parametrize(
+    "steps", [Preprocess(crop=2), Preprocess(resize=2), Preprocess(color="bgr")]
+)
+def test_steps_for_images_are_refused_where_there_are_none(steps: Preprocess) -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (None, 4))
+    with pytest.raises(DataError, match="resize, crop and color are for images"):
+        fit_to_model(Raw({"x": np.ones((2, 4))}, None, "data"), [spec], steps)
+
+
+def test_whole_feeds_of_images_are_scaled_along_their_channels() -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (1, 3, 2, 4))
+    raw = Raw({"x": np.full((5, 1, 3, 2, 4), 9.0)}, None, "data")
+    samples = fit_to_model(raw, [spec], Preprocess(mean=(1, 2, 3)))
+    assert samples.inputs["x"][0, 0, :, 0, 0].tolist() == [8, 7, 6]

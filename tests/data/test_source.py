@@ -131,3 +131,50 @@ def test_samples_and_input_range_go_to_synthetic_inputs() -> None:
     assert len(drawn) == 50
     assert drawn.min() >= 10
     assert drawn.max() <= 11
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"samples": 0}, "samples 0 is none"),
+        ({"samples": -1}, "samples -1 is none"),
+        ({"input_range": (1, 0)}, "input_range .* is empty"),
+        ({"layout": "chw"}, "layout 'chw' is unknown: choose nchw or nhwc"),
+        ({"color": "grb"}, "color 'grb' is unknown: choose rgb or bgr"),
+    ],
+)
+def test_fields_that_make_no_sense_are_refused(fields: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Data(**fields)
+
+
+def test_one_mean_stands_for_all_channels() -> None:
+    assert Data(mean=0.5, std=2).preprocess == Data(mean=(0.5,), std=(2,)).preprocess
+
+
+@pytest.mark.parametrize(
+    "source", [np.ones((3, 2)), {"x": np.ones((3, 2))}, [{"x": np.ones((1, 2))}]]
+)
+def test_label_files_go_with_folders_only(source: object) -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (None, 2))
+    with pytest.raises(DataError, match="labels and split files go with image folders only"):
+        load_samples(Data(source, labels="l.csv"), [spec], np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+def test_ragged_lists_are_no_array() -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (None, 2))
+    with pytest.raises(DataError, match="'x' is no array: pad its rows to one length"):
+        load_samples(Data({"x": [[1, 2], [3]]}), [spec], np.random.default_rng(0))  # type: ignore[dict-item]
+
+
+def test_feeds_may_hold_more_than_the_model_takes() -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (None, 2))
+    feeds = [{"x": np.ones((1, 2)), "id": np.arange(k)} for k in (1, 2)]
+    assert len(load_samples(Data(feeds), [spec], np.random.default_rng(0))) == 2
+
+
+def test_feeds_of_differing_rank_are_refused() -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (None,))
+    feeds = [{"x": np.ones(2)}, {"x": np.float32(1)}]
+    with pytest.raises(DataError, match="'x' has samples of shapes"):
+        load_samples(Data(feeds), [spec], np.random.default_rng(0))
