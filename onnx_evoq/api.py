@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from onnx_evoq.batch import Batch
 from onnx_evoq.data import Data, Source, as_data
 from onnx_evoq.errors import MetricError
 from onnx_evoq.model import (
@@ -18,28 +17,29 @@ from onnx_evoq.model import (
     load,
     serialize,
     size_in_bytes,
+    with_codes,
 )
 from onnx_evoq.progress import Progress, silent
+from onnx_evoq.quantize import Scale
 from onnx_evoq.report import (
     Evaluation,
     Inspection,
     Result,
-    Score,
     Sensitivity,
     SensitivityRow,
-    SkippedInfo,
-    describe,
     layer_results,
     name_of,
     notes_on,
-    score_of,
     weight_info,
 )
-from onnx_evoq.run import (
+from onnx_evoq.run import Deadline
+from onnx_evoq.score import SESSION_OPTIONS, Metric, Target, find_metric
+from onnx_evoq.stages import (
     MAX_BITS,
-    Deadline,
+    Form,
+    Granularity,
+    Score,
     SearchSettings,
-    answers,
     bits_of,
     check_bits,
     check_choices,
@@ -52,16 +52,17 @@ from onnx_evoq.run import (
     find_samples,
     fold_if_exact,
     grids_for,
+    metadata_of,
     model_value,
     named_alike,
     nearest_codes,
     not_finite,
     open_subject,
+    outputs_of,
     prepare,
     rank_weights,
-    with_codes,
+    score_of,
 )
-from onnx_evoq.score import SESSION_OPTIONS, Metric, Target, find_metric
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
@@ -74,8 +75,8 @@ def optimize(
     *,
     bits: int = 8,
     metric: MetricName = "auto",
-    granularity: Literal["tensor", "channel"] = "tensor",
-    scale: Literal["pow2", "float"] = "pow2",
+    granularity: Granularity = "tensor",
+    scale: Scale = "pow2",
     strategy: Literal["neuroevolution", "none"] = "neuroevolution",
     init: Literal["nearest"] = "nearest",
     population: int = 32,
@@ -86,7 +87,7 @@ def optimize(
     holdout: float = 0.25,
     keep: Iterable[str] = (),
     bits_for: Mapping[str, int] | None = None,
-    format: Literal["qdq", "float"] = "qdq",
+    format: Form = "qdq",
     seed: int = 0,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
@@ -148,23 +149,22 @@ def optimize(
 
     # 1. The float model and its weights.
     subject = open_subject(model, keep)
-    widths = bits_of(subject.weights, bits, bits_for or {})
+    bits_of(subject.weights, bits, bits_for or {})  # a pattern that matches nothing ends it here
 
     # 2. What scores: the samples, split in two, and the float model's answers.
-    rng, *layer_rngs = np.random.default_rng(seed).spawn(1 + len(subject.weights))
+    rng, search_rng = np.random.default_rng(seed).spawn(2)
     experiment = prepare(
         subject.reference, name_of(model), as_data(data), metric, holdout, rng, providers, progress
     )
     subject = fold_if_exact(subject, experiment, providers)
 
     # 3. The start: every weight on its grid.
+    widths = bits_of(subject.weights, bits, bits_for or {})
     grids = grids_for(subject.weights, widths, granularity, scale)
     start = nearest_codes(subject.weights, grids)
 
     # 4. The order: least sensitive first.
-    ranking = rank_weights(
-        subject.model, subject.weights, grids, experiment.search, providers, progress
-    )
+    ranking = rank_weights(subject.model, start, experiment.search, providers, progress)
 
     # 5. The search, layer by layer; with a drop that the user allows, from a safe width down.
     rest, guard = start, None
@@ -180,7 +180,7 @@ def optimize(
         experiment.search,
         experiment.heldout,
         settings if strategy == "neuroevolution" else None,
-        dict(zip((weight.name for weight in subject.weights), layer_rngs, strict=True)),
+        dict(zip(start, search_rng.spawn(len(start)), strict=True)),
         deadline=deadline,
         guard=guard,
         providers=providers,
@@ -197,7 +197,7 @@ def optimize(
         subject.model,
         evolved.quantized,
         format,
-        describe(evolved.quantized, seed, experiment.metric.name, nearest_score, found),
+        metadata_of(evolved.quantized, seed, experiment.metric.name, nearest_score, found),
         experiment.search.batches[0],
         providers,
     )
@@ -233,8 +233,8 @@ def rank_sensitivity(
     *,
     bits: int = 4,
     metric: MetricName = "auto",
-    granularity: Literal["tensor", "channel"] = "tensor",
-    scale: Literal["pow2", "float"] = "pow2",
+    granularity: Granularity = "tensor",
+    scale: Scale = "pow2",
     keep: Iterable[str] = (),
     seed: int = 0,
     providers: Sequence[str] | None = None,
@@ -272,9 +272,8 @@ def rank_sensitivity(
     subject = fold_if_exact(subject, experiment, providers)
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
     grids = grids_for(subject.weights, widths, granularity, scale)
-    ranking = rank_weights(
-        subject.model, subject.weights, grids, experiment.search, providers, progress
-    )
+    start = nearest_codes(subject.weights, grids)
+    ranking = rank_weights(subject.model, start, experiment.search, providers, progress)
     by_name = {weight.name: weight for weight in subject.weights}
     return Sensitivity(
         source=name_of(model),
@@ -328,19 +327,18 @@ def evaluate(
     samples = find_samples(specs, as_data(data), np.random.default_rng(seed), progress)
     if chosen is None:
         chosen = default_metric(samples, reference is not None)
-    outputs = answers(loaded, name_of(model), samples, providers, progress)
+    outputs = outputs_of(loaded, name_of(model), samples, providers, progress)
     expected, notes = None, list(samples.notes) + not_finite(outputs, name_of(model))
     if reference is not None:
-        expected = answers(
+        expected = outputs_of(
             load(reference, quantized=True), name_of(reference), samples, providers, progress
         )
         notes += not_finite(expected, name_of(reference))
         expected = named_alike(expected, outputs, name_of(reference))
-    everything = [Batch({}, len(samples), len(samples))]
 
     def value(kind: Metric) -> float:
         against = None if expected is None else [expected]
-        return Target(kind, against, samples.labels).value([outputs], everything)
+        return Target(kind, against, samples.labels).value([outputs])
 
     measured = value(chosen)
     if np.isnan(measured):
@@ -380,5 +378,5 @@ def inspect(model: ModelSource) -> Inspection:
         bytes=size_in_bytes(model),
         folded=tuple(names),
         weights=tuple(weight_info(weight) for weight in weights),
-        skipped=tuple(SkippedInfo(s.name, s.dtype, s.shape, s.reason) for s in skipped),
+        skipped=tuple(skipped),
     )

@@ -19,7 +19,7 @@ Array = NDArray[np.generic]
 Arrays = Mapping[str, Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """What one run takes.
 
@@ -77,6 +77,35 @@ def per_sample(name: str, output: Array, batch: Batch) -> Array:
         f"output {name!r} has shape {output.shape} for a batch of {batch.size}: "
         "export the model with a batch dimension of 1, or a free one."
     )
+
+
+def check_shapes(parts: Sequence[Arrays]) -> None:
+    """Make sure that outputs have one shape per sample, as comparing them demands.
+
+    Args:
+        parts: outputs by name, (count, ...) each.
+
+    Raises:
+        ModelError: an output's shape changes from sample to sample.
+    """
+    for name in parts[0]:
+        shapes = {part[name].shape[1:] for part in parts}
+        if len(shapes) > 1:
+            listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+            raise ModelError(
+                f"output {name!r} changes its shape from sample to sample ({listed}): export the "
+                "model without what selects (NonZero or NonMaxSuppression, say)."
+            )
+
+
+def joined(parts: Sequence[Arrays]) -> dict[str, Array]:
+    """Outputs of all batches, name -> (samples, ...).
+
+    Raises:
+        ModelError: an output's shape changes from sample to sample.
+    """
+    check_shapes(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _whole_feeds(array: Array, spec: TensorSpec) -> bool:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from onnx_evoq.progress import silent
 from onnx_evoq.report import evaluation_text, inspection_text, result_text, sensitivity_text
 from onnx_evoq.run import bars
 from onnx_evoq.score import METRIC_NAMES
+from onnx_evoq.stages import MAX_BITS, MIN_BITS
 
 Command = Callable[..., Any]
 
@@ -169,7 +169,7 @@ def reporting(command: Command) -> Command:
 @MODEL
 @click.option(
     "--bits",
-    type=click.IntRange(2, 8),
+    type=click.IntRange(MIN_BITS, MAX_BITS),
     required=True,
     help="The width of the weights' codes.",
 )
@@ -289,7 +289,7 @@ def optimize(
 @MODEL
 @click.option(
     "--bits",
-    type=click.IntRange(2, 8),
+    type=click.IntRange(MIN_BITS, MAX_BITS),
     default=4,
     show_default=True,
     help="The width to try each weight at.",
@@ -362,13 +362,4 @@ def _print(
 ) -> None:
     for note in () if quiet else notes:
         click.echo(f"Note: {note}", err=True)
-    click.echo(json.dumps(_finite(values), allow_nan=False) if as_json else text)
-
-
-def _finite(value: Any) -> Any:
-    """`value` with null for NaN and infinity, which JSON has no words for."""
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(json.dumps(values, allow_nan=False) if as_json else text)

@@ -4,14 +4,20 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
-class _Parsed(click.ParamType[Any]):
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # older versions of click cannot be subscripted
+
+
+class _Parsed(ParamType):
     """An option whose text a function turns into a value, raising ValueError where it cannot."""
 
     def __init__(self, name: str, parse: Callable[[str], Any], hint: str) -> None:

@@ -7,6 +7,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from onnx_evoq.batch import make_batches
+from onnx_evoq.model import find_weights, input_specs
+from onnx_evoq.quantize import QuantizedWeight
+from onnx_evoq.score import Session, Target, find_metric, predict
+from onnx_evoq.stages import grids_for, nearest_codes
+from onnx_evoq.stages.scoring import ScoringSet
+
 Shape = Sequence[int | str | None] | None
 
 KINDS = {
@@ -61,6 +68,32 @@ def run(
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, dict(feed)), strict=True))
+
+
+def rounded(model: ModelProto, bits: int, *, channel: bool = False) -> dict[str, QuantizedWeight]:
+    """Every weight of a loaded model, rounded to the nearest."""
+    weights, _ = find_weights(model)
+    widths = dict.fromkeys((weight.name for weight in weights), bits)
+    return nearest_codes(
+        weights, grids_for(weights, widths, "channel" if channel else "tensor", "pow2")
+    )
+
+
+def types(model: ModelProto) -> dict[str, str]:
+    """The type of each initializer."""
+    return {t.name: TensorProto.DataType.Name(t.data_type) for t in model.graph.initializer}
+
+
+def scoring_set(
+    model: ModelProto,
+    inputs: Mapping[str, NDArray[np.generic]],
+    size: int,
+    metric: str = "mse",
+) -> ScoringSet:
+    """Samples in batches of `size`, scored against the outputs of a loaded model."""
+    batches = make_batches(inputs, input_specs(model), size)
+    reference = list(predict(Session(model.SerializeToString()), batches))
+    return ScoringSet(batches, Target(find_metric(metric), reference, None))
 
 
 def mlp(*, opset: int = 17, batch: int | str = "n") -> ModelProto:

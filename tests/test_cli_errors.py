@@ -185,8 +185,6 @@ def test_a_model_that_onnx_runtime_cannot_load_is_refused(save: Save) -> None:
         ({"x": random(8, 4), "y": np.arange(7)}, "8 samples but 7 labels in 'y'"),
         ({"x": random(8, 4), "y": np.full(8, 3)}, "number them from 0 to 2"),
         ({"x": random(8, 4), "y": np.full(8, -1)}, "number them from 0 to 2"),
-        ({"x": random(8, 4), "y": np.full(8, 0.5)}, "number them from 0 to 2"),
-        ({"x": random(8, 4), "y": np.array(["cat"] * 8)}, "give one class number per sample"),
         ({}, "holds no array, but the model's input is 'x'"),
     ],
 )
@@ -195,6 +193,15 @@ def test_data_that_do_not_fit_are_refused(
 ) -> None:
     np.savez(tmp_path / "bad.npz", **arrays)
     assert named in refused(mlp_file, "--data", tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize("labels", [np.full(8, 0.5), np.array(["cat"] * 8), np.eye(3)[[0] * 8]])
+def test_labels_that_are_no_classes_are_refused_by_a_metric_of_labels(
+    mlp_file: Path, tmp_path: Path, labels: np.ndarray
+) -> None:
+    np.savez(tmp_path / "bad.npz", x=random(8, 4), y=labels)
+    message = refused(mlp_file, "--data", tmp_path / "bad.npz", "--metric", "top1")
+    assert "hold no class numbers: give one whole number per sample" in message
 
 
 def test_data_that_do_not_fit_are_named(mlp_file: Path, tmp_path: Path) -> None:

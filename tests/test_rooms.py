@@ -1,7 +1,9 @@
 """Which room may import what: data flows one way."""
 
 import ast
+import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,12 @@ ROOMS = {
     "model": {"quantize"},
     "data": set(),
     "score": set(),
-    "run": {"model", "data", "score", "search", "quantize"},
-    "report": {"run", "model", "score", "quantize"},
-    "api": {"report", "run", "model", "data", "score"},
+    "run": set(),
+    "stages": {"run", "model", "data", "score", "search", "quantize"},
+    "report": {"stages", "model", "quantize"},
+    "api": {"report", "stages", "run", "model", "data", "score", "quantize"},
     "cli_types": set(),
-    "cli": {"api", "cli_types", "report", "run", "model", "score"},
+    "cli": {"api", "cli_types", "report", "stages", "run", "model", "score"},
 }
 
 LIBRARIES = {
@@ -29,7 +32,8 @@ LIBRARIES = {
     "model": {"numpy", "onnx", "google"},
     "data": {"numpy", "PIL"},
     "score": {"numpy", "onnxruntime"},
-    "run": {"numpy", "tqdm"},
+    "run": {"tqdm"},
+    "stages": {"numpy"},
     "report": set(),
     "api": {"numpy"},
     "cli_types": {"click"},
@@ -65,6 +69,25 @@ def test_a_room_imports_only_its_libraries(room: str) -> None:
     for name, files in imported(room).items():
         top = name.split(".")[0]
         assert top in LIBRARIES[room] | sys.stdlib_module_names | {"onnx_evoq"}, (name, files)
+
+
+def test_rooms_are_entered_by_their_doors() -> None:
+    for room in ROOMS:
+        for name, files in imported(room).items():
+            parts = name.split(".")
+            inside = len(parts) > 2 and parts[0] == "onnx_evoq"
+            assert not inside or parts[1] == room, (name, files)
+
+
+def test_what_a_door_offers_is_used_outside() -> None:
+    for room in ("quantize", "search", "model", "data", "score", "stages", "run"):
+        outside = [
+            file.read_text(encoding="utf-8")
+            for file in PACKAGE.rglob("*.py")
+            if file.parent.name != room
+        ]
+        for name in import_module(f"onnx_evoq.{room}").__all__:
+            assert any(re.search(rf"\b{name}\b", text) for text in outside), (room, name)
 
 
 def test_every_folder_is_a_room_and_every_file_is_placed() -> None:

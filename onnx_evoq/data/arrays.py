@@ -16,7 +16,7 @@ from onnx_evoq.signature import TensorSpec
 LABELS = "y"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Raw:
     """Arrays as they were found, one per input of the model; (samples, ...) each.
 

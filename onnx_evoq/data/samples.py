@@ -11,7 +11,7 @@ from onnx_evoq.errors import DataError
 Array = NDArray[np.generic]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """Inputs for a model, and labels where there are any.
 

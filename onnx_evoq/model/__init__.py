@@ -4,7 +4,7 @@ Load a file, find its weights, fold BatchNormalization, cut the graph at a layer
 """
 
 from onnx_evoq.model.cut import Cut, cut_at, suffix, uncut
-from onnx_evoq.model.emit import emit_float, emit_qdq, replace_weights
+from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.inputs import input_specs
 from onnx_evoq.model.load import Model, load, serialize, size_in_bytes
@@ -14,6 +14,7 @@ from onnx_evoq.model.write import check_writable, write_file
 __all__ = [
     "Cut",
     "Model",
+    "Quantized",
     "Skipped",
     "Weight",
     "check_writable",
@@ -29,5 +30,6 @@ __all__ = [
     "size_in_bytes",
     "suffix",
     "uncut",
+    "with_codes",
     "write_file",
 ]

@@ -31,10 +31,10 @@ from onnx import (
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.check import check_valid
-from onnx_evoq.model.graph import names_in_use, unused_name
-from onnx_evoq.quantize import FixedPoint, dequantize
+from onnx_evoq.model.graph import names_in_use, opset_of, unused_name
+from onnx_evoq.quantize import QuantizedWeight
 
-Quantized = Mapping[str, tuple[NDArray[np.int8], FixedPoint]]
+Quantized = Mapping[str, QuantizedWeight]
 
 _OPSET: dict[int, int] = {TensorProto.INT8: 10, TensorProto.INT4: 21, TensorProto.INT2: 25}
 _IR_VERSION: dict[int, int] = {TensorProto.INT8: 4, TensorProto.INT4: 10, TensorProto.INT2: 13}
@@ -52,11 +52,14 @@ def replace_weights(model: ModelProto, values: Mapping[str, NDArray[np.float32]]
     return changed
 
 
+def with_codes(model: ModelProto, quantized: Quantized) -> ModelProto:
+    """A copy of `model` with each weight replaced by what its codes stand for."""
+    return replace_weights(model, {name: weight.values for name, weight in quantized.items()})
+
+
 def emit_float(model: ModelProto, quantized: Quantized, metadata: Mapping[str, str]) -> ModelProto:
     """The model with each weight replaced by ``step * codes``."""
-    emitted = replace_weights(
-        model, {n: dequantize(codes, g) for n, (codes, g) in quantized.items()}
-    )
+    emitted = with_codes(model, quantized)
     _describe(emitted, metadata)
     return emitted
 
@@ -86,8 +89,9 @@ def emit_qdq(
     used = names_in_use(graph)
     nodes: list[NodeProto] = []
     for tensor in [tensor for tensor in graph.initializer if tensor.name in quantized]:
-        codes, grid = quantized[tensor.name]
-        initializers, dequantizers = _dequantized(tensor, codes, grid, kinds[tensor.name], used)
+        initializers, dequantizers = _dequantized(
+            tensor, quantized[tensor.name], kinds[tensor.name], used
+        )
         graph.initializer.remove(tensor)
         graph.initializer.extend(initializers)
         nodes.extend(dequantizers)
@@ -109,7 +113,7 @@ def _container(bits: int) -> int:
 
 
 def _with_opset(model: ModelProto, opset: int) -> ModelProto:
-    current = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    current = opset_of(model)
     if current >= opset:
         copy = ModelProto()
         copy.CopyFrom(model)
@@ -126,9 +130,9 @@ def _with_opset(model: ModelProto, opset: int) -> ModelProto:
 
 
 def _dequantized(
-    tensor: TensorProto, codes: NDArray[np.int8], grid: FixedPoint, kind: int, used: set[str]
+    tensor: TensorProto, quantized: QuantizedWeight, kind: int, used: set[str]
 ) -> tuple[list[TensorProto], list[NodeProto]]:
-    name = tensor.name
+    name, (codes, grid) = tensor.name, quantized
     inputs = [unused_name(f"{name}_{part}", used) for part in ("quantized", "scale", "zero_point")]
     narrow = helper.tensor_dtype_to_np_dtype(kind)
     initializers = [

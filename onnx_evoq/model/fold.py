@@ -6,7 +6,8 @@ with weight ``g W`` and bias ``g (b - mean) + B``. It is done where
 1. BatchNormalization runs in inference mode and all its parameters are initializers,
 2. nothing else reads the layer's output,
 3. the layer's weight (and bias, if any) is an initializer that the layer reads directly,
-4. that bias is one per channel, as all are but those that Gemm broadcasts over samples.
+4. that bias is one per channel, as all are but those that Gemm broadcasts over samples,
+5. the folded values are finite in the weight's type.
 
 The weight keeps its name, unless other nodes read it too: then they keep the old one, and the
 folded one is new. The arithmetic is in float64.
@@ -30,6 +31,7 @@ from onnx_evoq.model.graph import (
 )
 
 Tensors: TypeAlias = dict[str, TensorProto]
+Values: TypeAlias = NDArray[np.generic]
 
 
 def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
@@ -46,8 +48,11 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
     folded = []
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         layer = _layer_before(norm, graph, tensors)
-        if layer is not None and not _bias_per_sample(layer, tensors):
-            _fold(norm, layer, graph, tensors, used)
+        if layer is None or _bias_per_sample(layer, tensors):
+            continue
+        values = _folded_values(norm, layer, tensors)
+        if all(np.isfinite(array.astype(np.float64)).all() for array in values):  # rule 5
+            _fold(norm, layer, values, graph, tensors, used)
             folded.append(node_label(norm))
     if folded:
         _drop_unread(graph)
@@ -75,9 +80,8 @@ def _bias_per_sample(layer: NodeProto, tensors: Tensors) -> bool:  # rule 4
     return len(shape) == 2 and shape[0] != 1
 
 
-def _fold(
-    norm: NodeProto, layer: NodeProto, graph: GraphProto, tensors: Tensors, used: set[str]
-) -> None:
+def _folded_values(norm: NodeProto, layer: NodeProto, tensors: Tensors) -> tuple[Values, Values]:
+    """The layer's new weight and bias, in the weight's type."""
     scale, offset, mean, var = (_float64(tensors[name]) for name in norm.input[1:5])
     gain = scale / np.sqrt(var + attribute(norm, "epsilon", 1e-5))  # (channels,)
     weight = _float64(tensors[layer.input[1]])
@@ -86,13 +90,29 @@ def _fold(
         bias = _float64(tensors[layer.input[2]])
         if layer.op_type == "Gemm":
             bias = bias.reshape(-1) * attribute(layer, "beta", 1.0)  # (channels,) or (1,)
-    name, kind = layer.input[1], tensors[layer.input[1]].data_type
-    shared = sum(name in reads(node) for node in graph.node) > 1
-    if shared:
+    kind = tensors[layer.input[1]].data_type
+    dtype = np.float16 if kind == TensorProto.FLOAT16 else np.float32
+    with np.errstate(over="ignore"):  # what becomes infinite is not folded
+        folded_weight = _scaled(weight, gain, layer).astype(dtype)
+        return folded_weight, (gain * (bias - mean) + offset).astype(dtype)
+
+
+def _fold(
+    norm: NodeProto,
+    layer: NodeProto,
+    values: tuple[Values, Values],
+    graph: GraphProto,
+    tensors: Tensors,
+    used: set[str],
+) -> None:
+    name = layer.input[1]
+    if sum(name in reads(node) for node in graph.node) > 1:  # others go on with the old weight
         name = unused_name(f"{name}_folded", used)
     bias_name = unused_name(f"{norm.output[0]}_bias", used)
-    _set_initializer(graph, tensors, name, _scaled(weight, gain, layer), kind)
-    _set_initializer(graph, tensors, bias_name, gain * (bias - mean) + offset, kind)
+    for target, array in zip((name, bias_name), values, strict=True):
+        tensor = tensors[target] if target in tensors else graph.initializer.add()
+        tensor.CopyFrom(numpy_helper.from_array(array, target))
+        tensors[target] = tensor
     del layer.input[1:]
     layer.input.extend([name, bias_name])
     for candidate in [a for a in layer.attribute if a.name == "beta"]:
@@ -117,16 +137,6 @@ def _scaled(
 
 def _float64(tensor: TensorProto) -> NDArray[np.float64]:
     return np.asarray(numpy_helper.to_array(tensor), np.float64)
-
-
-def _set_initializer(
-    graph: GraphProto, tensors: Tensors, name: str, values: NDArray[np.float64], kind: int
-) -> None:
-    """Give the initializer `name` new values, or add it."""
-    dtype = np.float16 if kind == TensorProto.FLOAT16 else np.float32
-    tensor = tensors[name] if name in tensors else graph.initializer.add()
-    tensor.CopyFrom(numpy_helper.from_array(values.astype(dtype), name))
-    tensors[name] = tensor
 
 
 def _drop_unread(graph: GraphProto) -> None:

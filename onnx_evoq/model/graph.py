@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
@@ -76,11 +76,20 @@ def attribute(node: NodeProto, name: str, default: float) -> float:
     return default
 
 
+def opset_of(model: ModelProto) -> int:
+    """The version of ONNX's own operator set, 0 where the model imports none."""
+    return next((entry.version for entry in model.opset_import if _is_own(entry.domain)), 0)
+
+
 def is_standard(node: NodeProto) -> bool:
     """Whether `node` belongs to ONNX's own operator set."""
-    return node.domain in ("", "ai.onnx")
+    return _is_own(node.domain)
 
 
 def node_label(node: NodeProto) -> str:
     """A name for messages: the node's own, or its operator and first output."""
     return node.name or f"{node.op_type}({node.output[0] if node.output else ''})"
+
+
+def _is_own(domain: str) -> bool:
+    return domain in ("", "ai.onnx")

@@ -4,6 +4,8 @@ import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_evoq.errors import ModelError
+from onnx_evoq.model.graph import is_standard
+from onnx_evoq.model.weights import is_table
 from onnx_evoq.signature import TensorSpec
 
 
@@ -21,13 +23,15 @@ def input_specs(model: ModelProto) -> list[TensorSpec]:
 
 
 def _table_rows(model: ModelProto) -> dict[str, int]:
-    """The rows of the table that a tensor indexes directly, by the tensor's name."""
-    tables = {t.name: t.dims[0] for t in model.graph.initializer if len(t.dims) == 2}
-    return {
-        node.input[1]: tables[node.input[0]]
-        for node in model.graph.node
-        if node.op_type == "Gather" and node.input[0] in tables
-    }
+    """The rows of the smallest table that a tensor indexes directly, by the tensor's name."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    rows: dict[str, int] = {}
+    for node in model.graph.node:
+        if node.op_type == "Gather" and is_standard(node) and node.input[0] in tensors:
+            table, indices = tensors[node.input[0]], node.input[1]
+            if is_table(node, table):
+                rows[indices] = min(table.dims[0], rows.get(indices, table.dims[0]))
+    return rows
 
 
 def _spec(value: ValueInfoProto, below: int | None) -> TensorSpec:

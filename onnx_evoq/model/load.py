@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.check import check_valid
-from onnx_evoq.model.graph import all_nodes, is_standard, walk
+from onnx_evoq.model.graph import all_nodes, is_standard, opset_of, walk
 from onnx_evoq.model.lift import lift_constants
 
 Model = ModelProto  # what other rooms hand around without importing onnx
@@ -151,9 +151,7 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
 
 
 def _check(model: ModelProto, name: str) -> None:
-    opset = next(
-        (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0
-    )
+    opset = opset_of(model)
     newest = defs.onnx_opset_version()
     if not MIN_OPSET <= opset <= newest:
         raise ModelError(

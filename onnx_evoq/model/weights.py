@@ -35,7 +35,7 @@ _PASSING_ON = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze
 _KEEPING_AXES = {"Identity", "Cast"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weight:
     """A float initializer that is quantized.
 
@@ -120,7 +120,7 @@ def _weight_uses(graph: GraphProto, tensors: dict[str, TensorProto]) -> dict[str
             tensor = tensors[name]
             if tensor.data_type not in FLOAT_TYPES or not np.prod(tensor.dims, dtype=np.int64):
                 continue
-            if node.op_type == "Gather" and not _is_table(node, tensor):
+            if node.op_type == "Gather" and not is_table(node, tensor):
                 continue
             if node.op_type == "MatMul" and not tensor.dims:
                 continue
@@ -143,7 +143,8 @@ def _path_to_initializer(
     return name, passed
 
 
-def _is_table(node: NodeProto, tensor: TensorProto) -> bool:
+def is_table(node: NodeProto, tensor: TensorProto) -> bool:
+    """Whether a Gather picks rows of a matrix."""
     return len(tensor.dims) == 2 and attribute(node, "axis", 0) == 0
 
 

@@ -12,7 +12,7 @@ of the grid is 1 - step, and 1.0 is clipped to it (-1.0 is not).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,11 @@ Codes = NDArray[np.int8]
 Floats = NDArray[np.float32]
 Scale = Literal["pow2", "float"]
 
-# Steps stay normal float32 numbers, so that step * code is exact.
+# Steps stay normal float32 numbers, so that step * code is exact where they are powers of two.
 _MIN_EXPONENT, _MAX_EXPONENT = -126, 127
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FixedPoint:
     """A grid: which numbers a weight may take.
 
@@ -53,9 +53,8 @@ class FixedPoint:
     @property
     def frac_bits(self) -> int | list[int] | None:
         """Bits behind the binary point (a list per channel); None if a step is no power of two."""
-        mantissa, exponent = np.frexp(
-            self.step
-        )  # step = mantissa * 2^exponent, mantissa in [.5, 1)
+        # step = mantissa * 2^exponent, mantissa in [.5, 1)
+        mantissa, exponent = np.frexp(self.step)
         if np.any(mantissa != 0.5):
             return None
         frac: int | list[int] = (1 - exponent).tolist()
@@ -86,7 +85,7 @@ def int_bits(largest: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def fit(values: Floats, bits: int, axis: int | None = None, scale: Scale = "pow2") -> FixedPoint:
-    """The grid of `bits` bits whose range covers `values` (equations 1 and 2).
+    """The grid of `bits` bits for `values` (equations 1 and 2); see above for powers of two.
 
     Args:
         values: a weight, any shape, finite.
@@ -128,3 +127,20 @@ def dequantize(codes: Codes, grid: FixedPoint) -> Floats:
         array([ 0.25 , -0.875], dtype=float32)
     """
     return np.asarray(codes.astype(np.float32) * grid.steps_for(codes.ndim), np.float32)
+
+
+class QuantizedWeight(NamedTuple):
+    """A weight on its grid.
+
+    Attributes:
+        codes: int8, in the weight's shape.
+        grid: what they stand for.
+    """
+
+    codes: Codes
+    grid: FixedPoint
+
+    @property
+    def values(self) -> Floats:
+        """``step * codes``, float32."""
+        return dequantize(self.codes, self.grid)

@@ -3,20 +3,15 @@
 from onnx_evoq.report.results import (
     Evaluation,
     Inspection,
-    LayerResult,
     Result,
-    Score,
     Sensitivity,
     SensitivityRow,
-    SkippedInfo,
     WeightInfo,
 )
 from onnx_evoq.report.summary import (
-    describe,
     layer_results,
     name_of,
     notes_on,
-    score_of,
     weight_info,
 )
 from onnx_evoq.report.tables import (
@@ -29,21 +24,16 @@ from onnx_evoq.report.tables import (
 __all__ = [
     "Evaluation",
     "Inspection",
-    "LayerResult",
     "Result",
-    "Score",
     "Sensitivity",
     "SensitivityRow",
-    "SkippedInfo",
     "WeightInfo",
-    "describe",
     "evaluation_text",
     "inspection_text",
     "layer_results",
     "name_of",
     "notes_on",
     "result_text",
-    "score_of",
     "sensitivity_text",
     "weight_info",
 ]

@@ -1,29 +1,26 @@
 """What the public functions return: plain values, each with `to_dict()` for JSON."""
 
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from onnx_evoq.model import Model, serialize, write_file
+from onnx_evoq.model import Model, Skipped, serialize, write_file
+from onnx_evoq.stages import Score
 
 
-@dataclass(frozen=True)
-class Score:
-    """The steering metric on both sets, and top-1 beside it where labels exist.
+def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with None for NaN and infinity, which JSON has no words for."""
 
-    Attributes:
-        search: on the samples that selected.
-        heldout: on the samples that accepted.
-        top1: {"search": .., "heldout": ..} as shares of 1, or None.
-    """
+    def told(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: told(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [told(inner) for inner in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    search: float
-    heldout: float
-    top1: dict[str, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it, without what is None."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+    return {key: told(value) for key, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Result:
     seconds: float
     stopped: str | None
     notes: tuple[str, ...]
-    session_options: dict[str, str] = field(default_factory=dict)
+    session_options: dict[str, str]
 
     def save(self, path: str | Path) -> None:
         """Write the model to `path`, whole or not at all.
@@ -102,7 +99,7 @@ class Result:
         Args:
             output: where the model was written.
         """
-        return {
+        values = {
             "model": self.source,
             "output": None if output is None else str(output),
             "bits": self.bits,
@@ -121,6 +118,7 @@ class Result:
             "notes": list(self.notes),
             "session_options": self.session_options,
         }
+        return _json_values(values)
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class Sensitivity:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         shown = asdict(self)
-        return {"model": shown.pop("source"), **shown}
+        return _json_values({"model": shown.pop("source"), **shown})
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it, without what there is no reference for."""
         shown = {key: value for key, value in asdict(self).items() if value is not None}
-        return {"model": shown.pop("source"), **shown}
+        return _json_values({"model": shown.pop("source"), **shown})
 
 
 @dataclass(frozen=True)
@@ -220,16 +218,6 @@ class WeightInfo:
 
 
 @dataclass(frozen=True)
-class SkippedInfo:
-    """An initializer that is not a weight, and why."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
 class Inspection:
     """A model's weights and the rest of its initializers.
 
@@ -245,9 +233,9 @@ class Inspection:
     bytes: int
     folded: tuple[str, ...]
     weights: tuple[WeightInfo, ...]
-    skipped: tuple[SkippedInfo, ...]
+    skipped: tuple[Skipped, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         shown = asdict(self)
-        return {"model": shown.pop("source"), **shown}
+        return _json_values({"model": shown.pop("source"), **shown})

@@ -1,16 +1,12 @@
 """Put what a run found into the values that a caller gets."""
 
-import json
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 
-from onnx_evoq.model import Model, Weight, serialize
-from onnx_evoq.progress import Progress, silent, stepping
+from onnx_evoq.model import Model, Weight
 from onnx_evoq.quantize import int_bits
-from onnx_evoq.report.results import LayerResult, Score, WeightInfo
-from onnx_evoq.run import Evolved, Experiment, Quantized
-from onnx_evoq.score import Session, predict
+from onnx_evoq.report.results import LayerResult, WeightInfo
+from onnx_evoq.stages import MAX_BITS, MIN_BITS, Evolved
 
 
 def name_of(model: str | Path | Model) -> str:
@@ -18,32 +14,11 @@ def name_of(model: str | Path | Model) -> str:
     return "the model in memory" if isinstance(model, Model) else str(model)
 
 
-def score_of(
-    model: Model,
-    experiment: Experiment,
-    providers: Sequence[str] | None = None,
-    progress: Progress = silent,
-) -> Score:
-    """The steering metric and, where labels exist, top-1 of a model loaded afresh."""
-    session = Session(serialize(model), providers=providers)
-    top1 = experiment.top1 or (None, None)
-    values: dict[str, float] = {}
-    shares: dict[str, float] = {}
-    sets = {"search": experiment.search, "heldout": experiment.heldout}
-    with progress("scoring", sum(len(scoring.batches) for scoring in sets.values())) as step:
-        for (part, scoring), labelled in zip(sets.items(), top1, strict=True):
-            outputs = list(stepping(predict(session, scoring.batches), step))
-            values[part] = scoring.target.value(outputs, scoring.batches)
-            if labelled is not None:
-                shares[part] = labelled.target.value(outputs, labelled.batches)
-    return Score(values["search"], values["heldout"], shares or None)
-
-
 def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[LayerResult, ...]:
     """One result per weight in the order of the ranking."""
     results = []
     for name, sensitivity in ranking.items():
-        grid = evolved.quantized[name][1]
+        grid = evolved.quantized[name].grid
         scores = evolved.layers.get(name)
         results.append(
             LayerResult(
@@ -68,31 +43,18 @@ def notes_on(evolved: Evolved, max_drop: float | None) -> list[str]:
         )
     if evolved.stopped == "interrupt":
         notes.append("the search was interrupted: the result is what was found until then.")
-    if evolved.left_out:
-        notes.append(
-            f"{len(evolved.left_out)} of {len(evolved.quantized)} weights stay at 8 bits, "
-            f"since the next would have passed the allowed drop of {max_drop:g} percent."
-        )
     if not evolved.safe:
         notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent.")
+    elif evolved.left_out:
+        why = (
+            "since the search was interrupted before them"
+            if evolved.stopped == "interrupt"
+            else f"since the next would have passed the allowed drop of {max_drop:g} percent"
+        )
+        notes.append(
+            f"{len(evolved.left_out)} of {len(evolved.quantized)} weights stay at 8 bits, {why}."
+        )
     return notes
-
-
-def describe(
-    quantized: Quantized, seed: int, metric: str, before: Score, after: Score
-) -> dict[str, str]:
-    """The metadata that an emitted model carries."""
-    weights = {
-        name: {"bits": grid.bits, "frac_bits": grid.frac_bits}
-        for name, (_, grid) in quantized.items()
-    }
-    scores = {"metric": metric, "nearest": before.to_dict(), "evolved": after.to_dict()}
-    return {
-        "onnx_evoq.version": version("onnx-evoq"),
-        "onnx_evoq.seed": str(seed),
-        "onnx_evoq.weights": json.dumps(weights),
-        "onnx_evoq.scores": json.dumps(scores),
-    }
 
 
 def weight_info(weight: Weight) -> WeightInfo:
@@ -108,5 +70,5 @@ def weight_info(weight: Weight) -> WeightInfo:
         low=float(values.min()),
         high=float(values.max()),
         int_bits=int(int_bits(abs(values).max())),
-        bytes={bits: -(-values.size * bits // 8) for bits in range(2, 9)},
+        bytes={bits: -(-values.size * bits // 8) for bits in range(MIN_BITS, MAX_BITS + 1)},
     )

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from onnx_evoq.report.results import Evaluation, Inspection, Result, Score, Sensitivity
+from onnx_evoq.report.results import Evaluation, Inspection, Result, Sensitivity
+from onnx_evoq.stages import Score
 
 WIDTH = 80
 _SHOWN_BITS = (8, 6, 4, 3, 2)

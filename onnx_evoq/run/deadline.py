@@ -1,6 +1,7 @@
 """A point in time after which a search stops."""
 
 import time
+from collections.abc import Callable
 
 
 class Deadline:
@@ -8,15 +9,17 @@ class Deadline:
 
     Args:
         seconds: time until the deadline.
+        clock: gives the time in seconds.
     """
 
-    def __init__(self, seconds: float | None) -> None:
-        self._end = float("inf") if seconds is None else time.monotonic() + seconds
+    def __init__(self, seconds: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = float("inf") if seconds is None else clock() + seconds
 
     @property
     def left(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._end - time.monotonic())
+        return max(0.0, self._end - self._clock())
 
     @property
     def passed(self) -> bool:
@@ -25,4 +28,5 @@ class Deadline:
 
     def share(self, parts: int) -> "Deadline":
         """The deadline for the first of `parts` equal parts of the time left."""
-        return Deadline(None if self._end == float("inf") else self.left / max(1, parts))
+        seconds = None if self._end == float("inf") else self.left / max(1, parts)
+        return Deadline(seconds, self._clock)

@@ -5,10 +5,11 @@ Sessions, predictions over samples, metrics, and the evaluator that scores candi
 
 from onnx_evoq.score.evaluator import Evaluator
 from onnx_evoq.score.metric import METRIC_NAMES, Metric, find_metric
-from onnx_evoq.score.output_metrics import agreement, largest_difference
+from onnx_evoq.score.output_metrics import largest_difference
 from onnx_evoq.score.predict import choose_batch_size, predict
-from onnx_evoq.score.session import SESSION_OPTIONS, Session, runtime_version
+from onnx_evoq.score.session import SESSION_OPTIONS, Session
 from onnx_evoq.score.target import Target
+from onnx_evoq.score.task_metrics import check_labels, class_numbers, class_scores
 
 __all__ = [
     "METRIC_NAMES",
@@ -17,10 +18,11 @@ __all__ = [
     "Metric",
     "Session",
     "Target",
-    "agreement",
+    "check_labels",
     "choose_batch_size",
+    "class_numbers",
+    "class_scores",
     "find_metric",
     "largest_difference",
     "predict",
-    "runtime_version",
 ]

@@ -17,7 +17,7 @@ class Evaluator:
 
         for values in candidates:
             model = replace_weights(model, {weight: values})
-            scores.append(target.value(predict(Session(model), batches), batches))
+            scores.append(target.value(predict(Session(model), batches)))
 
     Args:
         session: the part of the model that follows the weight, with the weight as an input.
@@ -54,7 +54,7 @@ class Evaluator:
     def value(self, values: NDArray[np.float32]) -> float:
         """The metric of the model with `values` as the weight."""
         self.evaluations += 1
-        return self._target.value(self._outputs(values), self._batches)
+        return self._target.value(self._outputs(values))
 
     def _outputs(self, values: NDArray[np.float32]) -> Iterator[dict[str, Array]]:
         candidate = values.astype(self._dtype, copy=False)

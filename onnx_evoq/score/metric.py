@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.errors import MetricError
+from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.score import output_metrics, task_metrics
-from onnx_evoq.score.output_metrics import Outputs, PerSample
+from onnx_evoq.score.output_metrics import Names, Outputs, PerSample
 from onnx_evoq.user_function import is_reference, load_function
 
 Labels = NDArray[np.generic]
@@ -26,8 +26,9 @@ class Metric:
             value or its negative.
         against: "reference" for the float model's outputs, "labels", or "user" for a function of
             the user's, which gets all outputs and the labels at once.
-        measure: for "reference" (outputs, reference outputs) -> (samples,); for "labels" (class
-            scores, labels) -> (samples,); for "user" (outputs, labels) -> one number.
+        measure: one number per sample, (samples,), of outputs, reference outputs and the names
+            of outputs that are probabilities; or of class scores, labels and whether the scores
+            are probabilities; or, for "user", one number of all outputs and labels.
     """
 
     name: str
@@ -41,15 +42,39 @@ class Metric:
             return math.inf
         return -value if self.higher_is_better else value
 
+    def value_of(self, fitness: float) -> float:
+        """The value that has that fitness."""
+        return -fitness if self.higher_is_better else fitness
+
     def per_sample(
-        self, outputs: Outputs, reference: Outputs | None, labels: Labels | None
+        self,
+        outputs: Outputs,
+        reference: Outputs | None,
+        labels: Labels | None,
+        probable: Names,
     ) -> PerSample:
-        """One number per sample of a built-in metric; their mean is its value."""
-        if self.against == "reference":
-            return np.asarray(self.measure(outputs, reference))
-        scores = task_metrics.class_scores(outputs)
-        assert labels is not None  # Target made sure
-        return np.asarray(self.measure(scores, task_metrics.check_labels(labels, scores.shape[1])))
+        """One number per sample of a built-in metric; their mean is its value.
+
+        Args:
+            outputs: a model's outputs, (samples, ...) each.
+            reference: those of the reference model, where the metric needs them.
+            labels: (samples,), where the metric needs them.
+            probable: names of the outputs that are probabilities.
+
+        Raises:
+            ModelError: an output has another shape than the reference's.
+            MetricError: the first output is no row of class scores, and the metric needs some.
+            DataError: labels are no classes, and the metric needs them.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity score as the worst
+            if self.against == "labels":
+                assert labels is not None  # Target made sure
+                scores = task_metrics.class_scores(outputs)
+                whole = task_metrics.check_labels(labels, scores.shape[1])
+                return np.asarray(self.measure(scores, whole, next(iter(outputs)) in probable))
+            assert reference is not None  # likewise
+            _check_shapes(outputs, reference)
+            return np.asarray(self.measure(outputs, reference, probable))
 
     def user_value(self, outputs: Outputs, labels: Labels | None) -> float:
         """The value of a user's metric; NaN if it returns that.
@@ -113,6 +138,16 @@ def find_metric(name: str | Callable[..., Any]) -> Metric:
         f"unknown metric {name!r}: choose auto, {', '.join(METRIC_NAMES)}, "
         "or a function of your own as package.module:function."
     )
+
+
+def _check_shapes(outputs: Outputs, reference: Outputs) -> None:
+    for name, expected in reference.items():
+        if outputs[name].shape != expected.shape:
+            raise ModelError(
+                f"output {name!r} has shape {outputs[name].shape[1:]} instead of the float model's "
+                f"{expected.shape[1:]}: export the model without what selects (NonZero or "
+                "NonMaxSuppression, say)."
+            )
 
 
 def _user_metric(name: str, function: Callable[..., Any]) -> Metric:

@@ -1,38 +1,45 @@
 """How far a model's outputs lie from those of the reference model. No labels needed.
 
 Every function takes the outputs and the reference outputs, name -> (samples, ...), and returns one
-number per sample, (samples,); a metric's value is their mean. Several outputs count alike.
+number per sample, (samples,); a metric's value is their mean. Several outputs count alike. An
+output that is NaN never scores better than a number does.
+
+Those that read outputs as classes also take the names of the outputs that are probabilities, and
+look at the reference outputs where they are not told. A caller with several batches must tell, or
+the answer would depend on the batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Outputs = Mapping[str, NDArray[np.generic]]
 PerSample = NDArray[np.float64]
+Names = frozenset[str]
 
 _TINY = 1e-12
 
 
-def mse(outputs: Outputs, reference: Outputs) -> PerSample:
+def mse(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
     """Mean squared error: ``mean((y - r)^2)``."""
     return _over_outputs(outputs, reference, lambda y, r: np.asarray(np.mean((y - r) ** 2, axis=1)))
 
 
-def sqnr(outputs: Outputs, reference: Outputs) -> PerSample:
+def sqnr(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
     """Signal to quantization noise in dB: ``10 log10(sum r^2 / sum (y - r)^2)``, -120 to 120."""
 
     def decibels(y: PerSample, r: PerSample) -> PerSample:
         noise, signal = np.sum((y - r) ** 2, axis=1), np.sum(r**2, axis=1)
         # A sample without noise has the most that is stated, even where it has no signal either.
-        ratio = np.divide(signal, noise, out=np.full_like(signal, np.inf), where=noise > 0)
+        noisy = ~(noise == 0)  # NaN is noise
+        ratio = np.divide(signal, noise, out=np.full_like(signal, np.inf), where=noisy)
         return np.asarray(10 * np.log10(ratio.clip(1e-12, 1e12)))
 
     return _over_outputs(outputs, reference, decibels)
 
 
-def cosine(outputs: Outputs, reference: Outputs) -> PerSample:
+def cosine(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
     """Cosine similarity: ``y.r / (|y| |r|)``."""
 
     def similarity(y: PerSample, r: PerSample) -> PerSample:
@@ -43,40 +50,56 @@ def cosine(outputs: Outputs, reference: Outputs) -> PerSample:
     return _over_outputs(outputs, reference, similarity)
 
 
-def kl(outputs: Outputs, reference: Outputs) -> PerSample:
+def kl(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
     """Divergence ``sum p log(p / q)`` of the class probabilities q from the reference's p.
 
     Outputs that are probabilities already are taken as they are, others go through a softmax; one
     with a single class is taken for a Bernoulli variable.
     """
-    return np.asarray(
-        np.mean([_kl_of_one(outputs[n], reference[n]) for n in _float_names(reference)], axis=0)
-    )
+    known = probable_outputs([reference]) if probable is None else probable
+    divergences = []
+    for name in _float_names(reference):
+        log_q, log_p = (
+            log_probabilities(_classes_last(each[name]), name in known)
+            for each in (outputs, reference)
+        )
+        divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)  # (samples, positions..)
+        divergences.append(divergence.reshape(len(divergence), -1).mean(axis=1))
+    return np.asarray(np.mean(divergences, axis=0))
 
 
-def agreement(outputs: Outputs, reference: Outputs) -> PerSample:
+def agreement(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
     """Share of the answers (largest class, at each position) that are the reference's."""
+    known = probable_outputs([reference]) if probable is None else probable
     shares = []
     for name in _float_names(reference):
         y, r = _classes_last(outputs[name]), _classes_last(reference[name])
         if r.shape[-1] == 1:
-            middle = 0.5 if is_probability(r) else 0.0
+            middle = 0.5 if name in known else 0.0
             same = (y[..., 0] > middle) == (r[..., 0] > middle)
         else:
             same = y.argmax(axis=-1) == r.argmax(axis=-1)
+        same &= ~np.isnan(y).any(axis=-1)
         shares.append(same.reshape(len(same), -1).mean(axis=1))
     return np.asarray(np.mean(shares, axis=0))
 
 
+def probable_outputs(parts: Sequence[Outputs]) -> Names:
+    """The names of outputs that are class probabilities in all of `parts`."""
+    return frozenset(
+        name
+        for name in _float_names(parts[0])
+        if all(is_probability(_classes_last(part[name])) for part in parts)
+    )
+
+
 def largest_difference(outputs: Outputs, reference: Outputs) -> float:
-    """``max|y - r| / max|r|``, the larger of the outputs."""
-    worst = 0.0
+    """``max|y - r| / max|r|``, of the output where it is largest; NaN where one holds NaN."""
+    differences = [0.0]
     for name, expected in reference.items():
         y, r = _rows(outputs[name]), _rows(expected)
-        worst = max(
-            worst, float(np.abs(y - r).max(initial=0) / max(np.abs(r).max(initial=0), _TINY))
-        )
-    return worst
+        differences.append(np.abs(y - r).max(initial=0) / max(np.abs(r).max(initial=0), _TINY))
+    return float(np.max(differences))  # unlike max(), np.max passes NaN on
 
 
 def _rows(values: NDArray[np.generic]) -> PerSample:
@@ -98,11 +121,19 @@ def _over_outputs(
 
 
 def _classes_last(values: NDArray[np.generic]) -> PerSample:
-    """(samples, positions.., classes): classes are axis 1 of images (n, c, h, w), else the last."""
+    """(samples, positions.., classes): the classes of maps are told from their shape."""
     y = values.astype(np.float64)
-    if y.ndim == 4 and y.shape[1] > 1:
-        y = np.moveaxis(y, 1, -1)
+    if y.ndim == 4:
+        y = np.moveaxis(y, _class_axis(y.shape), -1)
     return y.reshape(len(y), -1) if y.ndim == 1 else y
+
+
+def _class_axis(shape: tuple[int, ...]) -> int:
+    """3 for (n, h, w, classes): square maps, or fewer classes than rows and columns; else 1."""
+    _, first, second, third = shape
+    if second == third:
+        return 1
+    return 3 if first == second or third < min(first, second) else 1
 
 
 def is_probability(values: PerSample) -> bool:
@@ -131,11 +162,3 @@ def log_probabilities(values: PerSample, given: bool) -> PerSample:
         return np.asarray(np.log(values.clip(_TINY)))
     shifted = values - values.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
-
-
-def _kl_of_one(output: NDArray[np.generic], reference: NDArray[np.generic]) -> PerSample:
-    y, r = _classes_last(output), _classes_last(reference)
-    given = is_probability(r)
-    log_q, log_p = log_probabilities(y, given), log_probabilities(r, given)
-    divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)
-    return np.asarray(divergence.reshape(len(divergence), -1).mean(axis=1))

@@ -16,11 +16,6 @@ from onnx_evoq.errors import ModelError, OptionError
 SESSION_OPTIONS = {"session.disable_quant_qdq": "1"}
 
 
-def runtime_version() -> str:
-    """The version of ONNX Runtime."""
-    return str(ort.__version__)
-
-
 class Session:
     """One model, loaded and ready to run.
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.batch import Batch
+from onnx_evoq.batch import joined
 from onnx_evoq.errors import MetricError
 from onnx_evoq.score.metric import Metric
-from onnx_evoq.score.output_metrics import Outputs
+from onnx_evoq.score.output_metrics import Names, Outputs, probable_outputs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """The expected answers for a sequence of batches.
 
@@ -40,21 +41,31 @@ class Target:
                 f"metric {self.metric.name!r} compares with a float model: name it (--reference)."
             )
 
-    def value(self, outputs: Iterable[Outputs], batches: Sequence[Batch]) -> float:
+    @cached_property
+    def _probable(self) -> Names | None:
+        """Names of the outputs that are probabilities, None where there is no reference."""
+        return None if self.reference is None else probable_outputs(self.reference)
+
+    def value(self, outputs: Iterable[Outputs]) -> float:
         """The metric's value over all batches.
 
         Args:
-            outputs: a model's outputs for each of `batches`, consumed one by one.
-            batches: the batches that the reference and the labels belong to.
+            outputs: a model's outputs for each batch, consumed one by one.
+
+        Raises:
+            EvoqError: as for `Metric.per_sample` and `Metric.user_value`.
         """
         if self.metric.against == "user":
-            parts = list(outputs)
-            joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            return self.metric.user_value(joined, self.labels)
+            return self.metric.user_value(joined(list(outputs)), self.labels)
+        probable = self._probable
+        if probable is None:
+            outputs = list(outputs)
+            probable = probable_outputs(outputs)
         values, start = [], 0
-        for position, (part, batch) in enumerate(zip(outputs, batches, strict=True)):
+        for position, part in enumerate(outputs):
+            end = start + len(next(iter(part.values())))
             reference = None if self.reference is None else self.reference[position]
-            labels = None if self.labels is None else self.labels[start : start + batch.count]
-            values.append(self.metric.per_sample(part, reference, labels))
-            start += batch.count
+            labels = None if self.labels is None else self.labels[start:end]
+            values.append(self.metric.per_sample(part, reference, labels, probable))
+            start = end
         return float(np.concatenate(values).mean())

@@ -5,27 +5,15 @@ import json
 import numpy as np
 import onnx
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, run
-from onnx import ModelProto, TensorProto, checker
+from graphs import conv_net, mlp, model_of, node, random, rounded, run, types
+from onnx import TensorProto, checker
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import emit_float, emit_qdq, find_weights, fold_batch_norm, load, serialize
-from onnx_evoq.quantize import fit, nearest
 
 CONTAINERS = {8: "INT8", 7: "INT8", 6: "INT8", 5: "INT8", 4: "INT4", 3: "INT4", 2: "INT2"}
 OPSETS = {"INT8": 17, "INT4": 21, "INT2": 25}
-
-
-def rounded(model: ModelProto, bits: int, *, channel: bool = False) -> dict:
-    """Every weight rounded to the nearest."""
-    weights, _ = find_weights(model)
-    grids = {w.name: fit(w.values, bits, w.axis if channel else None) for w in weights}
-    return {w.name: (nearest(w.values, grids[w.name]), grids[w.name]) for w in weights}
-
-
-def types(model: ModelProto) -> dict[str, str]:
-    return {t.name: TensorProto.DataType.Name(t.data_type) for t in model.graph.initializer}
 
 
 @pytest.mark.parametrize("channel", [False, True])

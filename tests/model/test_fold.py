@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, model_of, node, random, run
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, numpy_helper
 
 from onnx_evoq.model import find_weights, fold_batch_norm, load
 
@@ -179,9 +179,21 @@ def with_a_bias_per_sample() -> ModelProto:
     return with_norm(layer, {"w": random(4, 6), "b": random(2, 6)}, 6, [2, 4])
 
 
+def beyond_float16() -> ModelProto:
+    model = conv_net(dtype="float16")
+    for tensor in model.graph.initializer:
+        if tensor.name == "var":
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros(6, np.float16), "var"))
+        if tensor.name == "w1":
+            huge = 30000 * random(6, 3, 3, 3, dtype="float16").clip(-1, 1)
+            tensor.CopyFrom(numpy_helper.from_array(huge, "w1"))
+    return model
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        beyond_float16,
         read_twice,
         an_output_itself,
         after_something_else,

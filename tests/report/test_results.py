@@ -11,7 +11,8 @@ from graphs import conv_net, mlp, random
 
 import onnx_evoq
 from onnx_evoq import EvoqError
-from onnx_evoq.report import Result, Score
+from onnx_evoq.report import Result
+from onnx_evoq.stages import Score
 
 TINY = {"bits": 4, "population": 2, "generations": 1}
 

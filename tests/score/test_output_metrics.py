@@ -1,12 +1,21 @@
 """Metrics against the float model's outputs, worked by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onnx_evoq.score.output_metrics import agreement, cosine, kl, largest_difference, mse, sqnr
+from onnx_evoq.score.output_metrics import (
+    agreement,
+    cosine,
+    kl,
+    largest_difference,
+    mse,
+    probable_outputs,
+    sqnr,
+)
 
 
 def outputs(*rows: list[float]) -> dict[str, NDArray[np.float32]]:
@@ -92,3 +101,49 @@ def test_whole_number_outputs_beside_floats_do_not_count() -> None:
 
 def test_the_largest_difference_is_relative_to_the_largest_output() -> None:
     assert largest_difference(outputs([1, 2], [3, 4]), outputs([1, 4], [0, -8])) == 12 / 8
+
+
+@pytest.mark.parametrize("measure", [mse, sqnr, cosine, kl, agreement])
+def test_an_output_that_is_no_number_is_never_better_than_one(measure: Any) -> None:
+    reference = outputs([1, 2, 3])
+    higher = measure in (sqnr, cosine, agreement)
+    with np.errstate(invalid="ignore"):
+        (broken,) = measure(outputs([np.nan, np.nan, np.nan]), reference)
+    (wrong,) = measure(outputs([3, 2, -100]), reference)
+    assert np.isnan(broken) or (broken <= wrong if higher else broken >= wrong)
+
+
+def test_a_difference_to_what_is_no_number_is_none() -> None:
+    assert math.isnan(largest_difference(outputs([np.nan, 1]), outputs([1, 1])))
+
+
+def test_whether_outputs_are_probabilities_is_told_once_for_all_batches() -> None:
+    y, r = outputs([0.6]), outputs([0.2])  # both sides of the middle of a probability
+    assert agreement(y, r, frozenset({"y"})).tolist() == [0.0]
+    assert agreement(y, r, frozenset()).tolist() == [1.0]
+    assert probable_outputs([r, outputs([0.9])]) == {"y"}
+    assert probable_outputs([r, outputs([-3.0])]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((2, 10, 4, 4), 1),
+        ((2, 1, 8, 8), 1),
+        ((2, 4, 4, 10), 3),
+        ((2, 64, 48, 3), 3),
+        ((2, 3, 64, 48), 1),
+        ((2, 10, 1, 1), 1),
+        ((2, 1, 1, 10), 3),
+    ],
+)
+def test_the_classes_of_maps_are_told_from_their_shape(shape: tuple, axis: int) -> None:
+    reference = np.zeros(shape)
+    index: list = [slice(None)] * 4
+    index[axis] = 0
+    reference[tuple(index)] = 1  # the first class everywhere
+    moved = np.roll(reference, 1, axis=axis)
+    same = agreement({"y": reference}, {"y": reference})
+    assert same.tolist() == [1.0, 1.0]
+    if shape[axis] > 1:
+        assert agreement({"y": moved}, {"y": reference}).tolist() == [0.0, 0.0]

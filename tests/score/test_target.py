@@ -14,11 +14,11 @@ OUTPUTS = [{"y": np.array([[1.0, 0.0], [0.0, 1.0]])}, {"y": np.array([[0.0, 2.0]
 def test_every_sample_counts_alike_whatever_its_batch() -> None:
     reference = [{"y": np.zeros((2, 2))}, {"y": np.zeros((1, 2))}]
     target = Target(find_metric("mse"), reference, None)
-    assert target.value(iter(OUTPUTS), BATCHES) == pytest.approx((0.5 + 0.5 + 2.0) / 3)
+    assert target.value(iter(OUTPUTS)) == pytest.approx((0.5 + 0.5 + 2.0) / 3)
 
 
 def test_labels_are_told_apart_by_batch() -> None:
-    assert Target(find_metric("top1"), None, np.array([0, 0, 1])).value(OUTPUTS, BATCHES) == 2 / 3
+    assert Target(find_metric("top1"), None, np.array([0, 0, 1])).value(OUTPUTS) == 2 / 3
 
 
 def test_a_user_gets_all_outputs_and_labels_at_once() -> None:
@@ -30,7 +30,7 @@ def test_a_user_gets_all_outputs_and_labels_at_once() -> None:
 
     spy.higher_is_better = True  # type: ignore[attr-defined]
     target = Target(find_metric(spy), None, np.array([5, 6, 7]))
-    assert target.value(iter(OUTPUTS), BATCHES) == 0.25
+    assert target.value(iter(OUTPUTS)) == 0.25
     assert seen == [((3, 2), [5, 6, 7])]
 
 

@@ -6,24 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, random
+from graphs import conv_net, random, rounded, scoring_set
 
-from onnx_evoq.batch import make_batches
 from onnx_evoq.errors import OptionError
-from onnx_evoq.model import Model, find_weights, fold_batch_norm, input_specs, load, serialize
+from onnx_evoq.model import Model, Quantized, fold_batch_norm, load, serialize, with_codes
 from onnx_evoq.progress import stepping
-from onnx_evoq.quantize import fit, nearest
-from onnx_evoq.run import (
-    Deadline,
+from onnx_evoq.run import Deadline
+from onnx_evoq.score import Session, Target, find_metric, predict
+from onnx_evoq.stages import (
     Evolved,
-    Quantized,
-    ScoringSet,
     SearchSettings,
     evolve_layers,
     model_value,
-    with_codes,
 )
-from onnx_evoq.score import Session, Target, find_metric, predict
+from onnx_evoq.stages.scoring import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
 SETTINGS = SearchSettings(population=6, generations=5, mutation_rate=0.05)
@@ -54,18 +50,10 @@ class Setting:
 @pytest.fixture
 def setting() -> Setting:
     model, _ = fold_batch_norm(load(conv_net()))
-    weights, _ = find_weights(model)
-
-    def rounded(bits: int) -> Quantized:
-        grids = {w.name: fit(w.values, bits) for w in weights}
-        return {w.name: (nearest(w.values, grids[w.name]), grids[w.name]) for w in weights}
-
-    def scoring(seed: int) -> ScoringSet:
-        batches = make_batches({"x": random(12, 3, 8, 8, seed=seed)}, input_specs(model), 8)
-        reference = list(predict(Session(serialize(model)), batches))
-        return ScoringSet(batches, Target(find_metric("mse"), reference, None))
-
-    return Setting(model, rounded(3), rounded(8), scoring(1), scoring(2))
+    search, heldout = (
+        scoring_set(model, {"x": random(12, 3, 8, 8, seed=seed)}, 8) for seed in (1, 2)
+    )
+    return Setting(model, rounded(model, 3), rounded(model, 8), search, heldout)
 
 
 def test_it_lowers_the_error_on_both_sets(setting: Setting) -> None:
@@ -124,14 +112,14 @@ def test_the_same_seed_gives_the_same_codes(setting: Setting) -> None:
 
 
 def test_every_candidate_is_counted(setting: Setting) -> None:
-    # per layer the start, 5 generations of 6, and start and best on both sets
-    assert setting.evolve().evaluations == 3 * (1 + 5 * 6 + 4)
+    # per layer the start, 5 generations of 6, and start and best on the held-out set
+    assert setting.evolve().evaluations == 3 * (1 + 5 * 6 + 2)
 
 
 def test_without_settings_nothing_is_searched(setting: Setting) -> None:
     evolved = setting.evolve(settings=None)
     assert evolved.evaluations == 0
-    assert evolved.quantized is setting.start
+    assert all(evolved.quantized[name] is setting.start[name] for name in ORDER)
 
 
 def test_when_time_is_over_the_rest_is_taken_as_it_starts(setting: Setting) -> None:
@@ -139,6 +127,29 @@ def test_when_time_is_over_the_rest_is_taken_as_it_starts(setting: Setting) -> N
     assert evolved.stopped == "time"
     assert evolved.evaluations == 0
     assert all((evolved.quantized[name][0] == setting.start[name][0]).all() for name in ORDER)
+
+
+def test_a_deadline_passes_between_candidates(setting: Setting) -> None:
+    ticks = iter(range(1000))
+    # One tick at each look: when it starts, when it takes a share of the time, at each candidate
+    deadline = Deadline(20, clock=lambda: next(ticks))
+    evolved = setting.evolve(deadline=deadline)
+    assert evolved.stopped == "time"
+    assert 3 < evolved.evaluations < 20
+    assert set(evolved.quantized) == set(ORDER)
+
+
+def test_an_interrupt_within_the_guard_takes_nothing(setting: Setting) -> None:
+    def guard(quantized: Quantized) -> bool:
+        if any(grid.bits == 3 for _, grid in quantized.values()):
+            raise KeyboardInterrupt
+        return True
+
+    evolved = setting.evolve(rest=setting.safe, guard=guard)
+    assert evolved.stopped == "interrupt"
+    assert evolved.layers == {}
+    assert evolved.left_out == tuple(ORDER)
+    assert evolved.evaluations == 1 + 5 * 6 + 2
 
 
 def test_an_interrupt_keeps_what_was_found(setting: Setting) -> None:
@@ -160,6 +171,7 @@ def test_an_interrupt_keeps_what_was_found(setting: Setting) -> None:
     assert evolved.stopped == "interrupt"
     assert list(evolved.layers) == ["w3"]
     assert set(evolved.quantized) == set(ORDER)
+    assert evolved.evaluations > 1 + 5 * 6 + 2  # those of the second layer count too
 
 
 def test_progress_adds_up_to_the_number_of_layers(setting: Setting) -> None:
@@ -200,7 +212,7 @@ def test_a_guard_that_objects_leaves_the_rest_at_the_safe_width(setting: Setting
 def test_a_guard_that_objects_to_the_safe_width_stops_at_once(setting: Setting) -> None:
     evolved = setting.evolve(rest=setting.safe, guard=lambda quantized: False)
     assert not evolved.safe
-    assert evolved.quantized == setting.safe
+    assert {grid.bits for _, grid in evolved.quantized.values()} == {8}
     assert evolved.evaluations == 0
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.quantize import FixedPoint, fit, nearest
-from onnx_evoq.quantize.fixed_point import Scale
-from onnx_evoq.run.layerwise import Quantized
-from onnx_evoq.run.limits import check_bits
+from onnx_evoq.quantize import FixedPoint, QuantizedWeight, Scale, fit, nearest
+from onnx_evoq.stages.limits import check_bits
+
+Granularity = Literal["tensor", "channel"]
 
 
 def matches(weight: Weight, pattern: str) -> bool:
@@ -49,7 +50,7 @@ def bits_of(weights: Sequence[Weight], bits: int, bits_for: Mapping[str, int]) -
 
 
 def grids_for(
-    weights: Sequence[Weight], bits: Mapping[str, int], granularity: str, scale: Scale
+    weights: Sequence[Weight], bits: Mapping[str, int], granularity: Granularity, scale: Scale
 ) -> dict[str, FixedPoint]:
     """The grid of each weight by its name; per channel along its axis, where it has one."""
     return {
@@ -63,9 +64,14 @@ def grids_for(
     }
 
 
-def nearest_codes(weights: Sequence[Weight], grids: Mapping[str, FixedPoint]) -> Quantized:
+def nearest_codes(
+    weights: Sequence[Weight], grids: Mapping[str, FixedPoint]
+) -> dict[str, QuantizedWeight]:
     """Each weight rounded to its grid."""
-    return {w.name: (nearest(w.values, grids[w.name]), grids[w.name]) for w in weights}
+    return {
+        weight.name: QuantizedWeight(nearest(weight.values, grids[weight.name]), grids[weight.name])
+        for weight in weights
+    }
 
 
 def _must_match(weights: Sequence[Weight], pattern: str, option: str) -> None:

@@ -5,30 +5,20 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from graphs import conv_net, mlp, model_of, node, random
+from graphs import conv_net, mlp, model_of, node, random, scoring_set
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from onnx_evoq.batch import make_batches
 from onnx_evoq.model import (
     find_weights,
     fold_batch_norm,
-    input_specs,
     load,
     replace_weights,
-    serialize,
 )
 from onnx_evoq.quantize import dequantize, fit, nearest
-from onnx_evoq.run.scoring import ScoringSet, layer_evaluators, model_value
-from onnx_evoq.score import Session, Target, find_metric, predict
+from onnx_evoq.stages.scoring import layer_evaluators, model_value
 
 Inputs = dict[str, NDArray[np.generic]]
-
-
-def scoring_set(model: ModelProto, inputs: Inputs, size: int, metric: str = "mse") -> ScoringSet:
-    batches = make_batches(inputs, input_specs(model), size)
-    reference = list(predict(Session(serialize(model)), batches))
-    return ScoringSet(batches, Target(find_metric(metric), reference, None))
 
 
 def folded_conv_net(dtype: str = "float32") -> tuple[ModelProto, Inputs]:

@@ -6,14 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from onnx_evoq.batch import Arrays, make_batches
+from onnx_evoq.batch import Arrays, Batch, check_shapes, make_batches
 from onnx_evoq.data import Data, Samples, load_samples, split
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.model import Model, input_specs, serialize
 from onnx_evoq.progress import Progress, silent, stepping
-from onnx_evoq.run.scoring import ScoringSet
-from onnx_evoq.score import Metric, Session, Target, choose_batch_size, find_metric, predict
+from onnx_evoq.score import (
+    Metric,
+    Session,
+    Target,
+    check_labels,
+    choose_batch_size,
+    class_numbers,
+    class_scores,
+    find_metric,
+    predict,
+)
 from onnx_evoq.signature import TensorSpec
+from onnx_evoq.stages.comparison import not_finite
+from onnx_evoq.stages.scoring import ScoringSet
 
 MetricName = str | Callable[..., Any]
 
@@ -26,16 +37,15 @@ class Experiment:
         metric: what steers.
         search: the samples that select.
         heldout: the samples that accept.
-        top1: the same two sets scored by top-1, None where there are no class labels.
-        agreement: the held-out set scored by agreement with the reference.
+        has_classes: whether the labels are classes of the first output, so that top-1 can stand
+            beside.
         notes: sentences that a user should read.
     """
 
     metric: Metric
     search: ScoringSet
     heldout: ScoringSet
-    top1: tuple[ScoringSet, ScoringSet] | None
-    agreement: ScoringSet
+    has_classes: bool
     notes: tuple[str, ...]
 
 
@@ -57,27 +67,19 @@ def find_samples(
 
 
 def reference_outputs(
-    session: Session,
-    samples: Samples,
-    specs: Sequence[TensorSpec],
-    size: int,
-    progress: Progress = silent,
+    session: Session, batches: Sequence[Batch], progress: Progress = silent
 ) -> list[Arrays]:
-    """The reference model's outputs in batches.
+    """The reference model's outputs for each batch.
 
     Raises:
-        ModelError: one is NaN or infinite.
+        ModelError: one is NaN or infinite, or changes its shape from sample to sample.
     """
-    batches = make_batches(samples.inputs, specs, size)
     with progress("reference", len(batches)) as step:
         outputs: list[Arrays] = list(stepping(predict(session, batches), step))
-    for name in outputs[0]:
-        for part in outputs:
-            if part[name].dtype.kind == "f" and not np.isfinite(part[name]).all():
-                raise ModelError(
-                    f"{session.name}: output {name!r} is NaN or infinite on {samples.source}: "
-                    "check the preprocessing (divide, mean, std), or the model."
-                )
+    check_shapes(outputs)
+    for part in outputs:
+        for note in not_finite(part, session.name):
+            raise ModelError(note)
     return outputs
 
 
@@ -109,53 +111,49 @@ def prepare(
     session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples, samples) if holdout is None else split(samples, holdout, rng)
-    references = [reference_outputs(session, part, specs, size, progress) for part in parts]
     if chosen is None:
         chosen = find_metric("mse" if len(session.outputs) == 1 else "sqnr")
-
-    def scored_by(kind: Metric) -> list[ScoringSet]:
-        return [
-            ScoringSet(make_batches(part.inputs, specs, size), Target(kind, outputs, part.labels))
-            for part, outputs in zip(parts, references, strict=True)
-        ]
-
-    search, heldout = scored_by(chosen)
-    _check_metric(chosen, search, references[0])
-    top1 = None
-    if samples.labels is not None and _has_classes(
-        chosen, scored_by(find_metric("top1")), references
-    ):
-        top1 = tuple(scored_by(find_metric("top1")))
-    return Experiment(
-        chosen,
-        search,
-        heldout,
-        None if top1 is None else (top1[0], top1[1]),
-        scored_by(find_metric("agreement"))[1],
-        samples.notes,
-    )
+    sets = []
+    for part in parts:
+        batches = make_batches(part.inputs, specs, size)
+        reference = reference_outputs(session, batches, progress)
+        sets.append(ScoringSet(batches, Target(chosen, reference, part.labels)))
+    search, heldout = sets
+    has_classes, notes = _labels_are_classes(chosen, samples, search)
+    _check_metric(chosen, search)
+    return Experiment(chosen, search, heldout, has_classes, (*samples.notes, *notes))
 
 
-def _check_metric(metric: Metric, scoring: ScoringSet, reference: Sequence[Arrays]) -> None:
+def _check_metric(metric: Metric, scoring: ScoringSet) -> None:
     """The metric must give a number for the reference model itself."""
-    value = scoring.target.value(reference, scoring.batches)
-    if np.isnan(value):
+    assert scoring.target.reference is not None
+    if np.isnan(scoring.target.value(scoring.target.reference)):
         raise MetricError(
             f"metric {metric.name!r} returns NaN for the float model's outputs: mend the metric."
         )
 
 
-def _has_classes(
-    steering: Metric, sets: Sequence[ScoringSet], references: Sequence[Sequence[Arrays]]
-) -> bool:
-    """Whether the labels are classes of the first output, so that top-1 can stand beside."""
+def _labels_are_classes(
+    steering: Metric, samples: Samples, scoring: ScoringSet
+) -> tuple[bool, list[str]]:
+    """Whether the labels are classes of the first output, and notes.
+
+    Raises:
+        DataError: they are whole numbers, but out of range; unless a user's metric reads them.
+    """
+    assert scoring.target.reference is not None
+    if samples.labels is None:
+        return False, []
     try:
-        for scoring, outputs in zip(sets, references, strict=True):
-            scoring.target.value(outputs, scoring.batches)
+        classes = class_scores(scoring.target.reference[0]).shape[1]
     except MetricError:
-        return False  # the output is no row of class scores
+        return False, []  # the output is no row of class scores
+    if class_numbers(samples.labels) is None and steering.against != "labels":
+        return False, [f"{samples.source}: the labels are no class numbers, so top-1 is left out."]
+    try:
+        check_labels(samples.labels, classes)
     except DataError:
         if steering.against != "user":
-            raise  # labels out of range are a mistake, unless a user's metric reads them
-        return False
-    return True
+            raise
+        return False, []
+    return True, []

@@ -7,13 +7,16 @@
    type is tried: ONNX Runtime 1.31 misreads INT2 matrices whose columns are no multiple of 4.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Literal
 
 from onnx_evoq.batch import Arrays, Batch
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Model, emit_float, emit_qdq, serialize
-from onnx_evoq.run.layerwise import Quantized
+from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, serialize
 from onnx_evoq.score import SESSION_OPTIONS, Session, largest_difference, predict
+from onnx_evoq.stages.scores import Score
 
 # Conversion may reorder float arithmetic, but not more than this, relative to the largest output.
 _SAME = 1e-4
@@ -22,11 +25,38 @@ _RUINED = 0.1
 
 _WIDTHS = (2, 4, 8)  # of the integer types
 
+Form = Literal["qdq", "float"]
+
+
+def metadata_of(
+    quantized: Quantized, seed: int, metric: str, nearest: Score, evolved: Score
+) -> dict[str, str]:
+    """What an emitted model says of itself.
+
+    Args:
+        quantized: codes and grid by weight.
+        seed: of all random draws.
+        metric: what steered.
+        nearest: the scores of nearest rounding.
+        evolved: the scores of the model with these weights, before it was emitted.
+    """
+    weights = {
+        name: {"bits": weight.grid.bits, "frac_bits": weight.grid.frac_bits}
+        for name, weight in quantized.items()
+    }
+    scores = {"metric": metric, "nearest": nearest.to_dict(), "evolved": evolved.to_dict()}
+    return {
+        "onnx_evoq.version": version("onnx-evoq"),
+        "onnx_evoq.seed": str(seed),
+        "onnx_evoq.weights": json.dumps(weights),
+        "onnx_evoq.scores": json.dumps(scores),
+    }
+
 
 def emit(
     model: Model,
     quantized: Quantized,
-    form: str,
+    form: Form,
     metadata: Mapping[str, str],
     batch: Batch,
     providers: Sequence[str] | None = None,
@@ -55,7 +85,7 @@ def emit(
             emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)
             _check_same(emitted, expected, batch, providers)
             changed = largest_difference(_outputs(emitted, batch, providers, {}), expected)
-            if changed > _RUINED and narrowest < _WIDTHS[-1]:
+            if not changed <= _RUINED and narrowest < _WIDTHS[-1]:
                 raise ModelError(
                     "ONNX Runtime's default options would change the outputs by "
                     f"{100 * changed:.0f} %."
@@ -65,7 +95,7 @@ def emit(
             if narrowest == _WIDTHS[-1]:
                 raise
             notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
-    if changed > _NOTICEABLE:
+    if not changed <= _NOTICEABLE:
         notes.append(
             "ONNX Runtime's default options change this file's outputs by "
             f"{100 * changed:.1f} % (they round the activations of MatMul): set "

@@ -14,18 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onnx_evoq.errors import OptionError
-from onnx_evoq.model import Model, replace_weights
+from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.progress import Progress, Step, silent
-from onnx_evoq.quantize import FixedPoint, dequantize
-from onnx_evoq.run.deadline import Deadline
-from onnx_evoq.run.scoring import ScoringSet, layer_evaluators
-from onnx_evoq.score import Evaluator
+from onnx_evoq.quantize import QuantizedWeight, dequantize
+from onnx_evoq.run import Deadline
+from onnx_evoq.score import Evaluator, Metric
 from onnx_evoq.search import Neuroevolution
+from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
 
-Quantized = dict[str, tuple[NDArray[np.int8], FixedPoint]]
 Scores = dict[str, float]
 
 
@@ -74,11 +72,11 @@ class Evolved:
         layers: scores by weight, for those that were taken.
         evaluations: candidates that were scored.
         stopped: why not all of the search was done: "time" or "interrupt", else None.
-        left_out: weights that a guard left at the safe width.
+        left_out: weights that stay at the safe width of a guard.
         safe: whether the guard was content with that width.
     """
 
-    quantized: Quantized
+    quantized: dict[str, QuantizedWeight]
     layers: dict[str, LayerScores]
     evaluations: int
     stopped: str | None
@@ -121,34 +119,40 @@ def evolve_layers(
         progress: shows how far it is.
     """
     if settings is None and guard is None:
-        return Evolved(start, {}, 0, None)
+        return Evolved(dict(start), {}, 0, None)
     if guard is not None and not guard(rest):
-        return Evolved(rest, {}, 0, None, tuple(order), safe=False)
+        return Evolved(dict(rest), {}, 0, None, tuple(order), safe=False)
     now, layers, evaluations, stopped = dict(rest), dict[str, LayerScores](), 0, None
     left = list(order)
-    with progress("evolving", len(order)) as step:
+    with progress("evolving", len(order)) as advance:
         try:
             while left:
                 name, share = left[0], deadline.share(len(left))
-                trial = {**now, name: start[name]}
+                trial, scores = {**now, name: start[name]}, None
                 if settings is not None and deadline.passed:
                     stopped = "time"  # what is left is taken as it starts
                 elif settings is not None:
-                    values = {n: dequantize(codes, grid) for n, (codes, grid) in trial.items()}
                     evaluators = layer_evaluators(
-                        replace_weights(model, values), name, [search_set, heldout_set], providers
+                        with_codes(model, trial), name, [search_set, heldout_set], providers
                     )
-                    codes, scores, in_time = _evolve_one(
-                        *start[name], evaluators, search_set, settings, rngs[name], share, step
-                    )
-                    evaluations += sum(evaluator.evaluations for evaluator in evaluators)
+                    try:
+                        trial[name], scores, in_time = _evolve_one(
+                            start[name],
+                            evaluators,
+                            search_set.target.metric,
+                            settings,
+                            rngs[name],
+                            share,
+                            advance,
+                        )
+                    finally:
+                        evaluations += sum(evaluator.evaluations for evaluator in evaluators)
                     stopped = stopped if in_time else "time"
-                    trial[name] = (codes, start[name][1])
-                    layers[name] = scores
                 if guard is not None and not guard(trial):
-                    layers.pop(name, None)
                     break
                 now = trial
+                if scores is not None:
+                    layers[name] = scores
                 left.pop(0)
         except KeyboardInterrupt:  # what was found by then is worth keeping
             stopped = "interrupt"
@@ -156,43 +160,45 @@ def evolve_layers(
 
 
 def _evolve_one(
-    codes: NDArray[np.int8],
-    grid: FixedPoint,
+    start: QuantizedWeight,
     evaluators: Sequence[Evaluator],
-    scoring: ScoringSet,
+    metric: Metric,
     settings: SearchSettings,
     rng: np.random.Generator,
     deadline: Deadline,
-    step: Step,
-) -> tuple[NDArray[np.int8], LayerScores, bool]:
-    """The codes that stay, their scores, and whether the search was done in time."""
+    advance: Step,
+) -> tuple[QuantizedWeight, LayerScores, bool]:
+    """The weight that stays, its scores, and whether the search was done in time."""
     on_search, on_heldout = evaluators
+    grid = start.grid
     search = Neuroevolution(
-        codes,
+        start.codes,
         low=grid.low,
         high=grid.high,
         population=settings.population,
         mutation_rate=settings.mutation_rate,
         rng=rng,
     )
-    fitness = scoring.target.metric.fitness
-    done, in_time = 0, True
+    first, done, in_time = np.inf, 0, True
     while done <= settings.generations and in_time:
         candidates = search.ask()
-        scores = np.full(len(candidates), np.inf)
+        fitness = np.full(len(candidates), np.inf)
         for position, candidate in enumerate(candidates):
             # One candidate of a large model takes seconds, so that a generation takes minutes.
             if deadline.passed and (done or position):
                 in_time = False
                 break
-            scores[position] = fitness(on_search.value(dequantize(candidate, grid)))
-        search.tell(scores)
+            fitness[position] = metric.fitness(on_search.value(dequantize(candidate, grid)))
+        search.tell(fitness)
+        first = first if done else search.best_fitness
         done += 1
-        step(1 / (settings.generations + 1))
-    step(1 - done / (settings.generations + 1))
-    start, best = dequantize(codes, grid), dequantize(search.best, grid)
-    before = {"search": on_search.value(start), "heldout": on_heldout.value(start)}
-    after = {"search": on_search.value(best), "heldout": on_heldout.value(best)}
-    if fitness(after["heldout"]) > fitness(before["heldout"]):
-        return codes, LayerScores(before, before), in_time
-    return search.best, LayerScores(before, after), in_time
+        advance(1 / (settings.generations + 1))
+    advance(1 - done / (settings.generations + 1))
+    best = QuantizedWeight(search.best, grid)
+    before, after = (
+        {"search": metric.value_of(fitness), "heldout": on_heldout.value(weight.values)}
+        for weight, fitness in ((start, first), (best, search.best_fitness))
+    )
+    if metric.fitness(after["heldout"]) > metric.fitness(before["heldout"]):
+        return start, LayerScores(before, before), in_time
+    return best, LayerScores(before, after), in_time

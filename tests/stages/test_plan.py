@@ -5,7 +5,8 @@ from graphs import conv_net
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight, find_weights, load
-from onnx_evoq.run import bits_of, grids_for, leave_out, nearest_codes
+from onnx_evoq.stages import bits_of, grids_for, nearest_codes
+from onnx_evoq.stages.plan import leave_out
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Bring a model, samples and a metric together: score a whole model, or one weight's candidates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnx_evoq.batch import Array, Batch
 from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
-from onnx_evoq.score import Evaluator, Session, Target, predict
+from onnx_evoq.score import Evaluator, Metric, Session, Target, predict
 from onnx_evoq.signature import TensorSpec
 
 # Crossing tensors that would take more are computed again for each candidate instead.
@@ -21,6 +21,10 @@ class ScoringSet:
     batches: Sequence[Batch]
     target: Target
 
+    def scored_by(self, metric: Metric) -> "ScoringSet":
+        """The same samples, scored by another metric."""
+        return replace(self, target=replace(self.target, metric=metric))
+
     @property
     def samples(self) -> int:
         """How many samples there are."""
@@ -30,7 +34,7 @@ class ScoringSet:
 def model_value(model: Model, scoring: ScoringSet, providers: Sequence[str] | None = None) -> float:
     """The metric of a whole model, in a fresh session."""
     session = Session(serialize(model), providers=providers)
-    return scoring.target.value(predict(session, scoring.batches), scoring.batches)
+    return scoring.target.value(predict(session, scoring.batches))
 
 
 def layer_evaluators(

@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from graphs import mlp, model_of, node, random, run
+from graphs import mlp, model_of, node, random
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import DataError, MetricError, ModelError
-from onnx_evoq.model import find_weights, load
-from onnx_evoq.quantize import fit, nearest
-from onnx_evoq.run import Experiment, Quantized, drop_guard, model_value, prepare
-from onnx_evoq.run.subject import with_codes
+from onnx_evoq.model import load
+from onnx_evoq.stages import model_value, prepare
+from onnx_evoq.stages.experiment import Experiment
 
 X = random(40, 4, seed=3)
 LABELS = np.random.default_rng(0).integers(0, 3, size=40)
@@ -52,8 +51,8 @@ def test_auto_is_scale_free_where_there_are_several_outputs() -> None:
 
 
 def test_top1_stands_beside_where_labels_are_classes() -> None:
-    assert experiment().top1 is not None
-    assert experiment(X).top1 is None
+    assert experiment().has_classes
+    assert not experiment(X).has_classes
 
 
 def test_labels_out_of_range_are_a_mistake() -> None:
@@ -67,7 +66,7 @@ def test_a_users_metric_may_read_any_labels() -> None:
 
     own.higher_is_better = True  # type: ignore[attr-defined]
     ready = experiment({"x": X, "y": np.arange(40)}, own)
-    assert ready.top1 is None
+    assert not ready.has_classes
     assert model_value(load(mlp()), ready.heldout) <= 39
 
 
@@ -93,50 +92,26 @@ def test_a_model_without_inputs_is_refused() -> None:
         prepare(model, "m", Data(), "auto", 0.25, np.random.default_rng(0))
 
 
-def rounded(bits: int) -> Quantized:
-    weights, _ = find_weights(load(mlp()))
-    grids = {w.name: fit(w.values, bits) for w in weights}
-    return {w.name: (nearest(w.values, grids[w.name]), grids[w.name]) for w in weights}
+@pytest.mark.parametrize("labels", [np.linspace(-2, 2, 40), np.eye(3)[np.arange(40) % 3]])
+def test_labels_that_are_no_classes_are_noted_where_none_are_needed(labels: np.ndarray) -> None:
+    ready = experiment({"x": X, "y": labels})
+    assert not ready.has_classes
+    assert any("the labels are no class numbers" in note for note in ready.notes)
 
 
-def drop_of_top1(ready: Experiment, quantized: Quantized) -> float:
-    assert ready.top1 is not None
-    model = load(mlp())
-    return 100 * (
-        model_value(model, ready.top1[1]) - model_value(with_codes(model, quantized), ready.top1[1])
+def test_labels_that_are_no_classes_are_refused_where_some_are_needed() -> None:
+    with pytest.raises(DataError, match="hold no class numbers: give one whole number per sample"):
+        experiment({"x": X, "y": np.linspace(-2, 2, 40)}, "top1")
+
+
+def test_outputs_of_changing_shape_are_refused() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("NonZero", ["b"], ["y"]),
+    ]
+    nodes.insert(1, node("Relu", ["a"], ["b"]))
+    model = load(
+        model_of(nodes, {"x": [1, 4]}, {"y": [2, "k"]}, {"w": random(4, 3)}, dtypes={"y": "int64"})
     )
-
-
-def test_with_labels_the_drop_is_in_points_of_top1() -> None:
-    answers = mlp_answers(X)
-    ready = experiment({"x": X, "y": answers}, holdout=0.5)
-    drop = drop_of_top1(ready, rounded(2))
-    assert drop > 0
-    assert not drop_guard(load(mlp()), ready, drop - 0.01)(rounded(2))
-    assert drop_guard(load(mlp()), ready, drop)(rounded(2))
-    assert drop_guard(load(mlp()), ready, 0)(rounded(8))
-
-
-def test_without_labels_the_drop_is_the_share_of_answers_that_change() -> None:
-    labelled = experiment({"x": X, "y": mlp_answers(X)}, holdout=0.5)
-    drop = drop_of_top1(labelled, rounded(2))  # its labels are the float model's answers
-    ready = experiment(X, holdout=0.5)
-    assert not drop_guard(load(mlp()), ready, drop - 0.01)(rounded(2))
-    assert drop_guard(load(mlp()), ready, drop)(rounded(2))
-
-
-@pytest.mark.parametrize("higher", [True, False])
-def test_with_a_users_metric_the_drop_is_relative(higher: bool) -> None:
-    def own(outputs: dict, labels: np.ndarray) -> float:
-        # 10 for the float model, whose answers are the labels; 20 percent worse for any other
-        exact = np.array_equal(outputs["logits"].argmax(axis=1), labels)
-        return 10.0 if exact else (8.0 if higher else 12.0)
-
-    own.higher_is_better = higher  # type: ignore[attr-defined]
-    ready = experiment({"x": X, "y": mlp_answers(X)}, own, holdout=0.5)
-    assert not drop_guard(load(mlp()), ready, 19.9)(rounded(2))
-    assert drop_guard(load(mlp()), ready, 20)(rounded(2))
-
-
-def mlp_answers(x: np.ndarray) -> np.ndarray:
-    return run(mlp(), {"x": x})["logits"].argmax(axis=1)
+    with pytest.raises(ModelError, match="output 'y' changes its shape from sample to sample"):
+        prepare(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))

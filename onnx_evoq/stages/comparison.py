@@ -1,10 +1,10 @@
-"""All answers of a model, and those of another one under the same names."""
+"""All outputs of a model, and those of another one under the same names."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.batch import Arrays, make_batches
+from onnx_evoq.batch import Arrays, joined, make_batches
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.model import Model, input_specs, serialize
@@ -28,7 +28,7 @@ def default_metric(samples: Samples, has_reference: bool) -> Metric:
     return find_metric("mse")
 
 
-def answers(
+def outputs_of(
     model: Model,
     name: str,
     samples: Samples,
@@ -45,7 +45,7 @@ def answers(
         progress: shows how far it is.
 
     Raises:
-        ModelError: it cannot be run, or takes other inputs.
+        ModelError: it cannot be run, takes other inputs, or gives outputs of changing shapes.
     """
     specs = input_specs(model)
     missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
@@ -56,7 +56,7 @@ def answers(
     batches = make_batches(samples.inputs, specs, size)
     with progress("running", len(batches)) as step:
         parts = list(stepping(predict(session, batches), step))
-    return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
+    return joined(parts)
 
 
 def not_finite(outputs: Arrays, model: str) -> list[str]:

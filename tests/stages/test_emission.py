@@ -2,21 +2,14 @@
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, random
-from onnx import ModelProto, TensorProto
+from graphs import conv_net, mlp, model_of, node, random, rounded, types
+from onnx import ModelProto
 
 from onnx_evoq.batch import Batch, make_batches
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import find_weights, fold_batch_norm, input_specs, load, serialize
-from onnx_evoq.quantize import fit, nearest
-from onnx_evoq.run import emit, with_codes
+from onnx_evoq.model import fold_batch_norm, input_specs, load, serialize, with_codes
 from onnx_evoq.score import Session, largest_difference, predict
-
-
-def rounded(model: ModelProto, bits: int) -> dict:
-    weights, _ = find_weights(model)
-    grids = {w.name: fit(w.values, bits) for w in weights}
-    return {w.name: (nearest(w.values, grids[w.name]), grids[w.name]) for w in weights}
+from onnx_evoq.stages import emit
 
 
 @pytest.mark.parametrize("form", ["qdq", "float"])
@@ -31,10 +24,6 @@ def test_what_was_scored_is_what_is_emitted(bits: int, form: str) -> None:
         for m in (with_codes(model, quantized), emitted)
     )
     assert largest_difference(written, scored) < 1e-5
-
-
-def types(model: ModelProto) -> set[str]:
-    return {TensorProto.DataType.Name(t.data_type) for t in model.graph.initializer}
 
 
 def test_a_model_that_cannot_be_converted_says_what_to_do() -> None:
@@ -77,7 +66,7 @@ def test_with_default_options_the_outputs_are_nearly_those_that_were_scored(
     scored = Session(serialize(with_codes(model, quantized)))
     outputs, expected = (next(predict(session, [batch])) for session in (default, scored))
     assert largest_difference(outputs, expected) < 0.05
-    assert kind in types(emitted)
+    assert kind in types(emitted).values()
     assert any("INT2 is not used" in note for note in notes) == (kind == "INT4")
 
 

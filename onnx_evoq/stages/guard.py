@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.model import Model
-from onnx_evoq.run.experiment import Experiment
-from onnx_evoq.run.layerwise import Guard, Quantized
-from onnx_evoq.run.scoring import ScoringSet, model_value
-from onnx_evoq.run.subject import with_codes
+from onnx_evoq.model import Model, Quantized, with_codes
+from onnx_evoq.score import find_metric
+from onnx_evoq.stages.experiment import Experiment
+from onnx_evoq.stages.layerwise import Guard
+from onnx_evoq.stages.scoring import ScoringSet, model_value
 
 
 def drop_guard(
@@ -40,14 +40,13 @@ def drop_guard(
     def holds(quantized: Quantized) -> bool:
         after = model_value(with_codes(model, quantized), scoring, providers)
         drop = 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
-        return (
-            drop <= max_drop + 1e-9
-        )  # a drop of exactly the limit, computed in binary, is allowed
+        return drop <= max_drop + 1e-9  # exactly the limit, computed in binary, is allowed
 
     return holds
 
 
 def _what_counts(experiment: Experiment) -> ScoringSet:
-    if experiment.heldout.target.metric.against == "user":
+    if experiment.metric.against == "user":
         return experiment.heldout
-    return experiment.top1[1] if experiment.top1 is not None else experiment.agreement
+    kind = "top1" if experiment.has_classes else "agreement"
+    return experiment.heldout.scored_by(find_metric(kind))

@@ -1,0 +1,58 @@
+"""How far a model may fall."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from graphs import mlp, random, rounded, run
+
+from onnx_evoq.data import Data
+from onnx_evoq.model import Quantized, load, with_codes
+from onnx_evoq.score import find_metric
+from onnx_evoq.stages import drop_guard, model_value, prepare
+from onnx_evoq.stages.experiment import Experiment
+
+MODEL = load(mlp())
+X = random(40, 4, seed=3)
+ANSWERS = run(mlp(), {"x": X})["logits"].argmax(axis=1)
+
+
+def experiment(data: object, metric: str | Callable[..., float] = "auto") -> Experiment:
+    rng = np.random.default_rng(0)
+    return prepare(MODEL, "m.onnx", Data(data), metric, 0.5, rng)  # type: ignore[arg-type]
+
+
+def drop_of_top1(ready: Experiment, quantized: Quantized) -> float:
+    scoring = ready.heldout.scored_by(find_metric("top1"))
+    before, after = (model_value(m, scoring) for m in (MODEL, with_codes(MODEL, quantized)))
+    return 100 * (before - after)
+
+
+def test_with_labels_the_drop_is_in_points_of_top1() -> None:
+    ready = experiment({"x": X, "y": ANSWERS})
+    drop = drop_of_top1(ready, rounded(MODEL, 2))
+    assert drop > 0
+    assert not drop_guard(MODEL, ready, drop - 0.01)(rounded(MODEL, 2))
+    assert drop_guard(MODEL, ready, drop)(rounded(MODEL, 2))
+    assert drop_guard(MODEL, ready, 0)(rounded(MODEL, 8))
+
+
+def test_without_labels_the_drop_is_the_share_of_answers_that_change() -> None:
+    labelled = experiment({"x": X, "y": ANSWERS})
+    drop = drop_of_top1(labelled, rounded(MODEL, 2))  # its labels are the float model's answers
+    ready = experiment(X)
+    assert not drop_guard(MODEL, ready, drop - 0.01)(rounded(MODEL, 2))
+    assert drop_guard(MODEL, ready, drop)(rounded(MODEL, 2))
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_with_a_users_metric_the_drop_is_relative(higher: bool) -> None:
+    def own(outputs: dict, labels: np.ndarray) -> float:
+        # 10 for the float model, whose answers are the labels; 20 percent worse for any other
+        exact = np.array_equal(outputs["logits"].argmax(axis=1), labels)
+        return 10.0 if exact else (8.0 if higher else 12.0)
+
+    own.higher_is_better = higher  # type: ignore[attr-defined]
+    ready = experiment({"x": X, "y": ANSWERS}, own)
+    assert not drop_guard(MODEL, ready, 19.9)(rounded(MODEL, 2))
+    assert drop_guard(MODEL, ready, 20)(rounded(MODEL, 2))

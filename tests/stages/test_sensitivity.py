@@ -1,0 +1,23 @@
+"""The ranking against brute force."""
+
+import numpy as np
+import pytest
+from graphs import conv_net, random, rounded, scoring_set
+
+from onnx_evoq.model import fold_batch_norm, load, with_codes
+from onnx_evoq.stages import model_value, rank_weights
+
+
+@pytest.mark.parametrize("metric", ["mse", "cosine"])
+def test_each_weight_is_scored_with_it_alone_quantized(metric: str) -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    scoring = scoring_set(model, {"x": random(6, 3, 8, 8)}, 4, metric)
+    quantized = rounded(model, 3)
+    expected = {
+        name: model_value(with_codes(model, {name: weight}), scoring)
+        for name, weight in quantized.items()
+    }
+    ranking = rank_weights(model, quantized, scoring)
+    assert ranking == pytest.approx(expected, rel=1e-5)
+    better = np.array(list(ranking.values())) * (-1 if metric == "cosine" else 1)
+    assert (np.diff(better) >= 0).all()  # the least sensitive first
