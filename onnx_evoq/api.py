@@ -11,6 +11,7 @@ from onnx_evoq.data import Data, Source, as_data
 from onnx_evoq.errors import MetricError
 from onnx_evoq.model import (
     Model,
+    check_finite,
     find_weights,
     fold_batch_norm,
     input_specs,
@@ -373,6 +374,7 @@ def inspect(model: ModelSource) -> Inspection:
     """
     folded, names = fold_batch_norm(load(model))
     weights, skipped = find_weights(folded)
+    check_finite(weights)
     return Inspection(
         source=name_of(model),
         bytes=size_in_bytes(model),

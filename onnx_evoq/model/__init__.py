@@ -8,7 +8,7 @@ from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weight
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.inputs import input_specs
 from onnx_evoq.model.load import Model, load, serialize, size_in_bytes
-from onnx_evoq.model.weights import Skipped, Weight, find_weights
+from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights
 from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Quantized",
     "Skipped",
     "Weight",
+    "check_finite",
     "check_writable",
     "cut_at",
     "emit_float",

@@ -47,8 +47,8 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
     """Cut `model` at the initializer `weight`."""
     graph = model.graph
     tail, constants = _tail(graph, weight), _constants(graph)
-    made_in_tail = {name for node in tail for name in node.output}
-    needed = {name for node in tail for name in reads(node)} - made_in_tail - {weight}
+    made_in_tail = {name for node in tail for name in node.output} | {weight}
+    needed = {name for node in tail for name in reads(node)} - made_in_tail
     needed -= constants | {tensor.name for tensor in graph.initializer}
     inputs = {value.name for value in graph.input}
     outputs = [value.name for value in graph.output]
@@ -149,7 +149,8 @@ def _model_of(
     inputs: list[ValueInfoProto],
     outputs: list[ValueInfoProto],
 ) -> ModelProto:
-    read = {name for node in nodes for name in reads(node)} - {value.name for value in inputs}
+    read = {name for node in nodes for name in reads(node)} | {value.name for value in outputs}
+    read -= {value.name for value in inputs}
     tensors: list[TensorProto] = [t for t in model.graph.initializer if t.name in read]
     graph = helper.make_graph(nodes, model.graph.name or "graph", inputs, outputs, tensors)
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -126,6 +126,10 @@ def _with_opset(model: ModelProto, opset: int) -> ModelProto:
             f"the model cannot be converted from operator set {current} to {opset}: "
             f"export it with {opset} or newer, or emit the float format."
         ) from cause
+    # The converter leaves the shape of every tensor, which takes room and is not needed.
+    stated = {value.name for value in model.graph.value_info}
+    for value in [value for value in converted.graph.value_info if value.name not in stated]:
+        converted.graph.value_info.remove(value)
     return converted
 
 

@@ -63,6 +63,8 @@ def _layer_before(norm: NodeProto, graph: GraphProto, tensors: Tensors) -> NodeP
     training = attribute(norm, "training_mode", 0) or len([n for n in norm.output if n]) > 1
     if not is_standard(norm) or training or any(n not in tensors for n in norm.input[1:5]):
         return None  # rule 1
+    if len(tensors[norm.input[1]].dims) != 1:
+        return None  # one scale per position, as old operator sets have it (spatial=0)
     value = norm.input[0]
     readers = [node for node in graph.node if value in reads(node)]
     if len(readers) != 1 or value in {output.name for output in graph.output}:

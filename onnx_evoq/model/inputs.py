@@ -42,6 +42,10 @@ def _spec(value: ValueInfoProto, below: int | None) -> TensorSpec:
         )
     tensor = value.type.tensor_type
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    if dtype.kind not in "biufOSU":
+        raise ModelError(
+            f"input {value.name!r} holds {dtype}: export the model with float32 inputs."
+        )
     if not tensor.HasField("shape"):
         return TensorSpec(value.name, dtype, None, below)
     shape = tuple(

@@ -12,6 +12,7 @@ has none, and gets one step per tensor.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,14 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model.graph import FLOAT_TYPES, all_nodes, attribute, is_standard, node_label
+from onnx_evoq.model.graph import (
+    FLOAT_TYPES,
+    all_nodes,
+    attribute,
+    bodies,
+    is_standard,
+    node_label,
+)
 
 _WEIGHT_INPUTS = {
     "Conv": {1},
@@ -86,11 +94,10 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
     Args:
         model: a model as `load` returns it.
 
-    Raises:
-        ModelError: a weight holds NaN or infinity.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    uses = _weight_uses(model.graph, tensors)
+    uses: dict[str, list[_Use]] = {}
+    _collect_uses(model.graph, {}, tensors, uses)
     weights = [_weight(tensors[name], found) for name, found in uses.items()]
     readers: dict[str, list[NodeProto]] = defaultdict(list)
     for node in all_nodes(model.graph):
@@ -104,29 +111,49 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
     return weights, skipped
 
 
-def _weight_uses(graph: GraphProto, tensors: dict[str, TensorProto]) -> dict[str, list[_Use]]:
-    producers = {name: node for node in all_nodes(graph) for name in node.output if name}
-    uses: dict[str, list[_Use]] = {}
-    for node in all_nodes(graph):
-        if not is_standard(node):
-            continue
-        for position in sorted(_WEIGHT_INPUTS.get(node.op_type, ())):
-            if position >= len(node.input):
-                continue
-            path = _path_to_initializer(node.input[position], producers, tensors)
-            if path is None:
-                continue
-            name, passed = path
-            tensor = tensors[name]
-            if tensor.data_type not in FLOAT_TYPES or not np.prod(tensor.dims, dtype=np.int64):
-                continue
-            if node.op_type == "Gather" and not is_table(node, tensor):
-                continue
-            if node.op_type == "MatMul" and not tensor.dims:
-                continue
-            use = _Use(node, *_own_axis(node, position, tensor, passed))
-            uses.setdefault(name, []).append(use)
-    return uses
+def check_finite(weights: Sequence[Weight]) -> None:
+    """Make sure that weights can be quantized.
+
+    Raises:
+        ModelError: a weight holds NaN or infinity.
+    """
+    for weight in weights:
+        if not np.isfinite(weight.values).all():
+            raise ModelError(
+                f"weight {weight.name!r} holds NaN or infinity: train or export the model again, "
+                "or keep it as it is (--keep)."
+            )
+
+
+def _collect_uses(
+    graph: GraphProto,
+    outer: dict[str, NodeProto],
+    tensors: dict[str, TensorProto],
+    uses: dict[str, list[_Use]],
+) -> None:
+    """Add the uses in `graph` and in the graphs inside it, which read what `outer` nodes make."""
+    # Branches that lie side by side may use the same names for different tensors.
+    producers = {**outer, **{name: node for node in graph.node for name in node.output if name}}
+    for node in graph.node:
+        for position in sorted(_WEIGHT_INPUTS.get(node.op_type, ())) if is_standard(node) else ():
+            path = None
+            if position < len(node.input):
+                path = _path_to_initializer(node.input[position], producers, tensors)
+            if path is not None and _takes_as_weight(node, tensors[path[0]]):
+                name, passed = path
+                use = _Use(node, *_own_axis(node, position, tensors[name], passed))
+                uses.setdefault(name, []).append(use)
+        for body in bodies(node):
+            _collect_uses(body, producers, tensors, uses)
+
+
+def _takes_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
+    if tensor.data_type not in FLOAT_TYPES or not np.prod(tensor.dims, dtype=np.int64):
+        return False
+    if node.op_type == "Gather":
+        # A table that masks with infinity is no table of weights.
+        return is_table(node, tensor) and not np.isinf(numpy_helper.to_array(tensor)).any()
+    return bool(tensor.dims) or node.op_type != "MatMul"
 
 
 def _path_to_initializer(
@@ -188,10 +215,6 @@ def _channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
 
 def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
     values = np.asarray(numpy_helper.to_array(tensor), np.float32)
-    if not np.isfinite(values).all():
-        raise ModelError(
-            f"weight {tensor.name!r} holds NaN or infinity: train or export the model again."
-        )
     axes = {use.axis for use in uses if use.has_axis}
     axis = axes.pop() if len(axes) == 1 else None
     nodes = tuple(dict.fromkeys(node_label(use.node) for use in uses))
@@ -217,4 +240,6 @@ def _reason(tensor: TensorProto, readers: list[NodeProto]) -> str:
         return f"bias or state of {op_type}: biases stay float"
     if "Normalization" in op_type:
         return f"parameter of {op_type}: normalization stays float"
+    if op_type == "Gather" and position == 0:
+        return "looked up by Gather, but no matrix of finite rows: stays float"
     return f"input {position} of {op_type}: not an operator with weights"

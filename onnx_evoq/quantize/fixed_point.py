@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 Scale = Literal["pow2", "float"]
 
 # Steps stay normal float32 numbers, so that step * code is exact where they are powers of two.
-_MIN_EXPONENT, _MAX_EXPONENT = -126, 127
+_MIN_EXPONENT = -126
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,13 @@ def int_bits(largest: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.where(largest > 0, exponent - (mantissa == 0.5), 0).astype(np.int64)
 
 
-def fit(values: Floats, bits: int, axis: int | None = None, scale: Scale = "pow2") -> FixedPoint:
+def fit(
+    values: Floats,
+    bits: int,
+    axis: int | None = None,
+    scale: Scale = "pow2",
+    dtype: str = "float32",
+) -> FixedPoint:
     """The grid of `bits` bits for `values` (equations 1 and 2); see above for powers of two.
 
     Args:
@@ -92,6 +98,7 @@ def fit(values: Floats, bits: int, axis: int | None = None, scale: Scale = "pow2
         bits: 2 to 8.
         axis: the channel axis for a step per channel, None for one step.
         scale: "pow2" for a power of two as in the paper, "float" for max|x| / (2^(bits-1) - 1).
+        dtype: what stores the weight; no code stands for more than that type holds.
 
     Example:
         >>> fit(np.array([0.3, -0.9], np.float32), bits=4).step
@@ -99,12 +106,15 @@ def fit(values: Floats, bits: int, axis: int | None = None, scale: Scale = "pow2
     """
     others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
     largest = np.abs(values).max(axis=others, initial=0.0).astype(np.float64)  # () or (channels,)
+    limits = np.finfo(dtype)
     if scale == "float":
         covering = np.where(largest > 0, largest, 1.0) / (2 ** (bits - 1) - 1)
-        step = np.maximum(covering, 2.0**_MIN_EXPONENT).astype(np.float32)
+        step = np.clip(covering, 2.0**_MIN_EXPONENT, float(limits.max) / 2 ** (bits - 1))
+        step = step.astype(np.float32)
     else:
-        frac_bits = bits - int_bits(largest) - 1
-        step = np.ldexp(1.0, np.clip(-frac_bits, _MIN_EXPONENT, _MAX_EXPONENT)).astype(np.float32)
+        # 2^(maxexp - 1) is finite, twice that is not
+        frac_bits = bits - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
+        step = np.ldexp(1.0, np.maximum(-frac_bits, _MIN_EXPONENT)).astype(np.float32)
     return FixedPoint(bits, np.asarray(step), axis)
 
 

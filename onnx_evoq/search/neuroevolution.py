@@ -18,8 +18,8 @@ class Neuroevolution:
         >>> search = Neuroevolution(np.zeros((2, 3), np.int8), low=-8, high=7, population=4,
         ...                         mutation_rate=0.3, rng=rng)
         >>> for _ in range(100):
-        ...     candidates = search.ask()                           # (candidates, 2, 3)
-        ...     search.tell(np.abs(candidates - 2.0).sum(axis=(1, 2)))
+        ...     candidates = search.ask()
+        ...     search.tell(np.array([np.abs(codes - 2.0).sum() for codes in candidates]))
         >>> search.best.tolist()
         [[2, 2, 2], [2, 2, 2]]
 
@@ -42,33 +42,35 @@ class Neuroevolution:
         mutation_rate: float,
         rng: np.random.Generator,
     ) -> None:
-        self._shape = codes.shape
         self._low, self._high = low, high
         self._rate = mutation_rate
         self._rng = rng
-        # P copies of the start, scored once: the first generation is the start itself.
-        self._parents = np.repeat(codes.reshape(1, -1), population, axis=0)  # (population, codes)
+        # P times the start, scored once: the first generation is the start itself.
+        self._parents = [codes] * population
         self._fitness = np.full(population, np.inf)
-        self._asked: Codes | None = None
+        self._asked: list[Codes] | None = None
         self._started = False
 
     @property
     def best(self) -> Codes:
         """The best codes so far; the start before anything was scored."""
-        return np.asarray(self._parents[0].reshape(self._shape))
+        return self._parents[0]
 
     @property
     def best_fitness(self) -> float:
         """Their fitness, infinite before anything was scored."""
         return float(self._fitness[0])
 
-    def ask(self) -> Codes:
-        """The candidates to score, (candidates, \\*shape): first the start, then a generation."""
+    def ask(self) -> list[Codes]:
+        """The candidates to score, each in the shape of the start: it alone, then a generation."""
         if self._started:
-            self._asked = mutate(self._parents, self._rate, self._low, self._high, self._rng)
+            self._asked = [
+                mutate(parent, self._rate, self._low, self._high, self._rng)
+                for parent in self._parents
+            ]
         else:
             self._asked = self._parents[:1]
-        return self._asked.reshape(-1, *self._shape)
+        return self._asked
 
     def tell(self, fitness: NDArray[np.float64]) -> None:
         """Take the fitness of what `ask` gave, (candidates,), and select.
@@ -81,12 +83,13 @@ class Neuroevolution:
             raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")
         if fitness.shape != (len(self._asked),):
             raise ValueError(f"{len(self._asked)} candidates but fitness of shape {fitness.shape}")
+        known = np.where(np.isnan(fitness), np.inf, fitness)
         if self._started:
-            everyone = np.concatenate([self._parents, self._asked])
-            scores = np.concatenate([self._fitness, np.where(np.isnan(fitness), np.inf, fitness)])
+            everyone = [*self._parents, *self._asked]
+            scores = np.concatenate([self._fitness, known])
             stay = best_of(scores, len(self._parents))
-            self._parents, self._fitness = everyone[stay], scores[stay]
+            self._parents, self._fitness = [everyone[place] for place in stay], scores[stay]
         else:
-            self._fitness[:] = np.inf if np.isnan(fitness[0]) else fitness[0]
+            self._fitness[:] = known[0]
             self._started = True
         self._asked = None

@@ -1,4 +1,4 @@
-"""Operators on populations of integer codes. Fitness is minimised; NaN is the worst.
+"""Operators on integer codes. Fitness is minimised; NaN is the worst.
 
 The mutation is algorithm 2 of arXiv 2605.05228.
 """
@@ -12,27 +12,28 @@ STEPS = np.array([-2, -1, 1, 2], np.int8)
 ODDS = np.array([0.1, 0.4, 0.4, 0.1])
 
 
-def mutate(parents: Codes, rate: float, low: int, high: int, rng: np.random.Generator) -> Codes:
-    """One child per parent: a Bernoulli mask picks codes, which move by -2, -1, +1 or +2.
+def mutate(parent: Codes, rate: float, low: int, high: int, rng: np.random.Generator) -> Codes:
+    """A child: a Bernoulli mask picks codes, which move by -2, -1, +1 or +2.
 
         child = clip(parent + mask * steps, low, high)
 
-    A mask that picks nothing would score the parent twice, so it then picks one code at random.
+    The mask is drawn as the number of picked codes, which is binomial, and their places: that is
+    the same law, in time and memory that grow with what moves. A mask that picks nothing would
+    score the parent twice, so that one code is picked then.
 
     Args:
-        parents: (population, codes).
+        parent: any shape, int8.
         rate: probability that a code moves.
         low: smallest code.
         high: largest code.
-        rng: draws masks and steps.
+        rng: draws places and steps.
     """
-    mask = rng.random(parents.shape) < rate  # (population, codes)
-    empty = np.flatnonzero(~mask.any(axis=1))
-    mask[empty, rng.integers(parents.shape[1], size=len(empty))] = True
-    children = parents.astype(np.int16)
-    moved = int(mask.sum())
-    children[mask] += rng.choice(STEPS, size=moved, p=ODDS)
-    return children.clip(low, high).astype(np.int8)
+    child = parent.ravel().copy()  # (codes,)
+    moved = max(1, int(rng.binomial(child.size, rate)))
+    places = rng.choice(child.size, size=moved, replace=False, shuffle=False)
+    steps = rng.choice(STEPS, size=moved, p=ODDS)
+    child[places] = (child[places].astype(np.int16) + steps).clip(low, high)
+    return child.reshape(parent.shape)
 
 
 def best_of(fitness: NDArray[np.float64], count: int) -> NDArray[np.intp]:

@@ -59,6 +59,7 @@ def grids_for(
             bits[weight.name],
             weight.axis if granularity == "channel" else None,
             scale,
+            weight.dtype,
         )
         for weight in weights
     }

@@ -8,6 +8,7 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model import (
     Model,
     Weight,
+    check_finite,
     find_weights,
     fold_batch_norm,
     load,
@@ -44,7 +45,7 @@ def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
     """Load a model, fold BatchNormalization and find the weights.
 
     Raises:
-        ModelError: it cannot be used, or has no weights.
+        ModelError: it cannot be used, has no weights, or one that holds NaN or infinity.
         OptionError: a pattern of `keep` matches no weight.
     """
     reference, keep = load(model), tuple(keep)
@@ -57,7 +58,9 @@ def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
             "ConvTranspose, Gemm, MatMul, Gather or recurrent operators); "
             "onnx-evoq inspect says why each initializer is none."
         )
-    return Subject(reference, folded, leave_out(weights, keep), keep)
+    left = leave_out(weights, keep)
+    check_finite(left)
+    return Subject(reference, folded, left, keep)
 
 
 def fold_if_exact(

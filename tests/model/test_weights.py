@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import find_weights, load
+from onnx_evoq.model import check_finite, find_weights, load, replace_weights
 
 
 def axes(model: ModelProto) -> dict[str, int | None]:
@@ -169,12 +169,37 @@ def test_a_table_goes_along_with_the_axis_of_a_layer() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_weight_that_is_not_finite_is_refused(bad: float) -> None:
-    model = mlp()
     values = random(4, 6)
     values[1, 2] = bad
-    model.graph.initializer[0].raw_data = values.tobytes()
+    weights, _ = find_weights(replace_weights(load(mlp()), {"first": values}))
     with pytest.raises(ModelError, match="weight 'first' holds NaN or infinity: train or export"):
-        find_weights(load(model))
+        check_finite(weights)
+
+
+def test_a_table_that_masks_with_infinity_is_no_weight() -> None:
+    nodes = [node("Gather", ["mask", "x"], ["y"])]
+    mask = np.triu(np.full((4, 4), -np.inf, np.float32), 1)
+    model = model_of(nodes, {"x": ["n"]}, {"y": ["n", 4]}, {"mask": mask}, dtypes={"x": "int64"})
+    assert axes(model) == {}
+    assert reasons(model)["mask"].startswith("looked up by Gather")
+
+
+def test_branches_side_by_side_may_use_the_same_names() -> None:
+    def branch(weight: str, **attributes: object) -> GraphProto:
+        value = helper.make_tensor_value_info(f"{weight}_y", TensorProto.FLOAT, ["n", 4])
+        nodes = [
+            node("Transpose", [weight], ["v"], **attributes),
+            node("MatMul", ["x", "v"], [f"{weight}_y"]),
+        ]
+        return helper.make_graph(nodes, weight, [], [value])
+
+    nodes = [
+        node("If", ["flag"], ["y"], then_branch=branch("a"), else_branch=branch("b", perm=[0, 1]))
+    ]
+    weights = {"a": random(4, 4), "b": random(4, 4)}
+    inputs = {"x": ["n", 4], "flag": []}
+    model = model_of(nodes, inputs, {"y": ["n", 4]}, weights, dtypes={"flag": "bool"})
+    assert axes(model) == {"a": 0, "b": 1}
 
 
 def test_another_domain_is_left_alone() -> None:

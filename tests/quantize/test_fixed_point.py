@@ -81,7 +81,7 @@ def test_codes_fill_the_signed_range(bits: int) -> None:
         np.float32(0.3),
         np.full((1, 2), -5.0, np.float32),
         np.full((2, 2), 1e-44, np.float32),  # subnormal
-        np.full((2, 2), 3e38, np.float32),
+        np.full((2, 2), 1.5e38, np.float32),
         np.array([[0.0, 0.0], [1.0, 2.0]], np.float32),  # a channel of zeros
     ],
 )
@@ -93,6 +93,17 @@ def test_odd_weights_stay_near_themselves(weight: NDArray[np.float32], scale: st
         assert np.isfinite(back).all()
         # half a step, or the whole one where a maximum that is a power of two is clipped
         assert (np.abs(back - weight) <= grid.steps_for(weight.ndim)).all()
+
+
+@pytest.mark.parametrize("scale", ["pow2", "float"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("bits", [2, 8])
+def test_no_code_stands_for_infinity(bits: int, dtype: str, scale: str) -> None:
+    largest = np.finfo(dtype).max
+    grid = fit(np.array([largest, -largest], np.float32), bits, None, scale, dtype)  # type: ignore[arg-type]
+    ends = dequantize(np.array([grid.low, grid.high], np.int8), grid)
+    assert np.isfinite(ends.astype(dtype)).all()
+    assert np.abs(ends).max() >= largest / 2.1
 
 
 @given(

@@ -5,44 +5,57 @@ import pytest
 
 from onnx_evoq.search.operators import best_of, mutate
 
+ZEROS = np.zeros((200, 500), np.int8)
+
 
 def test_the_share_of_codes_that_move_is_the_rate() -> None:
-    parents = np.zeros((200, 500), np.int8)
-    children = mutate(parents, 0.02, -100, 100, np.random.default_rng(0))
-    assert (children != 0).mean() == pytest.approx(0.02, abs=0.001)
+    child = mutate(ZEROS, 0.02, -100, 100, np.random.default_rng(0))
+    assert (child != 0).mean() == pytest.approx(0.02, abs=0.001)
+
+
+def test_the_number_of_codes_that_move_is_binomial() -> None:
+    rng = np.random.default_rng(0)
+    parent = np.zeros(50, np.int8)
+    moved = np.array([np.count_nonzero(mutate(parent, 0.3, -9, 9, rng)) for _ in range(4000)])
+    assert moved.mean() == pytest.approx(50 * 0.3, abs=0.2)
+    assert moved.var() == pytest.approx(50 * 0.3 * 0.7, abs=0.8)
+
+
+def test_every_place_is_as_likely_as_any_other() -> None:
+    rng = np.random.default_rng(0)
+    parent = np.zeros(20, np.int8)
+    counts = np.sum([mutate(parent, 0.2, -9, 9, rng) != 0 for _ in range(4000)], axis=0)
+    assert counts == pytest.approx(np.full(20, 800), abs=120)  # four deviations
 
 
 def test_steps_have_the_odds_of_the_paper() -> None:
-    parents = np.zeros((200, 500), np.int8)
-    children = mutate(parents, 1.0, -100, 100, np.random.default_rng(0))
-    shares = {step: (children == step).mean() for step in (-2, -1, 0, 1, 2)}
+    child = mutate(ZEROS, 1.0, -100, 100, np.random.default_rng(0))
+    shares = {step: (child == step).mean() for step in (-2, -1, 0, 1, 2)}
     expected = {-2: 0.1, -1: 0.4, 0: 0.0, 1: 0.4, 2: 0.1}
     assert shares == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-2, 1), (-8, 7), (-128, 127)])
 def test_codes_stay_within_their_range(low: int, high: int) -> None:
-    parents = np.tile(np.array([low, high], np.int8), (50, 20))
-    children = mutate(parents, 1.0, low, high, np.random.default_rng(0))
-    assert children.min() == low
-    assert children.max() == high
+    parent = np.tile(np.array([low, high], np.int8), (50, 20))
+    child = mutate(parent, 1.0, low, high, np.random.default_rng(0))
+    assert child.min() == low
+    assert child.max() == high
 
 
-def test_parents_are_left_alone() -> None:
-    parents = np.zeros((3, 5), np.int8)
-    mutate(parents, 1.0, -8, 7, np.random.default_rng(0))
-    assert not parents.any()
+def test_the_parent_is_left_alone() -> None:
+    parent = np.zeros((3, 5), np.int8)
+    assert mutate(parent, 1.0, -8, 7, np.random.default_rng(0)).shape == (3, 5)
+    assert not parent.any()
 
 
 def test_every_child_moves_at_least_one_code() -> None:
-    parents = np.zeros((100, 3), np.int8)
-    children = mutate(parents, 0.01, -8, 7, np.random.default_rng(0))
-    assert children.any(axis=1).all()
+    rng = np.random.default_rng(0)
+    assert all(mutate(np.zeros(3, np.int8), 0.01, -8, 7, rng).any() for _ in range(100))
 
 
-def test_the_same_seed_gives_the_same_children() -> None:
-    parents = np.zeros((4, 50), np.int8)
-    one, two = (mutate(parents, 0.2, -8, 7, np.random.default_rng(5)) for _ in range(2))
+def test_the_same_seed_gives_the_same_child() -> None:
+    one, two = (mutate(ZEROS, 0.2, -8, 7, np.random.default_rng(5)) for _ in range(2))
     assert (one == two).all()
 
 
