@@ -304,8 +304,8 @@ def evaluate(
     Args:
         model: any ONNX model, quantized or not.
         data: as for `optimize`.
-        metric: "auto" for top-1 where labels exist, else the mean squared error against
-            `reference`; or the name of a metric, or a function.
+        metric: "auto" for top-1 where labels are classes of the first output, else the mean
+            squared error against `reference`; or the name of a metric, or a function.
         reference: the float model to compare with.
         seed: of synthetic inputs.
         providers: ONNX Runtime's execution providers in order of preference.
@@ -326,9 +326,9 @@ def evaluate(
     loaded = load(model, quantized=True)
     specs = input_specs(loaded)
     samples = find_samples(specs, as_data(data), np.random.default_rng(seed), progress)
-    if chosen is None:
-        chosen = default_metric(samples, reference is not None)
     outputs = outputs_of(loaded, name_of(model), samples, providers, progress)
+    if chosen is None:
+        chosen = default_metric(samples, outputs, reference is not None)
     expected, notes = None, list(samples.notes) + not_finite(outputs, name_of(model))
     if reference is not None:
         expected = outputs_of(

@@ -2,15 +2,16 @@
 
 1. The file is read with its external data, which must lie in the model's folder.
 2. It is checked: a graph, an operator set that can be run, not yet quantized.
-3. Functions are inlined, initializers listed as inputs are taken off that list, and constants that
-   may serve as weights become initializers of the main graph (see `lift`).
+3. Functions are inlined, initializers listed as inputs are taken off that list, and sparse ones
+   become dense. Constants that may be weights become initializers of the main graph (see `lift`).
 """
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner
+from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, numpy_helper
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.check import check_valid
@@ -58,6 +59,7 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
         model = inliner.inline_local_functions(model)
     model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
     _drop_initializer_inputs(model)
+    _make_dense(model)
     lift_constants(model.graph)
     return model
 
@@ -182,3 +184,17 @@ def _drop_initializer_inputs(model: ModelProto) -> None:
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in [value for value in model.graph.input if value.name in constants]:
         model.graph.input.remove(value)
+
+
+def _make_dense(model: ModelProto) -> None:
+    for graph in walk(model.graph):
+        for sparse in graph.sparse_initializer:
+            values = numpy_helper.to_array(sparse.values)
+            places = numpy_helper.to_array(sparse.indices)  # (values,) or (values, axes)
+            dense = np.zeros(tuple(sparse.dims), values.dtype)
+            if places.ndim == 1:
+                dense.flat[places] = values
+            else:
+                dense[tuple(places.T)] = values
+            graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+        del graph.sparse_initializer[:]

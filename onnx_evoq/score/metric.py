@@ -71,7 +71,9 @@ class Metric:
                 assert labels is not None  # Target made sure
                 scores = task_metrics.class_scores(outputs)
                 whole = task_metrics.check_labels(labels, scores.shape[1])
-                return np.asarray(self.measure(scores, whole, next(iter(outputs)) in probable))
+                return np.asarray(
+                    self.measure(scores, whole, task_metrics.scores_name(outputs) in probable)
+                )
             assert reference is not None  # likewise
             _check_shapes(outputs, reference)
             return np.asarray(self.measure(outputs, reference, probable))
@@ -103,6 +105,7 @@ _BUILT_IN: Mapping[str, Metric] = {
         Metric("kl", False, "reference", output_metrics.kl),
         Metric("cosine", True, "reference", output_metrics.cosine),
         Metric("sqnr", True, "reference", output_metrics.sqnr),
+        Metric("nmse", False, "reference", output_metrics.nmse),
         Metric("agreement", True, "reference", output_metrics.agreement),
         Metric("top1", True, "labels", task_metrics.top1),
         Metric("top5", True, "labels", task_metrics.top5),

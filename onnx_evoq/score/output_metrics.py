@@ -4,6 +4,9 @@ Every function takes the outputs and the reference outputs, name -> (samples, ..
 number per sample, (samples,); a metric's value is their mean. Several outputs count alike. An
 output that is NaN never scores better than a number does.
 
+Outputs of whole numbers count where there are none of floats; outputs of text never do, except that
+`agreement` and `largest_difference` compare for equality what is not of floats.
+
 Those that read outputs as classes also take the names of the outputs that are probabilities, and
 look at the reference outputs where they are not told. A caller with several batches must tell, or
 the answer would depend on the batch.
@@ -50,15 +53,24 @@ def cosine(outputs: Outputs, reference: Outputs, probable: Names | None = None) 
     return _over_outputs(outputs, reference, similarity)
 
 
+def nmse(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
+    """Normalized mean squared error: ``sum (y - r)^2 / sum r^2``."""
+
+    def share(y: PerSample, r: PerSample) -> PerSample:
+        return np.asarray(np.sum((y - r) ** 2, axis=1) / np.maximum(np.sum(r**2, axis=1), _TINY))
+
+    return _over_outputs(outputs, reference, share)
+
+
 def kl(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
     """Divergence ``sum p log(p / q)`` of the class probabilities q from the reference's p.
 
     Outputs that are probabilities already are taken as they are, others go through a softmax; one
-    with a single class is taken for a Bernoulli variable.
+    with a single class is taken for a Bernoulli variable. NaN where no output is of floats.
     """
     known = probable_outputs([reference]) if probable is None else probable
-    divergences = []
-    for name in _float_names(reference):
+    divergences = [np.full(_samples(reference), np.nan)] if not _floats(reference) else []
+    for name in _floats(reference):
         log_q, log_p = (
             log_probabilities(_classes_last(each[name]), name in known)
             for each in (outputs, reference)
@@ -72,33 +84,48 @@ def agreement(outputs: Outputs, reference: Outputs, probable: Names | None = Non
     """Share of the answers (largest class, at each position) that are the reference's."""
     known = probable_outputs([reference]) if probable is None else probable
     shares = []
-    for name in _float_names(reference):
-        y, r = _classes_last(outputs[name]), _classes_last(reference[name])
-        if r.shape[-1] == 1:
-            middle = 0.5 if name in known else 0.0
-            same = (y[..., 0] > middle) == (r[..., 0] > middle)
-        else:
-            same = y.argmax(axis=-1) == r.argmax(axis=-1)
-        same &= ~np.isnan(y).any(axis=-1)
+    for name in _floats(reference) or list(reference):
+        same = _same_answers(outputs[name], reference[name], name in known)
         shares.append(same.reshape(len(same), -1).mean(axis=1))
     return np.asarray(np.mean(shares, axis=0))
+
+
+def _same_answers(
+    output: NDArray[np.generic], reference: NDArray[np.generic], probable: bool
+) -> NDArray[np.bool_]:
+    if reference.dtype.kind != "f":
+        return np.asarray(output == reference)
+    y, r = _classes_last(output), _classes_last(reference)
+    if r.shape[-1] == 1:
+        middle = 0.5 if probable else 0.0
+        same = (y[..., 0] > middle) == (r[..., 0] > middle)
+    else:
+        same = y.argmax(axis=-1) == r.argmax(axis=-1)
+    return np.asarray(same & ~np.isnan(y).any(axis=-1))
 
 
 def probable_outputs(parts: Sequence[Outputs]) -> Names:
     """The names of outputs that are class probabilities in all of `parts`."""
     return frozenset(
         name
-        for name in _float_names(parts[0])
+        for name in _floats(parts[0])
         if all(is_probability(_classes_last(part[name])) for part in parts)
     )
 
 
 def largest_difference(outputs: Outputs, reference: Outputs) -> float:
-    """``max|y - r| / max|r|``, of the output where it is largest; NaN where one holds NaN."""
+    """``max|y - r| / max|r|``, of the output where it is largest; NaN where one holds NaN.
+
+    Of outputs that are not of floats, the share of values that differ.
+    """
     differences = [0.0]
     for name, expected in reference.items():
+        if expected.dtype.kind != "f":
+            differences.append(float(np.mean(outputs[name] != expected)))
+            continue
         y, r = _rows(outputs[name]), _rows(expected)
-        differences.append(np.abs(y - r).max(initial=0) / max(np.abs(r).max(initial=0), _TINY))
+        largest = np.abs(r).max(initial=0)
+        differences.append(np.abs(y - r).max(initial=0) / (largest if largest > 0 else 1.0))
     return float(np.max(differences))  # unlike max(), np.max passes NaN on
 
 
@@ -106,16 +133,20 @@ def _rows(values: NDArray[np.generic]) -> PerSample:
     return values.reshape(len(values), -1).astype(np.float64)  # (samples, values)
 
 
-def _float_names(outputs: Outputs) -> list[str]:
-    """Outputs of floats; where there is none (a model that ends in ArgMax), all of them."""
-    floats = [name for name, value in outputs.items() if np.issubdtype(value.dtype, np.floating)]
-    return floats or list(outputs)
+def _floats(outputs: Outputs) -> list[str]:
+    return [name for name, value in outputs.items() if value.dtype.kind == "f"]
+
+
+def _samples(outputs: Outputs) -> int:
+    return len(next(iter(outputs.values())))
 
 
 def _over_outputs(
     outputs: Outputs, reference: Outputs, measure: Callable[[PerSample, PerSample], PerSample]
 ) -> PerSample:
-    names = _float_names(reference)
+    names = _floats(reference) or [n for n, v in reference.items() if v.dtype.kind in "biu"]
+    if not names:
+        return np.full(_samples(reference), np.nan)
     measured = [measure(_rows(outputs[n]), _rows(reference[n])) for n in names]
     return np.asarray(np.mean(measured, axis=0))
 

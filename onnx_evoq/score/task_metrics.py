@@ -1,4 +1,4 @@
-"""Metrics against labels. The first output must hold one row of class scores per sample.
+"""Metrics against labels. The first output of floats must hold one row of class scores per sample.
 
 Every function takes scores (samples, classes), labels (samples,) and whether the scores are
 probabilities, and returns one number per sample, (samples,).
@@ -40,26 +40,47 @@ def cross_entropy(scores: PerSample, labels: Labels, probable: bool) -> PerSampl
     return np.asarray(-log_p[np.arange(len(labels)), labels])
 
 
-def class_scores(outputs: Outputs) -> PerSample:
-    """The first output as (samples, classes).
+def scores_name(outputs: Outputs) -> str:
+    """The first output of floats.
 
     Raises:
-        MetricError: it has more than one row of scores per sample.
+        MetricError: there is none.
     """
-    name, values = next(iter(outputs.items()))
+    for name, values in outputs.items():
+        if values.dtype.kind == "f":
+            return name
+    raise MetricError(
+        f"no output holds class scores ({', '.join(outputs)}): use a metric of your own "
+        "(package.module:function), or the output error."
+    )
+
+
+def class_scores(outputs: Outputs) -> PerSample:
+    """The first output of floats as (samples, classes).
+
+    Raises:
+        MetricError: there is none, or it has more than one row of scores per sample.
+    """
+    name = scores_name(outputs)
+    values = outputs[name]
     squeezed = values.reshape(len(values), *[size for size in values.shape[1:] if size != 1])
     if squeezed.ndim == 1:
         squeezed = squeezed[:, None]
     if squeezed.ndim != 2:
         raise MetricError(
             f"output {name!r} has shape {values.shape[1:]} per sample, not one row of class "
-            "scores: use a metric of your own (package.module:function)."
+            "scores: choose the output error (mse, sqnr), or a metric of your own as "
+            "package.module:function or file.py:function."
         )
     return squeezed.astype(np.float64)
 
 
 def class_numbers(labels: NDArray[np.generic]) -> Labels | None:
     """Labels as whole numbers, None where they are something else (a regression's targets, say)."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.dtype == bool:
+        labels = labels.astype(np.int64)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.number):
         return None
     with np.errstate(invalid="ignore"):  # NaN becomes some number, which differs from it

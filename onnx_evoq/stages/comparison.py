@@ -1,5 +1,6 @@
 """All outputs of a model, and those of another one under the same names."""
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,21 +10,31 @@ from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.model import Model, input_specs, serialize
 from onnx_evoq.progress import Progress, silent, stepping
-from onnx_evoq.score import Metric, Session, choose_batch_size, find_metric, predict
+from onnx_evoq.score import (
+    Metric,
+    Session,
+    choose_batch_size,
+    class_numbers,
+    class_scores,
+    find_metric,
+    predict,
+)
 
 
-def default_metric(samples: Samples, has_reference: bool) -> Metric:
-    """Top-1 where labels exist, else the error against the reference.
+def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
+    """Top-1 where labels are classes of the outputs, else the error against the reference.
 
     Raises:
         MetricError: there is neither.
     """
-    if samples.labels is not None:
-        return find_metric("top1")
+    if samples.labels is not None and class_numbers(samples.labels) is not None:
+        with contextlib.suppress(MetricError):  # the output is no row of class scores
+            class_scores(outputs)
+            return find_metric("top1")
     if not has_reference:
         raise MetricError(
-            "there is nothing to score against: give data with labels, a reference model, "
-            "or a metric of your own."
+            "there is nothing to score against: give data with labels that are classes (y, class "
+            "folders, or --labels), a reference model, or a metric of your own."
         )
     return find_metric("mse")
 

@@ -20,11 +20,15 @@ from onnx_evoq.score import (
     class_numbers,
     class_scores,
     find_metric,
+    largest_difference,
     predict,
 )
 from onnx_evoq.signature import TensorSpec
 from onnx_evoq.stages.comparison import not_finite
 from onnx_evoq.stages.scoring import ScoringSet
+
+_SAME = 1e-4  # relative to the largest output
+_FEW = 8  # held-out samples
 
 MetricName = str | Callable[..., Any]
 
@@ -99,7 +103,8 @@ def prepare(
         model: the reference model.
         name: how messages call it.
         data: the samples.
-        metric: "auto" for the output error: mse, or sqnr where several outputs must count alike.
+        metric: "auto" for the output error: mse; sqnr where several outputs must count alike;
+            agreement where no output is of floats.
         holdout: share of the samples that accepts; None to score on all of them in both parts.
         rng: splits the samples, and draws synthetic ones.
         providers: as for `Session`.
@@ -111,17 +116,54 @@ def prepare(
     session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples, samples) if holdout is None else split(samples, holdout, rng)
+    batches = [make_batches(part.inputs, specs, size) for part in parts]
+    outputs = [reference_outputs(session, each, progress) for each in batches]
+    _check_repeatable(session, batches[0][0], outputs[0][0])
     if chosen is None:
-        chosen = find_metric("mse" if len(session.outputs) == 1 else "sqnr")
-    sets = []
-    for part in parts:
-        batches = make_batches(part.inputs, specs, size)
-        reference = reference_outputs(session, batches, progress)
-        sets.append(ScoringSet(batches, Target(chosen, reference, part.labels)))
-    search, heldout = sets
+        chosen = find_metric(_output_error(outputs[0][0]))
+    search, heldout = (
+        ScoringSet(each, Target(chosen, reference, part.labels))
+        for part, each, reference in zip(parts, batches, outputs, strict=True)
+    )
     has_classes, notes = _labels_are_classes(chosen, samples, search)
     _check_metric(chosen, search)
+    if has_classes:
+        notes += _doubts(search)
+    if heldout.samples < _FEW:
+        notes.append(
+            f"only {search.samples} samples select and {heldout.samples} accept, which is too few "
+            "to trust a result: give a few hundred."
+        )
     return Experiment(chosen, search, heldout, has_classes, (*samples.notes, *notes))
+
+
+def _output_error(outputs: Arrays) -> str:
+    kinds = [values.dtype.kind for values in outputs.values()]
+    if "f" not in kinds:
+        return "agreement"
+    return "mse" if len(kinds) == 1 else "sqnr"
+
+
+def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:
+    again = next(predict(session, [batch]))
+    if not largest_difference(again, outputs) <= _SAME:
+        raise ModelError(
+            f"{session.name}: gives other outputs each time it is run: export it without random "
+            "nodes (in inference mode)."
+        )
+
+
+def _doubts(scoring: ScoringSet) -> list[str]:
+    """A note if the float model does hardly better than chance."""
+    assert scoring.target.reference is not None
+    chance = 1 / max(class_scores(scoring.target.reference[0]).shape[1], 2)
+    top1 = scoring.scored_by(find_metric("top1")).target.value(scoring.target.reference)
+    if top1 > 1.2 * chance:
+        return []
+    return [
+        f"the float model's top-1 is {100 * top1:.1f} % on these data, which is hardly better than "
+        "chance: are the preprocessing (divide, mean, std) and the labels right?"
+    ]
 
 
 def _check_metric(metric: Metric, scoring: ScoringSet) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from onnx_evoq.errors import MetricError
 from onnx_evoq.model import Model, Quantized, with_codes
-from onnx_evoq.score import find_metric
+from onnx_evoq.score import class_scores, find_metric
 from onnx_evoq.stages.experiment import Experiment
 from onnx_evoq.stages.layerwise import Guard
 from onnx_evoq.stages.scoring import ScoringSet, model_value
@@ -23,7 +24,9 @@ def drop_guard(
 
     1. with class labels, the points of top-1 that are lost;
     2. with a user's metric, the percent of its value for the float model that is lost;
-    3. else the percent of answers that are no longer the float model's.
+    3. else, of a model whose first output is a row of class scores, the percent of answers that
+       are no longer the float model's; an output shaped like an input is no such row;
+    4. else the percent of the outputs' power that is error (nmse).
 
     Args:
         model: the float model.
@@ -48,5 +51,22 @@ def drop_guard(
 def _what_counts(experiment: Experiment) -> ScoringSet:
     if experiment.metric.against == "user":
         return experiment.heldout
-    kind = "top1" if experiment.has_classes else "agreement"
+    if experiment.has_classes:
+        return experiment.heldout.scored_by(find_metric("top1"))
+    kind = "agreement" if _classifies(experiment.heldout) else "nmse"
     return experiment.heldout.scored_by(find_metric(kind))
+
+
+def _classifies(scoring: ScoringSet) -> bool:
+    """Whether the outputs are classes, or scores of classes."""
+    assert scoring.target.reference is not None
+    outputs = scoring.target.reference[0]
+    if not any(values.dtype.kind == "f" for values in outputs.values()):
+        return True
+    try:
+        scores = class_scores(outputs)
+    except MetricError:
+        return False
+    # A reconstruction has a row of numbers, too.
+    sizes = {values[0].size for values in scoring.batches[0].feed.values() if values.ndim}
+    return scores.shape[1] not in sizes

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnx_evoq.batch import Array, Batch
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
 from onnx_evoq.score import Evaluator, Metric, Session, Target, predict
 from onnx_evoq.signature import TensorSpec
@@ -77,15 +78,22 @@ def layer_evaluators(
 def _run_prefix(
     cut: Cut, batches: Sequence[Batch], providers: Sequence[str] | None, cache_bytes: int
 ) -> Feeds | None:
-    """The tensors that cross the cut for each batch; None if all of them would not fit."""
+    """The tensors that cross the cut for each batch; None if they cannot be kept.
+
+    That is so if all of them would take too much room, or one is no tensor that NumPy knows (a
+    sequence, bfloat16).
+    """
     if cut.prefix is None:
         return [{} for _ in batches]
-    session = Session(serialize(cut.prefix), f"the model before {cut.weight!r}", providers)
     crossing: Feeds = []
-    for batch in batches:
-        crossing.append(session.run(batch.feed))
-        if not crossing[1:] and _bytes(crossing[0]) * len(batches) > cache_bytes:
-            return None
+    try:
+        session = Session(serialize(cut.prefix), f"the model before {cut.weight!r}", providers)
+        for batch in batches:
+            crossing.append(session.run(batch.feed))
+            if not crossing[1:] and _bytes(crossing[0]) * len(batches) > cache_bytes:
+                return None
+    except ModelError:
+        return None  # if it is the model that fails, the whole of it will say so
     return crossing
 
 
@@ -95,6 +103,8 @@ def _spec(name: str, feeds: Feeds) -> TensorSpec:
     Known sizes matter: ONNX Runtime infers wrong shapes from an integer vector of unknown length.
     """
     arrays = [feed[name] for feed in feeds]
+    if len({array.ndim for array in arrays}) > 1:
+        return TensorSpec(name, arrays[0].dtype, None)
     sizes = zip(*(array.shape for array in arrays), strict=True)
     shape = tuple(axis[0] if len(set(axis)) == 1 else None for axis in sizes)
     return TensorSpec(name, arrays[0].dtype, shape)

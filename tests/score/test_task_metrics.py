@@ -58,13 +58,27 @@ def test_labels_out_of_range_name_the_range(labels: list[float]) -> None:
         check_labels(np.array(labels), 3)
 
 
-def test_whole_floats_are_labels() -> None:
-    assert check_labels(np.array([0.0, 2.0]), 3).tolist() == [0, 2]
+@pytest.mark.parametrize(
+    ("labels", "whole"), [([0.0, 2.0], [0, 2]), ([[1], [2]], [1, 2]), ([True, False], [1, 0])]
+)
+def test_whole_floats_columns_and_flags_are_labels(labels: list, whole: list[int]) -> None:
+    assert check_labels(np.array(labels), 3).tolist() == whole
+
+
+def test_scores_are_in_the_first_output_of_floats() -> None:
+    assert class_scores({"label": np.array([1, 2]), "p": np.ones((2, 3))}).shape == (2, 3)
+    with pytest.raises(MetricError, match=r"no output holds class scores \(label\)"):
+        class_scores({"label": np.array([1, 2])})
 
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array([[1], [2]]), np.array(["cat", "dog"]), np.array([0.5, 1]), np.array([np.nan, 1])],
+    [
+        np.array([[1, 0], [0, 1]]),
+        np.array(["cat", "dog"]),
+        np.array([0.5, 1]),
+        np.array([np.nan, 1]),
+    ],
 )
 def test_labels_are_one_number_per_sample(labels: np.ndarray) -> None:
     with pytest.raises(DataError, match="give one whole number per sample"):

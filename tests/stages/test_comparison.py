@@ -40,7 +40,11 @@ def test_outputs_that_are_no_numbers_are_counted() -> None:
 
 
 def test_labels_ask_for_top1_and_a_reference_for_the_error() -> None:
-    assert default_metric(Samples({"x": X}, np.zeros(7)), False).name == "top1"
-    assert default_metric(Samples({"x": X}), True).name == "mse"
+    scores, image = {"y": np.zeros((7, 3))}, {"y": np.zeros((7, 1, 8, 8))}
+    labelled = Samples({"x": X}, np.zeros(7))
+    assert default_metric(labelled, scores, False).name == "top1"
+    assert default_metric(labelled, image, True).name == "mse"
+    assert default_metric(Samples({"x": X}, np.full(7, 0.5)), scores, True).name == "mse"
+    assert default_metric(Samples({"x": X}), scores, True).name == "mse"
     with pytest.raises(MetricError, match="nothing to score against"):
-        default_metric(Samples({"x": X}), False)
+        default_metric(Samples({"x": X}), scores, False)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from graphs import mlp, random, rounded, run
+from graphs import mlp, model_of, node, random, rounded, run
 
 from onnx_evoq.data import Data
 from onnx_evoq.model import Quantized, load, with_codes
@@ -56,3 +56,17 @@ def test_with_a_users_metric_the_drop_is_relative(higher: bool) -> None:
     ready = experiment({"x": X, "y": ANSWERS}, own)
     assert not drop_guard(MODEL, ready, 19.9)(rounded(MODEL, 2))
     assert drop_guard(MODEL, ready, 20)(rounded(MODEL, 2))
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_of_a_reconstruction_the_drop_is_the_error_in_its_power(bits: int) -> None:
+    nodes = [node("MatMul", ["x", "w1"], ["a"]), node("MatMul", ["a", "w2"], ["y"])]
+    weights = {"w1": random(4, 8), "w2": random(8, 4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    ready = prepare(model, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0))
+    quantized = rounded(model, bits)
+    scoring = ready.heldout.scored_by(find_metric("nmse"))
+    drop = 100 * model_value(with_codes(model, quantized), scoring)
+    assert drop > 0
+    assert not drop_guard(model, ready, 0.99 * drop)(quantized)
+    assert drop_guard(model, ready, 1.01 * drop)(quantized)
