@@ -109,9 +109,10 @@ def optimize(
         population: candidates that stay after each iteration.
         generations: iterations per weight.
         mutation_rate: probability that a code moves.
-        time_budget: seconds after which the search stops; None for no limit.
+        time_budget: seconds after which ranking and search stop; None for no limit.
         max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
-            else the share of answers that change (of a user's metric, percent of its value). Once
+            else the share of answers that change; the share of the outputs' power that is error,
+            where outputs are no class scores; or percent of the value of a user's metric. Once
             another weight would lose more, the rest stays at 8 bits.
         holdout: share of the samples that accepts instead of selecting, in (0, 1).
         keep: patterns of weights that stay float.
@@ -135,7 +136,6 @@ def optimize(
         >>> result.save("model.w6.onnx")  # doctest: +SKIP
     """
     began = time.monotonic()
-    deadline = Deadline(time_budget)
     check_choices(
         granularity=(granularity, ("tensor", "channel")),
         scale=(scale, ("pow2", "float")),
@@ -145,8 +145,9 @@ def optimize(
     )
     check_bits(bits)
     check_seed(seed)
-    check_limits(holdout, max_drop, time_budget)
+    check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     settings = SearchSettings(population, generations, mutation_rate)
+    deadline = Deadline(time_budget)
 
     # 1. The float model and its weights.
     subject = open_subject(model, keep)
@@ -164,8 +165,10 @@ def optimize(
     grids = grids_for(subject.weights, widths, granularity, scale)
     start = nearest_codes(subject.weights, grids)
 
-    # 4. The order: least sensitive first.
-    ranking = rank_weights(subject.model, start, experiment.search, providers, progress)
+    # 4. The order: least sensitive first. Most of the time is for the search.
+    ranking = rank_weights(
+        subject.model, start, experiment.search, deadline.share(3), providers, progress
+    )
 
     # 5. The search, layer by layer; with a drop that the user allows, from a safe width down.
     rest, guard = start, None
@@ -192,7 +195,10 @@ def optimize(
     def score(candidate: Model) -> Score:
         return score_of(candidate, experiment, providers, progress)
 
-    nearest_score = score(with_codes(subject.model, start))
+    start_score = nearest_score = score(with_codes(subject.model, start))
+    if evolved.left_out:  # nearest rounding at the widths that are emitted
+        mixed = {name: (rest if name in evolved.left_out else start)[name] for name in start}
+        nearest_score = score(with_codes(subject.model, mixed))
     found = score(with_codes(subject.model, evolved.quantized))
     emitted, on_emission = emit(
         subject.model,
@@ -205,7 +211,7 @@ def optimize(
     scores = {
         "reference": score(subject.reference),
         "nearest": nearest_score,
-        "start": nearest_score,  # the only start so far
+        "start": start_score,
         "evolved": score(emitted),
     }
     return Result(
@@ -223,7 +229,12 @@ def optimize(
         evaluations=evolved.evaluations,
         seconds=time.monotonic() - began,
         stopped=evolved.stopped,
-        notes=(*experiment.notes, *subject.notes, *notes_on(evolved, max_drop), *on_emission),
+        notes=(
+            *experiment.notes,
+            *subject.notes,
+            *notes_on(evolved, ranking, max_drop),
+            *on_emission,
+        ),
         session_options=dict(SESSION_OPTIONS),
     )
 
@@ -274,7 +285,7 @@ def rank_sensitivity(
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
     grids = grids_for(subject.weights, widths, granularity, scale)
     start = nearest_codes(subject.weights, grids)
-    ranking = rank_weights(subject.model, start, experiment.search, providers, progress)
+    ranking = rank_weights(subject.model, start, experiment.search, None, providers, progress)
     by_name = {weight.name: weight for weight in subject.weights}
     return Sensitivity(
         source=name_of(model),

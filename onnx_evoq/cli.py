@@ -3,6 +3,7 @@
 import functools
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ DATA_OPTIONS = stacked(
     click.option(
         "--data",
         help="An .npz (arrays named like the model's inputs, or x; labels in y), an .npy, a "
-        "folder of images, or package.module:function giving {input: array} feeds. Without "
-        "data, synthetic inputs are drawn.",
+        "folder of images, or a function as package.module:function or file.py:function that gives "
+        "{input: array} feeds or ONNX Runtime's CalibrationDataReader. Without data, synthetic "
+        "inputs are drawn.",
     ),
     click.option(
         "--labels",
@@ -59,11 +61,17 @@ DATA_OPTIONS = stacked(
     ),
     click.option("--split", help="The rows of that file to use, by their column split."),
     click.option(
-        "--samples", type=click.IntRange(min=1), help="Use the first so many samples at most."
+        "--samples",
+        type=click.IntRange(min=1),
+        help="Use the first so many samples at most; class folders are taken in turn.",
     ),
     click.option("--divide", type=float, help="Divide values by this, 255 for example."),
-    click.option("--mean", type=NUMBERS, help="Subtract this per channel: a,b,c or one number."),
-    click.option("--std", type=NUMBERS, help="Then divide by this per channel."),
+    click.option(
+        "--mean",
+        type=NUMBERS,
+        help="Subtract this per channel, after --divide: a,b,c or one number.",
+    ),
+    click.option("--std", type=NUMBERS, help="Divide by this per channel, after --mean."),
     click.option(
         "--layout",
         type=click.Choice(["nchw", "nhwc"]),
@@ -77,7 +85,9 @@ DATA_OPTIONS = stacked(
         help="The channel order that the model takes.",
     ),
     click.option("--resize", type=SIDE, help="Resize images: the shorter side, or HEIGHTxWIDTH."),
-    click.option("--crop", type=SIDE, help="Then use the centre: a square, or HEIGHTxWIDTH."),
+    click.option(
+        "--crop", type=SIDE, help="Use the centre, after --resize: a square, or HEIGHTxWIDTH."
+    ),
     click.option(
         "--input-range",
         type=RANGE,
@@ -92,7 +102,7 @@ COMMON_OPTIONS = stacked(
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Of all random draws.",
+        help="Seed of all random draws; the same seed gives the same bytes.",
     ),
     click.option(
         "--providers",
@@ -104,7 +114,7 @@ COMMON_OPTIONS = stacked(
         is_eager=True,
         expose_value=False,
         callback=read_config,
-        help="A TOML file with any of these options (bits = 6); the command line wins.",
+        help="A TOML file with options of this and other commands; the command line wins.",
     ),
     click.option("--quiet", "-q", is_flag=True, help="No progress bars and no notes on stderr."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
@@ -165,13 +175,14 @@ def reporting(command: Command) -> Command:
     return run
 
 
-@main.command()
+@main.command(short_help="Quantize a model and search for better codes.")
 @MODEL
 @click.option(
     "--bits",
     type=click.IntRange(MIN_BITS, MAX_BITS),
     required=True,
-    help="The width of the weights' codes.",
+    help="The width of the weights' codes. The file holds 5 to 8 bits in INT8, 3 and 4 in INT4, "
+    "2 in INT2.",
 )
 @click.option(
     "--output",
@@ -229,14 +240,15 @@ def reporting(command: Command) -> Command:
     type=DURATION,
     default="10m",
     show_default=True,
-    help="When the search stops: 90s, 10m, 2h, or none.",
+    help="When ranking and search stop: 90s, 10m, 2h, or none.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Stop before the held-out samples lose more: points of top-1 with labels, else the "
-    "share of answers that change. Weights not reached stay at 8 bits.",
+    help="Stop before the held-out samples lose more: points of top-1 with labels, else the share "
+    "of answers that change (of the outputs' power, where they are no class scores). Weights not "
+    "reached stay at 8 bits.",
 )
 @click.option(
     "--holdout",
@@ -285,7 +297,7 @@ def optimize(
     _print(result_text(result, str(target)), result.to_dict(target), result.notes, quiet, as_json)
 
 
-@main.command()
+@main.command(short_help="Rank weights by what quantizing them costs.")
 @MODEL
 @click.option(
     "--bits",
@@ -307,7 +319,7 @@ def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None
     _print(sensitivity_text(ranking), ranking.to_dict(), ranking.notes, quiet, as_json)
 
 
-@main.command()
+@main.command(short_help="Score a model, quantized or not.")
 @MODEL
 @DATA_OPTIONS
 @METRIC
@@ -327,7 +339,7 @@ def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     _print(evaluation_text(evaluation), evaluation.to_dict(), evaluation.notes, quiet, as_json)
 
 
-@main.command()
+@main.command(short_help="List weights, and why others are none.")
 @MODEL
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @reporting
@@ -361,5 +373,10 @@ def _print(
     text: str, values: Mapping[str, Any], notes: tuple[str, ...], quiet: bool, as_json: bool
 ) -> None:
     for note in () if quiet else notes:
-        click.echo(f"Note: {note}", err=True)
+        click.echo(_wrapped(f"Note: {note}"), err=True)
     click.echo(json.dumps(values, allow_nan=False) if as_json else text)
+
+
+def _wrapped(text: str) -> str:
+    # Paths are left whole.
+    return textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False)

@@ -1,5 +1,6 @@
 """What the command line's options look like: durations, number lists, sizes, and the TOML file."""
 
+import difflib
 import re
 import tomllib
 from collections.abc import Callable
@@ -73,6 +74,16 @@ SIDE = _Parsed("size", _side, "a size like 224 or 240x320")
 BITS_FOR = _Parsed("pattern=bits", _bits_for, "a pattern and a width from 2 to 8, like 'conv*=8'")
 
 
+def _options_of(command: click.Command) -> dict[str, click.Option]:
+    """The options of a command by their names, as they may stand in a file."""
+    return {
+        name.lstrip("-"): option
+        for option in command.params
+        for name in option.opts
+        if isinstance(option, click.Option) and name.startswith("--") and name != "--config"
+    }
+
+
 def _as_given(value: Any, multiple: bool) -> Any:
     """A value of a TOML file as the command line would give it: text, to be parsed as strictly."""
     if isinstance(value, bool):
@@ -88,7 +99,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     """Let a TOML file stand for options: its values become the defaults.
 
     Names are those of the options, with - or _; repeatable options take a list, ``bits-for`` also
-    a table of patterns.
+    a table of patterns. Options of other commands are passed over, so that one file serves all.
     """
     if value is None:
         return
@@ -96,20 +107,20 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
         content = tomllib.loads(value.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         raise click.BadParameter(f"{value}: cannot be read as TOML: {cause}", ctx, param) from cause
-    options = {
-        name.lstrip("-"): option
-        for option in ctx.command.params
-        for name in option.opts
-        if isinstance(option, click.Option) and name.startswith("--") and name != "--config"
-    }
+    options = _options_of(ctx.command)
+    group = ctx.parent.command if ctx.parent is not None else None
+    commands = group.commands.values() if isinstance(group, click.Group) else ()
+    elsewhere = {name for command in commands for name in _options_of(command)}
     defaults: dict[str, Any] = {}
     for key, given in content.items():
-        option = options.get(key.replace("_", "-"))
-        if option is None:
-            known = ", ".join(sorted(options))
-            raise click.BadParameter(
-                f"{value}: {key!r} is no option; these are: {known}", ctx, param
-            )
-        assert option.name is not None  # every option here has one
-        defaults[option.name] = _as_given(given, option.multiple)
+        name = key.replace("_", "-")
+        if name in options:
+            option = options[name]
+            assert option.name is not None  # every option here has one
+            defaults[option.name] = _as_given(given, option.multiple)
+        elif name not in elsewhere:
+            known = sorted({*options, *elsewhere})
+            likely = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {likely[0]!r}?" if likely else f"these are: {', '.join(known)}"
+            raise click.BadParameter(f"{value}: {key!r} is no option; {hint}", ctx, param)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}

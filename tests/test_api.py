@@ -137,7 +137,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
 def test_a_time_budget_that_ends_the_search_is_noted() -> None:
     result = optimized(time_budget=1e-6)
     assert result.stopped == "time"
-    assert any("time budget ended the search" in note for note in result.notes)
+    assert any("the time budget cut the search short" in note for note in result.notes)
 
 
 def test_without_data_a_note_says_that_real_ones_do_better() -> None:

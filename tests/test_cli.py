@@ -403,8 +403,7 @@ def test_the_mutation_rate_changes_what_is_found(mlp_file: Path) -> None:
 def test_a_time_budget_ends_the_search(mlp_file: Path) -> None:
     values = optimize(mlp_file, "--time-budget", "0.2s", "--generations", 1_000_000)
     assert values["stopped"] == "time"
-    assert values["seconds"] < 10
-    assert any("the time budget ended the search" in note for note in values["notes"])
+    assert any("the time budget cut the search short" in note for note in values["notes"])
 
 
 @pytest.mark.parametrize("budget", ["none", "1m"])
@@ -564,6 +563,13 @@ def test_repeatable_options_take_a_list(conv_file: Path) -> None:
     assert list(layers(values, "bits")) == ["w2"]
 
 
+def test_one_file_serves_all_commands(mlp_file: Path, mlp_data: Path) -> None:
+    path = mlp_file.with_name("evoq.toml")
+    path.write_text(f"bits = 4\npopulation = 2\ngenerations = 1\ndata = '{mlp_data}'\n")
+    for command in ("optimize", "sensitivity", "evaluate"):
+        assert json.loads(invoke(command, mlp_file, "--config", path, "--json").stdout)
+
+
 def test_numbers_in_a_file_need_no_quotes(conv_file: Path) -> None:
     np.savez(conv_file.with_name("images.npz"), x=random(8, 3, 8, 8))
     content = "bits = 4\ntime-budget = 90\nresize = [8, 8]\nstd = 2.0\nkeep = 'w1'\n"
@@ -612,9 +618,10 @@ def test_every_command_that_scores_takes_a_file(
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"bitz = 4\n", "'bitz' is no option; these are: bits, bits-for"),
+        (b"bitz = 4\n", "'bitz' is no option; did you mean 'bits'?"),
         (b"[optimize]\nbits = 4\n", "'optimize' is no option"),
         (b"model = 'model.onnx'\n", "'model' is no option"),
+        (b"zzz = 1\n", "'zzz' is no option; these are: bits, bits-for"),
         (b"bits = = 4\n", "cannot be read as TOML"),
         (b"bits = 4 # \xff\n", "cannot be read as TOML"),
         (b"granularity = 'row'\n", "--granularity"),
@@ -644,7 +651,8 @@ def test_numbers_that_are_none_are_null_in_json(mlp_file: Path, mlp_data: Path) 
     path.write_bytes(broken.SerializeToString())
     result = invoke("evaluate", mlp_file, "--data", mlp_data, "--reference", path, "--json")
     assert json.loads(result.stdout)["mse"] is None
-    assert "broken.onnx: output 'logits' is NaN or infinite for 64 of 64 samples" in result.stderr
+    noted = " ".join(result.stderr.split())
+    assert "broken.onnx: output 'logits' is NaN or infinite for 64 of 64 samples" in noted
 
 
 def test_a_table_calls_a_users_metric_by_its_short_name(mlp_file: Path, mlp_data: Path) -> None:
@@ -653,3 +661,26 @@ def test_a_table_calls_a_users_metric_by_its_short_name(mlp_file: Path, mlp_data
     result = invoke("sensitivity", mlp_file, "--data", mlp_data, "--metric", f"{code}:mine")
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "mine" in result.stdout
+
+
+def test_notes_are_wrapped_at_80_columns_with_paths_left_whole(mlp_file: Path) -> None:
+    result = invoke("optimize", mlp_file, "--bits", 4, "--strategy", "none")
+    lines = result.stderr.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+
+
+def test_without_a_search_the_emitted_model_is_called_just_that(mlp_file: Path) -> None:
+    result = invoke("optimize", mlp_file, "--bits", 4, "--strategy", "none")
+    assert "emitted" in result.stdout
+    assert "evolved" not in result.stdout
+
+
+def test_with_max_drop_nearest_is_at_the_widths_that_are_emitted(mlp_file: Path) -> None:
+    np.savez(mlp_file.with_name("many.npz"), x=random(200, 4))
+    options = ["--data", mlp_file.with_name("many.npz"), "--max-drop", 0, "--strategy", "none"]
+    values = json.loads(invoke("optimize", mlp_file, "--bits", 2, *options, "--json").stdout)
+    assert 8 in {layer["bits"] for layer in values["layers"]}
+    scores = values["scores"]
+    assert scores["nearest"]["search"] < scores["start"]["search"]
+    assert scores["evolved"]["search"] == pytest.approx(scores["nearest"]["search"], rel=1e-3)

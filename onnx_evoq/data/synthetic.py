@@ -45,9 +45,11 @@ def synthetic_samples(
         DataError: an input states no shape.
     """
     inputs = {spec.name: _draw(spec, samples, rng, limits) for spec in specs}
+    low, high = limits or (-2, 2)
     note = (
-        f"no data were given: scored on {samples} synthetic inputs; a few hundred real samples "
-        "would do better."
+        f"no data were given: scored on {samples} synthetic inputs from about {low:g} to {high:g} "
+        "(input_range changes that); a few hundred real samples would do better, and on them the "
+        "result may be no better than nearest rounding."
     )
     return Samples(inputs, None, (note,), "synthetic inputs")
 

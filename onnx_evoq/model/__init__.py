@@ -6,6 +6,7 @@ Load a file, find its weights, fold BatchNormalization, cut the graph at a layer
 from onnx_evoq.model.cut import Cut, cut_at, suffix, uncut
 from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
 from onnx_evoq.model.fold import fold_batch_norm
+from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
 from onnx_evoq.model.load import Model, load, serialize, size_in_bytes
 from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights
@@ -26,6 +27,7 @@ __all__ = [
     "fold_batch_norm",
     "input_specs",
     "load",
+    "opset_of",
     "replace_weights",
     "serialize",
     "size_in_bytes",

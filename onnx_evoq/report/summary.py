@@ -1,5 +1,6 @@
 """Put what a run found into the values that a caller gets."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,13 +34,21 @@ def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[Layer
     return tuple(results)
 
 
-def notes_on(evolved: Evolved, max_drop: float | None) -> list[str]:
+def notes_on(evolved: Evolved, ranking: Mapping[str, float], max_drop: float | None) -> list[str]:
     """What a user should know about how the search ended."""
     notes = []
-    if evolved.stopped == "time":
+    unranked = sum(math.isnan(value) for value in ranking.values())
+    if unranked:
         notes.append(
-            f"the time budget ended the search after {evolved.evaluations} evaluations: a longer "
-            "one finds more, and only a search that runs to its end repeats to the byte."
+            f"{unranked} of {len(ranking)} weights were not ranked within a third of the time "
+            "budget, and come last: allow more time, or use fewer samples."
+        )
+    if evolved.stopped == "time":
+        searched = len(evolved.layers)
+        notes.append(
+            f"the time budget cut the search short after {evolved.evaluations} evaluations "
+            f"({searched} of {len(ranking)} weights were searched): a longer one finds more, and "
+            "only a search that runs to its end repeats to the byte."
         )
     if evolved.stopped == "interrupt":
         notes.append("the search was interrupted: the result is what was found until then.")

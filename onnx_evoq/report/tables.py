@@ -1,5 +1,6 @@
 """Results as text that fits 80 columns."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from onnx_evoq.report.results import Evaluation, Inspection, Result, Sensitivity
@@ -79,17 +80,24 @@ def result_text(result: Result, output: str) -> str:
     with_top1 = any(score.top1 for score in result.scores.values())
     header = ["", f"{metric_label(result.metric)} search", "held-out"]
     header += ["top1 search", "held-out"] if with_top1 else []
-    labels = {"reference": "float", "nearest": "nearest", "evolved": "evolved"}
-    rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
     taken = sum(layer.after is not None for layer in result.layers)
+    labels = {"reference": "float", "nearest": "nearest"}
+    labels["evolved"] = "evolved" if taken else "emitted"
+    rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
+    widths = Counter(layer.bits for layer in result.layers)
+    at = ", ".join(f"{count} at {bits} bits" for bits, count in sorted(widths.items()))
     lines = [
         table(header, rows),
         "",
-        f"{counted(len(result.layers), 'weight')}, {taken} searched; "
+        f"{counted(len(result.layers), 'weight')} ({at}), {taken} searched; "
         f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
         f"{size(result.bytes_before)} -> {size(result.bytes_after)}  {output}",
-        "search selected, held-out accepted; for a third opinion: onnx-evoq evaluate",
     ]
+    if taken:
+        lines.append(
+            "The search set selected and the held-out set accepted: to judge, score data that\n"
+            "neither holds (onnx-evoq evaluate)."
+        )
     return "\n".join(lines)
 
 
@@ -114,13 +122,17 @@ def sensitivity_text(ranking: Sensitivity) -> str:
 
 def evaluation_text(evaluation: Evaluation) -> str:
     """What `evaluate` prints."""
-    rows = [[metric_label(evaluation.metric), f"{evaluation.value:.6g}"]]
+    rows = [[metric_label(evaluation.metric), _measured(evaluation.metric, evaluation.value)]]
     for name in ("agreement", "mse", "kl"):
         value = getattr(evaluation, name)
         if value is not None and name != evaluation.metric:
-            rows.append([f"{name} with the reference", f"{value:.6g}"])
+            rows.append([f"{name} with the reference", _measured(name, value)])
     rows.append(["samples", str(evaluation.samples)])
     return table(["metric", "value"], rows)
+
+
+def _measured(metric: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if metric in ("top1", "top5", "agreement") else number(value)
 
 
 def inspection_text(inspection: Inspection) -> str:
@@ -143,9 +155,23 @@ def inspection_text(inspection: Inspection) -> str:
     if inspection.folded:
         parts.append(f"{counted(len(inspection.folded), 'BatchNormalization node')} folded.")
     if inspection.skipped:
-        others = [[s.name, _shape(s.shape), s.reason] for s in inspection.skipped]
-        parts.append(table(["not a weight", "shape", "why"], others, 3))
+        parts.append(_skipped_text(inspection))
     return "\n\n".join(parts)
+
+
+def _skipped_text(inspection: Inspection) -> str:
+    """A line per reason; with --json, one per initializer."""
+    by_reason: dict[str, list[str]] = {}
+    for skipped in inspection.skipped:
+        by_reason.setdefault(skipped.reason, []).append(skipped.name)
+    lines = ["Not weights:"]
+    for reason, names in by_reason.items():
+        room = WIDTH - len(reason) - 12
+        shown = ", ".join(names)
+        if len(shown) > room:
+            shown = f"{shortened(names[0], max(room - 5, 8))}, .."
+        lines.append(f"  {len(names):4}  {reason}: {shown}")
+    return "\n".join(lines)
 
 
 def _sizes_text(inspection: Inspection) -> str:
@@ -153,6 +179,9 @@ def _sizes_text(inspection: Inspection) -> str:
     rows = [[w.name, *[size(w.bytes[bits]) for bits in _SHOWN_BITS]] for w in inspection.weights]
     totals = [sum(w.bytes[bits] for w in inspection.weights) for bits in _SHOWN_BITS]
     rows.append([f"all weights (file {size(inspection.bytes)})", *[size(t) for t in totals]])
+    stored = {bits: 8 if bits > 4 else 4 if bits > 2 else 2 for bits in _SHOWN_BITS}
+    in_file = [sum(w.bytes[stored[bits]] for w in inspection.weights) for bits in _SHOWN_BITS]
+    rows.append(["in INT8, INT4 or INT2", *[size(t) for t in in_file]])
     return table(header, rows)
 
 

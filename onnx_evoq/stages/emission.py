@@ -14,7 +14,7 @@ from typing import Literal
 
 from onnx_evoq.batch import Arrays, Batch
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, serialize
+from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of, serialize
 from onnx_evoq.score import SESSION_OPTIONS, Session, largest_difference, predict
 from onnx_evoq.stages.scores import Score
 
@@ -95,6 +95,11 @@ def emit(
             if narrowest == _WIDTHS[-1]:
                 raise
             notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
+    if opset_of(emitted) > opset_of(model):
+        notes.append(
+            f"the operator set was raised from {opset_of(model)} to {opset_of(emitted)}, as the "
+            "integer types need: emit the float format for runtimes that lack it."
+        )
     if not changed <= _NOTICEABLE:
         notes.append(
             "ONNX Runtime's default options change this file's outputs by "

@@ -1,6 +1,7 @@
 """Check what a user asks for before any work is done."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 from onnx_evoq.errors import OptionError
 
@@ -26,8 +27,12 @@ def check_seed(seed: int) -> None:
         raise OptionError(f"seed {seed} is negative: choose 0 or more.")
 
 
-def check_limits(holdout: float, max_drop: float | None, time_budget: float | None) -> None:
+def check_limits(*, holdout: float, max_drop: float | None, time_budget: float | None) -> None:
     """Raise an OptionError unless the numbers make sense."""
+    given = {"holdout": holdout, "max_drop": max_drop, "time_budget": time_budget}
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Real):
+            raise OptionError(f"{name} {value!r} is no number.")
     if not 0 < holdout < 1:
         raise OptionError(f"holdout {holdout} is no share: choose one between 0 and 1, 0.25 say.")
     if max_drop is not None and not 0 <= max_drop <= 100:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
+from onnx_evoq.run import Deadline
 from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
 
 
@@ -14,21 +15,28 @@ def rank_weights(
     model: Model,
     quantized: Quantized,
     scoring: ScoringSet,
+    deadline: Deadline | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, float]:
     """The metric with each weight alone on its grid, from the least to the most sensitive weight.
 
+    Where time ends before all of them are ranked, the others follow in their order with NaN.
+
     Args:
         model: the float model.
         quantized: what each weight becomes, by name.
         scoring: the samples that score.
+        deadline: when to stop; None for no limit.
         providers: as for `Session`.
         progress: shows how far it is.
     """
     values = {}
     with progress("sensitivity", len(quantized)) as step:
         for name, weight in quantized.items():
+            if deadline is not None and deadline.passed:
+                values[name] = float("nan")
+                continue
             (evaluator,) = layer_evaluators(model, name, [scoring], providers)
             values[name] = evaluator.value(weight.values)
             step(1)

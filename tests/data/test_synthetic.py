@@ -127,4 +127,5 @@ def test_note_says_that_real_data_do_better() -> None:
     drawn = synthetic_samples([spec(None, 2)], 4, np.random.default_rng(0))
     assert drawn.labels is None
     (note,) = drawn.notes
-    assert "4 synthetic inputs; a few hundred real samples would do better" in note
+    assert "scored on 4 synthetic inputs from about -2 to 2" in note
+    assert "a few hundred real samples would do better" in note

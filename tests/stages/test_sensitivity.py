@@ -5,6 +5,7 @@ import pytest
 from graphs import conv_net, random, rounded, scoring_set
 
 from onnx_evoq.model import fold_batch_norm, load, with_codes
+from onnx_evoq.run import Deadline
 from onnx_evoq.stages import model_value, rank_weights
 
 
@@ -21,3 +22,14 @@ def test_each_weight_is_scored_with_it_alone_quantized(metric: str) -> None:
     assert ranking == pytest.approx(expected, rel=1e-5)
     better = np.array(list(ranking.values())) * (-1 if metric == "cosine" else 1)
     assert (np.diff(better) >= 0).all()  # the least sensitive first
+
+
+def test_what_is_not_ranked_in_time_comes_last_in_its_order() -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    scoring = scoring_set(model, {"x": random(6, 3, 8, 8)}, 4)
+    looks = iter([0.0, 0.0, 5.0, 5.0])  # when it starts, and at each weight
+    ranking = rank_weights(
+        model, rounded(model, 3), scoring, Deadline(1, clock=lambda: next(looks))
+    )
+    assert list(ranking) == ["w1", "w2", "w3"]
+    assert [bool(np.isnan(value)) for value in ranking.values()] == [False, True, True]
