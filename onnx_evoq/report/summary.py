@@ -43,7 +43,7 @@ def notes_on(evolved: Evolved, ranking: Mapping[str, float], max_drop: float | N
             f"{unranked} of {len(ranking)} weights were not ranked within a third of the time "
             "budget, and come last: allow more time, or use fewer samples."
         )
-    if evolved.stopped == "time":
+    if evolved.stopped == "time" and not evolved.left_out:
         searched = len(evolved.layers)
         notes.append(
             f"the time budget cut the search short after {evolved.evaluations} evaluations "
@@ -55,11 +55,11 @@ def notes_on(evolved: Evolved, ranking: Mapping[str, float], max_drop: float | N
     if not evolved.safe:
         notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent.")
     elif evolved.left_out:
-        why = (
-            "since the search was interrupted before them"
-            if evolved.stopped == "interrupt"
-            else f"since the next would have passed the allowed drop of {max_drop:g} percent"
-        )
+        why = f"since the next would have passed the allowed drop of {max_drop:g} percent"
+        if evolved.stopped == "interrupt":
+            why = "since the search was interrupted before them"
+        elif evolved.stopped == "time":
+            why += " after its share of the time budget: a longer one may take more"
         notes.append(
             f"{len(evolved.left_out)} of {len(evolved.quantized)} weights stay at 8 bits, {why}."
         )

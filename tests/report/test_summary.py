@@ -1,0 +1,49 @@
+"""What a user is told about how a search ended."""
+
+import pytest
+
+from onnx_evoq.report import notes_on
+from onnx_evoq.stages import Evolved
+
+RANKING = {"a": 1.0, "b": 2.0}
+
+
+def notes(stopped: str | None, left_out: tuple[str, ...] = (), safe: bool = True) -> list[str]:
+    codes = dict.fromkeys(RANKING)
+    evolved = Evolved(codes, {}, 7, stopped, left_out, safe)  # type: ignore[arg-type]
+    return notes_on(evolved, RANKING, 1.0)
+
+
+def test_a_search_that_ran_to_its_end_needs_no_note() -> None:
+    assert notes(None) == []
+
+
+@pytest.mark.parametrize(
+    ("stopped", "left_out", "text"),
+    [
+        ("time", (), "cut the search short after 7 evaluations (0 of 2 weights were searched)"),
+        ("interrupt", (), "the search was interrupted: the result is what was found until then"),
+        (None, ("b",), "1 of 2 weights stay at 8 bits, since the next would have passed the"),
+        ("time", ("b",), "percent after its share of the time budget: a longer one may take more"),
+    ],
+)
+def test_each_end_has_one_note(stopped: str | None, left_out: tuple[str, ...], text: str) -> None:
+    (note,) = notes(stopped, left_out)
+    assert text in note
+
+
+def test_weights_that_an_interrupt_left_out_are_not_blamed_on_the_drop() -> None:
+    assert any("interrupted before them" in note for note in notes("interrupt", ("b",)))
+    assert not any("allowed drop" in note for note in notes("interrupt", ("b",)))
+
+
+def test_a_model_that_drops_too_far_at_8_bits_says_just_that() -> None:
+    assert notes(None, ("a", "b"), safe=False) == [
+        "even at 8 bits the model drops by more than 1 percent."
+    ]
+
+
+def test_weights_that_were_not_ranked_are_counted() -> None:
+    evolved = Evolved(dict.fromkeys(RANKING), {}, 7, None)  # type: ignore[arg-type]
+    (note,) = notes_on(evolved, {"a": 1.0, "b": float("nan")}, None)
+    assert note.startswith("1 of 2 weights were not ranked within a third of the time")
