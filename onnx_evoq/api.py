@@ -1,9 +1,9 @@
 """The public functions, one per job; each reads from top to bottom as the list of its steps."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from onnx_evoq.model import (
     fold_batch_norm,
     input_specs,
     load,
+    name_of,
     serialize,
     size_in_bytes,
     with_codes,
@@ -29,12 +30,11 @@ from onnx_evoq.report import (
     Sensitivity,
     SensitivityRow,
     layer_results,
-    name_of,
     notes_on,
     weight_info,
 )
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import SESSION_OPTIONS, Metric, Target, find_metric
+from onnx_evoq.score import SESSION_OPTIONS, Metric, MetricName, Target, find_metric
 from onnx_evoq.stages import (
     MAX_BITS,
     Form,
@@ -67,14 +67,13 @@ from onnx_evoq.stages import (
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
-MetricName = str | Callable[..., Any]
 
 
 def optimize(
     model: ModelSource,
     data: DataSource = None,
     *,
-    bits: int = 8,
+    bits: int,
     metric: MetricName = "auto",
     granularity: Granularity = "tensor",
     scale: Scale = "pow2",

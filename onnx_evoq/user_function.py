@@ -10,7 +10,7 @@ from typing import Any
 from onnx_evoq.errors import EvoqError
 
 
-def is_reference(text: str) -> bool:
+def is_import_path(text: str) -> bool:
     """Whether `text` has the form ``where:function`` (a drive like ``C:\\x`` has not)."""
     where, colon, name = text.rpartition(":")
     return bool(colon) and bool(where) and name.isidentifier()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onnx_evoq.errors import DataError, MetricError
-from onnx_evoq.user_function import is_reference, load_function
+from onnx_evoq.user_function import is_import_path, load_function
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_reference_is_where_colon_name(text: str, expected: bool) -> None:
-    assert is_reference(text) is expected
+    assert is_import_path(text) is expected
 
 
 def test_function_of_an_installed_module_is_found() -> None:

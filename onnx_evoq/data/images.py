@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.data.arrays import Raw
-from onnx_evoq.data.preprocess import Preprocess, channels_last
+from onnx_evoq.data.preprocess import Preprocess, centre_crop, channels_last
 from onnx_evoq.data.resize import require_pillow, resized
 from onnx_evoq.errors import DataError
 from onnx_evoq.progress import Progress, silent, stepping
@@ -34,7 +34,7 @@ def read_folder(
     specs: Sequence[TensorSpec],
     progress: Progress = silent,
 ) -> Raw:
-    """Images of one size, (samples, h, w, c) uint8.
+    """Images of one size, uint8: (samples, h, w, c) or (samples, c, h, w), as the model has it.
 
     Class sub-folders are numbered in the order of their names (by number where all are numbers)
     and taken in turn, so that the first so many samples are balanced.
@@ -162,10 +162,9 @@ def _open(
         crop = size
     elif resize is not None:
         image = resized(image, resize)
-    if crop is not None:
-        image = _crop(image, (crop, crop) if isinstance(crop, int) else crop, file)
     pixels = np.asarray(image, np.uint8)
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels  # (h, w, c)
+    return pixels if crop is None else centre_crop(pixels[None], crop, True, str(file))[0]
 
 
 def _cover(image: "Image", size: tuple[int, int]) -> "Image":
@@ -174,16 +173,6 @@ def _cover(image: "Image", size: tuple[int, int]) -> "Image":
         image,
         (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))),
     )
-
-
-def _crop(image: "Image", size: tuple[int, int], file: Path) -> "Image":
-    top, left = (image.height - size[0]) // 2, (image.width - size[1]) // 2
-    if top < 0 or left < 0:
-        raise DataError(
-            f"{file}: {image.height}x{image.width} is smaller than the crop {size[0]}x{size[1]}: "
-            "pass a larger resize."
-        )
-    return image.crop((left, top, left + size[1], top + size[0]))
 
 
 def _by(shape: tuple[int, ...]) -> str:

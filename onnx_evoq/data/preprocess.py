@@ -52,7 +52,7 @@ class Preprocess:
 def channels_last(spec: TensorSpec, layout: str | None) -> bool:
     """Whether the model takes (n, h, w, c) images; told from its input where `layout` is None."""
     if layout is not None:
-        return layout.lower() == "nhwc"
+        return layout == "nhwc"
     if spec.shape is None or len(spec.shape) != 4:
         return False
     return spec.shape[1] not in CHANNELS and spec.shape[3] in CHANNELS
@@ -74,8 +74,16 @@ def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> NDAr
     return scaled
 
 
-def centre_crop(images: NDArray[Any], size: int | tuple[int, int], last: bool) -> NDArray[Any]:
-    """The centre of (n, h, w, c) or (n, c, h, w) images.
+def centre_crop(
+    images: NDArray[Any], size: int | tuple[int, int], last: bool, name: str = "images"
+) -> NDArray[Any]:
+    """The centre of images.
+
+    Args:
+        images: (n, h, w, c) if `last`, else (n, c, h, w).
+        size: (height, width), or the side of a square.
+        last: whether channels are the last axis.
+        name: how the message calls them.
 
     Raises:
         DataError: the images are smaller.
@@ -84,8 +92,8 @@ def centre_crop(images: NDArray[Any], size: int | tuple[int, int], last: bool) -
     rows, columns = images.shape[1:3] if last else images.shape[2:4]
     if rows < height or columns < width:
         raise DataError(
-            f"images of {rows}x{columns} are smaller than the crop {height}x{width}: "
-            "resize them to more, or crop less."
+            f"{name}: {rows}x{columns} is smaller than the crop {height}x{width}: resize to more, "
+            "or crop less."
         )
     top, left = (rows - height) // 2, (columns - width) // 2
     window = (slice(top, top + height), slice(left, left + width))

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.batch import Array
 from onnx_evoq.errors import DataError
-
-Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from onnx_evoq.data.synthetic import SYNTHETIC_SAMPLES, synthetic_samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.signature import TensorSpec
-from onnx_evoq.user_function import is_reference, load_function
+from onnx_evoq.user_function import is_import_path, load_function
 
 Source = (
     str
@@ -138,7 +138,7 @@ def _refuse_labels(data: Data, source: str) -> None:
 
 
 def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Progress) -> Raw:
-    if isinstance(source, str | Path) and not is_reference(str(source)):
+    if isinstance(source, str | Path) and not is_import_path(str(source)):
         path = Path(source)
         if path.is_dir():
             return read_folder(

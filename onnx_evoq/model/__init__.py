@@ -8,7 +8,7 @@ from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weight
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
-from onnx_evoq.model.load import Model, load, serialize, size_in_bytes
+from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights
 from onnx_evoq.model.write import check_writable, write_file
 
@@ -27,6 +27,7 @@ __all__ = [
     "fold_batch_norm",
     "input_specs",
     "load",
+    "name_of",
     "opset_of",
     "replace_weights",
     "serialize",

@@ -46,11 +46,11 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     Raises:
         ModelError: the file is unreadable, or the model unsupported or already quantized.
     """
+    name = name_of(source)
     if isinstance(source, ModelProto):
-        name, model = "the model", ModelProto()
+        model = ModelProto()
         model.CopyFrom(source)
     else:
-        name = str(source)
         model = _read(Path(source))
     _check(model, name)
     if not quantized:
@@ -62,6 +62,11 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     _make_dense(model)
     lift_constants(model.graph)
     return model
+
+
+def name_of(source: str | Path | ModelProto) -> str:
+    """How messages and reports call a model."""
+    return "the model in memory" if isinstance(source, ModelProto) else str(source)
 
 
 def serialize(model: ModelProto) -> bytes:

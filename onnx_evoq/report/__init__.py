@@ -10,7 +10,6 @@ from onnx_evoq.report.results import (
 )
 from onnx_evoq.report.summary import (
     layer_results,
-    name_of,
     notes_on,
     weight_info,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "evaluation_text",
     "inspection_text",
     "layer_results",
-    "name_of",
     "notes_on",
     "result_text",
     "sensitivity_text",

@@ -2,17 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
-from onnx_evoq.model import Model, Weight
+from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits
 from onnx_evoq.report.results import LayerResult, WeightInfo
 from onnx_evoq.stages import MAX_BITS, MIN_BITS, Evolved
-
-
-def name_of(model: str | Path | Model) -> str:
-    """How reports call a model."""
-    return "the model in memory" if isinstance(model, Model) else str(model)
 
 
 def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[LayerResult, ...]:

@@ -4,7 +4,7 @@ Sessions, predictions over samples, metrics, and the evaluator that scores candi
 """
 
 from onnx_evoq.score.evaluator import Evaluator
-from onnx_evoq.score.metric import METRIC_NAMES, Metric, find_metric
+from onnx_evoq.score.metric import METRIC_NAMES, Metric, MetricName, find_metric
 from onnx_evoq.score.output_metrics import largest_difference
 from onnx_evoq.score.predict import choose_batch_size, predict
 from onnx_evoq.score.session import SESSION_OPTIONS, Session
@@ -16,6 +16,7 @@ __all__ = [
     "SESSION_OPTIONS",
     "Evaluator",
     "Metric",
+    "MetricName",
     "Session",
     "Target",
     "check_labels",

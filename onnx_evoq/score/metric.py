@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.score import output_metrics, task_metrics
 from onnx_evoq.score.output_metrics import Names, Outputs, PerSample
-from onnx_evoq.user_function import is_reference, load_function
+from onnx_evoq.user_function import is_import_path, load_function
 
 Labels = NDArray[np.generic]
+MetricName = str | Callable[..., Any]  # a user's function is its own name
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ _BUILT_IN: Mapping[str, Metric] = {
 METRIC_NAMES = tuple(_BUILT_IN)
 
 
-def find_metric(name: str | Callable[..., Any]) -> Metric:
+def find_metric(name: MetricName) -> Metric:
     """The metric of that name, or a function of the user's.
 
     A user's function takes the outputs, name -> (samples, ...), and the labels (or None), returns
@@ -135,7 +136,7 @@ def find_metric(name: str | Callable[..., Any]) -> Metric:
         return _user_metric(getattr(name, "__name__", "metric"), name)
     if name in _BUILT_IN:
         return _BUILT_IN[name]
-    if is_reference(name):
+    if is_import_path(name):
         return _user_metric(name, load_function(name, MetricError))
     raise MetricError(
         f"unknown metric {name!r}: choose auto, {', '.join(METRIC_NAMES)}, "

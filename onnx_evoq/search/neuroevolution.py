@@ -58,8 +58,8 @@ class Neuroevolution:
 
     @property
     def best_fitness(self) -> float:
-        """Their fitness, infinite before anything was scored."""
-        return float(self._fitness[0])
+        """Their fitness, infinite before anything was scored, or if it is NaN."""
+        return float("inf") if np.isnan(self._fitness[0]) else float(self._fitness[0])
 
     def ask(self) -> list[Codes]:
         """The candidates to score, each in the shape of the start: it alone, then a generation."""
@@ -83,13 +83,12 @@ class Neuroevolution:
             raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")
         if fitness.shape != (len(self._asked),):
             raise ValueError(f"{len(self._asked)} candidates but fitness of shape {fitness.shape}")
-        known = np.where(np.isnan(fitness), np.inf, fitness)
         if self._started:
             everyone = [*self._parents, *self._asked]
-            scores = np.concatenate([self._fitness, known])
+            scores = np.concatenate([self._fitness, fitness])
             stay = best_of(scores, len(self._parents))
             self._parents, self._fitness = [everyone[place] for place in stay], scores[stay]
         else:
-            self._fitness[:] = known[0]
+            self._fitness[:] = fitness[0]
             self._started = True
         self._asked = None

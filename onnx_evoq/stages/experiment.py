@@ -1,8 +1,7 @@
 """Set up what a search is scored on: samples, the reference model's answers, a metric, two sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from onnx_evoq.model import Model, input_specs, serialize
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import (
     Metric,
+    MetricName,
     Session,
     Target,
     check_labels,
@@ -29,8 +29,6 @@ from onnx_evoq.stages.scoring import ScoringSet
 
 _SAME = 1e-4  # relative to the largest output
 _FEW = 8  # held-out samples
-
-MetricName = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)

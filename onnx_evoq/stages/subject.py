@@ -12,6 +12,7 @@ from onnx_evoq.model import (
     find_weights,
     fold_batch_norm,
     load,
+    name_of,
     serialize,
 )
 from onnx_evoq.score import Session, largest_difference, predict
@@ -52,9 +53,8 @@ def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
     folded, _ = fold_batch_norm(reference)
     weights, _ = find_weights(folded)
     if not weights:
-        name = "the model" if isinstance(model, Model) else str(model)
         raise ModelError(
-            f"{name}: has no weights to quantize (float32 or float16 constants of Conv, "
+            f"{name_of(model)}: has no weights to quantize (float32 or float16 constants of Conv, "
             "ConvTranspose, Gemm, MatMul, Gather or recurrent operators); "
             "onnx-evoq inspect says why each initializer is none."
         )

@@ -115,7 +115,7 @@ def test_resized_arrays_may_come_in_the_other_layout() -> None:
 
 
 def test_crop_larger_than_the_images_is_refused() -> None:
-    with pytest.raises(DataError, match="2x2 are smaller than the crop 3x3: resize them to more"):
+    with pytest.raises(DataError, match="2x2 is smaller than the crop 3x3: resize to more"):
         fit(np.ones((1, 3, 2, 2)), spec(3, 3, 3), crop=3)
 
 
