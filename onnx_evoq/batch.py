@@ -42,22 +42,29 @@ def fixed_batch_size(inputs: Arrays, specs: Sequence[TensorSpec]) -> int | None:
     return min(size for size in sizes if size is not None) if sizes else None
 
 
-def make_batches(inputs: Arrays, specs: Sequence[TensorSpec], size: int) -> list[Batch]:
+def make_batches(
+    inputs: Arrays, specs: Sequence[TensorSpec], size: int, marks: Sequence[int] = ()
+) -> list[Batch]:
     """Cut samples into feeds of `size` samples.
 
     Args:
         inputs: an array (samples, ...) for each of `specs`.
         specs: the model's inputs.
         size: samples per run; the last feed is shorter unless the model prescribes the size.
+        marks: numbers of samples at which a feed must end, so that the first so many can be scored
+            alone; not kept where the model prescribes the size.
     """
     samples = len(inputs[specs[0].name]) if specs else 1
     padded = fixed_batch_size(inputs, specs) is not None
-    batches = []
-    for start in range(0, samples, size):
-        count = min(size, samples - start)
+    ends = [samples] if padded else sorted({*marks, samples})
+    batches, start = [], 0
+    while start < samples:
+        end = next(mark for mark in ends if mark > start)
+        count = min(size, end - start, samples - start)
         rows = np.arange(start, start + (size if padded else count)).clip(max=samples - 1)
         feed = {spec.name: _rows(inputs[spec.name], spec, rows) for spec in specs}
         batches.append(Batch(feed, len(rows), count))
+        start += count
     return batches
 
 

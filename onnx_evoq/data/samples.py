@@ -37,7 +37,9 @@ class Samples:
 
 
 def split(samples: Samples, holdout: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
-    """Search set and held-out set: disjoint, drawn at random, each in the order of the data.
+    """Search set and held-out set: disjoint, drawn at random, in random order.
+
+    So the first so many samples of a set stand for all of it, however the data were sorted.
 
     Args:
         samples: at least two.
@@ -54,4 +56,4 @@ def split(samples: Samples, holdout: float, rng: np.random.Generator) -> tuple[S
         )
     held = min(max(1, round(len(samples) * holdout)), len(samples) - 1)
     order = rng.permutation(len(samples))
-    return samples.take(np.sort(order[held:])), samples.take(np.sort(order[:held]))
+    return samples.take(order[held:]), samples.take(order[:held])

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.batch import Array, Arrays, Batch, per_sample
+from onnx_evoq.score.metric import Metric
+from onnx_evoq.score.output_metrics import PerSample
 from onnx_evoq.score.session import Session
 from onnx_evoq.score.target import Target
 
@@ -51,13 +53,34 @@ class Evaluator:
         self._target = target
         self.evaluations = 0
 
+    @property
+    def metric(self) -> Metric:
+        """What is measured."""
+        return self._target.metric
+
+    @property
+    def counts(self) -> list[int]:
+        """How many samples each batch holds."""
+        return [batch.count for batch in self._batches]
+
     def value(self, values: NDArray[np.float32]) -> float:
         """The metric of the model with `values` as the weight."""
         self.evaluations += 1
-        return self._target.value(self._outputs(values))
+        return self._target.value(self._outputs(values, 0, len(self._batches)))
 
-    def _outputs(self, values: NDArray[np.float32]) -> Iterator[dict[str, Array]]:
+    def per_sample(self, values: NDArray[np.float32], first: int, end: int) -> PerSample:
+        """The metric of each sample of the batches from `first` to `end`, (samples,).
+
+        Counts as an evaluation where `first` is 0.
+        """
+        self.evaluations += first == 0
+        return self._target.per_sample(self._outputs(values, first, end), first)
+
+    def _outputs(
+        self, values: NDArray[np.float32], first: int, end: int
+    ) -> Iterator[dict[str, Array]]:
         candidate = values.astype(self._dtype, copy=False)
-        for feed, fixed, batch in zip(self._feeds, self._fixed, self._batches, strict=True):
+        for place in range(first, end):
+            feed, fixed, batch = self._feeds[place], self._fixed[place], self._batches[place]
             outputs = {**fixed, **self._session.run({**feed, self._weight: candidate})}
             yield {name: per_sample(name, outputs[name], batch) for name in self._names}

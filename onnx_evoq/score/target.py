@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from onnx_evoq.batch import joined
 from onnx_evoq.errors import MetricError
 from onnx_evoq.score.metric import Metric
-from onnx_evoq.score.output_metrics import Names, Outputs, probable_outputs
+from onnx_evoq.score.output_metrics import Names, Outputs, PerSample, probable_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +58,33 @@ class Target:
         """
         if self.metric.against == "user":
             return self.metric.user_value(joined(list(outputs)), self.labels)
+        return float(self.per_sample(outputs).mean())
+
+    def per_sample(self, outputs: Iterable[Outputs], first: int = 0) -> PerSample:
+        """The metric of each sample, (samples,); their mean is its value. Not for a user's metric.
+
+        Args:
+            outputs: a model's outputs for the batches from `first` on, consumed one by one.
+            first: the place of the first of these batches; 0 where there is no reference.
+
+        Raises:
+            EvoqError: as for `Metric.per_sample`.
+        """
         probable = self._probable
         if probable is None:
             outputs = list(outputs)
             probable = probable_outputs(outputs)
-        values, start = [], 0
-        for position, part in enumerate(outputs):
+        values, start = [], self._starts[first]
+        for position, part in enumerate(outputs, first):
             end = start + len(next(iter(part.values())))
             reference = None if self.reference is None else self.reference[position]
             labels = None if self.labels is None else self.labels[start:end]
             values.append(self.metric.per_sample(part, reference, labels, probable))
             start = end
-        return float(np.concatenate(values).mean())
+        return np.concatenate(values)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each batch starts among the samples."""
+        sizes = [len(next(iter(part.values()))) for part in self.reference or ()]
+        return [0, *accumulate(sizes)]

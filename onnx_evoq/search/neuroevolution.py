@@ -52,6 +52,11 @@ class Neuroevolution:
         self._started = False
 
     @property
+    def parents(self) -> list[Codes]:
+        """The candidates that stay, best first."""
+        return list(self._parents)
+
+    @property
     def best(self) -> Codes:
         """The best codes so far; the start before anything was scored."""
         return self._parents[0]

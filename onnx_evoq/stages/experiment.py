@@ -11,6 +11,7 @@ from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.model import Model, input_specs, serialize
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import (
+    RUNGS,
     Metric,
     MetricName,
     Session,
@@ -114,7 +115,7 @@ def prepare(
     session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples, samples) if holdout is None else split(samples, holdout, rng)
-    batches = [make_batches(part.inputs, specs, size) for part in parts]
+    batches = [make_batches(part.inputs, specs, size, RUNGS) for part in parts]
     outputs = [reference_outputs(session, each, progress) for each in batches]
     _check_repeatable(session, batches[0][0], outputs[0][0])
     if chosen is None:

@@ -20,7 +20,7 @@ from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.progress import Progress, Step, silent
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import Evaluator, Metric
+from onnx_evoq.score import Evaluator, Metric, Race
 from onnx_evoq.search import Neuroevolution
 from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
 
@@ -179,6 +179,7 @@ def _evolve_one(
         mutation_rate=settings.mutation_rate,
         rng=rng,
     )
+    race = Race(on_search, keep=settings.population)
     first, done, in_time = np.inf, 0, True
     while done <= settings.generations and in_time:
         candidates = search.ask()
@@ -188,7 +189,7 @@ def _evolve_one(
             if deadline.passed and (done or position):
                 in_time = False
                 break
-            fitness[position] = metric.fitness(on_search.value(dequantize(candidate, grid)))
+            fitness[position] = race.fitness(dequantize(candidate, grid))
         search.tell(fitness)
         first = first if done else search.best_fitness
         done += 1

@@ -1,0 +1,103 @@
+"""Score generations of candidates on more and more samples, and give up early on the hopeless.
+
+A search that keeps the best K of all it has seen needs exact scores for these only. Let t be the
+K-th best so far. On the first n of N samples, a candidate's loss minus t's, sample by sample, has a
+mean d and a standard error
+
+    s = std / sqrt(n) * sqrt(1 - n / N)
+
+(paired, and of a finite population: with all samples there is no doubt left). A candidate is given
+up once d > doubt * s. Since the same samples serve all, what is hard for every candidate cancels.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.score.evaluator import Evaluator
+from onnx_evoq.score.output_metrics import PerSample
+
+Floats = NDArray[np.float32]
+
+RUNGS = tuple(32 * 4**k for k in range(8))  # samples after which candidates are compared
+
+
+class Race:
+    """Fitness of candidates for one weight, exact for the best.
+
+    Candidates that were seen before are not scored again.
+
+    Args:
+        evaluator: scores one candidate.
+        keep: how many of the best need exact fitness: the population of the search.
+        doubt: standard errors by which a candidate must be worse than the last of these to be
+            given up; infinite to score all of them on all samples.
+    """
+
+    def __init__(self, evaluator: Evaluator, keep: int, doubt: float = 2.0) -> None:
+        self._evaluator = evaluator
+        self._keep = keep
+        self._doubt = doubt
+        self._known: dict[bytes, float] = {}
+        self._best: list[tuple[float, PerSample]] = []  # ascending, at most `keep`
+        self._rungs = rungs(evaluator.counts)
+        self._samples = sum(evaluator.counts)
+
+    def fitness(self, candidate: Floats) -> float:
+        """What a search minimises: infinite for a candidate that is given up.
+
+        The first candidate of all counts `keep` times, as the start of a search does.
+        """
+        key = blake2b(candidate.tobytes(), digest_size=16).digest()
+        if key not in self._known:
+            self._known[key] = self._scored(candidate)
+        return self._known[key]
+
+    def _scored(self, candidate: Floats) -> float:
+        metric = self._evaluator.metric
+        if metric.against == "user":
+            return metric.fitness(self._evaluator.value(candidate))
+        sign = -1.0 if metric.higher_is_better else 1.0
+        losses, scored = np.empty(0), 0
+        for end in self._rungs:
+            more = sign * self._evaluator.per_sample(candidate, scored, end)
+            losses, scored = np.concatenate([losses, more]), end
+            if self._is_hopeless(losses):
+                return np.inf
+        fitness = metric.fitness(sign * float(losses.mean()))
+        self._remember(fitness, losses)
+        return fitness
+
+    def _is_hopeless(self, losses: PerSample) -> bool:
+        if len(self._best) < self._keep or len(losses) == self._samples:
+            return False
+        if not np.isfinite(losses).all():
+            return True
+        difference = losses - self._best[-1][1][: len(losses)]
+        share_left = 1 - len(losses) / self._samples
+        error = difference.std(ddof=1) * np.sqrt(share_left / len(losses))
+        return bool(difference.mean() > self._doubt * error)
+
+    def _remember(self, fitness: float, losses: PerSample) -> None:
+        times = 1 if self._best else self._keep
+        self._best = sorted([*self._best, *[(fitness, losses)] * times], key=lambda one: one[0])
+        del self._best[self._keep :]
+
+
+def rungs(counts: Sequence[int]) -> list[int]:
+    """After how many batches candidates are compared: at 32, 128, 512, .. samples, and at the end.
+
+    Args:
+        counts: samples in each batch.
+
+    Example:
+        >>> rungs([16] * 64)
+        [2, 8, 32, 64]
+    """
+    totals = list(accumulate(counts))
+    ends = [bisect_left(totals, wanted) + 1 for wanted in RUNGS if wanted <= totals[-1]]
+    return sorted({*ends, len(counts)})
