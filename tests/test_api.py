@@ -64,8 +64,10 @@ def test_without_data_the_same_seed_gives_the_same_bytes() -> None:
 
 
 def test_evaluations_are_counted() -> None:
-    # three weights, each: the start, 3 generations of 4, start and best on the held-out set
-    assert optimized().evaluations == 3 * (1 + 3 * 4 + 2)
+    # three weights, each: the start, 3 generations of 4, start and best on the held-out set;
+    # a child that was seen before is not scored again
+    most = 3 * (1 + 3 * 4 + 2)
+    assert most - 3 <= optimized().evaluations <= most
 
 
 def test_layers_are_in_the_order_of_their_sensitivity() -> None:
