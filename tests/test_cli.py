@@ -549,7 +549,7 @@ def configured(model: Path, content: str, *options: object) -> dict[str, Any]:
 def test_options_can_stand_in_a_file(mlp_file: Path) -> None:
     values = configured(mlp_file, 'bits = 5\nscale = "float"\nseed = 9\ntime-budget = "1m"\n')
     assert (values["bits"], values["scale"], values["seed"]) == (5, "float", 9)
-    assert values["evaluations"] == 22
+    assert 10 < values["evaluations"] <= 22
 
 
 @pytest.mark.parametrize("key", ["mutation-rate", "mutation_rate"])

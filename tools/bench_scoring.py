@@ -29,6 +29,7 @@ from onnx_evoq.model import Model, replace_weights, with_codes
 from onnx_evoq.quantize import dequantize
 from onnx_evoq.report.tables import table
 from onnx_evoq.score import Evaluator, Race
+from onnx_evoq.score.race import DOUBT
 from onnx_evoq.search import Neuroevolution
 from onnx_evoq.stages import grids_for, model_value, nearest_codes, open_subject, prepare
 from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
@@ -84,7 +85,7 @@ def measure_layer(
     race = Race(engine, settings.population, settings.doubt)
     first = dequantize(codes, grid)
     engine.value(first), whole.value(first), raw(first)  # warm
-    race.fitness(first)
+    race.fitness([first])
     search.ask()
     search.tell(np.array([engine.metric.fitness(engine.value(first))]))
     worst = 0.0
@@ -109,7 +110,7 @@ def measure_layer(
                 worst = max(worst, abs(value - naive) / naive, abs(one - naive) / naive)
         raced = timing.measure(
             "race",
-            lambda candidates=candidates: [race.fitness(dequantize(c, grid)) for c in candidates],
+            lambda candidates=candidates: race.fitness([dequantize(c, grid) for c in candidates]),
             len(candidates),
         )
         search.tell(np.array(full))
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=2, help="per layer")
     parser.add_argument("--mutation-rate", type=float, default=0.02)
     parser.add_argument("--naive", type=int, default=2, help="naive candidates per layer")
-    parser.add_argument("--doubt", type=float, default=2.0)
+    parser.add_argument("--doubt", type=float, default=DOUBT)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="end with one object")
     given = parser.parse_args()

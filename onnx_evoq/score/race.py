@@ -11,7 +11,7 @@ up once d > doubt * s. Since the same samples serve all, what is hard for every 
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 
@@ -23,13 +23,15 @@ from onnx_evoq.score.output_metrics import PerSample
 
 Floats = NDArray[np.float32]
 
+DOUBT = 2.0
 RUNGS = tuple(32 * 4**k for k in range(8))  # samples after which candidates are compared
 
 
 class Race:
     """Fitness of candidates for one weight, exact for the best.
 
-    Candidates that were seen before are not scored again.
+    A generation runs against the K-th best of those before it, so that its members do not depend
+    on each other. What was seen before is not scored again.
 
     Args:
         evaluator: scores one candidate.
@@ -38,7 +40,7 @@ class Race:
             given up; infinite to score all of them on all samples.
     """
 
-    def __init__(self, evaluator: Evaluator, keep: int, doubt: float = 2.0) -> None:
+    def __init__(self, evaluator: Evaluator, keep: int, doubt: float = DOUBT) -> None:
         self._evaluator = evaluator
         self._keep = keep
         self._doubt = doubt
@@ -47,17 +49,30 @@ class Race:
         self._rungs = rungs(evaluator.counts)
         self._samples = sum(evaluator.counts)
 
-    def fitness(self, candidate: Floats) -> float:
-        """What a search minimises: infinite for a candidate that is given up.
+    def fitness(
+        self, candidates: Sequence[Floats], stop: Callable[[], bool] = lambda: False
+    ) -> NDArray[np.float64]:
+        """What a search minimises, (candidates,): infinite for those that are given up.
 
         The first candidate of all counts `keep` times, as the start of a search does.
-        """
-        key = blake2b(candidate.tobytes(), digest_size=16).digest()
-        if key not in self._known:
-            self._known[key] = self._scored(candidate)
-        return self._known[key]
 
-    def _scored(self, candidate: Floats) -> float:
+        Args:
+            candidates: values of the weight.
+            stop: looked at before each candidate; once it is true, the rest is given up unseen.
+        """
+        last = self._best[-1][1] if len(self._best) == self._keep else None
+        found = []
+        for candidate in candidates:
+            key = blake2b(candidate.tobytes(), digest_size=16).digest()
+            if key not in self._known:
+                if stop():
+                    found.append(np.inf)
+                    continue
+                self._known[key] = self._scored(candidate, last)
+            found.append(self._known[key])
+        return np.array(found)
+
+    def _scored(self, candidate: Floats, last: PerSample | None) -> float:
         metric = self._evaluator.metric
         if metric.against == "user":
             return metric.fitness(self._evaluator.value(candidate))
@@ -66,18 +81,18 @@ class Race:
         for end in self._rungs:
             more = sign * self._evaluator.per_sample(candidate, scored, end)
             losses, scored = np.concatenate([losses, more]), end
-            if self._is_hopeless(losses):
+            if last is not None and self._is_hopeless(losses, last):
                 return np.inf
         fitness = metric.fitness(sign * float(losses.mean()))
         self._remember(fitness, losses)
         return fitness
 
-    def _is_hopeless(self, losses: PerSample) -> bool:
-        if len(self._best) < self._keep or len(losses) == self._samples:
+    def _is_hopeless(self, losses: PerSample, last: PerSample) -> bool:
+        if len(losses) == self._samples:
             return False
         if not np.isfinite(losses).all():
             return True
-        difference = losses - self._best[-1][1][: len(losses)]
+        difference = losses - last[: len(losses)]
         share_left = 1 - len(losses) / self._samples
         error = difference.std(ddof=1) * np.sqrt(share_left / len(losses))
         return bool(difference.mean() > self._doubt * error)

@@ -180,21 +180,17 @@ def _evolve_one(
         rng=rng,
     )
     race = Race(on_search, keep=settings.population)
-    first, done, in_time = np.inf, 0, True
-    while done <= settings.generations and in_time:
-        candidates = search.ask()
-        fitness = np.full(len(candidates), np.inf)
-        for position, candidate in enumerate(candidates):
-            # One candidate of a large model takes seconds, so that a generation takes minutes.
-            if deadline.passed and (done or position):
-                in_time = False
-                break
-            fitness[position] = race.fitness(dequantize(candidate, grid))
-        search.tell(fitness)
-        first = first if done else search.best_fitness
+    search.tell(race.fitness([dequantize(codes, grid) for codes in search.ask()]))
+    first, part, done = search.best_fitness, 1 / (settings.generations + 1), 0
+    advance(part)
+    while done < settings.generations and not deadline.passed:
+        candidates = [dequantize(codes, grid) for codes in search.ask()]
+        # One candidate of a large model takes seconds, so that a generation takes minutes.
+        search.tell(race.fitness(candidates, stop=lambda: deadline.passed))
         done += 1
-        advance(1 / (settings.generations + 1))
-    advance(1 - done / (settings.generations + 1))
+        advance(part)
+    in_time = done == settings.generations and not deadline.passed
+    advance(1 - (done + 1) * part)
     best = QuantizedWeight(search.best, grid)
     before, after = (
         {"search": metric.value_of(fitness), "heldout": on_heldout.value(weight.values)}
