@@ -25,14 +25,14 @@ from bench_optimize import MODELS, machine
 
 from onnx_evoq.cli_types import NUMBERS
 from onnx_evoq.data import Data
-from onnx_evoq.model import Model, replace_weights, with_codes
+from onnx_evoq.model import Model, replace_weights, uncut, with_codes
 from onnx_evoq.quantize import dequantize
 from onnx_evoq.report.tables import table
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.score.race import DOUBT
 from onnx_evoq.search import Neuroevolution
 from onnx_evoq.stages import grids_for, model_value, nearest_codes, open_subject, prepare
-from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
+from onnx_evoq.stages.scoring import ScoringSet, evaluators_behind, layer_evaluators
 
 
 @dataclass
@@ -76,8 +76,9 @@ def measure_layer(
     rng = np.random.default_rng(settings.seed)
     codes, grid = start
     (engine,) = layer_evaluators(model, name, [scoring])
-    (whole,) = layer_evaluators(model, name, [scoring], cache_bytes=0)
-    raw = raw_runs(engine)
+    nothing = [{} for _ in scoring.batches]
+    (whole,) = evaluators_behind(model, uncut(model, name), nothing, [scoring])
+    raw = raw_runs(engine, len(scoring.batches))
     search = Neuroevolution(
         codes, low=grid.low, high=grid.high, population=settings.population,
         mutation_rate=settings.mutation_rate, rng=rng,
@@ -122,13 +123,13 @@ def measure_layer(
     return worst
 
 
-def raw_runs(engine: Evaluator) -> Callable[[Any], None]:
+def raw_runs(engine: Evaluator, batches: int) -> Callable[[Any], None]:
     """The runs that the engine makes, without metric and bookkeeping."""
-    session, weight = engine._session._session, engine._weight
+    session = engine._session._session
 
     def run(values: Any) -> None:
-        for feed in engine._feeds:
-            session.run(None, {**feed, weight: values})
+        for feed in engine.feeds(values, 0, batches):
+            session.run(None, feed)
 
     return run
 

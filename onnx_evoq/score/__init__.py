@@ -9,6 +9,7 @@ from onnx_evoq.score.output_metrics import largest_difference
 from onnx_evoq.score.predict import choose_batch_size, predict
 from onnx_evoq.score.race import RUNGS, Race
 from onnx_evoq.score.session import SESSION_OPTIONS, Session
+from onnx_evoq.score.store import TensorStore
 from onnx_evoq.score.target import Target
 from onnx_evoq.score.task_metrics import check_labels, class_numbers, class_scores
 
@@ -22,6 +23,7 @@ __all__ = [
     "Race",
     "Session",
     "Target",
+    "TensorStore",
     "check_labels",
     "choose_batch_size",
     "class_numbers",

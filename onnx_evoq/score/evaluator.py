@@ -25,10 +25,11 @@ class Evaluator:
         session: the part of the model that follows the weight, with the weight as an input.
         weight: the name of that input.
         dtype: its type.
-        feeds: what the session takes besides the weight, one per batch.
-        fixed: outputs of the model that do not depend on the weight, one mapping per batch.
-        outputs: the names of all outputs, in the model's order.
-        batches: the batches that the feeds stem from.
+        inputs: what the session takes besides the weight.
+        outputs: the names of all outputs, in the model's order; those that the session does not
+            give do not depend on the weight, and are among `tensors`.
+        tensors: for each batch, the inputs and those outputs.
+        batches: the batches that they stem from.
         target: what the outputs are scored against.
     """
 
@@ -37,18 +38,18 @@ class Evaluator:
         session: Session,
         weight: str,
         dtype: str,
-        feeds: Sequence[Arrays],
-        fixed: Sequence[Arrays],
+        inputs: Sequence[str],
         outputs: Sequence[str],
+        tensors: Sequence[Arrays],
         batches: Sequence[Batch],
         target: Target,
     ) -> None:
         self._session = session
         self._weight = weight
         self._dtype = np.dtype(dtype)
-        self._feeds = feeds
-        self._fixed = fixed
-        self._names = outputs
+        self._inputs = inputs
+        self._outputs = outputs
+        self._tensors = tensors
         self._batches = batches
         self._target = target
         self.evaluations = 0
@@ -66,7 +67,7 @@ class Evaluator:
     def value(self, values: NDArray[np.float32]) -> float:
         """The metric of the model with `values` as the weight."""
         self.evaluations += 1
-        return self._target.value(self._outputs(values, 0, len(self._batches)))
+        return self._target.value(self._answers(values, 0, len(self._batches)))
 
     def per_sample(self, values: NDArray[np.float32], first: int, end: int) -> PerSample:
         """The metric of each sample of the batches from `first` to `end`, (samples,).
@@ -74,13 +75,18 @@ class Evaluator:
         Counts as an evaluation where `first` is 0.
         """
         self.evaluations += first == 0
-        return self._target.per_sample(self._outputs(values, first, end), first)
+        return self._target.per_sample(self._answers(values, first, end), first)
 
-    def _outputs(
-        self, values: NDArray[np.float32], first: int, end: int
-    ) -> Iterator[dict[str, Array]]:
+    def feeds(self, values: NDArray[np.float32], first: int, end: int) -> Iterator[Arrays]:
+        """What the session takes for the batches from `first` to `end`."""
         candidate = values.astype(self._dtype, copy=False)
         for place in range(first, end):
-            feed, fixed, batch = self._feeds[place], self._fixed[place], self._batches[place]
-            outputs = {**fixed, **self._session.run({**feed, self._weight: candidate})}
-            yield {name: per_sample(name, outputs[name], batch) for name in self._names}
+            tensors = self._tensors[place]
+            yield {**{name: tensors[name] for name in self._inputs}, self._weight: candidate}
+
+    def _answers(
+        self, values: NDArray[np.float32], first: int, end: int
+    ) -> Iterator[dict[str, Array]]:
+        for place, feed in enumerate(self.feeds(values, first, end), first):
+            known, batch = {**self._tensors[place], **self._session.run(feed)}, self._batches[place]
+            yield {name: per_sample(name, known[name], batch) for name in self._outputs}

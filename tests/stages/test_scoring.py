@@ -98,18 +98,17 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["cached", "uncached"])
+@pytest.mark.parametrize("memory", [2**30, 0], ids=["in memory", "in a file"])
 @pytest.mark.parametrize("make", CASES)
 def test_the_evaluator_scores_as_the_rebuilt_model_does(
-    make: Callable[[], tuple[ModelProto, Inputs]], cached: bool
+    make: Callable[[], tuple[ModelProto, Inputs]], memory: int
 ) -> None:
     model, inputs = make()
     size = {padded: 4, one_by_one: 1, weights_in_branches: 1}.get(make, 3)
     scoring = scoring_set(model, inputs, size)
     rng = np.random.default_rng(0)
     for weight in find_weights(model)[0]:
-        bytes_allowed = 2**30 if cached else 0
-        (evaluator,) = layer_evaluators(model, weight.name, [scoring], cache_bytes=bytes_allowed)
+        (evaluator,) = layer_evaluators(model, weight.name, [scoring], memory=memory)
         for _ in range(3):
             candidate = weight.values + 0.1 * rng.standard_normal(weight.shape).astype(np.float32)
             rebuilt = replace_weights(model, {weight.name: candidate})
