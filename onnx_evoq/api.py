@@ -89,6 +89,7 @@ def optimize(
     bits_for: Mapping[str, int] | None = None,
     format: Form = "qdq",
     seed: int = 0,
+    memory: int | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Result:
@@ -118,6 +119,8 @@ def optimize(
         bits_for: widths by pattern, for weights that need another one.
         format: "qdq" for integer weights with DequantizeLinear, "float" for ``step * codes``.
         seed: of all random draws.
+        memory: bytes that may be held in memory of the tensors that all candidates for a weight
+            share; the rest goes to a temporary file. None for half of what is free.
         providers: ONNX Runtime's execution providers in order of preference.
         progress: shows how far it is; `onnx_evoq.bars` draws tqdm bars.
 
@@ -166,7 +169,7 @@ def optimize(
 
     # 4. The order: least sensitive first. Most of the time is for the search.
     ranking = rank_weights(
-        subject.model, start, experiment.search, deadline.share(3), providers, progress
+        subject.model, start, experiment.search, deadline.share(3), memory, providers, progress
     )
 
     # 5. The search, layer by layer; with a drop that the user allows, from a safe width down.
@@ -186,6 +189,7 @@ def optimize(
         dict(zip(start, search_rng.spawn(len(start)), strict=True)),
         deadline=deadline,
         guard=guard,
+        memory=memory,
         providers=providers,
         progress=progress,
     )
@@ -248,6 +252,7 @@ def rank_sensitivity(
     scale: Scale = "pow2",
     keep: Iterable[str] = (),
     seed: int = 0,
+    memory: int | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Sensitivity:
@@ -255,7 +260,7 @@ def rank_sensitivity(
 
     Args:
         model: as for `optimize`, as are `data`, `metric`, `granularity`, `scale`, `keep`,
-            `seed`, `providers` and `progress`.
+            `seed`, `memory`, `providers` and `progress`.
         bits: the width to try.
 
     Returns:
@@ -284,7 +289,9 @@ def rank_sensitivity(
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
     grids = grids_for(subject.weights, widths, granularity, scale)
     start = nearest_codes(subject.weights, grids)
-    ranking = rank_weights(subject.model, start, experiment.search, None, providers, progress)
+    ranking = rank_weights(
+        subject.model, start, experiment.search, None, memory, providers, progress
+    )
     by_name = {weight.name: weight for weight in subject.weights}
     return Sensitivity(
         source=name_of(model),

@@ -13,6 +13,7 @@ import click
 import onnx_evoq
 from onnx_evoq.cli_types import (
     BITS_FOR,
+    BYTES,
     DURATION,
     NUMBERS,
     RANGE,
@@ -143,6 +144,14 @@ GRID_OPTIONS = stacked(
     ),
 )
 
+MEMORY = click.option(
+    "--memory",
+    type=BYTES,
+    metavar="SIZE",
+    help="Hold so much in memory of the tensors that all candidates for a weight share, 500MB for "
+    "example; the rest goes to a temporary file. Default: half of what is free.",
+)
+
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
 
 
@@ -266,6 +275,7 @@ def reporting(command: Command) -> Command:
     help="Integer weights with DequantizeLinear, or float weights on the grid.",
 )
 @COMMON_OPTIONS
+@MEMORY
 @reporting
 def optimize(
     model: Path,
@@ -310,6 +320,7 @@ def optimize(
 @METRIC
 @GRID_OPTIONS
 @COMMON_OPTIONS
+@MEMORY
 @reporting
 def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     """Rank the weights of MODEL by what quantizing each of them alone costs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -53,6 +54,13 @@ def _range(text: str) -> tuple[float, ...]:
     return limits
 
 
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", text.strip().lower())
+    if match is None:
+        raise ValueError(text)
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
 def _side(text: str) -> int | tuple[int, int]:
     sides = [int(part) for part in re.split("[x,]", text.lower())]
     if min(sides) < 1 or len(sides) > 2:
@@ -67,6 +75,7 @@ def _bits_for(text: str) -> tuple[str, int]:
     return pattern, int(bits)
 
 
+BYTES = _Parsed("bytes", _bytes, "a size like 500MB or 2GB")
 DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h")
 NUMBERS = _Parsed("numbers", _numbers, "a list of numbers like 0.485,0.456,0.406")
 RANGE = _Parsed("range", _range, "a range like 0,255")

@@ -684,3 +684,11 @@ def test_with_max_drop_nearest_is_at_the_widths_that_are_emitted(mlp_file: Path)
     scores = values["scores"]
     assert scores["nearest"]["search"] < scores["start"]["search"]
     assert scores["evolved"]["search"] == pytest.approx(scores["nearest"]["search"], rel=1e-3)
+
+
+def test_a_bound_of_memory_changes_no_result(conv_file: Path) -> None:
+    np.savez(conv_file.with_name("images.npz"), x=random(40, 3, 8, 8))
+    data = ["--data", conv_file.with_name("images.npz")]
+    one, two = (optimize(conv_file, *data, "--memory", size) for size in ("0", "1GB"))
+    assert one["scores"] == two["scores"]
+    assert one["layers"] == two["layers"]

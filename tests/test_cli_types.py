@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from onnx_evoq.cli_types import BITS_FOR, DURATION, NUMBERS, RANGE, SIDE
+from onnx_evoq.cli_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,17 @@ def test_what_is_no_pattern_and_width_is_refused(text: str) -> None:
 def test_a_converted_value_stays_as_it_is() -> None:
     # click converts defaults that were converted before
     assert BITS_FOR.convert(("conv*", 8), None, None) == ("conv*", 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("200MB", 200_000_000), ("1.5 GB", 1_500_000_000), ("64k", 64_000), ("10", 10), ("0", 0)],
+)
+def test_bytes_have_decimal_units(text: str, count: int) -> None:
+    assert BYTES.convert(text, None, None) == count
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1MB", "2TB", "MB"])
+def test_what_is_no_number_of_bytes_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a size like 500MB"):
+        BYTES.convert(text, None, None)

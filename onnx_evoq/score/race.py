@@ -23,8 +23,8 @@ from onnx_evoq.score.output_metrics import PerSample
 
 Floats = NDArray[np.float32]
 
-# Standard errors. Measured on a ResNet-20 at 4 bits with the same time: 2 and 0.5 ended at an output
-# error 4 and 9 % higher. The good ones that are lost cost less than the hopeless that are kept.
+# Standard errors. Measured on a ResNet-20 at 4 bits, in the same time: 2 and 0.5 ended at an output
+# error 4 and 9 % higher. Good candidates that are lost cost less than hopeless ones that are kept.
 DOUBT = 1.0
 RUNGS = tuple(32 * 4**k for k in range(8))  # samples after which candidates are compared
 

@@ -99,6 +99,7 @@ def evolve_layers(
     *,
     deadline: Deadline,
     guard: Guard | None = None,
+    memory: int | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Evolved:
@@ -115,6 +116,7 @@ def evolve_layers(
         rngs: a generator per weight.
         deadline: when to stop; each weight gets an equal share of the time left.
         guard: whether a network is still good enough; None takes all weights.
+        memory: as for `layer_evaluators`.
         providers: as for `Session`.
         progress: shows how far it is.
     """
@@ -133,7 +135,11 @@ def evolve_layers(
                     stopped = "time"  # what is left is taken as it starts
                 elif settings is not None:
                     evaluators = layer_evaluators(
-                        with_codes(model, trial), name, [search_set, heldout_set], providers
+                        with_codes(model, trial),
+                        name,
+                        [search_set, heldout_set],
+                        providers,
+                        memory,
                     )
                     try:
                         trial[name], scores, in_time = _evolve_one(

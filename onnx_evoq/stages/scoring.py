@@ -53,8 +53,8 @@ def layer_evaluators(
         weight: the name of the weight.
         sets: the samples that score.
         providers: as for `Session`.
-        memory: bytes that may be held in memory of what crosses the cut; the rest goes to a file.
-            None for half of what is free.
+        memory: bytes that may be held in memory of what crosses the cut; the rest goes to a
+            temporary file. None for half of what is free.
     """
     cut = cut_at(model, weight)
     batches = [batch for scoring in sets for batch in scoring.batches]

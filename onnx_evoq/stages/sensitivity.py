@@ -16,6 +16,7 @@ def rank_weights(
     quantized: Quantized,
     scoring: ScoringSet,
     deadline: Deadline | None = None,
+    memory: int | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, float]:
@@ -28,6 +29,7 @@ def rank_weights(
         quantized: what each weight becomes, by name.
         scoring: the samples that score.
         deadline: when to stop; None for no limit.
+        memory: as for `layer_evaluators`.
         providers: as for `Session`.
         progress: shows how far it is.
     """
@@ -37,7 +39,7 @@ def rank_weights(
             if deadline is not None and deadline.passed:
                 values[name] = float("nan")
                 continue
-            (evaluator,) = layer_evaluators(model, name, [scoring], providers)
+            (evaluator,) = layer_evaluators(model, name, [scoring], providers, memory)
             values[name] = evaluator.value(weight.values)
             step(1)
     fitness = scoring.target.metric.fitness
