@@ -78,7 +78,7 @@ def measure_layer(
     (engine,) = layer_evaluators(model, name, [scoring])
     nothing = [{} for _ in scoring.batches]
     (whole,) = evaluators_behind(model, uncut(model, name), nothing, [scoring])
-    raw = raw_runs(engine, len(scoring.batches))
+    raw = raw_runs(engine)
     search = Neuroevolution(
         codes, low=grid.low, high=grid.high, population=settings.population,
         mutation_rate=settings.mutation_rate, rng=rng,
@@ -123,15 +123,20 @@ def measure_layer(
     return worst
 
 
-def raw_runs(engine: Evaluator, batches: int) -> Callable[[Any], None]:
+def raw_runs(engine: Evaluator) -> Callable[[Any], None]:
     """The runs that the engine makes, without metric and bookkeeping."""
     session = engine._session._session
 
     def run(values: Any) -> None:
-        for feed in engine.feeds(values, 0, batches):
-            session.run(None, feed)
+        for tensors in engine._tensors:
+            session.run(None, engine.feed(values, tensors))
 
     return run
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """A list of numbers, as the command line takes it."""
+    return tuple(NUMBERS.convert(text, None, None))
 
 
 def main() -> None:
@@ -142,8 +147,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODELS / "digits_resnet.onnx")
     parser.add_argument("--data", default=str(MODELS / "digits_calib.npz"))
     parser.add_argument("--divide", type=float)
-    parser.add_argument("--mean", type=NUMBERS._parse)
-    parser.add_argument("--std", type=NUMBERS._parse)
+    parser.add_argument("--mean", type=numbers)
+    parser.add_argument("--std", type=numbers)
     parser.add_argument("--samples", type=int, help="images, all of them to search on")
     parser.add_argument("--bits", type=int, default=4)
     parser.add_argument("--layers", type=int, help="measure so many layers, evenly spread")

@@ -77,16 +77,15 @@ class Evaluator:
         self.evaluations += first == 0
         return self._target.per_sample(self._answers(values, first, end), first)
 
-    def feeds(self, values: NDArray[np.float32], first: int, end: int) -> Iterator[Arrays]:
-        """What the session takes for the batches from `first` to `end`."""
+    def feed(self, values: NDArray[np.float32], tensors: Arrays) -> dict[str, Array]:
+        """What the session takes: `values` as the weight, and its part of a batch's tensors."""
         candidate = values.astype(self._dtype, copy=False)
-        for place in range(first, end):
-            tensors = self._tensors[place]
-            yield {**{name: tensors[name] for name in self._inputs}, self._weight: candidate}
+        return {**{name: tensors[name] for name in self._inputs}, self._weight: candidate}
 
     def _answers(
         self, values: NDArray[np.float32], first: int, end: int
     ) -> Iterator[dict[str, Array]]:
-        for place, feed in enumerate(self.feeds(values, first, end), first):
-            known, batch = {**self._tensors[place], **self._session.run(feed)}, self._batches[place]
-            yield {name: per_sample(name, known[name], batch) for name in self._outputs}
+        for place in range(first, end):
+            tensors = self._tensors[place]  # once: they may have to be read from a file
+            known = {**tensors, **self._session.run(self.feed(values, tensors))}
+            yield {n: per_sample(n, known[n], self._batches[place]) for n in self._outputs}

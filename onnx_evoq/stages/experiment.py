@@ -114,16 +114,17 @@ def prepare(
     samples = find_samples(specs, data, rng, progress)
     session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
-    parts = (samples, samples) if holdout is None else split(samples, holdout, rng)
+    parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [make_batches(part.inputs, specs, size, RUNGS) for part in parts]
     outputs = [reference_outputs(session, each, progress) for each in batches]
     _check_repeatable(session, batches[0][0], outputs[0][0])
     if chosen is None:
         chosen = find_metric(_output_error(outputs[0][0]))
-    search, heldout = (
+    sets = [
         ScoringSet(each, Target(chosen, reference, part.labels))
         for part, each, reference in zip(parts, batches, outputs, strict=True)
-    )
+    ]
+    search, heldout = sets[0], sets[-1]
     has_classes, notes = _labels_are_classes(chosen, samples, search)
     _check_metric(chosen, search)
     if has_classes:

@@ -1,5 +1,6 @@
 """Evolution layer by layer: what is kept, what is counted, and when it stops."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -155,19 +156,12 @@ def test_an_interrupt_within_the_guard_takes_nothing(setting: Setting) -> None:
 def test_an_interrupt_keeps_what_was_found(setting: Setting) -> None:
     steps = []
 
-    class Impatient:
-        def __enter__(self) -> Any:
-            return self.step
+    def impatient(amount: float) -> None:
+        steps.append(amount)
+        if len(steps) > 9:  # 7 steps per layer: within the second
+            raise KeyboardInterrupt
 
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def step(self, amount: float) -> None:
-            steps.append(amount)
-            if len(steps) > 9:  # 7 steps per layer: within the second
-                raise KeyboardInterrupt
-
-    evolved = setting.evolve(progress=lambda label, total: Impatient())
+    evolved = setting.evolve(progress=lambda label, total: nullcontext(impatient))
     assert evolved.stopped == "interrupt"
     assert list(evolved.layers) == ["w3"]
     assert set(evolved.quantized) == set(ORDER)
@@ -175,16 +169,8 @@ def test_an_interrupt_keeps_what_was_found(setting: Setting) -> None:
 
 
 def test_progress_adds_up_to_the_number_of_layers(setting: Setting) -> None:
-    total = []
-
-    class Counting:
-        def __enter__(self) -> Any:
-            return total.append
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    setting.evolve(progress=lambda label, amount: Counting())
+    total: list[float] = []
+    setting.evolve(progress=lambda label, amount: nullcontext(total.append))
     assert sum(total) == pytest.approx(3)
     assert list(stepping([1, 2], total.append)) == [1, 2]
 
