@@ -39,6 +39,7 @@ from onnx_evoq.stages import (
     MAX_BITS,
     Form,
     Granularity,
+    Resources,
     Score,
     SearchSettings,
     bits_of,
@@ -90,6 +91,7 @@ def optimize(
     format: Form = "qdq",
     seed: int = 0,
     memory: int | None = None,
+    workers: int | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Result:
@@ -121,6 +123,9 @@ def optimize(
         seed: of all random draws.
         memory: bytes that may be held in memory of the tensors that all candidates for a weight
             share; the rest goes to a temporary file. None for half of what is free.
+        workers: candidates that are scored at a time, at most, each on one core, where a short
+            trial finds that faster than one after another on all cores; None for as many as there
+            are cores. The result is the same.
         providers: ONNX Runtime's execution providers in order of preference.
         progress: shows how far it is; `onnx_evoq.bars` draws tqdm bars.
 
@@ -149,6 +154,7 @@ def optimize(
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     settings = SearchSettings(population, generations, mutation_rate)
+    resources = Resources(providers, memory, workers)
     deadline = Deadline(time_budget)
 
     # 1. The float model and its weights.
@@ -169,7 +175,7 @@ def optimize(
 
     # 4. The order: least sensitive first. Most of the time is for the search.
     ranking = rank_weights(
-        subject.model, start, experiment.search, deadline.share(3), memory, providers, progress
+        subject.model, start, experiment.search, deadline.share(3), resources, progress
     )
 
     # 5. The search, layer by layer; with a drop that the user allows, from a safe width down.
@@ -189,8 +195,7 @@ def optimize(
         dict(zip(start, search_rng.spawn(len(start)), strict=True)),
         deadline=deadline,
         guard=guard,
-        memory=memory,
-        providers=providers,
+        resources=resources,
         progress=progress,
     )
 
@@ -253,6 +258,7 @@ def rank_sensitivity(
     keep: Iterable[str] = (),
     seed: int = 0,
     memory: int | None = None,
+    workers: int | None = None,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Sensitivity:
@@ -260,7 +266,7 @@ def rank_sensitivity(
 
     Args:
         model: as for `optimize`, as are `data`, `metric`, `granularity`, `scale`, `keep`,
-            `seed`, `memory`, `providers` and `progress`.
+            `seed`, `memory`, `workers`, `providers` and `progress`.
         bits: the width to try.
 
     Returns:
@@ -280,6 +286,7 @@ def rank_sensitivity(
     )
     check_bits(bits)
     check_seed(seed)
+    resources = Resources(providers, memory, workers)
     subject = open_subject(model, keep)
     rng = np.random.default_rng(seed)
     experiment = prepare(
@@ -289,9 +296,7 @@ def rank_sensitivity(
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
     grids = grids_for(subject.weights, widths, granularity, scale)
     start = nearest_codes(subject.weights, grids)
-    ranking = rank_weights(
-        subject.model, start, experiment.search, None, memory, providers, progress
-    )
+    ranking = rank_weights(subject.model, start, experiment.search, None, resources, progress)
     by_name = {weight.name: weight for weight in subject.weights}
     return Sensitivity(
         source=name_of(model),

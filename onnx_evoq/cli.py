@@ -144,12 +144,20 @@ GRID_OPTIONS = stacked(
     ),
 )
 
-MEMORY = click.option(
-    "--memory",
-    type=BYTES,
-    metavar="SIZE",
-    help="Hold so much in memory of the tensors that all candidates for a weight share, 500MB for "
-    "example; the rest goes to a temporary file. Default: half of what is free.",
+RESOURCE_OPTIONS = stacked(
+    click.option(
+        "--memory",
+        type=BYTES,
+        metavar="SIZE",
+        help="Hold so much in memory of the tensors that all candidates for a weight share, 500MB "
+        "for example; the rest goes to a temporary file. Default: half of what is free.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Score so many candidates at a time, each on one core, where a short trial finds that "
+        "faster than one after another on all cores. Default: as many as there are cores.",
+    ),
 )
 
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
@@ -275,7 +283,7 @@ def reporting(command: Command) -> Command:
     help="Integer weights with DequantizeLinear, or float weights on the grid.",
 )
 @COMMON_OPTIONS
-@MEMORY
+@RESOURCE_OPTIONS
 @reporting
 def optimize(
     model: Path,
@@ -320,7 +328,7 @@ def optimize(
 @METRIC
 @GRID_OPTIONS
 @COMMON_OPTIONS
-@MEMORY
+@RESOURCE_OPTIONS
 @reporting
 def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     """Rank the weights of MODEL by what quantizing each of them alone costs."""

@@ -4,9 +4,13 @@ Ways, all on the same candidates:
 
 1. naive: the model is rebuilt with the candidate, a session made, and all of it run;
 2. one session with the weight as an input, the whole model run;
-3. one session behind the cut, all samples;
-4. the same, giving up early on hopeless candidates;
+3. this engine: one session behind the cut, all samples;
+4. this engine racing: each candidate on as many samples as its fate needs;
 5. raw runs of the sessions of 3, with nothing around them.
+
+Then the paper's setting (population 32, 64 iterations; the layers of --paper-layers, all for the
+whole of it) is searched as `optimize` does, and its time compared with the naive way's, which is
+the time of a naive candidate, measured on a few per layer, times the number of candidates.
 
 Without options, on digits_resnet of models/. Candidates are children of the rounded weights, as a
 search draws them; for 4 they are the generations of a search that scores all of them in full.
@@ -14,25 +18,41 @@ search draws them; for 4 they are the generations of a search that scores all of
 
 import argparse
 import json
+import resource
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_optimize import MODELS, machine
 
-from onnx_evoq.cli_types import NUMBERS
+from onnx_evoq.cli_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
-from onnx_evoq.model import Model, replace_weights, uncut, with_codes
-from onnx_evoq.quantize import dequantize
+from onnx_evoq.model import Model, replace_weights, with_codes
+from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.report.tables import table
+from onnx_evoq.run import Deadline
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.score.race import DOUBT
 from onnx_evoq.search import Neuroevolution
-from onnx_evoq.stages import grids_for, model_value, nearest_codes, open_subject, prepare
-from onnx_evoq.stages.scoring import ScoringSet, evaluators_behind, layer_evaluators
+from onnx_evoq.stages import (
+    Resources,
+    SearchSettings,
+    evolve_layers,
+    grids_for,
+    model_value,
+    nearest_codes,
+    open_subject,
+    prepare,
+)
+from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.scoring import ScoringSet
+
+Codes = dict[str, QuantizedWeight]
 
 
 @dataclass
@@ -57,81 +77,265 @@ class Timing:
 
 @dataclass
 class Kept:
-    """How many of the candidates that full scoring keeps the race keeps too."""
+    """The candidates that full scoring keeps, and how many of them the race keeps too."""
 
-    right: int = 0
-    wanted: int = 0
+    stay: int = 0  # after each generation, parents and children
+    children: int = 0  # of these, children
+    missed: int = 0  # of these, not kept by the race
+
+    @property
+    def right(self) -> float:
+        """Share of what stays that the race keeps."""
+        return 1 - self.missed / max(self.stay, 1)
+
+    @property
+    def right_children(self) -> float:
+        """Share of the children that stay that the race keeps."""
+        return 1 - self.missed / max(self.children, 1)
 
 
-def measure_layer(
-    model: Model,
-    name: str,
-    start: Any,
-    scoring: ScoringSet,
-    settings: argparse.Namespace,
-    timing: Timing,
-    kept: Kept,
-) -> float:
-    """Time all ways for one weight; the largest relative difference of their scores."""
-    rng = np.random.default_rng(settings.seed)
-    codes, grid = start
-    (engine,) = layer_evaluators(model, name, [scoring])
-    nothing = [{} for _ in scoring.batches]
-    (whole,) = evaluators_behind(model, uncut(model, name), nothing, [scoring])
-    raw = raw_runs(engine)
-    search = Neuroevolution(
-        codes, low=grid.low, high=grid.high, population=settings.population,
-        mutation_rate=settings.mutation_rate, rng=rng,
-    )  # fmt: skip
-    race = Race(engine, settings.population, settings.doubt)
-    first = dequantize(codes, grid)
-    engine.value(first), whole.value(first), raw(first)  # warm
-    race.fitness([first])
-    search.ask()
-    search.tell(np.array([engine.metric.fitness(engine.value(first))]))
+@dataclass(frozen=True)
+class Bench:
+    """What is measured: a model on its grid, and samples that search, accept and judge."""
+
+    model: Model
+    start: Codes
+    search: ScoringSet
+    accept: ScoringSet
+    judge: ScoringSet
+    given: argparse.Namespace
+
+    def resources(self, **changes: Any) -> Resources:
+        """What scoring may use."""
+        return Resources(**{"memory": self.given.memory, "workers": self.given.workers, **changes})
+
+    def search_for(self, name: str) -> Neuroevolution:
+        """The search that draws the candidates."""
+        codes, grid = self.start[name]
+        return Neuroevolution(
+            codes, low=grid.low, high=grid.high, population=self.given.population,
+            mutation_rate=self.given.mutation_rate, rng=np.random.default_rng(self.given.seed),
+        )  # fmt: skip
+
+    def values(self, name: str) -> Callable[[Any], Any]:
+        """The weight's values for codes."""
+        return lambda codes: dequantize(codes, self.start[name].grid)
+
+
+def spread(names: Sequence[str], count: int | None) -> list[str]:
+    """So many of them, evenly spread; all for None."""
+    if count is None or count >= len(names):
+        return list(names)
+    return [names[place] for place in np.linspace(0, len(names) - 1, count).round().astype(int)]
+
+
+def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> float:
+    """Time all ways but the race for one weight; the largest relative difference of scores."""
+    (evaluator,), (whole,) = (
+        make(bench.model, name) for make in (engine.evaluators, engine.whole_model_evaluators)
+    )
+    raw, values_of = raw_runs(evaluator), bench.values(name)
+    search = bench.search_for(name)
+    first = values_of(search.ask()[0])
+    search.tell(np.array([evaluator.value(first)]))
+    whole.value(first), raw(first)  # warm
     worst = 0.0
-    for generation in range(settings.generations):
-        parents = {codes.tobytes() for codes in search.parents}
-        candidates = search.ask()
-        full = []
-        for place, candidate in enumerate(candidates):
-            values = dequantize(candidate, grid)
-            value = timing.measure("engine", lambda values=values: engine.value(values))
-            full.append(engine.metric.fitness(value))
-            if generation == 0 and place < settings.naive:
-                timing.measure("raw", lambda values=values: raw(values))
-                timing.measure("engine beside raw", lambda values=values: engine.value(values))
-                one = timing.measure("one session", lambda values=values: whole.value(values))
-                naive = timing.measure(
-                    "naive",
-                    lambda values=values: model_value(
-                        replace_weights(model, {name: values}), scoring
-                    ),
-                )
-                worst = max(worst, abs(value - naive) / naive, abs(one - naive) / naive)
-        raced = timing.measure(
-            "race",
-            lambda candidates=candidates: race.fitness([dequantize(c, grid) for c in candidates]),
-            len(candidates),
-        )
-        search.tell(np.array(full))
-        stay = {codes.tobytes() for codes in search.parents} - parents
-        for candidate, fitness in zip(candidates, raced, strict=True):
-            if candidate.tobytes() in stay:
-                kept.wanted += 1
-                kept.right += bool(np.isfinite(fitness))
+    for codes in search.ask()[: bench.given.naive]:
+        values = values_of(codes)
+        rebuilt = replace_weights(bench.model, {name: values})
+        found = [
+            timing.measure("engine", lambda values=values: evaluator.value(values)),
+            timing.measure("one session", lambda values=values: whole.value(values)),
+            timing.measure("naive", lambda rebuilt=rebuilt: model_value(rebuilt, bench.search)),
+        ]
+        timing.measure("raw", lambda values=values: raw(values))
+        worst = max(worst, *(abs(value / found[-1] - 1) for value in found))
     return worst
 
 
-def raw_runs(engine: Evaluator) -> Callable[[Any], None]:
-    """The runs that the engine makes, without metric and bookkeeping."""
-    session = engine._session._session
+def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
+    """The runs that the engine makes for one candidate, without metric and bookkeeping."""
+    session = evaluator._crew._whole
+    feeds = [{name: tensors[name] for name in evaluator._inputs} for tensors in evaluator._tensors]
 
     def run(values: Any) -> None:
-        for tensors in engine._tensors:
-            session.run(None, engine.feed(values, tensors))
+        for feed in feeds:
+            session._session.run(None, {**feed, evaluator._weight: values})
 
     return run
+
+
+def measure_race(bench: Bench, name: str, engine: Engine, timing: Timing, kept: Kept) -> None:
+    """Time the race and full scoring on the generations of one weight's search."""
+    (evaluator,), (other,) = (engine.evaluators(bench.model, name) for _ in range(2))
+    search, values_of = bench.search_for(name), bench.values(name)
+    race = Race(evaluator, bench.given.population, values_of, bench.given.doubt)
+    full = Race(other, bench.given.population, values_of, np.inf)
+    (first,) = search.ask()
+    race.fitness([first])
+    search.tell(full.fitness([first]))
+    for _ in range(bench.given.generations):
+        parents = {codes.tobytes() for codes in search.parents}
+        candidates = search.ask()
+        raced = timing.measure(
+            "race", lambda generation=candidates: race.fitness(generation), len(candidates)
+        )
+        exact = timing.measure(
+            "full", lambda generation=candidates: full.fitness(generation), len(candidates)
+        )
+        search.tell(exact)
+        stay = {codes.tobytes() for codes in search.parents} - parents
+        kept.stay += len(search.parents)
+        for codes, fitness in zip(candidates, raced, strict=True):
+            kept.children += codes.tobytes() in stay
+            kept.missed += codes.tobytes() in stay and not np.isfinite(fitness)
+
+
+def paper_setting(bench: Bench, names: Sequence[str], doubt: float) -> tuple[Codes, float]:
+    """Search `names` with the paper's settings; the codes, and the seconds that it took."""
+    given = bench.given
+    settings = SearchSettings(given.population, given.iterations, given.mutation_rate, doubt)
+    rngs = {name: np.random.default_rng([given.seed, k]) for k, name in enumerate(bench.start)}
+    began = time.perf_counter()
+    evolved = evolve_layers(
+        bench.model, bench.start, bench.start, names, bench.search, bench.accept, settings, rngs,
+        deadline=Deadline(None), resources=bench.resources(), progress=noted(began),
+    )  # fmt: skip
+    return evolved.quantized, time.perf_counter() - began
+
+
+def noted(began: float) -> Callable[[str, float], Any]:
+    """Progress as lines on stderr, for long runs into a log."""
+
+    @contextmanager
+    def lines(label: str, total: float) -> Any:
+        done = 0.0
+
+        def step(amount: float) -> None:
+            nonlocal done
+            if int(done + amount) > int(done):
+                seconds = time.perf_counter() - began
+                print(f"{label} {done + amount:.1f} of {total:g}, {seconds:.0f} s", file=sys.stderr)
+            done += amount
+
+        yield step
+
+    return lines
+
+
+def measure_memory(bench: Bench, names: Sequence[str]) -> tuple[bool, float]:
+    """Whether a search with little memory finds the same codes; its time over that with more."""
+    settings = SearchSettings(bench.given.population, 4, bench.given.mutation_rate)
+    found, seconds = [], []
+    for memory in (None, bench.given.little_memory):
+        began = time.perf_counter()
+        evolved = evolve_layers(
+            bench.model, bench.start, bench.start, names, bench.search, bench.accept, settings,
+            {name: np.random.default_rng(bench.given.seed) for name in names},
+            deadline=Deadline(None), resources=bench.resources(memory=memory),
+        )  # fmt: skip
+        seconds.append(time.perf_counter() - began)
+        found.append([evolved.quantized[name].codes.tobytes() for name in names])
+    return found[0] == found[1], seconds[1] / seconds[0]
+
+
+def measure_workers(bench: Bench, names: Sequence[str]) -> tuple[bool, float]:
+    """Whether two workers give one worker's scores to the bit, and their time over its time."""
+    timing, same = Timing(), True
+    for name in names:
+        search, values_of = bench.search_for(name), bench.values(name)
+        races = []
+        for workers in (1, 2):
+            engine = Engine([bench.search], bench.resources(workers=workers))
+            (evaluator,) = engine.evaluators(bench.model, name)
+            races.append(Race(evaluator, bench.given.population, values_of, bench.given.doubt))
+        (first,) = search.ask()
+        for race in races:
+            fitness = race.fitness([first])
+        search.tell(fitness)
+        for _ in range(bench.given.generations):
+            candidates = search.ask()
+            one, two = (
+                timing.measure(way, lambda r=race, c=candidates: r.fitness(c))
+                for way, race in zip(("one", "two"), races, strict=True)
+            )
+            same = same and one.tobytes() == two.tobytes()
+            search.tell(one)
+    return same, timing.each("two") / timing.each("one")
+
+
+def growth(bench: Bench, names: Sequence[str]) -> list[list[str]]:
+    """Rows: what grows, how much of it, seconds, and seconds for each of it."""
+    rows = []
+    middle = names[len(names) // 2]
+    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, middle)
+    search, values_of = bench.search_for(middle), bench.values(middle)
+    search.tell(np.array([evaluator.value(values_of(search.ask()[0]))]))
+    generation = search.ask()
+    evaluator.losses(generation, values_of, 0, 1)  # the trial
+    batches = len(evaluator.counts)
+
+    def row(what: str, count: int, seconds: float) -> list[str]:
+        return [what, f"{count:,}", f"{seconds:.3f}", f"{1000 * seconds / count:.3f}"]
+
+    for share in (4, 2, 1):
+        end = max(1, batches // share)
+        began = time.perf_counter()
+        evaluator.losses(generation[:8], values_of, 0, end)
+        rows.append(row("images", sum(evaluator.counts[:end]), time.perf_counter() - began))
+    for share in (4, 2, 1):
+        some = generation[: len(generation) // share]
+        began = time.perf_counter()
+        evaluator.losses(some, values_of, 0, batches)
+        rows.append(row("candidates", len(some), time.perf_counter() - began))
+    for share in (4, 2, 1):
+        part = spread(names, max(1, len(names) // share))
+        engine, seconds = Engine([bench.search], bench.resources()), 0.0
+        for name in part:
+            (evaluator,) = engine.evaluators(bench.model, name)
+            first = bench.values(name)(bench.start[name].codes)
+            evaluator.value(first)
+            began = time.perf_counter()
+            for _ in range(2):
+                evaluator.value(first)
+            seconds += time.perf_counter() - began
+        rows.append(row("layers", len(part), seconds))
+    return rows
+
+
+def prepared(given: argparse.Namespace) -> Bench:
+    """The model, rounded, and its samples: first those that search, then the others."""
+    subject = open_subject(given.model, [])
+    data = Data(given.data, divide=given.divide, mean=given.mean, std=given.std)
+    rng = np.random.default_rng(given.seed)
+    whole = prepare(subject.reference, str(given.model), data, "auto", None, rng).search.samples
+    # Where there are enough samples, as many accept and judge as search; else a quarter each.
+    count = min(given.samples, whole // 2)
+    data = Data(given.data, samples=2 * count, divide=given.divide, mean=given.mean, std=given.std)
+    experiment = prepare(subject.reference, str(given.model), data, "auto", 0.5, rng)
+    widths = dict.fromkeys((weight.name for weight in subject.weights), given.bits)
+    grids = grids_for(subject.weights, widths, "tensor", "pow2")
+    start = nearest_codes(subject.weights, grids)
+    accept, judge = halves(experiment.heldout)
+    model = with_codes(subject.model, start)
+    return Bench(model, start, experiment.search, accept, judge, given)
+
+
+def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:
+    """The samples of a set, every other batch in each."""
+    target, labels = scoring.target, scoring.target.labels
+    assert target.reference is not None
+    ends = np.cumsum([batch.count for batch in scoring.batches])
+    parts = []
+    for first in (0, 1):
+        places = range(first, len(scoring.batches), 2)
+        chosen = None
+        if labels is not None:
+            rows = [labels[ends[p] - scoring.batches[p].count : ends[p]] for p in places]
+            chosen = np.concatenate(rows)
+        part = replace(target, reference=[target.reference[p] for p in places], labels=chosen)
+        parts.append(ScoringSet([scoring.batches[p] for p in places], part))
+    return parts[0], parts[1]
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -139,8 +343,13 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple(NUMBERS.convert(text, None, None))
 
 
-def main() -> None:
-    """Print the table and the ratios."""
+def size(text: str) -> int:
+    """A size, as the command line takes it."""
+    return int(BYTES.convert(text, None, None))
+
+
+def arguments() -> argparse.Namespace:
+    """What is measured."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -149,55 +358,99 @@ def main() -> None:
     parser.add_argument("--divide", type=float)
     parser.add_argument("--mean", type=numbers)
     parser.add_argument("--std", type=numbers)
-    parser.add_argument("--samples", type=int, help="images, all of them to search on")
+    parser.add_argument(
+        "--samples", type=int, default=1024, help="images to search on; half of the data at most"
+    )
     parser.add_argument("--bits", type=int, default=4)
-    parser.add_argument("--layers", type=int, help="measure so many layers, evenly spread")
     parser.add_argument("--population", type=int, default=32)
-    parser.add_argument("--generations", type=int, default=2, help="per layer")
     parser.add_argument("--mutation-rate", type=float, default=0.02)
-    parser.add_argument("--naive", type=int, default=2, help="naive candidates per layer")
+    parser.add_argument("--naive", type=int, default=3, help="naive candidates per layer")
+    parser.add_argument("--race-layers", type=int, default=5, help="layers to race on")
+    parser.add_argument("--generations", type=int, default=6, help="per layer of these")
+    parser.add_argument("--paper-layers", type=int, default=4, help="0 for all")
+    parser.add_argument("--iterations", type=int, default=64, help="per layer of these")
+    parser.add_argument(
+        "--full", action="store_true", help="search these layers with full scoring, too: slow"
+    )
     parser.add_argument("--doubt", type=float, default=DOUBT)
+    parser.add_argument("--memory", type=size, help="as for optimize")
+    parser.add_argument("--little-memory", type=size, default="200MB")
+    parser.add_argument("--workers", type=int, help="as for optimize")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="end with one object")
-    given = parser.parse_args()
+    return parser.parse_args()
 
-    subject = open_subject(given.model, [])
-    data = Data(
-        given.data, samples=given.samples, divide=given.divide, mean=given.mean, std=given.std
-    )
-    rng = np.random.default_rng(given.seed)
-    experiment = prepare(subject.reference, str(given.model), data, "auto", None, rng)
-    widths = dict.fromkeys((weight.name for weight in subject.weights), given.bits)
-    start = nearest_codes(subject.weights, grids_for(subject.weights, widths, "tensor", "pow2"))
-    model = with_codes(subject.model, start)
-    names = list(start)
-    if given.layers is not None:
-        places = np.linspace(0, len(names) - 1, given.layers).round().astype(int)
-        names = [names[place] for place in places]
-    timing, kept, worst = Timing(), Kept(), 0.0
-    for name in names:
-        worst = max(
-            worst, measure_layer(model, name, start[name], experiment.search, given, timing, kept)
-        )
+
+def main() -> None:
+    """Print the tables and the ratios."""
+    given = arguments()
+    bench = prepared(given)
+    names = list(bench.start)
     print(machine())
-    print(f"{given.model.name}, {experiment.search.samples} images, {len(names)} layers")
+    print(f"{given.model.name}, {bench.search.samples} images, {len(names)} layers", flush=True)
+
+    timing, kept, worst = Timing(), Kept(), 0.0
+    engine = Engine([bench.search], bench.resources())
+    for name in names:
+        worst = max(worst, measure_ways(bench, name, engine, timing))
+    for name in spread(names, given.race_layers):
+        measure_race(bench, name, engine, timing, kept)
     rows = [
         [way, f"{1000 * timing.each(way):.2f}", f"{timing.each('naive') / timing.each(way):.2f}",
          str(timing.candidates[way])]
         for way in ("naive", "one session", "engine", "race", "raw")
     ]  # fmt: skip
     print(table(["way", "ms per candidate", "naive / way", "candidates"], rows))
-    print(f"largest relative difference of scores: {worst:.1e}")
+    print(f"largest relative difference of scores: {worst:.1e}\n", flush=True)
+    print(table(["what grows", "count", "seconds", "ms for each"], growth(bench, names)))
+
+    few = spread(names, 3)
+    same_bits, workers_ratio = measure_workers(bench, few)
+    print(f"\ntwo workers: {workers_ratio:.3f} of one worker's time, same to the bit: {same_bits}")
+    same_codes, memory_ratio = measure_memory(bench, few)
+    print(f"little memory: {memory_ratio:.3f} of the time, same codes: {same_codes}", flush=True)
+
+    chosen = spread(names, given.paper_layers or None)
+    candidates = len(chosen) * (1 + given.population * given.iterations)
+    naive_seconds = timing.each("naive") * candidates
+    found, seconds = paper_setting(bench, chosen, given.doubt)
+    rows = [["nearest", "", "", f"{judged(bench, bench.start):.4f}"]]
+    rows += [["race", f"{seconds:.0f}", f"{naive_seconds / seconds:.1f}",
+              f"{judged(bench, found):.4f}"]]  # fmt: skip
+    if given.full:
+        exact, slow = paper_setting(bench, chosen, np.inf)
+        rows += [["full scoring", f"{slow:.0f}", f"{naive_seconds / slow:.1f}",
+                  f"{judged(bench, exact):.4f}"]]  # fmt: skip
+    print(
+        f"\nThe paper's setting on {len(chosen)} of {len(names)} layers, {candidates:,} candidates:"
+        f" naive would take {naive_seconds:,.0f} s."
+    )
+    print(table(["way", "seconds", "naive / way", "error on unseen samples"], rows))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ratios = {
         "naive_ratio": timing.each("naive") / timing.each("engine"),
         "halving_ratio": timing.each("naive") / timing.each("race"),
-        "overhead": timing.each("engine beside raw") / timing.each("raw") - 1,
-        "kept_right": kept.right / max(kept.wanted, 1),
+        "overhead": timing.each("engine") / timing.each("raw") - 1,
+        "kept_right": kept.right,
+        "kept_right_children": kept.right_children,
+        "paper_setting_ratio": naive_seconds / seconds,
+        "paper_setting_layers": len(chosen),
+        "workers_ratio": workers_ratio,
+        "workers_same": same_bits,
+        "memory_ratio": memory_ratio,
+        "memory_same": same_codes,
+        "peak_mb": peak,
     }
     if given.json:
         print(json.dumps(ratios))
     else:
-        print("  ".join(f"{name} {value:.3f}" for name, value in ratios.items()))
+        for name, value in ratios.items():
+            print(f"{name:20} {value:.3f}")
+
+
+def judged(bench: Bench, codes: Codes) -> float:
+    """The metric of a network on samples that neither selected nor accepted."""
+    return model_value(with_codes(bench.model, codes), bench.judge)
 
 
 if __name__ == "__main__":

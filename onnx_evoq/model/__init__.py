@@ -3,7 +3,7 @@
 Load a file, find its weights, fold BatchNormalization, cut the graph at a layer, emit the result.
 """
 
-from onnx_evoq.model.cut import Cut, cut_at, suffix, uncut
+from onnx_evoq.model.cut import Cut, bridge, cut_at, suffix, uncut
 from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
@@ -18,6 +18,7 @@ __all__ = [
     "Quantized",
     "Skipped",
     "Weight",
+    "bridge",
     "check_finite",
     "check_writable",
     "cut_at",

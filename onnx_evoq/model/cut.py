@@ -71,6 +71,33 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
     )
 
 
+def bridge(
+    model: ModelProto, known: Sequence[TensorSpec], wanted: Sequence[str]
+) -> ModelProto | None:
+    """The part of a model that computes some tensors from others and from the model's inputs.
+
+    Args:
+        model: the model.
+        known: type and shape of tensors that need not be computed again.
+        wanted: the tensors to compute; one that is known is passed on.
+
+    Returns:
+        A model that takes of the known tensors and of the model's inputs only what it reads; None
+        if it would read nothing that is known.
+    """
+    given = {spec.name for spec in known}
+    needed, nodes = set(wanted), list[NodeProto]()
+    for node in reversed(model.graph.node):
+        if needed.intersection(name for name in node.output if name not in given):
+            nodes.insert(0, node)
+            needed |= reads(node)
+    taken = [_typed(spec) for spec in known if spec.name in needed]
+    if not taken:
+        return None
+    inputs = [value for value in model.graph.input if value.name in needed]
+    return _model_of(model, nodes, taken + inputs, [_untyped(name) for name in wanted])
+
+
 def uncut(model: ModelProto, weight: str) -> Cut:
     """The whole model as the suffix: for layers whose crossing tensors would fill the memory."""
     inputs = tuple(value.name for value in model.graph.input)
@@ -88,10 +115,7 @@ def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelPr
     """
     tensor = next(t for t in model.graph.initializer if t.name == cut.weight)
     values = [helper.make_tensor_value_info(cut.weight, tensor.data_type, tuple(tensor.dims))]
-    values += [
-        helper.make_tensor_value_info(s.name, helper.np_dtype_to_tensor_dtype(s.dtype), s.shape)
-        for s in inputs
-    ]
+    values += [_typed(spec) for spec in inputs]
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
         return _model_of(model, list(model.graph.node), values, outputs)
@@ -141,6 +165,11 @@ def _needed_constants(constant: list[NodeProto], tail: list[NodeProto]) -> list[
 def _untyped(name: str) -> ValueInfoProto:
     # ONNX Runtime infers the type of an output that states none.
     return helper.make_empty_tensor_value_info(name)
+
+
+def _typed(spec: TensorSpec) -> ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(spec.dtype)
+    return helper.make_tensor_value_info(spec.name, kind, spec.shape)
 
 
 def _model_of(

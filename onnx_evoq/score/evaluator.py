@@ -1,15 +1,22 @@
 """Score candidates for one weight, which is an input of the graph: one session serves all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.batch import Array, Arrays, Batch, per_sample
+from onnx_evoq.score.crew import Crew, Task
 from onnx_evoq.score.metric import Metric
 from onnx_evoq.score.output_metrics import PerSample
 from onnx_evoq.score.session import Session
 from onnx_evoq.score.target import Target
+
+Floats = NDArray[np.float32]
+Candidate = TypeVar("Candidate")
+Result = TypeVar("Result")
 
 
 class Evaluator:
@@ -22,11 +29,11 @@ class Evaluator:
             scores.append(target.value(predict(Session(model), batches)))
 
     Args:
-        session: the part of the model that follows the weight, with the weight as an input.
+        crew: runs the part of the model that follows the weight, with the weight as an input.
         weight: the name of that input.
         dtype: its type.
-        inputs: what the session takes besides the weight.
-        outputs: the names of all outputs, in the model's order; those that the session does not
+        inputs: what the model takes besides the weight.
+        outputs: the names of all outputs, in the model's order; those that this part does not
             give do not depend on the weight, and are among `tensors`.
         tensors: for each batch, the inputs and those outputs.
         batches: the batches that they stem from.
@@ -35,7 +42,7 @@ class Evaluator:
 
     def __init__(
         self,
-        session: Session,
+        crew: Crew,
         weight: str,
         dtype: str,
         inputs: Sequence[str],
@@ -44,7 +51,7 @@ class Evaluator:
         batches: Sequence[Batch],
         target: Target,
     ) -> None:
-        self._session = session
+        self._crew = crew
         self._weight = weight
         self._dtype = np.dtype(dtype)
         self._inputs = inputs
@@ -64,28 +71,66 @@ class Evaluator:
         """How many samples each batch holds."""
         return [batch.count for batch in self._batches]
 
-    def value(self, values: NDArray[np.float32]) -> float:
+    def value(self, values: Floats) -> float:
         """The metric of the model with `values` as the weight."""
         self.evaluations += 1
-        return self._target.value(self._answers(values, 0, len(self._batches)))
+        if self.metric.against == "user":
+            (outputs,) = self._crew.do([self._runs(values, self._answers, 0, len(self._batches))])
+            return self._target.value(outputs)
+        (losses,) = self._crew.do([self._runs(values, self._losses, 0, len(self._batches))])
+        return float(np.concatenate(losses).mean())
 
-    def per_sample(self, values: NDArray[np.float32], first: int, end: int) -> PerSample:
-        """The metric of each sample of the batches from `first` to `end`, (samples,).
+    def losses(
+        self,
+        candidates: Sequence[Candidate],
+        values_of: Callable[[Candidate], Floats],
+        first: int,
+        end: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[PerSample | None]:
+        """The metric of each sample of the batches from `first` to `end`, (samples,) per candidate.
 
-        Counts as an evaluation where `first` is 0.
+        A candidate counts as an evaluation where `first` is 0.
+
+        Args:
+            candidates: what stands for values of the weight.
+            values_of: these values; asked for when a candidate's turn comes.
+            first: the first batch.
+            end: the one behind the last.
+            stop: looked at before each run; once it is true, candidates whose runs are not done
+                have None.
         """
-        self.evaluations += first == 0
-        return self._target.per_sample(self._answers(values, first, end), first)
 
-    def feed(self, values: NDArray[np.float32], tensors: Arrays) -> dict[str, Array]:
-        """What the session takes: `values` as the weight, and its part of a batch's tensors."""
+        def runs(candidate: Candidate) -> Iterator[Task[PerSample]]:
+            if not stop():
+                values = values_of(candidate)
+                self.evaluations += first == 0
+                for run in self._runs(values, self._losses, first, end):
+                    if stop():
+                        break
+                    yield run
+
+        found = self._crew.do([runs(candidate) for candidate in candidates])
+        return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
+
+    def feed(self, values: Floats, tensors: Arrays) -> dict[str, Array]:
+        """What a run takes: `values` as the weight, and its part of a batch's tensors."""
         candidate = values.astype(self._dtype, copy=False)
         return {**{name: tensors[name] for name in self._inputs}, self._weight: candidate}
 
-    def _answers(
-        self, values: NDArray[np.float32], first: int, end: int
-    ) -> Iterator[dict[str, Array]]:
-        for place in range(first, end):
-            tensors = self._tensors[place]  # once: they may have to be read from a file
-            known = {**tensors, **self._session.run(self.feed(values, tensors))}
-            yield {n: per_sample(n, known[n], self._batches[place]) for n in self._outputs}
+    def _runs(
+        self,
+        values: Floats,
+        work: Callable[[Floats, int, Session], Result],
+        first: int,
+        end: int,
+    ) -> Iterator[Task[Result]]:
+        return (partial(work, values, place) for place in range(first, end))
+
+    def _answers(self, values: Floats, place: int, session: Session) -> dict[str, Array]:
+        tensors = self._tensors[place]  # once: they may have to be read from a file
+        known = {**tensors, **session.run(self.feed(values, tensors))}
+        return {n: per_sample(n, known[n], self._batches[place]) for n in self._outputs}
+
+    def _losses(self, values: Floats, place: int, session: Session) -> PerSample:
+        return self._target.per_sample([self._answers(values, place, session)], place)

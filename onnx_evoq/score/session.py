@@ -24,6 +24,7 @@ class Session:
         name: how messages call the model.
         providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
         options: session configuration entries.
+        threads: cores that one run uses; None for all.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -36,9 +37,11 @@ class Session:
         name: str = "the model",
         providers: Sequence[str] | None = None,
         options: Mapping[str, str] = SESSION_OPTIONS,
+        threads: int | None = None,
     ) -> None:
         self.name = name
         settings = ort.SessionOptions()
+        settings.intra_op_num_threads = threads or 0  # 0: all cores
         settings.log_severity_level = 4  # errors come as exceptions
         for key, value in options.items():
             settings.add_session_config_entry(key, value)
@@ -49,6 +52,7 @@ class Session:
             raise ModelError(
                 f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}"
             ) from cause
+        self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
 
     def run(self, feed: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

@@ -2,6 +2,7 @@
 
 from onnx_evoq.stages.comparison import default_metric, named_alike, not_finite, outputs_of
 from onnx_evoq.stages.emission import Form, emit, metadata_of
+from onnx_evoq.stages.engine import Resources
 from onnx_evoq.stages.experiment import find_samples, prepare
 from onnx_evoq.stages.guard import drop_guard
 from onnx_evoq.stages.layerwise import Evolved, SearchSettings, evolve_layers
@@ -25,6 +26,7 @@ __all__ = [
     "Evolved",
     "Form",
     "Granularity",
+    "Resources",
     "Score",
     "SearchSettings",
     "bits_of",

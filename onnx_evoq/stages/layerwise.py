@@ -20,9 +20,10 @@ from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.progress import Progress, Step, silent
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import Evaluator, Metric, Race
+from onnx_evoq.score import DOUBT, Evaluator, Metric, Race
 from onnx_evoq.search import Neuroevolution
-from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
+from onnx_evoq.stages.engine import AS_IT_COMES, Engine, Resources
+from onnx_evoq.stages.scoring import ScoringSet
 
 Scores = dict[str, float]
 
@@ -35,6 +36,7 @@ class SearchSettings:
         population: candidates that stay after each iteration.
         generations: iterations.
         mutation_rate: probability that a code moves.
+        doubt: as for `Race`.
 
     Raises:
         OptionError: a number makes no sense.
@@ -43,6 +45,7 @@ class SearchSettings:
     population: int = 32
     generations: int = 64
     mutation_rate: float = 0.02
+    doubt: float = DOUBT
 
     def __post_init__(self) -> None:
         if self.population < 1:
@@ -99,8 +102,7 @@ def evolve_layers(
     *,
     deadline: Deadline,
     guard: Guard | None = None,
-    memory: int | None = None,
-    providers: Sequence[str] | None = None,
+    resources: Resources = AS_IT_COMES,
     progress: Progress = silent,
 ) -> Evolved:
     """Evolve the codes of all weights in `order`.
@@ -116,8 +118,7 @@ def evolve_layers(
         rngs: a generator per weight.
         deadline: when to stop; each weight gets an equal share of the time left.
         guard: whether a network is still good enough; None takes all weights.
-        memory: as for `layer_evaluators`.
-        providers: as for `Session`.
+        resources: what scoring may use.
         progress: shows how far it is.
     """
     if settings is None and guard is None:
@@ -125,6 +126,7 @@ def evolve_layers(
     if guard is not None and not guard(rest):
         return Evolved(dict(rest), {}, 0, None, tuple(order), safe=False)
     now, layers, evaluations, stopped = dict(rest), dict[str, LayerScores](), 0, None
+    engine = Engine([search_set, heldout_set], resources)
     left = list(order)
     with progress("evolving", len(order)) as advance:
         try:
@@ -134,13 +136,7 @@ def evolve_layers(
                 if settings is not None and deadline.passed:
                     stopped = "time"  # what is left is taken as it starts
                 elif settings is not None:
-                    evaluators = layer_evaluators(
-                        with_codes(model, trial),
-                        name,
-                        [search_set, heldout_set],
-                        providers,
-                        memory,
-                    )
+                    evaluators = engine.evaluators(with_codes(model, trial), name)
                     try:
                         trial[name], scores, in_time = _evolve_one(
                             start[name],
@@ -185,14 +181,15 @@ def _evolve_one(
         mutation_rate=settings.mutation_rate,
         rng=rng,
     )
-    race = Race(on_search, keep=settings.population)
-    search.tell(race.fitness([dequantize(codes, grid) for codes in search.ask()]))
+    race = Race(
+        on_search, settings.population, lambda codes: dequantize(codes, grid), settings.doubt
+    )
+    search.tell(race.fitness(search.ask()))
     first, part, done = search.best_fitness, 1 / (settings.generations + 1), 0
     advance(part)
     while done < settings.generations and not deadline.passed:
-        candidates = [dequantize(codes, grid) for codes in search.ask()]
         # One candidate of a large model takes seconds, so that a generation takes minutes.
-        search.tell(race.fitness(candidates, stop=lambda: deadline.passed))
+        search.tell(race.fitness(search.ask(), stop=lambda: deadline.passed))
         done += 1
         advance(part)
     in_time = done == settings.generations and not deadline.passed

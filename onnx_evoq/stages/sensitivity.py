@@ -1,14 +1,14 @@
 """Sensitivity: algorithm 1 of arXiv 2605.05228.
 
-Each weight alone is quantized, all others stay float, and the model is scored.
+Each weight alone is quantized, all others stay float, and the model is scored: only what follows
+the weight is run for it.
 """
-
-from collections.abc import Sequence
 
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import Deadline
-from onnx_evoq.stages.scoring import ScoringSet, layer_evaluators
+from onnx_evoq.stages.engine import AS_IT_COMES, Engine, Resources
+from onnx_evoq.stages.scoring import ScoringSet
 
 
 def rank_weights(
@@ -16,8 +16,7 @@ def rank_weights(
     quantized: Quantized,
     scoring: ScoringSet,
     deadline: Deadline | None = None,
-    memory: int | None = None,
-    providers: Sequence[str] | None = None,
+    resources: Resources = AS_IT_COMES,
     progress: Progress = silent,
 ) -> dict[str, float]:
     """The metric with each weight alone on its grid, from the least to the most sensitive weight.
@@ -29,17 +28,17 @@ def rank_weights(
         quantized: what each weight becomes, by name.
         scoring: the samples that score.
         deadline: when to stop; None for no limit.
-        memory: as for `layer_evaluators`.
-        providers: as for `Session`.
+        resources: what scoring may use.
         progress: shows how far it is.
     """
     values = {}
+    engine = Engine([scoring], resources)
     with progress("sensitivity", len(quantized)) as step:
         for name, weight in quantized.items():
             if deadline is not None and deadline.passed:
                 values[name] = float("nan")
                 continue
-            (evaluator,) = layer_evaluators(model, name, [scoring], providers, memory)
+            (evaluator,) = engine.evaluators(model, name)
             values[name] = evaluator.value(weight.values)
             step(1)
     fitness = scoring.target.metric.fitness

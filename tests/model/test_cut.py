@@ -1,10 +1,10 @@
 """Which part of a graph a cut leaves to be run per candidate."""
 
 import numpy as np
-from graphs import conv_net, mlp, model_of, node, random
+from graphs import conv_net, mlp, model_of, node, random, run
 from onnx import ModelProto
 
-from onnx_evoq.model import cut_at, fold_batch_norm, load, uncut
+from onnx_evoq.model import bridge, cut_at, fold_batch_norm, load, uncut
 from onnx_evoq.model.cut import Cut, suffix
 from onnx_evoq.signature import TensorSpec
 
@@ -83,3 +83,33 @@ def test_uncut_runs_everything() -> None:
     cut = uncut(model, "second")
     assert cut.suffix_inputs == ("x",)
     assert behind(model, cut) == [n.op_type for n in model.graph.node]
+
+
+FLOATS = np.dtype("float32")
+
+
+def test_a_bridge_computes_only_what_lies_between_two_cuts() -> None:
+    between = bridge(folded(), [TensorSpec("c", FLOATS, (None, 6, 8, 8))], ["g"])
+    assert between is not None
+    operators = [n.op_type for n in between.graph.node]
+    assert operators == ["Conv", "Add", "GlobalAveragePool", "Flatten"]
+    assert [value.name for value in between.graph.input] == ["c"]
+    assert {tensor.name for tensor in between.graph.initializer} == {"w2", "b2"}
+
+
+def test_a_bridge_passes_on_what_crosses_both_cuts() -> None:
+    between = bridge(folded(), [TensorSpec("c", FLOATS, (None, 6, 8, 8))], ["c", "d"])
+    assert between is not None
+    c = random(2, 6, 8, 8)
+    found = run(between, {"c": c})
+    whole = ModelProto.FromString(folded().SerializeToString())
+    del whole.graph.output[:]
+    whole.graph.output.extend(between.graph.output)
+    x = random(2, 3, 8, 8)
+    expected = run(whole, {"x": x})
+    np.testing.assert_array_equal(found["c"], c)
+    np.testing.assert_allclose(run(between, {"c": expected["c"]})["d"], expected["d"], rtol=1e-5)
+
+
+def test_there_is_no_bridge_backwards() -> None:
+    assert bridge(folded(), [TensorSpec("g", FLOATS, (None, 6))], ["c"]) is None

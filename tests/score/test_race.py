@@ -1,5 +1,6 @@
-"""Giving up early: what is kept is exact, and nothing that is surely good is given up."""
+"""Racing: the best is exact, the rest forecast, and nothing that is surely good is given up."""
 
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -7,25 +8,40 @@ import pytest
 from numpy.typing import NDArray
 
 from onnx_evoq.score import Race, find_metric
-from onnx_evoq.score.race import rungs
+from onnx_evoq.score.race import forecast, rungs
+
+COUNTS = [32, 32, 64, 128, 256]
 
 
 class Losses:
-    """Stands for an evaluator: a candidate is the loss of each sample."""
+    """Stands for an evaluator: a candidate's values are the losses of the samples."""
 
-    def __init__(self, counts: list[int], metric: str = "mse") -> None:
-        self.counts = counts
+    def __init__(self, counts: Sequence[int] = COUNTS, metric: str = "mse") -> None:
+        self.counts = list(counts)
         self.metric = find_metric(metric)
         self.scored = 0
 
-    def per_sample(self, values: NDArray[np.float32], first: int, end: int) -> NDArray[np.float64]:
+    def losses(
+        self,
+        candidates: Sequence[NDArray[np.float32]],
+        values_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        first: int,
+        end: int,
+        stop: Callable[[], bool],
+    ) -> list[NDArray[np.float64] | None]:
         ends = [0, *accumulate(self.counts)]
-        self.scored += ends[end] - ends[first]
-        return values[ends[first] : ends[end]].astype(np.float64)
+        found: list[NDArray[np.float64] | None] = []
+        for candidate in candidates:
+            if stop():
+                found.append(None)
+                continue
+            self.scored += ends[end] - ends[first]
+            found.append(values_of(candidate)[ends[first] : ends[end]].astype(np.float64))
+        return found
 
 
 def race(evaluator: Losses, keep: int = 1, doubt: float = 2.0) -> Race:
-    return Race(evaluator, keep, doubt)  # type: ignore[arg-type]
+    return Race(evaluator, keep, lambda codes: codes, doubt)  # type: ignore[arg-type]
 
 
 def fitness(contest: Race, candidate: NDArray[np.float32]) -> float:
@@ -33,44 +49,57 @@ def fitness(contest: Race, candidate: NDArray[np.float32]) -> float:
     return float(contest.fitness([candidate])[0])
 
 
-def losses(mean: float, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(mean, 1, 512).astype(np.float32)
+def losses(mean: float, seed: int = 0, deviation: float = 1.0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(mean, deviation, 512).astype(np.float32)
 
 
 @pytest.mark.parametrize(
     ("counts", "ends"),
     [
         ([512], [1]),
-        ([32, 96, 384], [1, 2, 3]),
-        ([16] * 64, [2, 8, 32, 64]),
+        ([32, 32, 64, 128], [1, 2, 3, 4]),
+        ([16] * 64, [2, 4, 8, 16, 32, 64]),
         ([64, 64, 64], [1, 2, 3]),
         ([10], [1]),
         ([1] * 40, [32, 40]),
     ],
 )
-def test_rungs_end_at_32_128_and_512_samples(counts: list[int], ends: list[int]) -> None:
+def test_rungs_end_at_powers_of_two_from_32(counts: list[int], ends: list[int]) -> None:
     assert rungs(counts) == ends
 
 
-def test_the_fitness_of_what_is_kept_is_exact() -> None:
-    evaluator = Losses([32, 96, 384])
-    contest = race(evaluator)
+def test_a_forecast_is_that_of_the_closest_relative() -> None:
+    far, near = np.array([9.0, 0, 9, 0]), np.array([1.0, 2, 4, 5])
+    found = forecast(np.array([2.0, 4.0]), np.array([far, near]))
+    # l - r is 1 and 2: mean 1.5, deviation sqrt(1/2); half of the samples are left
+    assert found.mean == pytest.approx(3 + 1.5)
+    assert found.error == pytest.approx(np.sqrt(0.5) / np.sqrt(2) * np.sqrt(0.5))
+    assert found.differing == 2
+
+
+def test_with_all_samples_a_forecast_is_exact() -> None:
+    found = forecast(np.array([2.0, 4.0, 9.0]), np.array([[1.0, 1.0, 1.0]]))
+    assert (found.mean, found.error) == (5.0, 0.0)
+
+
+def test_the_fitness_of_the_best_is_exact() -> None:
+    contest = race(Losses())
     assert fitness(contest, losses(1.0)) == pytest.approx(losses(1.0).mean())
-    better = losses(1.0) - 0.1
+    better = losses(1.0) - 0.1 + 0.3 * losses(0.0, seed=1)
     assert fitness(contest, better) == pytest.approx(better.mean())
 
 
 def test_what_is_much_worse_is_given_up_on_the_first_rung() -> None:
-    evaluator = Losses([32, 96, 384])
+    evaluator = Losses()
     contest = race(evaluator)
     fitness(contest, losses(1.0))
     evaluator.scored = 0
-    assert fitness(contest, losses(1.0) + 0.5) == np.inf
+    assert fitness(contest, losses(1.0) + 0.5 + 0.1 * losses(0.0, seed=1)) == np.inf
     assert evaluator.scored == 32
 
 
 def test_pairs_tell_small_differences_that_samples_alone_would_hide() -> None:
-    evaluator = Losses([32, 96, 384])
+    evaluator = Losses()
     contest = race(evaluator)
     fitness(contest, losses(1.0))
     evaluator.scored = 0
@@ -79,32 +108,72 @@ def test_pairs_tell_small_differences_that_samples_alone_would_hide() -> None:
     assert evaluator.scored == 32  # the deviation of the samples is 1, that of the pairs 0.01
 
 
-def test_without_doubt_all_is_scored() -> None:
-    evaluator = Losses([32, 96, 384])
-    contest = race(evaluator, doubt=np.inf)
+def test_what_surely_stays_is_settled_early_unless_it_is_the_best() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, keep=4)
     fitness(contest, losses(1.0))
-    assert fitness(contest, losses(9.0)) == pytest.approx(losses(9.0).mean())
+    evaluator.scored = 0
+    noise = [0.01 * losses(0.0, seed=seed) for seed in (1, 2, 3)]
+    best, second, third = (
+        losses(1.0) - np.float32(shift) + each
+        for shift, each in zip((0.9, 0.5, 0.4), noise, strict=True)
+    )
+    found = contest.fitness([second, best, third])
+    assert found[1] == pytest.approx(best.mean(), abs=1e-6)
+    assert found[[0, 2]] == pytest.approx([second.mean(), third.mean()], abs=0.01)
+    assert evaluator.scored == 512 + 32 + 32
 
 
-def test_a_candidate_must_be_worse_than_the_last_that_is_kept() -> None:
-    evaluator = Losses([32, 96, 384])
+def test_what_does_not_differ_on_enough_samples_is_not_settled() -> None:
+    evaluator = Losses(metric="agreement")
     contest = race(evaluator, keep=2)
+    start = (losses(0.0) > 0).astype(np.float32)
+    fitness(contest, start)
+    other = start.copy()
+    other[300:] = 0  # no difference among the first 256
+    assert fitness(contest, other) == pytest.approx(-other.mean())
+
+
+def test_without_doubt_all_is_scored() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, keep=4, doubt=np.inf)
+    fitness(contest, losses(1.0))
+    generation = [losses(9.0), losses(1.0) - 0.5, losses(1.0) - 0.4]
+    exact = [candidate.mean() for candidate in generation]
+    assert contest.fitness(generation) == pytest.approx(exact)
+    assert evaluator.scored == 4 * 512
+
+
+def test_a_candidate_must_be_worse_than_the_last_that_stays() -> None:
+    contest = race(Losses(), keep=2)
     fitness(contest, losses(1.0))  # counts twice
     fitness(contest, losses(1.0) - 1)
     assert fitness(contest, losses(1.0) - np.float32(0.5)) < np.inf  # second best
     assert fitness(contest, losses(1.0) - np.float32(0.25)) == np.inf  # third
 
 
+def test_a_generation_competes_with_itself() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, keep=2)
+    fitness(contest, losses(1.0))
+    shifts = np.linspace(0.1, 0.8, 8, dtype=np.float32)
+    generation = [
+        losses(1.0) - shift + 0.01 * losses(0.0, seed=seed) for seed, shift in enumerate(shifts, 1)
+    ]
+    found = contest.fitness(generation)
+    assert np.isfinite(found).tolist() == [False] * 6 + [True] * 2  # all beat the start
+
+
 def test_nearly_all_that_full_scoring_keeps_are_kept() -> None:
     rng = np.random.default_rng(0)
     start = losses(1.0)
-    contest = race(Losses([32, 96, 384]))
+    contest = race(Losses())
     fitness(contest, start)
     better = missed = 0
     for _ in range(1000):
         shift = rng.normal(0, 0.02)
         candidate = (start + rng.normal(shift, 0.3, 512)).astype(np.float32)
-        fresh = race(Losses([32, 96, 384]))
+        fresh = race(Losses())
         fitness(fresh, start)
         if candidate.mean() < start.mean():
             better += 1
@@ -114,40 +183,45 @@ def test_nearly_all_that_full_scoring_keeps_are_kept() -> None:
 
 
 def test_what_was_seen_is_not_scored_again() -> None:
-    evaluator = Losses([32, 96, 384])
+    evaluator = Losses()
     contest = race(evaluator)
     fitness(contest, losses(1.0))
     evaluator.scored = 0
     assert fitness(contest, losses(1.0)) == pytest.approx(losses(1.0).mean())
     assert evaluator.scored == 0
+    better = losses(1.0) - 0.1
+    contest.fitness([better, better])
+    assert evaluator.scored == 512
 
 
 def test_higher_is_better_turns_the_race_round() -> None:
-    evaluator = Losses([32, 96, 384], "cosine")
-    contest = race(evaluator)
+    contest = race(Losses(metric="cosine"))
     assert fitness(contest, losses(1.0)) == pytest.approx(-losses(1.0).mean())
     assert fitness(contest, losses(1.0) - 1) == np.inf
-    assert fitness(contest, losses(1.0) + 1) < np.inf
+    assert fitness(contest, losses(1.0) + 1) == pytest.approx(-losses(2.0).mean(), abs=1e-6)
 
 
 def test_a_loss_that_is_no_number_is_hopeless() -> None:
-    contest = race(Losses([32, 96, 384]))
+    contest = race(Losses())
     fitness(contest, losses(1.0))
     assert fitness(contest, np.full(512, np.nan, np.float32)) == np.inf
+    late = losses(1.0) - 1
+    late[-1] = np.nan
+    assert fitness(contest, late) == np.inf
 
 
 def test_a_start_that_is_no_number_gives_way() -> None:
-    contest = race(Losses([32, 96, 384]))
+    contest = race(Losses())
     assert fitness(contest, np.full(512, np.nan, np.float32)) == np.inf
-    assert fitness(contest, losses(1.0)) < np.inf
+    assert fitness(contest, losses(1.0)) == pytest.approx(losses(1.0).mean())
 
 
-def test_members_of_a_generation_do_not_depend_on_each_other() -> None:
+def test_the_order_of_a_generation_does_not_matter() -> None:
     generation = [losses(1.0) - np.float32(shift) for shift in (0.3, 0.1, 0.2)]
     orders = ([0, 1, 2], [1, 2, 0])
     found = []
     for order in orders:
-        contest = race(Losses([32, 96, 384]))
+        contest = race(Losses(), keep=3)
         fitness(contest, losses(1.0))
         values = contest.fitness([generation[place] for place in order])
         found.append(dict(zip(order, values.tolist(), strict=True)))
@@ -155,13 +229,20 @@ def test_members_of_a_generation_do_not_depend_on_each_other() -> None:
     assert np.isfinite(list(found[0].values())).all()
 
 
-def test_when_it_is_stopped_the_rest_is_given_up_unseen() -> None:
-    evaluator = Losses([32, 96, 384])
+def test_when_it_is_stopped_the_rest_is_given_up() -> None:
+    evaluator = Losses([512])
     contest = race(evaluator)
     fitness(contest, losses(1.0))
-    evaluator.scored = 0
     looks = iter([False, True, True])
     generation = [losses(1.0) - np.float32(shift) for shift in (0.1, 0.2, 0.3)]
     values = contest.fitness(generation, stop=lambda: next(looks))
     assert np.isfinite(values).tolist() == [True, False, False]
-    assert evaluator.scored == 512
+    assert evaluator.scored == 2 * 512
+
+
+def test_a_best_that_time_leaves_unproven_is_given_up() -> None:
+    contest = race(Losses(), keep=4)
+    fitness(contest, losses(1.0))
+    looks = iter([False, True])  # the first rung, which settles it; then to make it exact
+    better = losses(1.0) - 0.5 + 0.01 * losses(0.0, seed=1)
+    assert contest.fitness([better], stop=lambda: next(looks, True))[0] == np.inf

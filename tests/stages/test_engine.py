@@ -1,6 +1,7 @@
-"""The evaluator scores each candidate as a freshly built whole model does."""
+"""The engine scores each candidate as a freshly built whole model does."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,14 +10,12 @@ from graphs import conv_net, mlp, model_of, node, random, scoring_set
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from onnx_evoq.model import (
-    find_weights,
-    fold_batch_norm,
-    load,
-    replace_weights,
-)
+from onnx_evoq.errors import OptionError
+from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
 from onnx_evoq.quantize import dequantize, fit, nearest
-from onnx_evoq.stages.scoring import layer_evaluators, model_value
+from onnx_evoq.score import Session, find_metric
+from onnx_evoq.stages import Resources, model_value
+from onnx_evoq.stages.engine import Engine
 
 Inputs = dict[str, NDArray[np.generic]]
 
@@ -107,8 +106,9 @@ def test_the_evaluator_scores_as_the_rebuilt_model_does(
     size = {padded: 4, one_by_one: 1, weights_in_branches: 1}.get(make, 3)
     scoring = scoring_set(model, inputs, size)
     rng = np.random.default_rng(0)
+    engine = Engine([scoring], Resources(memory=memory))
     for weight in find_weights(model)[0]:
-        (evaluator,) = layer_evaluators(model, weight.name, [scoring], memory=memory)
+        (evaluator,) = engine.evaluators(model, weight.name)
         for _ in range(3):
             candidate = weight.values + 0.1 * rng.standard_normal(weight.shape).astype(np.float32)
             rebuilt = replace_weights(model, {weight.name: candidate})
@@ -121,10 +121,11 @@ def test_the_evaluator_scores_as_the_rebuilt_model_does(
 def test_the_evaluator_scores_float16_models_too() -> None:
     model, inputs = folded_conv_net("float16")
     scoring = scoring_set(model, inputs, 4)
+    engine = Engine([scoring], Resources())
     for weight in find_weights(model)[0]:
         grid = fit(weight.values, 3)
         candidate = dequantize(nearest(weight.values, grid), grid)
-        (evaluator,) = layer_evaluators(model, weight.name, [scoring])
+        (evaluator,) = engine.evaluators(model, weight.name)
         expected = model_value(replace_weights(model, {weight.name: candidate}), scoring)
         assert evaluator.value(candidate) == pytest.approx(expected, rel=0.02)
 
@@ -132,17 +133,85 @@ def test_the_evaluator_scores_float16_models_too() -> None:
 def test_the_float_weight_scores_perfectly() -> None:
     model, inputs = folded_conv_net()
     scoring = scoring_set(model, inputs, 4)
+    engine = Engine([scoring], Resources())
     for weight in find_weights(model)[0]:
-        (evaluator,) = layer_evaluators(model, weight.name, [scoring])
+        (evaluator,) = engine.evaluators(model, weight.name)
         assert evaluator.value(weight.values) < 1e-9
 
 
 def test_several_sets_are_scored_apart() -> None:
     model, inputs = folded_conv_net()
     sets = [scoring_set(model, {"x": part}, 4) for part in (inputs["x"][:6], inputs["x"][6:])]
-    evaluators = layer_evaluators(model, "w2", sets)
+    evaluators = Engine(sets, Resources()).evaluators(model, "w2")
     candidate = 0.5 * random(6, 6, 3, 3)
     rebuilt = replace_weights(model, {"w2": candidate})
     for evaluator, scoring in zip(evaluators, sets, strict=True):
         assert evaluator.value(candidate) == pytest.approx(model_value(rebuilt, scoring), rel=1e-5)
     assert sets[0].samples == 6
+
+
+ORDERS = [["w1", "w2", "w3"], ["w3", "w1", "w2"], ["w2", "w2", "w1", "w3", "w2"]]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
+def test_what_crossed_the_last_cut_is_not_used_once_it_is_out_of_date(order: list[str]) -> None:
+    model, inputs = folded_conv_net()
+    scoring = scoring_set(model, inputs, 4)
+    engine = Engine([scoring], Resources())
+    for step, name in enumerate(order):
+        (evaluator,) = engine.evaluators(model, name)
+        weight = next(weight for weight in find_weights(model)[0] if weight.name == name)
+        candidate = weight.values + 0.1 * random(*weight.shape, seed=step)
+        model = replace_weights(model, {name: candidate})  # as a search changes it
+        expected = model_value(model, scoring)
+        assert evaluator.value(candidate) == pytest.approx(expected, rel=1e-5)
+
+
+def test_going_through_a_model_in_its_order_runs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prefixes: list[list[str]] = []
+
+    class Counted(Session):
+        def __init__(self, model: bytes, name: str, *rest: Any, **options: Any) -> None:
+            super().__init__(model, name, *rest, **options)
+            if "before" in name:
+                prefixes.append([n.op_type for n in onnx.load_from_string(model).graph.node])
+
+    monkeypatch.setattr("onnx_evoq.stages.engine.Session", Counted)
+    model, inputs = folded_conv_net()
+    engine = Engine([scoring_set(model, inputs, 4)], Resources())
+    for name in ("w1", "w2", "w3"):
+        engine.evaluators(model, name)
+    assert prefixes == [["Conv", "Relu"], ["Conv", "Add", "GlobalAveragePool", "Flatten"]]
+
+
+def test_two_workers_give_the_scores_of_one_to_the_bit() -> None:
+    model, inputs = folded_conv_net()
+    scoring = scoring_set(model, inputs, 4)
+    candidates = [0.2 * random(6, 6, 3, 3, seed=seed) for seed in range(40)]
+    found = []
+    for workers in (1, 2):
+        (evaluator,) = Engine([scoring], Resources(workers=workers)).evaluators(model, "w2")
+        losses = evaluator.losses(candidates, lambda values: values, 0, 3)
+        found.append(np.array(losses))
+        assert evaluator.evaluations == 40
+    assert found[0].shape == (40, 10)
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_a_user_metric_gets_all_outputs_at_once() -> None:
+    def largest(outputs: Inputs, labels: None) -> float:
+        assert outputs["logits"].shape == (10, 5)
+        return float(outputs["logits"].max())
+
+    largest.higher_is_better = True  # type: ignore[attr-defined]
+    model, inputs = folded_conv_net()
+    scoring = scoring_set(model, inputs, 4).scored_by(find_metric(largest))
+    (evaluator,) = Engine([scoring], Resources(workers=2)).evaluators(model, "w3")
+    candidate = random(6, 5, seed=7)
+    rebuilt = replace_weights(model, {"w3": candidate})
+    assert evaluator.value(candidate) == pytest.approx(model_value(rebuilt, scoring), rel=1e-6)
+
+
+def test_there_must_be_a_worker() -> None:
+    with pytest.raises(OptionError, match="workers 0 score nothing: choose 1 or more"):
+        Resources(workers=0)
