@@ -686,9 +686,14 @@ def test_with_max_drop_nearest_is_at_the_widths_that_are_emitted(mlp_file: Path)
     assert scores["evolved"]["search"] == pytest.approx(scores["nearest"]["search"], rel=1e-3)
 
 
-def test_a_bound_of_memory_changes_no_result(conv_file: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "one_way", "other"), [("--memory", "0", "1GB"), ("--workers", "1", "2")]
+)
+def test_what_scoring_may_use_changes_no_result(
+    conv_file: Path, option: str, one_way: str, other: str
+) -> None:
     np.savez(conv_file.with_name("images.npz"), x=random(40, 3, 8, 8))
     data = ["--data", conv_file.with_name("images.npz")]
-    one, two = (optimize(conv_file, *data, "--memory", size) for size in ("0", "1GB"))
+    one, two = (optimize(conv_file, *data, option, given) for given in (one_way, other))
     assert one["scores"] == two["scores"]
     assert one["layers"] == two["layers"]

@@ -32,7 +32,7 @@ from bench_optimize import MODELS, machine
 
 from onnx_evoq.cli_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
-from onnx_evoq.model import Model, replace_weights, with_codes
+from onnx_evoq.model import Model, Weight, replace_weights, with_codes
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
@@ -98,6 +98,7 @@ class Kept:
 class Bench:
     """What is measured: a model on its grid, and samples that search, accept and judge."""
 
+    weights: Sequence[Weight]
     model: Model
     start: Codes
     search: ScoringSet
@@ -318,7 +319,7 @@ def prepared(given: argparse.Namespace) -> Bench:
     start = nearest_codes(subject.weights, grids)
     accept, judge = halves(experiment.heldout)
     model = with_codes(subject.model, start)
-    return Bench(model, start, experiment.search, accept, judge, given)
+    return Bench(subject.weights, model, start, experiment.search, accept, judge, given)
 
 
 def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:

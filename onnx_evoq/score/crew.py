@@ -1,8 +1,9 @@
 """Runs that do not depend on each other: one after another on all cores, or several at a time.
 
 One session that uses all cores for each run competes with several runs at a time that use one core
-each. Which is faster depends on the model; both give the same numbers. So the first jobs are the
-trial: half of them are done in one way and half in the other, until it is clear which is faster.
+each. Which is faster depends on the model; both give the same numbers. So the first work is the
+trial: work of the same kind is done in the one way and in the other in turn, until it is clear
+which is faster.
 
 The runs are threads of this process. ONNX Runtime lets go of Python's lock while it computes, so
 that threads use the cores as processes would, share the tensors that cross the cut, and start at
@@ -10,7 +11,8 @@ once.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Lock
 from typing import TypeVar
@@ -21,7 +23,8 @@ Result = TypeVar("Result")
 Task = Callable[[Session], Result]  # one run
 Job = Iterable[Task[Result]]  # the runs for one candidate, which are made when their turn comes
 
-_CLEAR = 0.1  # seconds of either way after which the trial ends
+_CLEAR = 0.1  # seconds after which the times of a way are worth something
+_AT_LEAST = 2  # times of a way; the first runs of a session are slow
 
 
 class Crew:
@@ -38,41 +41,36 @@ class Crew:
         self._whole: Session | None = open_session(None)
         self._single: Session | None = None  # opened by the trial
         self._pool: ThreadPoolExecutor | None = None
-        self._spent = [0.0, 0.0]  # by the trial: one by one, side by side
+        # Seconds that work of a kind took: one by one, and side by side.
+        self._took: dict[Hashable, tuple[list[float], list[float]]]
+        self._took = defaultdict(lambda: ([], []))
+        self.side_by_side: bool | None = False if workers == 1 else None
 
-    @property
-    def side_by_side(self) -> bool | None:
-        """Whether several runs at a time were found to be faster; None while that is open."""
-        if self._workers == 1:
-            return False
-        return None if min(self._spent) < _CLEAR else self._spent[1] < self._spent[0]
+    def do(self, jobs: Sequence[Job[Result]], kind: Hashable = None) -> list[list[Result]]:
+        """The results of each job's tasks, in their order.
 
-    def do(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:
-        """The results of each job's tasks, in their order. The jobs should cost about the same."""
-        if self.side_by_side is None and len(jobs) >= 4 * self._workers:
-            return self._trial(jobs)
+        Args:
+            jobs: what to do.
+            kind: equal for work that costs about the same, so that its times can be compared.
+        """
+        if self.side_by_side is None and len(jobs) >= self._workers:
+            return self._trial(jobs, kind)
         return self._side_by_side(jobs) if self.side_by_side else self._one_by_one(jobs)
 
-    def _trial(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:
-        results: list[list[Result]] = []
-        extra = len(jobs) % 2  # that the halves are equal
+    def _trial(self, jobs: Sequence[Job[Result]], kind: Hashable) -> list[list[Result]]:
         if self._single is None:
             self._single, self._pool = self._open(1), ThreadPoolExecutor(self._workers)
-            extra += 2 * self._workers  # the first runs of a session are slow
-            results += self._one_by_one(jobs[: extra - self._workers])
-            results += self._side_by_side(jobs[extra - self._workers : extra])
-        else:
-            results += self._one_by_one(jobs[:extra])
-        middle = (len(jobs) + extra) // 2
-        halves = ((self._one_by_one, jobs[extra:middle]), (self._side_by_side, jobs[middle:]))
-        for way, (do, half) in enumerate(halves):
-            began = time.perf_counter()
-            results += do(half)
-            self._spent[way] += time.perf_counter() - began
-        if self.side_by_side:
-            self._whole = None
-        elif self.side_by_side is False:
-            self._single = self._pool = None
+        one_by_one, side_by_side = self._took[kind]
+        turn = len(side_by_side) < len(one_by_one)
+        began = time.perf_counter()
+        results = self._side_by_side(jobs) if turn else self._one_by_one(jobs)
+        (side_by_side if turn else one_by_one).append(time.perf_counter() - began)
+        if all(len(t) >= _AT_LEAST and sum(t) >= _CLEAR for t in (one_by_one, side_by_side)):
+            self.side_by_side = min(side_by_side) < min(one_by_one)
+            if self.side_by_side:
+                self._whole = None
+            else:
+                self._single = self._pool = None
         return results
 
     def _one_by_one(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:

@@ -110,7 +110,8 @@ class Evaluator:
                         break
                     yield run
 
-        found = self._crew.do([runs(candidate) for candidate in candidates])
+        kind = (len(candidates), first, end)
+        found = self._crew.do([runs(candidate) for candidate in candidates], kind)
         return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
 
     def feed(self, values: Floats, tensors: Arrays) -> dict[str, Array]:

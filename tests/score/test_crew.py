@@ -55,11 +55,21 @@ def test_the_faster_way_stays(whole: float, single: float, faster: bool) -> None
     assert pair.do(jobs(1)) == expected(1)
 
 
-def test_few_jobs_are_no_trial() -> None:
-    pair = crew(2)
-    for _ in range(3):
-        assert pair.do(jobs(7)) == expected(7)
+def test_fewer_jobs_than_workers_are_no_trial() -> None:
+    pair = crew(2, 0.05, 0.05)
+    for _ in range(5):
+        assert pair.do(jobs(1)) == expected(1)
     assert pair.side_by_side is None
+
+
+def test_only_times_of_the_same_kind_are_compared() -> None:
+    pair = crew(2, 0.02, 0.02)
+    for kind in range(8):
+        assert pair.do(jobs(2), kind) == expected(2)
+    assert pair.side_by_side is None
+    for _ in range(3):
+        pair.do(jobs(2), 0)
+    assert pair.side_by_side is True
 
 
 def test_jobs_may_end_early() -> None:

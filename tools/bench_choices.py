@@ -1,0 +1,221 @@
+"""Measure the ways of scoring that were tried and not taken, each against the one that was.
+
+For a few layers, evenly spread:
+
+- processes: candidates scored by two processes, each with its own session on one core, against two
+  threads of one process, and against one session on all cores. The processes inherit the crossing
+  tensors, and starting them is not counted.
+- binding: runs with inputs and outputs bound to buffers once, against runs that take arrays.
+- stacking: eight times the samples in one run, against eight runs, which is what scoring eight
+  candidates in one call could gain at most.
+- local filter: how well the error of the layer's own output, a quadratic form in the weight that
+  costs no run of the network, predicts the error of the network's output: the correlation over a
+  generation. Convolutions on images without groups only.
+
+Without options, on digits_resnet of models/; the options are those of bench_scoring.py.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from bench_optimize import machine
+from bench_scoring import Bench, arguments, prepared, spread
+from numpy.typing import NDArray
+
+from onnx_evoq.model import serialize
+from onnx_evoq.report.tables import table
+from onnx_evoq.score import Evaluator
+from onnx_evoq.stages.engine import Engine
+
+Floats = NDArray[np.float32]
+Maps = NDArray[np.float32]  # (samples, channels, height, width)
+
+LAYERS, CANDIDATES, STACKED = 3, 8, 8
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """The fastest of three times."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def generation(bench: Bench, name: str, evaluator: Evaluator) -> list[Floats]:
+    """The values of the first children of a weight."""
+    search, values_of = bench.search_for(name), bench.values(name)
+    search.tell(np.array([evaluator.value(values_of(search.ask()[0]))]))
+    return [values_of(codes) for codes in search.ask()]
+
+
+def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
+    """Milliseconds per candidate: one session on all cores, two threads, two processes."""
+    (evaluator,) = Engine([bench.search], bench.resources(workers=2)).evaluators(bench.model, name)
+    crew = evaluator._crew
+    values = generation(bench, name, evaluator)[:CANDIDATES]
+    whole, single = crew._open(None), crew._open(1)
+    batches = list(evaluator._tensors)
+
+    def by_session(session: Any, some: list[Floats]) -> None:
+        for each in some:
+            for tensors in batches:
+                session.run(evaluator.feed(each, tensors))
+
+    def one() -> None:
+        by_session(whole, values)
+
+    def threads() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda some: by_session(single, some), (values[::2], values[1::2])))
+
+    def work(some: list[Floats], start: Any, done: Any) -> None:
+        session = crew._open(1)
+        by_session(session, some[:1])
+        for _ in range(3):
+            start.wait()
+            by_session(session, some)
+            done.wait()
+
+    context = multiprocessing.get_context("fork")
+    start, done = context.Barrier(3), context.Barrier(3)
+    children = [
+        context.Process(target=work, args=(values[first::2], start, done)) for first in (0, 1)
+    ]
+    for child in children:
+        child.start()
+
+    def processes() -> None:
+        start.wait()
+        done.wait()
+
+    together = seconds(processes)
+    for child in children:
+        child.join()
+    by_session(whole, values[:1])
+    by_session(single, values[:1])
+    each = 1000 / len(values)
+    return each * seconds(one), each * seconds(threads), each * together
+
+
+def binding(bench: Bench, name: str) -> tuple[float, float]:
+    """Milliseconds per run: taking arrays, and bound to buffers."""
+    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    session = evaluator._crew._open(None)._session
+    values = bench.values(name)(bench.start[name].codes)
+    feed = evaluator.feed(values, evaluator._tensors[0])
+    bound = session.io_binding()
+    buffer = onnxruntime.OrtValue.ortvalue_from_numpy(values)
+    for key, value in feed.items():
+        held = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value))
+        bound.bind_ortvalue_input(key, buffer if key == name else held)
+    for output, value in zip(session.get_outputs(), session.run(None, feed), strict=True):
+        bound.bind_ortvalue_output(
+            output.name, onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(value))
+        )
+
+    def with_buffers() -> None:
+        for _ in range(20):
+            buffer.update_inplace(values)  # as for a new candidate
+            session.run_with_iobinding(bound)
+
+    def with_arrays() -> None:
+        for _ in range(20):
+            session.run(None, feed)
+
+    with_arrays(), with_buffers()
+    return 50 * seconds(with_arrays), 50 * seconds(with_buffers)
+
+
+def stacking(bench: Bench, name: str) -> tuple[float, float]:
+    """Milliseconds for eight times the samples of a batch: in eight runs, and in one."""
+    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    session = evaluator._crew._open(None)._session
+    values = bench.values(name)(bench.start[name].codes)
+    one = evaluator.feed(values, evaluator._tensors[0])
+    many = {
+        key: value if key == name else np.concatenate([value] * STACKED)
+        for key, value in one.items()
+    }
+
+    def apart() -> None:
+        for _ in range(STACKED):
+            session.run(None, one)
+
+    apart(), session.run(None, many)
+    return 1000 * seconds(apart), 1000 * seconds(lambda: session.run(None, many))
+
+
+def columns(x: Maps, conv: dict[str, Any]) -> Floats:
+    """What a convolution multiplies its weight with, (samples * positions, inputs)."""
+    top, left, bottom, right = conv.get("pads", [0, 0, 0, 0])
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, conv["kernel_shape"], (2, 3))
+    down, across = conv.get("strides", [1, 1])
+    windows = windows[:, :, ::down, ::across].transpose(0, 2, 3, 1, 4, 5)
+    return windows.reshape(-1, int(np.prod(windows.shape[3:])))
+
+
+def local_filter(bench: Bench, name: str) -> float | None:
+    """The correlation of local cost and network error over the first generation."""
+    node = next(node for node in bench.model.graph.node if name in node.input)
+    conv = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    if node.op_type != "Conv" or conv.get("group", 1) != 1 or bench.start[name].codes.ndim != 4:
+        return None
+    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    values = generation(bench, name, evaluator)
+    losses = evaluator.losses(values, lambda each: each, 0, len(evaluator.counts))
+    probe = onnx.ModelProto.FromString(serialize(bench.model))
+    del probe.graph.output[:]
+    probe.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(serialize(probe), options)
+    moments = 0.0
+    for batch in bench.search.batches:
+        x = columns(session.run(None, batch.feed)[0], conv)
+        moments = moments + x.T @ x  # (inputs, inputs)
+    target = next(w for w in bench.weights if w.name == name).values
+    errors = [(each - target).reshape(len(each), -1) for each in values]  # (outputs, inputs)
+    costs = [float(np.sum((error @ moments) * error)) for error in errors]
+    means = [float(np.mean(each)) for each in losses if each is not None]
+    return float(np.corrcoef(costs, means)[0, 1])
+
+
+def main() -> None:
+    """Print the table."""
+    given = arguments()
+    bench = prepared(given)
+    print(machine())
+    print(f"{given.model.name}, {bench.search.samples} images; milliseconds, and a correlation")
+    rows = []
+    for name in spread(list(bench.start), LAYERS):
+        correlation = local_filter(bench, name)
+        times = (*side_by_side(bench, name), *binding(bench, name), *stacking(bench, name))
+        rows.append(
+            [name[-12:], *(f"{t:.2f}" for t in times),
+             "" if correlation is None else f"{correlation:.2f}"]
+        )  # fmt: skip
+    head = [
+        "layer",
+        "session",
+        "threads",
+        "process",
+        "arrays",
+        "bound",
+        "apart",
+        "stacked",
+        "local",
+    ]
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
