@@ -123,9 +123,8 @@ def optimize(
         seed: of all random draws.
         memory: bytes that may be held in memory of the tensors that all candidates for a weight
             share; the rest goes to a temporary file. None for half of what is free.
-        workers: candidates that are scored at a time, at most, each on one core, where a short
-            trial finds that faster than one after another on all cores; None for as many as there
-            are cores. The result is the same.
+        workers: runs at a time, at most, each on one core; None for as many as there are cores.
+            The result is the same.
         providers: ONNX Runtime's execution providers in order of preference.
         progress: shows how far it is; `onnx_evoq.bars` draws tqdm bars.
 

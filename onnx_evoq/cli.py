@@ -155,8 +155,7 @@ RESOURCE_OPTIONS = stacked(
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        help="Score so many candidates at a time, each on one core, where a short trial finds that "
-        "faster than one after another on all cores. Default: as many as there are cores.",
+        help="Score on so many cores. The result is the same. Default: all of them.",
     ),
 )
 

@@ -2,8 +2,8 @@
 
 For a few layers, evenly spread:
 
-- processes: candidates scored by two processes, each with its own session on one core, against two
-  threads of one process, and against one session on all cores. The processes inherit the crossing
+- processes: candidates scored by two processes, each with its own session on one core, and by one
+  session on all cores, against two threads of one process. The processes inherit the crossing
   tensors, and starting them is not counted.
 - binding: runs with inputs and outputs bound to buffers once, against runs that take arrays.
 - stacking: eight times the samples in one run, against eight runs, which is what scoring eight
@@ -28,9 +28,10 @@ from bench_optimize import machine
 from bench_scoring import Bench, arguments, prepared, spread
 from numpy.typing import NDArray
 
-from onnx_evoq.model import serialize
+from onnx_evoq.model import cut_at, serialize, suffix
 from onnx_evoq.report.tables import table
-from onnx_evoq.score import Evaluator
+from onnx_evoq.score import Evaluator, Session
+from onnx_evoq.signature import TensorSpec
 from onnx_evoq.stages.engine import Engine
 
 Floats = NDArray[np.float32]
@@ -56,12 +57,22 @@ def generation(bench: Bench, name: str, evaluator: Evaluator) -> list[Floats]:
     return [values_of(codes) for codes in search.ask()]
 
 
+def opened(bench: Bench, name: str, evaluator: Evaluator, threads: int | None) -> Session:
+    """The model behind the cut, for runs on so many cores."""
+    cut = cut_at(bench.model, name)
+    tensors = evaluator._tensors[0]
+    specs = [
+        TensorSpec(each, tensors[each].dtype, (None, *tensors[each].shape[1:]))
+        for each in cut.suffix_inputs
+    ]
+    return Session(serialize(suffix(bench.model, cut, specs)), threads=threads)
+
+
 def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     """Milliseconds per candidate: one session on all cores, two threads, two processes."""
-    (evaluator,) = Engine([bench.search], bench.resources(workers=2)).evaluators(bench.model, name)
-    crew = evaluator._crew
+    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
     values = generation(bench, name, evaluator)[:CANDIDATES]
-    whole, single = crew._open(None), crew._open(1)
+    whole, single = opened(bench, name, evaluator, None), opened(bench, name, evaluator, 1)
     batches = list(evaluator._tensors)
 
     def by_session(session: Any, some: list[Floats]) -> None:
@@ -72,12 +83,13 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     def one() -> None:
         by_session(whole, values)
 
+    pool = ThreadPoolExecutor(2)
+
     def threads() -> None:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda some: by_session(single, some), (values[::2], values[1::2])))
+        list(pool.map(lambda some: by_session(single, some), (values[::2], values[1::2])))
 
     def work(some: list[Floats], start: Any, done: Any) -> None:
-        session = crew._open(1)
+        session = opened(bench, name, evaluator, 1)
         by_session(session, some[:1])
         for _ in range(3):
             start.wait()
@@ -108,7 +120,7 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
 def binding(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds per run: taking arrays, and bound to buffers."""
     (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
-    session = evaluator._crew._open(None)._session
+    session = opened(bench, name, evaluator, None)._session
     values = bench.values(name)(bench.start[name].codes)
     feed = evaluator.feed(values, evaluator._tensors[0])
     bound = session.io_binding()
@@ -137,7 +149,7 @@ def binding(bench: Bench, name: str) -> tuple[float, float]:
 def stacking(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds for eight times the samples of a batch: in eight runs, and in one."""
     (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
-    session = evaluator._crew._open(None)._session
+    session = opened(bench, name, evaluator, None)._session
     values = bench.values(name)(bench.start[name].codes)
     one = evaluator.feed(values, evaluator._tensors[0])
     many = {

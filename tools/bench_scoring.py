@@ -127,7 +127,7 @@ def spread(names: Sequence[str], count: int | None) -> list[str]:
     """So many of them, evenly spread; all for None."""
     if count is None or count >= len(names):
         return list(names)
-    return [names[place] for place in np.linspace(0, len(names) - 1, count).round().astype(int)]
+    return [names[int((part + 0.5) * len(names) / count)] for part in range(count)]
 
 
 def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> float:
@@ -156,12 +156,14 @@ def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> flo
 
 def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
     """The runs that the engine makes for one candidate, without metric and bookkeeping."""
-    session = evaluator._crew._whole
+    session, pool = evaluator._session._session, evaluator._crew._pool
     feeds = [{name: tensors[name] for name in evaluator._inputs} for tensors in evaluator._tensors]
 
     def run(values: Any) -> None:
-        for feed in feeds:
-            session._session.run(None, {**feed, evaluator._weight: values})
+        def one(feed: dict[str, Any]) -> None:
+            session.run(None, {**feed, evaluator._weight: values})
+
+        list((map if pool is None else pool.map)(one, feeds))
 
     return run
 

@@ -47,7 +47,7 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
     """Cut `model` at the initializer `weight`."""
     graph = model.graph
     tail, constants = _tail(graph, weight), _constants(graph)
-    made_in_tail = {name for node in tail for name in node.output} | {weight}
+    made_in_tail = {name for node in tail for name in node.output if name} | {weight}
     needed = {name for node in tail for name in reads(node)} - made_in_tail
     needed -= constants | {tensor.name for tensor in graph.initializer}
     inputs = {value.name for value in graph.input}
@@ -88,9 +88,11 @@ def bridge(
     given = {spec.name for spec in known}
     needed, nodes = set(wanted), list[NodeProto]()
     for node in reversed(model.graph.node):
-        if needed.intersection(name for name in node.output if name not in given):
+        if needed.intersection(node.output) - given:
             nodes.insert(0, node)
             needed |= reads(node)
+    # A node with a known output and another one that is needed makes both anew.
+    needed -= {name for node in nodes for name in node.output}
     taken = [_typed(spec) for spec in known if spec.name in needed]
     if not taken:
         return None

@@ -29,11 +29,13 @@ class Evaluator:
             scores.append(target.value(predict(Session(model), batches)))
 
     Args:
-        crew: runs the part of the model that follows the weight, with the weight as an input.
+        session: the part of the model that follows the weight, with the weight as an input, to run
+            on one core.
+        crew: does the runs.
         weight: the name of that input.
         dtype: its type.
-        inputs: what the model takes besides the weight.
-        outputs: the names of all outputs, in the model's order; those that this part does not
+        inputs: what the session takes besides the weight.
+        outputs: the names of all outputs, in the model's order; those that the session does not
             give do not depend on the weight, and are among `tensors`.
         tensors: for each batch, the inputs and those outputs.
         batches: the batches that they stem from.
@@ -42,6 +44,7 @@ class Evaluator:
 
     def __init__(
         self,
+        session: Session,
         crew: Crew,
         weight: str,
         dtype: str,
@@ -51,6 +54,7 @@ class Evaluator:
         batches: Sequence[Batch],
         target: Target,
     ) -> None:
+        self._session = session
         self._crew = crew
         self._weight = weight
         self._dtype = np.dtype(dtype)
@@ -122,16 +126,16 @@ class Evaluator:
     def _runs(
         self,
         values: Floats,
-        work: Callable[[Floats, int, Session], Result],
+        work: Callable[[Floats, int], Result],
         first: int,
         end: int,
     ) -> Iterator[Task[Result]]:
         return (partial(work, values, place) for place in range(first, end))
 
-    def _answers(self, values: Floats, place: int, session: Session) -> dict[str, Array]:
+    def _answers(self, values: Floats, place: int) -> dict[str, Array]:
         tensors = self._tensors[place]  # once: they may have to be read from a file
-        known = {**tensors, **session.run(self.feed(values, tensors))}
+        known = {**tensors, **self._session.run(self.feed(values, tensors))}
         return {n: per_sample(n, known[n], self._batches[place]) for n in self._outputs}
 
-    def _losses(self, values: Floats, place: int, session: Session) -> PerSample:
-        return self._target.per_sample([self._answers(values, place, session)], place)
+    def _losses(self, values: Floats, place: int) -> PerSample:
+        return self._target.per_sample([self._answers(values, place)], place)

@@ -9,6 +9,8 @@ import numpy as np
 
 from onnx_evoq.batch import Array, Arrays
 
+_ALIGNED = 64  # bytes: kernels may read whole cache lines
+
 
 class _Place(NamedTuple):
     """Where a tensor lies in the file."""
@@ -73,7 +75,8 @@ class TensorStore(Sequence[Arrays]):
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the store
             weakref.finalize(self, self._file.close)
-        offset = self._file.seek(0, 2)
+        end = self._file.seek(0, 2)
+        offset = self._file.seek(end + -end % _ALIGNED)
         self._file.write(np.ascontiguousarray(tensor).data)
         self._file.flush()
         return _Place(offset, tensor.dtype, tensor.shape)

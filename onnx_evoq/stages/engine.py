@@ -23,8 +23,7 @@ class Resources:
         providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
         memory: bytes that may be held in memory of the tensors that all candidates for a weight
             share; the rest goes to a temporary file. None for half of what is free.
-        workers: candidates that are scored at a time, at most, each on one core; None for as many
-            as there are cores.
+        workers: runs at a time, at most, each on one core; None for as many as there are cores.
 
     Raises:
         OptionError: there are no workers.
@@ -90,21 +89,20 @@ class Engine:
 
     def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
         known = _Known(self._batches, crossing)
-        tail = serialize(suffix(model, cut, _specs(known, cut.suffix_inputs)))
-        resources = self._resources
-
-        def open_session(threads: int | None) -> Session:
-            name = f"the model behind {cut.weight!r}"
-            return Session(tail, name, resources.providers, threads=threads)
-
-        crew = Crew(open_session, _workers(resources))
+        session = Session(
+            serialize(suffix(model, cut, _specs(known, cut.suffix_inputs))),
+            f"the model behind {cut.weight!r}",
+            self._resources.providers,
+            threads=1,
+        )
+        crew = Crew(_workers(self._resources))
         names = [output.name for output in model.graph.output]
         evaluators, start = [], 0
         for scoring in self._sets:
             part = _Known(scoring.batches, crossing, start)
             evaluators.append(
                 Evaluator(
-                    crew, cut.weight, cut.dtype, cut.suffix_inputs, names, part,
+                    session, crew, cut.weight, cut.dtype, cut.suffix_inputs, names, part,
                     scoring.batches, scoring.target,
                 )
             )  # fmt: skip

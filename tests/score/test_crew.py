@@ -1,6 +1,5 @@
 """A crew gives the results of all jobs in their order, whichever way was found to be faster."""
 
-import threading
 import time
 from collections.abc import Iterator
 
@@ -9,28 +8,14 @@ import pytest
 from onnx_evoq.score.crew import Crew, Task
 
 
-class Opened:
-    """Stands for a session: a run takes some seconds."""
-
-    def __init__(self, threads: int | None, seconds: float) -> None:
-        self.threads = threads
-        self.seconds = seconds
-
-
-def crew(workers: int, whole: float = 0.0, single: float = 0.0) -> Crew:
-    def open_session(threads: int | None) -> Opened:
-        return Opened(threads, whole if threads is None else single)
-
-    return Crew(open_session, workers)  # type: ignore[arg-type]
-
-
-def jobs(count: int, runs: int = 3) -> list[list[Task[tuple[int, int]]]]:
+def jobs(count: int, runs: int = 3, seconds: float = 0.0) -> list[list[Task[tuple[int, int]]]]:
     def task(job: int, run: int) -> Task[tuple[int, int]]:
-        def work(session: Opened) -> tuple[int, int]:
-            time.sleep(session.seconds)
+        def work() -> tuple[int, int]:
+            if seconds:
+                time.sleep(seconds)
             return job, run
 
-        return work  # type: ignore[return-value]
+        return work
 
     return [[task(job, run) for run in range(runs)] for job in range(count)]
 
@@ -39,65 +24,99 @@ def expected(count: int, runs: int = 3) -> list[list[tuple[int, int]]]:
     return [[(job, run) for run in range(runs)] for job in range(count)]
 
 
+def settled() -> Crew:
+    """One that found runs at a time to be faster."""
+    crew = Crew(workers=2)
+    crew.side_by_side = True
+    return crew
+
+
 def test_one_worker_needs_no_trial() -> None:
-    alone = crew(1)
+    alone = Crew(workers=1)
+    assert alone.do(jobs(20), "some") == expected(20)
     assert alone.side_by_side is False
-    assert alone.do(jobs(20)) == expected(20)
 
 
-@pytest.mark.parametrize(("whole", "single", "faster"), [(0.01, 0.001, True), (0.001, 0.02, False)])
-def test_the_faster_way_stays(whole: float, single: float, faster: bool) -> None:
-    pair = crew(2, whole, single)
+def test_runs_that_take_time_are_done_side_by_side() -> None:
+    pair = Crew(workers=2)
     while pair.side_by_side is None:
-        assert pair.do(jobs(13)) == expected(13)
-    assert pair.side_by_side is faster
-    assert pair.do(jobs(13)) == expected(13)
-    assert pair.do(jobs(1)) == expected(1)
+        assert pair.do(jobs(3, seconds=0.01), "some") == expected(3)
+    assert pair.side_by_side is True
+    assert pair.do(jobs(3), "some") == expected(3)
 
 
-def test_fewer_jobs_than_workers_are_no_trial() -> None:
-    pair = crew(2, 0.05, 0.05)
-    for _ in range(5):
-        assert pair.do(jobs(1)) == expected(1)
-    assert pair.side_by_side is None
+def test_runs_that_take_none_are_done_one_by_one() -> None:
+    pair = Crew(workers=2)
+    while pair.side_by_side is None:
+        assert pair.do(jobs(30), "some") == expected(30)
+    assert pair.side_by_side is False
+    assert pair.do(jobs(30), "some") == expected(30)
 
 
 def test_only_times_of_the_same_kind_are_compared() -> None:
-    pair = crew(2, 0.02, 0.02)
+    pair = Crew(workers=2)
     for kind in range(8):
-        assert pair.do(jobs(2), kind) == expected(2)
+        assert pair.do(jobs(2, seconds=0.01), kind) == expected(2)
     assert pair.side_by_side is None
-    for _ in range(3):
-        pair.do(jobs(2), 0)
-    assert pair.side_by_side is True
+
+
+def test_work_of_no_kind_is_no_trial() -> None:
+    pair = Crew(workers=2)
+    for _ in range(8):
+        assert pair.do(jobs(2, seconds=0.01)) == expected(2)
+    assert pair.side_by_side is None
 
 
 def test_jobs_may_end_early() -> None:
-    pair = crew(2, 0.01, 0.001)
-    while pair.side_by_side is None:
-        pair.do(jobs(13))
-    given = [job[:count] for count, job in enumerate(jobs(3, runs=3))]
-    assert pair.do(given) == [[], [(1, 0)], [(2, 0), (2, 1)]]
+    given = [job[:count] for count, job in enumerate(jobs(3))]
+    assert settled().do(given) == [[], [(1, 0)], [(2, 0), (2, 1)]]
+
+
+def test_jobs_are_made_when_their_turn_comes() -> None:
+    made = 0
+
+    def job() -> Iterator[Task[int]]:
+        nonlocal made
+        made += 1
+        mine = made
+        yield lambda: mine
+        yield lambda: made - mine
+
+    found = settled().do([job() for _ in range(50)])
+    assert [first for first, _ in found] == list(range(1, 51))
+    assert max(ahead for _, ahead in found) <= 2
 
 
 def test_a_failure_ends_the_work() -> None:
-    pair = crew(2, 0.01, 0.001)
-    while pair.side_by_side is None:
-        pair.do(jobs(13))
-    pulled = 0
+    pair, done = settled(), 0
 
-    def failing() -> Iterator[Task[None]]:
-        def fail(session: Opened) -> None:
-            raise ValueError("no")
+    def fail() -> None:
+        raise ValueError("no")
 
-        nonlocal pulled
-        for _ in range(1000):
-            pulled += 1
-            yield fail  # type: ignore[misc]
+    def work() -> None:
+        nonlocal done
+        done += 1
+        time.sleep(0.001)
 
-    threads = threading.active_count()
     with pytest.raises(ValueError, match="no"):
-        pair.do([failing()])
-    assert pulled <= 3
-    assert threading.active_count() == threads
+        pair.do([[work] * 3, [fail], [work] * 500])
+    assert done < 50
     assert pair.do(jobs(2)) == expected(2)
+
+
+def test_an_interrupt_ends_the_work() -> None:
+    pair, done = settled(), 0
+
+    def interrupted() -> Iterator[Task[None]]:
+        def work() -> None:
+            nonlocal done
+            done += 1
+
+        for place in range(1000):
+            if place == 10:
+                raise KeyboardInterrupt
+            yield work
+
+    with pytest.raises(KeyboardInterrupt):
+        pair.do([interrupted()])
+    assert done <= 10

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onnx_evoq.score import Race, find_metric
+from onnx_evoq.score import DOUBT, Race, find_metric
 from onnx_evoq.score.race import forecast, rungs
 
 COUNTS = [32, 32, 64, 128, 256]
@@ -134,6 +134,16 @@ def test_what_does_not_differ_on_enough_samples_is_not_settled() -> None:
     assert fitness(contest, other) == pytest.approx(-other.mean())
 
 
+def test_what_does_not_differ_on_enough_samples_is_not_given_up() -> None:
+    contest = race(Losses(metric="agreement"))
+    start = (losses(0.0) > 0).astype(np.float32)
+    worse, better = start.copy(), start.copy()
+    start[400:], worse[300:], better[400:] = 0.5, 0, 1
+    assert fitness(contest, worse) == pytest.approx(-worse.mean())
+    assert fitness(contest, start) == pytest.approx(-start.mean())
+    assert fitness(contest, better) == pytest.approx(-better.mean())
+
+
 def test_without_doubt_all_is_scored() -> None:
     evaluator = Losses()
     contest = race(evaluator, keep=4, doubt=np.inf)
@@ -167,8 +177,6 @@ def test_a_generation_competes_with_itself() -> None:
 def test_nearly_all_that_full_scoring_keeps_are_kept() -> None:
     rng = np.random.default_rng(0)
     start = losses(1.0)
-    contest = race(Losses())
-    fitness(contest, start)
     better = missed = 0
     for _ in range(1000):
         shift = rng.normal(0, 0.02)
@@ -240,9 +248,73 @@ def test_when_it_is_stopped_the_rest_is_given_up() -> None:
     assert evaluator.scored == 2 * 512
 
 
-def test_a_best_that_time_leaves_unproven_is_given_up() -> None:
-    contest = race(Losses(), keep=4)
+def test_when_it_is_stopped_the_most_promising_is_not_lost() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, keep=4)
     fitness(contest, losses(1.0))
-    looks = iter([False, True])  # the first rung, which settles it; then to make it exact
-    better = losses(1.0) - 0.5 + 0.01 * losses(0.0, seed=1)
-    assert contest.fitness([better], stop=lambda: next(looks, True))[0] == np.inf
+    promising = losses(1.0) - 0.3 + losses(0.0, seed=1)
+    doubtful = losses(1.0) - 0.1 + losses(0.0, seed=2)
+    looks = iter([False, False])  # time for the first rung
+    values = contest.fitness([doubtful, promising], stop=lambda: next(looks, True))
+    assert values == pytest.approx([np.inf, promising.mean()])
+    assert evaluator.scored == 2 * 512 + 32
+
+
+def test_without_any_time_all_is_given_up_unseen() -> None:
+    evaluator = Losses()
+    contest = race(evaluator)
+    fitness(contest, losses(1.0))
+    assert fitness_in_no_time(contest, losses(1.0) - 1) == np.inf
+    assert evaluator.scored == 512
+
+
+def fitness_in_no_time(contest: Race, candidate: NDArray[np.float32]) -> float:
+    return float(contest.fitness([candidate], stop=lambda: True)[0])
+
+
+def search_twice(
+    metric: str, children: Callable[[int], NDArray[np.float32]]
+) -> tuple[float, float]:
+    """Ten generations: the share of what full scoring keeps that is kept, and of samples used."""
+    keep = 16
+    evaluator, other = Losses(RUNG_COUNTS, metric), Losses(RUNG_COUNTS, metric)
+    raced, exact = race(evaluator, keep, DOUBT), race(other, keep, np.inf)
+    start = children(0)
+    population = [fitness(exact, start)] * keep
+    fitness(raced, start)
+    kept = stay = 0
+    for generation in range(1, 11):
+        candidates = [children(keep * generation + place) for place in range(keep)]
+        full, found = exact.fitness(candidates), raced.fitness(candidates)
+        last = np.sort([*population, *full])[keep - 1]
+        stay += int((full <= last).sum())
+        kept += int(np.isfinite(found[full <= last]).sum())
+        population = np.sort([*population, *full])[:keep].tolist()
+    return kept / stay, evaluator.scored / other.scored
+
+
+RUNG_COUNTS = [32, 32, 64, 128, 256, 512]
+
+
+def test_of_smooth_losses_few_samples_keep_what_full_scoring_keeps() -> None:
+    sample = np.random.default_rng(0).gamma(0.5, 2.0, 1024)
+
+    def children(seed: int) -> NDArray[np.float32]:
+        rng = np.random.default_rng(seed)
+        return (sample * (1 + rng.normal(0.0, 0.1)) * rng.gamma(50, 0.02, 1024)).astype(np.float32)
+
+    kept, used = search_twice("mse", children)
+    assert kept > 0.85
+    assert used < 0.5
+
+
+def test_of_right_and_wrong_answers_nearly_all_that_should_be_is_kept() -> None:
+    sample = np.random.default_rng(0).random(1024) < 0.85
+
+    def children(seed: int) -> NDArray[np.float32]:
+        rng = np.random.default_rng(seed)
+        change = rng.random(1024) < 0.02 * (seed > 0)
+        return np.where(change, rng.random(1024) < 0.85, sample).astype(np.float32)
+
+    kept, _ = search_twice("agreement", children)
+    assert kept > 0.85

@@ -1,12 +1,13 @@
 """The engine scores each candidate as a freshly built whole model does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, scoring_set
+from graphs import conv_net, mlp, model_of, node, random, run, scoring_set
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -91,17 +92,47 @@ def weights_in_branches() -> tuple[ModelProto, Inputs]:
     return load(model), {"x": random(10, 1, 4), "flag": flags}
 
 
+def split_in_two() -> tuple[ModelProto, Inputs]:
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Split", ["r"], ["a", "b"], axis=1),
+        node("MatMul", ["a", "w1"], ["c"]),
+        node("MatMul", ["b", "w2"], ["d"]),
+        node("Add", ["c", "d"], ["y"]),
+    ]
+    weights = {"w1": random(4, 3), "w2": random(4, 3, seed=1)}
+    model = model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights, opset=13)
+    return load(model), {"x": random(10, 8)}
+
+
+def recurrent_with_left_out_outputs() -> tuple[ModelProto, Inputs]:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node("GRU", ["t", "w1", "r1"], ["", "h1"], hidden_size=3),
+        node("GRU", ["t", "w2", "r2"], ["", "h2"], hidden_size=3),
+        node("Add", ["h1", "h2"], ["h"]),
+        node("Transpose", ["h"], ["y"], perm=[1, 0, 2]),
+    ]
+    weights = {
+        name: random(1, 9, size, seed=seed)
+        for seed, (name, size) in enumerate({"w1": 4, "r1": 3, "w2": 4, "r2": 3}.items())
+    }
+    model = model_of(nodes, {"x": ["n", 5, 4]}, {"y": ["n", 1, 3]}, weights)
+    return load(model), {"x": random(10, 5, 4)}
+
+
 CASES = [
-    folded_conv_net, one_by_one, padded, two_outputs, reshaped_by_its_own_shape, shared_weight,
-    weights_in_branches,
+    split_in_two, recurrent_with_left_out_outputs, folded_conv_net, one_by_one, padded, two_outputs,
+    reshaped_by_its_own_shape, shared_weight, weights_in_branches,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("memory", [2**30, 0], ids=["in memory", "in a file"])
 @pytest.mark.parametrize("make", CASES)
 def test_the_evaluator_scores_as_the_rebuilt_model_does(
-    make: Callable[[], tuple[ModelProto, Inputs]], memory: int
+    make: Callable[[], tuple[ModelProto, Inputs]], memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Engine, "whole_model_evaluators", None)  # none of them needs it
     model, inputs = make()
     size = {padded: 4, one_by_one: 1, weights_in_branches: 1}.get(make, 3)
     scoring = scoring_set(model, inputs, size)
@@ -184,18 +215,55 @@ def test_going_through_a_model_in_its_order_runs_it_once(monkeypatch: pytest.Mon
     assert prefixes == [["Conv", "Relu"], ["Conv", "Add", "GlobalAveragePool", "Flatten"]]
 
 
-def test_two_workers_give_the_scores_of_one_to_the_bit() -> None:
-    model, inputs = folded_conv_net()
-    scoring = scoring_set(model, inputs, 4)
-    candidates = [0.2 * random(6, 6, 3, 3, seed=seed) for seed in range(40)]
+def wide_mlp() -> tuple[ModelProto, Inputs]:
+    """With several cores to a run, its products add up in another order."""
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("Gemm", ["b", "w2"], ["y"]),
+    ]
+    weights = {"w1": 0.05 * random(784, 128), "w2": 0.1 * random(128, 10)}
+    return load(model_of(nodes, {"x": ["n", 784]}, {"y": ["n", 10]}, weights)), {
+        "x": random(96, 784)
+    }
+
+
+@pytest.mark.parametrize("memory", [2**30, 0], ids=["in memory", "in a file"])
+@pytest.mark.parametrize("make", [folded_conv_net, wide_mlp])
+def test_two_workers_give_the_scores_of_one_to_the_bit(
+    make: Callable[[], tuple[ModelProto, Inputs]], memory: int
+) -> None:
+    model, inputs = make()
+    scoring = scoring_set(model, inputs, 32)
+    weight = find_weights(model)[0][-1]
+    candidates = [0.2 * random(*weight.shape, seed=seed) for seed in range(16)]
     found = []
-    for workers in (1, 2):
-        (evaluator,) = Engine([scoring], Resources(workers=workers)).evaluators(model, "w2")
-        losses = evaluator.losses(candidates, lambda values: values, 0, 3)
-        found.append(np.array(losses))
-        assert evaluator.evaluations == 40
-    assert found[0].shape == (40, 10)
-    assert found[0].tobytes() == found[1].tobytes()
+    for workers, side_by_side in ((1, False), (2, True), (2, False)):
+        engine = Engine([scoring], Resources(workers=workers, memory=memory))
+        (evaluator,) = engine.evaluators(model, weight.name)
+        evaluator._crew.side_by_side = side_by_side
+        losses = evaluator.losses(candidates, lambda values: values, 0, len(scoring.batches))
+        found.append(np.array(losses).tobytes())
+        assert evaluator.evaluations == 16
+    assert found[0] == found[1] == found[2]
+
+
+def test_losses_of_later_batches_are_those_of_their_samples() -> None:
+    model, inputs = folded_conv_net()
+    scoring = scoring_set(model, inputs, 4)  # 4, 4 and 2 samples
+    labels = np.arange(10) % 5
+    labelled = replace(
+        scoring, target=replace(scoring.target, metric=find_metric("cross_entropy"), labels=labels)
+    )
+    (evaluator,) = Engine([labelled], Resources()).evaluators(model, "w3")
+    candidate = random(6, 5, seed=7)
+    parts = [
+        evaluator.losses([candidate], lambda values: values, first, end)[0]
+        for first, end in ((0, 1), (1, 3))
+    ]
+    logits = run(replace_weights(model, {"w3": candidate}), inputs)["logits"].astype(np.float64)
+    expected = np.log(np.exp(logits).sum(1)) - logits[np.arange(10), labels]
+    np.testing.assert_allclose(np.concatenate(parts), expected, rtol=1e-5)
 
 
 def test_a_user_metric_gets_all_outputs_at_once() -> None:
