@@ -140,3 +140,16 @@ def conv_net(*, opset: int = 17, dtype: str = "float32", batch: int | str = "n")
     return model_of(
         nodes, {"x": [batch, 3, 8, 8]}, {"logits": [batch, 5]}, weights, opset=opset, dtype=dtype
     )
+
+
+def split_net() -> ModelProto:
+    """x (n, 8) -> Relu -> Split -> two MatMuls, added -> y (n, 3)."""
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Split", ["r"], ["a", "b"], axis=1),
+        node("MatMul", ["a", "w1"], ["c"]),
+        node("MatMul", ["b", "w2"], ["d"]),
+        node("Add", ["c", "d"], ["y"]),
+    ]
+    weights = {"w1": random(4, 3), "w2": random(4, 3, seed=1)}
+    return model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights, opset=13)

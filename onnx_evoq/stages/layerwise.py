@@ -56,6 +56,8 @@ class SearchSettings:
             raise OptionError(
                 f"mutation_rate {self.mutation_rate} is no probability: choose 0.02, say."
             )
+        if not self.doubt >= 0:
+            raise OptionError(f"doubt {self.doubt} is negative: choose 0 or more.")
 
 
 @dataclass(frozen=True)

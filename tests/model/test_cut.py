@@ -1,7 +1,7 @@
 """Which part of a graph a cut leaves to be run per candidate."""
 
 import numpy as np
-from graphs import conv_net, mlp, model_of, node, random, run
+from graphs import conv_net, mlp, model_of, node, random, run, split_net
 from onnx import ModelProto
 
 from onnx_evoq.model import bridge, cut_at, fold_batch_norm, load, uncut
@@ -116,16 +116,8 @@ def test_there_is_no_bridge_backwards() -> None:
 
 
 def test_a_bridge_makes_anew_what_comes_with_something_that_is_needed() -> None:
-    nodes = [
-        node("Relu", ["x"], ["r"]),
-        node("Split", ["r"], ["a", "b"], axis=1),
-        node("MatMul", ["a", "w1"], ["c"]),
-        node("MatMul", ["b", "w2"], ["d"]),
-        node("Add", ["c", "d"], ["y"]),
-    ]
-    weights = {"w1": random(4, 3), "w2": random(4, 3)}
-    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights, opset=13))
-    between = bridge(model, [TensorSpec(name, FLOATS, (None, 4)) for name in "ar"], ["b", "c"])
+    known = [TensorSpec(name, FLOATS, (None, 4)) for name in "ar"]
+    between = bridge(load(split_net()), known, ["b", "c"])
     assert between is not None
     assert [n.op_type for n in between.graph.node] == ["Split", "MatMul"]
     assert [value.name for value in between.graph.input] == ["r"]

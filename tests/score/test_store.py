@@ -46,3 +46,10 @@ def test_an_array_that_is_not_contiguous_keeps_its_order() -> None:
     store = TensorStore(0)
     store.append({"t": PARTS[0]["a"].T})
     assert (store[0]["t"] == PARTS[0]["a"].T).all()
+
+
+def test_what_lies_in_the_file_is_aligned() -> None:
+    store = TensorStore(0)
+    store.append({"odd": np.array([True, False, True]), "wide": np.arange(4.0)})
+    assert store[0]["wide"].flags.aligned
+    assert store[0]["wide"].ctypes.data % 64 == 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, run, scoring_set
+from graphs import conv_net, mlp, model_of, node, random, run, scoring_set, split_net
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -93,16 +93,7 @@ def weights_in_branches() -> tuple[ModelProto, Inputs]:
 
 
 def split_in_two() -> tuple[ModelProto, Inputs]:
-    nodes = [
-        node("Relu", ["x"], ["r"]),
-        node("Split", ["r"], ["a", "b"], axis=1),
-        node("MatMul", ["a", "w1"], ["c"]),
-        node("MatMul", ["b", "w2"], ["d"]),
-        node("Add", ["c", "d"], ["y"]),
-    ]
-    weights = {"w1": random(4, 3), "w2": random(4, 3, seed=1)}
-    model = model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights, opset=13)
-    return load(model), {"x": random(10, 8)}
+    return load(split_net()), {"x": random(10, 8)}
 
 
 def recurrent_with_left_out_outputs() -> tuple[ModelProto, Inputs]:

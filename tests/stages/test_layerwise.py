@@ -214,6 +214,7 @@ def test_a_guard_works_without_a_search(setting: Setting) -> None:
         ({"generations": -1}, "generations -1 is negative"),
         ({"mutation_rate": 0.0}, r"mutation_rate 0\.0 is no probability"),
         ({"mutation_rate": 1.5}, r"mutation_rate 1\.5 is no probability"),
+        ({"doubt": -0.5}, r"doubt -0\.5 is negative"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
