@@ -93,7 +93,7 @@ class Engine:
             serialize(suffix(model, cut, _specs(known, cut.suffix_inputs))),
             f"the model behind {cut.weight!r}",
             self._resources.providers,
-            threads=1,
+            threads=1 if _on_cpu(self._resources) else None,
         )
         crew = Crew(_workers(self._resources))
         names = [output.name for output in model.graph.output]
@@ -156,10 +156,14 @@ def free_memory() -> int:
         return 4 * 2**30
 
 
+def _on_cpu(resources: Resources) -> bool:
+    first = (resources.providers or ["cpu"])[0].lower()
+    return first.removesuffix("executionprovider") == "cpu"
+
+
 def _workers(resources: Resources) -> int:
-    """One where it is not the CPU that computes: other devices have their own ways."""
-    first = (resources.providers or ["cpu"])[0].lower().removesuffix("executionprovider")
-    if first != "cpu":
+    """One where it is not the CPU that computes: other devices share their cores themselves."""
+    if not _on_cpu(resources):
         return 1
     if resources.workers is not None:
         return resources.workers

@@ -1,5 +1,6 @@
 """The engine scores each candidate as a freshly built whole model does."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
 from onnx_evoq.quantize import dequantize, fit, nearest
 from onnx_evoq.score import Session, find_metric
 from onnx_evoq.stages import Resources, model_value
-from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.engine import Engine, _workers
 
 Inputs = dict[str, NDArray[np.generic]]
 
@@ -274,3 +275,19 @@ def test_a_user_metric_gets_all_outputs_at_once() -> None:
 def test_there_must_be_a_worker() -> None:
     with pytest.raises(OptionError, match="workers 0 score nothing: choose 1 or more"):
         Resources(workers=0)
+
+
+@pytest.mark.parametrize(
+    ("resources", "count"),
+    [
+        (Resources(workers=3), 3),
+        (Resources(["CPUExecutionProvider", "x"], workers=3), 3),
+        (Resources(["cuda", "cpu"], workers=3), 1),
+    ],
+)
+def test_other_devices_share_their_cores_themselves(resources: Resources, count: int) -> None:
+    assert _workers(resources) == count
+
+
+def test_there_are_as_many_workers_as_cores() -> None:
+    assert 1 <= _workers(Resources()) <= (os.cpu_count() or 1)
