@@ -139,31 +139,30 @@ def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> flo
     search = bench.search_for(name)
     first = values_of(search.ask()[0])
     search.tell(np.array([evaluator.value(first)]))
-    whole.value(first), raw(first)  # warm
+    whole.value(first), raw([first])  # warm
+    some = [values_of(codes) for codes in search.ask()[: bench.given.naive]]
+    batches = len(evaluator.counts)
+    scored = timing.measure(
+        "engine", lambda: evaluator.losses(some, lambda values: values, 0, batches), len(some)
+    )
+    timing.measure("raw", lambda: raw(some), len(some))
     worst = 0.0
-    for codes in search.ask()[: bench.given.naive]:
-        values = values_of(codes)
+    for values, losses in zip(some, scored, strict=True):
         rebuilt = replace_weights(bench.model, {name: values})
-        found = [
-            timing.measure("engine", lambda values=values: evaluator.value(values)),
-            timing.measure("one session", lambda values=values: whole.value(values)),
-            timing.measure("naive", lambda rebuilt=rebuilt: model_value(rebuilt, bench.search)),
-        ]
-        timing.measure("raw", lambda values=values: raw(values))
-        worst = max(worst, *(abs(value / found[-1] - 1) for value in found))
+        one = timing.measure("one session", lambda values=values: whole.value(values))
+        naive = timing.measure("naive", lambda rebuilt=rebuilt: model_value(rebuilt, bench.search))
+        worst = max(worst, abs(losses.mean() / naive - 1), abs(one / naive - 1))
     return worst
 
 
 def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
-    """The runs that the engine makes for one candidate, without metric and bookkeeping."""
+    """The runs that the engine makes for candidates, without metric and bookkeeping."""
     session, pool = evaluator._session._session, evaluator._crew._pool
     feeds = [{name: tensors[name] for name in evaluator._inputs} for tensors in evaluator._tensors]
 
-    def run(values: Any) -> None:
-        def one(feed: dict[str, Any]) -> None:
-            session.run(None, {**feed, evaluator._weight: values})
-
-        list((map if pool is None else pool.map)(one, feeds))
+    def run(candidates: Sequence[Any]) -> None:
+        runs = [{**feed, evaluator._weight: each} for each in candidates for feed in feeds]
+        list((map if pool is None else pool.map)(lambda feed: session.run(None, feed), runs))
 
     return run
 
