@@ -29,7 +29,6 @@ class Cut:
         suffix_inputs: everything that the suffix reads besides the weight: tensors that cross the
             cut, and inputs of the model.
         outputs: outputs of the model that depend on the weight, which the suffix computes.
-        fixed_outputs: outputs of the model that do not.
         whole: whether the suffix is the whole model, so that nothing needs to be cached.
     """
 
@@ -39,7 +38,6 @@ class Cut:
     prefix_outputs: tuple[str, ...]
     suffix_inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    fixed_outputs: tuple[str, ...]
     whole: bool = False
 
 
@@ -67,7 +65,6 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
         wanted,
         tuple(sorted(needed)),
         tuple(name for name in outputs if name in made_in_tail),
-        fixed,
     )
 
 
@@ -101,10 +98,10 @@ def bridge(
 
 
 def uncut(model: ModelProto, weight: str) -> Cut:
-    """The whole model as the suffix: for layers whose crossing tensors would fill the memory."""
+    """The whole model as the suffix: for what crosses a cut, but is no tensor that NumPy knows."""
     inputs = tuple(value.name for value in model.graph.input)
     outputs = tuple(value.name for value in model.graph.output)
-    return Cut(weight, _dtype(model.graph, weight), None, (), inputs, outputs, (), whole=True)
+    return Cut(weight, _dtype(model.graph, weight), None, (), inputs, outputs, whole=True)
 
 
 def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelProto:

@@ -1,10 +1,11 @@
 """Runs that do not depend on each other: one after another, or several at a time.
 
-Every run uses one core. So the sums in it are made in one order, and its numbers are the same to
-the bit however many runs there are at a time; with several cores to a run, ONNX Runtime's matrix
-products are not. Runs at a time are faster than cores to a run, too, on most models; on the
-smallest, handing runs to threads costs more than the runs do. So the first work is a trial: work of
-the same kind is done in the one way and in the other in turn, until it is clear which is faster.
+A session that scores candidates gives one core to a run. So the sums in it are made in one order,
+and its numbers are the same to the bit however many runs there are at a time; with several cores to
+a run, ONNX Runtime's matrix products are not. Runs at a time are faster than cores to a run, too,
+on most models; on the smallest, handing runs to threads costs more than the runs do. So the first
+work is a trial: work of the same kind is done in the one way and in the other in turn, until it is
+clear which is faster.
 
 The runs are threads of this process. ONNX Runtime lets go of Python's lock while it computes, so
 that threads use the cores as processes would, share the tensors that cross the cut, and start at
@@ -20,7 +21,8 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 Task = Callable[[], Result]  # one run
-Job = Iterable[Task[Result]]  # the runs for one candidate, which are made when their turn comes
+# The runs for one candidate, made when their turn comes, and never two at the same moment.
+Job = Iterable[Task[Result]]
 
 _CLEAR = 0.05  # seconds after which the times of a way are worth something
 _AT_LEAST = 2  # times of a way; the first runs of a session are slow
@@ -51,7 +53,7 @@ class Crew:
         Args:
             jobs: what to do.
             kind: equal for work that costs about the same, so that its times can be compared; None
-                for work that is no part of the trial.
+                for work that is no part of the trial, and goes side by side while that is open.
         """
         if self.side_by_side is None and kind is not None:
             return self._trial(jobs, kind)
@@ -59,10 +61,10 @@ class Crew:
 
     def _trial(self, jobs: Sequence[Job[Result]], kind: Hashable) -> list[list[Result]]:
         side_by_side, one_by_one = self._took[kind]
-        turn = len(one_by_one) < len(side_by_side)
+        alone = len(one_by_one) < len(side_by_side)
         began = time.perf_counter()
-        results = self._one_by_one(jobs) if turn else self._side_by_side(jobs)
-        (one_by_one if turn else side_by_side).append(time.perf_counter() - began)
+        results = self._one_by_one(jobs) if alone else self._side_by_side(jobs)
+        (one_by_one if alone else side_by_side).append(time.perf_counter() - began)
         if all(len(t) >= _AT_LEAST and sum(t) >= _CLEAR for t in (one_by_one, side_by_side)):
             self.side_by_side = min(side_by_side) < min(one_by_one)
         return results

@@ -19,6 +19,11 @@ Candidate = TypeVar("Candidate")
 Result = TypeVar("Result")
 
 
+def never() -> bool:
+    """What stops nothing."""
+    return False
+
+
 class Evaluator:
     """Scores values of one weight, everything else in the model standing still.
 
@@ -39,7 +44,7 @@ class Evaluator:
             give do not depend on the weight, and are among `tensors`.
         tensors: for each batch, the inputs and those outputs.
         batches: the batches that they stem from.
-        target: what the outputs are scored against.
+        target: what the outputs are scored against, a reference among it.
     """
 
     def __init__(
@@ -78,10 +83,12 @@ class Evaluator:
     def value(self, values: Floats) -> float:
         """The metric of the model with `values` as the weight."""
         self.evaluations += 1
+        batches = len(self._batches)
         if self.metric.against == "user":
-            (outputs,) = self._crew.do([self._runs(values, self._answers, 0, len(self._batches))])
+            kind = ("outputs", batches)
+            (outputs,) = self._crew.do([self._runs(values, self._answers, 0, batches)], kind)
             return self._target.value(outputs)
-        (losses,) = self._crew.do([self._runs(values, self._losses, 0, len(self._batches))])
+        (losses,) = self._crew.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())
 
     def losses(
@@ -90,7 +97,7 @@ class Evaluator:
         values_of: Callable[[Candidate], Floats],
         first: int,
         end: int,
-        stop: Callable[[], bool] = lambda: False,
+        stop: Callable[[], bool] = never,
     ) -> list[PerSample | None]:
         """The metric of each sample of the batches from `first` to `end`, (samples,) per candidate.
 

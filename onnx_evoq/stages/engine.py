@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 
@@ -72,13 +73,13 @@ class Engine:
         """An evaluator per scoring set for one weight of `model`, all on one session.
 
         The graph is cut at the weight, and what crosses the cut is computed once and kept. Where
-        that is no tensor that NumPy knows (a sequence, bfloat16), each candidate runs the whole
-        model.
+        that is no tensor that NumPy knows (a sequence, bfloat16), or the disk has no room for it,
+        each candidate runs the whole model.
         """
         cut = cut_at(model, weight)
         try:
             crossing = self._crossing(model, cut)
-        except ModelError:  # if it is the model that fails, the whole of it will say so
+        except (ModelError, OSError):  # no arrays, or no room; a broken model fails again below
             self._last = None
             return self.whole_model_evaluators(model, weight)
         return self._behind(model, cut, crossing)
@@ -126,7 +127,7 @@ class Engine:
         )
         memory = self._resources.memory
         # Half for this one, half for the next, which is computed from it.
-        tensors = TensorStore((free_memory() // 2 if memory is None else memory) // 2)
+        tensors = TensorStore((_free_memory() // 2 if memory is None else memory) // 2)
         for each in known:
             tensors.append(session.run({name: each[name] for name in session.inputs}))
         self._last = _Crossing(cut, made_by, tensors)
@@ -148,9 +149,12 @@ class _Known(Sequence[Arrays]):
         return {**self._batches[place].feed, **self._crossing[self._start + place]}
 
 
-def free_memory() -> int:
-    """Bytes of memory that are free, 4 GiB where the system does not say."""
+def _free_memory() -> int:
+    """Bytes of memory that are available, 4 GiB where the system does not say."""
     try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return 4 * 2**30

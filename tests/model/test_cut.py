@@ -49,7 +49,7 @@ def test_outputs_that_do_not_depend_on_the_weight_come_from_the_prefix() -> None
     model = load(model_of(nodes, {"x": ["n", 4]}, {"a": ["n", 4], "b": ["n", 4]}, weights))
     cut = cut_at(model, "w2")
     assert cut.outputs == ("b",)
-    assert cut.fixed_outputs == ("a",)
+    assert cut.prefix_outputs == ("a",)
     assert cut_at(model, "w1").outputs == ("a", "b")
 
 

@@ -144,6 +144,15 @@ def test_what_does_not_differ_on_enough_samples_is_not_given_up() -> None:
     assert fitness(contest, better) == pytest.approx(-better.mean())
 
 
+def test_half_of_the_samples_decide_by_the_sign() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, doubt=100.0)
+    fitness(contest, losses(1.0))
+    evaluator.scored = 0
+    assert fitness(contest, losses(1.0) + np.float32(0.1) + losses(0.0, seed=1)) == np.inf
+    assert evaluator.scored == 256
+
+
 def test_without_doubt_all_is_scored() -> None:
     evaluator = Losses()
     contest = race(evaluator, keep=4, doubt=np.inf)
@@ -174,7 +183,7 @@ def test_a_generation_competes_with_itself() -> None:
     assert np.isfinite(found).tolist() == [False] * 6 + [True] * 2  # all beat the start
 
 
-def test_nearly_all_that_full_scoring_keeps_are_kept() -> None:
+def test_what_is_lost_is_within_the_error_of_all_samples() -> None:
     rng = np.random.default_rng(0)
     start = losses(1.0)
     better = missed = 0
@@ -183,10 +192,10 @@ def test_nearly_all_that_full_scoring_keeps_are_kept() -> None:
         candidate = (start + rng.normal(shift, 0.3, 512)).astype(np.float32)
         fresh = race(Losses())
         fitness(fresh, start)
-        if candidate.mean() < start.mean():
+        if candidate.mean() < start.mean() - 0.3 / np.sqrt(512):
             better += 1
             missed += fitness(fresh, candidate) == np.inf
-    assert better > 300
+    assert better > 200
     assert missed / better < 0.05
 
 
@@ -304,8 +313,8 @@ def test_of_smooth_losses_few_samples_keep_what_full_scoring_keeps() -> None:
         return (sample * (1 + rng.normal(0.0, 0.1)) * rng.gamma(50, 0.02, 1024)).astype(np.float32)
 
     kept, used = search_twice("mse", children)
-    assert kept > 0.85
-    assert used < 0.5
+    assert kept > 0.8
+    assert used < 0.4
 
 
 def test_of_right_and_wrong_answers_nearly_all_that_should_be_is_kept() -> None:
