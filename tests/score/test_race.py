@@ -183,16 +183,16 @@ def test_a_generation_competes_with_itself() -> None:
     assert np.isfinite(found).tolist() == [False] * 6 + [True] * 2  # all beat the start
 
 
-def test_what_is_lost_is_within_the_error_of_all_samples() -> None:
+def test_what_is_lost_is_within_two_errors_of_all_samples() -> None:
     rng = np.random.default_rng(0)
     start = losses(1.0)
     better = missed = 0
     for _ in range(1000):
-        shift = rng.normal(0, 0.02)
+        shift = rng.normal(0, 0.04)
         candidate = (start + rng.normal(shift, 0.3, 512)).astype(np.float32)
         fresh = race(Losses())
         fitness(fresh, start)
-        if candidate.mean() < start.mean() - 0.3 / np.sqrt(512):
+        if candidate.mean() < start.mean() - 2 * 0.3 / np.sqrt(512):
             better += 1
             missed += fitness(fresh, candidate) == np.inf
     assert better > 200
