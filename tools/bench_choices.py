@@ -12,7 +12,8 @@ For a few layers, evenly spread:
   costs no run of the network, predicts the error of the network's output: the correlation over a
   generation. Convolutions on images without groups only.
 
-Without options, on digits_resnet of models/; the options are those of bench_scoring.py.
+Without options, on digits_resnet of models/. Of the options, those that name model, data, samples,
+bits and seed count.
 """
 
 import multiprocessing
@@ -37,13 +38,13 @@ from onnx_evoq.stages.engine import Engine
 Floats = NDArray[np.float32]
 Maps = NDArray[np.float32]  # (samples, channels, height, width)
 
-LAYERS, CANDIDATES, STACKED = 3, 8, 8
+LAYERS, CANDIDATES, STACKED, TIMES = 3, 8, 8, 3
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """The fastest of three times."""
+    """The fastest of a few times."""
     times = []
-    for _ in range(3):
+    for _ in range(TIMES):
         began = time.perf_counter()
         work()
         times.append(time.perf_counter() - began)
@@ -91,13 +92,13 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     def work(some: list[Floats], start: Any, done: Any) -> None:
         session = opened(bench, name, evaluator, 1)
         by_session(session, some[:1])
-        for _ in range(3):
+        for _ in range(TIMES):
             start.wait()
             by_session(session, some)
             done.wait()
 
     context = multiprocessing.get_context("fork")
-    start, done = context.Barrier(3), context.Barrier(3)
+    start, done = context.Barrier(3, timeout=300), context.Barrier(3, timeout=300)
     children = [
         context.Process(target=work, args=(values[first::2], start, done)) for first in (0, 1)
     ]
@@ -120,7 +121,7 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
 def binding(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds per run: taking arrays, and bound to buffers."""
     (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
-    session = opened(bench, name, evaluator, None)._session
+    session = opened(bench, name, evaluator, 1)._session
     values = bench.values(name)(bench.start[name].codes)
     feed = evaluator.feed(values, evaluator._tensors[0])
     bound = session.io_binding()
@@ -149,7 +150,7 @@ def binding(bench: Bench, name: str) -> tuple[float, float]:
 def stacking(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds for eight times the samples of a batch: in eight runs, and in one."""
     (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
-    session = opened(bench, name, evaluator, None)._session
+    session = opened(bench, name, evaluator, 1)._session
     values = bench.values(name)(bench.start[name].codes)
     one = evaluator.feed(values, evaluator._tensors[0])
     many = {
@@ -179,7 +180,8 @@ def local_filter(bench: Bench, name: str) -> float | None:
     """The correlation of local cost and network error over the first generation."""
     node = next(node for node in bench.model.graph.node if name in node.input)
     conv = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-    if node.op_type != "Conv" or conv.get("group", 1) != 1 or bench.start[name].codes.ndim != 4:
+    plain = conv.get("group", 1) == 1 and set(conv.get("dilations", [1])) == {1}
+    if node.op_type != "Conv" or not plain or "auto_pad" in conv or "pads" not in conv:
         return None
     (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
     values = generation(bench, name, evaluator)
@@ -203,7 +205,7 @@ def local_filter(bench: Bench, name: str) -> float | None:
 
 def main() -> None:
     """Print the table."""
-    given = arguments()
+    given = arguments(__doc__)
     bench = prepared(given)
     print(machine())
     print(f"{given.model.name}, {bench.search.samples} images; milliseconds, and a correlation")

@@ -8,8 +8,8 @@ Ways, all on the same candidates:
 4. this engine racing: each candidate on as many samples as its fate needs;
 5. raw runs of the sessions of 3, with nothing around them.
 
-Then the paper's setting (population 32, 64 iterations; the layers of --paper-layers, all for the
-whole of it) is searched as `optimize` does, and its time compared with the naive way's, which is
+Then the paper's setting (population 32, 64 iterations) is searched as `optimize` does, on a few
+layers or with --paper-layers 0 on all of them, and its time compared with the naive way's, which is
 the time of a naive candidate, measured on a few per layer, times the number of candidates.
 
 Without options, on digits_resnet of models/. Candidates are children of the rounded weights, as a
@@ -81,7 +81,7 @@ class Kept:
 
     stay: int = 0  # after each generation, parents and children
     children: int = 0  # of these, children
-    missed: int = 0  # of these, not kept by the race
+    missed: int = 0  # of these, given up by the race
 
     @property
     def right(self) -> float:
@@ -135,12 +135,14 @@ def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> flo
     (evaluator,), (whole,) = (
         make(bench.model, name) for make in (engine.evaluators, engine.whole_model_evaluators)
     )
-    raw, values_of = raw_runs(evaluator), bench.values(name)
-    search = bench.search_for(name)
+    values_of, search = bench.values(name), bench.search_for(name)
     first = values_of(search.ask()[0])
     search.tell(np.array([evaluator.value(first)]))
-    whole.value(first), raw([first])  # warm
     some = [values_of(codes) for codes in search.ask()[: bench.given.naive]]
+    for each in (evaluator, whole):
+        end_trial(each, some)
+    raw = raw_runs(evaluator)
+    whole.value(first), raw([first])  # warm
     batches = len(evaluator.counts)
     scored = timing.measure(
         "engine", lambda: evaluator.losses(some, lambda values: values, 0, batches), len(some)
@@ -148,16 +150,27 @@ def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> flo
     timing.measure("raw", lambda: raw(some), len(some))
     worst = 0.0
     for values, losses in zip(some, scored, strict=True):
-        rebuilt = replace_weights(bench.model, {name: values})
         one = timing.measure("one session", lambda values=values: whole.value(values))
-        naive = timing.measure("naive", lambda rebuilt=rebuilt: model_value(rebuilt, bench.search))
+        naive = timing.measure(
+            "naive",
+            lambda values=values: model_value(
+                replace_weights(bench.model, {name: values}), bench.search
+            ),
+        )
         worst = max(worst, abs(losses.mean() / naive - 1), abs(one / naive - 1))
     return worst
 
 
+def end_trial(evaluator: Evaluator, some: Sequence[Any]) -> None:
+    """Score the first batch until it is clear how the runs share the cores."""
+    while evaluator._crew.side_by_side is None:
+        evaluator.losses(some, lambda values: values, 0, 1)
+
+
 def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
     """The runs that the engine makes for candidates, without metric and bookkeeping."""
-    session, pool = evaluator._session._session, evaluator._crew._pool
+    session = evaluator._session._session
+    pool = evaluator._crew._pool if evaluator._crew.side_by_side else None
     feeds = [{name: tensors[name] for name in evaluator._inputs} for tensors in evaluator._tensors]
 
     def run(candidates: Sequence[Any]) -> None:
@@ -274,7 +287,7 @@ def growth(bench: Bench, names: Sequence[str]) -> list[list[str]]:
     search, values_of = bench.search_for(middle), bench.values(middle)
     search.tell(np.array([evaluator.value(values_of(search.ask()[0]))]))
     generation = search.ask()
-    evaluator.losses(generation, values_of, 0, 1)  # the trial
+    end_trial(evaluator, [values_of(codes) for codes in generation])
     batches = len(evaluator.counts)
 
     def row(what: str, count: int, seconds: float) -> list[str]:
@@ -311,7 +324,7 @@ def prepared(given: argparse.Namespace) -> Bench:
     data = Data(given.data, divide=given.divide, mean=given.mean, std=given.std)
     rng = np.random.default_rng(given.seed)
     whole = prepare(subject.reference, str(given.model), data, "auto", None, rng).search.samples
-    # Where there are enough samples, as many accept and judge as search; else a quarter each.
+    # As many samples as search accept and judge together.
     count = min(given.samples, whole // 2)
     data = Data(given.data, samples=2 * count, divide=given.divide, mean=given.mean, std=given.std)
     experiment = prepare(subject.reference, str(given.model), data, "auto", 0.5, rng)
@@ -350,10 +363,10 @@ def size(text: str) -> int:
     return int(BYTES.convert(text, None, None))
 
 
-def arguments() -> argparse.Namespace:
+def arguments(description: str | None) -> argparse.Namespace:
     """What is measured."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=MODELS / "digits_resnet.onnx")
     parser.add_argument("--data", default=str(MODELS / "digits_calib.npz"))
@@ -385,7 +398,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Print the tables and the ratios."""
-    given = arguments()
+    given = arguments(__doc__)
     bench = prepared(given)
     names = list(bench.start)
     print(machine())
