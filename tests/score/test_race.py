@@ -144,13 +144,13 @@ def test_what_does_not_differ_on_enough_samples_is_not_given_up() -> None:
     assert fitness(contest, better) == pytest.approx(-better.mean())
 
 
-def test_half_of_the_samples_decide_by_the_sign() -> None:
+def test_a_quarter_of_the_samples_decides_by_the_sign() -> None:
     evaluator = Losses()
     contest = race(evaluator, doubt=100.0)
     fitness(contest, losses(1.0))
     evaluator.scored = 0
     assert fitness(contest, losses(1.0) + np.float32(0.1) + losses(0.0, seed=1)) == np.inf
-    assert evaluator.scored == 256
+    assert evaluator.scored == 128
 
 
 def test_without_doubt_all_is_scored() -> None:
