@@ -217,18 +217,8 @@ def main() -> None:
             [name[-12:], *(f"{t:.2f}" for t in times),
              "" if correlation is None else f"{correlation:.2f}"]
         )  # fmt: skip
-    head = [
-        "layer",
-        "session",
-        "threads",
-        "process",
-        "arrays",
-        "bound",
-        "apart",
-        "stacked",
-        "local",
-    ]
-    print(table(head, rows))
+    ways = ["session", "threads", "process", "arrays", "bound", "apart", "stacked"]
+    print(table(["layer", *ways, "local"], rows))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from bench_optimize import MODELS, machine
 
 from onnx_evoq.cli_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
-from onnx_evoq.model import Model, Weight, replace_weights, with_codes
+from onnx_evoq.model import Model, Weight, input_specs, replace_weights, with_codes
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
@@ -43,6 +43,7 @@ from onnx_evoq.stages import (
     Resources,
     SearchSettings,
     evolve_layers,
+    find_samples,
     grids_for,
     model_value,
     nearest_codes,
@@ -323,9 +324,9 @@ def prepared(given: argparse.Namespace) -> Bench:
     subject = open_subject(given.model, [])
     data = Data(given.data, divide=given.divide, mean=given.mean, std=given.std)
     rng = np.random.default_rng(given.seed)
-    whole = prepare(subject.reference, str(given.model), data, "auto", None, rng).search.samples
+    there = len(find_samples(input_specs(subject.reference), data, rng))
     # As many samples as search accept and judge together.
-    count = min(given.samples, whole // 2)
+    count = min(given.samples, there // 2)
     data = Data(given.data, samples=2 * count, divide=given.divide, mean=given.mean, std=given.std)
     experiment = prepare(subject.reference, str(given.model), data, "auto", 0.5, rng)
     widths = dict.fromkeys((weight.name for weight in subject.weights), given.bits)
