@@ -153,6 +153,9 @@ class Race:
             if not in_time or not running:
                 break
         self._prove_the_best(entrants)
+        for entrant in running:
+            if len(entrant.losses) < self._samples:  # out of time, and not better than all before
+                entrant.fitness = np.inf
         for entrant in entrants:
             if len(entrant.losses) == self._samples and np.isfinite(entrant.fitness):
                 self._relatives.appendleft(entrant.losses)
@@ -175,9 +178,8 @@ class Race:
     def _undecided(self, running: list[_Entrant], entrants: list[_Entrant]) -> list[_Entrant]:
         """Those that must be scored on more samples, most promising first."""
         running = [entrant for entrant in running if np.isfinite(entrant.fitness)]
-        running.sort(key=lambda entrant: entrant.fitness)
         if not self._relatives or np.isinf(self._doubt):
-            return running
+            return sorted(running, key=lambda entrant: entrant.fitness)
         relatives = np.array(self._relatives)  # (relatives, samples)
         forecasts = [forecast(entrant.losses, relatives) for entrant in running]
         for entrant, found in zip(running, forecasts, strict=True):

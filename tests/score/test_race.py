@@ -269,6 +269,18 @@ def test_when_it_is_stopped_the_most_promising_is_not_lost() -> None:
     assert evaluator.scored == 2 * 512 + 32
 
 
+def test_when_it_is_stopped_a_promise_that_is_not_the_best_is_given_up() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, keep=4)
+    fitness(contest, losses(1.0))
+    assert fitness(contest, losses(1.0) - 0.9) < 0.2
+    evaluator.scored = 0
+    looks = iter([False])  # time for the first rung
+    doubtful = losses(1.0) - 0.2 + 3 * losses(0.0, seed=1)
+    assert contest.fitness([doubtful], stop=lambda: next(looks, True))[0] == np.inf
+    assert evaluator.scored == 32
+
+
 def test_without_any_time_all_is_given_up_unseen() -> None:
     evaluator = Losses()
     contest = race(evaluator)
