@@ -9,16 +9,19 @@ from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
 from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
+from onnx_evoq.model.scales import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights
 from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [
+    "ChannelGroups",
     "Cut",
     "Model",
     "Quantized",
     "Skipped",
     "Weight",
     "bridge",
+    "channel_groups",
     "check_finite",
     "check_writable",
     "cut_at",
@@ -31,6 +34,7 @@ __all__ = [
     "name_of",
     "opset_of",
     "replace_weights",
+    "rescaled",
     "serialize",
     "size_in_bytes",
     "suffix",

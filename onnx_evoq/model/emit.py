@@ -41,7 +41,9 @@ _IR_VERSION: dict[int, int] = {TensorProto.INT8: 4, TensorProto.INT4: 10, Tensor
 _PER_CHANNEL_OPSET = 13
 
 
-def replace_weights(model: ModelProto, values: Mapping[str, NDArray[np.float32]]) -> ModelProto:
+def replace_weights(
+    model: ModelProto, values: Mapping[str, NDArray[np.float32 | np.float64]]
+) -> ModelProto:
     """A copy of `model` whose initializers hold `values`, each stored in its old type."""
     changed = ModelProto()
     changed.CopyFrom(model)
