@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,12 +37,13 @@ from onnx_evoq.report import (
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import SESSION_OPTIONS, Metric, MetricName, Target, find_metric
 from onnx_evoq.stages import (
-    MAX_BITS,
+    FROM_NEAREST,
+    FROM_RECONSTRUCTION,
     Form,
     Granularity,
     Resources,
     Score,
-    SearchSettings,
+    Task,
     bits_of,
     check_bits,
     check_choices,
@@ -50,14 +52,16 @@ from onnx_evoq.stages import (
     default_metric,
     drop_guard,
     emit,
-    evolve_layers,
     find_samples,
     fold_if_exact,
+    from_nearest,
+    from_reconstruction,
     grids_for,
     metadata_of,
     model_value,
     named_alike,
     nearest_codes,
+    nearest_of,
     not_finite,
     open_subject,
     outputs_of,
@@ -79,11 +83,11 @@ def optimize(
     granularity: Granularity = "tensor",
     scale: Scale = "pow2",
     strategy: Literal["neuroevolution", "none"] = "neuroevolution",
-    init: Literal["nearest"] = "nearest",
-    population: int = 32,
-    generations: int = 64,
-    mutation_rate: float = 0.02,
-    time_budget: float | None = 600.0,
+    init: Literal["reconstruct", "nearest"] = "reconstruct",
+    population: int | None = None,
+    generations: int | None = None,
+    mutation_rate: float | None = None,
+    time_budget: float | None = 240.0,
     max_drop: float | None = None,
     holdout: float = 0.25,
     keep: Iterable[str] = (),
@@ -107,10 +111,13 @@ def optimize(
         granularity: one step per "tensor" or per output "channel".
         scale: "pow2" for steps that are powers of two, "float" for any.
         strategy: "neuroevolution", or "none" for the start alone.
-        init: where the search starts: "nearest" rounding.
-        population: candidates that stay after each iteration.
-        generations: iterations per weight.
-        mutation_rate: probability that a code moves.
+        init: where the search starts: "reconstruct" for codes that keep the output of each layer,
+            in closed form, or "nearest" rounding, as in arXiv 2605.05228.
+        population: candidates that stay after each iteration; None for 4 from a reconstruction and
+            32 from nearest rounding.
+        generations: iterations per weight, and pass; None for 64.
+        mutation_rate: probability that a code moves; None for about 3 codes of a weight from a
+            reconstruction, and 0.02 from nearest rounding.
         time_budget: seconds after which ranking and search stop; None for no limit.
         max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
             else the share of answers that change; the share of the outputs' power that is error,
@@ -146,13 +153,19 @@ def optimize(
         granularity=(granularity, ("tensor", "channel")),
         scale=(scale, ("pow2", "float")),
         strategy=(strategy, ("neuroevolution", "none")),
-        init=(init, ("nearest",)),
+        init=(init, ("reconstruct", "nearest")),
         format=(format, ("qdq", "float")),
     )
     check_bits(bits)
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
-    settings = SearchSettings(population, generations, mutation_rate)
+    usual = FROM_RECONSTRUCTION if init == "reconstruct" else FROM_NEAREST
+    settings = replace(
+        usual,
+        population=usual.population if population is None else population,
+        generations=usual.generations if generations is None else generations,
+        mutation_rate=usual.mutation_rate if mutation_rate is None else mutation_rate,
+    )
     resources = Resources(providers, memory, workers)
     deadline = Deadline(time_budget)
 
@@ -167,51 +180,50 @@ def optimize(
     )
     subject = fold_if_exact(subject, experiment, providers)
 
-    # 3. The start: every weight on its grid.
+    # 3. Every weight rounded to its grid.
     widths = bits_of(subject.weights, bits, bits_for or {})
-    grids = grids_for(subject.weights, widths, granularity, scale)
-    start = nearest_codes(subject.weights, grids)
+    rounded = nearest_of(subject.weights, widths, granularity, scale)
+    ranking = dict.fromkeys(rounded, float("nan"))
+    searching = strategy != "none"
+    if max_drop is not None or (searching and init == "nearest"):
+        # The order: least sensitive first. Most of the time is for the search.
+        ranking = rank_weights(
+            subject.model, rounded, experiment.search, deadline.share(3), resources, progress
+        )
 
-    # 4. The order: least sensitive first. Most of the time is for the search.
-    ranking = rank_weights(
-        subject.model, start, experiment.search, deadline.share(3), resources, progress
-    )
+    # 4. The start, and the search from there.
+    task = Task(
+        subject.model, subject.weights, widths, granularity, scale, experiment.search,
+        experiment.heldout, deadline,
+        None if max_drop is None else drop_guard(subject.model, experiment, max_drop, providers),
+        resources, progress,
+    )  # fmt: skip
+    search = from_reconstruction if init == "reconstruct" else from_nearest
+    found = search(task, list(ranking), settings if searching else None, search_rng)
+    working, evolved = found.model, found.evolved
 
-    # 5. The search, layer by layer; with a drop that the user allows, from a safe width down.
-    rest, guard = start, None
-    if max_drop is not None:
-        safe = grids_for(subject.weights, dict.fromkeys(widths, MAX_BITS), granularity, scale)
-        rest = nearest_codes(subject.weights, safe)
-        guard = drop_guard(subject.model, experiment, max_drop, providers)
-    evolved = evolve_layers(
-        subject.model,
-        rest,
-        start,
-        list(ranking),
-        experiment.search,
-        experiment.heldout,
-        settings if strategy == "neuroevolution" else None,
-        dict(zip(start, search_rng.spawn(len(start)), strict=True)),
-        deadline=deadline,
-        guard=guard,
-        resources=resources,
-        progress=progress,
-    )
-
-    # 6. The emitted model, loaded afresh and scored: these are the numbers shown.
+    # 5. The scores of rounding at the widths that are emitted, of the start, and of the reference.
     def score(candidate: Model) -> Score:
         return score_of(candidate, experiment, providers, progress)
 
-    start_score = nearest_score = score(with_codes(subject.model, start))
-    if evolved.left_out:  # nearest rounding at the widths that are emitted
-        mixed = {name: (rest if name in evolved.left_out else start)[name] for name in start}
-        nearest_score = score(with_codes(subject.model, mixed))
-    found = score(with_codes(subject.model, evolved.quantized))
+    emitted_widths = {name: weight.grid.bits for name, weight in evolved.quantized.items()}
+    rounded = nearest_of(subject.weights, emitted_widths, granularity, scale)
+    nearest_score = start_score = score(with_codes(subject.model, rounded))
+    if init == "reconstruct" or emitted_widths != widths:
+        start_score = score(with_codes(found.start_model, found.start))
+
+    # 6. The emitted model, loaded afresh and scored: these are the numbers shown.
     emitted, on_emission = emit(
-        subject.model,
+        working,
         evolved.quantized,
         format,
-        metadata_of(evolved.quantized, seed, experiment.metric.name, nearest_score, found),
+        metadata_of(
+            evolved.quantized,
+            seed,
+            experiment.metric.name,
+            nearest_score,
+            score(with_codes(working, evolved.quantized)),
+        ),
         experiment.search.batches[0],
         providers,
     )
@@ -239,6 +251,7 @@ def optimize(
         notes=(
             *experiment.notes,
             *subject.notes,
+            *found.notes,
             *notes_on(evolved, ranking, max_drop),
             *on_emission,
         ),

@@ -225,36 +225,32 @@ def reporting(command: Command) -> Command:
 )
 @click.option(
     "--init",
-    type=click.Choice(["nearest"]),
-    default="nearest",
+    type=click.Choice(["reconstruct", "nearest"]),
+    default="reconstruct",
     show_default=True,
-    help="Where the search starts.",
+    help="Where the search starts: codes that keep the output of each layer, or rounding.",
 )
 @click.option(
     "--population",
     type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Candidates that stay after each iteration.",
+    help="Candidates that stay after each iteration. Default: 4 from a reconstruction, 32 from "
+    "nearest rounding.",
 )
 @click.option(
     "--generations",
     type=click.IntRange(min=0),
-    default=64,
-    show_default=True,
-    help="Iterations per weight.",
+    help="Iterations per weight, and pass. Default: 64.",
 )
 @click.option(
     "--mutation-rate",
     type=click.FloatRange(0, 1, min_open=True),
-    default=0.02,
-    show_default=True,
-    help="Probability that a code moves.",
+    help="Probability that a code moves. Default: about 3 codes of a weight from a reconstruction, "
+    "0.02 from nearest rounding.",
 )
 @click.option(
     "--time-budget",
     type=DURATION,
-    default="10m",
+    default="4m",
     show_default=True,
     help="When ranking and search stop: 90s, 10m, 2h, or none.",
 )

@@ -1,6 +1,7 @@
 """Small models for the tests, built by hand; weights are drawn from a seeded generator."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -10,8 +11,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx_evoq.batch import make_batches
 from onnx_evoq.model import find_weights, input_specs
 from onnx_evoq.quantize import QuantizedWeight
+from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, Target, find_metric, predict
-from onnx_evoq.stages import grids_for, nearest_codes
+from onnx_evoq.stages import Resources, Task, grids_for, nearest_codes
 from onnx_evoq.stages.scoring import ScoringSet
 
 Shape = Sequence[int | str | None] | None
@@ -94,6 +96,31 @@ def scoring_set(
     batches = make_batches(inputs, input_specs(model), size)
     reference = list(predict(Session(model.SerializeToString()), batches))
     return ScoringSet(batches, Target(find_metric(metric), reference, None))
+
+
+def task_of(
+    model: ModelProto,
+    search: NDArray[np.generic],
+    heldout: NDArray[np.generic],
+    *,
+    bits: int | Mapping[str, int] = 4,
+    keep: Sequence[str] = (),
+    size: int = 8,
+    metric: str = "mse",
+    **options: Any,
+) -> Task:
+    """What there is to do with a loaded model of one input, "x"; one step per tensor."""
+    weights = [weight for weight in find_weights(model)[0] if weight.name not in keep]
+    given = bits if isinstance(bits, Mapping) else {weight.name: bits for weight in weights}
+    sets = [scoring_set(model, {"x": inputs}, size, metric) for inputs in (search, heldout)]
+    usual: dict[str, Any] = {
+        "granularity": "tensor", "scale": "pow2", "deadline": Deadline(None),
+        "resources": Resources(workers=1),
+    }  # fmt: skip
+    return Task(
+        model=model, weights=weights, bits=dict(given), search_set=sets[0], heldout_set=sets[1],
+        **{**usual, **options},
+    )  # fmt: skip
 
 
 def mlp(*, opset: int = 17, batch: int | str = "n") -> ModelProto:

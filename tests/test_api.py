@@ -26,7 +26,18 @@ def test_the_search_lowers_the_output_error() -> None:
     assert scores["reference"].search == 0
     assert scores["evolved"].search < scores["nearest"].search
     assert scores["evolved"].heldout <= scores["nearest"].heldout
+
+
+def test_the_usual_start_is_better_than_nearest_rounding() -> None:
+    scores = optimized().scores
+    assert scores["start"].search < 0.5 * scores["nearest"].search
+    assert scores["start"].heldout < 0.5 * scores["nearest"].heldout
+
+
+def test_the_search_can_start_from_nearest_rounding() -> None:
+    scores = optimized(init="nearest").scores
     assert scores["start"] == scores["nearest"]
+    assert scores["evolved"].search < scores["nearest"].search
 
 
 @pytest.mark.parametrize("form", ["qdq", "float"])
@@ -46,7 +57,7 @@ def test_the_scores_are_those_of_the_file(
 
 
 def test_nearest_is_what_no_search_gives() -> None:
-    searched, rounded = optimized(), optimized(strategy="none")
+    searched, rounded = optimized(), optimized(strategy="none", init="nearest")
     assert rounded.scores["evolved"].search == pytest.approx(searched.scores["nearest"].search)
     assert rounded.evaluations == 0
 
@@ -67,11 +78,11 @@ def test_evaluations_are_counted() -> None:
     # three weights, each: the start, 3 generations of 4, start and best on the held-out set;
     # a child that was seen before is not scored again
     most = 3 * (1 + 3 * 4 + 2)
-    assert most - 3 <= optimized().evaluations <= most
+    assert most - 3 <= optimized(init="nearest").evaluations <= most
 
 
 def test_layers_are_in_the_order_of_their_sensitivity() -> None:
-    result = optimized()
+    result = optimized(init="nearest")
     ranking = onnx_evoq.rank_sensitivity(conv_net(), X, bits=4)
     sensitivities = [layer.sensitivity for layer in result.layers]
     assert sensitivities == sorted(sensitivities)
@@ -121,7 +132,7 @@ def test_kept_weights_stay_as_they_were() -> None:
         ({"granularity": "row"}, "granularity 'row' is unknown: choose tensor or channel"),
         ({"scale": "log"}, "scale 'log' is unknown"),
         ({"strategy": "luck"}, "strategy 'luck' is unknown"),
-        ({"init": "zero"}, "init 'zero' is unknown: choose nearest"),
+        ({"init": "zero"}, "init 'zero' is unknown: choose reconstruct or nearest"),
         ({"format": "gguf"}, "format 'gguf' is unknown"),
         ({"holdout": 1.0}, r"holdout 1\.0 is no share"),
         ({"max_drop": -1.0}, r"max_drop -1\.0 is no percentage"),
@@ -192,7 +203,8 @@ SHIPPED = ["vgg", "resnet", "depthwise", "transformer", "autoencoder"]
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_keep_their_answers_at_8_bits(models: Path, name: str) -> None:
     model = models / f"digits_{name}.onnx"
-    result = optimized(model, models / "digits_calib.npz", bits=8, strategy="none")
+    data = Data(models / "digits_calib.npz", samples=96)
+    result = optimized(model, data, bits=8, strategy="none")
     evaluation = onnx_evoq.evaluate(
         result.model, Data(models / "digits_test.npz", samples=200), reference=model, metric="sqnr"
     )
@@ -204,10 +216,9 @@ def test_evolution_lowers_the_error_of_shipped_models_on_unseen_data(
     models: Path, name: str
 ) -> None:
     model = models / f"digits_{name}.onnx"
-    result = onnx_evoq.optimize(
-        model, models / "digits_calib.npz", bits=4, population=4, generations=10
-    )
-    rounded = onnx_evoq.optimize(model, models / "digits_calib.npz", bits=4, strategy="none")
+    data = Data(models / "digits_calib.npz", samples=96)
+    result = onnx_evoq.optimize(model, data, bits=4, population=4, generations=3)
+    rounded = onnx_evoq.optimize(model, data, bits=4, strategy="none", init="nearest")
     unseen = models / "digits_test.npz"
     before, after = (
         onnx_evoq.evaluate(r.model, unseen, metric="mse", reference=model).value

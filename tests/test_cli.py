@@ -209,9 +209,15 @@ def test_every_layer_tells_its_grid_and_its_scores(mlp_file: Path) -> None:
 
 
 def test_layers_come_least_sensitive_first(conv_file: Path) -> None:
-    values = [layer["sensitivity"] for layer in optimize(conv_file)["layers"]]
+    values = [layer["sensitivity"] for layer in optimize(conv_file, "--init", "nearest")["layers"]]
     assert values == sorted(values)
     assert len(values) == 3
+
+
+def test_layers_are_ranked_only_where_their_order_plays_a_part(conv_file: Path) -> None:
+    values = optimize(conv_file)
+    assert layers(values, "sensitivity") == {"w1": None, "w2": None, "w3": None}
+    assert None not in layers(optimize(conv_file, "--max-drop", 5), "sensitivity").values()
 
 
 def test_evaluate_prints_one_object(mlp_file: Path, mlp_data: Path) -> None:
@@ -307,7 +313,7 @@ def test_a_float_step_has_no_frac_bits(mlp_file: Path) -> None:
 def test_no_strategy_emits_the_start(mlp_file: Path) -> None:
     values = optimize(mlp_file, "--strategy", "none")
     assert values["evaluations"] == 0
-    assert values["scores"]["evolved"] == pytest.approx(values["scores"]["nearest"])
+    assert values["scores"]["evolved"] == pytest.approx(values["scores"]["start"])
 
 
 def test_the_search_starts_from_nearest_rounding(mlp_file: Path) -> None:
@@ -392,23 +398,28 @@ def test_population_and_generations_say_how_much_is_scored(
     options = ["--population", population, "--generations", generations]
     # Each weight's start once, its children, and both of start and end on both sets.
     per_weight = 1 + population * generations + 2
-    assert optimize(mlp_file, *options)["evaluations"] == 2 * per_weight
+    values = optimize(mlp_file, *options, "--init", "nearest")
+    assert values["evaluations"] == 2 * per_weight
 
 
 def test_the_mutation_rate_changes_what_is_found(mlp_file: Path) -> None:
-    one, two = (optimize(mlp_file, "--mutation-rate", rate)["layers"] for rate in (0.02, 0.5))
+    one, two = (
+        optimize(mlp_file, "--init", "nearest", "--mutation-rate", rate)["layers"]
+        for rate in (0.02, 0.5)
+    )
     assert one != two
 
 
 def test_a_time_budget_ends_the_search(mlp_file: Path) -> None:
-    values = optimize(mlp_file, "--time-budget", "0.2s", "--generations", 1_000_000)
+    options = ["--init", "nearest", "--time-budget", "0.2s", "--generations", 1_000_000]
+    values = optimize(mlp_file, *options)
     assert values["stopped"] == "time"
     assert any("the time budget cut the search short" in note for note in values["notes"])
 
 
 @pytest.mark.parametrize("budget", ["none", "1m"])
 def test_a_search_within_its_budget_runs_to_its_end(mlp_file: Path, budget: str) -> None:
-    values = optimize(mlp_file, "--time-budget", budget)
+    values = optimize(mlp_file, "--init", "nearest", "--time-budget", budget)
     assert (values["stopped"], values["evaluations"]) == (None, 22)
 
 
@@ -468,7 +479,9 @@ def counting_metric(folder: Path) -> str:
 
 def test_the_input_range_scales_synthetic_inputs(mlp_file: Path) -> None:
     narrow, wide = (
-        layers(optimize(mlp_file, "--input-range", limits), "sensitivity")["first"]
+        layers(optimize(mlp_file, "--init", "nearest", "--input-range", limits), "sensitivity")[
+            "first"
+        ]
         for limits in ("-0.001,0.001", "-1000,1000")
     )
     assert narrow < 1e-6
@@ -547,7 +560,9 @@ def configured(model: Path, content: str, *options: object) -> dict[str, Any]:
 
 
 def test_options_can_stand_in_a_file(mlp_file: Path) -> None:
-    values = configured(mlp_file, 'bits = 5\nscale = "float"\nseed = 9\ntime-budget = "1m"\n')
+    values = configured(
+        mlp_file, 'bits = 5\nscale = "float"\nseed = 9\ninit = "nearest"\ntime-budget = "1m"\n'
+    )
     assert (values["bits"], values["scale"], values["seed"]) == (5, "float", 9)
     assert 10 < values["evaluations"] <= 22
 
@@ -678,7 +693,8 @@ def test_without_a_search_the_emitted_model_is_called_just_that(mlp_file: Path) 
 
 def test_with_max_drop_nearest_is_at_the_widths_that_are_emitted(mlp_file: Path) -> None:
     np.savez(mlp_file.with_name("many.npz"), x=random(200, 4))
-    options = ["--data", mlp_file.with_name("many.npz"), "--max-drop", 0, "--strategy", "none"]
+    options = ["--data", mlp_file.with_name("many.npz"), "--max-drop", 0]
+    options += ["--strategy", "none", "--init", "nearest"]
     values = json.loads(invoke("optimize", mlp_file, "--bits", 2, *options, "--json").stdout)
     assert 8 in {layer["bits"] for layer in values["layers"]}
     scores = values["scores"]

@@ -38,11 +38,10 @@ from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.score.race import DOUBT
-from onnx_evoq.search import Neuroevolution
+from onnx_evoq.search import Neuroevolution, mutate
 from onnx_evoq.stages import (
     Resources,
     SearchSettings,
-    evolve_layers,
     find_samples,
     grids_for,
     model_value,
@@ -51,6 +50,7 @@ from onnx_evoq.stages import (
     prepare,
 )
 from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.layerwise import evolve_layers
 from onnx_evoq.stages.scoring import ScoringSet
 
 Codes = dict[str, QuantizedWeight]
@@ -114,10 +114,10 @@ class Bench:
     def search_for(self, name: str) -> Neuroevolution:
         """The search that draws the candidates."""
         codes, grid = self.start[name]
+        rng, rate = np.random.default_rng(self.given.seed), self.given.mutation_rate
         return Neuroevolution(
-            codes, low=grid.low, high=grid.high, population=self.given.population,
-            mutation_rate=self.given.mutation_rate, rng=np.random.default_rng(self.given.seed),
-        )  # fmt: skip
+            codes, self.given.population, lambda c: mutate(c, rate, grid.low, grid.high, rng)
+        )
 
     def values(self, name: str) -> Callable[[Any], Any]:
         """The weight's values for codes."""

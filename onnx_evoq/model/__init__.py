@@ -3,11 +3,13 @@
 Load a file, find its weights, fold BatchNormalization, cut the graph at a layer, emit the result.
 """
 
+from onnx_evoq.model.biases import initializer_values, own_biases
 from onnx_evoq.model.cut import Cut, bridge, cut_at, suffix, uncut
 from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
+from onnx_evoq.model.layers import Layer, find_layers
 from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.scales import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights
@@ -16,6 +18,7 @@ from onnx_evoq.model.write import check_writable, write_file
 __all__ = [
     "ChannelGroups",
     "Cut",
+    "Layer",
     "Model",
     "Quantized",
     "Skipped",
@@ -27,12 +30,15 @@ __all__ = [
     "cut_at",
     "emit_float",
     "emit_qdq",
+    "find_layers",
     "find_weights",
     "fold_batch_norm",
+    "initializer_values",
     "input_specs",
     "load",
     "name_of",
     "opset_of",
+    "own_biases",
     "replace_weights",
     "rescaled",
     "serialize",

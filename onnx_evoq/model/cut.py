@@ -75,7 +75,8 @@ def bridge(
 
     Args:
         model: the model.
-        known: type and shape of tensors that need not be computed again.
+        known: type and shape of tensors that need not be computed again, inputs of the model or
+            not.
         wanted: the tensors to compute; one that is known is passed on.
 
     Returns:
@@ -93,7 +94,7 @@ def bridge(
     taken = [_typed(spec) for spec in known if spec.name in needed]
     if not taken:
         return None
-    inputs = [value for value in model.graph.input if value.name in needed]
+    inputs = [value for value in model.graph.input if value.name in needed - given]
     return _model_of(model, nodes, taken + inputs, [_untyped(name) for name in wanted])
 
 

@@ -44,13 +44,14 @@ _PER_CHANNEL_OPSET = 13
 def replace_weights(
     model: ModelProto, values: Mapping[str, NDArray[np.float32 | np.float64]]
 ) -> ModelProto:
-    """A copy of `model` whose initializers hold `values`, each stored in its old type."""
+    """A copy of `model` whose initializers hold `values`, each in its old type and shape."""
     changed = ModelProto()
     changed.CopyFrom(model)
     for tensor in changed.graph.initializer:
         if tensor.name in values:
             dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name].astype(dtype), tensor.name))
+            new = values[tensor.name].astype(dtype).reshape(tuple(tensor.dims))
+            tensor.CopyFrom(numpy_helper.from_array(new, tensor.name))
     return changed
 
 

@@ -32,7 +32,7 @@ def notes_on(evolved: Evolved, ranking: Mapping[str, float], max_drop: float | N
     """What a user should know about how the search ended."""
     notes = []
     unranked = sum(math.isnan(value) for value in ranking.values())
-    if unranked:
+    if 0 < unranked < len(ranking):
         notes.append(
             f"{unranked} of {len(ranking)} weights were not ranked within a third of the time "
             "budget, and come last: allow more time, or use fewer samples."

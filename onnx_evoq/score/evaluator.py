@@ -125,6 +125,30 @@ class Evaluator:
         found = self._crew.do([runs(candidate) for candidate in candidates], kind)
         return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
 
+    def answers(
+        self,
+        candidates: Sequence[Candidate],
+        values_of: Callable[[Candidate], Floats],
+        read: Callable[[Arrays], PerSample],
+    ) -> Iterator[PerSample]:
+        """What `read` makes of the model's outputs, (samples, ...), candidate by candidate.
+
+        Args:
+            candidates: what stands for values of the weight.
+            values_of: these values.
+            read: from the outputs of a batch, (count, ...) each, to one row per sample.
+        """
+
+        def work(values: Floats, place: int) -> PerSample:
+            return read(self._answers(values, place))
+
+        batches = len(self._batches)
+        for candidate in candidates:
+            self.evaluations += 1
+            runs = self._runs(values_of(candidate), work, 0, batches)
+            (parts,) = self._crew.do([runs], ("answers", batches))
+            yield np.concatenate(parts)
+
     def feed(self, values: Floats, tensors: Arrays) -> dict[str, Array]:
         """What a run takes: `values` as the weight, and its part of a batch's tensors."""
         candidate = values.astype(self._dtype, copy=False)

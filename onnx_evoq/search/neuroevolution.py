@@ -4,19 +4,22 @@ Elitist (mu + lambda) evolution with mu = lambda: each iteration every candidate
 mutation, parents and children are sorted together, and the best stay.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.search.operators import Codes, best_of, mutate
+from onnx_evoq.search.operators import Codes, best_of
 
 
 class Neuroevolution:
     """Evolves integer codes; the caller scores them.
 
     Example:
+        >>> from onnx_evoq.search.operators import mutate
         >>> rng = np.random.default_rng(0)
-        >>> search = Neuroevolution(np.zeros((2, 3), np.int8), low=-8, high=7, population=4,
-        ...                         mutation_rate=0.3, rng=rng)
+        >>> search = Neuroevolution(
+        ...     np.zeros((2, 3), np.int8), 4, lambda codes: mutate(codes, 0.3, -8, 7, rng))
         >>> for _ in range(100):
         ...     candidates = search.ask()
         ...     search.tell(np.array([np.abs(codes - 2.0).sum() for codes in candidates]))
@@ -25,26 +28,12 @@ class Neuroevolution:
 
     Args:
         codes: where to start, any shape, int8.
-        low: smallest code.
-        high: largest code.
         population: candidates that stay after each iteration.
-        mutation_rate: probability that a code moves.
-        rng: draws the mutations.
+        child_of: makes a child of a parent.
     """
 
-    def __init__(
-        self,
-        codes: Codes,
-        *,
-        low: int,
-        high: int,
-        population: int,
-        mutation_rate: float,
-        rng: np.random.Generator,
-    ) -> None:
-        self._low, self._high = low, high
-        self._rate = mutation_rate
-        self._rng = rng
+    def __init__(self, codes: Codes, population: int, child_of: Callable[[Codes], Codes]) -> None:
+        self._child_of = child_of
         # P times the start, scored once: the first generation is the start itself.
         self._parents = [codes] * population
         self._fitness = np.full(population, np.inf)
@@ -69,10 +58,7 @@ class Neuroevolution:
     def ask(self) -> list[Codes]:
         """The candidates to score, each in the shape of the start: it alone, then a generation."""
         if self._started:
-            self._asked = [
-                mutate(parent, self._rate, self._low, self._high, self._rng)
-                for parent in self._parents
-            ]
+            self._asked = [self._child_of(parent) for parent in self._parents]
         else:
             self._asked = self._parents[:1]
         return self._asked

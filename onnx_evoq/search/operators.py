@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.int8]
+Floats = NDArray[np.float32]
 
 STEPS = np.array([-2, -1, 1, 2], np.int8)
 ODDS = np.array([0.1, 0.4, 0.4, 0.1])
+_CHEAP = 0.1  # share of moves that are likely to be drawn
 
 
 def mutate(parent: Codes, rate: float, low: int, high: int, rng: np.random.Generator) -> Codes:
@@ -34,6 +36,37 @@ def mutate(parent: Codes, rate: float, low: int, high: int, rng: np.random.Gener
     steps = rng.choice(STEPS, size=moved, p=ODDS)
     child[places] = (child[places].astype(np.int16) + steps).clip(low, high)
     return child.reshape(parent.shape)
+
+
+def mutate_by_cost(
+    parent: Codes, up: Floats, down: Floats, moves: float, rng: np.random.Generator
+) -> Codes:
+    """A child whose codes move by +-1 where the layer's own output minds it least.
+
+    The number of moves is 1 + Poisson(moves - 1). They are drawn with odds exp(-cost / t), t the
+    cost that a tenth of all moves stay below.
+
+    Args:
+        parent: any shape, int8.
+        up: what +1 costs, in the parent's shape; infinite where it must not be.
+        down: likewise for -1.
+        moves: how many moves there are on average, at least 1.
+        rng: draws them.
+    """
+    costs = np.concatenate([up.ravel(), down.ravel()]).astype(np.float64)
+    open_ = np.isfinite(costs)
+    scale = max(float(np.quantile(costs[open_], _CHEAP)), float(np.finfo(np.float32).tiny))
+    odds = np.exp(-np.where(open_, costs, np.inf).clip(0) / scale)
+    count = min(1 + int(rng.poisson(moves - 1)), int(np.count_nonzero(odds)))
+    # The largest of log(odds) + Gumbel noise are a draw without replacement with these odds.
+    with np.errstate(divide="ignore"):
+        keys = np.log(odds) + rng.gumbel(size=len(odds))
+    places = np.argpartition(-keys, count - 1)[:count]
+    child = parent.ravel().astype(np.int16)
+    moved, first = np.unique(places % child.size, return_index=True)  # up and down undo each other
+    child[moved] += np.where(places[first] < child.size, 1, -1).astype(np.int16)
+    limits = np.iinfo(np.int8)
+    return child.clip(limits.min, limits.max).astype(np.int8).reshape(parent.shape)
 
 
 def best_of(fitness: NDArray[np.float64], count: int) -> NDArray[np.intp]:

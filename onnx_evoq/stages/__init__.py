@@ -2,10 +2,14 @@
 
 from onnx_evoq.stages.comparison import default_metric, named_alike, not_finite, outputs_of
 from onnx_evoq.stages.emission import Form, emit, metadata_of
-from onnx_evoq.stages.engine import Resources
 from onnx_evoq.stages.experiment import find_samples, prepare
+from onnx_evoq.stages.fine_tuning import from_nearest, from_reconstruction
 from onnx_evoq.stages.guard import drop_guard
-from onnx_evoq.stages.layerwise import Evolved, SearchSettings, evolve_layers
+from onnx_evoq.stages.layerwise import (
+    FROM_NEAREST,
+    FROM_RECONSTRUCTION,
+    Evolved,
+)
 from onnx_evoq.stages.limits import (
     MAX_BITS,
     MIN_BITS,
@@ -14,13 +18,17 @@ from onnx_evoq.stages.limits import (
     check_limits,
     check_seed,
 )
-from onnx_evoq.stages.plan import Granularity, bits_of, grids_for, nearest_codes
+from onnx_evoq.stages.plan import Granularity, bits_of, grids_for, nearest_codes, nearest_of
+from onnx_evoq.stages.resources import Resources
 from onnx_evoq.stages.scores import Score, score_of
 from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.sensitivity import rank_weights
 from onnx_evoq.stages.subject import fold_if_exact, open_subject
+from onnx_evoq.stages.task import Task
 
 __all__ = [
+    "FROM_NEAREST",
+    "FROM_RECONSTRUCTION",
     "MAX_BITS",
     "MIN_BITS",
     "Evolved",
@@ -28,7 +36,7 @@ __all__ = [
     "Granularity",
     "Resources",
     "Score",
-    "SearchSettings",
+    "Task",
     "bits_of",
     "check_bits",
     "check_choices",
@@ -37,14 +45,16 @@ __all__ = [
     "default_metric",
     "drop_guard",
     "emit",
-    "evolve_layers",
     "find_samples",
     "fold_if_exact",
+    "from_nearest",
+    "from_reconstruction",
     "grids_for",
     "metadata_of",
     "model_value",
     "named_alike",
     "nearest_codes",
+    "nearest_of",
     "not_finite",
     "open_subject",
     "outputs_of",

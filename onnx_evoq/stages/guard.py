@@ -1,15 +1,16 @@
 """How much of a model's quality may be lost: the guard behind a drop that the user sets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from onnx_evoq.errors import MetricError
-from onnx_evoq.model import Model, Quantized, with_codes
+from onnx_evoq.model import Model
 from onnx_evoq.score import class_scores, find_metric
 from onnx_evoq.stages.experiment import Experiment
-from onnx_evoq.stages.layerwise import Guard
 from onnx_evoq.stages.scoring import ScoringSet, model_value
+
+Guard = Callable[[Model], bool]
 
 
 def drop_guard(
@@ -18,7 +19,7 @@ def drop_guard(
     max_drop: float,
     providers: Sequence[str] | None = None,
 ) -> Guard:
-    """Whether a network stays within `max_drop` percent of the float model on the held-out set.
+    """Whether a model stays within `max_drop` percent of the float model on the held-out set.
 
     The drop is
 
@@ -40,8 +41,8 @@ def drop_guard(
     sign = 1.0 if scoring.target.metric.higher_is_better else -1.0
     whole = abs(before) if relative else 1.0
 
-    def holds(quantized: Quantized) -> bool:
-        after = model_value(with_codes(model, quantized), scoring, providers)
+    def holds(changed: Model) -> bool:
+        after = model_value(changed, scoring, providers)
         drop = 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
         return drop <= max_drop + 1e-9  # exactly the limit, computed in binary, is allowed
 

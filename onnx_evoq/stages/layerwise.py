@@ -21,11 +21,15 @@ from onnx_evoq.progress import Progress, Step, silent
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import DOUBT, Evaluator, Metric, Race
-from onnx_evoq.search import Neuroevolution
-from onnx_evoq.stages.engine import AS_IT_COMES, Engine, Resources
+from onnx_evoq.search import Neuroevolution, mutate
+from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.resources import AS_IT_COMES, Resources
 from onnx_evoq.stages.scoring import ScoringSet
 
 Scores = dict[str, float]
+
+
+_FEW = 3.0  # moves of a child, on average
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class SearchSettings:
     Attributes:
         population: candidates that stay after each iteration.
         generations: iterations.
-        mutation_rate: probability that a code moves.
+        mutation_rate: probability that a code moves; None for a few codes of a weight.
         doubt: as for `Race`.
 
     Raises:
@@ -44,7 +48,7 @@ class SearchSettings:
 
     population: int = 32
     generations: int = 64
-    mutation_rate: float = 0.02
+    mutation_rate: float | None = 0.02
     doubt: float = DOUBT
 
     def __post_init__(self) -> None:
@@ -52,12 +56,22 @@ class SearchSettings:
             raise OptionError(f"population {self.population} is empty: choose 1 or more.")
         if self.generations < 0:
             raise OptionError(f"generations {self.generations} is negative: choose 0 or more.")
-        if not 0 < self.mutation_rate <= 1:
+        if self.mutation_rate is not None and not 0 < self.mutation_rate <= 1:
             raise OptionError(
                 f"mutation_rate {self.mutation_rate} is no probability: choose 0.02, say."
             )
         if not self.doubt >= 0:
             raise OptionError(f"doubt {self.doubt} is negative: choose 0 or more.")
+
+    def rate_for(self, codes: int) -> float:
+        """The mutation rate for a weight of so many codes."""
+        return min(1.0, _FEW / codes) if self.mutation_rate is None else self.mutation_rate
+
+
+# The paper's, for a search from nearest rounding; and for one from a reconstruction, which only
+# small steps improve.
+FROM_NEAREST = SearchSettings()
+FROM_RECONSTRUCTION = SearchSettings(population=4, mutation_rate=None)
 
 
 @dataclass(frozen=True)
@@ -89,9 +103,6 @@ class Evolved:
     safe: bool = True
 
 
-Guard = Callable[[Quantized], bool]
-
-
 def evolve_layers(
     model: Model,
     rest: Quantized,
@@ -103,7 +114,7 @@ def evolve_layers(
     rngs: Mapping[str, np.random.Generator],
     *,
     deadline: Deadline,
-    guard: Guard | None = None,
+    guard: Callable[[Quantized], bool] | None = None,
     resources: Resources = AS_IT_COMES,
     progress: Progress = silent,
 ) -> Evolved:
@@ -175,13 +186,9 @@ def _evolve_one(
     """The weight that stays, its scores, and whether the search was done in time."""
     on_search, on_heldout = evaluators
     grid = start.grid
+    low, high, rate = grid.low, grid.high, settings.rate_for(start.codes.size)
     search = Neuroevolution(
-        start.codes,
-        low=grid.low,
-        high=grid.high,
-        population=settings.population,
-        mutation_rate=settings.mutation_rate,
-        rng=rng,
+        start.codes, settings.population, lambda codes: mutate(codes, rate, low, high, rng)
     )
     race = Race(
         on_search, settings.population, lambda codes: dequantize(codes, grid), settings.doubt

@@ -75,6 +75,13 @@ def nearest_codes(
     }
 
 
+def nearest_of(
+    weights: Sequence[Weight], bits: Mapping[str, int], granularity: Granularity, scale: Scale
+) -> dict[str, QuantizedWeight]:
+    """Each weight rounded to the grid that covers its range."""
+    return nearest_codes(weights, grids_for(weights, bits, granularity, scale))
+
+
 def _must_match(weights: Sequence[Weight], pattern: str, option: str) -> None:
     if not any(matches(weight, pattern) for weight in weights):
         names = ", ".join(weight.name for weight in weights[:4])

@@ -7,7 +7,8 @@ the weight is run for it.
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import Deadline
-from onnx_evoq.stages.engine import AS_IT_COMES, Engine, Resources
+from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.resources import AS_IT_COMES, Resources
 from onnx_evoq.stages.scoring import ScoringSet
 
 

@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from onnx_evoq.search import Neuroevolution
+from onnx_evoq.search import Neuroevolution, mutate
 
 
 def started(population: int = 4, seed: int = 0) -> Neuroevolution:
+    rng = np.random.default_rng(seed)
     return Neuroevolution(
         np.array([[1, -2], [3, 0]], np.int8),
-        low=-8,
-        high=7,
-        population=population,
-        mutation_rate=0.3,
-        rng=np.random.default_rng(seed),
+        population,
+        lambda codes: mutate(codes, 0.3, -8, 7, rng),
     )
 
 
@@ -84,10 +82,8 @@ def test_it_finds_a_target_that_is_near() -> None:
 
 
 def test_a_scalar_weight_evolves() -> None:
-    search = Neuroevolution(
-        np.array(1, np.int8), low=-8, high=7, population=2, mutation_rate=0.02,
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    search = Neuroevolution(np.array(1, np.int8), 2, lambda codes: mutate(codes, 0.02, -8, 7, rng))
     for _ in range(30):
         search.tell(np.array([abs(float(codes) - 5) for codes in search.ask()]))
     assert search.best == 5

@@ -17,7 +17,8 @@ from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
 from onnx_evoq.quantize import dequantize, fit, nearest
 from onnx_evoq.score import Session, find_metric
 from onnx_evoq.stages import Resources, model_value
-from onnx_evoq.stages.engine import Engine, _workers
+from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.resources import workers_of
 
 Inputs = dict[str, NDArray[np.generic]]
 
@@ -199,7 +200,7 @@ def test_going_through_a_model_in_its_order_runs_it_once(monkeypatch: pytest.Mon
             if "before" in name:
                 prefixes.append([n.op_type for n in onnx.load_from_string(model).graph.node])
 
-    monkeypatch.setattr("onnx_evoq.stages.engine.Session", Counted)
+    monkeypatch.setattr("onnx_evoq.stages.front.Session", Counted)
     model, inputs = folded_conv_net()
     engine = Engine([scoring_set(model, inputs, 4)], Resources())
     for name in ("w1", "w2", "w3"):
@@ -286,8 +287,8 @@ def test_there_must_be_a_worker() -> None:
     ],
 )
 def test_other_devices_share_their_cores_themselves(resources: Resources, count: int) -> None:
-    assert _workers(resources) == count
+    assert workers_of(resources) == count
 
 
 def test_there_are_as_many_workers_as_cores() -> None:
-    assert 1 <= _workers(Resources()) <= (os.cpu_count() or 1)
+    assert 1 <= workers_of(Resources()) <= (os.cpu_count() or 1)

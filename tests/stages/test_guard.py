@@ -32,17 +32,17 @@ def test_with_labels_the_drop_is_in_points_of_top1() -> None:
     ready = experiment({"x": X, "y": ANSWERS})
     drop = drop_of_top1(ready, rounded(MODEL, 2))
     assert drop > 0
-    assert not drop_guard(MODEL, ready, drop - 0.01)(rounded(MODEL, 2))
-    assert drop_guard(MODEL, ready, drop)(rounded(MODEL, 2))
-    assert drop_guard(MODEL, ready, 0)(rounded(MODEL, 8))
+    assert not drop_guard(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert drop_guard(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert drop_guard(MODEL, ready, 0)(with_codes(MODEL, rounded(MODEL, 8)))
 
 
 def test_without_labels_the_drop_is_the_share_of_answers_that_change() -> None:
     labelled = experiment({"x": X, "y": ANSWERS})
     drop = drop_of_top1(labelled, rounded(MODEL, 2))  # its labels are the float model's answers
     ready = experiment(X)
-    assert not drop_guard(MODEL, ready, drop - 0.01)(rounded(MODEL, 2))
-    assert drop_guard(MODEL, ready, drop)(rounded(MODEL, 2))
+    assert not drop_guard(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert drop_guard(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
 
 
 @pytest.mark.parametrize("higher", [True, False])
@@ -54,8 +54,8 @@ def test_with_a_users_metric_the_drop_is_relative(higher: bool) -> None:
 
     own.higher_is_better = higher  # type: ignore[attr-defined]
     ready = experiment({"x": X, "y": ANSWERS}, own)
-    assert not drop_guard(MODEL, ready, 19.9)(rounded(MODEL, 2))
-    assert drop_guard(MODEL, ready, 20)(rounded(MODEL, 2))
+    assert not drop_guard(MODEL, ready, 19.9)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert drop_guard(MODEL, ready, 20)(with_codes(MODEL, rounded(MODEL, 2)))
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -68,5 +68,5 @@ def test_of_a_reconstruction_the_drop_is_the_error_in_its_power(bits: int) -> No
     scoring = ready.heldout.scored_by(find_metric("nmse"))
     drop = 100 * model_value(with_codes(model, quantized), scoring)
     assert drop > 0
-    assert not drop_guard(model, ready, 0.99 * drop)(quantized)
-    assert drop_guard(model, ready, 1.01 * drop)(quantized)
+    assert not drop_guard(model, ready, 0.99 * drop)(with_codes(model, quantized))
+    assert drop_guard(model, ready, 1.01 * drop)(with_codes(model, quantized))

@@ -14,12 +14,8 @@ from onnx_evoq.model import Model, Quantized, fold_batch_norm, load, serialize, 
 from onnx_evoq.progress import stepping
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, Target, find_metric, predict
-from onnx_evoq.stages import (
-    Evolved,
-    SearchSettings,
-    evolve_layers,
-    model_value,
-)
+from onnx_evoq.stages import Evolved, model_value
+from onnx_evoq.stages.layerwise import SearchSettings, evolve_layers
 from onnx_evoq.stages.scoring import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]

@@ -1,0 +1,133 @@
+"""Second moments of a layer's columns and targets, gathered chunk by chunk.
+
+What reconstruction needs of the data is H = E[x x^T] and C = E[t x^T], with the means taken off
+where the layer has a bias to hold them. Products of a chunk are made in float32, of values from
+which the first chunk's mean is taken, and summed in float64: so that no large mean hides a small
+variance, and sums over millions of positions lose nothing. Chunks go to two folds in turn, so that
+what was fitted to one can be judged on the other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Sums = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Moments of columns x and targets t.
+
+    Attributes:
+        metric: H, (groups, columns, columns).
+        cross: C, (groups, rows, columns).
+        x_mean: (groups, columns).
+        t_mean: (groups, rows).
+    """
+
+    metric: Sums
+    cross: Sums
+    x_mean: Sums
+    t_mean: Sums
+
+
+@dataclass(eq=False)
+class _Sums:
+    """Sums over one fold, of values less the origin."""
+
+    count: int
+    x: Sums
+    t: Sums
+    xx: Sums
+    tx: Sums
+
+
+class MomentSums:
+    """Gathers chunks of columns and targets.
+
+    Example:
+        >>> sums = MomentSums(centred=True)
+        >>> x = np.array([[[1.0], [3.0]]], np.float32)  # (groups, positions, columns)
+        >>> sums.add(x, 2 * x)
+        >>> moments = sums.moments()
+        >>> moments.metric.item(), moments.cross.item(), moments.x_mean.item()
+        (1.0, 2.0, 2.0)
+
+    Args:
+        centred: whether the means are taken off.
+    """
+
+    def __init__(self, centred: bool) -> None:
+        self._centred = centred
+        self._origin: tuple[Floats, Floats] | None = None
+        self._folds: list[_Sums] = []
+        self._chunks = 0
+
+    def add(self, columns: Floats, targets: Floats) -> None:
+        """Add a chunk.
+
+        Args:
+            columns: (groups, positions, columns).
+            targets: (groups, positions, rows).
+        """
+        if self._origin is None:
+            self._start(columns, targets)
+        assert self._origin is not None
+        x, t = columns - self._origin[0][:, None], targets - self._origin[1][:, None]
+        fold = self._folds[self._chunks % 2]
+        self._chunks += 1
+        fold.count += x.shape[1]
+        fold.x += x.sum(axis=1, dtype=np.float64)
+        fold.t += t.sum(axis=1, dtype=np.float64)
+        for group in range(len(x)):  # x.T @ x of one array is half the work to BLAS
+            fold.xx[group] += x[group].T @ x[group]
+        fold.tx += t.transpose(0, 2, 1) @ x
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values, and their products, were within the range of float32."""
+        return all(
+            bool(np.isfinite(sums).all()) for fold in self._folds for sums in (fold.xx, fold.tx)
+        )
+
+    def moments(self) -> Moments:
+        """Of all chunks."""
+        one, other = self._folds
+        return self._of(
+            _Sums(
+                one.count + other.count, one.x + other.x, one.t + other.t,
+                one.xx + other.xx, one.tx + other.tx,
+            )
+        )  # fmt: skip
+
+    def folds(self) -> tuple[Moments, Moments] | None:
+        """Of every other chunk each; None if there was only one."""
+        return (self._of(self._folds[0]), self._of(self._folds[1])) if self._chunks > 1 else None
+
+    def _start(self, columns: Floats, targets: Floats) -> None:
+        groups, _, width = columns.shape
+        rows = targets.shape[2]
+        self._origin = (
+            (columns.mean(axis=1), targets.mean(axis=1))
+            if self._centred
+            else (np.zeros((groups, width), np.float32), np.zeros((groups, rows), np.float32))
+        )
+        self._folds = [
+            _Sums(
+                0, np.zeros((groups, width)), np.zeros((groups, rows)),
+                np.zeros((groups, width, width)), np.zeros((groups, rows, width)),
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+
+    def _of(self, sums: _Sums) -> Moments:
+        assert self._origin is not None
+        count = max(sums.count, 1)
+        x, t = sums.x / count, sums.t / count
+        metric, cross = sums.xx / count, sums.tx / count
+        if self._centred:
+            metric -= x[:, :, None] * x[:, None, :]
+            cross -= t[:, :, None] * x[:, None, :]
+        return Moments(metric, cross, x + self._origin[0], t + self._origin[1])

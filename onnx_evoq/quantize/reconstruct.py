@@ -1,0 +1,207 @@
+"""Reconstruction: codes of a layer that keep its output, in closed form.
+
+For columns x from the model as quantized so far and targets t from the float model, with
+H = E[x x^T] and C = E[t x^T]:
+
+1. The best float weight for these inputs is W* = W + (C - W H)(H + d I)^-1. The damping d, a share
+   of the mean of H's diagonal, is the one whose W* from half of the data fits the other half best.
+2. The grid is that of W*, or one with a smaller step: clipping a few large weights is cheaper than
+   rounding all of them coarsely. For each step the lowest cost decides (see `lattice`).
+3. The codes are the grid point closest to W* in the metric H + d I.
+4. The bias absorbs what is left of the mean: b = E[t] - step * Q E[x].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.quantize.fixed_point import FixedPoint, QuantizedWeight, Scale, fit
+from onnx_evoq.quantize.lattice import Factor, closest, cost, descend, factor, feedback, move_costs
+from onnx_evoq.quantize.linear import Linear
+from onnx_evoq.quantize.moments import Moments, MomentSums
+
+Floats = NDArray[np.float64]
+
+DAMPINGS = (0.01, 0.03, 0.1, 0.3, 1.0)
+_CAREFUL = 0.3  # damping of the metric where W itself fits unseen data best
+_USUAL = 0.03
+# Columns above which time counts: the damping is the usual one or none, judged on one half of the
+# data, and steps are compared by their feedback alone.
+_LARGE = 1200
+# Steps that are tried, as shares of the one that covers the range.
+_SHARES: dict[Scale, tuple[float, ...]] = {
+    "pow2": (1.0, 0.5, 0.25, 0.125),
+    "float": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28),
+}
+_ROWS_TRIED = 64  # rows of a large layer that choose the step of a tensor
+_LEAST_STEP = 2.0**-126
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A layer on its grid.
+
+    Attributes:
+        quantized: codes and grid.
+        bias: (channels,), what the bias becomes if the layer has one.
+        up: what moving a code by +1 adds to the error of the layer's output, in the weight's
+            shape; infinite where the code is the largest.
+        down: the same for -1.
+        spread: (channels,) the standard deviation of the layer's output.
+        aim: W*, in the weight's shape.
+    """
+
+    quantized: QuantizedWeight
+    bias: NDArray[np.float32]
+    up: NDArray[np.float32]
+    down: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    aim: NDArray[np.float32]
+
+
+def reconstruct(
+    weight: NDArray[np.float32],
+    layer: Linear,
+    sums: MomentSums,
+    bits: int,
+    axis: int | None = None,
+    scale: Scale = "pow2",
+    dtype: str = "float32",
+) -> Reconstruction:
+    """The codes of one layer.
+
+    Args:
+        weight: the float weight, in its own shape.
+        layer: how it becomes a matrix.
+        sums: what was seen of its columns and targets.
+        bits: width of the codes.
+        axis: the channel axis for a step per channel, None for one step.
+        scale: steps that are powers of two, or any.
+        dtype: what stores the weight.
+    """
+    moments = sums.moments()
+    matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
+    share = choose_damping(matrix, sums.folds())
+    metric = damped(moments.metric, share if np.isfinite(share) else _CAREFUL)
+    aim = best_float(matrix, moments, share)
+    grid = fit(np.asarray(layer.weight(aim, weight.shape), np.float32), bits, axis, scale, dtype)
+    factored = factor(metric)
+    grid = choose_steps(aim, metric, grid, layer, weight.shape, scale, factored)
+    steps = row_steps(grid, layer, weight.shape)
+    codes = closest(aim, metric, steps, grid.low, grid.high, factored)
+    left = moments.t_mean - ((steps * codes) @ moments.x_mean[:, :, None])[:, :, 0]
+    up, down = (
+        np.asarray(layer.weight(costs, weight.shape), np.float32)
+        for costs in move_costs(aim, metric, steps, codes, grid.low, grid.high)
+    )
+    power = ((aim @ moments.metric) * aim).sum(axis=2)  # (groups, rows)
+    return Reconstruction(
+        QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
+        left.ravel().astype(np.float32),
+        up,
+        down,
+        np.sqrt(np.maximum(power, 0)).ravel().astype(np.float32),
+        np.asarray(layer.weight(aim, weight.shape), np.float32),
+    )
+
+
+def damped(metric: Floats, share: float) -> Floats:
+    """``H + share * mean(diag H) * I`` for each group; I where H is zero."""
+    columns = metric.shape[1]
+    mean = np.trace(metric, axis1=1, axis2=2) / columns  # (groups,)
+    least = max(float(mean.max(initial=0.0)), 1e-30) * 1e-6
+    lift = np.where(mean > least, share * mean, 1.0)
+    return np.asarray(metric + lift[:, None, None] * np.eye(columns))
+
+
+def best_float(matrix: Floats, moments: Moments, share: float) -> Floats:
+    """W*, the best float weight for the inputs, (groups, rows, columns); W for no share."""
+    if not np.isfinite(share):
+        return matrix
+    missed = moments.cross - matrix @ moments.metric
+    solved = np.linalg.solve(damped(moments.metric, share), missed.transpose(0, 2, 1))
+    return np.asarray(matrix + solved.transpose(0, 2, 1))
+
+
+def choose_damping(matrix: Floats, folds: tuple[Moments, Moments] | None) -> float:
+    """The damping whose W* fits unseen data best; infinite if W itself does.
+
+    Args:
+        matrix: W.
+        folds: moments of two halves of the data; None if there is too little to divide.
+    """
+    if folds is None:
+        return float("inf")
+    shares: Sequence[float] = DAMPINGS
+    trials = [folds, folds[::-1]]
+    if matrix.shape[2] > _LARGE:
+        shares, trials = (_USUAL,), [folds]
+    losses = {float("inf"): sum(_misfit(matrix, unseen) for _, unseen in trials)}
+    for share in shares:
+        losses[share] = sum(
+            _misfit(best_float(matrix, seen, share), unseen) for seen, unseen in trials
+        )
+    return min(losses, key=lambda share: losses[share])
+
+
+def _misfit(matrix: Floats, moments: Moments) -> float:
+    """``E|W x - t|^2`` less ``E|t|^2``."""
+    return float(((matrix @ moments.metric - 2 * moments.cross) * matrix).sum())
+
+
+def choose_steps(
+    aim: Floats,
+    metric: Floats,
+    grid: FixedPoint,
+    layer: Linear,
+    shape: tuple[int, ...],
+    scale: Scale,
+    factored: Factor | None = None,
+) -> FixedPoint:
+    """The grid with the step of the lowest cost, for the whole tensor or for each channel.
+
+    Args:
+        aim: W*.
+        metric: H + d I.
+        grid: covers the range of W*.
+        layer: how the weight becomes a matrix.
+        shape: of the weight.
+        scale: which steps there are.
+        factored: ``factor(metric)``, if it is known already.
+    """
+    factored = factored or factor(metric)
+    channel = _channels(grid, layer, shape)  # (groups, rows): the place in grid.step
+    rows = slice(None)
+    if grid.axis is None and aim.shape[1] > _ROWS_TRIED:
+        rows = slice(None, None, -(-aim.shape[1] // _ROWS_TRIED))
+    largest = np.asarray(grid.step, np.float64).reshape(-1)  # (channels,)
+    tried = [np.maximum(largest * share, _LEAST_STEP) for share in _SHARES[scale]]
+    costs = []  # for each step tried: (channels,)
+    for step in tried:
+        steps = step[channel][:, rows, None]
+        codes = feedback(aim[:, rows], metric, steps, grid.low, grid.high, factored)
+        if aim.shape[2] <= _LARGE:
+            codes = descend(aim[:, rows], metric, steps, codes, grid.low, grid.high)
+        each = cost(aim[:, rows], metric, steps, codes)  # (groups, rows)
+        costs.append(np.bincount(channel[:, rows].ravel(), each.ravel(), len(largest)))
+    best = np.argmin(costs, axis=0)
+    step = np.choose(best, tried).astype(np.float32).reshape(np.shape(grid.step))
+    return FixedPoint(grid.bits, step, grid.axis)
+
+
+def row_steps(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> Floats:
+    """The step of each row of the matrix, (groups, rows, 1)."""
+    step = np.asarray(grid.step, np.float64).reshape(-1)
+    return np.asarray(step[_channels(grid, layer, shape)][:, :, None])
+
+
+def _channels(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """The channel of each row along the grid's axis, (groups, rows); 0 where it has none."""
+    if grid.axis is None:
+        return np.zeros(layer.matrix(np.empty(shape, np.float32)).shape[:2], np.intp)
+    along = np.arange(shape[grid.axis]).reshape(
+        [-1 if axis == grid.axis else 1 for axis in range(len(shape))]
+    )
+    return np.asarray(layer.matrix(np.broadcast_to(along, shape))[:, :, 0], np.intp)

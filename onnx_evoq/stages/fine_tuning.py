@@ -1,0 +1,131 @@
+"""From a float model to codes: a start, and the search from there.
+
+`from_nearest` is the way of arXiv 2605.05228; `from_reconstruction` is this project's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onnx_evoq.model import Model, Quantized, with_codes
+from onnx_evoq.stages.allowance import Allowed, within_drop
+from onnx_evoq.stages.layerwise import Evolved, SearchSettings, evolve_layers
+from onnx_evoq.stages.limits import MAX_BITS
+from onnx_evoq.stages.plan import nearest_of
+from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
+from onnx_evoq.stages.scoring import model_value
+from onnx_evoq.stages.task import Task
+from onnx_evoq.stages.tuning import ALL_PARTS, Parts, tune
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        model: the float model with the biases that go with the codes.
+        evolved: the codes.
+        start_model: the same of where the search started.
+        start: the codes there.
+        notes: sentences that a user should read.
+    """
+
+    model: Model
+    evolved: Evolved
+    start_model: Model
+    start: Quantized
+    notes: tuple[str, ...] = ()
+
+
+def from_nearest(
+    task: Task,
+    order: Sequence[str],
+    settings: SearchSettings | None,
+    rng: np.random.Generator,
+) -> Found:
+    """Round to the nearest, and evolve weight by weight.
+
+    Args:
+        task: what there is to do.
+        order: names of the weights, least sensitive first.
+        settings: how to evolve; None emits the start.
+        rng: draws mutations.
+    """
+    model, guard = task.model, task.guard
+    start = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    rest = start
+    if guard is not None:
+        safe = dict.fromkeys(task.bits, MAX_BITS)
+        rest = nearest_of(task.weights, safe, task.granularity, task.scale)
+    evolved = evolve_layers(
+        model,
+        rest,
+        start,
+        order,
+        task.search_set,
+        task.heldout_set,
+        settings,
+        dict(zip(start, rng.spawn(len(start)), strict=True)),
+        deadline=task.deadline,
+        guard=None if guard is None else lambda quantized: guard(with_codes(model, quantized)),
+        resources=task.resources,
+        progress=task.progress,
+    )
+    return Found(model, evolved, model, start)
+
+
+def from_reconstruction(
+    task: Task,
+    order: Sequence[str],
+    settings: SearchSettings | None,
+    rng: np.random.Generator,
+    parts: Parts = ALL_PARTS,
+) -> Found:
+    """Reconstruct layer by layer, and tune what came out against the end of the network.
+
+    Args:
+        task: what there is to do.
+        order: names of the weights, least sensitive first; plays a part only under a guard.
+        settings: None emits the start.
+        rng: draws all that is random.
+        parts: which steps of the tuning are taken.
+    """
+    start_rng, tune_rng = rng.spawn(2)
+    seed = int(start_rng.integers(2**63))
+
+    def build(bits: Mapping[str, int]) -> Reconstructed:
+        return reconstruct_layers(replace(task, bits=bits), np.random.default_rng(seed))
+
+    if task.guard is None:
+        allowed = Allowed(build(task.bits), dict(task.bits), (), True)
+    else:
+        allowed = within_drop(order, task.bits, build, task.guard, task.deadline)
+        task = replace(task, bits=allowed.bits)
+    start, notes = _unless_worse(task, allowed.found)
+    if settings is None or not allowed.safe or allowed.stopped:
+        model, evolved = start.model, Evolved(start.quantized, {}, 0, allowed.stopped)
+    else:
+        model, evolved = tune(task, start, settings, tune_rng, parts)
+    evolved = replace(evolved, left_out=allowed.left_out, safe=allowed.safe)
+    return Found(model, evolved, start.model, start.quantized, notes)
+
+
+def _unless_worse(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:
+    """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
+    rounded = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    models = with_codes(start.model, start.quantized), with_codes(task.model, rounded)
+    metric, providers = task.heldout_set.target.metric, task.resources.providers
+    ours, nearest = (
+        metric.fitness(model_value(model, task.heldout_set, providers)) for model in models
+    )
+    if nearest < ours and (task.guard is None or task.guard(models[1])):
+        why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
+        return Reconstructed(task.model, rounded, {}, tuple(rounded)), (f"{why} instead.",)
+    if not start.nearest:
+        return start, ()
+    names = ", ".join(start.nearest[:3]) + (", ..." if len(start.nearest) > 3 else "")
+    return start, (
+        f"{len(start.nearest)} of {len(start.quantized)} weights have no closed form and start "
+        f"from nearest rounding ({names}).",
+    )

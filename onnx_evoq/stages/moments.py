@@ -1,0 +1,114 @@
+"""Second moments of what a layer reads and should give, gathered over batches."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnx_evoq.batch import Arrays, Batch
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Layer, Model, Weight, bridge, cut_at, serialize
+from onnx_evoq.quantize import MomentSums
+from onnx_evoq.score import Session
+from onnx_evoq.stages.front import Front, Known, specs_of
+
+POSITIONS = 98_304  # of all samples, at most, that moments are gathered from
+_WORK = 2e11  # products per matrix, at most, however many positions that leaves
+_CHUNK = 2**22  # values of columns that are held at a time
+_MOST_COLUMNS = 16_384  # whose moments fit into memory
+
+
+def layer_moments(
+    model: Model,
+    so_far: Model,
+    weight: Weight,
+    layer: Layer,
+    fronts: Sequence[Front],
+    batches: Sequence[Batch],
+    rng: np.random.Generator,
+    positions: int = POSITIONS,
+) -> MomentSums | None:
+    """Moments of a layer's columns and targets; None where they cannot be had, or are not finite.
+
+    Args:
+        model: the float model, which gives the targets.
+        so_far: the model that gives the columns.
+        weight: the layer's weight.
+        layer: the layer.
+        fronts: of `so_far` and of `model`.
+        batches: the samples.
+        rng: draws positions, the same for all samples of a batch.
+        positions: of all samples, at most, that are looked at.
+    """
+    groups, _, width = layer.linear.matrix(weight.values).shape
+    if width > _MOST_COLUMNS:
+        return None
+    wanted = layer.sum or layer.output
+    read = [layer.input] if layer.other is None else [layer.input, layer.other]
+    try:
+        ours = LayerTensors(fronts[0], so_far, layer, read, batches)
+        floats = LayerTensors(fronts[1], model, layer, [wanted], batches)
+    except (ModelError, OSError):  # what crosses is no array, or there is no room for it
+        return None
+    samples = sum(batch.count for batch in batches)
+    per_sample = min(positions, _WORK / width**2) / samples
+    sums = MomentSums(centred=layer.bias is not None)
+    for place, batch in enumerate(batches):
+        tensors, target = ours.of(place), np.asarray(floats.of(place)[wanted], np.float32)
+        values = tensors[layer.input]
+        if layer.other is not None:
+            if tensors[layer.other].shape != target.shape:
+                return None
+            with np.errstate(invalid="ignore"):  # masks of infinity
+                target = target - np.asarray(tensors[layer.other], np.float32)
+        if values.ndim < 2 or len(values) != len(target):
+            return None
+        everywhere = layer.linear.positions(target.shape)
+        count = int(np.clip(round(per_sample), 1, everywhere))
+        at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
+        real = batch.count if len(values) == batch.size else len(values)
+        # At least two chunks, so that there are two folds.
+        at_once = min(max(1, _CHUNK // (groups * width * count)), -(-real // 2))
+        for start in range(0, real, at_once):
+            rows = slice(start, min(start + at_once, real))
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums.add(
+                    layer.linear.columns(values[rows], at, target.shape),
+                    layer.linear.outputs(target[rows], at),
+                )
+    return sums if sums.finite else None
+
+
+class LayerTensors:
+    """Tensors at a layer of a model, batch by batch.
+
+    Args:
+        front: what crosses cuts through the model.
+        model: the model.
+        layer: where it is cut.
+        names: the tensors that are wanted.
+        batches: what the model is fed.
+    """
+
+    def __init__(
+        self,
+        front: Front,
+        model: Model,
+        layer: Layer,
+        names: Sequence[str],
+        batches: Sequence[Batch],
+    ) -> None:
+        self._known = Known(batches, front.crossing(model, cut_at(model, layer.weight)))
+        known = list(self._known[0])
+        missing = [name for name in names if name not in known]
+        self._session = None
+        if missing:
+            part = bridge(model, specs_of(self._known, known), missing)
+            assert part is not None  # a layer reads something
+            self._session = Session(serialize(part), f"the layer of {layer.weight!r}")
+
+    def of(self, place: int) -> Arrays:
+        """The tensors of one batch, by name."""
+        known = self._known[place]
+        if self._session is None:
+            return known
+        return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}

@@ -1,0 +1,176 @@
+"""Choose codes again by what they do to the end of the network (`quantize.steer`).
+
+Layers are taken in the graph's order. For each of them
+
+1. each channel's bias is shifted and what follows is run, which gives the Jacobian J of the outputs
+   (sketched, where they are many);
+2. the columns' means, sample by sample, and their covariance within samples are gathered from the
+   model as it is by then;
+3. new codes and a new bias follow in closed form from the search set, and are kept if they lower
+   the fitness on the held-out set.
+
+A layer whose channels would take longer to probe than its share of the time is passed over.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.model import (
+    Layer,
+    Model,
+    find_layers,
+    initializer_values,
+    replace_weights,
+    with_codes,
+)
+from onnx_evoq.quantize import (
+    QuantizedWeight,
+    Reconstruction,
+    Steering,
+    row_steps,
+    steer,
+)
+from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.front import Front
+from onnx_evoq.stages.moments import LayerTensors
+from onnx_evoq.stages.probing import probe
+from onnx_evoq.stages.reconstruction import Reconstructed
+from onnx_evoq.stages.scoring import model_value
+from onnx_evoq.stages.sketch import Sketch, float_outputs
+from onnx_evoq.stages.task import Task
+
+Floats = NDArray[np.float64]
+
+SHARES = (1.0, 3.0)  # of `steer`, until one is accepted
+_POSITIONS = 64  # of a sample, at most
+_WORK = 2e12  # products that a layer may cost
+_MOST = 2**27  # values of a Jacobian
+
+
+def steer_layers(
+    task: Task, start: Reconstructed, rng: np.random.Generator
+) -> tuple[Reconstructed, int]:
+    """Codes and biases that are better for the end of the network; how many candidates were run.
+
+    Args:
+        task: what there is to do.
+        start: a reconstruction.
+        rng: draws positions and directions.
+    """
+    now, evaluations = start, 0
+    if not float_outputs(task.search_set):
+        return now, evaluations
+    layers = [
+        layer
+        for name, layer in find_layers(start.model, task.weights).items()
+        if name in start.layers and layer.bias is not None
+    ]
+    sketch = Sketch(task.search_set, rng)
+    engine = Engine([task.search_set], task.resources)
+    front = Front(task.search_set.batches, task.resources, share=0.5)
+    fitness = _fitness(task, now)
+    with task.progress("steering", len(layers)) as step:
+        for place, layer in enumerate(layers):
+            if task.deadline.passed:
+                break
+            assert layer.bias is not None
+            found, emitted = now.layers[layer.weight], with_codes(now.model, now.quantized)
+            bias = initializer_values(now.model, [layer.bias])[layer.bias]
+            if _affordable(task, layer, found, bias.size * sketch.size):
+                (evaluator,) = engine.evaluators(emitted, layer.bias)
+                share = task.deadline.share(len(layers) - place)
+                probed = probe(evaluator, bias, found.spread, sketch, share)
+                columns = _columns(task, front, emitted, layer, rng)
+                evaluations += evaluator.evaluations
+                if probed is not None and columns is not None:
+                    jacobian, errors = probed
+                    known = Steering(*columns, jacobian, errors)
+                    for weight in SHARES:
+                        tried = _steered(now, layer, layer.bias, bias, known, weight)
+                        value = _fitness(task, tried)
+                        if value < fitness and _allowed(task, tried):
+                            now, fitness = tried, value
+                            break
+            step(1)
+    return now, evaluations
+
+
+def _affordable(task: Task, layer: Layer, found: Reconstruction, outputs: int) -> bool:
+    groups, rows, columns = layer.linear.matrix(found.aim).shape
+    samples = task.search_set.samples
+    work = groups * rows * columns**2 * (samples + columns)
+    return work <= _WORK and samples * outputs <= _MOST
+
+
+def _columns(
+    task: Task, front: Front, emitted: Model, layer: Layer, rng: np.random.Generator
+) -> tuple[Floats, Floats] | None:
+    """Means of columns by sample, (samples, groups, columns), and their covariance within samples.
+
+    None where the layer's input does not hold one entry per sample.
+    """
+    batches = task.search_set.batches
+    tensors = LayerTensors(front, emitted, layer, [layer.input, layer.output], batches)
+    means: list[NDArray[np.float32]] = []
+    within: Floats | None = None
+    seen = 0
+    for place, batch in enumerate(batches):
+        each = tensors.of(place)
+        values, shape = np.asarray(each[layer.input], np.float32), each[layer.output].shape
+        if len(values) != batch.size or shape[0] != batch.size:
+            return None
+        everywhere = layer.linear.positions(shape)
+        count = min(everywhere, _POSITIONS)
+        at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
+        columns = layer.linear.columns(values[: batch.count], at, shape)
+        groups, _, width = columns.shape
+        by_sample = columns.reshape(groups, batch.count, count, width)
+        mean = by_sample.mean(axis=2)  # (groups, samples, columns)
+        rest = (by_sample - mean[:, :, None]).reshape(columns.shape)
+        square = np.stack([part.T @ part for part in rest]).astype(np.float64)
+        within = square if within is None else within + square
+        seen += rest.shape[1]
+        means.append(mean.transpose(1, 0, 2))
+    assert within is not None
+    return np.concatenate(means).astype(np.float64), within / seen
+
+
+def _steered(
+    now: Reconstructed,
+    layer: Layer,
+    name: str,
+    bias: NDArray[np.float32],
+    known: Steering,
+    share: float,
+) -> Reconstructed:
+    codes, grid = now.quantized[layer.weight]
+    linear = layer.linear
+    matrix, moves = steer(
+        linear.matrix(codes).astype(np.float64),
+        linear.matrix(now.layers[layer.weight].aim).astype(np.float64),
+        row_steps(grid, linear, codes.shape),
+        known,
+        grid.low,
+        grid.high,
+        share,
+    )
+    weight = QuantizedWeight(linear.weight(matrix, codes.shape).astype(np.int8), grid)
+    moved = bias + moves.reshape(bias.shape).astype(np.float32)
+    return replace(
+        now,
+        model=replace_weights(now.model, {name: moved}),
+        quantized={**now.quantized, layer.weight: weight},
+    )
+
+
+def _fitness(task: Task, found: Reconstructed) -> float:
+    value = model_value(
+        with_codes(found.model, found.quantized), task.heldout_set, task.resources.providers
+    )
+    return task.heldout_set.target.metric.fitness(value)
+
+
+def _allowed(task: Task, found: Reconstructed) -> bool:
+    return task.guard is None or task.guard(with_codes(found.model, found.quantized))

@@ -1,0 +1,44 @@
+"""What there is to do, as the steps of a search hand it on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx_evoq.model import Model, Weight
+from onnx_evoq.progress import Progress, silent
+from onnx_evoq.quantize import Scale
+from onnx_evoq.run import Deadline
+from onnx_evoq.stages.guard import Guard
+from onnx_evoq.stages.plan import Granularity
+from onnx_evoq.stages.resources import AS_IT_COMES, Resources
+from onnx_evoq.stages.scoring import ScoringSet
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model to quantize, and what decides.
+
+    Attributes:
+        model: the float model.
+        weights: what is quantized, in the graph's order.
+        bits: width of each weight's codes, by name.
+        granularity: a step per tensor or per output channel.
+        scale: steps that are powers of two, or any.
+        search_set: the samples that select.
+        heldout_set: the samples that accept.
+        deadline: when to stop.
+        guard: whether a model is still good enough; None if any is.
+        resources: what may be used.
+        progress: shows how far it is.
+    """
+
+    model: Model
+    weights: Sequence[Weight]
+    bits: Mapping[str, int]
+    granularity: Granularity
+    scale: Scale
+    search_set: ScoringSet
+    heldout_set: ScoringSet
+    deadline: Deadline
+    guard: Guard | None = None
+    resources: Resources = AS_IT_COMES
+    progress: Progress = silent

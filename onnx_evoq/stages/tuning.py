@@ -1,0 +1,113 @@
+"""What is done beyond plain reconstruction; each step stays only if the held-out set agrees.
+
+1. The model's layers are scaled for their grids and reconstructed again (`balancing`).
+2. Codes and biases are chosen again by what they do to the end of the network (`steering`).
+3. Biases are tuned against the end of the network, all of them together (`biases`).
+4. Codes evolve, scored at the end of the network (`refinement`).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onnx_evoq.model import Model, find_layers, with_codes
+from onnx_evoq.stages.balancing import balance
+from onnx_evoq.stages.biases import tune_biases
+from onnx_evoq.stages.layerwise import Evolved, SearchSettings
+from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
+from onnx_evoq.stages.refinement import refine_layers
+from onnx_evoq.stages.scoring import model_value
+from onnx_evoq.stages.steering import steer_layers
+from onnx_evoq.stages.task import Task
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which steps are taken: all of them, but for measurements of what each gives.
+
+    Attributes:
+        balance: step 1.
+        steer: step 2.
+        biases: step 3.
+        evolve: step 4.
+        by_cost: whether moves are drawn by their cost there, instead of evenly.
+    """
+
+    balance: bool = True
+    steer: bool = True
+    biases: bool = True
+    evolve: bool = True
+    by_cost: bool = True
+
+
+ALL_PARTS = Parts()
+
+
+def tune(
+    task: Task,
+    start: Reconstructed,
+    settings: SearchSettings,
+    rng: np.random.Generator,
+    parts: Parts = ALL_PARTS,
+) -> tuple[Model, Evolved]:
+    """The float model with the biases that go with the codes, and the codes.
+
+    Args:
+        task: what there is to do.
+        start: its plain reconstruction.
+        settings: how to evolve one weight in a pass.
+        rng: draws positions, directions and children.
+        parts: which steps are taken.
+    """
+    now, evaluations, stopped = start, 0, None
+    try:
+        # Per channel, rows have a step each, and one scale for all of them gives nothing.
+        if parts.balance and task.granularity == "tensor" and task.scale == "pow2":
+            now = _balanced(task, now, rng)
+        if parts.steer:
+            now, evaluations = steer_layers(task, now, rng)
+        if parts.biases and not task.deadline.passed:
+            now, more = _biased(task, now, rng)
+            evaluations += more
+    except KeyboardInterrupt:  # what was found by then is worth keeping
+        stopped = "interrupt"
+    evolved = Evolved(now.quantized, {}, 0, stopped)
+    if parts.evolve and not stopped:
+        evolved = refine_layers(task, now, settings, rng, by_cost=parts.by_cost)
+    return now.model, replace(evolved, evaluations=evolved.evaluations + evaluations)
+
+
+def _balanced(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reconstructed:
+    if task.deadline.passed:
+        return start
+    balanced = balance(task, rng)
+    if balanced is None:
+        return start
+    again = reconstruct_layers(balanced, rng)
+    metric = task.heldout_set.target.metric
+    before, after = (
+        metric.fitness(model_value(_emitted(each), task.heldout_set, task.resources.providers))
+        for each in (start, again)
+    )
+    return again if after < before and _allowed(task, again) else start
+
+
+def _biased(
+    task: Task, start: Reconstructed, rng: np.random.Generator
+) -> tuple[Reconstructed, int]:
+    spreads = {
+        layer.bias: start.layers[name].spread
+        for name, layer in find_layers(start.model, task.weights).items()
+        if layer.bias is not None and name in start.layers
+    }
+    model, evaluations = tune_biases(task, start, spreads, rng)
+    tuned = replace(start, model=model)
+    return tuned if _allowed(task, tuned) else start, evaluations
+
+
+def _emitted(found: Reconstructed) -> Model:
+    return with_codes(found.model, found.quantized)
+
+
+def _allowed(task: Task, found: Reconstructed) -> bool:
+    return task.guard is None or task.guard(_emitted(found))

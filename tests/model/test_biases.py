@@ -1,0 +1,115 @@
+"""Biases that belong to one layer alone."""
+
+import numpy as np
+import pytest
+from graphs import conv_net, model_of, node, random, run, types
+from onnx import ModelProto
+
+from onnx_evoq.model import initializer_values, load, own_biases
+
+
+def two_gemms(**weights: np.ndarray) -> ModelProto:
+    """x (n, 4) -> Gemm -> Gemm -> y (n, 4), both with the bias "b"."""
+    nodes = [node("Gemm", ["x", "w1", "b"], ["a"]), node("Gemm", ["a", "w2", "b"], ["y"])]
+    values = {"w1": random(4, 4), "w2": random(4, 4, seed=1), "b": random(4, seed=2), **weights}
+    return load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, values))
+
+
+def without_bias(kind: str, shape: tuple[int, ...], **attributes: int) -> ModelProto:
+    nodes = [node(kind, ["x", "w"], ["y"], **attributes)]
+    size = ["n", 4] if kind == "Gemm" else ["n", 4, 5, 5]
+    return load(model_of(nodes, {"x": size}, {"y": None}, {"w": random(*shape)}))
+
+
+def biases(model: ModelProto) -> list[str]:
+    """The third input of each node."""
+    return [node.input[2] if len(node.input) > 2 else "" for node in model.graph.node]
+
+
+@pytest.mark.parametrize(
+    ("model", "channels"),
+    [
+        (without_bias("Conv", (6, 4, 3, 3)), 6),
+        (without_bias("Conv", (8, 2, 1, 1), group=2), 8),
+        (without_bias("ConvTranspose", (4, 3, 3, 3)), 3),
+        (without_bias("ConvTranspose", (4, 3, 3, 3), group=2), 6),
+        (without_bias("Gemm", (4, 7)), 7),
+        (without_bias("Gemm", (7, 4), transB=1), 7),
+    ],
+)
+def test_a_layer_without_a_bias_gets_zeros(model: ModelProto, channels: int) -> None:
+    changed = own_biases(model, ["w"])
+    np.testing.assert_array_equal(
+        initializer_values(changed, biases(changed))["w_bias"], np.zeros(channels)
+    )
+
+
+def test_zeros_are_of_the_weights_type() -> None:
+    changed = own_biases(load(conv_net(dtype="float16")), ["w1"])
+    assert types(changed)["w1_bias"] == "FLOAT16"
+
+
+def test_a_bias_that_layers_share_is_copied() -> None:
+    changed = own_biases(two_gemms(), ["w1", "w2"])
+    assert biases(changed) == ["w1_bias", "b"]
+    values = initializer_values(changed, ["w1_bias", "b"])
+    np.testing.assert_array_equal(values["w1_bias"], values["b"])
+
+
+def test_a_bias_that_is_an_output_is_copied() -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
+    weights = {"w": random(4, 4), "b": random(4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4], "b": [4]}, weights))
+    assert biases(own_biases(model, ["w"])) == ["w_bias"]
+
+
+def test_only_layers_of_the_named_weights_change() -> None:
+    assert biases(own_biases(two_gemms(), ["w2"])) == ["b", "w2_bias"]
+
+
+def test_a_bias_of_ones_own_stays() -> None:
+    model = load(conv_net())
+    assert biases(own_biases(model, ["w2", "w3"])) == biases(model)
+
+
+def test_a_bias_that_is_computed_stays() -> None:
+    nodes = [node("Neg", ["b"], ["c"]), node("Gemm", ["x", "w", "c"], ["y"])]
+    weights = {"w": random(4, 4), "b": random(4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    assert own_biases(model, ["w"]) == model
+
+
+def test_a_matmul_gets_none() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
+    assert own_biases(model, ["w"]) == model
+
+
+def test_a_name_that_is_taken_is_not_used() -> None:
+    model = two_gemms(w1_bias=random(4))
+    (first, _) = biases(own_biases(model, ["w1"]))
+    assert first not in ("b", "w1_bias")
+
+
+@pytest.mark.parametrize("make", [conv_net, two_gemms])
+def test_the_outputs_stay_the_same(make: object) -> None:
+    model = load(make())  # type: ignore[operator]
+    shape = (3, 3, 8, 8) if make is conv_net else (3, 4)
+    changed = own_biases(model, ["w1", "w2", "w3"])
+    (before,), (after,) = (run(m, {"x": random(*shape)}).values() for m in (model, changed))
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)
+
+
+def test_the_model_itself_stays_as_it_is() -> None:
+    model = two_gemms()
+    before = model.SerializeToString()
+    own_biases(model, ["w1", "w2"])
+    assert model.SerializeToString() == before
+
+
+def test_values_are_float32_in_their_shapes() -> None:
+    values = initializer_values(load(conv_net(dtype="float16")), ["b2", "w3", "absent"])
+    assert {name: (v.dtype.name, v.shape) for name, v in values.items()} == {
+        "b2": ("float32", (6,)),
+        "w3": ("float32", (6, 5)),
+    }

@@ -1,0 +1,280 @@
+"""Which weights have a layer with a closed form, and what it reads and gives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from graphs import conv_net, mlp, model_of, node, random
+from onnx import NodeProto, TensorProto, helper
+
+from onnx_evoq.model import Layer, find_layers, find_weights, fold_batch_norm, load
+from onnx_evoq.quantize import Dense, Window
+
+IMAGE = {"x": ["n", 4, 8, 8]}
+ROW = {"x": ["n", 4]}
+
+
+def layers_of(
+    nodes: Sequence[NodeProto], inputs: dict[str, Any], outputs: dict[str, Any], **weights: Any
+) -> dict[str, Layer]:
+    model = load(model_of(nodes, inputs, outputs, weights))
+    return find_layers(model, find_weights(model)[0])
+
+
+def conv_layer(
+    kind: str = "Conv", shape: tuple[int, ...] = (4, 4, 3, 3), **attributes: Any
+) -> Layer | None:
+    """The layer of a convolution alone."""
+    nodes = [node(kind, ["x", "w"], ["y"], **attributes)]
+    return layers_of(nodes, IMAGE, {"y": None}, w=random(*shape)).get("w")
+
+
+def gemm_layer(inputs: Sequence[str] = ("x", "w", "b"), **attributes: Any) -> Layer | None:
+    """The layer of a Gemm with weight (4, 4) and bias (4,)."""
+    nodes = [node("Gemm", inputs, ["y"], **attributes)]
+    return layers_of(nodes, ROW, {"y": None}, w=random(4, 4), b=random(4)).get("w")
+
+
+def added(bias: np.ndarray, nodes: Sequence[NodeProto] = (), **outputs: Any) -> Layer:
+    """The layer of a MatMul (4, 3) with an Add behind it, and more nodes."""
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["s"]), *nodes]
+    return layers_of(nodes, ROW, outputs or {"s": None}, w=random(4, 3), b=bias)["w"]
+
+
+# What becomes a matrix
+
+
+@pytest.mark.parametrize("trans_b", [0, 1])
+def test_a_gemm_is_dense(trans_b: int) -> None:
+    layer = gemm_layer(transB=trans_b)
+    assert layer == Layer("w", Dense(transposed=not trans_b), "x", "y", "b")
+
+
+@pytest.mark.parametrize("attributes", [{"transA": 1}, {"alpha": 2.0}, {"beta": 0.5}])
+def test_a_gemm_that_does_more_has_no_layer(attributes: dict[str, Any]) -> None:
+    assert gemm_layer(**attributes) is None
+
+
+def test_a_gemm_with_the_weight_in_front_has_no_layer() -> None:
+    assert gemm_layer(["w", "x"]) is None
+
+
+def test_a_matmul_multiplies_from_either_side() -> None:
+    right = layers_of([node("MatMul", ["x", "w"], ["y"])], ROW, {"y": None}, w=random(4, 3))
+    left = layers_of([node("MatMul", ["w", "x"], ["y"])], ROW, {"y": None}, w=random(3, 4))
+    assert right["w"].linear == Dense(transposed=True)
+    assert left["w"].linear == Dense(transposed=False, left=True)
+
+
+def test_a_matmul_with_more_axes_has_no_layer() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    assert layers_of(nodes, {"x": ["n", 2, 4]}, {"y": None}, w=random(2, 4, 3)) == {}
+
+
+def test_what_multiplies_a_constant_has_no_layer() -> None:
+    nodes = [
+        node("Neg", ["k"], ["c"]),
+        node("MatMul", ["c", "w"], ["a"]),
+        node("MatMul", ["x", "a"], ["y"]),
+    ]
+    assert "w" not in layers_of(nodes, ROW, {"y": None}, w=random(4, 3), k=random(4, 4))
+
+
+def test_a_convolution_is_a_window() -> None:
+    layer = conv_layer(shape=(4, 2, 3, 1), strides=[2, 1], dilations=[1, 2], pads=[1, 0, 2, 1],
+                       group=2)  # fmt: skip
+    assert layer is not None
+    assert layer.linear == Window((3, 1), (2, 1), (1, 2), (1, 0, 2, 1), 2)
+
+
+def test_a_convolution_need_not_say_anything() -> None:
+    layer = conv_layer()
+    assert layer == Layer("w", Window((3, 3), (1, 1), (1, 1), (0, 0, 0, 0)), "x", "y", None)
+
+
+@pytest.mark.parametrize(
+    ("padding", "pads", "before"),
+    [
+        ("SAME_UPPER", None, False),
+        ("SAME_LOWER", None, True),
+        ("VALID", (0, 0, 0, 0), False),
+        ("NOTSET", (0, 0, 0, 0), False),
+    ],
+)
+def test_a_convolution_may_pad_by_itself(padding: str, pads: object, before: bool) -> None:
+    layer = conv_layer(auto_pad=padding)
+    assert layer is not None
+    assert isinstance(layer.linear, Window)
+    assert (layer.linear.pads, layer.linear.pad_before) == (pads, before)
+
+
+def test_a_transposed_convolution_is_a_window_too() -> None:
+    layer = conv_layer("ConvTranspose", (4, 3, 3, 3), strides=[2, 2], pads=[1, 1, 2, 2])
+    assert layer is not None
+    assert layer.linear == Window((3, 3), (2, 2), (1, 1), (1, 1, 2, 2), 1, transposed=True)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"output_shape": [10, 10]}, {"auto_pad": "SAME_UPPER"}, {"pads": [3, 0, 0, 0]}],
+    ids=str,
+)
+def test_a_transposed_convolution_whose_pads_are_odd_has_no_layer(
+    attributes: dict[str, Any],
+) -> None:
+    assert conv_layer("ConvTranspose", (4, 4, 3, 3), **attributes) is None
+
+
+def test_a_convolution_along_one_axis_has_a_layer() -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"])]
+    layers = layers_of(nodes, {"x": ["n", 4, 9]}, {"y": None}, w=random(5, 4, 3))
+    assert layers["w"].linear == Window((3,), (1,), (1,), (0, 0))
+
+
+def test_a_weight_that_two_nodes_read_has_no_layer() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
+    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4)) == {}
+
+
+def test_tables_and_recurrent_weights_have_no_layer() -> None:
+    nodes = [
+        node("Gather", ["t", "i"], ["a"]),
+        node("LSTM", ["a", "w", "r"], ["", "h"], hidden_size=2),
+    ]
+    weights = {"t": random(9, 3), "w": random(1, 8, 3), "r": random(1, 8, 2)}
+    model = load(model_of(nodes, {"i": ["n", 5]}, {"h": None}, weights, dtypes={"i": "int64"}))
+    assert find_layers(model, find_weights(model)[0]) == {}
+
+
+def test_a_weight_within_a_branch_has_no_layer() -> None:
+    def branch(name: str) -> onnx.GraphProto:
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4])
+        return helper.make_graph([node("MatMul", ["x", "w"], [name])], name, [], [value])
+
+    nodes = [node("If", ["f"], ["y"], then_branch=branch("t"), else_branch=branch("e"))]
+    model = model_of(nodes, {**ROW, "f": [1]}, {"y": None}, {"w": random(4, 4)},
+                     dtypes={"f": "bool"})  # fmt: skip
+    model = load(model)
+    assert find_layers(model, find_weights(model)[0]) == {}
+
+
+def test_only_the_weights_that_are_asked_for_have_a_layer() -> None:
+    model = load(mlp())
+    weights = [weight for weight in find_weights(model)[0] if weight.name == "second"]
+    assert list(find_layers(model, weights)) == ["second"]
+
+
+def test_layers_come_in_the_graphs_order() -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    weights = find_weights(model)[0]
+    assert list(find_layers(model, weights[::-1])) == ["w1", "w2", "w3"]
+
+
+# Which bias
+
+
+def test_a_third_input_that_others_read_leaves_no_layer() -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4), b=random(4)) == {}
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 4), ()], ids=str)
+def test_a_third_input_of_another_shape_leaves_no_layer(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
+    assert layers_of(nodes, {"x": [3, 4]}, {"y": None}, w=random(4, 4), b=random(*shape)) == {}
+
+
+def test_a_row_is_a_bias_too() -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
+    layers = layers_of(nodes, ROW, {"y": None}, w=random(4, 3), b=random(1, 3))
+    assert layers["w"].bias == "b"
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3)], ids=str)
+def test_an_add_behind_a_matmul_holds_its_bias(shape: tuple[int, ...]) -> None:
+    layer = added(random(*shape))
+    assert (layer.output, layer.bias) == ("s", "b")
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 3), (2, 1)], ids=str)
+def test_what_else_an_add_adds_is_no_bias(shape: tuple[int, ...]) -> None:
+    layer = added(random(*shape))
+    assert (layer.output, layer.bias, layer.sum) == ("a", None, None)
+
+
+def test_a_bias_that_others_read_is_nobodys_own() -> None:
+    layer = added(random(3), [node("Mul", ["s", "b"], ["y"])], y=None)
+    assert (layer.output, layer.bias) == ("a", None)
+
+
+def test_a_bias_that_is_an_output_is_nobodys_own() -> None:
+    layer = added(random(3), s=None, b=[3])
+    assert (layer.output, layer.bias) == ("a", None)
+
+
+def test_an_output_of_the_model_is_the_layers() -> None:
+    layer = added(random(3), s=None, a=None)
+    assert (layer.output, layer.bias) == ("a", None)
+
+
+def test_an_output_with_two_readers_is_the_layers() -> None:
+    layer = added(random(3), [node("Mul", ["s", "a"], ["y"])], y=None)
+    assert (layer.output, layer.bias) == ("a", None)
+
+
+def test_an_add_behind_a_convolution_holds_its_bias() -> None:
+    nodes = [node("Conv", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    for shape, bias in (((4, 1, 1), "b"), ((1, 4, 1, 1), "b"), ((4,), None), ((1, 1, 6), None)):
+        layers = layers_of(nodes, IMAGE, {"y": None}, w=random(4, 4, 3, 3), b=random(*shape))
+        assert layers["w"].bias == bias, shape
+
+
+def test_with_the_weight_on_the_left_channels_lie_along_the_rows() -> None:
+    nodes = [node("MatMul", ["w", "x"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    for shape, bias in (((3, 1), "b"), ((3,), None)):
+        layers = layers_of(nodes, {"x": ["n", 4, 3]}, {"y": None}, w=random(3, 4), b=random(*shape))
+        assert layers["w"].bias == bias, shape
+
+
+# Which sum
+
+
+def test_a_residual_branch_ends_in_a_sum() -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    layers = find_layers(model, find_weights(model)[0])
+    assert {name: (each.sum, each.other) for name, each in layers.items()} == {
+        "w1": (None, None),
+        "w2": ("e", "c"),
+        "w3": (None, None),
+    }
+
+
+def test_a_branch_may_have_its_bias_and_then_the_sum() -> None:
+    nodes = [node("MatMul", ["x", "v"], ["o"]), node("Add", ["o", "s"], ["y"])]
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["s"]), *nodes]
+    layers = layers_of(nodes, ROW, {"y": None}, w=random(4, 3), b=random(3), v=random(4, 3))
+    assert (layers["w"].output, layers["w"].bias) == ("s", "b")
+    assert (layers["w"].sum, layers["w"].other) == ("y", "o")
+    assert (layers["v"].sum, layers["v"].other) == ("y", "s")
+
+
+@pytest.mark.parametrize("kind", ["Sub", "Mul"])
+def test_only_a_sum_counts(kind: str) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node(kind, ["a", "x"], ["y"])]
+    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"].sum is None
+
+
+def test_what_is_added_to_itself_is_no_branch() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "a"], ["y"])]
+    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"].sum is None
+
+
+def test_a_branch_that_others_read_does_not_repair_the_sum() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "x"], ["s"]),
+        node("Mul", ["a", "s"], ["y"]),
+    ]
+    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"].sum is None
