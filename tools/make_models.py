@@ -1,9 +1,9 @@
 """Train and export the small models in `models/`, and write their data beside them.
 
-This is the only file of the project that needs PyTorch and scikit-learn; nothing imports it. The
-networks are plain and small on purpose: each brings one kind of graph (BatchNormalization left in
-place, residual additions, depthwise convolutions, attention, transposed convolutions), and the
-exports use different opsets. Nothing here knows about quantization.
+This file and `make_anomaly_model.py` alone need PyTorch; nothing imports them. The networks are
+plain and small on purpose: each brings one kind of graph (BatchNormalization left in place,
+residual additions, depthwise convolutions, attention, transposed convolutions), and the exports use
+different opsets. Nothing here knows about quantization.
 
     python tools/make_models.py                       # all models, a minute or two on one core
     python tools/make_models.py --only digits_resnet
