@@ -118,6 +118,46 @@ def test_the_same_seed_finds_the_same(way: Way) -> None:
     assert one.model == two.model
 
 
+def at_bits(bits: int) -> Callable[..., Task]:
+    """Stands for balancing: the same task at another width."""
+    return lambda given, rng: replace(given, bits=dict.fromkeys(given.bits, bits))
+
+
+def test_balancing_that_is_worse_on_the_heldout_set_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("onnx_evoq.stages.tuning.balance", at_bits(2))
+    assert set(widths(searched(task(), parts=replace(NOTHING, balance=True))).values()) == {3}
+
+
+@pytest.mark.parametrize(("limit", "bits"), [(3, 3), (8, 8)])
+def test_balancing_that_the_guard_refuses_is_not_taken(
+    limit: int, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnx_evoq.stages.tuning.balance", at_bits(8))
+    given = replace(task(), guard=lambda model: limit == 8 or narrow(model) == 3)
+    found = searched(given, parts=replace(NOTHING, balance=True))
+    assert set(widths(found).values()) == {bits}
+
+
+def test_biases_that_the_guard_refuses_are_not_taken() -> None:
+    plain = searched(task(), settings=None)
+    emitted = with_codes(plain.model, plain.evolved.quantized)
+    given = replace(task(), guard=lambda model: model == emitted)
+    found = searched(given, parts=replace(NOTHING, biases=True))
+    assert found.model == plain.model
+    assert found.evolved.evaluations > 0
+
+
+@pytest.mark.parametrize("options", [{"granularity": "channel"}, {"scale": "float"}], ids=str)
+def test_only_one_step_per_tensor_that_is_a_power_of_two_asks_for_balancing(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnx_evoq.stages.tuning.balance", at_bits(8))
+    found = searched(task(**options), parts=replace(NOTHING, balance=True))
+    assert set(widths(found).values()) == {3}
+
+
 # What the start is
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, random, rounded, task_of
 
-from onnx_evoq.model import Model, fold_batch_norm, load, serialize, with_codes
+from onnx_evoq.model import Model, fold_batch_norm, initializer_values, load, serialize, with_codes
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, Target, find_metric, predict
@@ -110,6 +110,22 @@ def test_a_search_that_time_cuts_short_says_so(case: Case) -> None:
     assert evolved.evaluations > 0
 
 
+def test_a_layer_that_its_share_of_the_time_cuts_short_says_so(case: Case) -> None:
+    seconds = [0.0]
+    hurry: list[float] = []  # time stands still behind the first layer
+
+    def clock() -> float:
+        seconds[0] += not hurry
+        return seconds[0]
+
+    evolved = refined(
+        case, deadline=Deadline(60, clock), progress=lambda label, total: nullcontext(hurry.append)
+    )
+    assert seconds[0] < 60
+    assert evolved.stopped == "time"
+    assert list(evolved.layers) == ["w1", "w2", "w3"]
+
+
 def test_no_generations_leave_the_codes_as_they_are(case: Case) -> None:
     evolved = refined(case, settings=replace(SETTINGS, generations=0))
     assert same(evolved.quantized, case[1].quantized)
@@ -152,17 +168,44 @@ def test_an_interrupt_keeps_what_was_found(case: Case) -> None:
     assert set(evolved.quantized) == {"w1", "w2", "w3"}
 
 
-def test_a_pass_takes_only_what_gained_in_the_one_before(case: Case) -> None:
-    passes: list[int] = []
+class Passes:
+    """Progress that keeps how many layers each pass takes."""
 
-    def progress(label: str, total: int) -> Any:
-        passes.append(total)
+    def __init__(self) -> None:
+        self.layers: list[int] = []
+
+    def __call__(self, label: str, total: int) -> Any:
+        self.layers.append(total)
         return nullcontext(lambda amount: None)
 
-    refined(case, progress=progress)
-    assert passes[0] == 3
-    assert passes == sorted(passes, reverse=True)
-    assert len(passes) <= 8
+
+def test_a_pass_takes_only_what_gained_in_the_one_before(case: Case) -> None:
+    passes, first = (
+        Passes(),
+        initializer_values(with_codes(case[1].model, case[1].quantized), ["w1"])["w1"],
+    )
+
+    def guard(model: Model) -> bool:
+        return np.array_equal(initializer_values(model, ["w1"])["w1"], first)
+
+    refined(case, progress=passes, guard=guard)
+    assert passes.layers[:2] == [3, 2]
+
+
+def test_there_is_a_most_of_passes(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = Passes()
+    monkeypatch.setattr("onnx_evoq.stages.refinement._PASSES", 1)
+    refined(case, progress=passes)
+    assert passes.layers == [3]
+
+
+def test_a_pass_that_gains_next_to_nothing_is_the_last(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = Passes()
+    monkeypatch.setattr("onnx_evoq.stages.refinement._GAIN", 0.99)
+    refined(case, progress=passes)
+    assert passes.layers == [3]
 
 
 def test_nothing_to_gain_ends_it_after_one_pass() -> None:
