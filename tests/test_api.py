@@ -203,7 +203,7 @@ SHIPPED = ["vgg", "resnet", "depthwise", "transformer", "autoencoder"]
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_keep_their_answers_at_8_bits(models: Path, name: str) -> None:
     model = models / f"digits_{name}.onnx"
-    data = Data(models / "digits_calib.npz", samples=96)
+    data = Data(models / "digits_calib.npz", samples=64)
     result = optimized(model, data, bits=8, strategy="none")
     evaluation = onnx_evoq.evaluate(
         result.model, Data(models / "digits_test.npz", samples=200), reference=model, metric="sqnr"
@@ -216,8 +216,8 @@ def test_evolution_lowers_the_error_of_shipped_models_on_unseen_data(
     models: Path, name: str
 ) -> None:
     model = models / f"digits_{name}.onnx"
-    data = Data(models / "digits_calib.npz", samples=96)
-    result = onnx_evoq.optimize(model, data, bits=4, population=4, generations=3)
+    data = Data(models / "digits_calib.npz", samples=64)
+    result = onnx_evoq.optimize(model, data, bits=4, population=4, generations=2)
     rounded = onnx_evoq.optimize(model, data, bits=4, strategy="none", init="nearest")
     unseen = models / "digits_test.npz"
     before, after = (
