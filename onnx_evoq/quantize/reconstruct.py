@@ -178,14 +178,19 @@ def choose_steps(
         rows = slice(None, None, -(-aim.shape[1] // _ROWS_TRIED))
     largest = np.asarray(grid.step, np.float64).reshape(-1)  # (channels,)
     tried = [np.maximum(largest * share, _LEAST_STEP) for share in _SHARES[scale]]
+    aim, channel = aim[:, rows], channel[:, rows]
     costs = []  # for each step tried: (channels,)
-    for step in tried:
-        steps = step[channel][:, rows, None]
-        codes = feedback(aim[:, rows], metric, steps, grid.low, grid.high, factored)
+    # All steps of a tensor at a time, one below the other; of channels there may be too many rows.
+    for some in [tried] if grid.axis is None else [[step] for step in tried]:
+        stacked = np.tile(aim, (1, len(some), 1))
+        steps = np.concatenate([step[channel] for step in some], axis=1)[:, :, None]
+        codes = feedback(stacked, metric, steps, grid.low, grid.high, factored)
         if aim.shape[2] <= _LARGE:
-            codes = descend(aim[:, rows], metric, steps, codes, grid.low, grid.high)
-        each = cost(aim[:, rows], metric, steps, codes)  # (groups, rows)
-        costs.append(np.bincount(channel[:, rows].ravel(), each.ravel(), len(largest)))
+            codes = descend(stacked, metric, steps, codes, grid.low, grid.high)
+        each = cost(stacked, metric, steps, codes).reshape(len(aim), len(some), -1)
+        costs += [
+            np.bincount(channel.ravel(), each[:, k].ravel(), len(largest)) for k in range(len(some))
+        ]
     best = np.argmin(costs, axis=0)
     step = np.choose(best, tried).astype(np.float32).reshape(np.shape(grid.step))
     return FixedPoint(grid.bits, step, grid.axis)
