@@ -56,7 +56,8 @@ def factor(metric: Floats) -> Factor:
     group = np.arange(len(metric))[:, None, None]
     upper = np.linalg.cholesky(metric[group, order[:, :, None], order[:, None, :]])
     upper = upper.transpose(0, 2, 1)
-    return Factor(order, upper / np.diagonal(upper, axis1=1, axis2=2)[:, :, None])
+    upper /= np.diagonal(upper, axis1=1, axis2=2)[:, :, None].copy()
+    return Factor(order, upper)
 
 
 def closest(
@@ -191,7 +192,7 @@ def exchange(
     slope = ((steps * codes - weights) @ metric).reshape(found.shape)
     diagonal = np.diagonal(metric, axis1=1, axis2=2)
     width = min(_SHORTLIST if columns <= _LARGE else _SHORTLIST_IF_LARGE, 2 * columns)
-    at_once = max(1, _AT_ONCE // width**2)
+    at_once = max(1, _AT_ONCE // max(width**2, 16 * columns))  # rows; few stay in the cache
     for start in range(0, len(found), at_once):
         active = np.arange(start, min(start + at_once, len(found)))
         for _ in range(4 * columns):
