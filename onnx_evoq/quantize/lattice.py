@@ -54,8 +54,8 @@ def factor(metric: Floats) -> Factor:
     """H, (groups, columns, columns), sorted and factored."""
     order = np.argsort(np.diagonal(metric, axis1=1, axis2=2), axis=1, kind="stable")
     group = np.arange(len(metric))[:, None, None]
-    upper = np.linalg.cholesky(metric[group, order[:, :, None], order[:, None, :]])
-    upper = upper.transpose(0, 2, 1)
+    lower = np.linalg.cholesky(metric[group, order[:, :, None], order[:, None, :]])
+    upper = np.asarray(lower, np.float64).transpose(0, 2, 1)
     upper /= np.diagonal(upper, axis1=1, axis2=2)[:, :, None].copy()
     return Factor(order, upper)
 

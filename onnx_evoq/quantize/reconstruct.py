@@ -113,8 +113,7 @@ def damped(metric: Floats, share: float) -> Floats:
     mean = np.trace(metric, axis1=1, axis2=2) / columns  # (groups,)
     least = max(float(mean.max(initial=0.0)), 1e-30) * 1e-6
     lift = np.where(mean > least, share * mean, 1.0)
-    lifted: Floats = metric.copy()
-    place = np.arange(columns)
+    lifted, place = metric.copy(), np.arange(columns)
     lifted[:, place, place] += lift[:, None]
     return lifted
 
