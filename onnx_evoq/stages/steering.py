@@ -9,7 +9,9 @@ Layers are taken in the graph's order. For each of them
 3. new codes and a new bias follow in closed form from the search set, and are kept if they lower
    the fitness on the held-out set.
 
-A layer whose channels would take longer to probe than its share of the time is passed over.
+Passes follow each other while time is left and one gains enough. A layer whose channels would take
+longer
+to probe than its share of the time is passed over.
 """
 
 from dataclasses import replace
@@ -32,6 +34,7 @@ from onnx_evoq.quantize import (
     row_steps,
     steer,
 )
+from onnx_evoq.run import Deadline
 from onnx_evoq.stages.engine import Engine
 from onnx_evoq.stages.front import Front
 from onnx_evoq.stages.moments import LayerTensors
@@ -47,6 +50,8 @@ SHARES = (1.0, 3.0)  # of `steer`, until one is accepted
 _POSITIONS = 64  # of a sample, at most
 _WORK = 2e12  # products that a layer may cost
 _MOST = 2**27  # values of a Jacobian
+_PASSES = 3
+_GAIN = 0.01  # share of the fitness that a pass must gain for another one
 
 
 def steer_layers(
@@ -71,30 +76,48 @@ def steer_layers(
     engine = Engine([task.search_set], task.resources)
     front = Front(task.search_set.batches, task.resources, share=0.5)
     fitness = _fitness(task, now)
-    with task.progress("steering", len(layers)) as step:
-        for place, layer in enumerate(layers):
-            if task.deadline.passed:
-                break
-            assert layer.bias is not None
-            found, emitted = now.layers[layer.weight], with_codes(now.model, now.quantized)
-            bias = initializer_values(now.model, [layer.bias])[layer.bias]
-            if _affordable(task, layer, found, bias.size * sketch.size):
-                (evaluator,) = engine.evaluators(emitted, layer.bias)
+    for turn in range(_PASSES):
+        before = fitness
+        with task.progress(f"steering {turn + 1}", len(layers)) as step:
+            for place, layer in enumerate(layers):
                 share = task.deadline.share(len(layers) - place)
-                probed = probe(evaluator, bias, found.spread, sketch, share)
-                columns = _columns(task, front, emitted, layer, rng)
-                evaluations += evaluator.evaluations
-                if probed is not None and columns is not None:
-                    jacobian, errors = probed
-                    known = Steering(*columns, jacobian, errors)
-                    for weight in SHARES:
-                        tried = _steered(now, layer, layer.bias, bias, known, weight)
-                        value = _fitness(task, tried)
-                        if value < fitness and _allowed(task, tried):
-                            now, fitness = tried, value
-                            break
-            step(1)
+                known, ran = _probed(task, engine, front, now, layer, sketch, share, rng)
+                evaluations += ran
+                for weight in SHARES if known is not None else ():
+                    assert known is not None
+                    tried = _steered(now, layer, known, weight)
+                    value = _fitness(task, tried)
+                    if value < fitness and _allowed(task, tried):
+                        now, fitness = tried, value
+                        break
+                step(1)
+        if task.deadline.passed or not before - fitness > _GAIN * abs(before):
+            break
     return now, evaluations
+
+
+def _probed(
+    task: Task,
+    engine: Engine,
+    front: Front,
+    now: Reconstructed,
+    layer: Layer,
+    sketch: Sketch,
+    deadline: Deadline,
+    rng: np.random.Generator,
+) -> tuple[Steering | None, int]:
+    """What is known of a layer, None if that takes too long; and how many candidates were run."""
+    assert layer.bias is not None
+    found, emitted = now.layers[layer.weight], with_codes(now.model, now.quantized)
+    bias = initializer_values(now.model, [layer.bias])[layer.bias]
+    if deadline.passed or not _affordable(task, layer, found, bias.size * sketch.size):
+        return None, 0
+    (evaluator,) = engine.evaluators(emitted, layer.bias)
+    probed = probe(evaluator, bias, found.spread, sketch, deadline)
+    columns = None if probed is None else _columns(task, front, emitted, layer, rng)
+    if probed is None or columns is None:
+        return None, evaluator.evaluations
+    return Steering(*columns, *probed), evaluator.evaluations
 
 
 def _affordable(task: Task, layer: Layer, found: Reconstruction, outputs: int) -> bool:
@@ -140,11 +163,11 @@ def _columns(
 def _steered(
     now: Reconstructed,
     layer: Layer,
-    name: str,
-    bias: NDArray[np.float32],
     known: Steering,
     share: float,
 ) -> Reconstructed:
+    assert layer.bias is not None
+    bias = initializer_values(now.model, [layer.bias])[layer.bias]
     codes, grid = now.quantized[layer.weight]
     linear = layer.linear
     matrix, moves = steer(
@@ -160,7 +183,7 @@ def _steered(
     moved = bias + moves.reshape(bias.shape).astype(np.float32)
     return replace(
         now,
-        model=replace_weights(now.model, {name: moved}),
+        model=replace_weights(now.model, {layer.bias: moved}),
         quantized={**now.quantized, layer.weight: weight},
     )
 

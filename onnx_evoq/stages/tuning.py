@@ -2,17 +2,18 @@
 
 1. The model's layers are scaled for their grids and reconstructed again (`balancing`).
 2. Codes and biases are chosen again by what they do to the end of the network (`steering`).
-3. Biases are tuned against the end of the network, all of them together (`biases`).
-4. Codes evolve, scored at the end of the network (`refinement`).
+3. Codes evolve, scored at the end of the network (`refinement`).
+
+A damped least-squares step over all biases together was tried, too: by itself it lowered the output
+error of a ResNet-8 at 3 bits by 4 to 9 %, after step 2 by nothing.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.model import Model, find_layers, with_codes
+from onnx_evoq.model import Model, with_codes
 from onnx_evoq.stages.balancing import balance
-from onnx_evoq.stages.biases import tune_biases
 from onnx_evoq.stages.layerwise import Evolved, SearchSettings
 from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
 from onnx_evoq.stages.refinement import refine_layers
@@ -28,14 +29,12 @@ class Parts:
     Attributes:
         balance: step 1.
         steer: step 2.
-        biases: step 3.
-        evolve: step 4.
+        evolve: step 3.
         by_cost: whether moves are drawn by their cost there, instead of evenly.
     """
 
     balance: bool = True
     steer: bool = True
-    biases: bool = True
     evolve: bool = True
     by_cost: bool = True
 
@@ -66,9 +65,6 @@ def tune(
             now = _balanced(task, now, rng)
         if parts.steer:
             now, evaluations = steer_layers(task, now, rng)
-        if parts.biases and not task.deadline.passed:
-            now, more = _biased(task, now, rng)
-            evaluations += more
     except KeyboardInterrupt:  # what was found by then is worth keeping
         stopped = "interrupt"
     evolved = Evolved(now.quantized, {}, 0, stopped)
@@ -90,19 +86,6 @@ def _balanced(task: Task, start: Reconstructed, rng: np.random.Generator) -> Rec
         for each in (start, again)
     )
     return again if after < before and _allowed(task, again) else start
-
-
-def _biased(
-    task: Task, start: Reconstructed, rng: np.random.Generator
-) -> tuple[Reconstructed, int]:
-    spreads = {
-        layer.bias: start.layers[name].spread
-        for name, layer in find_layers(start.model, task.weights).items()
-        if layer.bias is not None and name in start.layers
-    }
-    model, evaluations = tune_biases(task, start, spreads, rng)
-    tuned = replace(start, model=model)
-    return tuned if _allowed(task, tuned) else start, evaluations
 
 
 def _emitted(found: Reconstructed) -> Model:

@@ -20,7 +20,7 @@ from onnx_evoq.stages.tuning import Parts
 
 ORDER = ["w3", "w1", "w2"]
 QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
-NOTHING = Parts(balance=False, steer=False, biases=False, evolve=False)
+NOTHING = Parts(balance=False, steer=False, evolve=False)
 
 Way = Callable[..., Found]
 
@@ -93,11 +93,10 @@ def test_from_a_reconstruction_the_search_lowers_the_error(granularity: str) -> 
     [
         replace(NOTHING, balance=True),
         replace(NOTHING, steer=True),
-        replace(NOTHING, biases=True),
         replace(NOTHING, evolve=True),
         replace(NOTHING, evolve=True, by_cost=False),
     ],
-    ids=["balance", "steer", "biases", "evolve", "evolve evenly"],
+    ids=["balance", "steer", "evolve", "evolve evenly"],
 )
 def test_no_part_of_the_tuning_is_worse_on_the_heldout_set(parts: Parts) -> None:
     given = task()
@@ -147,7 +146,7 @@ def test_biases_that_the_guard_refuses_are_not_taken(
     plain = searched(task(), settings=None)
     emitted = with_codes(plain.model, plain.evolved.quantized)
     other = replace_weights(plain.model, {"b3": np.zeros(5)})
-    monkeypatch.setattr("onnx_evoq.stages.tuning.tune_biases", lambda *given: (other, 9))
+    monkeypatch.setattr("onnx_evoq.stages.tuning.steer_layers", lambda *given: (other, 9))
     given = replace(task(), guard=lambda model: allowed or model == emitted)
     found = searched(given, parts=replace(NOTHING, biases=True))
     assert found.model == (other if allowed else plain.model)
@@ -256,7 +255,7 @@ def interrupted(*arguments: object, **options: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["balance", "tune_biases"])
+@pytest.mark.parametrize("step", ["balance", "steer_layers"])
 def test_an_interrupt_keeps_what_was_found(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"onnx_evoq.stages.tuning.{step}", interrupted)
     given = task()
