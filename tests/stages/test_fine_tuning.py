@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
 
-from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, replace_weights, with_codes
+from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages import Task, from_nearest, from_reconstruction, model_value
@@ -137,20 +137,6 @@ def test_balancing_that_the_guard_refuses_is_not_taken(
     given = replace(task(), guard=lambda model: limit == 8 or narrow(model) == 3)
     found = searched(given, parts=replace(NOTHING, balance=True))
     assert set(widths(found).values()) == {bits}
-
-
-@pytest.mark.parametrize("allowed", [False, True])
-def test_biases_that_the_guard_refuses_are_not_taken(
-    allowed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = searched(task(), settings=None)
-    emitted = with_codes(plain.model, plain.evolved.quantized)
-    other = replace_weights(plain.model, {"b3": np.zeros(5)})
-    monkeypatch.setattr("onnx_evoq.stages.tuning.steer_layers", lambda *given: (other, 9))
-    given = replace(task(), guard=lambda model: allowed or model == emitted)
-    found = searched(given, parts=replace(NOTHING, biases=True))
-    assert found.model == (other if allowed else plain.model)
-    assert found.evolved.evaluations == 9
 
 
 @pytest.mark.parametrize("options", [{"granularity": "channel"}, {"scale": "float"}], ids=str)
