@@ -38,7 +38,7 @@ class Case:
 
 def own_cases() -> Iterator[Case]:
     """The models that this project ships."""
-    for model in sorted(MODELS.glob("*.onnx")):
+    for model in sorted(MODELS.glob("digits_*.onnx")):
         metric = "mse" if "autoencoder" in model.stem else "top1"
         calibration, test = Data(MODELS / "digits_calib.npz"), Data(MODELS / "digits_test.npz")
         yield Case(model.stem.removeprefix("digits_"), model, calibration, test, metric, (6, 4, 3))
@@ -64,10 +64,9 @@ def measure(case: Case, bits: int, search: dict[str, Any]) -> dict[str, Any]:
     """One row: the emitted files of both ways, evaluated on the test data."""
     with tempfile.TemporaryDirectory() as folder:
         files = {"float": case.model}
-        for name, strategy in (("nearest", "none"), ("evolved", "neuroevolution")):
-            result = onnx_evoq.optimize(
-                case.model, case.calibration, bits=bits, strategy=strategy, **search
-            )
+        rounding = {**search, "init": "nearest", "strategy": "none"}
+        for name, options in (("nearest", rounding), ("evolved", search)):
+            result = onnx_evoq.optimize(case.model, case.calibration, bits=bits, **options)
             files[name] = Path(folder) / f"{name}.onnx"
             result.save(files[name])
         scores = {
@@ -117,10 +116,11 @@ def main() -> None:
     parser.add_argument("--bits", type=int, action="append", help="widths instead of the usual")
     parser.add_argument("--granularity", choices=["tensor", "channel"], default="tensor")
     parser.add_argument("--samples", type=int, default=512, help="calibration samples")
-    parser.add_argument("--population", type=int, default=32)
-    parser.add_argument("--generations", type=int, default=64)
-    parser.add_argument("--mutation-rate", type=float, default=0.02)
-    parser.add_argument("--time-budget", type=float, default=600.0, help="seconds per model")
+    parser.add_argument("--init", choices=["reconstruct", "nearest"], default="reconstruct")
+    parser.add_argument("--population", type=int, help="as for optimize, as are the next two")
+    parser.add_argument("--generations", type=int)
+    parser.add_argument("--mutation-rate", type=float)
+    parser.add_argument("--time-budget", type=float, default=240.0, help="seconds per model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one object per row")
     given = parser.parse_args()
@@ -130,7 +130,8 @@ def main() -> None:
     search = {
         name: getattr(given, name)
         for name in (
-            "granularity", "population", "generations", "mutation_rate", "time_budget", "seed",
+            "init", "granularity", "population", "generations", "mutation_rate", "time_budget",
+            "seed",
         )
     }  # fmt: skip
     rows = []

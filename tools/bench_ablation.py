@@ -1,0 +1,131 @@
+"""Measure what each part of the way from rounding to the emitted codes gives.
+
+The same time for each way that searches. Errors are judged on test data that neither selected nor
+accepted: the mean squared error of the outputs against the float model's, relative to that of plain
+reconstruction, and the divergence (kl) of the answers.
+
+    python tools/bench_ablation.py --shared DIR [--only NAME ..] [--time-budget SECONDS]
+"""
+
+import argparse
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_accuracy import CASES
+from bench_optimize import machine
+
+import onnx_evoq
+from onnx_evoq.model import with_codes
+from onnx_evoq.report.tables import table
+from onnx_evoq.run import Deadline
+from onnx_evoq.stages import (
+    FROM_NEAREST,
+    FROM_RECONSTRUCTION,
+    Task,
+    bits_of,
+    fold_if_exact,
+    from_nearest,
+    from_reconstruction,
+    open_subject,
+    prepare,
+)
+from onnx_evoq.stages.tuning import Parts
+
+NONE = Parts(balance=False, steer=False, evolve=False)
+WAYS: dict[str, Parts | None] = {
+    "nearest": None,
+    "nearest + evolution (the paper)": None,
+    "reconstruct": NONE,
+    "+ evolution, moves drawn evenly": Parts(balance=False, steer=False, by_cost=False),
+    "+ evolution, moves drawn by cost": Parts(balance=False, steer=False),
+    "+ scaled layers": Parts(steer=False, evolve=False),
+    "+ steering": Parts(balance=False, evolve=False),
+    "+ scaled layers, steering": Parts(evolve=False),
+    "all of them": Parts(),
+}
+MODELS = ("resnet20", "ic_resnet8", "ds_cnn")
+ROWS = ((3, "tensor"), (2, "channel"))
+
+
+def main() -> None:
+    """Measure model by model."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
+    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--ways", nargs="+", help="ways whose name holds one; reconstruct is there")
+    parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
+    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--time-budget", type=float, default=60.0, help="seconds of each way")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one object per row")
+    given = parser.parse_args()
+    print(machine(), file=sys.stderr if given.json else sys.stdout, flush=True)
+    for name in given.only:
+        for bits, granularity in ROWS:
+            if given.bits in (None, bits):
+                rows = measured(given, name, bits, granularity)
+                if given.json:
+                    print("\n".join(json.dumps(row) for row in rows), flush=True)
+                else:
+                    print(f"\n{name}, {bits} bits per {granularity}")
+                    print(table(["way", "mse", "relative", "kl", "agree", "top1", "s"], [
+                        [
+                            row["way"], f"{row['mse']:.4g}", f"{row['relative']:.3f}",
+                            f"{row['kl']:.4f}", f"{100 * row['agreement']:.2f}",
+                            f"{100 * row['top1']:.2f}", f"{row['seconds']:.0f}",
+                        ]
+                        for row in rows
+                    ]), flush=True)  # fmt: skip
+
+
+def measured(
+    given: argparse.Namespace, name: str, bits: int, granularity: Any
+) -> list[dict[str, Any]]:
+    """The rows of one model and width."""
+    case, rows = CASES[name], []
+    with ExitStack() as stack:
+        calibration, test = case.data(given.shared, given.samples, stack)
+        subject = open_subject(given.shared / case.model, ())
+        rng = np.random.default_rng(given.seed)
+        experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
+        subject = fold_if_exact(subject, experiment, None)
+        for way, parts in WAYS.items():
+            if given.ways and way != "reconstruct" and not any(w in way for w in given.ways):
+                continue
+            task = Task(
+                subject.model, subject.weights, bits_of(subject.weights, bits, {}), granularity,
+                "pow2", experiment.search, experiment.heldout, Deadline(given.time_budget),
+            )  # fmt: skip
+            order, draws = [w.name for w in subject.weights], np.random.default_rng(given.seed)
+            began = time.monotonic()
+            if parts is None:
+                settings = None if way == "nearest" else FROM_NEAREST
+                found = from_nearest(task, order, settings, draws)
+            else:
+                still = None if parts == NONE else FROM_RECONSTRUCTION
+                found = from_reconstruction(task, order, still, draws, parts)
+            seconds = time.monotonic() - began
+            model = with_codes(found.model, found.evolved.quantized)
+            score = onnx_evoq.evaluate(
+                model, test, metric="top1", reference=given.shared / case.model
+            )
+            rows.append(
+                {
+                    "model": name, "bits": bits, "granularity": granularity, "way": way,
+                    "mse": score.mse, "kl": score.kl, "agreement": score.agreement,
+                    "top1": score.value, "seconds": seconds,
+                    "evaluations": found.evolved.evaluations,
+                }
+            )  # fmt: skip
+            print(f"{name} {bits} {way}: {score.mse:.4g}", file=sys.stderr, flush=True)
+    plain = next(row["mse"] for row in rows if row["way"] == "reconstruct")
+    return [{**row, "relative": row["mse"] / plain} for row in rows]
+
+
+if __name__ == "__main__":
+    main()
