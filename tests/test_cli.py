@@ -79,6 +79,12 @@ def test_the_model_itself_stays_as_it_is(mlp_file: Path) -> None:
 
 def test_optimize_prints_a_row_per_model(mlp_file: Path) -> None:
     lines = invoke("optimize", mlp_file, "--bits", 6, *TINY).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["float", "nearest", "start", "evolved"]
+
+
+def test_a_start_from_nearest_rounding_has_no_row_of_its_own(mlp_file: Path) -> None:
+    options = ["--bits", 6, *TINY, "--init", "nearest"]
+    lines = invoke("optimize", mlp_file, *options).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["float", "nearest", "evolved"]
 
 

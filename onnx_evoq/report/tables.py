@@ -82,6 +82,8 @@ def result_text(result: Result, output: str) -> str:
     header += ["top1 search", "held-out"] if with_top1 else []
     taken = sum(layer.after is not None for layer in result.layers)
     labels = {"reference": "float", "nearest": "nearest"}
+    if result.scores["start"] != result.scores["nearest"]:
+        labels["start"] = "start"
     labels["evolved"] = "evolved" if taken else "emitted"
     rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
     widths = Counter(layer.bits for layer in result.layers)
