@@ -14,7 +14,6 @@ from onnx_evoq.stages.layerwise import Evolved, SearchSettings, evolve_layers
 from onnx_evoq.stages.limits import MAX_BITS
 from onnx_evoq.stages.plan import nearest_of
 from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
-from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.task import Task
 from onnx_evoq.stages.tuning import ALL_PARTS, Parts, tune
 
@@ -114,12 +113,8 @@ def from_reconstruction(
 def _unless_worse(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:
     """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
     rounded = nearest_of(task.weights, task.bits, task.granularity, task.scale)
-    models = with_codes(start.model, start.quantized), with_codes(task.model, rounded)
-    metric, providers = task.heldout_set.target.metric, task.resources.providers
-    ours, nearest = (
-        metric.fitness(model_value(model, task.heldout_set, providers)) for model in models
-    )
-    if nearest < ours and (task.guard is None or task.guard(models[1])):
+    model = with_codes(task.model, rounded)
+    if task.fitness(model) < task.fitness(start.emitted) and task.allows(model):
         why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
         return Reconstructed(task.model, rounded, {}, tuple(rounded)), (f"{why} instead.",)
     if not start.nearest:

@@ -50,6 +50,11 @@ class Reconstructed:
     layers: dict[str, Reconstruction]
     nearest: tuple[str, ...]
 
+    @property
+    def emitted(self) -> Model:
+        """The model with what its codes stand for."""
+        return with_codes(self.model, self.quantized)
+
 
 def reconstruct_layers(task: Task, rng: np.random.Generator) -> Reconstructed:
     """Quantize all weights, each so that it keeps its layer's output on the search set.

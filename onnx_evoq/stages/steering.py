@@ -25,7 +25,6 @@ from onnx_evoq.model import (
     find_layers,
     initializer_values,
     replace_weights,
-    with_codes,
 )
 from onnx_evoq.quantize import (
     QuantizedWeight,
@@ -40,7 +39,6 @@ from onnx_evoq.stages.front import Front
 from onnx_evoq.stages.moments import LayerTensors
 from onnx_evoq.stages.probing import probe
 from onnx_evoq.stages.reconstruction import Reconstructed
-from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.sketch import Sketch, float_outputs
 from onnx_evoq.stages.task import Task
 
@@ -56,17 +54,19 @@ _GAIN = 0.01  # share of the fitness that a pass must gain for another one
 
 def steer_layers(
     task: Task, start: Reconstructed, rng: np.random.Generator
-) -> tuple[Reconstructed, int]:
-    """Codes and biases that are better for the end of the network; how many candidates were run.
+) -> tuple[Reconstructed, int, bool]:
+    """Codes and biases that are better for the end of the network.
+
+    Also how many candidates were run, and whether all was done in time.
 
     Args:
         task: what there is to do.
         start: a reconstruction.
         rng: draws positions and directions.
     """
-    now, evaluations = start, 0
+    now, evaluations, in_time = start, 0, True
     if not float_outputs(task.search_set):
-        return now, evaluations
+        return now, evaluations, in_time
     layers = [
         layer
         for name, layer in find_layers(start.model, task.weights).items()
@@ -75,25 +75,25 @@ def steer_layers(
     sketch = Sketch(task.search_set, rng)
     engine = Engine([task.search_set], task.resources)
     front = Front(task.search_set.batches, task.resources, share=0.5)
-    fitness = _fitness(task, now)
+    fitness = task.fitness(now.emitted)
     for turn in range(_PASSES):
         before = fitness
         with task.progress(f"steering {turn + 1}", len(layers)) as step:
             for place, layer in enumerate(layers):
                 share = task.deadline.share(len(layers) - place)
-                known, ran = _probed(task, engine, front, now, layer, sketch, share, rng)
-                evaluations += ran
+                known, ran, done = _probed(task, engine, front, now, layer, sketch, share, rng)
+                evaluations, in_time = evaluations + ran, in_time and done
                 for weight in SHARES if known is not None else ():
                     assert known is not None
                     tried = _steered(now, layer, known, weight)
-                    value = _fitness(task, tried)
-                    if value < fitness and _allowed(task, tried):
+                    value = task.fitness(tried.emitted)
+                    if value < fitness and task.allows(tried.emitted):
                         now, fitness = tried, value
                         break
                 step(1)
         if task.deadline.passed or not before - fitness > _GAIN * abs(before):
             break
-    return now, evaluations
+    return now, evaluations, in_time
 
 
 def _probed(
@@ -105,19 +105,22 @@ def _probed(
     sketch: Sketch,
     deadline: Deadline,
     rng: np.random.Generator,
-) -> tuple[Steering | None, int]:
-    """What is known of a layer, None if that takes too long; and how many candidates were run."""
+) -> tuple[Steering | None, int, bool]:
+    """What is known of a layer, how many candidates were run for it, and whether time sufficed."""
     assert layer.bias is not None
-    found, emitted = now.layers[layer.weight], with_codes(now.model, now.quantized)
+    found, emitted = now.layers[layer.weight], now.emitted
     bias = initializer_values(now.model, [layer.bias])[layer.bias]
-    if deadline.passed or not _affordable(task, layer, found, bias.size * sketch.size):
-        return None, 0
+    if not _affordable(task, layer, found, bias.size * sketch.size):
+        return None, 0, True
+    if deadline.passed:
+        return None, 0, False
     (evaluator,) = engine.evaluators(emitted, layer.bias)
     probed = probe(evaluator, bias, found.spread, sketch, deadline)
-    columns = None if probed is None else _columns(task, front, emitted, layer, rng)
-    if probed is None or columns is None:
-        return None, evaluator.evaluations
-    return Steering(*columns, *probed), evaluator.evaluations
+    if probed is None:
+        return None, evaluator.evaluations, False
+    columns = _columns(task, front, emitted, layer, rng)
+    known = None if columns is None else Steering(*columns, *probed)
+    return known, evaluator.evaluations, True
 
 
 def _affordable(task: Task, layer: Layer, found: Reconstruction, outputs: int) -> bool:
@@ -186,14 +189,3 @@ def _steered(
         model=replace_weights(now.model, {layer.bias: moved}),
         quantized={**now.quantized, layer.weight: weight},
     )
-
-
-def _fitness(task: Task, found: Reconstructed) -> float:
-    value = model_value(
-        with_codes(found.model, found.quantized), task.heldout_set, task.resources.providers
-    )
-    return task.heldout_set.target.metric.fitness(value)
-
-
-def _allowed(task: Task, found: Reconstructed) -> bool:
-    return task.guard is None or task.guard(with_codes(found.model, found.quantized))

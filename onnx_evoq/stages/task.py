@@ -10,7 +10,7 @@ from onnx_evoq.run import Deadline
 from onnx_evoq.stages.guard import Guard
 from onnx_evoq.stages.plan import Granularity
 from onnx_evoq.stages.resources import AS_IT_COMES, Resources
-from onnx_evoq.stages.scoring import ScoringSet
+from onnx_evoq.stages.scoring import ScoringSet, model_value
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,12 @@ class Task:
     guard: Guard | None = None
     resources: Resources = AS_IT_COMES
     progress: Progress = silent
+
+    def fitness(self, model: Model) -> float:
+        """The fitness of a model on the held-out set."""
+        value = model_value(model, self.heldout_set, self.resources.providers)
+        return self.heldout_set.target.metric.fitness(value)
+
+    def allows(self, model: Model) -> bool:
+        """Whether the guard, if there is one, finds a model good enough."""
+        return self.guard is None or self.guard(model)

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.model import Model, with_codes
+from onnx_evoq.model import Model
 from onnx_evoq.stages.balancing import balance
 from onnx_evoq.stages.layerwise import Evolved, SearchSettings
 from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
 from onnx_evoq.stages.refinement import refine_layers
-from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.steering import steer_layers
 from onnx_evoq.stages.task import Task
 
@@ -58,18 +57,20 @@ def tune(
         rng: draws positions, directions and children.
         parts: which steps are taken.
     """
-    now, evaluations, stopped = start, 0, None
+    now, evaluations, in_time, stopped = start, 0, True, None
     try:
         # Per channel, rows have a step each, and one scale for all of them gives nothing.
         if parts.balance and task.granularity == "tensor" and task.scale == "pow2":
             now = _balanced(task, now, rng)
         if parts.steer:
-            now, evaluations = steer_layers(task, now, rng)
+            now, evaluations, in_time = steer_layers(task, now, rng)
     except KeyboardInterrupt:  # what was found by then is worth keeping
         stopped = "interrupt"
     evolved = Evolved(now.quantized, {}, 0, stopped)
     if parts.evolve and not stopped:
         evolved = refine_layers(task, now, settings, rng, by_cost=parts.by_cost)
+    if not in_time and evolved.stopped is None:
+        evolved = replace(evolved, stopped="time")
     return now.model, replace(evolved, evaluations=evolved.evaluations + evaluations)
 
 
@@ -80,17 +81,5 @@ def _balanced(task: Task, start: Reconstructed, rng: np.random.Generator) -> Rec
     if balanced is None:
         return start
     again = reconstruct_layers(balanced, rng)
-    metric = task.heldout_set.target.metric
-    before, after = (
-        metric.fitness(model_value(_emitted(each), task.heldout_set, task.resources.providers))
-        for each in (start, again)
-    )
-    return again if after < before and _allowed(task, again) else start
-
-
-def _emitted(found: Reconstructed) -> Model:
-    return with_codes(found.model, found.quantized)
-
-
-def _allowed(task: Task, found: Reconstructed) -> bool:
-    return task.guard is None or task.guard(_emitted(found))
+    better = task.fitness(again.emitted) < task.fitness(start.emitted)
+    return again if better and task.allows(again.emitted) else start

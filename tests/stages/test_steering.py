@@ -63,9 +63,8 @@ def test_what_the_guard_refuses_is_not_taken() -> None:
 
 def test_without_time_nothing_is_done() -> None:
     task, start = case()
-    found, ran = steer_layers(replace(task, deadline=Deadline(0)), start, np.random.default_rng(0))
-    assert found is start
-    assert ran == 0
+    given = replace(task, deadline=Deadline(0))
+    assert steer_layers(given, start, np.random.default_rng(0)) == (start, 0, False)
 
 
 def test_outputs_that_are_no_numbers_are_not_steered() -> None:
