@@ -121,8 +121,8 @@ def optimize(
         time_budget: seconds after which ranking and search stop; None for no limit.
         max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
             else the share of answers that change; the share of the outputs' power that is error,
-            where outputs are no class scores; or percent of the value of a user's metric. Once
-            another weight would lose more, the rest stays at 8 bits.
+            where outputs are no class scores; or percent of the value of a user's metric. As many
+            of the most sensitive weights as that takes stay at 8 bits.
         holdout: share of the samples that accepts instead of selecting, in (0, 1).
         keep: patterns of weights that stay float.
         bits_for: widths by pattern, for weights that need another one.
@@ -185,7 +185,8 @@ def optimize(
     rounded = nearest_of(subject.weights, widths, granularity, scale)
     ranking = dict.fromkeys(rounded, float("nan"))
     searching = strategy != "none"
-    if max_drop is not None or (searching and init == "nearest"):
+    ranked = max_drop is not None or (searching and init == "nearest")
+    if ranked:
         # The order: least sensitive first. Most of the time is for the search.
         ranking = rank_weights(
             subject.model, rounded, experiment.search, deadline.share(3), resources, progress
@@ -252,7 +253,7 @@ def optimize(
             *experiment.notes,
             *subject.notes,
             *found.notes,
-            *notes_on(evolved, ranking, max_drop),
+            *notes_on(evolved, ranking, max_drop, ranked),
             *on_emission,
         ),
         session_options=dict(SESSION_OPTIONS),

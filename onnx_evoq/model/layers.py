@@ -63,6 +63,14 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
     own = {name: tensor for name, tensor in tensors.items() if name not in outputs}
     constant = _constants(model)
     wanted = {weight.name for weight in weights}
+    made = {name for node in model.graph.node for name in node.output}
+
+    def only_reader(output: str) -> NodeProto | None:
+        """The one node that reads a tensor, if it is of the main graph."""
+        if output in outputs or len(readers[output]) != 1:
+            return None
+        return readers[output][0] if readers[output][0].output[0] in made else None
+
     layers = {}
     for node in model.graph.node:
         place = next((k for k, name in enumerate(node.input) if name in wanted), None)
@@ -78,11 +86,11 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
             bias = _own_bias(own.get(node.input[2]), readers, (channels,))
             if bias is None:
                 continue
-        elif node.op_type != "Gemm" and output not in outputs and len(readers[output]) == 1:
-            output, bias = _added_bias(node, readers[output][0], linear, channels, own, readers)
+        elif node.op_type != "Gemm" and (reader := only_reader(output)) is not None:
+            output, bias = _added_bias(node, reader, linear, channels, own, readers)
         total, other = None, None
-        if output not in outputs and len(readers[output]) == 1:
-            total, other = _residual(output, readers[output][0], constant)
+        if (reader := only_reader(output)) is not None:
+            total, other = _residual(output, reader, constant)
         layers[weight.name] = Layer(
             weight.name, linear, node.input[1 - place], output, bias, total, other
         )

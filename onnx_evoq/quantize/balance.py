@@ -99,7 +99,7 @@ def round_alone(weight: NDArray[np.float32], layer: Linear, moments: Moments, bi
     diagonal = np.diagonal(moments.metric, axis1=1, axis2=2)  # (groups, columns)
     return Rounded(
         np.asarray(layer.weight(values, weight.shape), np.float32),
-        float(((error @ moments.metric) * error).sum() + (mean**2).sum()),
+        float(((error @ moments.metric) * error).sum() + (moments.centred * mean**2).sum()),
         costs,
         diagonal.reshape(-1, layer.taps).sum(axis=1),
     )

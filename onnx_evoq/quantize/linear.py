@@ -36,6 +36,10 @@ class Dense:
         """The weight in its `shape`, from `matrix`."""
         return np.ascontiguousarray(matrix[0].T if self.transposed else matrix[0]).reshape(shape)
 
+    def has_samples(self, shape: tuple[int, ...]) -> bool:
+        """Whether an input of that shape has samples along its first axis."""
+        return len(shape) > (2 if self.left else 1)
+
     def positions(self, output: tuple[int, ...]) -> int:
         """Positions per sample of an output of that shape."""
         return int(np.prod(output[1:], dtype=np.int64)) // self._channels(output)
@@ -103,6 +107,10 @@ class Window:
         rows = matrix.reshape(self.groups, matrix.shape[1], -1, *self.kernel)
         turned = np.flip(np.swapaxes(rows, 1, 2), tuple(range(3, rows.ndim)))
         return np.ascontiguousarray(turned).reshape(shape)
+
+    def has_samples(self, shape: tuple[int, ...]) -> bool:
+        """Whether an input of that shape has samples along its first axis."""
+        return len(shape) == len(self.kernel) + 2
 
     def positions(self, output: tuple[int, ...]) -> int:
         """Positions per sample of an output of that shape."""

@@ -25,12 +25,14 @@ class Moments:
         cross: C, (groups, rows, columns).
         x_mean: (groups, columns).
         t_mean: (groups, rows).
+        centred: whether H and C are without the means.
     """
 
     metric: Sums
     cross: Sums
     x_mean: Sums
     t_mean: Sums
+    centred: bool = True
 
 
 @dataclass(eq=False)
@@ -130,4 +132,5 @@ class MomentSums:
         if self._centred:
             metric -= x[:, :, None] * x[:, None, :]
             cross -= t[:, :, None] * x[:, None, :]
-        return Moments(metric, cross, x + self._origin[0], t + self._origin[1])
+        x_mean, t_mean = x + self._origin[0], t + self._origin[1]
+        return Moments(metric, cross, x_mean, t_mean, self._centred)

@@ -26,6 +26,7 @@ from onnx_evoq.quantize.lattice import descend, exchange
 Floats = NDArray[np.float64]
 
 _DAMPING = 1e-3  # share of the mean of the diagonal
+_NOISE = 1e-6  # the same, before the bias takes its part
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +82,13 @@ def steer(
         metric = (mean * weight[:, None]).T @ mean
         both, own = weight @ mean, weight.sum()
         slope, bias_slope = pull @ mean, pull.sum()
+        whole = float(np.trace(metric))
         metric += within - np.outer(both, both) / own
         slope += within @ (steps[group, row] * found[group, row] - aim[group, row])
         slope -= both * bias_slope / own
-        metric += (_DAMPING * np.trace(metric) / columns + 1e-300) * np.eye(columns)
+        # Where one sample decides alone, what is left is rounding: the second share is for that.
+        size = max(_DAMPING * np.trace(metric), _NOISE * whole)
+        metric += (size / columns + 1e-300) * np.eye(columns)
         before = steps[group, row] * found[group, row]  # (columns,)
         target = before - np.linalg.solve(metric, slope)
         problem = (target[None, None], metric[None], steps[None, group, row, None])

@@ -28,11 +28,20 @@ def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[Layer
     return tuple(results)
 
 
-def notes_on(evolved: Evolved, ranking: Mapping[str, float], max_drop: float | None) -> list[str]:
-    """What a user should know about how the search ended."""
+def notes_on(
+    evolved: Evolved, ranking: Mapping[str, float], max_drop: float | None, ranked: bool = True
+) -> list[str]:
+    """What a user should know about how the search ended.
+
+    Args:
+        evolved: what came out.
+        ranking: the sensitivity of each weight.
+        max_drop: the allowed drop, None for none.
+        ranked: whether weights were to be ranked.
+    """
     notes = []
     unranked = sum(math.isnan(value) for value in ranking.values())
-    if 0 < unranked < len(ranking):
+    if ranked and unranked:
         notes.append(
             f"{unranked} of {len(ranking)} weights were not ranked within a third of the time "
             "budget, and come last: allow more time, or use fewer samples."

@@ -44,7 +44,7 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
     scale_of, count = _one_scale_per_layer(groups, {weight.name for weight in weights})
     chosen = [w for w in weights if w.name in layers and w.name in groups.rows]
     front = Front(scoring.batches, task.resources, share=0.5)
-    engine = Engine([scoring.scored_by(find_metric("nmse"))], task.resources)
+    engine = Engine([scoring.scored_by(find_metric("nmse"))], task.resources, share=0.5)
     profiles = []
     with task.progress("balancing", len(chosen)) as step:
         for weight in chosen if count else ():

@@ -21,13 +21,17 @@ class Engine:
     Args:
         sets: the samples that score.
         resources: what may be used.
+        share: of the memory.
     """
 
-    def __init__(self, sets: Sequence[ScoringSet], resources: Resources) -> None:
+    def __init__(
+        self, sets: Sequence[ScoringSet], resources: Resources, share: float = 1.0
+    ) -> None:
         self._sets = sets
         self._batches = [batch for scoring in sets for batch in scoring.batches]
         self._resources = resources
-        self._front = Front(self._batches, resources)
+        self._share = share
+        self._front = Front(self._batches, resources, share)
 
     def evaluators(self, model: Model, weight: str) -> list[Evaluator]:
         """An evaluator per scoring set for one weight of `model`, all on one session.
@@ -40,7 +44,7 @@ class Engine:
         try:
             crossing = self._front.crossing(model, cut)
         except (ModelError, OSError):  # no arrays, or no room; a broken model fails again below
-            self._front = Front(self._batches, self._resources)
+            self._front = Front(self._batches, self._resources, self._share)
             return self.whole_model_evaluators(model, weight)
         return self._behind(model, cut, crossing)
 

@@ -42,27 +42,30 @@ def layer_moments(
     groups, _, width = layer.linear.matrix(weight.values).shape
     if width > _MOST_COLUMNS:
         return None
-    wanted = layer.sum or layer.output
+    wanted = [layer.output] if layer.sum is None else [layer.output, layer.sum]
     read = [layer.input] if layer.other is None else [layer.input, layer.other]
     try:
         ours = LayerTensors(fronts[0], so_far, layer, read, batches)
-        floats = LayerTensors(fronts[1], model, layer, [wanted], batches)
+        floats = LayerTensors(fronts[1], model, layer, wanted, batches)
     except (ModelError, OSError):  # what crosses is no array, or there is no room for it
         return None
     samples = sum(batch.count for batch in batches)
     per_sample = min(positions, _WORK / width**2) / samples
     sums = MomentSums(centred=layer.bias is not None)
     for place, batch in enumerate(batches):
-        tensors, target = ours.of(place), np.asarray(floats.of(place)[wanted], np.float32)
-        values = tensors[layer.input]
-        if layer.other is not None:
-            if tensors[layer.other].shape != target.shape:
-                return None
-            with np.errstate(invalid="ignore"):  # masks of infinity
-                target = target - np.asarray(tensors[layer.other], np.float32)
-        if values.ndim < 2 or len(values) != len(target):
+        tensors, targets = ours.of(place), floats.of(place)
+        values, target = tensors[layer.input], np.asarray(targets[layer.output], np.float32)
+        # A branch that is spread over a larger sum, or the other way round, is no residual.
+        if layer.sum is not None and layer.other is not None:
+            other = np.asarray(tensors[layer.other], np.float32)
+            if other.shape == target.shape == targets[layer.sum].shape:
+                with np.errstate(invalid="ignore"):  # masks of infinity
+                    target = np.asarray(targets[layer.sum], np.float32) - other
+        if not layer.linear.has_samples(values.shape) or len(values) != len(target):
             return None
         everywhere = layer.linear.positions(target.shape)
+        if not everywhere:
+            return None
         count = int(np.clip(round(per_sample), 1, everywhere))
         at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
         real = batch.count if len(values) == batch.size else len(values)
@@ -103,7 +106,8 @@ class LayerTensors:
         self._session = None
         if missing:
             part = bridge(model, specs_of(self._known, known), missing)
-            assert part is not None  # a layer reads something
+            if part is None:
+                raise ModelError(f"{missing[0]!r} cannot be computed by itself.")
             self._session = Session(serialize(part), f"the layer of {layer.weight!r}")
 
     def of(self, place: int) -> Arrays:

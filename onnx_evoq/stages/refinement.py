@@ -117,7 +117,9 @@ def _refine_one(
     def child_of(parent: np.ndarray) -> np.ndarray:
         if found is None or not by_cost:
             return mutate(parent, rate, grid.low, grid.high, rng)
-        return mutate_by_cost(parent, found.up, found.down, moves, rng).clip(grid.low, grid.high)
+        up = np.where(parent < grid.high, found.up, np.inf)
+        down = np.where(parent > grid.low, found.down, np.inf)
+        return mutate_by_cost(parent, up, down, moves, rng)
 
     search = Neuroevolution(codes, settings.population, child_of)
     race = Race(

@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import (
     Layer,
     Model,
@@ -54,46 +55,51 @@ _GAIN = 0.01  # share of the fitness that a pass must gain for another one
 
 def steer_layers(
     task: Task, start: Reconstructed, rng: np.random.Generator
-) -> tuple[Reconstructed, int, bool]:
+) -> tuple[Reconstructed, int, str | None]:
     """Codes and biases that are better for the end of the network.
 
-    Also how many candidates were run, and whether all was done in time.
+    Also how many candidates were run, and why not all was done: "time" or "interrupt", else None.
 
     Args:
         task: what there is to do.
         start: a reconstruction.
         rng: draws positions and directions.
     """
-    now, evaluations, in_time = start, 0, True
+    now, evaluations, stopped = start, 0, None
     if not float_outputs(task.search_set):
-        return now, evaluations, in_time
+        return now, evaluations, stopped
     layers = [
         layer
         for name, layer in find_layers(start.model, task.weights).items()
         if name in start.layers and layer.bias is not None
     ]
     sketch = Sketch(task.search_set, rng)
-    engine = Engine([task.search_set], task.resources)
+    engine = Engine([task.search_set], task.resources, share=0.5)
     front = Front(task.search_set.batches, task.resources, share=0.5)
     fitness = task.fitness(now.emitted)
-    for turn in range(_PASSES):
-        before = fitness
-        with task.progress(f"steering {turn + 1}", len(layers)) as step:
-            for place, layer in enumerate(layers):
-                share = task.deadline.share(len(layers) - place)
-                known, ran, done = _probed(task, engine, front, now, layer, sketch, share, rng)
-                evaluations, in_time = evaluations + ran, in_time and done
-                for weight in SHARES if known is not None else ():
-                    assert known is not None
-                    tried = _steered(now, layer, known, weight)
-                    value = task.fitness(tried.emitted)
-                    if value < fitness and task.allows(tried.emitted):
-                        now, fitness = tried, value
-                        break
-                step(1)
-        if task.deadline.passed or not before - fitness > _GAIN * abs(before):
-            break
-    return now, evaluations, in_time
+    try:
+        for turn in range(_PASSES):
+            before = fitness
+            with task.progress(f"steering {turn + 1}", len(layers)) as step:
+                for place, layer in enumerate(layers):
+                    due = task.deadline.share(len(layers) - place)
+                    known, ran, done = _probed(task, engine, front, now, layer, sketch, due, rng)
+                    evaluations += ran
+                    stopped = stopped if done else "time"
+                    for share in SHARES:
+                        if known is None:
+                            break
+                        tried = _steered(now, layer, known, share)
+                        value = task.fitness(tried.emitted)
+                        if value < fitness and task.allows(tried.emitted):
+                            now, fitness = tried, value
+                            break
+                    step(1)
+            if task.deadline.passed or not before - fitness > _GAIN * abs(before):
+                break
+    except KeyboardInterrupt:  # what was found by then is worth keeping
+        stopped = "interrupt"
+    return now, evaluations, stopped
 
 
 def _probed(
@@ -138,7 +144,10 @@ def _columns(
     None where the layer's input does not hold one entry per sample.
     """
     batches = task.search_set.batches
-    tensors = LayerTensors(front, emitted, layer, [layer.input, layer.output], batches)
+    try:
+        tensors = LayerTensors(front, emitted, layer, [layer.input, layer.output], batches)
+    except (ModelError, OSError):  # no room, on a disk that had some
+        return None
     means: list[NDArray[np.float32]] = []
     within: Floats | None = None
     seen = 0

@@ -57,21 +57,23 @@ def tune(
         rng: draws positions, directions and children.
         parts: which steps are taken.
     """
-    now, evaluations, in_time, stopped = start, 0, True, None
+    now, evaluations, stopped = start, 0, None
     try:
         # Per channel, rows have a step each, and one scale for all of them gives nothing.
         if parts.balance and task.granularity == "tensor" and task.scale == "pow2":
             now = _balanced(task, now, rng)
         if parts.steer:
-            now, evaluations, in_time = steer_layers(task, now, rng)
+            now, evaluations, stopped = steer_layers(task, now, rng)
     except KeyboardInterrupt:  # what was found by then is worth keeping
         stopped = "interrupt"
     evolved = Evolved(now.quantized, {}, 0, stopped)
-    if parts.evolve and not stopped:
+    if parts.evolve and stopped != "interrupt":
         evolved = refine_layers(task, now, settings, rng, by_cost=parts.by_cost)
-    if not in_time and evolved.stopped is None:
-        evolved = replace(evolved, stopped="time")
-    return now.model, replace(evolved, evaluations=evolved.evaluations + evaluations)
+    return now.model, replace(
+        evolved,
+        evaluations=evolved.evaluations + evaluations,
+        stopped=evolved.stopped or stopped,
+    )
 
 
 def _balanced(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reconstructed:

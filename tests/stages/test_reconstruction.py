@@ -249,3 +249,31 @@ def test_the_deadline_plays_no_part() -> None:
     inputs = random(20, 4)
     found = reconstructed(task_of(load(mlp()), inputs, inputs, deadline=Deadline(0)))
     assert set(found.layers) == {"first", "second"}
+
+
+def test_a_branch_that_is_spread_over_a_sum_keeps_its_own_output() -> None:
+    nodes = [
+        node("ReduceMean", ["x", "axes"], ["m"], keepdims=1),
+        node("MatMul", ["m", "w1"], ["a"]),
+        node("MatMul", ["x", "w2"], ["b"]),
+        node("Add", ["a", "b"], ["y"]),
+    ]
+    weights = {"axes": np.array([1]), "w1": random(6, 6), "w2": random(6, 6, seed=1)}
+    model = load(model_of(nodes, {"x": ["n", 5, 6]}, {"y": ["n", 5, 6]}, weights, opset=18))
+    task = task_of(model, random(40, 5, 6), random(10, 5, 6, seed=2), bits=4)
+    found = reconstruct_layers(task, np.random.default_rng(0))
+    assert found.nearest == ()
+    assert task.fitness(found.emitted) < task.fitness(with_codes(model, rounded(model, 4)))
+
+
+def test_a_matrix_on_the_left_of_a_matrix_has_no_samples() -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        node("MatMul", ["w", "t"], ["m"]),
+        node("Transpose", ["m"], ["y"], perm=[1, 0]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
+    found = reconstruct_layers(
+        task_of(model, random(40, 8), random(8, 8)), np.random.default_rng(0)
+    )
+    assert found.nearest == ("w",)

@@ -64,7 +64,7 @@ def test_what_the_guard_refuses_is_not_taken() -> None:
 def test_without_time_nothing_is_done() -> None:
     task, start = case()
     given = replace(task, deadline=Deadline(0))
-    assert steer_layers(given, start, np.random.default_rng(0)) == (start, 0, False)
+    assert steer_layers(given, start, np.random.default_rng(0)) == (start, 0, "time")
 
 
 def test_outputs_that_are_no_numbers_are_not_steered() -> None:
