@@ -49,7 +49,7 @@ class Reconstruction:
         up: what moving a code by +1 adds to the error of the layer's output, in the weight's
             shape; infinite where the code is the largest.
         down: the same for -1.
-        spread: (channels,) the standard deviation of the layer's output.
+        spread: (channels,) deviation of the output; without a bias, its root mean square.
         aim: W*, in the weight's shape.
     """
 

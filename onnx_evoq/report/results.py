@@ -58,7 +58,8 @@ class Result:
         metric: what steered.
         scores: of the reference, nearest, start and evolved models, the last of them measured on
             the emitted model, loaded afresh with `session_options`.
-        layers: one entry per weight in the order of the search, least sensitive first.
+        layers: one entry per weight, the least sensitive first where weights were ranked, else in
+            the graph's order.
         bytes_before: of the file that came in.
         bytes_after: of the emitted one.
         evaluations: candidates that were scored.

@@ -4,7 +4,7 @@
    spoil reaches all others. A pass takes only layers that gained in the one before, and none is
    made once a pass gains next to nothing.
 2. Children of a weight's codes differ from their parents in a few moves by +-1, drawn by what they
-   cost the layer's own output; the search set selects among them.
+   cost the layer's own output as it was reconstructed; the search set selects among them.
 3. A layer's result is kept if the held-out set's fitness is no worse for it, and a guard, where
    there is one, holds.
 """
