@@ -8,8 +8,8 @@ A weight has a layer if the main graph's one node that reads it is
 
 The layer's output is the node's, or that of an Add behind it which adds a constant per channel.
 That constant, or the node's third input, is its bias, if nothing else reads it (`own_biases` sees
-to that for a third input); a node with another third input has no layer. Where the output goes into the Add of a
-residual branch and nowhere else, that sum is what counts.
+to that for a third input); a node with another third input has no layer. Where the output goes into
+the Add of a residual branch and nowhere else, that sum is what counts.
 """
 
 from collections import defaultdict
