@@ -84,7 +84,7 @@ def result_text(result: Result, output: str) -> str:
     labels = {"reference": "float", "nearest": "nearest"}
     if result.scores["start"] != result.scores["nearest"]:
         labels["start"] = "start"
-    labels["evolved"] = "evolved" if taken else "emitted"
+    labels["evolved"] = "evolved" if result.evaluations else "emitted"
     rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
     widths = Counter(layer.bits for layer in result.layers)
     at = ", ".join(f"{count} at {bits} bits" for bits, count in sorted(widths.items()))
@@ -95,7 +95,7 @@ def result_text(result: Result, output: str) -> str:
         f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
         f"{size(result.bytes_before)} -> {size(result.bytes_after)}  {output}",
     ]
-    if taken:
+    if result.evaluations:
         lines.append(
             "The search set selected and the held-out set accepted: to judge, score data that\n"
             "neither holds (onnx-evoq evaluate)."
