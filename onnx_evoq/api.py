@@ -56,11 +56,9 @@ from onnx_evoq.stages import (
     fold_if_exact,
     from_nearest,
     from_reconstruction,
-    grids_for,
     metadata_of,
     model_value,
     named_alike,
-    nearest_codes,
     nearest_of,
     not_finite,
     open_subject,
@@ -307,8 +305,7 @@ def rank_sensitivity(
     )
     subject = fold_if_exact(subject, experiment, providers)
     widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
-    grids = grids_for(subject.weights, widths, granularity, scale)
-    start = nearest_codes(subject.weights, grids)
+    start = nearest_of(subject.weights, widths, granularity, scale)
     ranking = rank_weights(subject.model, start, experiment.search, None, resources, progress)
     by_name = {weight.name: weight for weight in subject.weights}
     return Sensitivity(

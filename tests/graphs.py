@@ -13,7 +13,7 @@ from onnx_evoq.model import find_weights, input_specs
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, Target, find_metric, predict
-from onnx_evoq.stages import Resources, Task, grids_for, nearest_codes
+from onnx_evoq.stages import Resources, Task, nearest_of
 from onnx_evoq.stages.scoring import ScoringSet
 
 Shape = Sequence[int | str | None] | None
@@ -76,9 +76,7 @@ def rounded(model: ModelProto, bits: int, *, channel: bool = False) -> dict[str,
     """Every weight of a loaded model, rounded to the nearest."""
     weights, _ = find_weights(model)
     widths = dict.fromkeys((weight.name for weight in weights), bits)
-    return nearest_codes(
-        weights, grids_for(weights, widths, "channel" if channel else "tensor", "pow2")
-    )
+    return nearest_of(weights, widths, "channel" if channel else "tensor", "pow2")
 
 
 def types(model: ModelProto) -> dict[str, str]:

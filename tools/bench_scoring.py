@@ -43,9 +43,8 @@ from onnx_evoq.stages import (
     Resources,
     SearchSettings,
     find_samples,
-    grids_for,
     model_value,
-    nearest_codes,
+    nearest_of,
     open_subject,
     prepare,
 )
@@ -330,8 +329,7 @@ def prepared(given: argparse.Namespace) -> Bench:
     data = Data(given.data, samples=2 * count, divide=given.divide, mean=given.mean, std=given.std)
     experiment = prepare(subject.reference, str(given.model), data, "auto", 0.5, rng)
     widths = dict.fromkeys((weight.name for weight in subject.weights), given.bits)
-    grids = grids_for(subject.weights, widths, "tensor", "pow2")
-    start = nearest_codes(subject.weights, grids)
+    start = nearest_of(subject.weights, widths, "tensor", "pow2")
     accept, judge = halves(experiment.heldout)
     model = with_codes(subject.model, start)
     return Bench(subject.weights, model, start, experiment.search, accept, judge, given)

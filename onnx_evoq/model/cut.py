@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx_evoq.model.graph import FLOAT_TYPES, reads
+from onnx_evoq.model.graph import FLOAT_TYPES, constants_of, reads
 from onnx_evoq.signature import TensorSpec
 
 
@@ -44,7 +44,7 @@ class Cut:
 def cut_at(model: ModelProto, weight: str) -> Cut:
     """Cut `model` at the initializer `weight`."""
     graph = model.graph
-    tail, constants = _tail(graph, weight), _constants(graph)
+    tail, constants = _tail(graph, weight), constants_of(graph)
     made_in_tail = {name for node in tail for name in node.output if name} | {weight}
     needed = {name for node in tail for name in reads(node)} - made_in_tail
     needed -= constants | {tensor.name for tensor in graph.initializer}
@@ -119,7 +119,7 @@ def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelPr
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
         return _model_of(model, list(model.graph.node), values, outputs)
-    tail, constants = _tail(model.graph, cut.weight), _constants(model.graph)
+    tail, constants = _tail(model.graph, cut.weight), constants_of(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
     return _model_of(model, _needed_constants(constant, tail) + tail, values, outputs)
 
@@ -137,18 +137,6 @@ def _tail(graph: GraphProto, weight: str) -> list[NodeProto]:
             depends.update(name for name in node.output if name)
             tail.append(node)
     return tail
-
-
-def _constants(graph: GraphProto) -> set[str]:
-    varying = {value.name for value in graph.input}
-    constants: set[str] = set()
-    for node in graph.node:
-        names = {name for name in node.output if name}
-        if reads(node) & varying or node.op_type.startswith(("Random", "Multinomial")):
-            varying |= names
-        else:
-            constants |= names
-    return constants
 
 
 def _needed_constants(constant: list[NodeProto], tail: list[NodeProto]) -> list[NodeProto]:

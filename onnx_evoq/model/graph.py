@@ -48,6 +48,19 @@ def captured(body: GraphProto) -> set[str]:
     return outer | ({value.name for value in body.output} - own)
 
 
+def constants_of(graph: GraphProto) -> set[str]:
+    """Names of tensors that nodes of `graph` make and that depend on no input of it."""
+    varying = {value.name for value in graph.input}
+    constants: set[str] = set()
+    for node in graph.node:
+        names = {name for name in node.output if name}
+        if reads(node) & varying or node.op_type.startswith(("Random", "Multinomial")):
+            varying |= names
+        else:
+            constants |= names
+    return constants
+
+
 def names_in_use(graph: GraphProto) -> set[str]:
     """Every tensor and node name of `graph` and of the graphs inside it."""
     names: set[str] = set()

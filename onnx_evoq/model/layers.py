@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from onnx_evoq.model.graph import all_nodes, attribute, is_standard, reads
+from onnx_evoq.model.graph import all_nodes, attribute, constants_of, is_standard
 from onnx_evoq.model.weights import Weight
 from onnx_evoq.quantize import Dense, Linear, Window
 
@@ -61,7 +61,7 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     outputs = {value.name for value in model.graph.output}
     own = {name: tensor for name, tensor in tensors.items() if name not in outputs}
-    constant = _constants(model)
+    constant = constants_of(model.graph) | set(tensors)
     wanted = {weight.name for weight in weights}
     made = {name for node in model.graph.node for name in node.output}
 
@@ -95,16 +95,6 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
             weight.name, linear, node.input[1 - place], output, bias, total, other
         )
     return layers
-
-
-def _constants(model: ModelProto) -> set[str]:
-    """Names of tensors that depend on no input of the model."""
-    varying = {value.name for value in model.graph.input}
-    for node in model.graph.node:
-        if reads(node) & varying:
-            varying.update(node.output)
-    made = {name for node in model.graph.node for name in node.output}
-    return (made | {tensor.name for tensor in model.graph.initializer}) - varying
 
 
 def _linear(node: NodeProto, place: int, weight: TensorProto) -> Linear | None:

@@ -109,12 +109,9 @@ def move_costs(
 
     Infinite where the code would leave its range.
     """
-    slope = 2 * steps * ((steps * codes - weights) @ metric)
-    bend = steps**2 * np.diagonal(metric, axis1=1, axis2=2)[:, None, :]
-    return (
-        np.where(codes < high, slope + bend, np.inf),
-        np.where(codes > low, bend - slope, np.inf),
-    )
+    slope = (steps * codes - weights) @ metric
+    diagonal = np.diagonal(metric, axis1=1, axis2=2)[:, None, :]
+    return _single_moves(codes, slope, steps, diagonal, low, high)
 
 
 def feedback(
@@ -187,9 +184,9 @@ def exchange(
     groups, rows, columns = weights.shape
     found = codes.reshape(-1, columns).copy()  # (groups * rows, columns), as all below
     step = np.broadcast_to(steps, (groups, rows, 1)).reshape(-1, 1)
-    error = (steps * codes - weights).reshape(found.shape)
+    missed = steps * codes - weights
+    error, slope = missed.reshape(found.shape), (missed @ metric).reshape(found.shape)
     group = np.repeat(np.arange(groups), rows)
-    slope = ((steps * codes - weights) @ metric).reshape(found.shape)
     diagonal = np.diagonal(metric, axis1=1, axis2=2)
     width = min(_SHORTLIST if columns <= _LARGE else _SHORTLIST_IF_LARGE, 2 * columns)
     at_once = max(1, _AT_ONCE // max(width**2, 16 * columns))  # rows; few stay in the cache
@@ -213,6 +210,17 @@ def exchange(
     return found.reshape(codes.shape)
 
 
+def _single_moves(
+    codes: Floats, slope: Floats, step: Floats, diagonal: Floats, low: int, high: int
+) -> tuple[Floats, Floats]:
+    """c_j of a move by +1 and by -1, in the shape of `codes`; infinite where there is no code."""
+    linear, bend = 2 * step * slope, step**2 * diagonal
+    return (
+        np.where(codes < high, bend + linear, np.inf),
+        np.where(codes > low, bend - linear, np.inf),
+    )
+
+
 def _best_moves(
     codes: Floats,
     slope: Floats,
@@ -226,9 +234,8 @@ def _best_moves(
 ) -> tuple[NDArray[np.intp], Floats, Floats]:
     """For each row the columns (rows, 2) and signs (rows, 2) of its best move, and its change."""
     count, columns = codes.shape
-    up = np.where(codes < high, 2 * step * slope + step**2 * diagonal, np.inf)
-    down = np.where(codes > low, -2 * step * slope + step**2 * diagonal, np.inf)
-    single = np.concatenate([up, down], axis=1)  # (rows, 2 * columns)
+    moves = _single_moves(codes, slope, step, diagonal, low, high)
+    single = np.concatenate(moves, axis=1)  # (rows, 2 * columns)
     place = np.argpartition(single, width - 1, axis=1)[:, :width]
     change = np.take_along_axis(single, place, 1)  # (rows, width)
     column, sign = place % columns, np.where(place < columns, 1.0, -1.0)

@@ -1,6 +1,6 @@
 """Score candidates for one weight, which is an input of the graph: one session serves all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -126,16 +126,12 @@ class Evaluator:
         return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
 
     def answers(
-        self,
-        candidates: Sequence[Candidate],
-        values_of: Callable[[Candidate], Floats],
-        read: Callable[[Arrays], PerSample],
+        self, candidates: Iterable[Floats], read: Callable[[Arrays], PerSample]
     ) -> Iterator[PerSample]:
         """What `read` makes of the model's outputs, (samples, ...), candidate by candidate.
 
         Args:
-            candidates: what stands for values of the weight.
-            values_of: these values.
+            candidates: values of the weight.
             read: from the outputs of a batch, (count, ...) each, to one row per sample.
         """
 
@@ -145,7 +141,7 @@ class Evaluator:
         batches = len(self._batches)
         for candidate in candidates:
             self.evaluations += 1
-            runs = self._runs(values_of(candidate), work, 0, batches)
+            runs = self._runs(candidate, work, 0, batches)
             (parts,) = self._crew.do([runs], ("answers", batches))
             yield np.concatenate(parts)
 

@@ -18,7 +18,7 @@ from onnx_evoq.stages.limits import (
     check_limits,
     check_seed,
 )
-from onnx_evoq.stages.plan import Granularity, bits_of, grids_for, nearest_codes, nearest_of
+from onnx_evoq.stages.plan import Granularity, bits_of, nearest_of
 from onnx_evoq.stages.resources import Resources
 from onnx_evoq.stages.scores import Score, score_of
 from onnx_evoq.stages.scoring import model_value
@@ -49,11 +49,9 @@ __all__ = [
     "fold_if_exact",
     "from_nearest",
     "from_reconstruction",
-    "grids_for",
     "metadata_of",
     "model_value",
     "named_alike",
-    "nearest_codes",
     "nearest_of",
     "not_finite",
     "open_subject",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx_evoq.model import with_codes
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages.guard import Guard
 from onnx_evoq.stages.limits import MAX_BITS
@@ -56,7 +55,7 @@ def within_drop(
 
     def attempt(kept: int) -> tuple[Reconstructed, bool]:
         found = build(widths(kept))
-        return found, guard(with_codes(found.model, found.quantized))
+        return found, guard(found.emitted)
 
     found, holds = attempt(0)
     if holds:

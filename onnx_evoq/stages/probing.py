@@ -39,7 +39,7 @@ def probe(
     candidates = [bias, *shifted(bias, shifts)]
     rows: list[Floats] = []
     began = time.monotonic()
-    for found in evaluator.answers(candidates, lambda values: values, sketch):
+    for found in evaluator.answers(candidates, sketch):
         rows.append(found)
         each = (time.monotonic() - began) / len(rows)
         if len(rows) < len(candidates) and each * (len(candidates) - len(rows)) > deadline.left:

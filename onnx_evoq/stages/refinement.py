@@ -42,7 +42,7 @@ def refine_layers(
         rng: draws children.
         by_cost: whether moves are drawn by their cost instead of evenly.
     """
-    model, deadline, guard = start.model, task.deadline, task.guard
+    model, deadline = start.model, task.deadline
     now, layers = dict(start.quantized), dict[str, LayerScores]()
     evaluations, stopped = 0, None
     engine = Engine([task.search_set, task.heldout_set], task.resources)
@@ -71,9 +71,7 @@ def refine_layers(
                     evaluations += on_search.evaluations + on_heldout.evaluations
                     stopped = stopped if in_time else "time"
                     trial = {**now, name: best}
-                    kept = best is not now[name]
-                    if kept and guard is not None:
-                        kept = guard(with_codes(model, trial))
+                    kept = best is not now[name] and task.allows(with_codes(model, trial))
                     if kept:
                         now = trial
                         gainers.append(name)

@@ -10,8 +10,7 @@ Layers are taken in the graph's order. For each of them
    the fitness on the held-out set.
 
 Passes follow each other while time is left and one gains enough. A layer whose channels would take
-longer
-to probe than its share of the time is passed over.
+longer to probe than its share of the time is passed over.
 """
 
 from dataclasses import replace

@@ -5,8 +5,7 @@ from graphs import conv_net
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight, find_weights, load
-from onnx_evoq.stages import bits_of, grids_for, nearest_codes
-from onnx_evoq.stages.plan import leave_out
+from onnx_evoq.stages.plan import bits_of, grids_for, leave_out, nearest_codes
 
 
 @pytest.fixture
