@@ -41,7 +41,6 @@ from onnx_evoq.score.race import DOUBT
 from onnx_evoq.search import Neuroevolution, mutate
 from onnx_evoq.stages import (
     Resources,
-    SearchSettings,
     find_samples,
     model_value,
     nearest_of,
@@ -49,7 +48,7 @@ from onnx_evoq.stages import (
     prepare,
 )
 from onnx_evoq.stages.engine import Engine
-from onnx_evoq.stages.layerwise import evolve_layers
+from onnx_evoq.stages.layerwise import SearchSettings, evolve_layers
 from onnx_evoq.stages.scoring import ScoringSet
 
 Codes = dict[str, QuantizedWeight]
