@@ -13,7 +13,7 @@ import time
 import numpy as np
 from bench_optimize import machine
 
-from onnx_evoq.quantize import Dense, MomentSums, reconstruct
+from onnx_evoq.quantize import Chunk, Dense, Samples, reconstruct_behind
 from onnx_evoq.report.tables import table
 
 LAYERS = [(64, 576), (128, 1152), (256, 2304), (512, 4608)]  # rows, columns
@@ -28,16 +28,16 @@ def measure(rows: int, columns: int) -> dict[str, float]:
         return rng.standard_normal(shape, dtype=np.float32)
 
     weight, mix = normal(rows, columns) / columns**0.5, normal(RANK, columns) / RANK**0.5
-    sums, gathering = MomentSums(centred=True), 0.0
+    samples, gathering = Samples(centred=True), 0.0
     for _ in range(CHUNKS):
         x = normal(POSITIONS // CHUNKS, RANK) @ mix
         x += 0.3 * normal(*x.shape)
         targets = (x + 0.1 * normal(*x.shape)) @ weight.T
         start = time.perf_counter()
-        sums.add(x[None], targets[None])
+        samples.add(Chunk(x[None], targets[None]))
         gathering += time.perf_counter() - start
     start = time.perf_counter()
-    reconstruct(weight, Dense(transposed=False), sums, 4)
+    reconstruct_behind(weight, Dense(transposed=False), samples, 4)
     return {"moments": gathering, "reconstruct": time.perf_counter() - start}
 
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from onnx_evoq.model.clamps import clamp_of
 from onnx_evoq.model.graph import all_nodes, attribute, constants_of, is_standard
 from onnx_evoq.model.weights import Weight
-from onnx_evoq.quantize import Dense, Linear, Window
+from onnx_evoq.quantize import Clamp, Dense, Linear, Window
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Layer:
         bias: the initializer that holds its bias; None where it has none of its own.
         sum: the sum that the output goes into, None where it is no residual branch.
         other: what the output is added to there.
+        clamp: the activation that alone reads the output, or the sum; None where it lets all
+            through.
     """
 
     weight: str
@@ -45,6 +48,7 @@ class Layer:
     bias: str | None
     sum: str | None = None
     other: str | None = None
+    clamp: Clamp | None = None
 
 
 def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer]:
@@ -91,8 +95,10 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
         total, other = None, None
         if (reader := only_reader(output)) is not None:
             total, other = _residual(output, reader, constant)
+        reader = only_reader(total or output)
+        clamp = None if reader is None else clamp_of(reader, tensors)
         layers[weight.name] = Layer(
-            weight.name, linear, node.input[1 - place], output, bias, total, other
+            weight.name, linear, node.input[1 - place], output, bias, total, other, clamp
         )
     return layers
 

@@ -1,6 +1,7 @@
 """Knows numbers, in NumPy alone: the fixed-point format, nearest rounding, reconstruction."""
 
 from onnx_evoq.quantize.balance import Profile, choose_scales, round_alone
+from onnx_evoq.quantize.clamp import Clamp
 from onnx_evoq.quantize.fixed_point import (
     FixedPoint,
     QuantizedWeight,
@@ -11,19 +12,24 @@ from onnx_evoq.quantize.fixed_point import (
     nearest,
 )
 from onnx_evoq.quantize.linear import Dense, Linear, Window
-from onnx_evoq.quantize.moments import Moments, MomentSums
-from onnx_evoq.quantize.reconstruct import Reconstruction, reconstruct, row_steps
+from onnx_evoq.quantize.reconstruct import (
+    Reconstruction,
+    reconstruct_behind,
+    row_steps,
+)
+from onnx_evoq.quantize.samples import Chunk, Samples
 from onnx_evoq.quantize.steer import Steering, steer
 
 __all__ = [
+    "Chunk",
+    "Clamp",
     "Dense",
     "FixedPoint",
     "Linear",
-    "MomentSums",
-    "Moments",
     "Profile",
     "QuantizedWeight",
     "Reconstruction",
+    "Samples",
     "Scale",
     "Steering",
     "Window",
@@ -32,7 +38,7 @@ __all__ = [
     "fit",
     "int_bits",
     "nearest",
-    "reconstruct",
+    "reconstruct_behind",
     "round_alone",
     "row_steps",
     "steer",

@@ -7,7 +7,8 @@ variance, and sums over millions of positions lose nothing. Chunks go to two fol
 what was fitted to one can be judged on the other.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,16 +77,37 @@ class MomentSums:
         """
         if self._origin is None:
             self._start(columns, targets)
+        x, fold = self._add_targets(columns, targets)
+        fold.count += x.shape[1]
+        fold.x += x.sum(axis=1, dtype=np.float64)
+        for group in range(len(x)):  # x.T @ x of one array is half the work to BLAS
+            fold.xx[group] += x[group].T @ x[group]
+
+    def with_targets(self, chunks: Iterable[tuple[Floats, Floats]]) -> "MomentSums":
+        """The moments of the same columns and other targets.
+
+        Args:
+            chunks: columns and targets, chunk by chunk as they were added.
+        """
+        other = MomentSums(self._centred)
+        other._origin = self._origin
+        other._folds = [
+            replace(fold, t=np.zeros_like(fold.t), tx=np.zeros_like(fold.tx))
+            for fold in self._folds
+        ]
+        for columns, targets in chunks:
+            other._add_targets(columns, targets)
+        return other
+
+    def _add_targets(self, columns: Floats, targets: Floats) -> tuple[Floats, _Sums]:
+        """The columns less their origin, and the fold that the targets went to."""
         assert self._origin is not None
         x, t = columns - self._origin[0][:, None], targets - self._origin[1][:, None]
         fold = self._folds[self._chunks % 2]
         self._chunks += 1
-        fold.count += x.shape[1]
-        fold.x += x.sum(axis=1, dtype=np.float64)
         fold.t += t.sum(axis=1, dtype=np.float64)
-        for group in range(len(x)):  # x.T @ x of one array is half the work to BLAS
-            fold.xx[group] += x[group].T @ x[group]
         fold.tx += t.transpose(0, 2, 1) @ x
+        return x, fold
 
     @property
     def finite(self) -> bool:

@@ -24,7 +24,7 @@ from onnx_evoq.quantize import Profile, choose_scales, round_alone
 from onnx_evoq.score import find_metric
 from onnx_evoq.stages.engine import Engine
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.moments import layer_moments
+from onnx_evoq.stages.moments import layer_samples
 from onnx_evoq.stages.task import Task
 
 _POSITIONS = 16_384  # that moments are gathered from: scales need less than codes
@@ -51,12 +51,12 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
             if task.deadline.passed:
                 return None
             layer = layers[weight.name]
-            sums = layer_moments(
+            samples = layer_samples(
                 model, model, weight, layer, [front, front], scoring.batches, rng, _POSITIONS
             )
-            if sums is not None:
+            if samples is not None:
                 rounded = round_alone(
-                    weight.values, layer.linear, sums.moments(), task.bits[weight.name]
+                    weight.values, layer.linear, samples.sums.moments(), task.bits[weight.name]
                 )
                 (evaluator,) = engine.evaluators(model, weight.name)
                 harm = evaluator.value(rounded.values)

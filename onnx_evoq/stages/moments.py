@@ -1,4 +1,4 @@
-"""Second moments of what a layer reads and should give, gathered over batches."""
+"""What a layer reads and should give, gathered over batches."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,18 @@ import numpy as np
 from onnx_evoq.batch import Arrays, Batch
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Model, Weight, bridge, cut_at, serialize
-from onnx_evoq.quantize import MomentSums
+from onnx_evoq.quantize import Chunk, Samples
 from onnx_evoq.score import Session
 from onnx_evoq.stages.front import Front, Known, specs_of
 
 POSITIONS = 98_304  # of all samples, at most, that moments are gathered from
 _WORK = 2e11  # products per matrix, at most, however many positions that leaves
-_CHUNK = 2**22  # values of columns that are held at a time
+_MOST = 2**26  # values of columns and targets that are held
+_CHUNK = 2**22  # values of columns that are gathered at a time
 _MOST_COLUMNS = 16_384  # whose moments fit into memory
 
 
-def layer_moments(
+def layer_samples(
     model: Model,
     so_far: Model,
     weight: Weight,
@@ -26,8 +27,8 @@ def layer_moments(
     batches: Sequence[Batch],
     rng: np.random.Generator,
     positions: int = POSITIONS,
-) -> MomentSums | None:
-    """Moments of a layer's columns and targets; None where they cannot be had, or are not finite.
+) -> Samples | None:
+    """A layer's columns and targets; None where they cannot be had, or are not finite.
 
     Args:
         model: the float model, which gives the targets.
@@ -39,7 +40,7 @@ def layer_moments(
         rng: draws positions, the same for all samples of a batch.
         positions: of all samples, at most, that are looked at.
     """
-    groups, _, width = layer.linear.matrix(weight.values).shape
+    groups, rows, width = layer.linear.matrix(weight.values).shape
     if width > _MOST_COLUMNS:
         return None
     wanted = [layer.output] if layer.sum is None else [layer.output, layer.sum]
@@ -50,35 +51,39 @@ def layer_moments(
     except (ModelError, OSError):  # what crosses is no array, or there is no room for it
         return None
     samples = sum(batch.count for batch in batches)
-    per_sample = min(positions, _WORK / width**2) / samples
-    sums = MomentSums(centred=layer.bias is not None)
+    at_most = min(positions, _WORK / width**2, _MOST / (groups * (width + 2 * rows)))
+    found = Samples(layer.bias is not None, layer.clamp)
     for place, batch in enumerate(batches):
         tensors, targets = ours.of(place), floats.of(place)
         values, target = tensors[layer.input], np.asarray(targets[layer.output], np.float32)
+        shift = None
         # A branch that is spread over a larger sum, or the other way round, is no residual.
         if layer.sum is not None and layer.other is not None:
             other = np.asarray(tensors[layer.other], np.float32)
             if other.shape == target.shape == targets[layer.sum].shape:
                 with np.errstate(invalid="ignore"):  # masks of infinity
                     target = np.asarray(targets[layer.sum], np.float32) - other
+                shift = other
         if not layer.linear.has_samples(values.shape) or len(values) != len(target):
             return None
         everywhere = layer.linear.positions(target.shape)
         if not everywhere:
             return None
-        count = int(np.clip(round(per_sample), 1, everywhere))
+        count = int(np.clip(round(at_most / samples), 1, everywhere))
         at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
         real = batch.count if len(values) == batch.size else len(values)
         # At least two chunks, so that there are two folds.
         at_once = min(max(1, _CHUNK // (groups * width * count)), -(-real // 2))
         for start in range(0, real, at_once):
-            rows = slice(start, min(start + at_once, real))
+            some = slice(start, min(start + at_once, real))
+            chunk = Chunk(
+                layer.linear.columns(values[some], at, target.shape),
+                layer.linear.outputs(target[some], at),
+                None if shift is None else layer.linear.outputs(shift[some], at),
+            )
             with np.errstate(over="ignore", invalid="ignore"):
-                sums.add(
-                    layer.linear.columns(values[rows], at, target.shape),
-                    layer.linear.outputs(target[rows], at),
-                )
-    return sums if sums.finite else None
+                found.add(chunk)
+    return found if found.sums.finite else None
 
 
 class LayerTensors:

@@ -27,10 +27,10 @@ from onnx_evoq.quantize import (
     Reconstruction,
     fit,
     nearest,
-    reconstruct,
+    reconstruct_behind,
 )
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.moments import layer_moments
+from onnx_evoq.stages.moments import layer_samples
 from onnx_evoq.stages.task import Task
 
 
@@ -72,16 +72,16 @@ def reconstruct_layers(task: Task, rng: np.random.Generator) -> Reconstructed:
     with task.progress("reconstructing", len(task.weights)) as step:
         for weight in task.weights:
             name, axis = weight.name, weight.axis if task.granularity == "channel" else None
-            sums = None
+            samples = None
             if name in layers:
-                sums = layer_moments(model, so_far, weight, layers[name], fronts, batches, rng)
-            if sums is None:
+                samples = layer_samples(model, so_far, weight, layers[name], fronts, batches, rng)
+            if samples is None:
                 grid = fit(weight.values, bits[name], axis, scale, weight.dtype)
                 quantized[name] = QuantizedWeight(nearest(weight.values, grid), grid)
             else:
                 layer = layers[name]
-                found[name] = reconstruct(
-                    weight.values, layer.linear, sums, bits[name], axis, scale, weight.dtype
+                found[name] = reconstruct_behind(
+                    weight.values, layer.linear, samples, bits[name], axis, scale, weight.dtype
                 )
                 quantized[name] = found[name].quantized
                 if layer.bias is not None:

@@ -7,8 +7,9 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Dense, Moments, Profile, Window, choose_scales, round_alone
+from onnx_evoq.quantize import Dense, Profile, Window, choose_scales, round_alone
 from onnx_evoq.quantize.balance import PER_OCTAVE
+from onnx_evoq.quantize.moments import Moments
 
 DENSE = Dense(transposed=False)
 STEPS = 25  # three octaves of eighths, and the largest

@@ -5,7 +5,7 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Moments, MomentSums
+from onnx_evoq.quantize.moments import Moments, MomentSums
 
 Floats = NDArray[np.float32]
 

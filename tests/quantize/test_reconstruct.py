@@ -8,7 +8,8 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Dense, FixedPoint, Moments, MomentSums, Window, fit, nearest
+from onnx_evoq.quantize import Dense, FixedPoint, Window, fit, nearest
+from onnx_evoq.quantize.moments import Moments, MomentSums
 from onnx_evoq.quantize.reconstruct import (
     best_float,
     choose_damping,

@@ -188,7 +188,7 @@ def test_a_pass_takes_only_what_gained_in_the_one_before(case: Case) -> None:
     def guard(model: Model) -> bool:
         return np.array_equal(initializer_values(model, ["w1"])["w1"], first)
 
-    refined(case, progress=passes, guard=guard)
+    refined(case, seed=1, progress=passes, guard=guard)
     assert passes.layers[0] == 3
     assert passes.layers[1] < 3
 

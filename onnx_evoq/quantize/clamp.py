@@ -1,0 +1,59 @@
+"""What an activation behind a layer lets through, and which of the layer's errors it hides.
+
+Relu makes one of all negative values: where the float model's output t is negative, an output y
+that is negative, too, is as good as t. So least squares should fit, instead of t,
+
+    y       where t and y lie on the same flat side,
+    limit   where only t lies there,
+    t       elsewhere.
+
+The sum of (y' - target)^2 with these targets is never below what y' would lose behind the
+activation, and equals it at y' = y: minimising it over y', and doing so again with the y that came
+out, only goes down (majorization and minimization). Where a side is not flat but has a slope a, as
+LeakyRelu has, y has to come nearer to t by a^2 of the way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """Relu, LeakyRelu, Clip and the like.
+
+    Attributes:
+        low: what is below becomes one, or is scaled by `alpha`.
+        high: what is above becomes one.
+        alpha: slope below `low`.
+    """
+
+    low: float = 0.0
+    high: float = np.inf
+    alpha: float = 0.0
+
+    def targets(self, targets: Floats, outputs: Floats, shift: Floats | None = None) -> Floats:
+        """What `outputs` should become, so that no more changes than has to.
+
+        Args:
+            targets: what the float model gives.
+            outputs: what there is, in the same shape.
+            shift: what both are added to before they are clamped, likewise.
+
+        Example:
+            >>> t, y = np.array([-2.0, -2.0, 3.0]), np.array([-1.0, 4.0, -1.0])
+            >>> Clamp().targets(t, y)
+            array([-1.,  0.,  3.])
+        """
+        low = np.float32(self.low) if shift is None else np.float32(self.low) - shift
+        high = np.float32(self.high) if shift is None else np.float32(self.high) - shift
+        share = np.float32(self.alpha)
+        there = low + share * (targets - low) if share else low
+        below = np.where(outputs < low, outputs + share**2 * (targets - outputs), there)
+        wanted = np.where(targets < low, below, targets)
+        if np.isfinite(self.high):
+            wanted = np.where(targets > high, np.maximum(outputs, high), wanted)
+        return wanted
