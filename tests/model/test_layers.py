@@ -10,7 +10,7 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx import NodeProto, TensorProto, helper
 
 from onnx_evoq.model import Layer, find_layers, find_weights, fold_batch_norm, load
-from onnx_evoq.quantize import Dense, Window
+from onnx_evoq.quantize import Clamp, Dense, Window
 
 IMAGE = {"x": ["n", 4, 8, 8]}
 ROW = {"x": ["n", 4]}
@@ -278,3 +278,53 @@ def test_a_branch_that_others_read_does_not_repair_the_sum() -> None:
         node("Mul", ["a", "s"], ["y"]),
     ]
     assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"].sum is None
+
+
+# Which activation
+
+
+def clamp(*behind: NodeProto, outputs: Sequence[str] = ("y",), **weights: Any) -> Clamp | None:
+    """That of a MatMul (4, 4) with output "a" and nodes behind it."""
+    nodes = [node("MatMul", ["x", "w"], ["a"]), *behind]
+    return layers_of(nodes, ROW, dict.fromkeys(outputs), w=random(4, 4), **weights)["w"].clamp
+
+
+def test_what_alone_reads_the_output_is_the_activation() -> None:
+    assert clamp(node("Relu", ["a"], ["y"])) == Clamp()
+    assert clamp(node("Sigmoid", ["a"], ["y"])) is None
+
+
+def test_an_output_that_is_read_elsewhere_has_to_be_whole() -> None:
+    relu = node("Relu", ["a"], ["r"])
+    assert clamp(relu, outputs=["r", "a"]) is None
+    assert clamp(relu, node("Mul", ["a", "r"], ["y"])) is None
+
+
+def test_so_has_one_that_a_body_reads() -> None:
+    def branch(name: str) -> onnx.GraphProto:
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4])
+        return helper.make_graph([node("Relu", ["a"], [name])], name, [], [value])
+
+    nodes = [
+        node("ReduceMax", ["x"], ["m"], keepdims=0),
+        node("Cast", ["m"], ["f"], to=TensorProto.BOOL),
+        node("If", ["f"], ["y"], then_branch=branch("t"), else_branch=branch("e")),
+    ]
+    assert clamp(*nodes) is None
+    assert clamp(*nodes, node("Relu", ["a"], ["r"]), outputs=["y", "r"]) is None
+
+
+def test_behind_a_bias_there_may_be_an_activation() -> None:
+    behind = [node("Add", ["a", "b"], ["s"]), node("Relu", ["s"], ["y"])]
+    assert clamp(*behind, b=random(4)) == Clamp()
+
+
+def test_in_a_residual_branch_it_is_the_one_behind_the_sum() -> None:
+    behind = [node("Add", ["a", "x"], ["s"]), node("Relu", ["s"], ["y"])]
+    assert clamp(*behind) == Clamp()
+    assert clamp(*behind, outputs=["y", "s"]) is None
+
+
+def test_behind_a_sum_that_is_none_of_a_branch_there_is_none() -> None:
+    behind = [node("Add", ["a", "c"], ["s"]), node("Relu", ["s"], ["y"])]
+    assert clamp(*behind, c=random(1)) is None
