@@ -1,6 +1,7 @@
 """Activations that make one of many values, so that a layer's errors there do not matter."""
 
 from collections.abc import Mapping
+from math import isfinite
 
 from onnx import NodeProto, TensorProto, numpy_helper
 
@@ -13,7 +14,7 @@ def clamp_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Clamp | Non
 
     Args:
         node: any node.
-        tensors: the model's constants, by name.
+        tensors: the model's constants, by name (`constant_tensors`).
     """
     if not is_standard(node):
         return None
@@ -39,5 +40,6 @@ def _clip(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Clamp | None:
         if name and name not in tensors:
             return None
         if name:
-            limits[place] = float(numpy_helper.to_array(tensors[name]))
-    return Clamp(*limits) if limits[0] < limits[1] else None
+            limits[place] = float(numpy_helper.to_array(tensors[name]).item())
+    low, high = limits
+    return Clamp(low, high) if low < high and (isfinite(low) or isfinite(high)) else None

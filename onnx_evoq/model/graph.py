@@ -61,6 +61,20 @@ def constants_of(graph: GraphProto) -> set[str]:
     return constants
 
 
+def constant_tensors(graph: GraphProto) -> dict[str, TensorProto]:
+    """Initializers of `graph` and what its Constant nodes hold, by name."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Constant" or not is_standard(node):
+            continue
+        for given in node.attribute:
+            if given.name == "value":
+                tensors[node.output[0]] = given.t
+            elif given.name == "value_float":
+                tensors[node.output[0]] = helper.make_tensor("", TensorProto.FLOAT, [], [given.f])
+    return tensors
+
+
 def names_in_use(graph: GraphProto) -> set[str]:
     """Every tensor and node name of `graph` and of the graphs inside it."""
     names: set[str] = set()

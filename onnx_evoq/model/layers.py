@@ -20,7 +20,13 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.model.clamps import clamp_of
-from onnx_evoq.model.graph import all_nodes, attribute, constants_of, is_standard
+from onnx_evoq.model.graph import (
+    all_nodes,
+    attribute,
+    constant_tensors,
+    constants_of,
+    is_standard,
+)
 from onnx_evoq.model.weights import Weight
 from onnx_evoq.quantize import Clamp, Dense, Linear, Window
 
@@ -66,6 +72,7 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
     outputs = {value.name for value in model.graph.output}
     own = {name: tensor for name, tensor in tensors.items() if name not in outputs}
     constant = constants_of(model.graph) | set(tensors)
+    limits = constant_tensors(model.graph)
     wanted = {weight.name for weight in weights}
     made = {name for node in model.graph.node for name in node.output}
 
@@ -96,7 +103,7 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
         if (reader := only_reader(output)) is not None:
             total, other = _residual(output, reader, constant)
         reader = only_reader(total or output)
-        clamp = None if reader is None else clamp_of(reader, tensors)
+        clamp = None if reader is None else clamp_of(reader, limits)
         layers[weight.name] = Layer(
             weight.name, linear, node.input[1 - place], output, bias, total, other, clamp
         )
