@@ -64,6 +64,8 @@ def layer_samples(
                 with np.errstate(invalid="ignore"):  # masks of infinity
                     target = np.asarray(targets[layer.sum], np.float32) - other
                 shift = other
+            else:
+                found.clamp = None  # what it reads is the sum
         if not layer.linear.has_samples(values.shape) or len(values) != len(target):
             return None
         everywhere = layer.linear.positions(target.shape)
