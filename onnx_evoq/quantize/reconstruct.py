@@ -158,7 +158,9 @@ def reconstruct_behind(
 
 
 def _bias(matrix: Floats, moments: Moments) -> Floats:
-    """What the bias has to be, (groups, rows)."""
+    """What the bias has to be, (groups, rows); zero where the means count, for want of one."""
+    if not moments.centred:
+        return np.zeros_like(moments.t_mean)
     return moments.t_mean - (matrix @ moments.x_mean[:, :, None])[:, :, 0]
 
 
@@ -183,7 +185,7 @@ def best_float(matrix: Floats, moments: Moments, share: float) -> Floats:
 
 
 def choose_damping(matrix: Floats, folds: tuple[Moments, Moments] | None) -> float:
-    """The damping whose W* fits unseen data best; infinite if W itself does.
+    """A share of the damping whose W* fits unseen data best; infinite if W itself does.
 
     Args:
         matrix: W.

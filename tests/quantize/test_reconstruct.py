@@ -1,6 +1,6 @@
 """Reconstruction against least squares, and its choices on data made for them."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Dense, FixedPoint, Window, fit, nearest
+from onnx_evoq.quantize import Chunk, Clamp, Dense, FixedPoint, Samples, Window, fit, nearest
 from onnx_evoq.quantize.moments import Moments, MomentSums
 from onnx_evoq.quantize.reconstruct import (
     best_float,
@@ -16,6 +16,7 @@ from onnx_evoq.quantize.reconstruct import (
     choose_steps,
     damped,
     reconstruct,
+    reconstruct_behind,
     row_steps,
 )
 
@@ -114,6 +115,20 @@ def test_inputs_that_were_distorted_linearly_ask_for_little_damping() -> None:
     distorted = before @ (np.eye(6) + random(6, 6, seed=4) / 5).astype(np.float32)
     folds = sums_of(distorted, before @ weight.T).folds()
     assert choose_damping(weight[None].astype(np.float64), folds) <= 0.03
+
+
+def test_it_is_a_tenth_of_what_half_of_the_data_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("onnx_evoq.quantize.reconstruct"), "DAMPINGS", (0.3, 30.0))
+    x, weight = correlated(400, 6), random(3, 6, seed=3)
+    folds = sums_of(x, 2 * x @ weight.T).folds()
+    assert choose_damping(weight[None].astype(np.float64), folds) == pytest.approx(0.03)
+
+
+def test_what_gains_next_to_nothing_is_not_worth_a_change() -> None:
+    x, weight = correlated(400, 6), random(3, 6, seed=3)
+    for change, alone in ((1 + 1e-5, True), (1.01, False)):
+        folds = sums_of(x, (change * x) @ weight.T).folds()
+        assert np.isinf(choose_damping(weight[None].astype(np.float64), folds)) == alone
 
 
 def test_one_chunk_is_too_little_to_choose_from() -> None:
@@ -246,6 +261,17 @@ def test_a_move_costs_what_it_adds_to_the_error() -> None:
     np.testing.assert_allclose(found.down, 0.65 * ((error - step) ** 2 - error**2), rtol=1e-4)
 
 
+def test_rounding_is_damped_where_the_float_weight_need_not_be() -> None:
+    # E[x x^T] = I / 2, and a hundredth of it is added.
+    weight, x = np.float32([[0.3, 0.9]]), np.tile(np.eye(2, dtype=np.float32), (4, 1))
+    sums = sums_of(x, 2 * x @ weight.T)
+    assert choose_damping(weight[None].astype(np.float64), sums.folds()) < 1e-4
+    found = reconstruct(weight, DENSE, sums, 8)
+    step, error = float(found.quantized.grid.step), found.quantized.values - found.aim
+    down = 0.505 * ((error - step) ** 2 - error**2)
+    np.testing.assert_allclose(found.down, down, rtol=1e-3)
+
+
 def test_the_spread_is_the_deviation_of_the_output() -> None:
     x, weight = correlated(300, 12) + 2, random(5, 12, seed=3)
     t = x @ weight.T
@@ -265,3 +291,104 @@ def test_a_weight_of_zeros_stays() -> None:
     x = random(40, 3)
     found = reconstruct(np.zeros((2, 3), np.float32), DENSE, sums_of(x, np.zeros((40, 2))), 4)
     assert not found.quantized.codes.any()
+
+
+# In sight of an activation
+
+
+def samples_of(
+    x: Floats, t: Floats, clamp: Clamp | None, *, centred: bool = True, kind: type = Samples
+) -> Samples:
+    """Columns (positions, columns) and targets (positions, rows), in four chunks."""
+    samples = kind(centred, clamp)
+    for columns, targets in zip(np.array_split(x, 4), np.array_split(t, 4), strict=True):
+        samples.add(Chunk(columns[None], targets[None]))
+    return samples
+
+
+def behind(y: Floats, clamp: Clamp) -> Floats:
+    return np.minimum(
+        np.where(y < clamp.low, clamp.alpha * (y - clamp.low) + clamp.low, y), clamp.high
+    )
+
+
+ACTIVATIONS = {"Relu": Clamp(), "Clip": Clamp(0, 3), "LeakyRelu": Clamp(alpha=0.1)}
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_unseen_outputs_of_the_activation_are_kept_better_in_sight_of_it(
+    kind: str, axis: int | None
+) -> None:
+    clamp, weight = ACTIVATIONS[kind], random(8, 24, seed=3)
+    x = correlated(1200, 24)
+    t = x @ weight.T - (x @ random(24, 8, seed=4)) ** 2 / 8  # no weight gives what is hidden of it
+    samples = samples_of(x[:800], t[:800], clamp)
+    errors = []
+    for found in (
+        reconstruct(weight, DENSE, samples.sums, 3, axis),
+        reconstruct_behind(weight, DENSE, samples, 3, axis),
+    ):
+        y = x[800:] @ found.quantized.values.T + found.bias
+        errors.append(float(np.mean((behind(y, clamp) - behind(t[800:], clamp)) ** 2)))
+    assert errors[1] < 0.95 * errors[0]
+
+
+def test_a_bias_behind_relu_worked_by_hand() -> None:
+    # Inputs are zero, so the bias is all there is: relu(b)^2 + (b - 1)^2 is least at 1/2. Targets
+    # -15 and 1 give b = -7; -7 and 1 then give -3; and so on, -1, 0, and 0 and 1 give 1/2.
+    x, t = np.zeros((40, 1), np.float32), np.resize(np.float32([-15, 1]), (40, 1))
+    weight, samples = np.ones((1, 1), np.float32), samples_of(x, t, Clamp())
+    assert reconstruct(weight, DENSE, samples.sums, 4).bias.tolist() == [-7]
+    assert reconstruct_behind(weight, DENSE, samples, 4).bias.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("clamp", [None, Clamp(-100, 100)], ids=["nothing", "nothing hidden"])
+def test_where_nothing_is_hidden_it_is_plain_reconstruction(
+    clamp: Clamp | None, centred: bool
+) -> None:
+    x, weight = correlated(400, 12), random(5, 12, seed=3)
+    samples = samples_of(x, x @ weight.T + random(400, 5, seed=4), clamp, centred=centred)
+    plain = reconstruct(weight, DENSE, samples.sums, 3, 0, "float")
+    found = reconstruct_behind(weight, DENSE, samples, 3, 0, "float")
+    assert (found.quantized.codes == plain.quantized.codes).all()
+    assert (found.quantized.grid.step == plain.quantized.grid.step).all()
+    for field in fields(plain)[1:]:
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(plain, field.name))
+
+
+def test_a_layer_without_a_bias_gets_none_on_the_way() -> None:
+    biases = []
+
+    class Watched(Samples):
+        def behind(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> MomentSums:
+            biases.append(bias)
+            return super().behind(weight, bias)
+
+    x, weight = correlated(400, 12) + 2, random(5, 12, seed=3)
+    t = x @ weight.T + 1
+    for centred in (True, False):
+        biases.clear()
+        samples = samples_of(x, t, Clamp(), centred=centred, kind=Watched)
+        found = reconstruct_behind(weight, DENSE, samples, 2)
+        assert [bool(bias.any()) for bias in biases] == [centred] * len(biases) != []
+        assert bool(found.bias.any()) == centred
+
+
+def test_groups_and_steps_per_channel_go_through() -> None:
+    weight, layer = random(6, 2, 3, 3), Window((3, 3), (1, 1), (1, 1), (1,) * 4, 2)
+    matrix, samples = layer.matrix(weight), Samples(True, Clamp())
+    seen = [random(2, 200, 18, seed=k) for k in range(3)]
+    for x in seen[:2]:
+        samples.add(Chunk(x, x @ matrix.transpose(0, 2, 1)))
+    errors = []
+    for found in (
+        reconstruct(weight, layer, samples.sums, 3, 0),
+        reconstruct_behind(weight, layer, samples, 3, 0),
+    ):
+        ours = layer.matrix(found.quantized.values).transpose(0, 2, 1)
+        y = seen[2] @ ours + found.bias.reshape(2, 1, 3)
+        wanted = seen[2] @ matrix.transpose(0, 2, 1)
+        errors.append(float(np.mean((np.maximum(y, 0) - np.maximum(wanted, 0)) ** 2)))
+    assert errors[1] < errors[0]
