@@ -7,10 +7,15 @@ that is negative, too, is as good as t. So least squares should fit, instead of 
     limit   where only t lies there,
     t       elsewhere.
 
-The sum of (y' - target)^2 with these targets is never below what y' would lose behind the
-activation, and equals it at y' = y: minimising it over y', and doing so again with the y that came
-out, only goes down (majorization and minimization). Where a side is not flat but has a slope a, as
-LeakyRelu has, y has to come nearer to t by a^2 of the way.
+What is lost behind the activation is at most the sum of (y - t)^2 where t is let through, and of
+the squared distance between y and the flat side where t lies there. The sum of (y' - target)^2 is
+never below that bound of y', and equals it at y' = y: minimising it over y', and doing so again
+with the y that came out, only lowers the bound (majorization and minimization). The loss itself may
+rise a little: where t is let through and y is not, the bound counts more than is lost, or nothing
+would lead y back.
+
+Where a side is not flat but has a slope a, as LeakyRelu has, y has to come nearer to t by a^2 of
+the way, and for small a the same is nearly true.
 """
 
 from dataclasses import dataclass
@@ -53,7 +58,7 @@ class Clamp:
         share = np.float32(self.alpha)
         there = low + share * (targets - low) if share else low
         below = np.where(outputs < low, outputs + share**2 * (targets - outputs), there)
-        wanted = np.where(targets < low, below, targets)
+        wanted = np.where(targets <= low, below, targets)
         if np.isfinite(self.high):
-            wanted = np.where(targets > high, np.maximum(outputs, high), wanted)
+            wanted = np.where(targets >= high, np.maximum(outputs, high), wanted)
         return wanted

@@ -1,0 +1,120 @@
+"""Targets behind activations: worked by hand, and that they bound what is lost."""
+
+import numpy as np
+import pytest
+from graphs import random
+from numpy.typing import NDArray
+
+from onnx_evoq.quantize import Clamp
+
+Floats = NDArray[np.floating]
+
+RELU, CLIP, LEAKY = Clamp(), Clamp(-1, 2), Clamp(alpha=0.5)
+FLAT = {"Relu": RELU, "Clip": CLIP, "Clip from above": Clamp(low=-np.inf, high=0.5)}
+
+
+def activated(clamp: Clamp, y: Floats) -> Floats:
+    below = clamp.low + clamp.alpha * (y - clamp.low) if clamp.alpha else clamp.low
+    return np.where(y < clamp.low, below, np.minimum(y, clamp.high))
+
+
+def bound(clamp: Clamp, targets: Floats, outputs: Floats) -> float:
+    """What is lost if outputs count as they are wherever targets are let through."""
+    beyond = np.where(targets <= clamp.low, np.maximum(outputs - clamp.low, 0), 0)
+    beyond += np.where(targets >= clamp.high, np.maximum(clamp.high - outputs, 0), 0)
+    through = (targets > clamp.low) & (targets < clamp.high)
+    return float(np.square(np.where(through, outputs - targets, beyond)).sum())
+
+
+@pytest.mark.parametrize(
+    ("clamp", "target", "output", "expected"),
+    [
+        (RELU, -2, -1, -1),
+        (RELU, -2, 4, 0),
+        (RELU, 3, -1, 3),
+        (RELU, 3, 1, 3),
+        (CLIP, -5, -2, -2),
+        (CLIP, -5, 0, -1),
+        (CLIP, -5, 7, -1),
+        (CLIP, 1, 7, 1),
+        (CLIP, 5, 7, 7),
+        (CLIP, 5, 0, 2),
+        (CLIP, 5, -4, 2),
+        (LEAKY, -2, -1, -1.25),  # a quarter of the way
+        (LEAKY, -2, 4, -1),
+        (LEAKY, 3, -1, 3),
+        (Clamp(-3), -4, -3.5, -3.5),
+    ],
+)
+def test_targets_worked_by_hand(
+    clamp: Clamp, target: float, output: float, expected: float
+) -> None:
+    assert clamp.targets(np.float32([target]), np.float32([output])).tolist() == [expected]
+
+
+def test_a_limit_belongs_to_its_flat_side() -> None:
+    targets, outputs = np.float32([-1, -1, 2, 2]), np.float32([-3, 0, 3, 0])
+    assert CLIP.targets(targets, outputs).tolist() == [-3, -1, 3, 2]
+
+
+@pytest.mark.parametrize("clamp", [RELU, CLIP, LEAKY, Clamp(-1, 2, 0.25)], ids=str)
+def test_what_is_added_shifts_the_limits(clamp: Clamp) -> None:
+    t, y, shift = 2 * random(3, 500).astype(np.float64)
+    expected = clamp.targets(t + shift, y + shift) - shift
+    np.testing.assert_allclose(clamp.targets(t, y, shift), expected, atol=1e-12)
+
+
+def test_without_limits_targets_stay() -> None:
+    t, y = random(2, 50)
+    assert (Clamp(-np.inf, np.inf).targets(t, y) == t).all()
+
+
+def test_targets_are_float32() -> None:
+    t, y = random(2, 50)
+    assert Clamp(-1.5, 0.3, 0.1).targets(t, y, y).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", FLAT)
+def test_what_meets_its_targets_loses_nothing(kind: str) -> None:
+    clamp, (t, y) = FLAT[kind], 2 * random(2, 500)
+    assert (activated(clamp, clamp.targets(t, y)) == activated(clamp, t)).all()
+
+
+@pytest.mark.parametrize("kind", FLAT)
+def test_errors_against_targets_are_the_bound_and_elsewhere_above_it(kind: str) -> None:
+    clamp, (t, y, other) = FLAT[kind], 2 * random(3, 500).astype(np.float64)
+    targets = clamp.targets(t, y)
+    assert np.square(y - targets).sum() == pytest.approx(bound(clamp, t, y))
+    for one_t, one_target, one in zip(t, targets, other, strict=True):
+        assert (one - one_target) ** 2 >= bound(clamp, one_t, one) - 1e-12
+
+
+@pytest.mark.parametrize("kind", FLAT)
+def test_no_more_is_lost_than_the_bound_says(kind: str) -> None:
+    clamp, (ts, ys) = FLAT[kind], 2 * random(2, 500).astype(np.float64)
+    for t, y in zip(ts, ys, strict=True):
+        assert (activated(clamp, y) - activated(clamp, t)) ** 2 <= bound(clamp, t, y) + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", FLAT)
+def test_no_round_of_least_squares_raises_the_bound(kind: str, seed: int) -> None:
+    clamp, x = FLAT[kind], random(60, 5, seed=seed).astype(np.float64)
+    t, y = 2 * random(60, seed=seed + 10), x @ random(5, seed=seed + 20)
+    bounds = [bound(clamp, t, y)]
+    for _ in range(10):
+        y = x @ np.linalg.lstsq(x, clamp.targets(t, y))[0]
+        bounds.append(bound(clamp, t, y))
+    assert (np.diff(bounds) <= 1e-9).all()
+    assert bounds[-1] < bounds[1]
+
+
+@pytest.mark.parametrize("clamp", [RELU, CLIP, Clamp(alpha=0.01), Clamp(alpha=0.1)], ids=str)
+def test_rounds_lower_what_is_lost_behind_the_activation(clamp: Clamp) -> None:
+    x = random(60, 5).astype(np.float64)
+    t = x @ random(5, seed=1) - (x @ random(5, seed=2)) ** 2  # negative where it bends most
+    plain = y = x @ np.linalg.lstsq(x, t)[0]
+    for _ in range(10):
+        y = x @ np.linalg.lstsq(x, clamp.targets(t, y))[0]
+    before, after = (np.square(activated(clamp, z) - activated(clamp, t)).sum() for z in (plain, y))
+    assert after < 0.5 * before
