@@ -113,3 +113,21 @@ def test_chunks_are_left_alone() -> None:
     before = x.copy()
     gathered(x, x, centred=True)
     assert (x == before).all()
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_other_targets_give_what_they_would_have_given_at_first(centred: bool) -> None:
+    x, t, other = random(2, 120, 4) + 3, random(2, 120, 3, seed=1), random(2, 120, 3, seed=2) + 1
+    pieces = [np.array_split(array, 5, axis=1) for array in (x, other)]
+    found = gathered(x, t, centred=centred, chunks=5).with_targets(zip(*pieces, strict=True))
+    expected = gathered(x, other, centred=centred, chunks=5)
+    assert_same(found.moments(), expected.moments(), 1e-5)
+    for one, two in zip(found.folds() or (), expected.folds() or (), strict=True):
+        assert_same(one, two, 1e-5)
+
+
+def test_the_same_targets_give_the_same() -> None:
+    x, t = random(2, 100, 4), random(2, 100, 3, seed=1)
+    sums = gathered(x, t, centred=True, chunks=4)
+    pieces = [np.array_split(array, 4, axis=1) for array in (x, t)]
+    assert_same(sums.with_targets(zip(*pieces, strict=True)).moments(), sums.moments(), 0)
