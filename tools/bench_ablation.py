@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,13 @@ from onnx_evoq.stages import (
 )
 from onnx_evoq.stages.tuning import Parts
 
+PLAIN = "reconstruct, plain"
 NONE = Parts(balance=False, steer=False, evolve=False)
 WAYS: dict[str, Parts | None] = {
     "nearest": None,
     "nearest + evolution (the paper)": None,
-    "reconstruct": NONE,
+    PLAIN: replace(NONE, behind=False),
+    "reconstruct in sight of activations": NONE,
     "+ evolution, moves drawn evenly": Parts(balance=False, steer=False, by_cost=False),
     "+ evolution, moves drawn by cost": Parts(balance=False, steer=False),
     "+ scaled layers": Parts(steer=False, evolve=False),
@@ -57,7 +60,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
     parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--ways", nargs="+", help="ways whose name holds one; reconstruct is there")
+    parser.add_argument(
+        "--ways", nargs="+", help="ways whose name holds one; plain reconstruction is there"
+    )
     parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
     parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--time-budget", type=float, default=60.0, help="seconds of each way")
@@ -95,7 +100,7 @@ def measured(
         experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
         subject = fold_if_exact(subject, experiment, None)
         for way, parts in WAYS.items():
-            if given.ways and way != "reconstruct" and not any(w in way for w in given.ways):
+            if given.ways and way != PLAIN and not any(w in way for w in given.ways):
                 continue
             task = Task(
                 subject.model, subject.weights, bits_of(subject.weights, bits, {}), granularity,
@@ -107,7 +112,8 @@ def measured(
                 settings = None if way == "nearest" else FROM_NEAREST
                 found = from_nearest(task, order, settings, draws)
             else:
-                still = None if parts == NONE else FROM_RECONSTRUCTION
+                searches = parts.balance or parts.steer or parts.evolve
+                still = FROM_RECONSTRUCTION if searches else None
                 found = from_reconstruction(task, order, still, draws, parts)
             seconds = time.monotonic() - began
             model = with_codes(found.model, found.evolved.quantized)
@@ -123,7 +129,7 @@ def measured(
                 }
             )  # fmt: skip
             print(f"{name} {bits} {way}: {score.mse:.4g}", file=sys.stderr, flush=True)
-    plain = next(row["mse"] for row in rows if row["way"] == "reconstruct")
+    plain = next(row["mse"] for row in rows if row["way"] == PLAIN)
     return [{**row, "relative": row["mse"] / plain} for row in rows]
 
 

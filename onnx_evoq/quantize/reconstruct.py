@@ -33,6 +33,7 @@ DAMPINGS = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
 # counts less than what it does to all of a sample: a tenth was better than the whole on a ResNet-8,
 # a ResNet-20 and a SqueezeNet (by 2, 2 and 12 % of the output error).
 _FULLER = 0.1
+_FAINTEST = 3e-5  # damping of W*: H is known to about 5e-6 of its diagonal's mean
 _LEAST = 0.01  # damping of the metric: rounding needs more than W* does
 _CAREFUL = 0.3  # damping of the metric where W itself fits unseen data best
 _USUAL = 0.03
@@ -46,7 +47,7 @@ _SHARES: dict[Scale, tuple[float, ...]] = {
     "float": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28),
 }
 # With more rounds, errors on the samples fell further, those on others did not.
-ROUNDS, CODES = 3, 1
+_ROUNDS, _AGAIN = 3, 1
 _ROWS_TRIED = 64  # rows of a large layer that choose the step of a tensor
 _LEAST_STEP = 2.0**-126
 
@@ -143,12 +144,12 @@ def reconstruct_behind(
     if samples.clamp is not None:
         matrix = layer.matrix(weight).astype(np.float64)
         share = choose_damping(matrix, sums.folds())
-        for _ in range(ROUNDS):
+        for _ in range(_ROUNDS):
             moments = sums.moments()
             aim = best_float(matrix, moments, share)
             sums = samples.behind(aim, _bias(aim, moments))
     found = reconstruct(weight, layer, sums, bits, axis, scale, dtype)
-    for _ in range(CODES if samples.clamp is not None else 0):
+    for _ in range(_AGAIN if samples.clamp is not None else 0):
         codes, grid = found.quantized
         values = row_steps(grid, layer, weight.shape) * layer.matrix(codes)
         bias = found.bias.astype(np.float64).reshape(values.shape[:2])
@@ -205,7 +206,7 @@ def choose_damping(matrix: Floats, folds: tuple[Moments, Moments] | None) -> flo
     best, own = min(losses, key=lambda share: losses[share]), losses[float("inf")]
     if own - losses[best] <= _TIE * abs(own):
         return float("inf")
-    return best * (_FULLER if len(shares) > 1 else 1.0)
+    return max(_FAINTEST, best * _FULLER) if len(shares) > 1 else best
 
 
 def _misfit(matrix: Floats, moments: Moments) -> float:

@@ -50,7 +50,7 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
         for weight in chosen if count else ():
             if task.deadline.passed:
                 return None
-            layer = layers[weight.name]
+            layer = replace(layers[weight.name], clamp=None)  # H is all that is asked for
             samples = layer_samples(
                 model, model, weight, layer, [front, front], scoring.batches, rng, _POSITIONS
             )

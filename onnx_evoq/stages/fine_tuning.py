@@ -94,7 +94,8 @@ def from_reconstruction(
     seed = int(start_rng.integers(2**63))
 
     def build(bits: Mapping[str, int]) -> Reconstructed:
-        return reconstruct_layers(replace(task, bits=bits), np.random.default_rng(seed))
+        draws = np.random.default_rng(seed)
+        return reconstruct_layers(replace(task, bits=bits), draws, parts.behind)
 
     if task.guard is None:
         allowed = Allowed(build(task.bits), dict(task.bits), (), True)

@@ -51,7 +51,9 @@ def layer_samples(
     except (ModelError, OSError):  # what crosses is no array, or there is no room for it
         return None
     samples = sum(batch.count for batch in batches)
-    at_most = min(positions, _WORK / width**2, _MOST / (groups * (width + 2 * rows)))
+    at_most = min(positions, _WORK / width**2)
+    if layer.clamp is not None:  # columns and targets are kept
+        at_most = min(at_most, _MOST / (groups * (width + 2 * rows)))
     found = Samples(layer.bias is not None, layer.clamp)
     for place, batch in enumerate(batches):
         tensors, targets = ours.of(place), floats.of(place)

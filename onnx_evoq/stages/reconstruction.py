@@ -5,12 +5,13 @@
 2. Where the output goes into a residual sum, the target is the float model's sum less the other
    branch of the quantized model, so that the layer repairs that branch, too.
 3. Each layer's codes follow from second moments (`quantize.reconstruct`), gathered over batches at
-   positions drawn at random, and its bias absorbs what is left of the mean.
+   positions drawn at random, in sight of the activation behind it (`quantize.clamp`), and its bias
+   absorbs what is left of the mean.
 4. A weight without a closed form (a table, a recurrent layer, one that several nodes read) is
    rounded to the nearest.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,16 +57,19 @@ class Reconstructed:
         return with_codes(self.model, self.quantized)
 
 
-def reconstruct_layers(task: Task, rng: np.random.Generator) -> Reconstructed:
+def reconstruct_layers(task: Task, rng: np.random.Generator, behind: bool = True) -> Reconstructed:
     """Quantize all weights, each so that it keeps its layer's output on the search set.
 
     Args:
         task: what there is to do; labels, the held-out set and the deadline play no part.
         rng: draws positions.
+        behind: whether what the activation behind a layer hides of its errors is left to it.
     """
     bits, scale, batches = task.bits, task.scale, task.search_set.batches
     model = own_biases(task.model, bits)
     layers = find_layers(model, task.weights)
+    if not behind:
+        layers = {name: replace(layer, clamp=None) for name, layer in layers.items()}
     fronts = [Front(batches, task.resources, share=0.25) for _ in range(2)]
     so_far, quantized = model, dict[str, QuantizedWeight]()
     biases, found = dict[str, NDArray[np.float32]](), dict[str, Reconstruction]()

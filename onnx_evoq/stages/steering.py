@@ -44,7 +44,7 @@ from onnx_evoq.stages.task import Task
 
 Floats = NDArray[np.float64]
 
-SHARES = (1.0, 3.0)  # of `steer`, until one is accepted
+SHARES = (0.5, 2.0)  # of `steer`, until one is accepted
 _POSITIONS = 64  # of a sample, at most
 _WORK = 2e12  # products that a layer may cost
 _MOST = 2**27  # values of a Jacobian

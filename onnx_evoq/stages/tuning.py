@@ -23,15 +23,17 @@ from onnx_evoq.stages.task import Task
 
 @dataclass(frozen=True)
 class Parts:
-    """Which steps are taken: all of them, but for measurements of what each gives.
+    """What is done: all of it, but for measurements of what each part gives.
 
     Attributes:
+        behind: whether reconstruction looks at the activations behind layers.
         balance: step 1.
         steer: step 2.
         evolve: step 3.
         by_cost: whether moves are drawn by their cost there, instead of evenly.
     """
 
+    behind: bool = True
     balance: bool = True
     steer: bool = True
     evolve: bool = True
@@ -61,7 +63,7 @@ def tune(
     try:
         # Per channel, rows have a step each, and one scale for all of them gives nothing.
         if parts.balance and task.granularity == "tensor" and task.scale == "pow2":
-            now = _balanced(task, now, rng)
+            now = _balanced(task, now, rng, parts.behind)
         if parts.steer:
             now, evaluations, stopped = steer_layers(task, now, rng)
     except KeyboardInterrupt:  # what was found by then is worth keeping
@@ -76,12 +78,14 @@ def tune(
     )
 
 
-def _balanced(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reconstructed:
+def _balanced(
+    task: Task, start: Reconstructed, rng: np.random.Generator, behind: bool
+) -> Reconstructed:
     if task.deadline.passed:
         return start
     balanced = balance(task, rng)
     if balanced is None:
         return start
-    again = reconstruct_layers(balanced, rng)
+    again = reconstruct_layers(balanced, rng, behind)
     better = task.fitness(again.emitted) < task.fitness(start.emitted)
     return again if better and task.allows(again.emitted) else start

@@ -161,7 +161,7 @@ def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyP
     assert note.startswith("nearest rounding was better than reconstruction on the held-out")
 
 
-def spoilt(given: Task, rng: np.random.Generator) -> Reconstructed:
+def spoilt(given: Task, rng: np.random.Generator, behind: bool) -> Reconstructed:
     """A reconstruction whose codes are all zero."""
     found = reconstruct_layers(given, rng)
     zeros = {
