@@ -55,9 +55,11 @@ class Clamp:
         """
         low = np.float32(self.low) if shift is None else np.float32(self.low) - shift
         high = np.float32(self.high) if shift is None else np.float32(self.high) - shift
-        share = np.float32(self.alpha)
-        there = low + share * (targets - low) if share else low
-        below = np.where(outputs < low, outputs + share**2 * (targets - outputs), there)
+        below = np.minimum(outputs, low)
+        if self.alpha:
+            share = np.float32(self.alpha)
+            nearer = outputs + share**2 * (targets - outputs)
+            below = np.where(outputs < low, nearer, low + share * (targets - low))
         wanted = np.where(targets <= low, below, targets)
         if np.isfinite(self.high):
             wanted = np.where(targets >= high, np.maximum(outputs, high), wanted)

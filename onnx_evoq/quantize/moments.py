@@ -67,6 +67,7 @@ class MomentSums:
         self._origin: tuple[Floats, Floats] | None = None
         self._folds: list[_Sums] = []
         self._chunks = 0
+        self._room: Floats | None = None
 
     def add(self, columns: Floats, targets: Floats) -> None:
         """Add a chunk.
@@ -102,7 +103,11 @@ class MomentSums:
     def _add_targets(self, columns: Floats, targets: Floats) -> tuple[Floats, _Sums]:
         """The columns less their origin, and the fold that the targets went to."""
         assert self._origin is not None
-        x, t = columns - self._origin[0][:, None], targets - self._origin[1][:, None]
+        if self._room is None or self._room.shape != columns.shape:
+            self._room = np.empty_like(columns)
+        # In memory that is there already: a new array of this size costs more than the sums.
+        x = np.subtract(columns, self._origin[0][:, None], out=self._room)
+        t = targets - self._origin[1][:, None]
         fold = self._folds[self._chunks % 2]
         self._chunks += 1
         fold.t += t.sum(axis=1, dtype=np.float64)

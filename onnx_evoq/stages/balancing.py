@@ -24,7 +24,7 @@ from onnx_evoq.quantize import Profile, choose_scales, round_alone
 from onnx_evoq.score import find_metric
 from onnx_evoq.stages.engine import Engine
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.moments import layer_samples
+from onnx_evoq.stages.samples import layer_samples
 from onnx_evoq.stages.task import Task
 
 _POSITIONS = 16_384  # that moments are gathered from: scales need less than codes

@@ -31,7 +31,7 @@ from onnx_evoq.quantize import (
     reconstruct_behind,
 )
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.moments import layer_samples
+from onnx_evoq.stages.samples import layer_samples
 from onnx_evoq.stages.task import Task
 
 

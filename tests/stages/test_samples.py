@@ -13,7 +13,7 @@ from onnx_evoq.model import Layer, Model, find_layers, load, replace_weights
 from onnx_evoq.quantize import Clamp, Samples
 from onnx_evoq.stages import moments, reconstruction
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.moments import layer_samples
+from onnx_evoq.stages.samples import layer_samples
 from onnx_evoq.stages.reconstruction import reconstruct_layers
 
 INPUTS = random(40, 5, 8)
