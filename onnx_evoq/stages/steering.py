@@ -36,9 +36,9 @@ from onnx_evoq.quantize import (
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages.engine import Engine
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.samples import LayerTensors
 from onnx_evoq.stages.probing import probe
 from onnx_evoq.stages.reconstruction import Reconstructed
+from onnx_evoq.stages.samples import LayerTensors
 from onnx_evoq.stages.sketch import Sketch, float_outputs
 from onnx_evoq.stages.task import Task
 

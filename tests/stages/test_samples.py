@@ -11,10 +11,10 @@ from onnx import NodeProto
 
 from onnx_evoq.model import Layer, Model, find_layers, load, replace_weights
 from onnx_evoq.quantize import Clamp, Samples
-from onnx_evoq.stages import moments, reconstruction
+from onnx_evoq.stages import reconstruction, samples
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.samples import layer_samples
 from onnx_evoq.stages.reconstruction import reconstruct_layers
+from onnx_evoq.stages.samples import layer_samples
 
 INPUTS = random(40, 5, 8)
 
@@ -94,7 +94,7 @@ def test_without_an_activation_nothing_is_hidden() -> None:
 
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = residual()
-    monkeypatch.setattr(moments, "_MOST", 80 * (8 + 2 * 6))  # two of five positions
+    monkeypatch.setattr(samples, "_MOST", 80 * (8 + 2 * 6))  # two of five positions
     assert sum(chunk.columns.shape[1] for chunk in gathered(model, model)._chunks) == 80
 
 
