@@ -132,13 +132,8 @@ def reconstruct_behind(
     """The codes of a layer that keep what the activation behind it lets through (`clamp`).
 
     Args:
-        weight: the float weight, in its own shape.
-        layer: how it becomes a matrix.
-        samples: what was seen of its columns and targets.
-        bits: width of the codes.
-        axis: the channel axis for a step per channel, None for one step.
-        scale: steps that are powers of two, or any.
-        dtype: what stores the weight.
+        weight, layer, bits, axis, scale, dtype: as for `reconstruct`.
+        samples: what was seen of the layer's columns and targets.
     """
     sums = samples.sums
     if samples.clamp is not None:
