@@ -4,10 +4,11 @@ For columns x from the model as quantized so far and targets t from the float mo
 H = E[x x^T] and C = E[t x^T]:
 
 1. The best float weight for these inputs is W* = W + (C - W H)(H + d I)^-1. The damping d, a share
-   of the mean of H's diagonal, is the one whose W* from half of the data fits the other half best.
+   of the mean of H's diagonal, is a tenth of the one whose W* from half of the data fits the other
+   half best.
 2. The grid is that of W*, or one with a smaller step: clipping a few large weights is cheaper than
    rounding all of them coarsely. For each step the lowest cost decides (see `lattice`).
-3. The codes are the grid point closest to W* in the metric H + d I.
+3. The codes are the grid point closest to W* in the metric H + d I, its d a hundredth or more.
 4. The bias absorbs what is left of the mean: b = E[t] - step * Q E[x].
 
 Where an activation behind the layer hides some errors, t changes with what the layer gives
@@ -31,7 +32,7 @@ Floats = NDArray[np.float64]
 DAMPINGS = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
 # What half of the data needs is more than what all of it does. And what fits badly at each position
 # counts less than what it does to all of a sample: a tenth was better than the whole on a ResNet-8,
-# a ResNet-20 and a SqueezeNet (by 2, 2 and 12 % of the output error).
+# a ResNet-20 and a SqueezeNet (by 2, 9 and 11 % of the output error).
 _FULLER = 0.1
 _FAINTEST = 3e-5  # damping of W*: H is known to about 5e-6 of its diagonal's mean
 _LEAST = 0.01  # damping of the metric: rounding needs more than W* does
@@ -47,7 +48,7 @@ _SHARES: dict[Scale, tuple[float, ...]] = {
     "float": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28),
 }
 # With more rounds, errors on the samples fell further, those on others did not.
-_ROUNDS, _AGAIN = 3, 1
+_ROUNDS = 3
 _ROWS_TRIED = 64  # rows of a large layer that choose the step of a tensor
 _LEAST_STEP = 2.0**-126
 
@@ -135,22 +136,24 @@ def reconstruct_behind(
         weight, layer, bits, axis, scale, dtype: as for `reconstruct`.
         samples: what was seen of the layer's columns and targets.
     """
+
+    def solved(sums: MomentSums) -> Reconstruction:
+        return reconstruct(weight, layer, sums, bits, axis, scale, dtype)
+
     sums = samples.sums
-    if samples.clamp is not None:
-        matrix = layer.matrix(weight).astype(np.float64)
-        share = choose_damping(matrix, sums.folds())
-        for _ in range(_ROUNDS):
-            moments = sums.moments()
-            aim = best_float(matrix, moments, share)
-            sums = samples.behind(aim, _bias(aim, moments))
-    found = reconstruct(weight, layer, sums, bits, axis, scale, dtype)
-    for _ in range(_AGAIN if samples.clamp is not None else 0):
-        codes, grid = found.quantized
-        values = row_steps(grid, layer, weight.shape) * layer.matrix(codes)
-        bias = found.bias.astype(np.float64).reshape(values.shape[:2])
-        sums = samples.behind(values, bias)
-        found = reconstruct(weight, layer, sums, bits, axis, scale, dtype)
-    return found
+    if samples.clamp is None:
+        return solved(sums)
+    matrix = layer.matrix(weight).astype(np.float64)
+    share = choose_damping(matrix, sums.folds())
+    for _ in range(_ROUNDS):
+        moments = sums.moments()
+        aim = best_float(matrix, moments, share)
+        sums = samples.behind(aim, _bias(aim, moments))
+    # Once more, in sight of what rounding does.
+    codes, grid = (found := solved(sums)).quantized
+    values = row_steps(grid, layer, weight.shape) * layer.matrix(codes)
+    bias = found.bias.astype(np.float64).reshape(values.shape[:2])
+    return solved(samples.behind(values, bias))
 
 
 def _bias(matrix: Floats, moments: Moments) -> Floats:
