@@ -13,6 +13,7 @@ from onnx_evoq.errors import MetricError
 from onnx_evoq.model import (
     Model,
     check_finite,
+    expansions,
     find_weights,
     fold_batch_norm,
     input_specs,
@@ -393,6 +394,9 @@ def evaluate(
 def inspect(model: ModelSource) -> Inspection:
     """List a model's weights, and say of every other initializer why it is none.
 
+    Of each weight it says whether the output channels can be split (duplicated, with half the
+    weight for either in what reads them), and if not, what is in the way.
+
     Args:
         model: a float ONNX model.
 
@@ -407,10 +411,11 @@ def inspect(model: ModelSource) -> Inspection:
     folded, names = fold_batch_norm(load(model))
     weights, skipped = find_weights(folded)
     check_finite(weights)
+    _, in_the_way = expansions(folded)
     return Inspection(
         source=name_of(model),
         bytes=size_in_bytes(model),
         folded=tuple(names),
-        weights=tuple(weight_info(weight) for weight in weights),
+        weights=tuple(weight_info(weight, in_the_way.get(weight.name)) for weight in weights),
         skipped=tuple(skipped),
     )

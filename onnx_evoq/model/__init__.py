@@ -6,6 +6,7 @@ Load a file, find its weights, fold BatchNormalization, cut the graph at a layer
 from onnx_evoq.model.biases import initializer_values, own_biases
 from onnx_evoq.model.cut import Cut, bridge, cut_at, suffix, uncut
 from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
+from onnx_evoq.model.expansion import expansions
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
@@ -30,6 +31,7 @@ __all__ = [
     "cut_at",
     "emit_float",
     "emit_qdq",
+    "expansions",
     "find_layers",
     "find_weights",
     "fold_batch_norm",

@@ -1,5 +1,6 @@
 """Walk a graph and the graphs inside it (the bodies of If, Loop and Scan)."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
@@ -46,6 +47,14 @@ def captured(body: GraphProto) -> set[str]:
         outer |= reads(node) - own
         own.update(node.output)
     return outer | ({value.name for value in body.output} - own)
+
+
+def reader_counts(graph: GraphProto) -> Counter[str]:
+    """How many inputs of nodes, graphs inside nodes and outputs of `graph` read each tensor."""
+    counts = Counter(name for node in graph.node for name in node.input)
+    counts.update(name for node in graph.node for body in bodies(node) for name in captured(body))
+    counts.update(value.name for value in graph.output)
+    return counts
 
 
 def constants_of(graph: GraphProto) -> set[str]:

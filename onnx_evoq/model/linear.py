@@ -8,14 +8,14 @@
    its output channels are fixed then.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto
 
-from onnx_evoq.model.graph import FLOAT_TYPES, attribute, bodies, captured, is_standard
+from onnx_evoq.model.graph import FLOAT_TYPES, attribute, is_standard, reader_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,12 @@ class LinearLayer:
         return int(self.outputs.max()) + 1
 
     @property
+    def output_axis(self) -> int:
+        """Along which of the weight's first two axes the output channels of a group lie."""
+        rows_first = self.node.op_type == "Conv" or attribute(self.node, "transB", 0)
+        return 0 if rows_first else 1
+
+    @property
     def input_channels(self) -> int:
         """How many input channels there are."""
         return int(self.inputs.max()) + 1
@@ -70,9 +76,7 @@ def linear_layers(graph: GraphProto) -> list[LinearLayer]:
 
 def _own_tensors(graph: GraphProto) -> dict[str, TensorProto]:
     """Float initializers that one input of one node reads."""
-    readers = Counter(name for node in graph.node for name in node.input)
-    readers.update(name for node in graph.node for body in bodies(node) for name in captured(body))
-    readers.update(value.name for value in graph.output)
+    readers = reader_counts(graph)
     return {
         tensor.name: tensor
         for tensor in graph.initializer

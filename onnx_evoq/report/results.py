@@ -204,6 +204,7 @@ class WeightInfo:
         high: its largest value.
         int_bits: bits before the binary point that its range needs.
         bytes: packed bytes of its codes by width, 2 to 8 bits.
+        no_expansion: why its output channels cannot be split, None where they can.
     """
 
     name: str
@@ -216,6 +217,7 @@ class WeightInfo:
     high: float
     int_bits: int
     bytes: dict[int, int]
+    no_expansion: str | None
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def notes_on(
     return notes
 
 
-def weight_info(weight: Weight) -> WeightInfo:
-    """What `inspect` says of a weight."""
+def weight_info(weight: Weight, no_expansion: str | None) -> WeightInfo:
+    """What `inspect` says of a weight, and of why its output channels cannot be split."""
     values = weight.values
     return WeightInfo(
         name=weight.name,
@@ -83,4 +83,5 @@ def weight_info(weight: Weight) -> WeightInfo:
         high=float(values.max()),
         int_bits=int(int_bits(abs(values).max())),
         bytes={bits: -(-values.size * bits // 8) for bits in range(MIN_BITS, MAX_BITS + 1)},
+        no_expansion=no_expansion,
     )

@@ -8,6 +8,7 @@ from onnx_evoq.stages import Score
 
 WIDTH = 80
 _SHOWN_BITS = (8, 6, 4, 3, 2)
+_LEAST_OF_NAMES = 12  # columns for names behind a long reason
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -139,7 +140,7 @@ def _measured(metric: str, value: float) -> str:
 
 def inspection_text(inspection: Inspection) -> str:
     """What `inspect` prints."""
-    header = ["weight", "op", "shape", "axis", "int", "low", "high"]
+    header = ["weight", "op", "shape", "axis", "int", "low", "high", "split"]
     rows = [
         [
             w.name,
@@ -149,6 +150,7 @@ def inspection_text(inspection: Inspection) -> str:
             str(w.int_bits),
             f"{w.low:.3g}",
             f"{w.high:.3g}",
+            "yes" if w.no_expansion is None else "-",
         ]
         for w in inspection.weights
     ]
@@ -156,23 +158,29 @@ def inspection_text(inspection: Inspection) -> str:
     parts.append(_sizes_text(inspection))
     if inspection.folded:
         parts.append(f"{counted(len(inspection.folded), 'BatchNormalization node')} folded.")
+    in_the_way = [(w.name, w.no_expansion) for w in inspection.weights if w.no_expansion]
+    if in_the_way:
+        parts.append(_by_reason("Channels that cannot be split:", in_the_way))
     if inspection.skipped:
-        parts.append(_skipped_text(inspection))
+        skipped = [(tensor.name, tensor.reason) for tensor in inspection.skipped]
+        parts.append(_by_reason("Not weights:", skipped))
     return "\n\n".join(parts)
 
 
-def _skipped_text(inspection: Inspection) -> str:
-    """A line per reason; with --json, one per initializer."""
+def _by_reason(title: str, named: Sequence[tuple[str, str]]) -> str:
+    """A line per reason, with the names that it holds for; with --json, one per name."""
     by_reason: dict[str, list[str]] = {}
-    for skipped in inspection.skipped:
-        by_reason.setdefault(skipped.reason, []).append(skipped.name)
-    lines = ["Not weights:"]
+    for name, reason in named:
+        by_reason.setdefault(reason, []).append(name)
+    lines = [title]
     for reason, names in by_reason.items():
-        room = WIDTH - len(reason) - 12
+        told = shortened(reason, WIDTH - 10 - _LEAST_OF_NAMES)
+        room = WIDTH - 10 - len(told)
         shown = ", ".join(names)
         if len(shown) > room:
-            shown = f"{shortened(names[0], max(room - 5, 8))}, .."
-        lines.append(f"  {len(names):4}  {reason}: {shown}")
+            more = ", .." if len(names) > 1 else ""
+            shown = shortened(names[0], room - len(more)) + more
+        lines.append(f"  {len(names):4}  {told}: {shown}")
     return "\n".join(lines)
 
 

@@ -139,10 +139,12 @@ def test_an_evaluation_without_a_reference_shows_none() -> None:
     assert "reference" not in evaluation_text(evaluation(agreement=None, mse=None, kl=None))
 
 
-def weight(name: str) -> WeightInfo:
+def weight(name: str, reason: str | None = None) -> WeightInfo:
     """A convolution's weight of that name."""
     packed = {bits: 27 * bits for bits in range(2, 9)}
-    return WeightInfo(name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed)
+    return WeightInfo(
+        name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed, reason
+    )
 
 
 def test_an_inspection_adds_the_bytes_up() -> None:
