@@ -360,7 +360,8 @@ def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
 def inspect(model: Path, as_json: bool) -> None:
     """List the weights of MODEL, and why other initializers are none.
 
-    Shows operator, shape, channel axis, integer bits, range, and the bytes at each width.
+    Shows operator, shape, channel axis, integer bits, range, whether output channels can be split
+    (and if not, what is in the way), and the bytes at each width.
     """
     inspection = onnx_evoq.inspect(model)
     _print(inspection_text(inspection), inspection.to_dict(), (), False, as_json)

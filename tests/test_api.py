@@ -197,6 +197,15 @@ def test_inspect_lists_weights_of_the_folded_model() -> None:
     assert weight.bytes == {bits: -(-30 * bits // 8) for bits in range(2, 9)}
 
 
+def test_inspect_says_what_keeps_channels_from_being_split() -> None:
+    reasons = {weight.name: weight.no_expansion for weight in onnx_evoq.inspect(mlp()).weights}
+    assert reasons == {
+        "first": None,
+        "second": "its output is an output of the model (logits)",
+    }
+    assert "sum" in str(onnx_evoq.inspect(conv_net()).weights[0].no_expansion)  # once folded
+
+
 SHIPPED = ["vgg", "resnet", "depthwise", "transformer", "autoencoder"]
 
 

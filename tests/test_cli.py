@@ -292,6 +292,14 @@ def test_inspect_prints_one_object(conv_file: Path) -> None:
     assert all(skipped["reason"] for skipped in values["skipped"])
 
 
+def test_inspect_says_which_channels_can_be_split(mlp_file: Path) -> None:
+    reason = "its output is an output of the model (logits)"
+    shown = invoke("inspect", mlp_file).stdout
+    assert f"Channels that cannot be split:\n     1  {reason}: second\n" in shown
+    values = json.loads(invoke("inspect", mlp_file, "--json").stdout)
+    assert [weight["no_expansion"] for weight in values["weights"]] == [None, reason]
+
+
 # The options of the grid and the search
 
 

@@ -128,9 +128,10 @@ def joined(tensors: Sequence[Channels], axis: int) -> Channels | None:
 
 
 def met(tensors: Sequence[Channels], ranks: Sequence[int] = ()) -> Channels | None:
-    """Behind what works position by position; None where channels meet what is not channels.
+    """Behind what works position by position; None where channels do not meet one by one.
 
-    Channels of different layers stay as they are from here on.
+    Channels of different layers stay as they are from here on. Blocks meet nothing, since one may
+    be larger than another.
 
     Args:
         tensors: the inputs that carry channels.
@@ -142,7 +143,9 @@ def met(tensors: Sequence[Channels], ranks: Sequence[int] = ()) -> Channels | No
         ((('w', 8),), ((None, 8),))
     """
     first = tensors[0]
-    if {(c.axis, c.count, c.flat) for c in tensors} != {(first.axis, first.count, first.flat)}:
+    if len(tensors) > 1 and any(channels.flat for channels in tensors):
+        return None
+    if any((c.axis, c.count) != (first.axis, first.count) for c in tensors):
         return None
     alike = all(channels.parts == first.parts for channels in tensors)
     parts = first.parts if alike else ((None, first.count),)

@@ -14,8 +14,8 @@ A layer can be expanded by these rules; the channels are followed through the gr
 2. What works on each value by itself (Relu) passes channels on; so does what works position by
    position (Add, Mul) on tensors that all carry the channels of the same layers (x * Sigmoid(x)),
    or on constants. A constant per channel, as a bias behind a MatMul, is duplicated along.
-3. Pools, normalization over samples or positions, and reductions and squeezes of other axes keep
-   the channels. Flatten makes a block of features of each.
+3. Pools, BatchNormalization and InstanceNormalization, and what reduces or squeezes other axes
+   keep the channels. Flatten makes a block of features of each.
 4. Concat along the channels puts those of several layers in a row.
 5. Everything ends in layers as in rule 1, which read all their input channels so; of those, the
    weights are halved. There is at least one.
@@ -145,9 +145,8 @@ class _Walk:
     def visit(self, node: NodeProto) -> None:
         """Say which channels the output of `node` carries, or what is in their way."""
         carriers = [name for name in node.input if name in self._carried]
-        self.refuse(
-            sorted(reads(node) - set(node.input)), self._obstacle(node)
-        )  # in a graph inside it
+        inside = reads(node) - set(node.input)  # what graphs inside it read
+        self.refuse(inside, self._obstacle(node))
         layer = self._layers.get(node.output[0]) if node.output else None
         if layer is not None:
             if not self._read(layer, carriers):

@@ -161,3 +161,20 @@ def test_a_model_without_weights_is_called_so() -> None:
 def test_an_inspection_of_long_names_fits_80_columns() -> None:
     shown = inspection_text(Inspection("m.onnx", 5000, (), (weight(LONG),), ()))
     assert max(map(len, shown.splitlines())) <= WIDTH
+
+
+def test_an_inspection_says_which_channels_can_be_split_and_why_not() -> None:
+    weights = (weight("a"), weight("b", "it has groups"), weight("c", "it has groups"))
+    lines = inspection_text(Inspection("m.onnx", 5000, (), weights, ())).splitlines()
+    assert [line.split()[-1] for line in lines[:4]] == ["split", "yes", "-", "-"]
+    assert lines[-2:] == ["Channels that cannot be split:", "     2  it has groups: b, c"]
+
+
+def test_an_inspection_without_obstacles_lists_none() -> None:
+    assert "split:" not in inspection_text(Inspection("m.onnx", 50, (), (weight("a"),), ()))
+
+
+def test_a_long_reason_fits_80_columns() -> None:
+    weights = (weight(LONG, f"its output goes into a sum ({LONG})"), weight("b", LONG))
+    shown = inspection_text(Inspection("m.onnx", 5000, (), weights, ()))
+    assert max(map(len, shown.splitlines())) == WIDTH
