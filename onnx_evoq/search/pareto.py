@@ -1,0 +1,132 @@
+"""Pareto dominance: how points compare that have several objectives, all minimised.
+
+1. A point dominates another if it is nowhere worse and somewhere better.
+2. Points that none dominates are the first front; without them, the second; and so on (the fast
+   non-dominated sort of Deb et al. 2002, https://doi.org/10.1109/4235.996017, section III-A).
+3. Within a front, a point is worth more the further its neighbours are (the crowding distance,
+   section III-B).
+4. What a set of points is worth altogether is the area that it dominates (the hypervolume, Zitzler
+   and Thiele 1999, https://doi.org/10.1109/4235.797969).
+
+A point with a NaN or an infinity among its objectives is the worst: all others dominate it, and it
+dominates none.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def known(objectives: Floats) -> NDArray[np.bool_]:
+    """Which points, (..., objectives), have neither a NaN nor an infinity."""
+    return np.asarray(np.isfinite(objectives).all(axis=-1))
+
+
+def dominates(one: ArrayLike, other: ArrayLike) -> NDArray[np.bool_]:
+    """Whether `one` is nowhere worse than `other` and somewhere better.
+
+    Args:
+        one: (..., objectives).
+        other: (..., objectives), broadcast against `one`.
+
+    Returns:
+        (...).
+
+    Example:
+        >>> dominates([[1, 2], [1, 3], [0, 9]], [1, 3]).tolist()
+        [True, False, False]
+    """
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    better = (one <= other).all(axis=-1) & (one < other).any(axis=-1)
+    return known(one) & (better | ~known(other))
+
+
+def non_dominated_sort(objectives: ArrayLike) -> list[NDArray[np.intp]]:
+    """The fronts, best first.
+
+    Args:
+        objectives: (points, objectives).
+
+    Returns:
+        The positions of each front's points, ascending.
+
+    Example:
+        >>> [front.tolist() for front in non_dominated_sort([[1, 3], [2, 3], [3, 1], [2, 4]])]
+        [[0, 2], [1], [3]]
+    """
+    points = np.asarray(objectives, np.float64)
+    beats = dominates(points[:, None], points[None])  # (points, points)
+    better = beats.sum(axis=0)  # by how many each point is dominated, of those in no front yet
+    fronts = []
+    while (front := np.flatnonzero(better == 0)).size:
+        fronts.append(front)
+        better[front] = -1
+        better -= beats[front].sum(axis=0)
+    return fronts
+
+
+def crowding_distance(objectives: ArrayLike) -> Floats:
+    """How far the neighbours of each point of a front are: the more, the less crowded.
+
+        distance_i = sum over objectives of (f_{i+1} - f_{i-1}) / (f_max - f_min)
+
+    with the points in the order of that objective, equal ones in the order in which they are
+    given. The first and the last of each order are infinitely far. An objective in which all points
+    are equal tells nothing about them and adds nothing.
+
+    Args:
+        objectives: (points, objectives) of one front.
+
+    Returns:
+        (points,); infinite for one or two points, 0 for a NaN or an infinity.
+
+    Example:
+        >>> crowding_distance([[0, 8], [1, 2], [2, 1], [4, 0]]).tolist()
+        [inf, 1.375, 1.0, inf]
+    """
+    points = np.asarray(objectives, np.float64)
+    distance = np.zeros(len(points))
+    places = np.flatnonzero(known(points))
+    if len(places) <= 2:
+        distance[places] = np.inf
+        return distance
+    for values in points[places].T:
+        order = np.argsort(values, kind="stable")
+        values = values[order]
+        spread = values[-1] - values[0]
+        if spread > 0:
+            distance[places[order[1:-1]]] += (values[2:] - values[:-2]) / spread
+            distance[places[order[[0, -1]]]] = np.inf
+    return distance
+
+
+def hypervolume(objectives: ArrayLike, reference: ArrayLike) -> float:
+    """The area that points dominate, up to a reference point: the more, the better.
+
+        sum over points in the order of f_0 of (f_0 of the next - f_0) * (r_1 - least f_1 so far)
+
+    where r_0 follows the last.
+
+    Args:
+        objectives: (points, 2); those that do not dominate the reference add nothing.
+        reference: (2,), what is worst in each objective.
+
+    Raises:
+        ValueError: there are not two objectives.
+
+    Example:
+        >>> hypervolume([[1, 3], [2, 1]], [4, 4])
+        7.0
+    """
+    points, worst = np.asarray(objectives, np.float64), np.asarray(reference, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or worst.shape != (2,):
+        raise ValueError(
+            f"the area is of two objectives, not of points of shape {points.shape} and a reference "
+            f"of shape {worst.shape}"
+        )
+    points = points[known(points) & (points < worst).all(axis=1)]
+    points = points[np.argsort(points[:, 0])]
+    widths = np.diff(points[:, 0], append=worst[0])
+    heights = worst[1] - np.minimum.accumulate(points[:, 1])
+    return float(widths @ heights)
