@@ -36,6 +36,7 @@ from onnx_evoq.signature import TensorSpec
 from onnx_evoq.stages.engine import Engine
 
 Floats = NDArray[np.float32]
+Values = dict[str, Floats]
 Maps = NDArray[np.float32]  # (samples, channels, height, width)
 
 LAYERS, CANDIDATES, STACKED, TIMES = 3, 8, 8, 3
@@ -51,8 +52,8 @@ def seconds(work: Callable[[], Any]) -> float:
     return min(times)
 
 
-def generation(bench: Bench, name: str, evaluator: Evaluator) -> list[Floats]:
-    """The values of the first children of a weight."""
+def generation(bench: Bench, name: str, evaluator: Evaluator) -> list[Values]:
+    """The values of the first children of a weight, by its name."""
     search, values_of = bench.search_for(name), bench.values(name)
     search.tell(np.array([evaluator.value(values_of(search.ask()[0]))]))
     return [values_of(codes) for codes in search.ask()]
@@ -76,7 +77,7 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     whole, single = opened(bench, name, evaluator, None), opened(bench, name, evaluator, 1)
     batches = list(evaluator._tensors)
 
-    def by_session(session: Any, some: list[Floats]) -> None:
+    def by_session(session: Any, some: list[Values]) -> None:
         for each in some:
             for tensors in batches:
                 session.run(evaluator.feed(each, tensors))
@@ -89,7 +90,7 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     def threads() -> None:
         list(pool.map(lambda some: by_session(single, some), (values[::2], values[1::2])))
 
-    def work(some: list[Floats], start: Any, done: Any) -> None:
+    def work(some: list[Values], start: Any, done: Any) -> None:
         session = opened(bench, name, evaluator, 1)
         by_session(session, some[:1])
         for _ in range(TIMES):
@@ -125,7 +126,7 @@ def binding(bench: Bench, name: str) -> tuple[float, float]:
     values = bench.values(name)(bench.start[name].codes)
     feed = evaluator.feed(values, evaluator._tensors[0])
     bound = session.io_binding()
-    buffer = onnxruntime.OrtValue.ortvalue_from_numpy(values)
+    buffer = onnxruntime.OrtValue.ortvalue_from_numpy(values[name])
     for key, value in feed.items():
         held = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value))
         bound.bind_ortvalue_input(key, buffer if key == name else held)
@@ -136,7 +137,7 @@ def binding(bench: Bench, name: str) -> tuple[float, float]:
 
     def with_buffers() -> None:
         for _ in range(20):
-            buffer.update_inplace(values)  # as for a new candidate
+            buffer.update_inplace(values[name])  # as for a new candidate
             session.run_with_iobinding(bound)
 
     def with_arrays() -> None:
@@ -197,7 +198,7 @@ def local_filter(bench: Bench, name: str) -> float | None:
         x = columns(session.run(None, batch.feed)[0], conv)
         moments = moments + x.T @ x  # (inputs, inputs)
     target = next(w for w in bench.weights if w.name == name).values
-    errors = [(each - target).reshape(len(each), -1) for each in values]  # (outputs, inputs)
+    errors = [(each[name] - target).reshape(len(each), -1) for each in values]  # (outputs, inputs)
     costs = [float(np.sum((error @ moments) * error)) for error in errors]
     means = [float(np.mean(each)) for each in losses if each is not None]
     return float(np.corrcoef(costs, means)[0, 1])

@@ -118,8 +118,8 @@ class Bench:
         )
 
     def values(self, name: str) -> Callable[[Any], Any]:
-        """The weight's values for codes."""
-        return lambda codes: dequantize(codes, self.start[name].grid)
+        """The weight's values for codes, by its name."""
+        return lambda codes: {name: dequantize(codes, self.start[name].grid)}
 
 
 def spread(names: Sequence[str], count: int | None) -> list[str]:
@@ -152,9 +152,7 @@ def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> flo
         one = timing.measure("one session", lambda values=values: whole.value(values))
         naive = timing.measure(
             "naive",
-            lambda values=values: model_value(
-                replace_weights(bench.model, {name: values}), bench.search
-            ),
+            lambda values=values: model_value(replace_weights(bench.model, values), bench.search),
         )
         worst = max(worst, abs(losses.mean() / naive - 1), abs(one / naive - 1))
     return worst
@@ -173,7 +171,7 @@ def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
     feeds = [{name: tensors[name] for name in evaluator._inputs} for tensors in evaluator._tensors]
 
     def run(candidates: Sequence[Any]) -> None:
-        runs = [{**feed, evaluator._weight: each} for each in candidates for feed in feeds]
+        runs = [{**feed, **each} for each in candidates for feed in feeds]
         list((map if pool is None else pool.map)(lambda feed: session.run(None, feed), runs))
 
     return run

@@ -1,13 +1,13 @@
-"""Cut a graph at a weight: what comes before it is run once, what follows is run per candidate.
+"""Cut a graph at weights: what comes before them is run once, what follows is run per candidate.
 
-1. A node belongs to the suffix if it reads the weight or something that a suffix node made.
+1. A node belongs to the suffix if it reads one of the weights or something that a suffix node made.
 2. A node that depends on no input of the model is a constant; where the suffix reads it, it is
    copied there, so that ONNX Runtime can still fold it.
 3. Everything else is the prefix. Tensors that the suffix reads from it *cross* the cut.
-4. Outputs of the model that do not depend on the weight are computed by the prefix alone.
+4. Outputs of the model that depend on none of the weights are computed by the prefix alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
@@ -18,34 +18,38 @@ from onnx_evoq.signature import TensorSpec
 
 @dataclass(frozen=True)
 class Cut:
-    """A model cut at one weight.
+    """A model cut at one weight or several.
 
     Attributes:
-        weight: the name of the weight.
-        dtype: the type that the model stores it in.
+        dtypes: the type that the model stores each of the weights in, by name.
         prefix: the model that computes `prefix_outputs` from the model's inputs; None where there
             is nothing to compute.
         prefix_outputs: tensors that cross the cut or are outputs of the model by themselves.
-        suffix_inputs: everything that the suffix reads besides the weight: tensors that cross the
+        suffix_inputs: everything that the suffix reads besides the weights: tensors that cross the
             cut, and inputs of the model.
-        outputs: outputs of the model that depend on the weight, which the suffix computes.
+        outputs: outputs of the model that depend on a weight, which the suffix computes.
         whole: whether the suffix is the whole model, so that nothing needs to be cached.
     """
 
-    weight: str
-    dtype: str
+    dtypes: Mapping[str, str]
     prefix: ModelProto | None
     prefix_outputs: tuple[str, ...]
     suffix_inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     whole: bool = False
 
+    @property
+    def place(self) -> str:
+        """How messages call the weights."""
+        first, *others = self.dtypes
+        return f"{first!r} and {len(others)} more" if others else repr(first)
 
-def cut_at(model: ModelProto, weight: str) -> Cut:
-    """Cut `model` at the initializer `weight`."""
+
+def cut_at(model: ModelProto, *weights: str) -> Cut:
+    """Cut `model` at the initializers `weights`, one or several."""
     graph = model.graph
-    tail, constants = _tail(graph, weight), constants_of(graph)
-    made_in_tail = {name for node in tail for name in node.output if name} | {weight}
+    tail, constants = _tail(graph, weights), constants_of(graph)
+    made_in_tail = {name for node in tail for name in node.output if name} | set(weights)
     needed = {name for node in tail for name in reads(node)} - made_in_tail
     needed -= constants | {tensor.name for tensor in graph.initializer}
     inputs = {value.name for value in graph.input}
@@ -59,8 +63,7 @@ def cut_at(model: ModelProto, weight: str) -> Cut:
         ]
         prefix = _model_of(model, head, list(graph.input), [_untyped(name) for name in wanted])
     return Cut(
-        weight,
-        _dtype(graph, weight),
+        _dtypes(graph, weights),
         prefix,
         wanted,
         tuple(sorted(needed)),
@@ -98,39 +101,47 @@ def bridge(
     return _model_of(model, nodes, taken + inputs, [_untyped(name) for name in wanted])
 
 
-def uncut(model: ModelProto, weight: str) -> Cut:
+def uncut(model: ModelProto, *weights: str) -> Cut:
     """The whole model as the suffix: for what crosses a cut, but is no tensor that NumPy knows."""
     inputs = tuple(value.name for value in model.graph.input)
     outputs = tuple(value.name for value in model.graph.output)
-    return Cut(weight, _dtype(model.graph, weight), None, (), inputs, outputs, whole=True)
+    return Cut(_dtypes(model.graph, weights), None, (), inputs, outputs, whole=True)
 
 
 def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelProto:
-    """What follows the cut, with the weight as a graph input.
+    """What follows the cut, with the weights as graph inputs.
 
     Args:
         model: the model that was cut.
         cut: as `cut_at` returned it.
         inputs: type and shape of each of `cut.suffix_inputs`, as the prefix computed them.
     """
-    tensor = next(t for t in model.graph.initializer if t.name == cut.weight)
-    values = [helper.make_tensor_value_info(cut.weight, tensor.data_type, tuple(tensor.dims))]
+    tensors = _tensors(model.graph, cut.dtypes)
+    values = [
+        helper.make_tensor_value_info(name, tensor.data_type, tuple(tensor.dims))
+        for name, tensor in tensors.items()
+    ]
     values += [_typed(spec) for spec in inputs]
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
         return _model_of(model, list(model.graph.node), values, outputs)
-    tail, constants = _tail(model.graph, cut.weight), constants_of(model.graph)
+    tail, constants = _tail(model.graph, cut.dtypes), constants_of(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
     return _model_of(model, _needed_constants(constant, tail) + tail, values, outputs)
 
 
-def _dtype(graph: GraphProto, weight: str) -> str:
-    tensor = next(tensor for tensor in graph.initializer if tensor.name == weight)
-    return FLOAT_TYPES[tensor.data_type]
+def _tensors(graph: GraphProto, weights: Collection[str]) -> dict[str, TensorProto]:
+    """The initializers of these names, in their order."""
+    found = {tensor.name: tensor for tensor in graph.initializer if tensor.name in weights}
+    return {name: found[name] for name in weights}
 
 
-def _tail(graph: GraphProto, weight: str) -> list[NodeProto]:
-    depends = {weight}
+def _dtypes(graph: GraphProto, weights: Collection[str]) -> dict[str, str]:
+    return {name: FLOAT_TYPES[t.data_type] for name, t in _tensors(graph, weights).items()}
+
+
+def _tail(graph: GraphProto, weights: Collection[str]) -> list[NodeProto]:
+    depends = set(weights)
     tail = []
     for node in graph.node:  # in topological order, as ONNX demands
         if reads(node) & depends:

@@ -1,6 +1,6 @@
-"""Score candidates for one weight, which is an input of the graph: one session serves all."""
+"""Score candidates for weights that are inputs of the graph: one session serves all."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from onnx_evoq.score.output_metrics import PerSample
 from onnx_evoq.score.session import Session
 from onnx_evoq.score.target import Target
 
-Floats = NDArray[np.float32]
+Values = Mapping[str, NDArray[np.float32]]  # by weight
 Candidate = TypeVar("Candidate")
 Result = TypeVar("Result")
 
@@ -25,23 +25,22 @@ def never() -> bool:
 
 
 class Evaluator:
-    """Scores values of one weight, everything else in the model standing still.
+    """Scores values of one weight or several, everything else in the model standing still.
 
     Equivalent to building the model anew with each candidate and running all of it::
 
         for values in candidates:
-            model = replace_weights(model, {weight: values})
+            model = replace_weights(model, values)
             scores.append(target.value(predict(Session(model), batches)))
 
     Args:
-        session: the part of the model that follows the weight, with the weight as an input, to run
-            on one core.
+        session: the part of the model that follows the weights, with these as inputs, to run on one
+            core.
         crew: does the runs.
-        weight: the name of that input.
-        dtype: its type.
-        inputs: what the session takes besides the weight.
+        dtypes: the types of those inputs, by name.
+        inputs: what the session takes besides the weights.
         outputs: the names of all outputs, in the model's order; those that the session does not
-            give do not depend on the weight, and are among `tensors`.
+            give depend on none of the weights, and are among `tensors`.
         tensors: for each batch, the inputs and those outputs.
         batches: the batches that they stem from.
         target: what the outputs are scored against, a reference among it.
@@ -51,8 +50,7 @@ class Evaluator:
         self,
         session: Session,
         crew: Crew,
-        weight: str,
-        dtype: str,
+        dtypes: Mapping[str, str],
         inputs: Sequence[str],
         outputs: Sequence[str],
         tensors: Sequence[Arrays],
@@ -61,8 +59,7 @@ class Evaluator:
     ) -> None:
         self._session = session
         self._crew = crew
-        self._weight = weight
-        self._dtype = np.dtype(dtype)
+        self._dtypes = {name: np.dtype(dtype) for name, dtype in dtypes.items()}
         self._inputs = inputs
         self._outputs = outputs
         self._tensors = tensors
@@ -80,8 +77,8 @@ class Evaluator:
         """How many samples each batch holds."""
         return [batch.count for batch in self._batches]
 
-    def value(self, values: Floats) -> float:
-        """The metric of the model with `values` as the weight."""
+    def value(self, values: Values) -> float:
+        """The metric of the model with `values` as the weights."""
         self.evaluations += 1
         batches = len(self._batches)
         if self.metric.against == "user":
@@ -94,7 +91,7 @@ class Evaluator:
     def losses(
         self,
         candidates: Sequence[Candidate],
-        values_of: Callable[[Candidate], Floats],
+        values_of: Callable[[Candidate], Values],
         first: int,
         end: int,
         stop: Callable[[], bool] = never,
@@ -104,7 +101,7 @@ class Evaluator:
         A candidate counts as an evaluation where `first` is 0.
 
         Args:
-            candidates: what stands for values of the weight.
+            candidates: what stands for values of the weights.
             values_of: these values; asked for when a candidate's turn comes.
             first: the first batch.
             end: the one behind the last.
@@ -126,16 +123,16 @@ class Evaluator:
         return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
 
     def answers(
-        self, candidates: Iterable[Floats], read: Callable[[Arrays], PerSample]
+        self, candidates: Iterable[Values], read: Callable[[Arrays], PerSample]
     ) -> Iterator[PerSample]:
         """What `read` makes of the model's outputs, (samples, ...), candidate by candidate.
 
         Args:
-            candidates: values of the weight.
+            candidates: values of the weights.
             read: from the outputs of a batch, (count, ...) each, to one row per sample.
         """
 
-        def work(values: Floats, place: int) -> PerSample:
+        def work(values: Values, place: int) -> PerSample:
             return read(self._answers(values, place))
 
         batches = len(self._batches)
@@ -145,24 +142,26 @@ class Evaluator:
             (parts,) = self._crew.do([runs], ("answers", batches))
             yield np.concatenate(parts)
 
-    def feed(self, values: Floats, tensors: Arrays) -> dict[str, Array]:
-        """What a run takes: `values` as the weight, and its part of a batch's tensors."""
-        candidate = values.astype(self._dtype, copy=False)
-        return {**{name: tensors[name] for name in self._inputs}, self._weight: candidate}
+    def feed(self, values: Values, tensors: Arrays) -> dict[str, Array]:
+        """What a run takes: `values` as the weights, and its part of a batch's tensors."""
+        feed: dict[str, Array] = {name: tensors[name] for name in self._inputs}
+        for name, dtype in self._dtypes.items():
+            feed[name] = values[name].astype(dtype, copy=False)
+        return feed
 
     def _runs(
         self,
-        values: Floats,
-        work: Callable[[Floats, int], Result],
+        values: Values,
+        work: Callable[[Values, int], Result],
         first: int,
         end: int,
     ) -> Iterator[Task[Result]]:
         return (partial(work, values, place) for place in range(first, end))
 
-    def _answers(self, values: Floats, place: int) -> dict[str, Array]:
+    def _answers(self, values: Values, place: int) -> dict[str, Array]:
         tensors = self._tensors[place]  # once: they may have to be read from a file
         known = {**tensors, **self._session.run(self.feed(values, tensors))}
         return {n: per_sample(n, known[n], self._batches[place]) for n in self._outputs}
 
-    def _losses(self, values: Floats, place: int) -> PerSample:
+    def _losses(self, values: Values, place: int) -> PerSample:
         return self._target.per_sample([self._answers(values, place)], place)

@@ -35,11 +35,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.score.evaluator import Evaluator, never
+from onnx_evoq.score.evaluator import Evaluator, Values, never
 from onnx_evoq.score.output_metrics import PerSample
 
 Codes = NDArray[Any]
-Floats = NDArray[np.float32]
 
 RUNGS = tuple(32 * 2**k for k in range(12))  # samples after which candidates are compared
 
@@ -76,14 +75,16 @@ class _Entrant:
 
 
 class Race:
-    """Fitness of candidates for one weight: exact for the best, forecast for others that stay.
+    """Fitness of candidates: exact for the best, forecast for others that stay.
 
-    What was seen before is not scored again.
+    What was seen before is not scored again. A candidate is an array of integers of any shape: the
+    codes of a weight, those of all weights one behind the other, or whatever else stands for values
+    of weights.
 
     Args:
         evaluator: scores candidates.
         keep: how many of the best stay: the population of the search.
-        values_of: the weight's values for codes.
+        values_of: the weights' values that a candidate stands for.
         doubt: errors by which a candidate must be worse than the last of these to be given up;
             infinite to score all of them on all samples.
     """
@@ -92,7 +93,7 @@ class Race:
         self,
         evaluator: Evaluator,
         keep: int,
-        values_of: Callable[[Codes], Floats],
+        values_of: Callable[[Codes], Values],
         doubt: float = DOUBT,
     ) -> None:
         self._evaluator = evaluator
@@ -112,7 +113,7 @@ class Race:
         The first candidate of all counts `keep` times, as the start of a search does.
 
         Args:
-            candidates: codes of the weight.
+            candidates: arrays of one type and shape.
             stop: looked at before each run; once it is true, what is in doubt is given up, but for
                 the most promising, if it is better than all before.
         """

@@ -59,7 +59,7 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
                     weight.values, layer.linear, samples.sums.moments(), task.bits[weight.name]
                 )
                 (evaluator,) = engine.evaluators(model, weight.name)
-                harm = evaluator.value(rounded.values)
+                harm = evaluator.value({weight.name: rounded.values})
                 if np.isfinite(harm) and rounded.error > 0 and rounded.weights.sum() > 0:
                     profiles.append(
                         Profile(

@@ -1,4 +1,4 @@
-"""The scoring engine: evaluators for one weight of a model after the other."""
+"""The scoring engine: evaluators for weights of a model, one after the other or several at once."""
 
 from collections.abc import Sequence
 
@@ -33,30 +33,30 @@ class Engine:
         self._share = share
         self._front = Front(self._batches, resources, share)
 
-    def evaluators(self, model: Model, weight: str) -> list[Evaluator]:
-        """An evaluator per scoring set for one weight of `model`, all on one session.
+    def evaluators(self, model: Model, *weights: str) -> list[Evaluator]:
+        """An evaluator per scoring set for one weight of `model` or several, all on one session.
 
-        The graph is cut at the weight, and what crosses the cut is computed once and kept. Where
+        The graph is cut at the weights, and what crosses the cut is computed once and kept. Where
         that is no tensor that NumPy knows (a sequence, bfloat16), or the disk has no room for it,
         each candidate runs the whole model.
         """
-        cut = cut_at(model, weight)
+        cut = cut_at(model, *weights)
         try:
             crossing = self._front.crossing(model, cut)
         except (ModelError, OSError):  # no arrays, or no room; a broken model fails again below
             self._front = Front(self._batches, self._resources, self._share)
-            return self.whole_model_evaluators(model, weight)
+            return self.whole_model_evaluators(model, *weights)
         return self._behind(model, cut, crossing)
 
-    def whole_model_evaluators(self, model: Model, weight: str) -> list[Evaluator]:
+    def whole_model_evaluators(self, model: Model, *weights: str) -> list[Evaluator]:
         """The same, but each candidate runs the whole model."""
-        return self._behind(model, uncut(model, weight), [{} for _ in self._batches])
+        return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
 
     def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
         known = Known(self._batches, crossing)
         session = Session(
             serialize(suffix(model, cut, specs_of(known, cut.suffix_inputs))),
-            f"the model behind {cut.weight!r}",
+            f"the model behind {cut.place}",
             self._resources.providers,
             threads=1 if on_cpu(self._resources) else None,
         )
@@ -67,7 +67,7 @@ class Engine:
             part = Known(scoring.batches, crossing, start)
             evaluators.append(
                 Evaluator(
-                    session, crew, cut.weight, cut.dtype, cut.suffix_inputs, names, part,
+                    session, crew, cut.dtypes, cut.suffix_inputs, names, part,
                     scoring.batches, scoring.target,
                 )
             )  # fmt: skip

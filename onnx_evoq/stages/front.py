@@ -54,12 +54,12 @@ class Front:
         last, made_by = self._last, _digest(prefix)
         if last is not None and made_by == last.made_by:
             return last.tensors
-        if last is not None and _digest(cut_at(model, last.cut.weight).prefix) == last.made_by:
+        if last is not None and _digest(cut_at(model, *last.cut.dtypes).prefix) == last.made_by:
             known = Known(self._batches, last.tensors)
             specs = specs_of(known, last.cut.prefix_outputs)
             prefix = bridge(model, specs, cut.prefix_outputs) or prefix
         session = Session(
-            serialize(prefix), f"the model before {cut.weight!r}", self._resources.providers
+            serialize(prefix), f"the model before {cut.place}", self._resources.providers
         )
         memory = self._resources.memory
         allowed = free_memory() // 2 if memory is None else memory

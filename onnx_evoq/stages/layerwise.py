@@ -152,6 +152,7 @@ def evolve_layers(
                     evaluators = engine.evaluators(with_codes(model, trial), name)
                     try:
                         trial[name], scores, in_time = _evolve_one(
+                            name,
                             start[name],
                             evaluators,
                             search_set.target.metric,
@@ -175,6 +176,7 @@ def evolve_layers(
 
 
 def _evolve_one(
+    name: str,
     start: QuantizedWeight,
     evaluators: Sequence[Evaluator],
     metric: Metric,
@@ -191,7 +193,7 @@ def _evolve_one(
         start.codes, settings.population, lambda codes: mutate(codes, rate, low, high, rng)
     )
     race = Race(
-        on_search, settings.population, lambda codes: dequantize(codes, grid), settings.doubt
+        on_search, settings.population, lambda c: {name: dequantize(c, grid)}, settings.doubt
     )
     search.tell(race.fitness(search.ask()))
     first, part, done = search.best_fitness, 1 / (settings.generations + 1), 0
@@ -205,7 +207,7 @@ def _evolve_one(
     advance(1 - (done + 1) * part)
     best = QuantizedWeight(search.best, grid)
     before, after = (
-        {"search": metric.value_of(fitness), "heldout": on_heldout.value(weight.values)}
+        {"search": metric.value_of(fitness), "heldout": on_heldout.value({name: weight.values})}
         for weight, fitness in ((start, first), (best, search.best_fitness))
     )
     if metric.fitness(after["heldout"]) > metric.fitness(before["heldout"]):

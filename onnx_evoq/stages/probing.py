@@ -19,6 +19,7 @@ _SMALLEST = 1e-6  # deviation
 
 def probe(
     evaluator: Evaluator,
+    name: str,
     bias: NDArray[np.float32],
     spread: NDArray[np.float32],
     sketch: Sketch,
@@ -30,7 +31,8 @@ def probe(
 
     Args:
         evaluator: scores values of a bias.
-        bias: as it is.
+        name: the bias.
+        bias: its values as they are.
         spread: (channels,) the deviation of each channel of the layer's output.
         sketch: of the outputs.
         deadline: when to have stopped.
@@ -39,7 +41,7 @@ def probe(
     candidates = [bias, *shifted(bias, shifts)]
     rows: list[Floats] = []
     began = time.monotonic()
-    for found in evaluator.answers(candidates, sketch):
+    for found in evaluator.answers(({name: values} for values in candidates), sketch):
         rows.append(found)
         each = (time.monotonic() - began) / len(rows)
         if len(rows) < len(candidates) and each * (len(candidates) - len(rows)) > deadline.left:

@@ -58,6 +58,7 @@ def refine_layers(
                         break
                     on_search, on_heldout = engine.evaluators(with_codes(model, now), name)
                     best, scores, in_time = _refine_one(
+                        name,
                         now[name],
                         start.layers.get(name),
                         settings,
@@ -94,6 +95,7 @@ def refine_layers(
 
 
 def _refine_one(
+    name: str,
     start: QuantizedWeight,
     found: Reconstruction | None,
     settings: SearchSettings,
@@ -121,7 +123,7 @@ def _refine_one(
 
     search = Neuroevolution(codes, settings.population, child_of)
     race = Race(
-        on_search, settings.population, lambda codes: dequantize(codes, grid), settings.doubt
+        on_search, settings.population, lambda c: {name: dequantize(c, grid)}, settings.doubt
     )
     search.tell(race.fitness(search.ask()))
     first = best = search.best_fitness
@@ -133,13 +135,13 @@ def _refine_one(
     in_time = not deadline.passed
     before = {
         "search": metric.value_of(first),
-        "heldout": on_heldout.value(dequantize(codes, grid)),
+        "heldout": on_heldout.value({name: dequantize(codes, grid)}),
     }
     if not best < first:
         return start, LayerScores(before, before), in_time
     after = {
         "search": metric.value_of(best),
-        "heldout": on_heldout.value(dequantize(search.best, grid)),
+        "heldout": on_heldout.value({name: dequantize(search.best, grid)}),
     }
     if metric.fitness(after["heldout"]) > metric.fitness(before["heldout"]):
         return start, LayerScores(before, before), in_time

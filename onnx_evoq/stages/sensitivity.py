@@ -40,7 +40,7 @@ def rank_weights(
                 values[name] = float("nan")
                 continue
             (evaluator,) = engine.evaluators(model, name)
-            values[name] = evaluator.value(weight.values)
+            values[name] = evaluator.value({name: weight.values})
             step(1)
     fitness = scoring.target.metric.fitness
     return dict(sorted(values.items(), key=lambda item: fitness(item[1])))

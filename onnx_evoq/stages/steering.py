@@ -120,7 +120,7 @@ def _probed(
     if deadline.passed:
         return None, 0, False
     (evaluator,) = engine.evaluators(emitted, layer.bias)
-    probed = probe(evaluator, bias, found.spread, sketch, deadline)
+    probed = probe(evaluator, layer.bias, bias, found.spread, sketch, deadline)
     if probed is None:
         return None, evaluator.evaluations, False
     columns = _columns(task, front, emitted, layer, rng)

@@ -78,6 +78,33 @@ def test_a_weight_used_twice_is_cut_before_its_first_use() -> None:
     assert behind(model, cut_at(model, "w")) == ["MatMul", "Tanh", "MatMul"]
 
 
+def test_what_depends_on_none_of_several_weights_comes_before_their_cut() -> None:
+    cut = cut_at(folded(), "w3", "w2")
+    assert list(cut.dtypes) == ["w3", "w2"]
+    assert cut.suffix_inputs == ("c",)
+    assert behind(folded(), cut) == behind(folded(), cut_at(folded(), "w2"))
+    assert cut_at(folded(), "w1", "w3").prefix is None
+
+
+def test_a_cut_between_branches_computes_the_other_branch_once() -> None:
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a"]),
+        node("MatMul", ["x", "w2"], ["b"]),
+        node("Add", ["a", "b"], ["c"]),
+        node("MatMul", ["c", "w3"], ["y"]),
+    ]
+    weights = {name: random(4, 4) for name in ("w1", "w2", "w3")}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    cut = cut_at(model, "w1", "w3")
+    assert cut.suffix_inputs == ("b", "x")
+    assert behind(model, cut) == ["MatMul", "Add", "MatMul"]
+
+
+def test_a_cut_names_its_first_weight() -> None:
+    assert cut_at(folded(), "w2").place == "'w2'"
+    assert cut_at(folded(), "w2", "w1", "w3").place == "'w2' and 2 more"
+
+
 def test_uncut_runs_everything() -> None:
     model = load(mlp())
     cut = uncut(model, "second")

@@ -1,6 +1,6 @@
 """Racing: the best is exact, the rest forecast, and nothing that is surely good is given up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -14,7 +14,7 @@ COUNTS = [32, 32, 64, 128, 256]
 
 
 class Losses:
-    """Stands for an evaluator: a candidate's values are the losses of the samples."""
+    """Stands for an evaluator: the values of the weight "w" are the losses of the samples."""
 
     def __init__(self, counts: Sequence[int] = COUNTS, metric: str = "mse") -> None:
         self.counts = list(counts)
@@ -24,7 +24,7 @@ class Losses:
     def losses(
         self,
         candidates: Sequence[NDArray[np.float32]],
-        values_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        values_of: Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]],
         first: int,
         end: int,
         stop: Callable[[], bool],
@@ -36,12 +36,12 @@ class Losses:
                 found.append(None)
                 continue
             self.scored += ends[end] - ends[first]
-            found.append(values_of(candidate)[ends[first] : ends[end]].astype(np.float64))
+            found.append(values_of(candidate)["w"][ends[first] : ends[end]].astype(np.float64))
         return found
 
 
 def race(evaluator: Losses, keep: int = 1, doubt: float = 2.0) -> Race:
-    return Race(evaluator, keep, lambda codes: codes, doubt)  # type: ignore[arg-type]
+    return Race(evaluator, keep, lambda codes: {"w": codes}, doubt)  # type: ignore[arg-type]
 
 
 def fitness(contest: Race, candidate: NDArray[np.float32]) -> float:

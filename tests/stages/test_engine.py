@@ -138,7 +138,7 @@ def test_the_evaluator_scores_as_the_rebuilt_model_does(
             rebuilt = replace_weights(model, {weight.name: candidate})
             expected = model_value(rebuilt, scoring)
             assert expected > 0
-            assert evaluator.value(candidate) == pytest.approx(expected, rel=1e-5)
+            assert evaluator.value({weight.name: candidate}) == pytest.approx(expected, rel=1e-5)
         assert evaluator.evaluations == 3
 
 
@@ -151,7 +151,37 @@ def test_the_evaluator_scores_float16_models_too() -> None:
         candidate = dequantize(nearest(weight.values, grid), grid)
         (evaluator,) = engine.evaluators(model, weight.name)
         expected = model_value(replace_weights(model, {weight.name: candidate}), scoring)
-        assert evaluator.value(candidate) == pytest.approx(expected, rel=0.02)
+        assert evaluator.value({weight.name: candidate}) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("memory", [2**30, 0], ids=["in memory", "in a file"])
+@pytest.mark.parametrize("make", CASES)
+def test_several_weights_are_scored_at_once(
+    make: Callable[[], tuple[ModelProto, Inputs]], memory: int
+) -> None:
+    model, inputs = make()
+    size = {padded: 4, one_by_one: 1, weights_in_branches: 1}.get(make, 3)
+    scoring = scoring_set(model, inputs, size)
+    engine = Engine([scoring], Resources(memory=memory))
+    weights = find_weights(model)[0]
+    for some in (weights, weights[-2:]):
+        names = [weight.name for weight in some]
+        for evaluator in (
+            *engine.evaluators(model, *names), *engine.whole_model_evaluators(model, *names)
+        ):  # fmt: skip
+            changed = {w.name: w.values + 0.1 * random(*w.shape, seed=3) for w in some}
+            expected = model_value(replace_weights(model, changed), scoring)
+            assert expected > 0
+            assert evaluator.value(changed) == pytest.approx(expected, rel=1e-5)
+
+
+def test_several_float16_weights_are_scored_at_once() -> None:
+    model, inputs = folded_conv_net("float16")
+    scoring = scoring_set(model, inputs, 4)
+    (evaluator,) = Engine([scoring], Resources()).evaluators(model, "w1", "w3")
+    changed = {"w1": 0.5 * random(6, 3, 3, 3), "w3": 0.5 * random(6, 5)}
+    expected = model_value(replace_weights(model, changed), scoring)
+    assert evaluator.value(changed) == pytest.approx(expected, rel=0.02)
 
 
 def test_the_float_weight_scores_perfectly() -> None:
@@ -160,7 +190,7 @@ def test_the_float_weight_scores_perfectly() -> None:
     engine = Engine([scoring], Resources())
     for weight in find_weights(model)[0]:
         (evaluator,) = engine.evaluators(model, weight.name)
-        assert evaluator.value(weight.values) < 1e-9
+        assert evaluator.value({weight.name: weight.values}) < 1e-9
 
 
 def test_several_sets_are_scored_apart() -> None:
@@ -170,7 +200,8 @@ def test_several_sets_are_scored_apart() -> None:
     candidate = 0.5 * random(6, 6, 3, 3)
     rebuilt = replace_weights(model, {"w2": candidate})
     for evaluator, scoring in zip(evaluators, sets, strict=True):
-        assert evaluator.value(candidate) == pytest.approx(model_value(rebuilt, scoring), rel=1e-5)
+        expected = model_value(rebuilt, scoring)
+        assert evaluator.value({"w2": candidate}) == pytest.approx(expected, rel=1e-5)
     assert sets[0].samples == 6
 
 
@@ -188,7 +219,7 @@ def test_what_crossed_the_last_cut_is_not_used_once_it_is_out_of_date(order: lis
         candidate = weight.values + 0.1 * random(*weight.shape, seed=step)
         model = replace_weights(model, {name: candidate})  # as a search changes it
         expected = model_value(model, scoring)
-        assert evaluator.value(candidate) == pytest.approx(expected, rel=1e-5)
+        assert evaluator.value({name: candidate}) == pytest.approx(expected, rel=1e-5)
 
 
 def test_going_through_a_model_in_its_order_runs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +266,9 @@ def test_two_workers_give_the_scores_of_one_to_the_bit(
         engine = Engine([scoring], Resources(workers=workers, memory=memory))
         (evaluator,) = engine.evaluators(model, weight.name)
         evaluator._crew.side_by_side = side_by_side
-        losses = evaluator.losses(candidates, lambda values: values, 0, len(scoring.batches))
+        losses = evaluator.losses(
+            candidates, lambda values: {weight.name: values}, 0, len(scoring.batches)
+        )
         found.append(np.array(losses).tobytes())
         assert evaluator.evaluations == 16
     assert found[0] == found[1] == found[2]
@@ -251,7 +284,7 @@ def test_losses_of_later_batches_are_those_of_their_samples() -> None:
     (evaluator,) = Engine([labelled], Resources()).evaluators(model, "w3")
     candidate = random(6, 5, seed=7)
     parts = [
-        evaluator.losses([candidate], lambda values: values, first, end)[0]
+        evaluator.losses([candidate], lambda values: {"w3": values}, first, end)[0]
         for first, end in ((0, 1), (1, 3))
     ]
     logits = run(replace_weights(model, {"w3": candidate}), inputs)["logits"].astype(np.float64)
@@ -270,7 +303,8 @@ def test_a_user_metric_gets_all_outputs_at_once() -> None:
     (evaluator,) = Engine([scoring], Resources(workers=2)).evaluators(model, "w3")
     candidate = random(6, 5, seed=7)
     rebuilt = replace_weights(model, {"w3": candidate})
-    assert evaluator.value(candidate) == pytest.approx(model_value(rebuilt, scoring), rel=1e-6)
+    expected = model_value(rebuilt, scoring)
+    assert evaluator.value({"w3": candidate}) == pytest.approx(expected, rel=1e-6)
 
 
 def test_there_must_be_a_worker() -> None:

@@ -85,7 +85,7 @@ def test_shifting_biases_finds_the_jacobian() -> None:
     sketch = Sketch(task.search_set, np.random.default_rng(0))
     (evaluator,) = Engine([task.search_set], task.resources).evaluators(model, "b1")
     bias = initializer_values(model, ["b1"])["b1"]
-    probed = probe(evaluator, bias, np.ones(3, np.float32), sketch, Deadline(None))
+    probed = probe(evaluator, "b1", bias, np.ones(3, np.float32), sketch, Deadline(None))
     assert probed is not None
     jacobian, errors = probed
     # The sketch divides by the outputs' size, here one number for all of them.
