@@ -12,6 +12,8 @@ The narrowest integer type that holds the codes needs an operator set of its own
     INT4   3 and 4 bits    opset 21
     INT2   2 bits          opset 25
 
+where channels differ in width, that is the type of the widest: the others use fewer of its values.
+
 Float: the same graph with each weight replaced by ``step * codes``.
 """
 
@@ -82,7 +84,7 @@ def emit_qdq(
     Raises:
         ModelError: the model cannot be converted to the operator set that this needs.
     """
-    kinds = {name: _container(max(grid.bits, narrowest)) for name, (_, grid) in quantized.items()}
+    kinds = {name: _container(max(grid.widest, narrowest)) for name, (_, grid) in quantized.items()}
     opset = max((_OPSET[kind] for kind in kinds.values()), default=0)
     if any(grid.axis is not None for _, grid in quantized.values()):
         opset = max(opset, _PER_CHANNEL_OPSET)

@@ -3,6 +3,7 @@
 from onnx_evoq.quantize.balance import Profile, choose_scales, round_alone
 from onnx_evoq.quantize.clamp import Clamp
 from onnx_evoq.quantize.fixed_point import (
+    Bits,
     FixedPoint,
     QuantizedWeight,
     Scale,
@@ -15,12 +16,14 @@ from onnx_evoq.quantize.linear import Dense, Linear, Window
 from onnx_evoq.quantize.reconstruct import (
     Reconstruction,
     reconstruct_behind,
+    row_limits,
     row_steps,
 )
 from onnx_evoq.quantize.samples import Chunk, Samples
 from onnx_evoq.quantize.steer import Steering, steer
 
 __all__ = [
+    "Bits",
     "Chunk",
     "Clamp",
     "Dense",
@@ -40,6 +43,7 @@ __all__ = [
     "nearest",
     "reconstruct_behind",
     "round_alone",
+    "row_limits",
     "row_steps",
     "steer",
 ]

@@ -6,7 +6,8 @@ Equations 1-3 of arXiv 2605.05228:
     frac_bits = bits - int_bits - 1,   step = 2^-frac_bits                       (2)
     q(x)      = step * clip(round(x / step), -2^(bits-1), 2^(bits-1) - 1)        (3)
 
-with rounding half to even, for a whole tensor or for each channel along one axis. Note what (1)
+with rounding half to even, for a whole tensor or for each channel along one axis, where the width,
+too, may differ from channel to channel. Note what (1)
 says about a maximum that is itself a power of two: 1.0 has int_bits 0, so that the largest value
 of the grid is 1 - step, and 1.0 is clipped to it (-1.0 is not).
 """
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 Codes = NDArray[np.int8]
 Floats = NDArray[np.float32]
 Scale = Literal["pow2", "float"]
+Bits = int | tuple[int, ...]  # one width, or one per channel
+CodeLimit = int | NDArray[np.int16]  # likewise
 
 # Steps stay normal float32 numbers, so that step * code is exact where they are powers of two.
 _MIN_EXPONENT = -126
@@ -30,25 +33,50 @@ class FixedPoint:
     """A grid: which numbers a weight may take.
 
     Attributes:
-        bits: width of a code, 2 to 8.
+        bits: width of a code, 2 to 8; one per channel where there is an axis. Equal widths may be
+            told either way: the grid is the same.
         step: value of the least significant bit, float32: shape () per tensor, (channels,) per
             channel.
         axis: the channel axis of the weight, None per tensor.
+
+    Raises:
+        ValueError: there are widths per channel, but not one for each step.
+
+    Example:
+        >>> grid = FixedPoint((2, 4), np.array([0.5, 0.125], np.float32), axis=0)
+        >>> grid.low, grid.high, grid.widest
+        (array([-2, -8], dtype=int16), array([1, 7], dtype=int16), 4)
     """
 
-    bits: int
+    bits: Bits
     step: Floats
     axis: int | None = None
 
-    @property
-    def low(self) -> int:
-        """The smallest code, -2^(bits-1)."""
-        return int(-(2 ** (self.bits - 1)))
+    def __post_init__(self) -> None:
+        if isinstance(self.bits, int):
+            return
+        if self.axis is None or np.shape(self.step) != (len(self.bits),):
+            raise ValueError(
+                f"{len(self.bits)} widths for {np.size(self.step)} steps along axis {self.axis}: "
+                "give a channel axis, and one width for each channel."
+            )
 
     @property
-    def high(self) -> int:
-        """The largest code, 2^(bits-1) - 1."""
-        return int(2 ** (self.bits - 1) - 1)
+    def low(self) -> CodeLimit:
+        """The smallest code, -2^(bits-1); (channels,) where each has a width of its own."""
+        return -1 - self.high
+
+    @property
+    def high(self) -> CodeLimit:
+        """The largest code, 2^(bits-1) - 1, likewise."""
+        if isinstance(self.bits, int):
+            return int(2 ** (self.bits - 1) - 1)
+        return np.asarray(2 ** (np.array(self.bits) - 1) - 1, np.int16)
+
+    @property
+    def widest(self) -> int:
+        """The width that holds all codes."""
+        return self.bits if isinstance(self.bits, int) else max(self.bits)
 
     @property
     def frac_bits(self) -> int | list[int] | None:
@@ -62,11 +90,22 @@ class FixedPoint:
 
     def steps_for(self, rank: int) -> Floats:
         """The step, shaped to multiply a weight of `rank` axes: () or (1, .., channels, .., 1)."""
-        if self.axis is None:
-            return self.step
-        shape = [1] * rank
-        shape[self.axis] = -1
-        return self.step.reshape(shape)
+        return self.step if self.axis is None else self.step.reshape(_along(self.axis, rank))
+
+    def limits_for(self, rank: int) -> tuple[CodeLimit, CodeLimit]:
+        """The smallest and the largest code, shaped likewise; plain numbers for one width."""
+        low, high = self.low, self.high
+        if self.axis is None or isinstance(low, int) or isinstance(high, int):
+            return low, high
+        shape = _along(self.axis, rank)
+        return low.reshape(shape), high.reshape(shape)
+
+
+def _along(axis: int, rank: int) -> list[int]:
+    """The shape that lays a vector along one of `rank` axes."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return shape
 
 
 def int_bits(largest: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -86,7 +125,7 @@ def int_bits(largest: NDArray[np.floating]) -> NDArray[np.int64]:
 
 def fit(
     values: Floats,
-    bits: int,
+    bits: Bits,
     axis: int | None = None,
     scale: Scale = "pow2",
     dtype: str = "float32",
@@ -95,7 +134,7 @@ def fit(
 
     Args:
         values: a weight, any shape, finite.
-        bits: 2 to 8.
+        bits: 2 to 8, one for all or one per channel.
         axis: the channel axis for a step per channel, None for one step.
         scale: "pow2" for a power of two as in the paper, "float" for max|x| / (2^(bits-1) - 1).
         dtype: what stores the weight; no code stands for more than that type holds.
@@ -106,14 +145,15 @@ def fit(
     """
     others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
     largest = np.abs(values).max(axis=others, initial=0.0).astype(np.float64)  # () or (channels,)
+    widths = np.array(bits)  # likewise
     limits = np.finfo(dtype)
     if scale == "float":
-        covering = np.where(largest > 0, largest, 1.0) / (2 ** (bits - 1) - 1)
-        step = np.clip(covering, 2.0**_MIN_EXPONENT, float(limits.max) / 2 ** (bits - 1))
+        covering = np.where(largest > 0, largest, 1.0) / (2 ** (widths - 1) - 1)
+        step = np.clip(covering, 2.0**_MIN_EXPONENT, float(limits.max) / 2 ** (widths - 1))
         step = step.astype(np.float32)
     else:
         # 2^(maxexp - 1) is finite, twice that is not
-        frac_bits = bits - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
+        frac_bits = widths - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
         step = np.ldexp(1.0, np.maximum(-frac_bits, _MIN_EXPONENT)).astype(np.float32)
     return FixedPoint(bits, np.asarray(step), axis)
 
@@ -126,7 +166,7 @@ def nearest(values: Floats, grid: FixedPoint) -> Codes:
         array([ 2, -7,  7], dtype=int8)
     """
     ratio = values.astype(np.float64) / grid.steps_for(values.ndim)
-    return np.clip(np.rint(ratio), grid.low, grid.high).astype(np.int8)
+    return np.clip(np.rint(ratio), *grid.limits_for(values.ndim)).astype(np.int8)
 
 
 def dequantize(codes: Codes, grid: FixedPoint) -> Floats:

@@ -17,7 +17,8 @@ ended, none of which raises the cost:
    step^2 H_jj for a move by s_j.
 
 Matrices come in groups (a convolution's groups), each with an H of its own: weights (groups, rows,
-columns), H (groups, columns, columns), steps (groups, rows, 1). Sums run in float64.
+columns), H (groups, columns, columns), steps (groups, rows, 1). The smallest and the largest code
+are numbers, or differ from row to row as steps do. Sums run in float64.
 """
 
 from typing import NamedTuple
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Limit = int | Floats  # of codes: one for all of them, or (groups, rows, 1)
 
 _BLOCK = 64  # columns that are updated one by one before a matrix product updates the others
 _SWEEPS = 8
@@ -64,8 +66,8 @@ def closest(
     weights: Floats,
     metric: Floats,
     steps: Floats,
-    low: int,
-    high: int,
+    low: Limit,
+    high: Limit,
     factored: Factor | None = None,
 ) -> Floats:
     """Codes near the minimum of the cost, (groups, rows, columns); whole numbers.
@@ -74,8 +76,8 @@ def closest(
         weights: (groups, rows, columns).
         metric: H, (groups, columns, columns), positive definite.
         steps: (groups, rows, 1).
-        low: smallest code.
-        high: largest code.
+        low: smallest code, of all or of each row (groups, rows, 1).
+        high: largest code, likewise.
         factored: ``factor(metric)``, if it is known already.
 
     Example:
@@ -103,7 +105,7 @@ def cost(weights: Floats, metric: Floats, steps: Floats, codes: Floats) -> Float
 
 
 def move_costs(
-    weights: Floats, metric: Floats, steps: Floats, codes: Floats, low: int, high: int
+    weights: Floats, metric: Floats, steps: Floats, codes: Floats, low: Limit, high: Limit
 ) -> tuple[Floats, Floats]:
     """What a move by +1 and by -1 adds to a row's cost, (groups, rows, columns) each.
 
@@ -118,8 +120,8 @@ def feedback(
     weights: Floats,
     metric: Floats,
     steps: Floats,
-    low: int,
-    high: int,
+    low: Limit,
+    high: Limit,
     factored: Factor | None = None,
 ) -> Floats:
     """Step 1; the columns with the largest H_jj are decided first."""
@@ -127,7 +129,7 @@ def feedback(
     order, upper = factored or factor(metric)
     wanted = np.take_along_axis(weights, order[:, None, :], 2)
     codes, lost = np.zeros_like(wanted), np.zeros_like(wanted)  # lost = wanted - step * codes
-    step = steps[:, :, 0]
+    step, least, most = steps[:, :, 0], _by_row(low), _by_row(high)
     for end in range(columns, 0, -_BLOCK):
         start = max(0, end - _BLOCK)
         behind = lost[:, :, end:] @ upper[:, start:end, end:].transpose(0, 2, 1)
@@ -135,7 +137,7 @@ def feedback(
         ours = wanted[:, :, start:end].transpose(0, 2, 1).copy()
         target, chosen = ours + behind.transpose(0, 2, 1), np.empty_like(ours)
         for j in range(end - start - 1, -1, -1):
-            chosen[:, j] = np.rint(target[:, j] / step).clip(low, high)
+            chosen[:, j] = np.rint(target[:, j] / step).clip(least, most)
             ours[:, j] -= step * chosen[:, j]
             target[:, :j] += ours[:, j, None] * upper[:, start : start + j, start + j, None]
         codes[:, :, start:end] = chosen.transpose(0, 2, 1)
@@ -146,11 +148,12 @@ def feedback(
 
 
 def descend(
-    weights: Floats, metric: Floats, steps: Floats, codes: Floats, low: int, high: int
+    weights: Floats, metric: Floats, steps: Floats, codes: Floats, low: Limit, high: Limit
 ) -> Floats:
     """Step 2, all rows at a time, in blocks of columns."""
     codes, columns = codes.copy(), weights.shape[2]
     step, diagonal = steps[:, :, 0], np.diagonal(metric, axis1=1, axis2=2)
+    least, most = _by_row(low), _by_row(high)
     slope = (steps * codes - weights) @ metric  # G, (groups, rows, columns)
     for _ in range(_SWEEPS if columns <= _LARGE else _SWEEPS_IF_LARGE):
         still = True
@@ -163,7 +166,7 @@ def descend(
             moved = np.zeros_like(inside)
             for j in range(end - start):
                 ideal = chosen[:, j] - inside[:, j] / (step * diagonal[:, None, start + j])
-                move = np.rint(ideal).clip(low, high) - chosen[:, j]
+                move = np.rint(ideal).clip(least, most) - chosen[:, j]
                 if move.any():
                     chosen[:, j] += move
                     moved[:, j] = move * step
@@ -178,12 +181,15 @@ def descend(
 
 
 def exchange(
-    weights: Floats, metric: Floats, steps: Floats, codes: Floats, low: int, high: int
+    weights: Floats, metric: Floats, steps: Floats, codes: Floats, low: Limit, high: Limit
 ) -> Floats:
     """Step 3, a move in each row at a time; pairs are tried among the cheapest single moves."""
     groups, rows, columns = weights.shape
     found = codes.reshape(-1, columns).copy()  # (groups * rows, columns), as all below
-    step = np.broadcast_to(steps, (groups, rows, 1)).reshape(-1, 1)
+    step, least, most = (
+        np.broadcast_to(np.asarray(each, np.float64), (groups, rows, 1)).reshape(-1, 1)
+        for each in (steps, low, high)
+    )
     missed = steps * codes - weights
     error, slope = missed.reshape(found.shape), (missed @ metric).reshape(found.shape)
     group = np.repeat(np.arange(groups), rows)
@@ -196,7 +202,7 @@ def exchange(
             gain = _LEAST * (error[active] * slope[active]).sum(axis=1)
             column, sign, change = _best_moves(
                 found[active], slope[active], step[active], diagonal[group[active]],
-                metric, group[active], low, high, width,
+                metric, group[active], least[active], most[active], width,
             )  # fmt: skip
             better = change < -gain
             active, column, sign = active[better], column[better], sign[better]
@@ -210,8 +216,13 @@ def exchange(
     return found.reshape(codes.shape)
 
 
+def _by_row(limit: Limit) -> Limit:
+    """A limit of codes, for what is (groups, rows)."""
+    return limit if isinstance(limit, int) else limit[:, :, 0]
+
+
 def _single_moves(
-    codes: Floats, slope: Floats, step: Floats, diagonal: Floats, low: int, high: int
+    codes: Floats, slope: Floats, step: Floats, diagonal: Floats, low: Limit, high: Limit
 ) -> tuple[Floats, Floats]:
     """c_j of a move by +1 and by -1, in the shape of `codes`; infinite where there is no code."""
     linear, bend = 2 * step * slope, step**2 * diagonal
@@ -228,8 +239,8 @@ def _best_moves(
     diagonal: Floats,
     metric: Floats,
     group: NDArray[np.intp],
-    low: int,
-    high: int,
+    low: Floats,
+    high: Floats,
     width: int,
 ) -> tuple[NDArray[np.intp], Floats, Floats]:
     """For each row the columns (rows, 2) and signs (rows, 2) of its best move, and its change."""

@@ -21,8 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize.fixed_point import FixedPoint, QuantizedWeight, Scale, fit
-from onnx_evoq.quantize.lattice import Factor, closest, cost, descend, factor, feedback, move_costs
+from onnx_evoq.quantize.fixed_point import Bits, FixedPoint, QuantizedWeight, Scale, fit
+from onnx_evoq.quantize.lattice import (
+    Factor,
+    Limit,
+    closest,
+    cost,
+    descend,
+    factor,
+    feedback,
+    move_costs,
+)
 from onnx_evoq.quantize.linear import Linear
 from onnx_evoq.quantize.moments import Moments, MomentSums
 from onnx_evoq.quantize.samples import Samples
@@ -79,7 +88,7 @@ def reconstruct(
     weight: NDArray[np.float32],
     layer: Linear,
     sums: MomentSums,
-    bits: int,
+    bits: Bits,
     axis: int | None = None,
     scale: Scale = "pow2",
     dtype: str = "float32",
@@ -90,7 +99,7 @@ def reconstruct(
         weight: the float weight, in its own shape.
         layer: how it becomes a matrix.
         sums: what was seen of its columns and targets.
-        bits: width of the codes.
+        bits: width of the codes, one for all or one per channel.
         axis: the channel axis for a step per channel, None for one step.
         scale: steps that are powers of two, or any.
         dtype: what stores the weight.
@@ -104,11 +113,12 @@ def reconstruct(
     factored = factor(metric)
     grid = choose_steps(aim, metric, grid, layer, weight.shape, scale, factored)
     steps = row_steps(grid, layer, weight.shape)
-    codes = closest(aim, metric, steps, grid.low, grid.high, factored)
+    low, high = row_limits(grid, layer, weight.shape)
+    codes = closest(aim, metric, steps, low, high, factored)
     left = _bias(steps * codes, moments)
     up, down = (
         np.asarray(layer.weight(costs, weight.shape), np.float32)
-        for costs in move_costs(aim, metric, steps, codes, grid.low, grid.high)
+        for costs in move_costs(aim, metric, steps, codes, low, high)
     )
     power = ((aim @ moments.metric) * aim).sum(axis=2)  # (groups, rows)
     return Reconstruction(
@@ -125,7 +135,7 @@ def reconstruct_behind(
     weight: NDArray[np.float32],
     layer: Linear,
     samples: Samples,
-    bits: int,
+    bits: Bits,
     axis: int | None = None,
     scale: Scale = "pow2",
     dtype: str = "float32",
@@ -239,15 +249,16 @@ def choose_steps(
         rows = slice(None, None, -(-aim.shape[1] // _ROWS_TRIED))
     largest = np.asarray(grid.step, np.float64).reshape(-1)  # (channels,)
     tried = [np.maximum(largest * share, _LEAST_STEP) for share in _SHARES[scale]]
+    low, high = row_limits(grid, layer, shape)
     aim, channel = aim[:, rows], channel[:, rows]
     costs = []  # for each step tried: (channels,)
     # All steps of a tensor at a time, one below the other; of channels there may be too many rows.
     for some in [tried] if grid.axis is None else [[step] for step in tried]:
         stacked = np.tile(aim, (1, len(some), 1))
         steps = np.concatenate([step[channel] for step in some], axis=1)[:, :, None]
-        codes = feedback(stacked, metric, steps, grid.low, grid.high, factored)
+        codes = feedback(stacked, metric, steps, low, high, factored)
         if aim.shape[2] <= _LARGE:
-            codes = descend(stacked, metric, steps, codes, grid.low, grid.high)
+            codes = descend(stacked, metric, steps, codes, low, high)
         each = cost(stacked, metric, steps, codes).reshape(len(aim), len(some), -1)
         costs += [
             np.bincount(channel.ravel(), each[:, k].ravel(), len(largest)) for k in range(len(some))
@@ -261,6 +272,16 @@ def row_steps(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> Floats
     """The step of each row of the matrix, (groups, rows, 1)."""
     step = np.asarray(grid.step, np.float64).reshape(-1)
     return np.asarray(step[_channels(grid, layer, shape)][:, :, None])
+
+
+def row_limits(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> tuple[Limit, Limit]:
+    """The smallest and the largest code; of each row, (groups, rows, 1), if widths differ."""
+    channel = _channels(grid, layer, shape)[:, :, None]
+
+    def by_row(limit: int | NDArray[np.int16]) -> Limit:
+        return limit if isinstance(limit, int) else limit[channel].astype(np.float64)
+
+    return by_row(grid.low), by_row(grid.high)
 
 
 def _channels(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> NDArray[np.intp]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize.lattice import descend, exchange
+from onnx_evoq.quantize.lattice import Limit, descend, exchange
 
 Floats = NDArray[np.float64]
 
@@ -51,8 +51,8 @@ def steer(
     aim: Floats,
     steps: Floats,
     known: Steering,
-    low: int,
-    high: int,
+    low: Limit,
+    high: Limit,
     share: float,
 ) -> tuple[Floats, Floats]:
     """New codes, (groups, rows, columns), and how far the biases move, (groups * rows,).
@@ -62,13 +62,14 @@ def steer(
         aim: W*, in the same shape.
         steps: (groups, rows, 1).
         known: of the layer.
-        low: smallest code.
-        high: largest code.
+        low: smallest code, of all or of each row (groups, rows, 1).
+        high: largest code, likewise.
         share: how much what differs from position to position counts.
     """
     _, rows, columns = codes.shape
     samples = len(known.means)
     found, moves, wrong = codes.copy(), np.zeros(known.jacobian.shape[1]), known.errors.copy()
+    least, most = (np.broadcast_to(limit, steps.shape) for limit in (low, high))
     influence = np.square(known.jacobian).sum(axis=(0, 2)) / samples  # (groups * rows,)
     for channel in np.argsort(-influence):
         if not influence[channel] > 0:
@@ -92,8 +93,9 @@ def steer(
         before = steps[group, row] * found[group, row]  # (columns,)
         target = before - np.linalg.solve(metric, slope)
         problem = (target[None, None], metric[None], steps[None, group, row, None])
-        best = descend(*problem, found[None, None, group, row], low, high)
-        best = exchange(*problem, best, low, high)[0, 0]
+        limits = least[None, group, row, None], most[None, group, row, None]
+        best = descend(*problem, found[None, None, group, row], *limits)
+        best = exchange(*problem, best, *limits)[0, 0]
         change = steps[group, row] * best - before
         moves[channel] = -(bias_slope + both @ change) / own
         found[group, row] = best

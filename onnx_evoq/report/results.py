@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_evoq.model import Model, Skipped, serialize, write_file
+from onnx_evoq.quantize import Bits
 from onnx_evoq.stages import Score
 
 
@@ -29,7 +30,7 @@ class LayerResult:
 
     Attributes:
         name: the initializer's name.
-        bits: the width of its codes.
+        bits: the width of its codes, one per channel where they differ.
         frac_bits: bits behind the binary point, a list per channel, None for a float step.
         sensitivity: the metric with this weight alone on its grid.
         before: the metric before its search, {"search": .., "heldout": ..}; None if not searched.
@@ -37,7 +38,7 @@ class LayerResult:
     """
 
     name: str
-    bits: int
+    bits: Bits
     frac_bits: int | list[int] | None
     sensitivity: float | None
     before: dict[str, float] | None

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.int8]
 Floats = NDArray[np.float32]
+Limit = int | NDArray[np.integer]
 
 STEPS = np.array([-2, -1, 1, 2], np.int8)
 ODDS = np.array([0.1, 0.4, 0.4, 0.1])
 _CHEAP = 0.1  # share of moves that are likely to be drawn
 
 
-def mutate(parent: Codes, rate: float, low: int, high: int, rng: np.random.Generator) -> Codes:
+def mutate(parent: Codes, rate: float, low: Limit, high: Limit, rng: np.random.Generator) -> Codes:
     """A child: a Bernoulli mask picks codes, which move by -2, -1, +1 or +2.
 
         child = clip(parent + mask * steps, low, high)
@@ -26,15 +27,16 @@ def mutate(parent: Codes, rate: float, low: int, high: int, rng: np.random.Gener
     Args:
         parent: any shape, int8.
         rate: probability that a code moves.
-        low: smallest code.
-        high: largest code.
+        low: smallest code; a number, or what broadcasts to the parent's shape.
+        high: largest code, likewise.
         rng: draws places and steps.
     """
     child = parent.ravel().copy()  # (codes,)
     moved = max(1, int(rng.binomial(child.size, rate)))
     places = rng.choice(child.size, size=moved, replace=False, shuffle=False)
     steps = rng.choice(STEPS, size=moved, p=ODDS)
-    child[places] = (child[places].astype(np.int16) + steps).clip(low, high)
+    least, most = (np.broadcast_to(limit, parent.shape).flat[places] for limit in (low, high))
+    child[places] = (child[places].astype(np.int16) + steps).clip(least, most)
     return child.reshape(parent.shape)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from onnx_evoq.quantize import Bits
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages.guard import Guard
 from onnx_evoq.stages.limits import MAX_BITS
@@ -22,7 +23,7 @@ class Allowed:
     """
 
     found: Reconstructed
-    bits: dict[str, int]
+    bits: dict[str, Bits]
     left_out: tuple[str, ...]
     safe: bool
     stopped: str | None = None
@@ -30,8 +31,8 @@ class Allowed:
 
 def within_drop(
     order: Sequence[str],
-    bits: Mapping[str, int],
-    build: Callable[[Mapping[str, int]], Reconstructed],
+    bits: Mapping[str, Bits],
+    build: Callable[[Mapping[str, Bits]], Reconstructed],
     guard: Guard,
     deadline: Deadline,
 ) -> Allowed:
@@ -47,11 +48,8 @@ def within_drop(
         deadline: when to stop; what was good enough by then is returned.
     """
 
-    def widths(kept: int) -> dict[str, int]:
-        wide = order[len(order) - kept :]
-        return {
-            name: max(MAX_BITS, width) if name in wide else width for name, width in bits.items()
-        }
+    def widths(kept: int) -> dict[str, Bits]:
+        return {**bits, **dict.fromkeys(order[len(order) - kept :], MAX_BITS)}
 
     def attempt(kept: int) -> tuple[Reconstructed, bool]:
         found = build(widths(kept))

@@ -51,13 +51,14 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
             if task.deadline.passed:
                 return None
             layer = replace(layers[weight.name], clamp=None)  # H is all that is asked for
+            bits = task.bits[weight.name]
+            assert isinstance(bits, int)  # as one step per tensor goes with one width
             samples = layer_samples(
                 model, model, weight, layer, [front, front], scoring.batches, rng, _POSITIONS
             )
             if samples is not None:
-                rounded = round_alone(
-                    weight.values, layer.linear, samples.sums.moments(), task.bits[weight.name]
-                )
+                moments = samples.sums.moments()
+                rounded = round_alone(weight.values, layer.linear, moments, bits)
                 (evaluator,) = engine.evaluators(model, weight.name)
                 harm = evaluator.value({weight.name: rounded.values})
                 if np.isfinite(harm) and rounded.error > 0 and rounded.weights.sum() > 0:

@@ -79,7 +79,7 @@ def emit(
         return as_float, []
     notes = []
     expected = _outputs(as_float, batch, providers)
-    needed = min(grid.bits for _, grid in quantized.values())
+    needed = min(grid.widest for _, grid in quantized.values())
     for narrowest in [bits for bits in _WIDTHS if bits >= needed or bits == _WIDTHS[-1]]:
         try:
             emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)

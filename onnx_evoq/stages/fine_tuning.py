@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_evoq.model import Model, Quantized, with_codes
+from onnx_evoq.quantize import Bits
 from onnx_evoq.stages.allowance import Allowed, within_drop
 from onnx_evoq.stages.layerwise import Evolved, SearchSettings, evolve_layers
 from onnx_evoq.stages.limits import MAX_BITS
@@ -93,7 +94,7 @@ def from_reconstruction(
     start_rng, tune_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))
 
-    def build(bits: Mapping[str, int]) -> Reconstructed:
+    def build(bits: Mapping[str, Bits]) -> Reconstructed:
         draws = np.random.default_rng(seed)
         return reconstruct_layers(replace(task, bits=bits), draws, parts.behind)
 

@@ -188,7 +188,7 @@ def _evolve_one(
     """The weight that stays, its scores, and whether the search was done in time."""
     on_search, on_heldout = evaluators
     grid = start.grid
-    low, high, rate = grid.low, grid.high, settings.rate_for(start.codes.size)
+    (low, high), rate = grid.limits_for(start.codes.ndim), settings.rate_for(start.codes.size)
     search = Neuroevolution(
         start.codes, settings.population, lambda codes: mutate(codes, rate, low, high, rng)
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.quantize import FixedPoint, QuantizedWeight, Scale, fit, nearest
+from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
 from onnx_evoq.stages.limits import check_bits
 
 Granularity = Literal["tensor", "channel"]
@@ -50,9 +50,13 @@ def bits_of(weights: Sequence[Weight], bits: int, bits_for: Mapping[str, int]) -
 
 
 def grids_for(
-    weights: Sequence[Weight], bits: Mapping[str, int], granularity: Granularity, scale: Scale
+    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularity, scale: Scale
 ) -> dict[str, FixedPoint]:
-    """The grid of each weight by its name; per channel along its axis, where it has one."""
+    """The grid of each weight by its name; per channel along its axis, where it has one.
+
+    Raises:
+        ValueError: there are widths per channel for a weight with one step.
+    """
     return {
         weight.name: fit(
             weight.values,
@@ -76,7 +80,7 @@ def nearest_codes(
 
 
 def nearest_of(
-    weights: Sequence[Weight], bits: Mapping[str, int], granularity: Granularity, scale: Scale
+    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularity, scale: Scale
 ) -> dict[str, QuantizedWeight]:
     """Each weight rounded to the grid that covers its range."""
     return nearest_codes(weights, grids_for(weights, bits, granularity, scale))

@@ -113,12 +113,13 @@ def _refine_one(
     codes, grid = start
     rate = settings.rate_for(codes.size)
     moves = max(1.0, rate * codes.size)
+    low, high = grid.limits_for(codes.ndim)
 
     def child_of(parent: np.ndarray) -> np.ndarray:
         if found is None or not by_cost:
-            return mutate(parent, rate, grid.low, grid.high, rng)
-        up = np.where(parent < grid.high, found.up, np.inf)
-        down = np.where(parent > grid.low, found.down, np.inf)
+            return mutate(parent, rate, low, high, rng)
+        up = np.where(parent < high, found.up, np.inf)
+        down = np.where(parent > low, found.down, np.inf)
         return mutate_by_cost(parent, up, down, moves, rng)
 
     search = Neuroevolution(codes, settings.population, child_of)

@@ -30,6 +30,7 @@ from onnx_evoq.quantize import (
     QuantizedWeight,
     Reconstruction,
     Steering,
+    row_limits,
     row_steps,
     steer,
 )
@@ -186,8 +187,7 @@ def _steered(
         linear.matrix(now.layers[layer.weight].aim).astype(np.float64),
         row_steps(grid, linear, codes.shape),
         known,
-        grid.low,
-        grid.high,
+        *row_limits(grid, linear, codes.shape),
         share,
     )
     weight = QuantizedWeight(linear.weight(matrix, codes.shape).astype(np.int8), grid)

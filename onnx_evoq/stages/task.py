@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from onnx_evoq.model import Model, Weight
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.quantize import Scale
+from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages.guard import Guard
 from onnx_evoq.stages.plan import Granularity
@@ -20,7 +20,8 @@ class Task:
     Attributes:
         model: the float model.
         weights: what is quantized, in the graph's order.
-        bits: width of each weight's codes, by name.
+        bits: width of each weight's codes, by name; with a step per channel, a width for each
+            channel where they differ.
         granularity: a step per tensor or per output channel.
         scale: steps that are powers of two, or any.
         search_set: the samples that select.
@@ -33,7 +34,7 @@ class Task:
 
     model: Model
     weights: Sequence[Weight]
-    bits: Mapping[str, int]
+    bits: Mapping[str, Bits]
     granularity: Granularity
     scale: Scale
     search_set: ScoringSet
