@@ -31,6 +31,14 @@ def all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
         yield from inner.node
 
 
+def tensors_in(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every initializer of `graph` and of the graphs inside it, and every tensor of a node."""
+    for inner in walk(graph):
+        yield from inner.initializer
+    for node in all_nodes(graph):
+        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+
+
 def reads(node: NodeProto) -> set[str]:
     """Names that `node` reads from its graph: its inputs and what its bodies capture."""
     names = {name for name in node.input if name}

@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, n
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.check import check_valid
-from onnx_evoq.model.graph import all_nodes, is_standard, opset_of, walk
+from onnx_evoq.model.graph import all_nodes, is_standard, opset_of, tensors_in, walk
 from onnx_evoq.model.lift import lift_constants
 
 Model = ModelProto  # what other rooms hand around without importing onnx
@@ -105,15 +105,7 @@ def _read(path: Path) -> ModelProto:
 
 
 def _external_tensors(model: ModelProto) -> list[TensorProto]:
-    tensors = [
-        *(tensor for graph in walk(model.graph) for tensor in graph.initializer),
-        *(
-            attribute.t
-            for node in all_nodes(model.graph)
-            for attribute in node.attribute
-            if attribute.HasField("t")
-        ),
-    ]
+    tensors = tensors_in(model.graph)
     return [tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL]
 
 

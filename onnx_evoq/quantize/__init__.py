@@ -11,6 +11,7 @@ from onnx_evoq.quantize.fixed_point import (
     fit,
     int_bits,
     nearest,
+    packed_size,
 )
 from onnx_evoq.quantize.linear import Dense, Linear, Window
 from onnx_evoq.quantize.reconstruct import (
@@ -41,6 +42,7 @@ __all__ = [
     "fit",
     "int_bits",
     "nearest",
+    "packed_size",
     "reconstruct_behind",
     "round_alone",
     "row_limits",

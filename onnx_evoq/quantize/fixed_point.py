@@ -169,6 +169,21 @@ def nearest(values: Floats, grid: FixedPoint) -> Codes:
     return np.clip(np.rint(ratio), *grid.limits_for(values.ndim)).astype(np.int8)
 
 
+def packed_size(count: int, bits: Bits) -> int:
+    """Whole bytes of `count` codes laid side by side, bit by bit: the sum of their widths / 8.
+
+    Args:
+        count: how many codes, as many in each channel.
+        bits: width of all of them, or of each channel's.
+
+    Example:
+        >>> packed_size(10, 6), packed_size(10, (2, 5))  # 60 bits; 5 * 2 + 5 * 5 = 35
+        (8, 5)
+    """
+    widths = np.atleast_1d(bits)
+    return -(-count * int(widths.sum()) // (8 * len(widths)))
+
+
 def dequantize(codes: Codes, grid: FixedPoint) -> Floats:
     """The numbers that `codes` stand for: ``step * codes``, float32, same shape.
 

@@ -63,6 +63,8 @@ class Result:
             the graph's order.
         bytes_before: of the file that came in.
         bytes_after: of the emitted one.
+        packed_bytes: of its numbers if codes took no more than their own bits: those bits, 4 bytes
+            per step, and all that stays as it was.
         evaluations: candidates that were scored.
         seconds: from the first line to the last.
         stopped: "time" or "interrupt" if the search ended early, else None.
@@ -81,6 +83,7 @@ class Result:
     layers: tuple[LayerResult, ...]
     bytes_before: int
     bytes_after: int
+    packed_bytes: int
     evaluations: int
     seconds: float
     stopped: str | None
@@ -111,6 +114,7 @@ class Result:
             "weights": len(self.layers),
             "bytes_before": self.bytes_before,
             "bytes_after": self.bytes_after,
+            "packed_bytes": self.packed_bytes,
             "metric": self.metric,
             "scores": {name: score.to_dict() for name, score in self.scores.items()},
             "layers": [asdict(layer) for layer in self.layers],

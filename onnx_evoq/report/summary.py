@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from onnx_evoq.model import Weight
-from onnx_evoq.quantize import int_bits
+from onnx_evoq.quantize import int_bits, packed_size
 from onnx_evoq.report.results import LayerResult, WeightInfo
 from onnx_evoq.stages import MAX_BITS, MIN_BITS, Evolved
 
@@ -82,6 +82,6 @@ def weight_info(weight: Weight, no_expansion: str | None) -> WeightInfo:
         low=float(values.min()),
         high=float(values.max()),
         int_bits=int(int_bits(abs(values).max())),
-        bytes={bits: -(-values.size * bits // 8) for bits in range(MIN_BITS, MAX_BITS + 1)},
+        bytes={bits: packed_size(values.size, bits) for bits in range(MIN_BITS, MAX_BITS + 1)},
         no_expansion=no_expansion,
     )

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from onnx_evoq.quantize import Bits
 from onnx_evoq.report.results import Evaluation, Inspection, Result, Sensitivity
 from onnx_evoq.stages import Score
 
@@ -61,6 +62,18 @@ def size(count: int) -> str:
     return f"{count / 1_000_000:.3g} MB"
 
 
+def width_range(bits: Bits) -> str:
+    """A width, or the narrowest and the widest of the channels'.
+
+    Example:
+        >>> width_range(4), width_range((2, 6, 3)), width_range((4, 4))
+        ('4', '2-6', '4')
+    """
+    if isinstance(bits, int):
+        return str(bits)
+    return "-".join(str(width) for width in sorted({min(bits), max(bits)}))
+
+
 def metric_label(name: str) -> str:
     """How a table calls a metric: a function by its name, without the file it stands in.
 
@@ -87,14 +100,15 @@ def result_text(result: Result, output: str) -> str:
         labels["start"] = "start"
     labels["evolved"] = "evolved" if result.evaluations else "emitted"
     rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
-    widths = Counter(layer.bits for layer in result.layers)
-    at = ", ".join(f"{count} at {bits} bits" for bits, count in sorted(widths.items()))
+    widths = Counter(width_range(layer.bits) for layer in result.layers)
+    at = ", ".join(f"{count} at {width} bits" for width, count in sorted(widths.items()))
     lines = [
         table(header, rows),
         "",
         f"{counted(len(result.layers), 'weight')} ({at}), {taken} searched; "
         f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
-        f"{size(result.bytes_before)} -> {size(result.bytes_after)}  {output}",
+        f"{size(result.bytes_before)} -> {size(result.bytes_after)} "
+        f"(packed {size(result.packed_bytes)})  {output}",
     ]
     if result.evaluations:
         lines.append(
