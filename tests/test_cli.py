@@ -176,7 +176,7 @@ def test_optimize_prints_one_object(mlp_file: Path, mlp_data: Path) -> None:
     values = optimize(mlp_file, "--data", mlp_data)
     assert {
         "model", "output", "bits", "granularity", "scale", "seed", "weights", "bytes_before",
-        "bytes_after", "metric", "scores", "layers", "evaluations", "seconds",
+        "bytes_after", "packed_bytes", "metric", "scores", "layers", "evaluations", "seconds",
     } <= set(values)  # fmt: skip
     assert values["model"] == str(mlp_file)
     assert (values["bits"], values["weights"], values["metric"]) == (4, 2, "mse")

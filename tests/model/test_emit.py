@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import emit_float, emit_qdq, find_weights, fold_batch_norm, load, serialize
+from onnx_evoq.stages import nearest_of
 
 CONTAINERS = {8: "INT8", 7: "INT8", 6: "INT8", 5: "INT8", 4: "INT4", 3: "INT4", 2: "INT2"}
 OPSETS = {"INT8": 17, "INT4": 21, "INT2": 25}
@@ -161,3 +162,21 @@ def test_narrow_types_take_less_room() -> None:
     # Half a byte per code less, then a quarter, but for a few bytes of headers
     assert sizes[0] - sizes[1] == pytest.approx(weights / 2, abs=50)
     assert sizes[1] - sizes[2] == pytest.approx(weights / 4, abs=50)
+
+
+@pytest.mark.parametrize(("widths", "kind"), [((2, 4, 3), "INT4"), ((2, 6, 8), "INT8")])
+def test_the_widest_channel_decides_the_type(widths: tuple[int, ...], kind: str) -> None:
+    # first (4, 6) has its channels along axis 1, second (3, 6) along axis 0
+    model = load(mlp())
+    bits = {"first": widths * 2, "second": widths}
+    quantized = nearest_of(find_weights(model)[0], bits, "channel", "pow2")
+    emitted = emit_qdq(model, quantized, {}, narrowest=2)
+    tensors = {tensor.name: tensor for tensor in emitted.graph.initializer}
+    for name, (codes, grid) in quantized.items():
+        assert types(emitted)[f"{name}_quantized"] == kind
+        assert (onnx.numpy_helper.to_array(tensors[f"{name}_quantized"]) == codes).all()
+        assert (onnx.numpy_helper.to_array(tensors[f"{name}_scale"]) == grid.step).all()
+    x = random(5, 4, seed=3)
+    hidden = np.maximum(x @ quantized["first"].values + random(6, seed=2), 0)
+    expected = hidden @ quantized["second"].values.T + random(3, seed=4)
+    np.testing.assert_allclose(run(emitted, {"x": x})["logits"], expected, rtol=1e-5, atol=1e-5)

@@ -10,8 +10,18 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from onnx_evoq.quantize import FixedPoint, dequantize, fit, int_bits, nearest
+from onnx_evoq.quantize import (
+    FixedPoint,
+    Scale,
+    dequantize,
+    fit,
+    int_bits,
+    nearest,
+    packed_size,
+)
 
+scales = st.sampled_from(["pow2", "float"])
+axes = st.integers(0, 1)
 finite = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
 
 
@@ -63,6 +73,79 @@ def test_a_float_step_reaches_the_maximum_with_the_largest_code() -> None:
     assert grid.step == np.float32(0.7 / 7)
     assert grid.frac_bits is None
     assert nearest(weight, grid).tolist() == [7, -2]
+
+
+def test_channels_have_widths_of_their_own() -> None:
+    # maxima 0.9 and 3.0: int_bits 0 and 2, frac_bits 4 - 0 - 1 = 3 and 2 - 2 - 1 = -1
+    weight = np.array([[0.9, 0.1, -0.9], [3.0, 1.0, -9.0]], np.float32)
+    grid = fit(weight[:, :2], (4, 2), axis=0)
+    assert grid.frac_bits == [3, -1]
+    assert grid.step.tolist() == [0.125, 2.0]
+    # 7.2, 0.8, -7.2 in [-8, 7] and 1.5, 0.5, -4.5 in [-2, 1]
+    assert nearest(weight, grid).tolist() == [[7, 1, -7], [1, 0, -2]]
+    assert grid.widest == 4
+
+
+def test_float_steps_divide_the_range_of_each_channel_by_its_largest_code() -> None:
+    grid = fit(np.array([[0.7, 3.0]], np.float32), (4, 2), axis=1, scale="float")
+    assert grid.step.tolist() == [np.float32(0.7 / 7), np.float32(3.0)]
+
+
+@given(weight=arrays.arrays(np.float32, (3, 4), elements=finite), scale=scales, axis=axes)
+def test_a_channel_is_rounded_as_if_all_had_its_width(
+    weight: NDArray[np.float32], scale: Scale, axis: int
+) -> None:
+    widths = (2, 5, 3, 8)[: weight.shape[axis]]
+    mixed = nearest(weight, fit(weight, widths, axis, scale))
+    for channel, bits in enumerate(widths):
+        grid = fit(weight, bits, axis, scale)
+        one = nearest(weight, grid)
+        assert (mixed.take(channel, axis) == one.take(channel, axis)).all()
+        assert fit(weight, widths, axis, scale).step[channel] == grid.step[channel]
+
+
+def test_equal_widths_are_the_grid_of_one_width() -> None:
+    weight = random(3, 5)
+    mixed, one = fit(weight, (4, 4, 4), axis=0), fit(weight, 4, axis=0)
+    assert (mixed.step == one.step).all()
+    assert (nearest(weight, mixed) == nearest(weight, one)).all()
+
+
+def test_limits_lie_along_the_channels() -> None:
+    low, high = FixedPoint((2, 4), f32(1, 1), axis=1).limits_for(3)
+    assert np.shape(low) == np.shape(high) == (1, 2, 1)
+    assert np.ravel(low).tolist() == [-2, -8]
+    assert np.ravel(high).tolist() == [1, 7]
+    assert FixedPoint(4, f32(1, 1), axis=1).limits_for(3) == (-8, 7)
+
+
+@pytest.mark.parametrize(("channels", "axis"), [(2, 0), (1, None), (4, 0)])
+def test_widths_that_are_not_one_per_channel_are_refused(channels: int, axis: int | None) -> None:
+    with pytest.raises(ValueError, match=f"3 widths for {channels} steps along axis {axis}: give"):
+        FixedPoint((2, 3, 4), np.ones(channels, np.float32), axis)
+
+
+def test_widths_per_channel_need_an_axis() -> None:
+    with pytest.raises(ValueError, match="along axis None: give a channel axis"):
+        fit(random(3, 5), (2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("count", "bits", "size"),
+    [
+        (0, 4, 0),
+        (3, 3, 2),
+        (16, 3, 6),
+        (8, 8, 8),
+        (6, (2, 3, 8), 4),
+        (4, (2, 3), 2),
+        (2, (2, 6), 1),
+    ],
+)
+def test_packed_codes_take_their_own_bits_and_whole_bytes(
+    count: int, bits: int | tuple[int, ...], size: int
+) -> None:
+    assert packed_size(count, bits) == size
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

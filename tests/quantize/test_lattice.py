@@ -277,3 +277,21 @@ def test_few_moves_at_once_give_what_many_give(monkeypatch: pytest.MonkeyPatch) 
     expected = exchange(weights, metric, steps, start, LOW, HIGH)
     monkeypatch.setattr("onnx_evoq.quantize.lattice._AT_ONCE", 1)
     assert (exchange(weights, metric, steps, start, LOW, HIGH) == expected).all()
+
+
+@given(shapes, seeds)
+def test_rows_may_have_ranges_of_their_own(shape: tuple[int, int, int], seed: int) -> None:
+    weights, metric, steps = problem(shape, seed)
+    bits = np.random.default_rng(seed).integers(2, 6, (*shape[:2], 1))
+    low, high = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
+    codes = closest(weights, metric, steps, low, high)
+    moves = move_costs(weights, metric, steps, codes, low, high)
+    for group, row in np.ndindex(*shape[:2]):
+        alone = (
+            weights[group, row][None, None], metric[group][None], steps[group, row][None, None]
+        )  # fmt: skip
+        ends = int(low[group, row, 0]), int(high[group, row, 0])
+        assert (closest(*alone, *ends)[0, 0] == codes[group, row]).all()
+        expected = move_costs(*alone, codes[group, row][None, None], *ends)
+        for move, costs in zip(moves, expected, strict=True):
+            np.testing.assert_allclose(move[group, row], costs[0, 0], atol=1e-9)

@@ -8,7 +8,18 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Chunk, Clamp, Dense, FixedPoint, Samples, Window, fit, nearest
+from onnx_evoq.quantize import (
+    Bits,
+    Chunk,
+    Clamp,
+    Dense,
+    FixedPoint,
+    Samples,
+    Scale,
+    Window,
+    fit,
+    nearest,
+)
 from onnx_evoq.quantize.moments import Moments, MomentSums
 from onnx_evoq.quantize.reconstruct import (
     best_float,
@@ -17,6 +28,7 @@ from onnx_evoq.quantize.reconstruct import (
     damped,
     reconstruct,
     reconstruct_behind,
+    row_limits,
     row_steps,
 )
 
@@ -392,3 +404,37 @@ def test_groups_and_steps_per_channel_go_through() -> None:
         wanted = seen[2] @ matrix.transpose(0, 2, 1)
         errors.append(float(np.mean((np.maximum(y, 0) - np.maximum(wanted, 0)) ** 2)))
     assert errors[1] < errors[0]
+
+
+# A width per channel
+
+
+@pytest.mark.parametrize("scale", ["pow2", "float"])
+@pytest.mark.parametrize("clamp", [None, Clamp(0.0, np.inf)])
+def test_rows_of_many_widths_are_those_of_each_width(clamp: Clamp | None, scale: Scale) -> None:
+    x, weight, widths = correlated(400, 12), random(5, 12, seed=3), (2, 6, 3, 4, 2)
+    samples = Samples(centred=True, clamp=clamp)
+    samples.add(Chunk(x[None], (x @ weight.T)[None]))
+    bits: Bits
+    found = {
+        bits: reconstruct_behind(weight, DENSE, samples, bits, axis=0, scale=scale)
+        for bits in (widths, *set(widths))
+    }
+    mixed = found[widths]
+    assert mixed.quantized.grid.bits == widths
+    for row, bits in enumerate(widths):
+        one = found[bits]
+        assert (mixed.quantized.codes[row] == one.quantized.codes[row]).all()
+        assert mixed.quantized.grid.step[row] == one.quantized.grid.step[row]
+        np.testing.assert_allclose(mixed.up[row], one.up[row], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(mixed.bias[row], one.bias[row], atol=1e-6)
+
+
+def test_the_limits_of_rows_follow_the_channels() -> None:
+    # A ConvTranspose of two groups has its three channels in both of them.
+    layer = Window((1,), (1,), (1,), (0, 0), groups=2, transposed=True)
+    grid = FixedPoint((2, 3, 4), np.ones(3, np.float32), axis=1)
+    low, high = row_limits(grid, layer, (4, 3, 1))
+    assert np.squeeze(low, 2).tolist() == [[-2, -4, -8]] * 2
+    assert np.squeeze(high, 2).tolist() == [[1, 3, 7]] * 2
+    assert row_limits(FixedPoint(3, np.float32(1)), layer, (4, 3, 1)) == (-4, 3)

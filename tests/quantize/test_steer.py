@@ -72,6 +72,25 @@ def test_codes_stay_in_range() -> None:
     assert found.max() <= HIGH
 
 
+def test_rows_stay_in_ranges_of_their_own() -> None:
+    low, high = np.array([[[-1.0], [-4.0]]]), np.array([[[0.0], [3.0]]])
+    codes, loud = np.zeros((1, 2, 3)), replace(known(3), errors=20 * known(3).errors)
+    found, _ = steer(codes, codes, np.ones((1, 2, 1)), loud, low, high, 0.0)
+    assert (low <= found).all()
+    assert (found <= high).all()
+    assert found[0, 1].min() < -1
+    assert found[0, 1].max() > 1
+
+
+def test_equal_ranges_may_be_told_row_by_row() -> None:
+    codes, steps = np.zeros((1, 2, 3)), np.ones((1, 2, 1))
+    each = (np.full((1, 2, 1), float(LOW)), np.full((1, 2, 1), float(HIGH)))
+    one = steer(codes, codes, steps, known(3), LOW, HIGH, 0.5)
+    other = steer(codes, codes, steps, known(3), *each, 0.5)
+    assert (one[0] == other[0]).all()
+    assert (one[1] == other[1]).all()
+
+
 def test_what_differs_within_samples_holds_codes_back() -> None:
     codes = np.zeros((1, 2, 3))
     loud = replace(known(1), errors=5 * known(1).errors)

@@ -1,7 +1,7 @@
 """The values that the public functions return, and what JSON makes of them."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +101,14 @@ def test_an_inspection_survives_json() -> None:
     assert read["folded"] == ["norm"]
     assert read["weights"][0]["shape"] == [6, 3, 3, 3]
     assert read["weights"][0]["bytes"]["4"] == 81  # 162 codes, two to a byte
+
+
+def test_a_result_with_a_width_per_channel_survives_json(result: Result) -> None:
+    mixed = replace(result, layers=(replace(result.layers[0], bits=(2, 6)), result.layers[1]))
+    layers = json.loads(json.dumps(mixed.to_dict()))["layers"]
+    assert [layer["bits"] for layer in layers] == [[2, 6], 4]
+
+
+def test_a_result_tells_what_its_numbers_take_packed(result: Result) -> None:
+    # 24 and 18 codes of 4 bits, two steps and 9 biases
+    assert result.packed_bytes == result.to_dict()["packed_bytes"] == 12 + 9 + 8 + 36

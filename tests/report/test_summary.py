@@ -1,9 +1,13 @@
 """What a user is told about how a search ended."""
 
-import pytest
+import json
 
-from onnx_evoq.report import notes_on
-from onnx_evoq.stages import Evolved
+import pytest
+from graphs import mlp
+
+from onnx_evoq.model import find_weights, load
+from onnx_evoq.report import layer_results, notes_on
+from onnx_evoq.stages import Evolved, Score, metadata_of, nearest_of
 
 RANKING = {"a": 1.0, "b": 2.0}
 
@@ -47,3 +51,15 @@ def test_weights_that_were_not_ranked_are_counted() -> None:
     evolved = Evolved(dict.fromkeys(RANKING), {}, 7, None)  # type: ignore[arg-type]
     (note,) = notes_on(evolved, {"a": 1.0, "b": float("nan")}, None)
     assert note.startswith("1 of 2 weights were not ranked within a third of the time")
+
+
+def test_a_weight_tells_the_width_and_the_frac_bits_of_each_channel() -> None:
+    weights = find_weights(load(mlp()))[0]
+    bits = {"first": 3, "second": (2, 6, 4)}
+    quantized = nearest_of(weights, bits, "channel", "pow2")
+    results = layer_results(Evolved(quantized, {}, 0, None), dict.fromkeys(bits, 0.5))
+    assert [result.bits for result in results] == [3, (2, 6, 4)]
+    assert results[1].frac_bits == quantized["second"].grid.frac_bits
+    nearest = Score(1.0, 2.0)
+    metadata = json.loads(metadata_of(quantized, 0, "mse", nearest, nearest)["onnx_evoq.weights"])
+    assert metadata["second"] == {"bits": [2, 6, 4], "frac_bits": results[1].frac_bits}

@@ -4,17 +4,23 @@ from dataclasses import replace
 
 import pytest
 
+from onnx_evoq.model import Model
+from onnx_evoq.quantize import Bits
 from onnx_evoq.report import (
     Evaluation,
     Inspection,
+    Result,
     Sensitivity,
     SensitivityRow,
     WeightInfo,
     evaluation_text,
     inspection_text,
+    result_text,
     sensitivity_text,
 )
-from onnx_evoq.report.tables import WIDTH, number, shortened, size, table
+from onnx_evoq.report.results import LayerResult
+from onnx_evoq.report.tables import WIDTH, number, shortened, size, table, width_range
+from onnx_evoq.stages import Score
 
 LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2
 
@@ -139,12 +145,10 @@ def test_an_evaluation_without_a_reference_shows_none() -> None:
     assert "reference" not in evaluation_text(evaluation(agreement=None, mse=None, kl=None))
 
 
-def weight(name: str, reason: str | None = None) -> WeightInfo:
+def weight(name: str) -> WeightInfo:
     """A convolution's weight of that name."""
     packed = {bits: 27 * bits for bits in range(2, 9)}
-    return WeightInfo(
-        name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed, reason
-    )
+    return WeightInfo(name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed)
 
 
 def test_an_inspection_adds_the_bytes_up() -> None:
@@ -163,18 +167,24 @@ def test_an_inspection_of_long_names_fits_80_columns() -> None:
     assert max(map(len, shown.splitlines())) <= WIDTH
 
 
-def test_an_inspection_says_which_channels_can_be_split_and_why_not() -> None:
-    weights = (weight("a"), weight("b", "it has groups"), weight("c", "it has groups"))
-    lines = inspection_text(Inspection("m.onnx", 5000, (), weights, ())).splitlines()
-    assert [line.split()[-1] for line in lines[:4]] == ["split", "yes", "-", "-"]
-    assert lines[-2:] == ["Channels that cannot be split:", "     2  it has groups: b, c"]
+@pytest.mark.parametrize(
+    ("bits", "text"), [(4, "4"), ((4, 4, 4), "4"), ((3, 2, 6, 4), "2-6"), ((8, 7), "7-8")]
+)
+def test_widths_of_channels_are_shown_from_the_narrowest_to_the_widest(
+    bits: Bits, text: str
+) -> None:
+    assert width_range(bits) == text
 
 
-def test_an_inspection_without_obstacles_lists_none() -> None:
-    assert "split:" not in inspection_text(Inspection("m.onnx", 50, (), (weight("a"),), ()))
-
-
-def test_a_long_reason_fits_80_columns() -> None:
-    weights = (weight(LONG, f"its output goes into a sum ({LONG})"), weight("b", LONG))
-    shown = inspection_text(Inspection("m.onnx", 5000, (), weights, ()))
-    assert max(map(len, shown.splitlines())) == WIDTH
+def test_a_result_counts_weights_by_their_widths_and_bytes_packed_and_in_the_file() -> None:
+    widths: list[Bits] = [4, (6, 2, 3), 3, (4, 4), 4]
+    layers = [LayerResult("w", bits, 3, None, None, None) for bits in widths]
+    score = Score(0.5, 0.25)
+    result = Result(
+        Model(), "m.onnx", 4, "channel", "pow2", 0, "mse",
+        dict.fromkeys(("reference", "nearest", "start", "evolved"), score), tuple(layers),
+        44_500, 8_200, 6_150, 0, 1.0, None, (), {},
+    )  # fmt: skip
+    lines = result_text(result, "m.w4.onnx").splitlines()
+    assert lines[-2].startswith("5 weights (1 at 2-6 bits, 1 at 3 bits, 3 at 4 bits), 0 searched;")
+    assert lines[-1] == "44.5 kB -> 8.2 kB (packed 6.15 kB)  m.w4.onnx"

@@ -43,6 +43,22 @@ def test_codes_stay_within_their_range(low: int, high: int) -> None:
     assert child.max() == high
 
 
+def test_ranges_may_differ_from_place_to_place() -> None:
+    low, high = np.array([[-2], [-8]], np.int16), np.array([[1], [7]], np.int16)
+    child = np.zeros((2, 400), np.int8)
+    for seed in range(20):
+        child = mutate(child, 1.0, low, high, np.random.default_rng(seed))
+    assert child.min(axis=1).tolist() == [-2, -8]
+    assert child.max(axis=1).tolist() == [1, 7]
+
+
+def test_one_range_may_be_told_for_each_place() -> None:
+    parent, (low, high) = np.zeros((4, 5), np.int8), (-2, 1)
+    each = np.full((4, 5), low, np.int16), np.full((4, 5), high, np.int16)
+    one, other = (mutate(parent, 0.5, *ends, np.random.default_rng(7)) for ends in ((-2, 1), each))
+    assert (one == other).all()
+
+
 def test_the_parent_is_left_alone() -> None:
     parent = np.zeros((3, 5), np.int8)
     assert mutate(parent, 1.0, -8, 7, np.random.default_rng(0)).shape == (3, 5)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from onnx_evoq.model import Model
+from onnx_evoq.quantize import Bits
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages.allowance import Allowed, within_drop
 from onnx_evoq.stages.reconstruction import Reconstructed
@@ -19,7 +20,7 @@ class Builder:
     def __init__(self) -> None:
         self.built: list[int] = []
 
-    def __call__(self, bits: Mapping[str, int]) -> Reconstructed:
+    def __call__(self, bits: Mapping[str, Bits]) -> Reconstructed:
         wide = [name for name, width in bits.items() if width == 8]
         self.built.append(len(wide))
         return Reconstructed(Model(doc_string=" ".join(wide)), {}, {}, ())
@@ -69,6 +70,12 @@ def test_widths_of_their_own_are_kept() -> None:
     bits = {**BITS, "w0": 5, "w10": 8}
     allowed = within_drop(ORDER, bits, Builder(), lambda m: len(wide_in(m)) > 1, Deadline(None))
     assert allowed.bits == {**bits, "w9": 8}
+
+
+def test_a_weight_that_stays_at_8_bits_has_them_in_all_channels() -> None:
+    bits = {**BITS, "w0": (2, 3), "w10": (4, 8)}
+    allowed = within_drop(ORDER, bits, Builder(), lambda m: len(wide_in(m)) > 0, Deadline(None))
+    assert allowed.bits == {**bits, "w10": 8}
 
 
 def test_out_of_time_what_was_good_enough_by_then_is_allowed() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
+from graphs import conv_net, mlp, model_of, node, random, rounded, task_of, types
 
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
-from onnx_evoq.quantize import QuantizedWeight
+from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.run import Deadline
-from onnx_evoq.stages import Task, from_nearest, from_reconstruction, model_value
+from onnx_evoq.stages import Task, emit, from_nearest, from_reconstruction, model_value
 from onnx_evoq.stages.fine_tuning import Found
 from onnx_evoq.stages.layerwise import SearchSettings
 from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
@@ -52,7 +52,7 @@ def same(one: dict[str, QuantizedWeight], other: dict[str, QuantizedWeight]) -> 
     return all(np.array_equal(one[name].codes, other[name].codes) for name in one)
 
 
-def widths(found: Found) -> dict[str, int]:
+def widths(found: Found) -> dict[str, Bits]:
     return {name: grid.bits for name, (_, grid) in found.evolved.quantized.items()}
 
 
@@ -269,3 +269,31 @@ def test_two_layers_alone_go_through_all_steps() -> None:
     given = task_of(load(mlp()), random(40, 4, seed=1), random(24, 4, seed=2), bits=3)
     found = from_reconstruction(given, ["first", "second"], QUICK, np.random.default_rng(0))
     assert end(found, given.heldout_set) < start(found, given.heldout_set)
+
+
+# A width per channel
+
+MIXED = {"w1": (2, 3, 4, 5, 6, 3), "w2": 3, "w3": (2, 4, 2, 3, 4)}
+
+
+@pytest.mark.parametrize("way", [from_reconstruction, from_nearest])
+def test_a_search_keeps_each_channel_in_its_width(way: Way) -> None:
+    found = searched(task(bits=MIXED, granularity="channel"), way)
+    assert widths(found) == MIXED
+    assert not same(dict(found.evolved.quantized), dict(found.start))  # something moved
+    for codes, grid in found.evolved.quantized.values():
+        low, high = grid.limits_for(codes.ndim)
+        assert (low <= codes).all()
+        assert (codes <= high).all()
+
+
+def test_what_a_search_with_mixed_widths_scored_is_what_is_emitted() -> None:
+    given = task(bits=MIXED, granularity="channel")
+    found = searched(given)
+    batch = given.search_set.batches[0]
+    emitted, _ = emit(found.model, found.evolved.quantized, "qdq", {}, batch)
+    assert types(emitted)["w1_quantized"] == "INT8"  # 6 bits is the widest
+    assert types(emitted)["w3_quantized"] == "INT4"
+    assert model_value(emitted, given.heldout_set) == pytest.approx(
+        end(found, given.heldout_set), rel=1e-4
+    )

@@ -1,11 +1,12 @@
 """Patterns and widths."""
 
+import numpy as np
 import pytest
 from graphs import conv_net
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight, find_weights, load
-from onnx_evoq.stages.plan import bits_of, grids_for, leave_out, nearest_codes
+from onnx_evoq.stages.plan import bits_of, grids_for, leave_out, nearest_codes, nearest_of
 
 
 @pytest.fixture
@@ -68,3 +69,17 @@ def test_grids_are_per_channel_along_the_axis_of_each(weights: list[Weight]) -> 
     codes, grid = nearest_codes(weights, grids)["w3"]
     assert codes.shape == (6, 5)
     assert grid.step.shape == (5,)
+
+
+def test_channels_may_have_widths_of_their_own(weights: list[Weight]) -> None:
+    bits = {"w1": 4, "w2": (2, 3, 4, 5, 6, 7), "w3": (2, 8, 2, 2, 3)}
+    rounded = nearest_of(weights, bits, "channel", "pow2")
+    assert {name: grid.bits for name, (_, grid) in rounded.items()} == bits
+    assert np.abs(rounded["w3"].codes).max(axis=0).tolist()[1] > 8  # along its axis, 1
+    assert np.delete(rounded["w3"].codes, 1, axis=1).min() >= -4
+
+
+def test_one_step_per_tensor_goes_with_one_width(weights: list[Weight]) -> None:
+    bits = {"w1": 4, "w2": (2, 3, 4, 5, 6, 7), "w3": 4}
+    with pytest.raises(ValueError, match="6 widths for"):
+        nearest_of(weights, bits, "tensor", "pow2")

@@ -1,6 +1,7 @@
 """Reconstruction of a whole model: what it keeps, what it repairs, and where it has no way."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -277,3 +278,29 @@ def test_a_matrix_on_the_left_of_a_matrix_has_no_samples() -> None:
         task_of(model, random(40, 8), random(8, 8)), np.random.default_rng(0)
     )
     assert found.nearest == ("w",)
+
+
+# A width per channel
+
+
+def test_each_channel_of_the_first_layer_is_that_of_its_width_alone() -> None:
+    # Layers behind it read other inputs, whatever their widths.
+    draw = correlated(3, 8, 8)
+    given = task_of(folded(), draw(32, 1), draw(16, 2), granularity="channel")
+    widths = {**given.bits, "w1": (2, 6, 3, 4, 2, 8)}
+    mixed = reconstructed(replace(given, bits=widths)).quantized["w1"]
+    assert mixed.grid.bits == widths["w1"]
+    for channel, bits in enumerate((2, 6, 3, 4, 2, 8)):
+        alone = reconstructed(replace(given, bits={**given.bits, "w1": bits})).quantized["w1"]
+        assert (mixed.codes[channel] == alone.codes[channel]).all()
+        assert mixed.grid.step[channel] == alone.grid.step[channel]
+
+
+def test_wider_channels_leave_less_error() -> None:
+    draw = correlated(3, 8, 8)
+    values = []
+    for bits in (2, (2, 4, 4, 4, 4, 4), 4):
+        given = task_of(folded(), draw(64, 1), draw(64, 2), bits=8, granularity="channel")
+        given = replace(given, bits={**given.bits, "w2": bits})
+        values.append(given.fitness(reconstructed(given).emitted))
+    assert values[0] > values[1] > values[2]
