@@ -6,6 +6,7 @@ Load a file, find its weights, fold BatchNormalization, cut the graph at a layer
 from onnx_evoq.model.biases import initializer_values, own_biases
 from onnx_evoq.model.cut import Cut, bridge, cut_at, suffix, uncut
 from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
+from onnx_evoq.model.expand import Reader, expand_channels, outliers, readers_of, splits_of
 from onnx_evoq.model.expansion import expansions
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
@@ -23,6 +24,7 @@ __all__ = [
     "Layer",
     "Model",
     "Quantized",
+    "Reader",
     "Skipped",
     "Weight",
     "bridge",
@@ -32,6 +34,7 @@ __all__ = [
     "cut_at",
     "emit_float",
     "emit_qdq",
+    "expand_channels",
     "expansions",
     "find_layers",
     "find_weights",
@@ -41,12 +44,15 @@ __all__ = [
     "load",
     "name_of",
     "opset_of",
+    "outliers",
     "own_biases",
     "packed_bytes",
+    "readers_of",
     "replace_weights",
     "rescaled",
     "serialize",
     "size_in_bytes",
+    "splits_of",
     "suffix",
     "uncut",
     "with_codes",

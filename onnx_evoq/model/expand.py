@@ -52,6 +52,39 @@ def outliers(model: ModelProto) -> dict[str, NDArray[np.intp]]:
     return orders
 
 
+class Reader(NamedTuple):
+    """A layer that reads the channels of another.
+
+    Attributes:
+        weight: its weight.
+        axis: of that weight, along which its inputs lie.
+        start: where the channels begin there.
+        block: how many entries in a row belong to one channel.
+    """
+
+    weight: str
+    axis: int
+    start: int
+    block: int
+
+
+def readers_of(model: ModelProto) -> dict[str, list[Reader]]:
+    """The layers that read the channels of each layer that can be expanded, by its weight.
+
+    Args:
+        model: a model as `load` returns it.
+    """
+    nodes = {node.output[0]: node for node in model.graph.node if node.output}
+    return {
+        name: [
+            Reader(nodes[place.node].input[place.input], place.axis, place.start, place.block)
+            for place in expansion.places
+            if place.halved
+        ]
+        for name, expansion in expansions(model)[0].items()
+    }
+
+
 def splits_of(
     shares: Mapping[str, float], orders: Mapping[str, NDArray[np.intp]]
 ) -> dict[str, tuple[int, ...]]:

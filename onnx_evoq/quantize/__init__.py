@@ -13,6 +13,7 @@ from onnx_evoq.quantize.fixed_point import (
     nearest,
     packed_size,
 )
+from onnx_evoq.quantize.ladder import Rung, ladder
 from onnx_evoq.quantize.linear import Dense, Linear, Window
 from onnx_evoq.quantize.reconstruct import (
     Reconstruction,
@@ -33,6 +34,7 @@ __all__ = [
     "Profile",
     "QuantizedWeight",
     "Reconstruction",
+    "Rung",
     "Samples",
     "Scale",
     "Steering",
@@ -41,6 +43,7 @@ __all__ = [
     "dequantize",
     "fit",
     "int_bits",
+    "ladder",
     "nearest",
     "packed_size",
     "reconstruct_behind",

@@ -1,6 +1,16 @@
 """Knows search, in NumPy alone: it never sees ONNX, a session or a file."""
 
 from onnx_evoq.search.neuroevolution import Neuroevolution
+from onnx_evoq.search.nsga2 import NSGA2, survivors
 from onnx_evoq.search.operators import mutate, mutate_by_cost
+from onnx_evoq.search.pareto import hypervolume, non_dominated_sort
 
-__all__ = ["Neuroevolution", "mutate", "mutate_by_cost"]
+__all__ = [
+    "NSGA2",
+    "Neuroevolution",
+    "hypervolume",
+    "mutate",
+    "mutate_by_cost",
+    "non_dominated_sort",
+    "survivors",
+]

@@ -1,7 +1,9 @@
 """Samples with their expected answers, and the score of a whole model on them."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from onnx_evoq.batch import Batch
 from onnx_evoq.model import Model, serialize
@@ -18,6 +20,18 @@ class ScoringSet:
     def scored_by(self, metric: Metric) -> "ScoringSet":
         """The same samples, scored by another metric."""
         return replace(self, target=replace(self.target, metric=metric))
+
+    def first(self, samples: int) -> "ScoringSet":
+        """Its first batches, until they hold so many samples, if there are as many."""
+        totals = list(accumulate(batch.count for batch in self.batches))
+        end = min(bisect_left(totals, samples) + 1, len(totals))
+        reference, labels = self.target.reference, self.target.labels
+        part = replace(
+            self.target,
+            reference=None if reference is None else reference[:end],
+            labels=None if labels is None else labels[: totals[end - 1]],
+        )
+        return ScoringSet(self.batches[:end], part)
 
     @property
     def samples(self) -> int:

@@ -1,0 +1,270 @@
+"""Every layer at every width, quantized once: what individuals of a search are put together from.
+
+1. A layer with a closed form is quantized at each width for the inputs that the float model gives
+   it (`quantize.ladder`), and again for each share of its input channels that may be split. Any
+   other weight is rounded to the nearest.
+2. Its harm at a width is the error of the model's output (nmse) with that part alone quantized,
+   all else float; with split inputs, times what that does to the layer's own error.
+3. Per channel, the channels of a layer are put into groups of about equal size by their error.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.model import (
+    Layer,
+    Model,
+    Reader,
+    Weight,
+    find_layers,
+    initializer_values,
+    outliers,
+    own_biases,
+    packed_bytes,
+    readers_of,
+)
+from onnx_evoq.quantize import Rung, dequantize, fit, ladder, nearest, packed_size
+from onnx_evoq.score import find_metric
+from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.front import Front
+from onnx_evoq.stages.plan import nearest_of
+from onnx_evoq.stages.samples import layer_samples
+from onnx_evoq.stages.space import SHARES, WIDTHS, Genome, Part, Space, blocks_of, space_of
+from onnx_evoq.stages.task import Task
+
+Floats = NDArray[np.float32]
+
+_POSITIONS = 32_768  # that moments are gathered from: a choice needs less than codes
+_SAMPLES = 256  # that harm is measured on
+_GROUPS = 4  # of channels, per layer
+_MEMBERS = 4  # of a group, at least
+_TYPICAL = 4  # the width whose errors group channels
+_RUINED = 1e9  # stands for an error that is no number
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Layers to choose from.
+
+    Attributes:
+        model: the float model, its layers with biases of their own.
+        space: the choices.
+        floats: its weights, and the biases that go with them, by name.
+        axes: the channel axis of each weight that has one.
+        biases: the bias of each weight that has one.
+        rungs: each weight by width, for each share of its input that is split.
+        harm: (parts, widths), what each part's width does to the output's error by itself.
+        eased: (parts, widths, shares), the layer's own error with split inputs, as a share of that
+            without.
+    """
+
+    model: Model
+    space: Space
+    floats: Mapping[str, Floats]
+    axes: Mapping[str, int]
+    biases: Mapping[str, str]
+    rungs: Mapping[str, Sequence[Mapping[int, Rung]]]
+    harm: NDArray[np.float64]
+    eased: NDArray[np.float64]
+
+    def values(self, genome: Genome) -> dict[str, Floats]:
+        """Weights and biases of an individual, by name.
+
+        A split channel's copies act as one column: their weights are added up.
+        """
+        values: dict[str, Floats] = {}
+        for part, width in zip(self.space.parts, self.space.widths(genome), strict=True):
+            share = self.space.share_of(genome, part.source)
+            self.put(values, part, self.rungs[part.weight][share][width])
+        return values
+
+    def put(self, values: dict[str, Floats], part: Part, rung: Rung) -> None:
+        """Give one part's channels in `values` what they have on a rung; the rest is float."""
+        name, channels, bias = part.weight, part.channels, self.biases.get(part.weight)
+        if channels is None:
+            values[name] = rung.values
+            if bias is not None:
+                values[bias] = rung.bias.reshape(self.floats[bias].shape)
+            return
+        where = (slice(None),) * self.axes[name] + (channels,)
+        values.setdefault(name, self.floats[name].copy())[where] = rung.values[where]
+        if bias is not None:
+            flat = values.setdefault(bias, self.floats[bias].copy()).reshape(-1)
+            flat[channels] = rung.bias[channels]
+
+    def guess(self, genome: Genome) -> float:
+        """The output's error (nmse) if parts did not act on each other."""
+        place, genes = np.arange(len(self.space.parts)), genome[: len(self.space.parts)]
+        shares = [self.space.share_of(genome, part.source) for part in self.space.parts]
+        return float((self.harm[place, genes] * self.eased[place, genes, shares]).sum())
+
+
+def find_candidates(
+    task: Task, rng: np.random.Generator, expansion: bool, groups: bool, in_file: bool
+) -> Candidates:
+    """Quantize every layer at every width, and measure what that does.
+
+    Args:
+        task: what there is to do; its widths play no part.
+        rng: draws positions.
+        expansion: whether channels may be split.
+        groups: whether the channels of a layer are divided into groups with a width each.
+        in_file: whether the file's size counts, instead of the packed one.
+    """
+    model, weights = own_biases(task.model, task.bits), task.weights
+    layers = find_layers(model, weights)
+    readers, orders = readers_of(model), outliers(model)
+    blocks = blocks_of(readers, [weight.name for weight in weights]) if expansion else []
+    split = [name for block in blocks for name in block]
+    front = Front(task.search_set.batches, task.resources, share=0.5)
+    rungs = dict[str, list[dict[int, Rung]]]()
+    with task.progress("candidates", len(weights)) as step:
+        for weight in weights:
+            read = [(n, r) for n in split for r in readers[n] if r.weight == weight.name]
+            entries = [_entries(read, orders, share) for share in (SHARES if read else (0.0,))]
+            layer = layers.get(weight.name)
+            axis = read[0][1].axis if read else 0
+            rungs[weight.name] = _rungs(task, model, weight, layer, front, entries, axis, rng)
+            step(1)
+    biases = {
+        name: layer.bias
+        for name, layer in layers.items()
+        if layer.bias is not None and rungs[name][0][WIDTHS[0]].bias.size
+    }
+    several = {
+        weight.name: grouped(rungs[weight.name][0][_TYPICAL].costs)
+        for weight in weights
+        if groups and _has_rows(weight, rungs[weight.name][0][_TYPICAL])
+    }
+    full = nearest_of(weights, dict.fromkeys(task.bits, 8), task.granularity, task.scale)
+    codes = sum(packed_size(codes.size, grid.bits) for codes, grid in full.values())
+    fixed = packed_bytes(model, full) - codes
+    floats = {weight.name: weight.values for weight in weights}
+    found = Candidates(
+        model,
+        space_of(weights, several, blocks, readers, orders, fixed, in_file),
+        {**floats, **initializer_values(model, biases.values())},
+        {weight.name: weight.axis for weight in weights if weight.axis is not None},
+        biases,
+        rungs,
+        np.empty(0),
+        np.empty(0),
+    )
+    return replace(found, harm=_harm(task, found), eased=_eased(found))
+
+
+def grouped(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Channels in groups of about equal size, the ones with the largest cost first.
+
+    Args:
+        costs: (channels,).
+
+    Example:
+        >>> [group.tolist() for group in grouped(np.array([1., 8, 2, 7, 3, 6, 4, 5]))]
+        [[1, 3, 5, 7], [0, 2, 4, 6]]
+    """
+    count = int(np.clip(len(costs) // _MEMBERS, 1, _GROUPS))
+    order = np.argsort(-costs, kind="stable")
+    return [np.sort(part) for part in np.array_split(order, count)]
+
+
+def _has_rows(weight: Weight, rung: Rung) -> bool:
+    """Whether each channel along the weight's axis is a row of its matrix, and there are enough."""
+    if weight.axis is None or not rung.bias.size:
+        return False
+    return len(rung.costs) == weight.shape[weight.axis] >= 2 * _MEMBERS
+
+
+def _entries(
+    read: Sequence[tuple[str, Reader]], orders: Mapping[str, NDArray[np.intp]], share: float
+) -> list[int]:
+    """Entries along a weight's input axis that are split, if a share of its sources' channels is.
+
+    Args:
+        read: the weight's sources, and how it reads each of them.
+        orders: the channels of these, those to split first first.
+        share: of the channels.
+    """
+    return [
+        reader.start + int(channel) * reader.block + entry
+        for name, reader in read
+        for channel in orders[name][: ceil(share * len(orders[name]))]
+        for entry in range(reader.block)
+    ]
+
+
+def _rungs(
+    task: Task,
+    model: Model,
+    weight: Weight,
+    layer: Layer | None,
+    front: Front,
+    split: Sequence[Sequence[int]],
+    input_axis: int,
+    rng: np.random.Generator,
+) -> list[dict[int, Rung]]:
+    """A weight at all widths, for each choice of entries along its input axis that are split."""
+    axis = weight.axis if task.granularity == "channel" else None
+    samples = None
+    if layer is not None:
+        free = replace(layer, clamp=None)  # moments are all that is asked for
+        fronts, batches = [front, front], task.search_set.batches
+        samples = layer_samples(model, model, weight, free, fronts, batches, rng, _POSITIONS)
+    if layer is None or samples is None:
+        return [{bits: _rounded(task, weight, bits, axis) for bits in WIDTHS}] * len(split)
+    moments = samples.sums.moments()
+    shape = [1] * weight.values.ndim
+    shape[input_axis] = -1
+    entry = np.broadcast_to(np.arange(weight.shape[input_axis]).reshape(shape), weight.shape)
+    of_column = layer.linear.matrix(entry)[0, 0]  # (columns,)
+    return [
+        ladder(
+            weight.values, layer.linear, moments, WIDTHS, axis, task.scale,
+            np.flatnonzero(np.isin(of_column, entries)).tolist(),
+        )
+        for entries in split
+    ]  # fmt: skip
+
+
+def _rounded(task: Task, weight: Weight, bits: int, axis: int | None) -> Rung:
+    grid = fit(weight.values, bits, axis, task.scale, weight.dtype)
+    values = dequantize(nearest(weight.values, grid), grid)
+    error = np.array([((values - weight.values) ** 2).sum()], np.float64)
+    return Rung(values, np.empty(0, np.float32), error)
+
+
+def _harm(task: Task, found: Candidates) -> NDArray[np.float64]:
+    """(parts, widths): the output's error with one part of the float model quantized."""
+    scoring = task.search_set.first(_SAMPLES).scored_by(find_metric("nmse"))
+    engine = Engine([scoring], task.resources, share=0.5)
+    harm = np.zeros((len(found.space.parts), len(WIDTHS)))
+    with task.progress("sensitivity", harm.size) as step:
+        for name, several in groupby(enumerate(found.space.parts), lambda each: each[1].weight):
+            own = [name, found.biases[name]] if name in found.biases else [name]
+            (evaluator,) = engine.evaluators(found.model, *own)
+            for place, part in several:
+                for gene, bits in enumerate(WIDTHS):
+                    values: dict[str, Floats] = {}
+                    found.put(values, part, found.rungs[name][0][bits])
+                    harm[place, gene] = evaluator.value(values)
+                    step(1)
+    return np.where(np.isfinite(harm), harm, _RUINED)
+
+
+def _eased(found: Candidates) -> NDArray[np.float64]:
+    """(parts, widths, shares): a layer's own error with split inputs, by that without."""
+    eased = np.ones((len(found.space.parts), len(WIDTHS), len(SHARES)))
+    for place, part in enumerate(found.space.parts):
+        channels = slice(None) if part.channels is None else part.channels
+        first, *others = found.rungs[part.weight]
+        for share, rungs in enumerate(others, 1):
+            for gene, bits in enumerate(WIDTHS):
+                before = first[bits].costs[channels].sum()
+                after = rungs[bits].costs[channels].sum()
+                eased[place, gene, share] = after / before if before > 0 else 1.0
+    return eased

@@ -1,0 +1,128 @@
+"""A policy: a width for each weight, and the share of its output channels that are split."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from onnx_evoq.errors import OptionError
+from onnx_evoq.model import Model, expand_channels, expansions, find_weights, outliers, splits_of
+from onnx_evoq.quantize import Bits
+from onnx_evoq.stages.limits import check_bits
+from onnx_evoq.stages.subject import Subject
+
+_FORM = '{"bits": {"WEIGHT": 4, ..}, "expansion": {"WEIGHT": 0.125, ..}}'
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What each layer gets.
+
+    Attributes:
+        bits: the width of each weight; or one per channel along its axis, those of the copies of
+            split channels behind.
+        expansion: share of a layer's output channels that are split, by weight; those without an
+            entry have none.
+    """
+
+    bits: Mapping[str, Bits]
+    expansion: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether a weight has several widths."""
+        return not all(isinstance(bits, int) for bits in self.bits.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            "bits": {n: b if isinstance(b, int) else list(b) for n, b in self.bits.items()},
+            "expansion": dict(self.expansion),
+        }
+
+
+def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
+    """A policy from a JSON file or its content, which may hold more than that.
+
+    Raises:
+        OptionError: it cannot be read, or is no policy.
+    """
+    if isinstance(source, Policy):
+        return source
+    name = "the policy"
+    if isinstance(source, str | Path):
+        name = str(source)
+        try:
+            source = json.loads(Path(source).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as cause:
+            raise OptionError(f"{name}: cannot be read as JSON: {cause}") from cause
+    if isinstance(source, Mapping) and isinstance(source.get("chosen"), Mapping):
+        source = source["chosen"]  # all that a search printed
+    if not isinstance(source, Mapping) or not isinstance(source.get("bits"), Mapping):
+        raise OptionError(f"{name}: is no policy, which looks like {_FORM}.")
+    bits = {str(key): _width(name, key, value) for key, value in source["bits"].items()}
+    shares = source.get("expansion") or {}
+    if not isinstance(shares, Mapping):
+        raise OptionError(f"{name}: its expansion is no mapping: a policy looks like {_FORM}.")
+    for key, share in shares.items():
+        if not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise OptionError(f"{name}: expansion {share!r} of {key!r} is no share from 0 to 1.")
+    return Policy(bits, {str(key): float(share) for key, share in shares.items() if share})
+
+
+def _width(name: str, weight: str, value: Any) -> Bits:
+    widths = value if isinstance(value, list | tuple) else [value]
+    if not widths or any(isinstance(w, bool) or not isinstance(w, int) for w in widths):
+        raise OptionError(f"{name}: bits {value!r} of {weight!r} is no width, nor a list of them.")
+    for width in widths:
+        check_bits(width)
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def expanded(model: Model, expansion: Mapping[str, float]) -> Model:
+    """The model with a share of the channels of some layers split, the largest outliers first.
+
+    Raises:
+        OptionError: a layer's channels cannot be split.
+    """
+    wanted = {name: share for name, share in expansion.items() if share}
+    if not wanted:
+        return model
+    allowed, reasons = expansions(model)
+    for name in wanted:
+        if name not in allowed:
+            why = reasons.get(name, "there is no such weight")
+            raise OptionError(f"the channels of {name!r} cannot be split: {why}.")
+    return expand_channels(model, splits_of(wanted, outliers(model)))
+
+
+def apply_policy(subject: Subject, policy: Policy) -> Subject:
+    """The subject with its channels split.
+
+    Raises:
+        OptionError: the policy does not fit the model.
+    """
+    model = expanded(subject.model, policy.expansion)
+    kept = {weight.name for weight in subject.weights}
+    weights = [weight for weight in find_weights(model)[0] if weight.name in kept]
+    _check_names(policy, [weight.name for weight in weights])
+    for weight in weights:
+        bits = policy.bits[weight.name]
+        channels = 0 if weight.axis is None else weight.shape[weight.axis]
+        if not isinstance(bits, int) and len(bits) != channels:
+            raise OptionError(
+                f"the policy has {len(bits)} widths for {weight.name!r}, which has {channels} "
+                "channels: search again for this model."
+            )
+    return replace(subject, model=model, weights=weights)
+
+
+def _check_names(policy: Policy, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in policy.bits]
+    unknown = [name for name in policy.bits if name not in names]
+    if missing or unknown:
+        what = f"has no bits for {missing[0]!r}" if missing else f"names {unknown[0]!r}"
+        raise OptionError(
+            f"the policy {what}, so it is of another model, or of other --keep: search again."
+        )

@@ -1,0 +1,72 @@
+"""Build what a policy stands for, and measure it: channels split, all layers reconstructed in turn.
+
+A layer then makes up for what those before it lost, as it will where the policy is used: errors are
+some two to four times smaller than those of layers that were quantized each by itself.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from onnx_evoq.model import find_weights, packed_bytes, serialize
+from onnx_evoq.stages.emission import emit
+from onnx_evoq.stages.policy import Policy, expanded
+from onnx_evoq.stages.reconstruction import reconstruct_layers
+from onnx_evoq.stages.scoring import model_value
+from onnx_evoq.stages.task import Task
+
+
+@dataclass(frozen=True)
+class Point:
+    """A policy, and what it costs.
+
+    Attributes:
+        policy: widths and expansions.
+        packed_bytes: of the model, its codes at their own widths.
+        file_bytes: of the emitted file.
+        search: the metric on the samples that selected.
+        heldout: on those that accepted.
+    """
+
+    policy: Policy
+    packed_bytes: int
+    file_bytes: int
+    search: float
+    heldout: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            **self.policy.to_dict(),
+            "packed_bytes": self.packed_bytes,
+            "file_bytes": self.file_bytes,
+            "search": self.search,
+            "heldout": self.heldout,
+        }
+
+
+def rebuild(task: Task, policy: Policy, seed: int) -> Point:
+    """Reconstruct the model under a policy, without looking at activations, and measure it.
+
+    Args:
+        task: what there is to do; its widths play no part.
+        policy: widths and expansions.
+        seed: of the positions that are drawn, the same for all policies.
+    """
+    model = expanded(task.model, policy.expansion)
+    names = {weight.name for weight in task.weights}
+    weights = [weight for weight in find_weights(model)[0] if weight.name in names]
+    trial = replace(task, model=model, weights=weights, bits=policy.bits)
+    found = reconstruct_layers(trial, np.random.default_rng(seed), behind=False)
+    result, providers = found.emitted, task.resources.providers
+    emitted, _ = emit(
+        found.model, found.quantized, "qdq", {}, task.search_set.batches[0], providers
+    )
+    return Point(
+        policy,
+        packed_bytes(found.model, found.quantized),
+        len(serialize(emitted)),
+        model_value(result, task.search_set, providers),
+        model_value(result, task.heldout_set, providers),
+    )

@@ -1,0 +1,218 @@
+"""What a search among widths and expansions may choose, as genomes of integers.
+
+1. A genome has a gene for each part of a weight: the place of its width among the widths. A part is
+   the whole weight; per channel it is a group of its output channels, the ones that mind rounding
+   most in the first group.
+2. Behind them it has a gene for each block of layers whose channels can be split: the place of the
+   share among the shares. Layers that one layer reads side by side are one block.
+3. The size of a genome is exact in the codes, which are all that a choice changes, but for the
+   biases and steps of split channels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.model import Reader, Weight
+from onnx_evoq.stages.policy import Policy
+
+Genome = NDArray[np.int64]
+
+WIDTHS = (2, 3, 4, 5, 6, 7, 8)
+SHARES = (0.0, 1 / 16, 1 / 8)
+_FILE_BITS = {2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 8: 8}  # of the types that a file has
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Output channels of a weight that have one width.
+
+    Attributes:
+        weight: its name.
+        channels: along the weight's axis; None for all of it.
+        rows: how many codes lie along that axis.
+        columns: how many codes each of these has.
+        copies: for each share, how many of its channels are split.
+        block: the gene of these splits, counted from the first block; -1 for none.
+        source: the block whose splits the weight reads; -1 for none.
+        wider: for each share of that, how many columns are added.
+    """
+
+    weight: str
+    channels: NDArray[np.intp] | None
+    rows: int
+    columns: int
+    copies: tuple[int, ...]
+    block: int
+    source: int
+    wider: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The choices.
+
+    Attributes:
+        parts: of the weights, in the graph's order.
+        blocks: weights whose channels are split together.
+        orders: the channels of these, those to split first first.
+        channels: how many channels each weight that has several parts has.
+        fixed: bytes of all that no choice changes.
+        in_file: whether codes count at the width that a file stores them with.
+    """
+
+    parts: tuple[Part, ...]
+    blocks: tuple[tuple[str, ...], ...]
+    orders: Mapping[str, NDArray[np.intp]]
+    channels: Mapping[str, int]
+    fixed: int
+    in_file: bool = False
+
+    @property
+    def choices(self) -> list[int]:
+        """How many each gene has."""
+        return [len(WIDTHS)] * len(self.parts) + [len(SHARES)] * len(self.blocks)
+
+    def uniform(self, bits: int) -> Genome:
+        """One width, and nothing split."""
+        genome = np.zeros(len(self.parts) + len(self.blocks), np.int64)
+        genome[: len(self.parts)] = WIDTHS.index(bits)
+        return genome
+
+    def share_of(self, genome: Genome, block: int) -> int:
+        """The place of a block's share; 0 for no block."""
+        return 0 if block < 0 else int(genome[len(self.parts) + block])
+
+    def size(self, genome: Genome) -> float:
+        """Bytes of the model."""
+        bits = self.widths(genome)
+        if self.in_file:
+            widest: dict[str, int] = {}
+            for part, width in zip(self.parts, bits, strict=True):
+                widest[part.weight] = max(widest.get(part.weight, 0), _FILE_BITS[width])
+            bits = [widest[part.weight] for part in self.parts]
+        codes = [
+            (part.rows + part.copies[self.share_of(genome, part.block)])
+            * (part.columns + part.wider[self.share_of(genome, part.source)])
+            for part in self.parts
+        ]
+        copies = sum(part.copies[self.share_of(genome, part.block)] for part in self.parts)
+        return self.fixed + float(np.dot(codes, bits)) / 8 + 4 * copies
+
+    def widths(self, genome: Genome) -> list[int]:
+        """The width of each part."""
+        return [WIDTHS[gene] for gene in genome[: len(self.parts)]]
+
+    def policy(self, genome: Genome) -> Policy:
+        """What a genome stands for."""
+        bits: dict[str, int | tuple[int, ...]] = {}
+        shares = {
+            name: SHARES[self.share_of(genome, place)]
+            for place, block in enumerate(self.blocks)
+            for name in block
+        }
+        for part, width in zip(self.parts, self.widths(genome), strict=True):
+            if part.channels is None:
+                bits[part.weight] = width
+                continue
+            several = np.array(bits.get(part.weight, (0,) * self.channels[part.weight]))
+            several[part.channels] = width
+            bits[part.weight] = tuple(several.tolist())
+        for name, width_of in bits.items():
+            if not isinstance(width_of, int) and shares.get(name):  # copies lie behind
+                order = self.orders[name]
+                first = order[: ceil(shares[name] * len(order))]
+                bits[name] = width_of + tuple(width_of[channel] for channel in first)
+        return Policy(bits, {name: share for name, share in shares.items() if share})
+
+
+def blocks_of(readers: Mapping[str, Sequence[Reader]], names: Sequence[str]) -> list[list[str]]:
+    """The weights whose channels can be split, those that a layer reads side by side together.
+
+    Args:
+        readers: as `readers_of` gives them.
+        names: weights that are quantized; a layer that others read, too, cannot be split.
+    """
+    blocks: list[list[str]] = []
+    by_reader: dict[str, list[str]] = {}
+    for name, layers in readers.items():
+        if name not in names or any(reader.weight not in names for reader in layers):
+            continue
+        joined = [name]
+        for reader in layers:
+            met = by_reader.get(reader.weight)
+            if met is not None and met[0] not in joined:
+                joined = [*met, *joined]
+                blocks.remove(met)
+        blocks.append(joined)
+        for member in joined:
+            for reader in readers[member]:
+                by_reader[reader.weight] = joined
+    return blocks
+
+
+def space_of(
+    weights: Sequence[Weight],
+    groups: Mapping[str, Sequence[NDArray[np.intp]]],
+    blocks: Sequence[Sequence[str]],
+    readers: Mapping[str, Sequence[Reader]],
+    orders: Mapping[str, NDArray[np.intp]],
+    fixed: int,
+    in_file: bool,
+) -> Space:
+    """The choices for a model.
+
+    Args:
+        weights: what is quantized, in the graph's order.
+        groups: the groups of channels of those that have several.
+        blocks: as `blocks_of` gives them.
+        readers: as `readers_of` gives them.
+        orders: as `outliers` gives them.
+        fixed: bytes of all that no choice changes.
+        in_file: whether the file's size counts, instead of the packed one.
+    """
+    block_of = {name: place for place, block in enumerate(blocks) for name in block}
+    read: dict[str, list[tuple[str, Reader]]] = {}
+    for name in block_of:
+        for reader in readers[name]:
+            read.setdefault(reader.weight, []).append((name, reader))
+    parts = []
+    for weight in weights:
+        name = weight.name
+        split = [
+            orders[name][: ceil(s * len(orders[name]))] if name in block_of else () for s in SHARES
+        ]
+        entries = [
+            sum(ceil(s * len(orders[other])) * reader.block for other, reader in read.get(name, ()))
+            for s in SHARES
+        ]
+        axis_in = read[name][0][1].axis if name in read else None
+        per_entry = 0 if axis_in is None else weight.values.size // weight.shape[axis_in]
+        source = block_of[read[name][0][0]] if name in read else -1
+        channels = 1 if weight.axis is None else weight.shape[weight.axis]
+        several: Sequence[NDArray[np.intp] | None] = groups.get(name) or [None]
+        for group in several:
+            rows = channels if group is None else len(group)
+            parts.append(
+                Part(
+                    name,
+                    group,
+                    rows,
+                    weight.values.size // channels,
+                    tuple(len(s) if group is None else int(np.isin(s, group).sum()) for s in split),
+                    block_of.get(name, -1),
+                    source,
+                    tuple(count * per_entry // channels for count in entries),
+                )
+            )
+    return Space(
+        tuple(parts),
+        tuple(tuple(block) for block in blocks),
+        orders,
+        {name: sum(len(group) for group in several) for name, several in groups.items()},
+        fixed,
+        in_file,
+    )
