@@ -2,10 +2,10 @@
 its answers, scored by ONNX Runtime: no training framework, no gradients, no labels needed.
 """
 
-from onnx_evoq.api import evaluate, inspect, optimize, rank_sensitivity
+from onnx_evoq.api import evaluate, inspect, optimize, rank_sensitivity, search_bits
 from onnx_evoq.data import Data
 from onnx_evoq.errors import EvoqError
-from onnx_evoq.report import Evaluation, Inspection, Result, Sensitivity
+from onnx_evoq.report import Evaluation, Inspection, Result, Search, Sensitivity
 from onnx_evoq.run import bars
 
 __all__ = [
@@ -14,10 +14,12 @@ __all__ = [
     "EvoqError",
     "Inspection",
     "Result",
+    "Search",
     "Sensitivity",
     "bars",
     "evaluate",
     "inspect",
     "optimize",
     "rank_sensitivity",
+    "search_bits",
 ]

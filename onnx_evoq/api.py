@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
-from onnx_evoq.errors import MetricError
+from onnx_evoq.errors import MetricError, OptionError
 from onnx_evoq.model import (
     Model,
     check_finite,
@@ -25,11 +25,12 @@ from onnx_evoq.model import (
     with_codes,
 )
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.quantize import Scale
+from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.report import (
     Evaluation,
     Inspection,
     Result,
+    Search,
     Sensitivity,
     SensitivityRow,
     layer_results,
@@ -41,11 +42,15 @@ from onnx_evoq.score import SESSION_OPTIONS, Metric, MetricName, Target, find_me
 from onnx_evoq.stages import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
+    MAX_BITS,
     Form,
     Granularity,
+    Point,
+    Policy,
     Resources,
     Score,
     Task,
+    apply_policy,
     bits_of,
     check_bits,
     check_choices,
@@ -53,11 +58,13 @@ from onnx_evoq.stages import (
     check_seed,
     default_metric,
     drop_guard,
+    drop_measure,
     emit,
     find_samples,
     fold_if_exact,
     from_nearest,
     from_reconstruction,
+    hypervolumes,
     metadata_of,
     model_value,
     named_alike,
@@ -65,20 +72,24 @@ from onnx_evoq.stages import (
     not_finite,
     open_subject,
     outputs_of,
+    policy_from,
     prepare,
     rank_weights,
     score_of,
+    search_front,
 )
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
+PolicySource = Policy | Point | Mapping[str, Any] | str | Path
 
 
 def optimize(
     model: ModelSource,
     data: DataSource = None,
     *,
-    bits: int,
+    bits: int | None = None,
+    policy: PolicySource | None = None,
     metric: MetricName = "auto",
     granularity: Granularity = "tensor",
     scale: Scale = "pow2",
@@ -107,6 +118,9 @@ def optimize(
             (samples, ...), a mapping of them, an iterable of feeds, or `Data` to say how to
             preprocess. None draws synthetic inputs.
         bits: width of the codes, 2 to 8.
+        policy: instead of `bits`, a width for each weight and what share of its channels is split:
+            a point that `search_bits` found, a mapping as `Policy.to_dict` gives it, or a JSON file
+            that holds one.
         metric: what steers: "auto" (the output error), the name of a metric, or a function.
         granularity: one step per "tensor" or per output "channel".
         scale: "pow2" for steps that are powers of two, "float" for any.
@@ -156,9 +170,11 @@ def optimize(
         init=(init, ("reconstruct", "nearest")),
         format=(format, ("qdq", "float")),
     )
-    check_bits(bits)
+    chosen = _chosen(bits, policy, bits_for)
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
+    if isinstance(chosen, Policy) and chosen.per_channel:
+        granularity = "channel"
     usual = FROM_RECONSTRUCTION if init == "reconstruct" else FROM_NEAREST
     settings = replace(
         usual,
@@ -171,7 +187,8 @@ def optimize(
 
     # 1. The float model and its weights.
     subject = open_subject(model, keep)
-    bits_of(subject.weights, bits, bits_for or {})  # a pattern that matches nothing ends it here
+    if isinstance(chosen, int):  # a pattern that matches nothing ends it here
+        bits_of(subject.weights, chosen, bits_for or {})
 
     # 2. What scores: the samples, split in two, and the float model's answers.
     rng, search_rng = np.random.default_rng(seed).spawn(2)
@@ -181,7 +198,12 @@ def optimize(
     subject = fold_if_exact(subject, experiment, providers)
 
     # 3. Every weight rounded to its grid.
-    widths = bits_of(subject.weights, bits, bits_for or {})
+    widths: Mapping[str, Bits]
+    if isinstance(chosen, Policy):
+        subject = apply_policy(subject, chosen, experiment, providers)
+        widths = chosen.bits
+    else:
+        widths = bits_of(subject.weights, chosen, bits_for or {})
     rounded = nearest_of(subject.weights, widths, granularity, scale)
     ranking = dict.fromkeys(rounded, float("nan"))
     searching = strategy != "none"
@@ -258,6 +280,121 @@ def optimize(
             *on_emission,
         ),
         session_options=dict(SESSION_OPTIONS),
+    )
+
+
+def _chosen(
+    bits: int | None, policy: PolicySource | None, bits_for: Mapping[str, int] | None
+) -> int | Policy:
+    """The width of all weights, or a policy."""
+    if policy is None:
+        if bits is None:
+            raise OptionError("neither bits nor a policy is given: choose bits from 2 to 8.")
+        check_bits(bits)
+        return bits
+    if bits is not None or bits_for:
+        raise OptionError("a policy says what bits each weight has: leave bits and bits_for out.")
+    return policy_from(policy.policy if isinstance(policy, Point) else policy)
+
+
+def search_bits(
+    model: ModelSource,
+    data: DataSource = None,
+    *,
+    metric: MetricName = "auto",
+    granularity: Granularity = "tensor",
+    per_channel: bool = False,
+    expansion: bool = True,
+    size: Literal["packed", "file"] = "packed",
+    scale: Scale = "pow2",
+    time_budget: float | None = 300.0,
+    holdout: float = 0.25,
+    keep: Iterable[str] = (),
+    seed: int = 0,
+    memory: int | None = None,
+    workers: int | None = None,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Search:
+    """Search for the widths of the layers, and the channels to split, that no others beat.
+
+    NSGA-II minimises size and output error together; see `onnx_evoq.stages.mixing`.
+
+    Args:
+        model: as for `optimize`, as are `data`, `granularity`, `scale`, `holdout`, `keep`, `seed`,
+            `memory`, `workers`, `providers` and `progress`.
+        metric: what is minimised (or maximised) besides the size, as for `optimize`.
+        per_channel: whether groups of a layer's channels may have widths of their own; steps are
+            per channel then.
+        expansion: whether channels may be split, where the graph allows it.
+        size: "packed" to count codes at their own widths, "file" to count them as an ONNX file
+            stores them.
+        time_budget: seconds after which nothing new is begun; None for no limit.
+
+    Returns:
+        The front; `pick` gives the point for a budget, `optimize` takes it as its `policy`.
+
+    Raises:
+        EvoqError: as for `optimize`.
+
+    Example:
+        >>> import onnx_evoq
+        >>> found = onnx_evoq.search_bits("model.onnx", "calib.npz")  # doctest: +SKIP
+        >>> point = found.pick(budget=120_000)  # doctest: +SKIP
+        >>> result = onnx_evoq.optimize(  # doctest: +SKIP
+        ...     "model.onnx", "calib.npz", policy=point)
+    """
+    began = time.monotonic()
+    check_choices(
+        granularity=(granularity, ("tensor", "channel")),
+        scale=(scale, ("pow2", "float")),
+        size=(size, ("packed", "file")),
+    )
+    check_seed(seed)
+    check_limits(holdout=holdout, max_drop=None, time_budget=time_budget)
+    resources = Resources(providers, memory, workers)
+    deadline = Deadline(time_budget)
+    subject = open_subject(model, keep)
+    rng, search_rng = np.random.default_rng(seed).spawn(2)
+    experiment = prepare(
+        subject.reference, name_of(model), as_data(data), metric, holdout, rng, providers, progress
+    )
+    subject = fold_if_exact(subject, experiment, providers)
+    task = Task(
+        subject.model, subject.weights, bits_of(subject.weights, MAX_BITS, {}),
+        "channel" if per_channel else granularity, scale, experiment.search, experiment.heldout,
+        deadline, None, resources, progress,
+    )  # fmt: skip
+    in_file = size == "file"
+    found = search_front(
+        task,
+        drop_measure(subject.model, experiment, providers),
+        search_rng,
+        expansion=expansion,
+        groups=per_channel,
+        in_file=in_file,
+    )
+    notes = [*experiment.notes, *subject.notes]
+    if found.stopped == "time":
+        notes.append(
+            "the time budget cut the search short: a longer one finds more, and only a search that "
+            "runs to its end repeats to the byte."
+        )
+    elif found.stopped == "interrupt":
+        notes.append("the search was interrupted: the front is what was found until then.")
+    return Search(
+        source=name_of(model),
+        metric=experiment.metric.name,
+        size=size,
+        seed=seed,
+        front=found.points,
+        uniform=found.uniform,
+        greedy=found.greedy,
+        hypervolume=hypervolumes(found, experiment.metric.fitness, in_file),
+        evaluations=found.evaluations,
+        seconds=time.monotonic() - began,
+        stopped=found.stopped,
+        notes=tuple(notes),
     )
 
 

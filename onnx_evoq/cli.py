@@ -20,13 +20,20 @@ from onnx_evoq.cli_types import (
     SIDE,
     read_config,
 )
-from onnx_evoq.errors import EvoqError, OutputError
-from onnx_evoq.model import check_writable
+from onnx_evoq.errors import BudgetError, EvoqError, OptionError, OutputError
+from onnx_evoq.model import check_writable, write_file
 from onnx_evoq.progress import silent
-from onnx_evoq.report import evaluation_text, inspection_text, result_text, sensitivity_text
+from onnx_evoq.report import (
+    evaluation_text,
+    inspection_text,
+    result_text,
+    search_picture,
+    search_text,
+    sensitivity_text,
+)
 from onnx_evoq.run import bars
 from onnx_evoq.score import METRIC_NAMES
-from onnx_evoq.stages import MAX_BITS, MIN_BITS
+from onnx_evoq.stages import MAX_BITS, MIN_BITS, Point, Policy, policy_from
 
 Command = Callable[..., Any]
 
@@ -159,6 +166,13 @@ RESOURCE_OPTIONS = stacked(
     ),
 )
 
+POLICY = click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file with the bits and the expansion of each weight, as search saves it, instead "
+    "of --bits.",
+)
+
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
 
 
@@ -196,15 +210,16 @@ def reporting(command: Command) -> Command:
 @click.option(
     "--bits",
     type=click.IntRange(MIN_BITS, MAX_BITS),
-    required=True,
     help="The width of the weights' codes. The file holds 5 to 8 bits in INT8, 3 and 4 in INT4, "
     "2 in INT2.",
 )
+@POLICY
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Where to write. Default: beside MODEL, NAME.w6.onnx for 6 bits.",
+    help="Where to write. Default: beside MODEL, NAME.w6.onnx for 6 bits, NAME.mixed.onnx for a "
+    "policy.",
 )
 @DATA_OPTIONS
 @METRIC
@@ -294,10 +309,8 @@ def optimize(
     Writes the fine-tuned model and prints the scores of the float, the nearest-rounded and the
     evolved model, the last of them measured on the file that was written.
     """
-    target = output or model.with_name(f"{model.stem}.w{options['bits']}.onnx")
-    check_writable(target)
-    if target.resolve() == model.resolve():
-        raise OutputError(f"{target}: is the model itself: name another file (--output).")
+    kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
+    target = _target(model, output, kind)
     arguments = _arguments(options)
     result = onnx_evoq.optimize(
         model,
@@ -308,6 +321,141 @@ def optimize(
     )
     result.save(target)
     _print(result_text(result, str(target)), result.to_dict(target), result.notes, quiet, as_json)
+
+
+@main.command(short_help="Search for widths per layer: size against error.")
+@MODEL
+@DATA_OPTIONS
+@METRIC
+@GRID_OPTIONS
+@click.option(
+    "--per-channel",
+    is_flag=True,
+    help="Give groups of a layer's channels widths of their own, and each channel a step.",
+)
+@click.option(
+    "--expansion/--no-expansion",
+    default=True,
+    show_default=True,
+    help="Let channels be split in two, where the graph allows it (see inspect).",
+)
+@click.option(
+    "--size",
+    type=click.Choice(["packed", "file"]),
+    default="packed",
+    show_default=True,
+    help="Which bytes count: codes at their own widths, or as an ONNX file stores them (2, 4 or 8 "
+    "bits).",
+)
+@click.option(
+    "--budget",
+    type=BYTES,
+    metavar="SIZE",
+    help="Optimize the point of the front with the least error that is no larger: 120kB, say.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Optimize the smallest point that loses no more on the held-out samples, measured as for "
+    "optimize.",
+)
+@POLICY
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Where to write the optimized model. Default: beside MODEL, NAME.mixed.onnx.",
+)
+@click.option(
+    "--save-policy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the chosen point as JSON, for --policy.",
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw the front, .png or .svg (needs Matplotlib).",
+)
+@click.option(
+    "--time-budget",
+    type=DURATION,
+    default="5m",
+    show_default=True,
+    help="When the search ends, and how long the point that it picks is optimized: 90s, 10m, none.",
+)
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the samples that accepts instead of selecting.",
+)
+@COMMON_OPTIONS
+@RESOURCE_OPTIONS
+@reporting
+def search(
+    model: Path,
+    budget: int | None,
+    max_drop: float | None,
+    policy: Path | None,
+    output: Path | None,
+    save_policy: Path | None,
+    picture: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search for a width per layer and channels to split, for the best size at each error.
+
+    Prints the points that no other beats in both, beside one width for all layers and widths chosen
+    by sensitivity alone. With --budget or --max-drop one of them is picked and optimized, and the
+    model is written. --policy optimizes a saved choice without a search.
+    """
+    optimizing = budget is not None or max_drop is not None or policy is not None
+    for given, name in ((output, "--output"), (save_policy, "--save-policy")):
+        if given is not None and not optimizing:
+            raise OptionError(f"{name} needs a choice: give --budget, --max-drop or --policy.")
+    if policy is not None and (budget is not None or picture is not None):
+        raise OptionError("--policy makes no search: leave --budget and --picture out.")
+    target = _target(model, output, "mixed")
+    for file in (target if optimizing else None, save_policy, picture):
+        if file is not None:
+            check_writable(file)
+    progress = silent if quiet else bars
+    values: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    texts = []
+    arguments = _arguments(options)
+    chosen: Policy | Point = policy_from(policy) if policy is not None else Policy({})
+    if policy is None:
+        found = onnx_evoq.search_bits(model, progress=progress, **arguments)
+        values, notes = found.to_dict(), found.notes
+        texts.append(search_text(found))
+        if picture is not None:
+            search_picture(found, picture)
+        if optimizing:
+            try:
+                chosen = found.pick(budget, max_drop)
+            except BudgetError:
+                click.echo(json.dumps(values, allow_nan=False) if as_json else texts[0])
+                raise
+    if optimizing:
+        for name in ("per_channel", "expansion", "size"):
+            arguments.pop(name)
+        result = onnx_evoq.optimize(
+            model, policy=chosen, max_drop=max_drop, progress=progress, **arguments
+        )
+        result.save(target)
+        values["chosen"] = chosen.to_dict()
+        values["optimized"] = result.to_dict(target)
+        texts.append(result_text(result, str(target)))
+        notes = tuple(dict.fromkeys((*notes, *result.notes)))
+        if save_policy is not None:
+            write_file(save_policy, json.dumps(chosen.to_dict(), indent=1).encode())
+    _print("\n\n".join(texts), values, notes, quiet, as_json)
 
 
 @main.command(short_help="Rank weights by what quantizing them costs.")
@@ -376,6 +524,15 @@ def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     given["providers"] = None if providers is None else [p.strip() for p in providers.split(",")]
     given["data"] = onnx_evoq.Data(source, **of_data)
     return given
+
+
+def _target(model: Path, output: Path | None, kind: str) -> Path:
+    """Where to write a model that comes of another."""
+    target = output or model.with_name(f"{model.stem}.{kind}.onnx")
+    check_writable(target)
+    if target.resolve() == model.resolve():
+        raise OutputError(f"{target}: is the model itself: name another file (--output).")
+    return target
 
 
 _DATA_FIELDS = (

@@ -5,6 +5,7 @@
     ├── DataError     the data: missing, of another shape or type than the model takes, bad labels
     ├── MetricError   the metric: unknown, in need of labels, raises or returns NaN
     ├── OptionError   an option: out of range, or a pattern that matches no weight
+    ├── BudgetError   a size or a drop that nothing reaches
     └── OutputError   a file that cannot be written
 
 Each message is one sentence or two that name the culprit (file, tensor, option) and the remedy.
@@ -30,6 +31,10 @@ class MetricError(EvoqError):
 
 class OptionError(EvoqError):
     """An option has a value that makes no sense for this model."""
+
+
+class BudgetError(EvoqError):
+    """No model is small enough, or good enough; the message says what can be reached."""
 
 
 class OutputError(EvoqError):

@@ -24,12 +24,14 @@ def test_the_public_names_are_few() -> None:
         "EvoqError",
         "Inspection",
         "Result",
+        "Search",
         "Sensitivity",
         "bars",
         "evaluate",
         "inspect",
         "optimize",
         "rank_sensitivity",
+        "search_bits",
     ]
     assert all(hasattr(onnx_evoq, name) for name in onnx_evoq.__all__)
 
@@ -47,7 +49,7 @@ def test_every_public_function_and_class_says_what_it_is(module: ModuleType) -> 
             assert inspect.getdoc(value), f"{module.__name__}.{name}"
 
 
-@pytest.mark.parametrize("name", ["evaluate", "optimize", "rank_sensitivity"])
+@pytest.mark.parametrize("name", ["evaluate", "optimize", "rank_sensitivity", "search_bits"])
 def test_every_argument_of_the_api_is_explained(name: str) -> None:
     function = getattr(onnx_evoq, name)
     text = inspect.getdoc(function)

@@ -34,7 +34,7 @@ LIBRARIES = {
     "score": {"numpy", "onnxruntime"},
     "run": {"tqdm"},
     "stages": {"numpy"},
-    "report": set(),
+    "report": {"matplotlib"},
     "api": {"numpy"},
     "cli_types": {"click"},
     "cli": {"click"},

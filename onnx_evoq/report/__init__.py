@@ -8,6 +8,7 @@ from onnx_evoq.report.results import (
     SensitivityRow,
     WeightInfo,
 )
+from onnx_evoq.report.search import Search, search_picture, search_text
 from onnx_evoq.report.summary import (
     layer_results,
     notes_on,
@@ -24,6 +25,7 @@ __all__ = [
     "Evaluation",
     "Inspection",
     "Result",
+    "Search",
     "Sensitivity",
     "SensitivityRow",
     "WeightInfo",
@@ -32,6 +34,8 @@ __all__ = [
     "layer_results",
     "notes_on",
     "result_text",
+    "search_picture",
+    "search_text",
     "sensitivity_text",
     "weight_info",
 ]

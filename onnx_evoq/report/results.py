@@ -11,7 +11,7 @@ from onnx_evoq.quantize import Bits
 from onnx_evoq.stages import Score
 
 
-def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
+def json_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with None for NaN and infinity, which JSON has no words for."""
 
     def told(value: Any) -> Any:
@@ -52,7 +52,7 @@ class Result:
     Attributes:
         model: the emitted model (an `onnx.ModelProto`).
         source: the file that it was made from.
-        bits: the width that was asked for.
+        bits: the width that was asked for; None for a policy.
         granularity: "tensor" or "channel".
         scale: "pow2" or "float".
         seed: of all random draws.
@@ -74,7 +74,7 @@ class Result:
 
     model: Model
     source: str
-    bits: int
+    bits: int | None
     granularity: str
     scale: str
     seed: int
@@ -124,7 +124,7 @@ class Result:
             "notes": list(self.notes),
             "session_options": self.session_options,
         }
-        return _json_values(values)
+        return json_values(values)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Sensitivity:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         shown = asdict(self)
-        return _json_values({"model": shown.pop("source"), **shown})
+        return json_values({"model": shown.pop("source"), **shown})
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it, without what there is no reference for."""
         shown = {key: value for key, value in asdict(self).items() if value is not None}
-        return _json_values({"model": shown.pop("source"), **shown})
+        return json_values({"model": shown.pop("source"), **shown})
 
 
 @dataclass(frozen=True)
@@ -246,4 +246,4 @@ class Inspection:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         shown = asdict(self)
-        return _json_values({"model": shown.pop("source"), **shown})
+        return json_values({"model": shown.pop("source"), **shown})

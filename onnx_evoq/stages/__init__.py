@@ -4,7 +4,7 @@ from onnx_evoq.stages.comparison import default_metric, named_alike, not_finite,
 from onnx_evoq.stages.emission import Form, emit, metadata_of
 from onnx_evoq.stages.experiment import find_samples, prepare
 from onnx_evoq.stages.fine_tuning import from_nearest, from_reconstruction
-from onnx_evoq.stages.guard import drop_guard
+from onnx_evoq.stages.guard import drop_guard, drop_measure, within
 from onnx_evoq.stages.layerwise import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
@@ -18,7 +18,10 @@ from onnx_evoq.stages.limits import (
     check_limits,
     check_seed,
 )
+from onnx_evoq.stages.mixing import Front, hypervolumes, search_front
 from onnx_evoq.stages.plan import Granularity, bits_of, nearest_of
+from onnx_evoq.stages.policy import Policy, apply_policy, policy_from
+from onnx_evoq.stages.rebuilding import Point
 from onnx_evoq.stages.resources import Resources
 from onnx_evoq.stages.scores import Score, score_of
 from onnx_evoq.stages.scoring import model_value
@@ -33,10 +36,14 @@ __all__ = [
     "MIN_BITS",
     "Evolved",
     "Form",
+    "Front",
     "Granularity",
+    "Point",
+    "Policy",
     "Resources",
     "Score",
     "Task",
+    "apply_policy",
     "bits_of",
     "check_bits",
     "check_choices",
@@ -44,11 +51,13 @@ __all__ = [
     "check_seed",
     "default_metric",
     "drop_guard",
+    "drop_measure",
     "emit",
     "find_samples",
     "fold_if_exact",
     "from_nearest",
     "from_reconstruction",
+    "hypervolumes",
     "metadata_of",
     "model_value",
     "named_alike",
@@ -56,7 +65,10 @@ __all__ = [
     "not_finite",
     "open_subject",
     "outputs_of",
+    "policy_from",
     "prepare",
     "rank_weights",
     "score_of",
+    "search_front",
+    "within",
 ]

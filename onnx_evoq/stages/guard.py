@@ -11,6 +11,7 @@ from onnx_evoq.stages.experiment import Experiment
 from onnx_evoq.stages.scoring import ScoringSet, model_value
 
 Guard = Callable[[Model], bool]
+Drop = Callable[[Model], float]
 
 
 def drop_guard(
@@ -21,7 +22,25 @@ def drop_guard(
 ) -> Guard:
     """Whether a model stays within `max_drop` percent of the float model on the held-out set.
 
-    The drop is
+    Args:
+        model: the float model.
+        experiment: what scores.
+        max_drop: percent, as `drop_measure` counts them.
+        providers: as for `Session`.
+    """
+    drop = drop_measure(model, experiment, providers)
+    return lambda changed: within(drop(changed), max_drop)
+
+
+def within(drop: float, max_drop: float) -> bool:
+    """Whether a drop is allowed, both in percent; exactly the limit, computed in binary, is."""
+    return drop <= max_drop + 1e-9
+
+
+def drop_measure(
+    model: Model, experiment: Experiment, providers: Sequence[str] | None = None
+) -> Drop:
+    """How much of the float model's quality another one loses on the held-out set, in percent:
 
     1. with class labels, the points of top-1 that are lost;
     2. with a user's metric, the percent of its value for the float model that is lost;
@@ -32,7 +51,6 @@ def drop_guard(
     Args:
         model: the float model.
         experiment: what scores.
-        max_drop: percent.
         providers: as for `Session`.
     """
     scoring = _what_counts(experiment)
@@ -41,12 +59,11 @@ def drop_guard(
     sign = 1.0 if scoring.target.metric.higher_is_better else -1.0
     whole = abs(before) if relative else 1.0
 
-    def holds(changed: Model) -> bool:
+    def drop(changed: Model) -> float:
         after = model_value(changed, scoring, providers)
-        drop = 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
-        return drop <= max_drop + 1e-9  # exactly the limit, computed in binary, is allowed
+        return 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
 
-    return holds
+    return drop
 
 
 def _what_counts(experiment: Experiment) -> ScoringSet:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from onnx_evoq.search import NSGA2, hypervolume, non_dominated_sort, survivors
 from onnx_evoq.stages.candidates import Candidates, find_candidates
 from onnx_evoq.stages.engine import Engine
+from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.rebuilding import Point, rebuild
 from onnx_evoq.stages.space import WIDTHS, Genome
 from onnx_evoq.stages.task import Task
@@ -57,6 +58,7 @@ class Front:
 
 def search_front(
     task: Task,
+    drop: Drop,
     rng: np.random.Generator,
     *,
     expansion: bool = True,
@@ -68,6 +70,7 @@ def search_front(
 
     Args:
         task: what there is to do; its widths and guard play no part.
+        drop: measures what a model loses.
         rng: draws everything.
         expansion: whether channels may be split.
         groups: whether the channels of a layer are divided into groups with a width each.
@@ -102,7 +105,7 @@ def search_front(
                 if task.deadline.passed and len(built) >= len(uniform):
                     stopped = "time"
                     break
-                built[genome.tobytes()] = rebuild(task, space.policy(genome), seed)
+                built[genome.tobytes()] = rebuild(task, space.policy(genome), seed, drop)
                 step(1)
         except KeyboardInterrupt:
             if len(built) < len(uniform):

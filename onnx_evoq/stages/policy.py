@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from onnx_evoq.errors import OptionError
+from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import Model, expand_channels, expansions, find_weights, outliers, splits_of
 from onnx_evoq.quantize import Bits
+from onnx_evoq.stages.experiment import Experiment
 from onnx_evoq.stages.limits import check_bits
-from onnx_evoq.stages.subject import Subject
+from onnx_evoq.stages.subject import Subject, computes_the_same
 
 _FORM = '{"bits": {"WEIGHT": 4, ..}, "expansion": {"WEIGHT": 0.125, ..}}'
 
@@ -97,11 +98,17 @@ def expanded(model: Model, expansion: Mapping[str, float]) -> Model:
     return expand_channels(model, splits_of(wanted, outliers(model)))
 
 
-def apply_policy(subject: Subject, policy: Policy) -> Subject:
-    """The subject with its channels split.
+def apply_policy(
+    subject: Subject,
+    policy: Policy,
+    experiment: Experiment,
+    providers: Sequence[str] | None = None,
+) -> Subject:
+    """The subject with its channels split, which computes the same.
 
     Raises:
         OptionError: the policy does not fit the model.
+        ModelError: with its channels split, the model computes something else.
     """
     model = expanded(subject.model, policy.expansion)
     kept = {weight.name for weight in subject.weights}
@@ -115,6 +122,10 @@ def apply_policy(subject: Subject, policy: Policy) -> Subject:
                 f"the policy has {len(bits)} widths for {weight.name!r}, which has {channels} "
                 "channels: search again for this model."
             )
+    if policy.expansion and not computes_the_same(model, subject, experiment, providers):
+        raise ModelError(
+            "with some channels split the model's outputs change: search without expansion."
+        )
     return replace(subject, model=model, weights=weights)
 
 

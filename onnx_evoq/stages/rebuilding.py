@@ -11,6 +11,7 @@ import numpy as np
 
 from onnx_evoq.model import find_weights, packed_bytes, serialize
 from onnx_evoq.stages.emission import emit
+from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.policy import Policy, expanded
 from onnx_evoq.stages.reconstruction import reconstruct_layers
 from onnx_evoq.stages.scoring import model_value
@@ -27,6 +28,7 @@ class Point:
         file_bytes: of the emitted file.
         search: the metric on the samples that selected.
         heldout: on those that accepted.
+        drop: percent of the float model's quality that is lost on the latter.
     """
 
     policy: Policy
@@ -34,6 +36,7 @@ class Point:
     file_bytes: int
     search: float
     heldout: float
+    drop: float
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -43,16 +46,18 @@ class Point:
             "file_bytes": self.file_bytes,
             "search": self.search,
             "heldout": self.heldout,
+            "drop": self.drop,
         }
 
 
-def rebuild(task: Task, policy: Policy, seed: int) -> Point:
+def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
     """Reconstruct the model under a policy, without looking at activations, and measure it.
 
     Args:
         task: what there is to do; its widths play no part.
         policy: widths and expansions.
         seed: of the positions that are drawn, the same for all policies.
+        drop: measures what is lost.
     """
     model = expanded(task.model, policy.expansion)
     names = {weight.name for weight in task.weights}
@@ -69,4 +74,5 @@ def rebuild(task: Task, policy: Policy, seed: int) -> Point:
         len(serialize(emitted)),
         model_value(result, task.search_set, providers),
         model_value(result, task.heldout_set, providers),
+        drop(result),
     )

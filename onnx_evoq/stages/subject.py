@@ -67,13 +67,7 @@ def fold_if_exact(
     subject: Subject, experiment: Experiment, providers: Sequence[str] | None
 ) -> Subject:
     """The subject as it is, or without folding where that would change the outputs."""
-    batch = experiment.search.batches[0]
-    outputs = [
-        next(predict(Session(serialize(model), providers=providers), [batch]))
-        for model in (subject.model, subject.reference)
-    ]
-    allowed = max(_SAME[weight.dtype] for weight in subject.weights)
-    if largest_difference(*outputs) <= allowed:  # not so if it is NaN
+    if computes_the_same(subject.model, subject, experiment, providers):
         return subject
     weights, _ = find_weights(subject.reference)
     return replace(
@@ -82,3 +76,16 @@ def fold_if_exact(
         weights=leave_out(weights, subject.keep),
         notes=("BatchNormalization was not folded, since that would have changed the outputs.",),
     )
+
+
+def computes_the_same(
+    model: Model, subject: Subject, experiment: Experiment, providers: Sequence[str] | None
+) -> bool:
+    """Whether a model has the outputs of the subject's reference, but for the order of sums."""
+    batch = experiment.search.batches[0]
+    outputs = [
+        next(predict(Session(serialize(each), providers=providers), [batch]))
+        for each in (model, subject.reference)
+    ]
+    allowed = max(_SAME[weight.dtype] for weight in subject.weights)
+    return largest_difference(*outputs) <= allowed  # not so if it is NaN

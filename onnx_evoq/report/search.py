@@ -1,0 +1,183 @@
+"""What a search among widths and expansions found, as a value, as text and as a picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnx_evoq.errors import BudgetError, OutputError
+from onnx_evoq.report.results import json_values
+from onnx_evoq.report.tables import counted, metric_label, number, size, table
+from onnx_evoq.stages import Point, within
+
+
+@dataclass(frozen=True)
+class Search:
+    """The Pareto front between size and output error.
+
+    Attributes:
+        source: the model's file.
+        metric: what was measured.
+        size: "packed" or "file": which bytes count.
+        seed: of all random draws.
+        front: the points that none beats in both, the smallest first.
+        uniform: one width for all layers.
+        greedy: widths by sensitivity alone.
+        hypervolume: of these three on the held-out samples: what share of the box between the best
+            and the worst of the uniform widths, in logarithms, they dominate.
+        evaluations: individuals that were scored.
+        seconds: from the first line to the last.
+        stopped: "time" or "interrupt" if the search ended early, else None.
+        notes: sentences that a user should read.
+    """
+
+    source: str
+    metric: str
+    size: str
+    seed: int
+    front: tuple[Point, ...]
+    uniform: tuple[Point, ...]
+    greedy: tuple[Point, ...]
+    hypervolume: Mapping[str, float]
+    evaluations: int
+    seconds: float
+    stopped: str | None
+    notes: tuple[str, ...]
+
+    def bytes_of(self, point: Point) -> int:
+        """The bytes of a point that count."""
+        return point.file_bytes if self.size == "file" else point.packed_bytes
+
+    def pick(self, budget: int | None = None, max_drop: float | None = None) -> Point:
+        """A point of the front.
+
+        With a budget, the last one (they err less the larger they are) that fits; with a drop, the
+        smallest that loses no more; with both, the smallest that does both.
+
+        Args:
+            budget: bytes, of the kind that counts.
+            max_drop: percent that may be lost on the held-out samples.
+
+        Raises:
+            BudgetError: there is no such point.
+        """
+        fitting = [p for p in self.front if budget is None or self.bytes_of(p) <= budget]
+        if not fitting:
+            raise BudgetError(
+                f"{self.source}: no {self.size} size reaches {size(budget or 0)}: the smallest "
+                f"is {size(self.bytes_of(self.front[0]))} ({self.bytes_of(self.front[0])} bytes)."
+            )
+        if max_drop is None:
+            return fitting[-1]
+        good = [point for point in fitting if within(point.drop, max_drop)]
+        if not good:
+            least = min(fitting, key=lambda point: point.drop)
+            raise BudgetError(
+                f"{self.source}: no size{'' if budget is None else f' up to {size(budget)}'} drops "
+                f"by {max_drop:g} percent or less: the least is {least.drop:.3g} percent, at "
+                f"{size(self.bytes_of(least))}."
+            )
+        return good[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        values = {
+            "model": self.source,
+            "metric": self.metric,
+            "size": self.size,
+            "seed": self.seed,
+            "front": [point.to_dict() for point in self.front],
+            "uniform": [point.to_dict() for point in self.uniform],
+            "greedy": [point.to_dict() for point in self.greedy],
+            "hypervolume": dict(self.hypervolume),
+            "evaluations": self.evaluations,
+            "seconds": round(self.seconds, 3),
+            "stopped": self.stopped,
+            "notes": list(self.notes),
+        }
+        return json_values(values)
+
+
+def search_text(search: Search) -> str:
+    """What `search` prints: all points by size, those of the front with a star."""
+    points = {id(point): point for point in (*search.uniform, *search.greedy, *search.front)}
+    front = {id(point) for point in search.front}
+    uniform = {id(point) for point in search.uniform}
+    greedy = {id(point) for point in search.greedy}
+    rows = []
+    for key, point in sorted(points.items(), key=lambda item: search.bytes_of(item[1])):
+        kind = "uniform" if key in uniform else "greedy" if key in greedy else ""
+        rows.append(
+            [
+                f"{'*' if key in front else ' '} {kind}".rstrip(),
+                _widths(point),
+                f"{len(point.policy.expansion)}" if point.policy.expansion else "-",
+                size(point.packed_bytes),
+                size(point.file_bytes),
+                number(point.search),
+                number(point.heldout),
+                f"{point.drop:.2f}",
+            ]
+        )
+    label = metric_label(search.metric)
+    header = ["", "bits", "split", "packed", "file", f"{label} search", "held-out", "drop %"]
+    shares = ", ".join(f"{name} {value:.3f}" for name, value in search.hypervolume.items())
+    return "\n".join(
+        [
+            table(header, rows, 2),
+            "",
+            "* no other is smaller and better; split: layers with split channels",
+            f"hypervolume on held-out samples: {shares}",
+            f"{counted(search.evaluations, 'evaluation')} in {search.seconds:.1f} s",
+        ]
+    )
+
+
+def _widths(point: Point) -> str:
+    widths = [
+        width
+        for bits in point.policy.bits.values()
+        for width in ((bits,) if isinstance(bits, int) else bits)
+    ]
+    low, high = min(widths), max(widths)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def search_picture(search: Search, path: str | Path) -> None:
+    """Draw size against error, on logarithmic axes: the front, uniform widths, greedy choices.
+
+    Raises:
+        OutputError: Matplotlib is not installed, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as cause:
+        raise OutputError(
+            "drawing needs Matplotlib: pip install 'onnx-evoq[report]', or leave --picture out."
+        ) from cause
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    rows = (
+        ("front", search.front, "o-"), ("uniform widths", search.uniform, "s--"),
+        ("greedy by sensitivity", search.greedy, "x:"),
+    )  # fmt: skip
+    for label, points, style in rows:
+        axes.plot(
+            [search.bytes_of(p) / 1000 for p in points], [p.heldout for p in points], style,
+            label=label,
+        )  # fmt: skip
+    for point in search.uniform:
+        place = (search.bytes_of(point) / 1000, point.heldout)
+        axes.annotate(_widths(point), place, (4, 4), textcoords="offset points")
+    axes.set_xscale("log")
+    if all(point.heldout > 0 for point in (*search.front, *search.uniform, *search.greedy)):
+        axes.set_yscale("log")
+    axes.set_xlabel(f"kB ({search.size})")
+    axes.set_ylabel(f"{metric_label(search.metric)}, held-out samples")
+    axes.set_title(Path(search.source).name)
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as cause:  # ValueError: a kind of file that it does not know
+        raise OutputError(f"{path}: the picture cannot be written: {cause}") from cause
