@@ -309,6 +309,8 @@ def optimize(
     Writes the fine-tuned model and prints the scores of the float, the nearest-rounded and the
     evolved model, the last of them measured on the file that was written.
     """
+    if (options["bits"] is None) == (options["policy"] is None):
+        raise click.UsageError("Give either --bits or --policy.")
     kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
     target = _target(model, output, kind)
     arguments = _arguments(options)

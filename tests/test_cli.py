@@ -98,7 +98,8 @@ def test_optimize_prints_sizes_and_the_file(mlp_file: Path) -> None:
     lines = invoke("optimize", mlp_file, "--bits", 6, *TINY).stdout.splitlines()
     written = mlp_file.with_name("model.w6.onnx")
     before, after = (size(path.stat().st_size) for path in (mlp_file, written))
-    assert f"{before} -> {after}  {written}" in lines
+    packed = 18 + 14 + 2 * 4 + 36  # 24 and 18 codes of 6 bits, two steps and the biases
+    assert f"{before} -> {after} (packed {packed} B)  {written}" in lines
 
 
 @pytest.mark.parametrize("named", [lambda model: model, long_names], ids=["short", "long"])

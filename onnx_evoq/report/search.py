@@ -169,7 +169,6 @@ def search_picture(search: Search, path: str | Path) -> None:
     for point in search.uniform:
         place = (search.bytes_of(point) / 1000, point.heldout)
         axes.annotate(_widths(point), place, (4, 4), textcoords="offset points")
-    axes.set_xscale("log")
     if all(point.heldout > 0 for point in (*search.front, *search.uniform, *search.greedy)):
         axes.set_yscale("log")
     axes.set_xlabel(f"kB ({search.size})")

@@ -18,7 +18,7 @@ from onnx_evoq.stages.limits import (
     check_limits,
     check_seed,
 )
-from onnx_evoq.stages.mixing import Front, hypervolumes, search_front
+from onnx_evoq.stages.mixing import hypervolumes, search_front
 from onnx_evoq.stages.plan import Granularity, bits_of, nearest_of
 from onnx_evoq.stages.policy import Policy, apply_policy, policy_from
 from onnx_evoq.stages.rebuilding import Point
@@ -36,7 +36,6 @@ __all__ = [
     "MIN_BITS",
     "Evolved",
     "Form",
-    "Front",
     "Granularity",
     "Point",
     "Policy",
