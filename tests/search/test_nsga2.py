@@ -331,4 +331,4 @@ def test_it_covers_the_area_of_a_larger_front_as_pymoo_does() -> None:
     for search in (evolved, evolved_by_pymoo):  # 2,400 of 15,625 genomes
         found = search(size_and_error, np.full(6, 5))
         share = hypervolume(found, worst) / hypervolume(points, worst)
-        assert 0.99 < share <= 1
+        assert 0.99 < share <= 1 + 1e-12  # sums in another order
