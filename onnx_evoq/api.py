@@ -307,7 +307,7 @@ def search_bits(
     expansion: bool = True,
     size: Literal["packed", "file"] = "packed",
     scale: Scale = "pow2",
-    time_budget: float | None = 300.0,
+    time_budget: float | None = 600.0,
     holdout: float = 0.25,
     keep: Iterable[str] = (),
     seed: int = 0,

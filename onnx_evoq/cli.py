@@ -384,9 +384,16 @@ def optimize(
 @click.option(
     "--time-budget",
     type=DURATION,
-    default="5m",
+    default="10m",
     show_default=True,
-    help="When the search ends, and how long the point that it picks is optimized: 90s, 10m, none.",
+    help="When the search begins nothing new: 90s, 10m, 2h, or none.",
+)
+@click.option(
+    "--tune-budget",
+    type=DURATION,
+    default="4m",
+    show_default=True,
+    help="How long the point that is picked is optimized.",
 )
 @click.option(
     "--holdout",
@@ -406,6 +413,7 @@ def search(
     output: Path | None,
     save_policy: Path | None,
     picture: Path | None,
+    tune_budget: float | None,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -447,6 +455,7 @@ def search(
     if optimizing:
         for name in ("per_channel", "expansion", "size"):
             arguments.pop(name)
+        arguments["time_budget"] = tune_budget
         result = onnx_evoq.optimize(
             model, policy=chosen, max_drop=max_drop, progress=progress, **arguments
         )
