@@ -6,7 +6,14 @@ Load a file, find its weights, fold BatchNormalization, cut the graph at a layer
 from onnx_evoq.model.biases import initializer_values, own_biases
 from onnx_evoq.model.cut import Cut, bridge, cut_at, suffix, uncut
 from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
-from onnx_evoq.model.expand import Reader, expand_channels, outliers, readers_of, splits_of
+from onnx_evoq.model.expand import (
+    Reader,
+    bytes_per_copy,
+    expand_channels,
+    outliers,
+    readers_of,
+    splits_of,
+)
 from onnx_evoq.model.expansion import expansions
 from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
@@ -28,6 +35,7 @@ __all__ = [
     "Skipped",
     "Weight",
     "bridge",
+    "bytes_per_copy",
     "channel_groups",
     "check_finite",
     "check_writable",

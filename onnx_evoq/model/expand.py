@@ -85,6 +85,30 @@ def readers_of(model: ModelProto) -> dict[str, list[Reader]]:
     }
 
 
+def bytes_per_copy(model: ModelProto) -> dict[str, int]:
+    """What a copy of a channel adds besides its codes, by the weight of each expandable layer.
+
+    That is its bias, and what other constants hold for it. (A constant that several nodes read gets
+    a copy for itself, which is not counted.)
+
+    Args:
+        model: a model as `load` returns it.
+    """
+    nodes = {node.output[0]: node for node in model.graph.node if node.output}
+    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    found = {}
+    for name, expansion in expansions(model)[0].items():
+        constants = [
+            (values[nodes[place.node].input[place.input]], place)
+            for place in expansion.places
+            if not place.halved and nodes[place.node].input[place.input] != name
+        ]
+        found[name] = sum(
+            array.nbytes // array.shape[place.axis] * place.block for array, place in constants
+        )
+    return found
+
+
 def splits_of(
     shares: Mapping[str, float], orders: Mapping[str, NDArray[np.intp]]
 ) -> dict[str, tuple[int, ...]]:

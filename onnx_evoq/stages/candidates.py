@@ -21,6 +21,7 @@ from onnx_evoq.model import (
     Model,
     Reader,
     Weight,
+    bytes_per_copy,
     find_layers,
     initializer_values,
     outliers,
@@ -144,10 +145,12 @@ def find_candidates(
     full = nearest_of(weights, dict.fromkeys(task.bits, 8), task.granularity, task.scale)
     codes = sum(packed_size(codes.size, grid.bits) for codes, grid in full.values())
     fixed = packed_bytes(model, full) - codes
+    step_bytes = 4 if task.granularity == "channel" else 0  # of a channel
+    per_copy = {name: count + step_bytes for name, count in bytes_per_copy(model).items()}
     floats = {weight.name: weight.values for weight in weights}
     found = Candidates(
         model,
-        space_of(weights, several, blocks, readers, orders, fixed, in_file),
+        space_of(weights, several, blocks, readers, orders, per_copy, fixed, in_file),
         {**floats, **initializer_values(model, biases.values())},
         {weight.name: weight.axis for weight in weights if weight.axis is not None},
         biases,

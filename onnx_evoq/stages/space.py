@@ -5,8 +5,8 @@
    most in the first group.
 2. Behind them it has a gene for each block of layers whose channels can be split: the place of the
    share among the shares. Layers that one layer reads side by side are one block.
-3. The size of a genome is exact in the codes, which are all that a choice changes, but for the
-   biases and steps of split channels.
+3. The size of a genome is that of the model that it stands for, to the byte: of each weight's
+   codes at their widths, in whole bytes, and of what copies of channels add (`Part.per_copy`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ class Part:
         rows: how many codes lie along that axis.
         columns: how many codes each of these has.
         copies: for each share, how many of its channels are split.
+        per_copy: bytes that a copy adds besides its codes: its bias, its step.
         block: the gene of these splits, counted from the first block; -1 for none.
         source: the block whose splits the weight reads; -1 for none.
         wider: for each share of that, how many columns are added.
@@ -46,6 +47,7 @@ class Part:
     rows: int
     columns: int
     copies: tuple[int, ...]
+    per_copy: int
     block: int
     source: int
     wider: tuple[int, ...]
@@ -86,7 +88,7 @@ class Space:
         """The place of a block's share; 0 for no block."""
         return 0 if block < 0 else int(genome[len(self.parts) + block])
 
-    def size(self, genome: Genome) -> float:
+    def size(self, genome: Genome) -> int:
         """Bytes of the model."""
         bits = self.widths(genome)
         if self.in_file:
@@ -94,13 +96,15 @@ class Space:
             for part, width in zip(self.parts, bits, strict=True):
                 widest[part.weight] = max(widest.get(part.weight, 0), _FILE_BITS[width])
             bits = [widest[part.weight] for part in self.parts]
-        codes = [
-            (part.rows + part.copies[self.share_of(genome, part.block)])
-            * (part.columns + part.wider[self.share_of(genome, part.source)])
-            for part in self.parts
-        ]
-        copies = sum(part.copies[self.share_of(genome, part.block)] for part in self.parts)
-        return self.fixed + float(np.dot(codes, bits)) / 8 + 4 * copies
+        of_codes: dict[str, int] = {}  # bits, by weight
+        others = self.fixed
+        for part, width in zip(self.parts, bits, strict=True):
+            copies = part.copies[self.share_of(genome, part.block)]
+            columns = part.columns + part.wider[self.share_of(genome, part.source)]
+            codes = (part.rows + copies) * columns
+            of_codes[part.weight] = of_codes.get(part.weight, 0) + codes * width
+            others += copies * part.per_copy
+        return others + sum(-(-count // 8) for count in of_codes.values())
 
     def widths(self, genome: Genome) -> list[int]:
         """The width of each part."""
@@ -160,6 +164,7 @@ def space_of(
     blocks: Sequence[Sequence[str]],
     readers: Mapping[str, Sequence[Reader]],
     orders: Mapping[str, NDArray[np.intp]],
+    per_copy: Mapping[str, int],
     fixed: int,
     in_file: bool,
 ) -> Space:
@@ -171,6 +176,7 @@ def space_of(
         blocks: as `blocks_of` gives them.
         readers: as `readers_of` gives them.
         orders: as `outliers` gives them.
+        per_copy: bytes that a copy of a channel adds besides its codes, by weight.
         fixed: bytes of all that no choice changes.
         in_file: whether the file's size counts, instead of the packed one.
     """
@@ -203,6 +209,7 @@ def space_of(
                     rows,
                     weight.values.size // channels,
                     tuple(len(s) if group is None else int(np.isin(s, group).sum()) for s in split),
+                    per_copy.get(name, 0),
                     block_of.get(name, -1),
                     source,
                     tuple(count * per_entry // channels for count in entries),

@@ -148,7 +148,9 @@ def test_an_evaluation_without_a_reference_shows_none() -> None:
 def weight(name: str) -> WeightInfo:
     """A convolution's weight of that name."""
     packed = {bits: 27 * bits for bits in range(2, 9)}
-    return WeightInfo(name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed, None)
+    return WeightInfo(
+        name, "Conv", ("stem",), (8, 3, 3, 3), "float32", 0, -1.5, 0.5, 1, packed, None
+    )
 
 
 def test_an_inspection_adds_the_bytes_up() -> None:
