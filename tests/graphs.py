@@ -178,3 +178,60 @@ def split_net() -> ModelProto:
     ]
     weights = {"w1": random(4, 3), "w2": random(4, 3, seed=1)}
     return model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights, opset=13)
+
+
+def fire() -> ModelProto:
+    """x (n, 2, 6, 6) -> Conv, Relu -> two Convs side by side, Concat, PRelu -> Conv."""
+    nodes = [
+        node("Conv", ["x", "squeeze"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("Conv", ["b", "one", "one_bias"], ["c"]),
+        node("Conv", ["b", "three"], ["d"], pads=[1, 1, 1, 1]),
+        node("Concat", ["c", "d"], ["e"], axis=1),
+        node("PRelu", ["e", "slope"], ["f"]),
+        node("Conv", ["f", "last"], ["y"]),
+    ]
+    weights = {
+        "squeeze": random(9, 2, 1, 1, seed=1),
+        "one": random(5, 9, 1, 1, seed=2),
+        "one_bias": random(5, seed=3),
+        "three": 0.3 * random(17, 9, 3, 3, seed=4),
+        "slope": np.abs(random(22, 1, 1, seed=5)),
+        "last": random(3, 22, 1, 1, seed=6),
+    }
+    return model_of(nodes, {"x": ["n", 2, 6, 6]}, {"y": None}, weights)
+
+
+def flat() -> ModelProto:
+    """x (n, 3, 2, 2) -> ConvTranspose, Flatten -> Gemm, MatMul without a bias -> y (n, 5)."""
+    nodes = [
+        node("ConvTranspose", ["x", "up"], ["a"], strides=[2, 2]),
+        node("Flatten", ["a"], ["b"]),
+        node("Gemm", ["b", "wide"], ["c"]),
+        node("MatMul", ["c", "last"], ["y"]),
+    ]
+    weights = {
+        "up": random(3, 10, 2, 2, seed=1),
+        "wide": random(160, 9, seed=2),
+        "last": random(9, 5, seed=3),
+    }
+    return model_of(nodes, {"x": ["n", 3, 2, 2]}, {"y": ["n", 5]}, weights)
+
+
+def recurrent() -> ModelProto:
+    """x (n, 5) of rows of a table -> GRU -> MatMul: weights without a closed form, but one."""
+    nodes = [
+        node("Gather", ["table", "x"], ["rows"]),
+        node("Transpose", ["rows"], ["a"], perm=[1, 0, 2]),
+        node("GRU", ["a", "w", "r"], ["", "b"], hidden_size=3),
+        node("Squeeze", ["b", "zero"], ["c"]),
+        node("MatMul", ["c", "last"], ["y"]),
+    ]
+    weights = {
+        "table": random(7, 4, seed=1),
+        "w": random(1, 9, 4, seed=2),
+        "r": random(1, 9, 3, seed=3),
+        "zero": np.array([0]),
+        "last": random(3, 9, seed=4),
+    }
+    return model_of(nodes, {"x": ["n", 5]}, {"y": ["n", 9]}, weights, dtypes={"x": "int64"})
