@@ -23,8 +23,8 @@ class Search:
         front: the points that none beats in both, the smallest first.
         uniform: one width for all layers.
         greedy: widths by sensitivity alone.
-        hypervolume: of these three on the held-out samples: what share of the box between the best
-            and the worst of the uniform widths, in logarithms, they dominate.
+        hypervolume: of these three on the held-out samples: what share they dominate of the box
+            from the best size and error of all to the worst of the uniform widths, in logarithms.
         evaluations: individuals that were scored.
         seconds: from the first line to the last.
         stopped: "time" or "interrupt" if the search ended early, else None.

@@ -103,7 +103,7 @@ def search_front(
             for genome in everyone:
                 # Uniform widths are what all others are compared with: they are always there.
                 if task.deadline.passed and len(built) >= len(uniform):
-                    stopped = "time"
+                    stopped = stopped or "time"
                     break
                 built[genome.tobytes()] = rebuild(task, space.policy(genome), seed, drop)
                 step(1)
@@ -169,8 +169,10 @@ def hypervolumes(
 ) -> dict[str, float]:
     """The share of a box that front, uniform widths and greedy choices dominate, on held-out data.
 
-    The box lies between the best and the worst size and error of the uniform widths; sizes and
-    errors are taken as logarithms (errors as they are, if one is not positive).
+    The box reaches from the best size and error of all points to the worst of the uniform widths;
+    sizes and errors are taken as logarithms (errors as they are, if one is not positive). Points
+    whose error is no finite number dominate nothing; NaN stands for all shares if the uniform
+    widths have no other.
 
     Args:
         front: what was found.
@@ -182,6 +184,9 @@ def hypervolumes(
         name: np.array([[_bytes(p, in_file), fitness(p.heldout)] for p in points]).reshape(-1, 2)
         for name, points in rows.items()
     }
+    values = {name: points[np.isfinite(points[:, 1])] for name, points in values.items()}
+    if not len(values["uniform"]):
+        return dict.fromkeys(rows, float("nan"))
     everything = np.concatenate(list(values.values()))
     logarithm = np.array([True, bool((everything[:, 1] > 0).all())])
 
@@ -211,7 +216,8 @@ def _evolve(
     with task.progress("evolving", _GENERATIONS) as step:
         try:
             for turn in range(_GENERATIONS):
-                if turn and task.deadline.left < (1 - _TIMED) * total:
+                left = task.deadline.left
+                if turn and (left == 0 or left < (1 - _TIMED) * total):
                     stopped = "time"
                     break
                 asked = search.ask(None if turn == 0 else _CHILDREN * _POPULATION)
@@ -230,7 +236,8 @@ def _evolve(
         except KeyboardInterrupt:  # what was found by then is worth keeping
             stopped = "interrupt"
     genomes, objectives = search.front
-    return list(genomes), objectives[:, 1].tolist(), evaluator.evaluations, stopped
+    errors = [error for _, error in objectives]  # none if the first generation was interrupted
+    return list(genomes), errors, evaluator.evaluations, stopped
 
 
 def _unlike(genomes: Iterable[Genome], others: Sequence[Genome]) -> list[Genome]:

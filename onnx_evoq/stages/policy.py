@@ -10,7 +10,7 @@ from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import Model, expand_channels, expansions, find_weights, outliers, splits_of
 from onnx_evoq.quantize import Bits
 from onnx_evoq.stages.experiment import Experiment
-from onnx_evoq.stages.limits import check_bits
+from onnx_evoq.stages.limits import MAX_BITS, MIN_BITS
 from onnx_evoq.stages.subject import Subject, computes_the_same
 
 _FORM = '{"bits": {"WEIGHT": 4, ..}, "expansion": {"WEIGHT": 0.125, ..}}'
@@ -74,10 +74,11 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
 
 def _width(name: str, weight: str, value: Any) -> Bits:
     widths = value if isinstance(value, list | tuple) else [value]
-    if not widths or any(isinstance(w, bool) or not isinstance(w, int) for w in widths):
-        raise OptionError(f"{name}: bits {value!r} of {weight!r} is no width, nor a list of them.")
-    for width in widths:
-        check_bits(width)
+    if not widths or not all(type(w) is int and MIN_BITS <= w <= MAX_BITS for w in widths):
+        raise OptionError(
+            f"{name}: bits {value!r} of {weight!r} is no width from {MIN_BITS} to {MAX_BITS}, nor "
+            "a list of them."
+        )
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
