@@ -453,7 +453,9 @@ def search(
                 click.echo(json.dumps(values, allow_nan=False) if as_json else texts[0])
                 raise
     if optimizing:
-        for name in ("per_channel", "expansion", "size"):
+        if arguments.pop("per_channel"):
+            arguments["granularity"] = "channel"
+        for name in ("expansion", "size"):
             arguments.pop(name)
         arguments["time_budget"] = tune_budget
         result = onnx_evoq.optimize(

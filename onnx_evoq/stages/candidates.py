@@ -140,7 +140,7 @@ def find_candidates(
     several = {
         weight.name: grouped(rungs[weight.name][0][_TYPICAL].costs)
         for weight in weights
-        if groups and _has_rows(weight, rungs[weight.name][0][_TYPICAL])
+        if groups and _has_rows(weight, rungs[weight.name][0][_TYPICAL])  # one group, if few
     }
     full = nearest_of(weights, dict.fromkeys(task.bits, 8), task.granularity, task.scale)
     codes = sum(packed_size(codes.size, grid.bits) for codes, grid in full.values())
@@ -177,10 +177,10 @@ def grouped(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 
 def _has_rows(weight: Weight, rung: Rung) -> bool:
-    """Whether each channel along the weight's axis is a row of its matrix, and there are enough."""
+    """Whether each channel along the weight's axis is a row of its matrix."""
     if weight.axis is None or not rung.bias.size:
         return False
-    return len(rung.costs) == weight.shape[weight.axis] >= 2 * _MEMBERS
+    return len(rung.costs) == weight.shape[weight.axis]
 
 
 def _entries(

@@ -44,7 +44,8 @@ class Front:
     Attributes:
         points: of the front, the smallest first.
         uniform: one width for all, the narrowest first.
-        greedy: choices by sensitivity alone, the smallest first.
+        greedy: choices by sensitivity alone, the smallest first; the widest and the narrowest are
+            uniform widths, too.
         evaluations: individuals that were scored.
         stopped: "time" or "interrupt" if the search ended early, else None.
     """
@@ -84,8 +85,8 @@ def search_front(
     uniform = [space.uniform(bits) for bits in WIDTHS]
     path = greedy_path(found)
     sizes = [space.size(genome) for genome in uniform]
-    greedy = _unlike(at_sizes(path[::-1], [space.size(g) for g in path[::-1]], sizes[:-1]), uniform)
-    first = [*uniform, *greedy, *path[:: max(1, len(path) // _GREEDY)]]
+    greedy = at_sizes(path[::-1], [space.size(genome) for genome in path[::-1]], sizes)
+    first = [*uniform, *_unlike(greedy, uniform), *path[:: max(1, len(path) // _GREEDY)]]
     genomes, errors, evaluations, stopped = _evolve(task, found, first, search_rng)
 
     # The front where the uniform widths lie, and in between.
@@ -97,7 +98,7 @@ def search_front(
     chosen = at_sizes(ranked[::-1], [space.size(g) for g in ranked[::-1]], targets)
     chosen = _unlike(chosen, [*uniform, *greedy])
     built: dict[bytes, Point] = {}
-    everyone = [*_middle_first(uniform), *chosen, *greedy]
+    everyone = [*_middle_first(uniform), *chosen, *_unlike(greedy, uniform)]
     with task.progress("building", len(everyone)) as step:
         try:
             for genome in everyone:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.model import find_weights, packed_bytes, serialize
+from onnx_evoq.progress import silent
 from onnx_evoq.stages.emission import emit
 from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.policy import Policy, expanded
@@ -62,7 +63,7 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
     model = expanded(task.model, policy.expansion)
     names = {weight.name for weight in task.weights}
     weights = [weight for weight in find_weights(model)[0] if weight.name in names]
-    trial = replace(task, model=model, weights=weights, bits=policy.bits)
+    trial = replace(task, model=model, weights=weights, bits=policy.bits, progress=silent)
     found = reconstruct_layers(trial, np.random.default_rng(seed), behind=False)
     result, providers = found.emitted, task.resources.providers
     emitted, _ = emit(

@@ -67,7 +67,7 @@ def test_a_uniform_genome_splits_nothing() -> None:
 
 def test_groups_of_channels_have_widths_of_their_own() -> None:
     space = found("conv", True)[1].space  # 6, 6 and 5 channels: too few for two groups
-    assert [part.channels for part in space.parts] == [None, None, None]
+    assert [part.channels.tolist() for part in space.parts] == [[*range(k)] for k in (6, 6, 5)]
     space = found("fire", True)[1].space
     of_three = [part for part in space.parts if part.weight == "three"]
     assert sorted(np.concatenate([p.channels for p in of_three]).tolist()) == list(range(17))
