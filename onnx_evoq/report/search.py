@@ -7,8 +7,10 @@ from typing import Any
 
 from onnx_evoq.errors import BudgetError, OutputError
 from onnx_evoq.report.results import json_values
-from onnx_evoq.report.tables import counted, metric_label, number, size, table
+from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
 from onnx_evoq.stages import Point, within
+
+_LABEL = 10  # columns of a metric's name: there are many others
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,20 @@ class Search:
         """
         fitting = [p for p in self.front if budget is None or self.bytes_of(p) <= budget]
         if not fitting:
+            least = self.bytes_of(self.front[0])
             raise BudgetError(
-                f"{self.source}: no {self.size} size reaches {size(budget or 0)}: the smallest "
-                f"is {size(self.bytes_of(self.front[0]))} ({self.bytes_of(self.front[0])} bytes)."
+                f"{self.source}: the smallest {self.size} size that was reached is {least} bytes "
+                f"({size(least)}), more than the budget of {budget} bytes: allow that much."
             )
         if max_drop is None:
             return fitting[-1]
         good = [point for point in fitting if within(point.drop, max_drop)]
         if not good:
-            least = min(fitting, key=lambda point: point.drop)
+            best = min(fitting, key=lambda point: point.drop)
             raise BudgetError(
                 f"{self.source}: no size{'' if budget is None else f' up to {size(budget)}'} drops "
-                f"by {max_drop:g} percent or less: the least is {least.drop:.3g} percent, at "
-                f"{size(self.bytes_of(least))}."
+                f"by {max_drop:g} percent or less: the least is {best.drop:.3g} percent, at "
+                f"{size(self.bytes_of(best))}."
             )
         return good[0]
 
@@ -116,10 +119,10 @@ def search_text(search: Search) -> str:
                 size(point.file_bytes),
                 number(point.search),
                 number(point.heldout),
-                f"{point.drop:.2f}",
+                f"{point.drop:.2f}" if abs(point.drop) < 1000 else f"{point.drop:.1g}",
             ]
         )
-    label = metric_label(search.metric)
+    label = shortened(metric_label(search.metric), _LABEL)
     header = ["", "bits", "split", "packed", "file", f"{label} search", "held-out", "drop %"]
     shares = ", ".join(f"{name} {value:.3f}" for name, value in search.hypervolume.items())
     return "\n".join(

@@ -11,12 +11,16 @@ import numpy as np
 
 from onnx_evoq.model import find_weights, packed_bytes, serialize
 from onnx_evoq.progress import silent
-from onnx_evoq.stages.emission import emit
+from onnx_evoq.stages.emission import emit, metadata_of
 from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.policy import Policy, expanded
 from onnx_evoq.stages.reconstruction import reconstruct_layers
+from onnx_evoq.stages.scores import Score
 from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.task import Task
+
+_DIGITS = -1.2345678901234567e-300  # no number is longer
+_LONGEST = Score(_DIGITS, _DIGITS, {"search": _DIGITS, "heldout": _DIGITS})
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Point:
     Attributes:
         policy: widths and expansions.
         packed_bytes: of the model, its codes at their own widths.
-        file_bytes: of the emitted file.
+        file_bytes: of the emitted file, with metadata whose numbers have all digits: at most some
+            hundred bytes more than the file will have.
         search: the metric on the samples that selected.
         heldout: on those that accepted.
         drop: percent of the float model's quality that is lost on the latter.
@@ -66,8 +71,10 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
     trial = replace(task, model=model, weights=weights, bits=policy.bits, progress=silent)
     found = reconstruct_layers(trial, np.random.default_rng(seed), behind=False)
     result, providers = found.emitted, task.resources.providers
+    name = task.search_set.target.metric.name
+    metadata = metadata_of(found.quantized, seed, name, _LONGEST, _LONGEST)
     emitted, _ = emit(
-        found.model, found.quantized, "qdq", {}, task.search_set.batches[0], providers
+        found.model, found.quantized, "qdq", metadata, task.search_set.batches[0], providers
     )
     return Point(
         policy,

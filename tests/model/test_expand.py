@@ -2,17 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from graphs import mlp, model_of, node, random
+from graphs import fire, flat, mlp, model_of, node, random
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from onnx_evoq.model import expansions, fold_batch_norm, input_specs, load, serialize
+from onnx_evoq.model import expansions, find_weights, fold_batch_norm, input_specs, load, serialize
 from onnx_evoq.model.check import check_valid
-from onnx_evoq.model.expand import expand_channels, outliers, splits_of
+from onnx_evoq.model.expand import (
+    Reader,
+    bytes_per_copy,
+    expand_channels,
+    outliers,
+    readers_of,
+    splits_of,
+)
 from onnx_evoq.score import Session
 
 Weights = Mapping[str, NDArray[np.generic]]
@@ -485,3 +493,36 @@ def test_real_models_keep_their_answers(shared: Path, name: str, share: float) -
     expanded = expand_channels(model, splits_of(dict.fromkeys(orders, share), orders))
     feed = feed_of(model, np.random.default_rng(0))
     assert difference(model, expanded, feed, reference="resnet" in name) < 1e-5
+
+
+def test_readers_are_found_where_they_read() -> None:
+    assert readers_of(load(fire())) == {
+        "squeeze": [Reader("one", 1, 0, 1), Reader("three", 1, 0, 1)],
+        "one": [Reader("last", 1, 0, 1)],
+        "three": [Reader("last", 1, 5, 1)],  # behind the 5 channels of one
+    }
+    assert readers_of(load(mlp())) == {"first": [Reader("second", 1, 0, 1)]}
+
+
+def test_behind_a_flatten_each_channel_is_read_as_a_block() -> None:
+    assert readers_of(load(flat())) == {
+        "up": [Reader("wide", 0, 0, 16)],  # 4 x 4 positions
+        "wide": [Reader("last", 0, 0, 1)],
+    }
+
+
+def test_a_copy_of_a_channel_takes_its_bias_and_its_other_constants() -> None:
+    assert bytes_per_copy(load(fire())) == {"squeeze": 0, "one": 8, "three": 4}  # slopes, a bias
+    assert bytes_per_copy(load(mlp())) == {"first": 4}
+
+
+@pytest.mark.parametrize("make", [fire, flat, mlp])
+def test_bytes_of_copies_are_those_that_the_model_grows_by(make: Any) -> None:
+    model = load(make())
+    weights = {weight.name for weight in find_weights(model)[0]}
+
+    def others(model: ModelProto) -> int:
+        return sum(v.nbytes for name, v in values_of(model).items() if name not in weights)
+
+    for name, count in bytes_per_copy(model).items():
+        assert others(expand_channels(model, {name: [0, 2]})) == others(model) + 2 * count

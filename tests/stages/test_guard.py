@@ -9,7 +9,7 @@ from graphs import mlp, model_of, node, random, rounded, run
 from onnx_evoq.data import Data
 from onnx_evoq.model import Quantized, load, with_codes
 from onnx_evoq.score import find_metric
-from onnx_evoq.stages import drop_guard, model_value, prepare
+from onnx_evoq.stages import drop_guard, drop_measure, model_value, prepare, within
 from onnx_evoq.stages.experiment import Experiment
 
 MODEL = load(mlp())
@@ -70,3 +70,29 @@ def test_of_a_reconstruction_the_drop_is_the_error_in_its_power(bits: int) -> No
     assert drop > 0
     assert not drop_guard(model, ready, 0.99 * drop)(with_codes(model, quantized))
     assert drop_guard(model, ready, 1.01 * drop)(with_codes(model, quantized))
+
+
+def test_the_measure_is_what_the_guard_compares() -> None:
+    ready = experiment({"x": X, "y": ANSWERS})
+    changed = with_codes(MODEL, rounded(MODEL, 2))
+    drop = drop_measure(MODEL, ready)(changed)
+    assert drop == pytest.approx(drop_of_top1(ready, rounded(MODEL, 2)))
+    assert drop_guard(MODEL, ready, drop)(changed)
+    assert not drop_guard(MODEL, ready, drop - 0.01)(changed)
+
+
+def test_the_float_model_drops_by_nothing() -> None:
+    assert drop_measure(MODEL, experiment(X))(MODEL) == 0
+
+
+def test_a_model_that_gets_better_drops_by_less_than_nothing() -> None:
+    labels = run(with_codes(MODEL, rounded(MODEL, 2)), {"x": X})["logits"].argmax(axis=1)
+    ready = experiment({"x": X, "y": labels})
+    assert drop_measure(MODEL, ready)(with_codes(MODEL, rounded(MODEL, 2))) < 0
+
+
+def test_exactly_the_limit_is_allowed_though_binary_misses_it() -> None:
+    assert 100 * (0.8 - 0.7) > 10
+    assert within(100 * (0.8 - 0.7), 10)
+    assert not within(10.01, 10)
+    assert not within(float("nan"), 10)

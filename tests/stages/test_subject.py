@@ -10,7 +10,8 @@ from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import replace_weights
 from onnx_evoq.stages import fold_if_exact, open_subject, prepare
-from onnx_evoq.stages.subject import Subject
+from onnx_evoq.stages.policy import expanded
+from onnx_evoq.stages.subject import Subject, computes_the_same
 
 
 def settled(subject: Subject, x: np.ndarray) -> Subject:
@@ -54,3 +55,16 @@ def test_a_weight_that_is_not_finite_is_refused_unless_it_is_kept(bad: float) ->
     with pytest.raises(ModelError, match="weight 'first' holds NaN or infinity: train or export"):
         open_subject(model, [])
     assert [weight.name for weight in open_subject(model, ["first"]).weights] == ["second"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_split_channels_compute_the_same_and_other_weights_do_not(dtype: str) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
+    weights = {"w": random(4, 6, dtype=dtype), "v": random(6, 3, seed=1, dtype=dtype)}
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights, dtype=dtype)
+    subject = open_subject(model, [])
+    x = random(16, 4, seed=2, dtype=dtype)
+    experiment = prepare(model, "m.onnx", Data(x), "auto", 0.25, np.random.default_rng(0))
+    assert computes_the_same(expanded(subject.model, {"w": 0.5}), subject, experiment, None)
+    other = replace_weights(subject.model, {"w": 1.1 * weights["w"].astype(np.float32)})
+    assert not computes_the_same(other, subject, experiment, None)

@@ -1,0 +1,202 @@
+"""What a search found: picks, the table, JSON and the picture."""
+
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnx_evoq.errors import BudgetError, OutputError
+from onnx_evoq.report import Search, search_picture, search_text
+from onnx_evoq.stages import Point, Policy
+
+SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125})
+
+
+def point(
+    bits: int | Policy, packed: int, error: float, drop: float = 0.0, file: int | None = None
+) -> Point:
+    policy = bits if isinstance(bits, Policy) else Policy({"a": bits, "b": bits})
+    return Point(policy, packed, 2 * packed if file is None else file, error, 1.5 * error, drop)
+
+
+UNIFORM = tuple(point(b, 1000 * b, 0.5**b, drop=9.0 - b) for b in range(2, 9))
+MIXED = point(SPLIT, 2500, 0.15, drop=6.5)
+GREEDY = point(Policy({"a": 8, "b": 2}), 4500, 0.05, drop=5.5)
+
+
+def search_of(**changes: Any) -> Search:
+    usual: dict[str, Any] = {
+        "source": "model.onnx", "metric": "mse", "size": "packed", "seed": 0,
+        "front": (UNIFORM[0], MIXED, *UNIFORM[1:]), "uniform": UNIFORM, "greedy": (GREEDY,),
+        "hypervolume": {"front": 0.5, "uniform": 0.4, "greedy": 0.1}, "evaluations": 768,
+        "seconds": 12.3456, "stopped": None, "notes": (),
+    }  # fmt: skip
+    return Search(**{**usual, **changes})
+
+
+# Picks
+
+
+@pytest.mark.parametrize(
+    ("budget", "packed"), [(2000, 2000), (2499, 2000), (2500, 2500), (7999, 7000), (10**9, 8000)]
+)
+def test_a_budget_picks_the_least_error_that_fits(budget: int, packed: int) -> None:
+    assert search_of().pick(budget).packed_bytes == packed
+
+
+def test_without_a_budget_the_least_error_is_picked() -> None:
+    assert search_of().pick() is UNIFORM[-1]
+
+
+@pytest.mark.parametrize(
+    ("max_drop", "packed"), [(7.0, 2000), (6.9, 2500), (6.5, 2500), (3.0, 6000), (1.0, 8000)]
+)
+def test_a_drop_picks_the_smallest_that_loses_no_more(max_drop: float, packed: int) -> None:
+    assert search_of().pick(max_drop=max_drop).packed_bytes == packed
+
+
+def test_both_pick_the_smallest_that_does_both() -> None:
+    assert search_of().pick(7000, 5.0).packed_bytes == 4000
+
+
+def test_the_bytes_of_the_file_may_count() -> None:
+    search = search_of(size="file")
+    assert search.pick(5000).packed_bytes == 2500
+    assert search.bytes_of(MIXED) == 5000
+
+
+def test_a_budget_that_nothing_meets_is_told_the_smallest_size() -> None:
+    with pytest.raises(BudgetError) as caught:
+        search_of().pick(1999)
+    assert str(caught.value) == (
+        "model.onnx: the smallest packed size that was reached is 2000 bytes (2 kB), more than the "
+        "budget of 1999 bytes: allow that much."
+    )
+
+
+def test_a_drop_that_nothing_meets_is_told_the_least_drop() -> None:
+    with pytest.raises(BudgetError) as caught:
+        search_of().pick(max_drop=0.5)
+    assert str(caught.value) == (
+        "model.onnx: no size drops by 0.5 percent or less: the least is 1 percent, at 8 kB."
+    )
+
+
+def test_within_a_budget_the_least_drop_is_told_likewise() -> None:
+    with pytest.raises(BudgetError) as caught:
+        search_of().pick(4000, 4.0)
+    assert str(caught.value) == (
+        "model.onnx: no size up to 4 kB drops by 4 percent or less: the least is 5 percent, at "
+        "4 kB."
+    )
+
+
+# Text
+
+
+def test_the_table_has_a_row_per_point_with_a_star_for_the_front() -> None:
+    lines = search_text(search_of()).splitlines()
+    assert lines[0].split() == [
+        "bits", "split", "packed", "file", "mse", "search", "held-out", "drop", "%",
+    ]  # fmt: skip
+    cells = [line.split() for line in lines[1:10]]
+    assert cells[0] == ["*", "uniform", "2", "-", "2", "kB", "4", "kB", "0.25", "0.375", "7.00"]
+    assert cells[1] == ["*", "2-5", "1", "2.5", "kB", "5", "kB", "0.15", "0.225", "6.50"]
+    assert cells[4][:2] == ["greedy", "2-8"]
+    assert [row[0] for row in cells].count("*") == 8
+    assert lines[10] == ""
+
+
+def test_below_the_table_is_what_it_cost() -> None:
+    lines = search_text(search_of()).splitlines()
+    assert lines[-2:] == [
+        "hypervolume on held-out samples: front 0.500, uniform 0.400, greedy 0.100",
+        "768 evaluations in 12.3 s",
+    ]
+
+
+def test_by_file_the_rows_are_in_the_order_of_files() -> None:
+    uniform = (point(2, 10, 0.5, file=900), point(3, 20, 0.25, file=800))
+    search = search_of(size="file", front=uniform, uniform=uniform, greedy=())
+    rows = search_text(search).splitlines()[1:3]
+    assert [row.split()[2] for row in rows] == ["3", "2"]
+
+
+@pytest.mark.parametrize("packed", [999, 999_499, 123_000_000])
+@pytest.mark.parametrize("metric", ["mse", "metrics/" + "long_" * 20 + ".py:" + "f" * 40])
+def test_no_line_passes_80_columns(packed: int, metric: str) -> None:
+    points = tuple(
+        point(Policy({"w" * 90: (2, 8)}, {"w" * 90: 0.5}), packed, error, drop=drop)
+        for error, drop in ((1.2345e-300, 100.0), (-1.2345e-300, 1e120), (math.nan, -99.5))
+    )
+    text = search_text(search_of(front=points, uniform=points, greedy=points, metric=metric))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+# JSON
+
+
+def test_json_holds_all_that_was_found() -> None:
+    values = search_of().to_dict()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert list(values) == [
+        "model", "metric", "size", "seed", "front", "uniform", "greedy", "hypervolume",
+        "evaluations", "seconds", "stopped", "notes",
+    ]  # fmt: skip
+    assert values["front"][1] == {
+        "bits": {"a": 3, "b": [2, 5]}, "expansion": {"a": 0.125}, "packed_bytes": 2500,
+        "file_bytes": 5000, "search": 0.15, "heldout": pytest.approx(0.225), "drop": 6.5,
+    }  # fmt: skip
+    assert (len(values["front"]), len(values["uniform"]), len(values["greedy"])) == (8, 7, 1)
+
+
+def test_what_is_no_number_is_null() -> None:
+    values = search_of(
+        front=(replace(MIXED, search=float("nan")),), hypervolume={"front": float("nan")}
+    ).to_dict()
+    assert values["front"][0]["search"] is None
+    assert values["hypervolume"] == {"front": None}
+
+
+# The picture
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("least", [0.1, 0.0, -3.0])
+def test_the_picture_is_written(tmp_path: Path, suffix: str, least: float) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / f"front.{suffix}"
+    front = (point(SPLIT, 1500, least), *UNIFORM)
+    search_picture(search_of(front=front, metric="own.py:f1"), path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
+
+
+def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        search_picture(search_of(source="folder/model.onnx"), tmp_path / "front.svg")
+    text = (tmp_path / "front.svg").read_text()
+    for label in (">model.onnx<", ">kB (packed)<", ">mse, held-out samples<", ">front<"):
+        assert label in text
+
+
+def test_without_matplotlib_the_picture_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(OutputError, match=r"pip install 'onnx-evoq\[report\]'"):
+        search_picture(search_of(), tmp_path / "front.png")
+
+
+@pytest.mark.parametrize("name", ["front.docx", "nowhere/front.png"])
+def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(OutputError, match="the picture cannot be written") as caught:
+        search_picture(search_of(), tmp_path / name)
+    assert name in str(caught.value)
