@@ -65,7 +65,7 @@ def search_front(
     expansion: bool = True,
     groups: bool = False,
     in_file: bool = False,
-    points: int = 12,
+    points: int = 8,
 ) -> Front:
     """Search for the policies that no other beats in both size and error.
 
