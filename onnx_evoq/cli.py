@@ -24,6 +24,7 @@ from onnx_evoq.errors import BudgetError, EvoqError, OptionError, OutputError
 from onnx_evoq.model import check_writable, write_file
 from onnx_evoq.progress import silent
 from onnx_evoq.report import (
+    check_picture,
     evaluation_text,
     inspection_text,
     result_text,
@@ -434,6 +435,8 @@ def search(
     for file in (target if optimizing else None, save_policy, picture):
         if file is not None:
             check_writable(file)
+    if picture is not None:
+        check_picture(picture)
     progress = silent if quiet else bars
     values: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
@@ -450,7 +453,7 @@ def search(
             try:
                 chosen = found.pick(budget, max_drop)
             except BudgetError:
-                click.echo(json.dumps(values, allow_nan=False) if as_json else texts[0])
+                _print(texts[0], values, notes, quiet, as_json)
                 raise
     if optimizing:
         if arguments.pop("per_channel"):

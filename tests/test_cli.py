@@ -13,14 +13,15 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
-from graphs import conv_net, mlp, random
+from graphs import conv_net, mlp, model_of, node, random
 from PIL import Image
 
 from onnx_evoq.cli import main
 from onnx_evoq.report.tables import size
+from onnx_evoq.stages import mixing
 
 TINY = ["--population", "4", "--generations", "2"]
-COMMANDS = ["optimize", "sensitivity", "evaluate", "inspect"]
+COMMANDS = ["optimize", "search", "sensitivity", "evaluate", "inspect"]
 Save = Callable[..., Path]
 
 
@@ -52,8 +53,8 @@ def long_names(model: onnx.ModelProto) -> onnx.ModelProto:
     old = {tensor.name for tensor in model.graph.initializer}
     for tensor in model.graph.initializer:
         tensor.name = prefix + tensor.name
-    for node in model.graph.node:
-        node.input[:] = [prefix + name if name in old else name for name in node.input]
+    for each in model.graph.node:
+        each.input[:] = [prefix + name if name in old else name for name in each.input]
     return model
 
 
@@ -108,6 +109,7 @@ def test_optimize_prints_sizes_and_the_file(mlp_file: Path) -> None:
     [
         ["optimize", "model.onnx", "--bits", "6", *TINY],
         ["optimize", "model.onnx", "--bits", "3", *TINY, "--data", "data.npz"],
+        ["search", "model.onnx", "--samples", "16", "--time-budget", "0.001s", "--budget", "1MB"],
         ["sensitivity", "model.onnx"],
         ["sensitivity", "model.onnx", "--metric", "cross_entropy", "--data", "data.npz"],
         ["evaluate", "model.onnx", "--data", "data.npz", "--reference", "model.onnx"],
@@ -728,3 +730,142 @@ def test_what_scoring_may_use_changes_no_result(
     one, two = (optimize(conv_file, *data, option, given) for given in (one_way, other))
     assert one["scores"] == two["scores"]
     assert one["layers"] == two["layers"]
+
+
+# Searching for widths
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of two generations."""
+    monkeypatch.setattr(mixing, "_POPULATION", 8)
+    monkeypatch.setattr(mixing, "_GENERATIONS", 2)
+
+
+def searched(model: Path, *options: object) -> dict[str, Any]:
+    """What search prints with --json."""
+    (line,) = invoke("search", model, *options, "--json").stdout.splitlines()
+    values = json.loads(line)
+    assert isinstance(values, dict)
+    return values
+
+
+@pytest.mark.usefixtures("short")
+def test_search_prints_the_front_and_writes_nothing(mlp_file: Path) -> None:
+    lines = invoke("search", mlp_file).stdout.splitlines()
+    assert lines[0].split()[:2] == ["bits", "split"]
+    assert sum(line[2:].startswith("uniform") for line in lines) == 7
+    assert any(line.startswith("hypervolume on held-out samples: front ") for line in lines)
+    assert [path.name for path in mlp_file.parent.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.usefixtures("short")
+def test_search_prints_one_object_of_json(mlp_file: Path) -> None:
+    values = searched(mlp_file)
+    for key in ("front", "uniform", "greedy"):
+        for found in values[key]:
+            assert list(found) == [
+                "bits", "expansion", "packed_bytes", "file_bytes", "search", "heldout", "drop",
+            ]  # fmt: skip
+    assert {"hypervolume", "evaluations", "seconds"} < set(values)
+    assert "chosen" not in values
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_a_budget_picks_a_point_that_a_saved_policy_replays(
+    mlp_file: Path, mlp_data: Path, tmp_path: Path, per_channel: bool
+) -> None:
+    data = ["--data", mlp_data, "--time-budget", "none"]
+    options = ["--per-channel"] if per_channel else []
+    saved, one, two, three = (tmp_path / n for n in ("p.json", "1.onnx", "2.onnx", "3.onnx"))
+    values = searched(
+        mlp_file, *data, *options, "--budget", "130B", "--save-policy", saved, "-o", one
+    )
+    assert values["chosen"]["packed_bytes"] <= 130
+    assert values["chosen"] in values["front"]
+    assert values["optimized"]["packed_bytes"] == values["chosen"]["packed_bytes"]
+    assert values["optimized"]["granularity"] == ("channel" if per_channel else "tensor")
+    assert json.loads(saved.read_text()) == values["chosen"]
+    invoke("optimize", mlp_file, *data, "--policy", saved, "-o", two)
+    invoke("search", mlp_file, *data, "--policy", saved, "-o", three)
+    assert one.read_bytes() == two.read_bytes() == three.read_bytes()
+
+
+@pytest.mark.usefixtures("short")
+def test_what_search_printed_is_a_policy(mlp_file: Path, mlp_data: Path, tmp_path: Path) -> None:
+    options = ["--data", mlp_data, "--time-budget", "none"]
+    one, two = tmp_path / "1.onnx", tmp_path / "2.onnx"
+    values = searched(mlp_file, *options, "--budget", "100B", "-o", one)
+    (tmp_path / "all.json").write_text(json.dumps(values))
+    invoke("optimize", mlp_file, *options, "--policy", tmp_path / "all.json", "-o", two)
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_drop_picks_a_point_and_is_kept_to(mlp_file: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "many.npz", x=random(200, 4))
+    values = searched(mlp_file, "--data", tmp_path / "many.npz", "--max-drop", 10)
+    assert values["chosen"]["drop"] <= 10
+    smaller = [p for p in values["front"] if p["packed_bytes"] < values["chosen"]["packed_bytes"]]
+    assert all(point["drop"] > 10 for point in smaller)
+    assert mlp_file.with_name("model.mixed.onnx").exists()
+
+
+@pytest.mark.usefixtures("short")
+def test_the_size_of_the_file_can_be_bounded(mlp_file: Path, tmp_path: Path) -> None:
+    files = [point["file_bytes"] for point in searched(mlp_file, "--size", "file")["front"]]
+    out = tmp_path / "out.onnx"
+    values = searched(mlp_file, "--size", "file", "--budget", f"{files[1]}B", "-o", out)
+    assert values["size"] == "file"
+    assert values["chosen"]["file_bytes"] == files[1]
+    assert out.stat().st_size <= files[1]
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("option", ["--expansion", "--no-expansion"])
+def test_expansion_can_be_switched_off(mlp_file: Path, option: str) -> None:
+    values = searched(mlp_file, option)
+    split = [point for point in values["front"] if point["expansion"]]
+    assert option == "--expansion" or not split
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_front_can_be_drawn(mlp_file: Path, tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    invoke("search", mlp_file, "--picture", tmp_path / f"front.{suffix}")
+    assert (tmp_path / f"front.{suffix}").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("short")
+def test_a_search_out_of_time_keeps_what_it_found_and_says_so(mlp_file: Path) -> None:
+    result = invoke("search", mlp_file, "--time-budget", "0.001s")
+    assert "the time budget cut the search short" in " ".join(result.stderr.split())
+    assert sum(line[2:].startswith("uniform") for line in result.stdout.splitlines()) == 7
+
+
+@pytest.mark.usefixtures("short")
+def test_the_same_seed_and_any_workers_search_alike(mlp_file: Path, mlp_data: Path) -> None:
+    one, two = (searched(mlp_file, "--data", mlp_data, "--seed", 3, "--workers", n) for n in (1, 2))
+    assert {**one, "seconds": 0} == {**two, "seconds": 0}
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("metric", ["sqnr", "kl", "agreement", "cross_entropy"])
+def test_any_metric_is_searched_by(mlp_file: Path, mlp_data: Path, metric: str) -> None:
+    assert searched(mlp_file, "--data", mlp_data, "--metric", metric)["metric"] == metric
+
+
+def test_many_widths_are_listed_within_80_columns(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a path is printed as it was given
+    weights = {f"w{k}": random(4, 4, seed=k) for k in range(12)}
+    nodes = [node("MatMul", [f"t{k}" if k else "x", f"w{k}"], [f"t{k + 1}"]) for k in range(12)]
+    save(model_of(nodes, {"x": ["n", 4]}, {"t12": ["n", 4]}, weights))
+    bits = {f"w{k}": [2 + k % 6, 3 + k % 6, 2, 2 + k % 5] for k in range(12)}
+    Path("policy.json").write_text(json.dumps({"bits": bits}))
+    options = ["--policy", "policy.json", "--strategy", "none"]
+    lines = invoke("optimize", "model.onnx", *options).stdout.splitlines()
+    assert max(map(len, lines)) <= 80

@@ -1,5 +1,7 @@
 """What can go wrong ends in one line that says what to do, and leaves no file behind."""
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -464,3 +466,123 @@ def test_a_module_that_exits_is_named(mlp_file: Path, tmp_path: Path) -> None:
     code = tmp_path / "leaving.py"
     code.write_text("raise SystemExit(3)\n")
     assert "SystemExit: 3" in refused(mlp_file, "--metric", f"{code}:score")
+
+
+# Searches and policies
+
+
+def search(model: Path, *options: object) -> Result:
+    """Run search for as short a time as can be."""
+    arguments = ["search", model, "--time-budget", "0.001s", *options]
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_a_budget_that_nothing_meets_names_the_smallest_size(mlp_file: Path) -> None:
+    before = files(mlp_file.parent)
+    result = search(mlp_file, "--budget", "50B", "-q")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {mlp_file}: the smallest packed size that was reached is 55 bytes (55 B), more "
+        "than the budget of 50 bytes: allow that much.\n"
+    )
+    assert "uniform" in result.stdout  # what was found is shown
+    assert files(mlp_file.parent) == before
+
+
+def test_what_was_found_is_told_with_its_notes(mlp_file: Path) -> None:
+    result = search(mlp_file, "--budget", "50B", "--json")
+    assert len(json.loads(result.stdout)["uniform"]) == 7
+    assert "Note: the time budget cut the search short" in result.stderr
+
+
+def test_a_drop_that_nothing_meets_names_the_least(mlp_file: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "many.npz", x=random(200, 4))
+    options = ["--data", tmp_path / "many.npz", "--budget", "55B", "--max-drop", "0", "-q"]
+    line = search(mlp_file, *options).stderr
+    assert f"Error: {mlp_file}: no size up to 55 B drops by 0 percent or less: the least is" in line
+
+
+@pytest.mark.parametrize("option", ["--output", "--save-policy"])
+def test_without_a_choice_there_is_nothing_to_write(mlp_file: Path, option: str) -> None:
+    line = error_of(search(mlp_file, option, "file"))
+    assert f"{option} needs a choice: give --budget, --max-drop or --policy" in line
+
+
+@pytest.mark.parametrize("options", [["--budget", "1kB"], ["--picture", "front.png"]])
+def test_a_policy_makes_no_search(mlp_file: Path, tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "policy.json").write_text("{}")
+    line = error_of(search(mlp_file, "--policy", tmp_path / "policy.json", *options))
+    assert "--policy makes no search: leave --budget and --picture out" in line
+
+
+@pytest.mark.parametrize("options", [[], ["--bits", "4", "--policy", "policy.json"]])
+def test_optimize_takes_bits_or_a_policy(
+    mlp_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("policy.json").write_text("{}")
+    result = CliRunner().invoke(main, ["optimize", str(mlp_file), *options])
+    assert result.exit_code == 2
+    assert "Give either --bits or --policy" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("no json", "cannot be read as JSON"),
+        ("{}", "is no policy, which looks like"),
+        ('{"bits": {"first": 4}}', "the policy has no bits for 'second'"),
+        ('{"bits": {"first": 4, "second": 4, "w": 4}}', "the policy names 'w'"),
+        ('{"bits": {"first": 4, "second": [4]}}', "has 1 widths for 'second', which has 3"),
+        (
+            '{"bits": {"first": 4, "second": 4}, "expansion": {"second": 0.5}}',
+            "the channels of 'second' cannot be split: its output is an output of the model",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["optimize", "search"])
+def test_a_policy_that_does_not_fit_is_refused(
+    mlp_file: Path, tmp_path: Path, content: str, text: str, command: str
+) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text(content)
+    before = files(tmp_path)
+    arguments = [command, str(mlp_file), "--policy", str(policy)]
+    assert text in error_of(CliRunner().invoke(main, arguments))
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("option", ["--picture", "--save-policy", "--output"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_search(
+    mlp_file: Path, option: str
+) -> None:
+    line = error_of(search(mlp_file, "--budget", "1MB", option, mlp_file.parent / "no" / "file"))
+    assert "no" in line
+
+
+def test_without_matplotlib_no_search_begins(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    line = error_of(search(mlp_file, "--picture", mlp_file.with_name("front.png")))
+    assert "drawing needs Matplotlib: pip install 'onnx-evoq[report]'" in line
+
+
+def test_a_kind_of_picture_that_is_unknown_is_refused_before_the_search(mlp_file: Path) -> None:
+    pytest.importorskip("matplotlib")
+    line = error_of(search(mlp_file, "--picture", mlp_file.with_name("front.docx")))
+    assert "front.docx: is no kind of picture that Matplotlib writes: name it .png" in line
+
+
+@pytest.mark.parametrize("content", [b"no model at all", b""])
+def test_search_names_a_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    assert f"{path}" in error_of(search(path))
+
+
+def test_a_budget_is_a_size(mlp_file: Path) -> None:
+    result = search(mlp_file, "--budget", "small")
+    assert result.exit_code == 2
+    assert "--budget" in result.stderr

@@ -8,7 +8,7 @@ from onnx_evoq.report.results import (
     SensitivityRow,
     WeightInfo,
 )
-from onnx_evoq.report.search import Search, search_picture, search_text
+from onnx_evoq.report.search import Search, check_picture, search_picture, search_text
 from onnx_evoq.report.summary import (
     layer_results,
     notes_on,
@@ -29,6 +29,7 @@ __all__ = [
     "Sensitivity",
     "SensitivityRow",
     "WeightInfo",
+    "check_picture",
     "evaluation_text",
     "inspection_text",
     "layer_results",

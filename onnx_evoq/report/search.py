@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import BudgetError, OutputError
 from onnx_evoq.report.results import json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
 from onnx_evoq.stages import Point, within
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LABEL = 10  # columns of a metric's name: there are many others
 
@@ -146,19 +149,32 @@ def _widths(point: Point) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def search_picture(search: Search, path: str | Path) -> None:
-    """Draw size against error, on logarithmic axes: the front, uniform widths, greedy choices.
+def check_picture(path: str | Path) -> None:
+    """Raise an OutputError unless Matplotlib is there, and draws files of that kind."""
+    if Path(path).suffix[1:].lower() not in _figure().canvas.get_supported_filetypes():
+        raise OutputError(f"{path}: is no kind of picture that Matplotlib writes: name it .png.")
 
-    Raises:
-        OutputError: Matplotlib is not installed, or the file cannot be written.
-    """
+
+def _figure() -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as cause:
         raise OutputError(
             "drawing needs Matplotlib: pip install 'onnx-evoq[report]', or leave --picture out."
         ) from cause
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    return Figure(figsize=(7, 4.5), layout="constrained")
+
+
+def search_picture(search: Search, path: str | Path) -> None:
+    """Draw size against error: the front, uniform widths, greedy choices.
+
+    Errors are drawn as logarithms where all of them have one.
+
+    Raises:
+        OutputError: Matplotlib is not installed, or the file cannot be written.
+    """
+    check_picture(path)
+    figure = _figure()
     axes = figure.add_subplot()
     rows = (
         ("front", search.front, "o-"), ("uniform widths", search.uniform, "s--"),
@@ -181,5 +197,5 @@ def search_picture(search: Search, path: str | Path) -> None:
     axes.legend()
     try:
         figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as cause:  # ValueError: a kind of file that it does not know
+    except OSError as cause:
         raise OutputError(f"{path}: the picture cannot be written: {cause}") from cause

@@ -1,5 +1,6 @@
 """Results as text that fits 80 columns."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -105,8 +106,11 @@ def result_text(result: Result, output: str) -> str:
     lines = [
         table(header, rows),
         "",
-        f"{counted(len(result.layers), 'weight')} ({at}), {taken} searched; "
-        f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
+        *textwrap.wrap(
+            f"{counted(len(result.layers), 'weight')} ({at}), {taken} searched; "
+            f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
+            WIDTH,
+        ),
         f"{size(result.bytes_before)} -> {size(result.bytes_after)} "
         f"(packed {size(result.packed_bytes)})  {output}",
     ]

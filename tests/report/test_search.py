@@ -194,9 +194,15 @@ def test_without_matplotlib_the_picture_says_how_to_get_it(
         search_picture(search_of(), tmp_path / "front.png")
 
 
-@pytest.mark.parametrize("name", ["front.docx", "nowhere/front.png"])
-def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["front.docx", "front", ".png"])
+def test_a_kind_of_file_that_is_no_picture_is_named(tmp_path: Path, name: str) -> None:
     pytest.importorskip("matplotlib")
-    with pytest.raises(OutputError, match="the picture cannot be written") as caught:
+    with pytest.raises(OutputError, match=r"is no kind of picture .*: name it \.png") as caught:
         search_picture(search_of(), tmp_path / name)
     assert name in str(caught.value)
+
+
+def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(OutputError, match=r"front\.png: the picture cannot be written"):
+        search_picture(search_of(), tmp_path / "nowhere" / "front.png")
