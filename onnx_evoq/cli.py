@@ -443,6 +443,7 @@ def search(
     texts = []
     arguments = _arguments(options)
     chosen: Policy | Point = policy_from(policy) if policy is not None else Policy({})
+    found = None
     if policy is None:
         found = onnx_evoq.search_bits(model, progress=progress, **arguments)
         values, notes = found.to_dict(), found.notes
@@ -465,6 +466,8 @@ def search(
             model, policy=chosen, max_drop=max_drop, progress=progress, **arguments
         )
         result.save(target)
+        if found is not None:
+            notes = (*notes, *found.notes_on(result, budget))
         values["chosen"] = chosen.to_dict()
         values["optimized"] = result.to_dict(target)
         texts.append(result_text(result, str(target)))

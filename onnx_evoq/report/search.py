@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import BudgetError, OutputError
-from onnx_evoq.report.results import json_values
+from onnx_evoq.report.results import Result, json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
 from onnx_evoq.stages import Point, within
 
@@ -84,6 +84,19 @@ class Search:
                 f"{size(self.bytes_of(best))}."
             )
         return good[0]
+
+    def notes_on(self, result: Result, budget: int | None) -> tuple[str, ...]:
+        """What a user should read of the model that a picked point became.
+
+        A drop that is kept to may leave weights at 8 bits, so that a budget is passed.
+        """
+        taken = result.bytes_after if self.size == "file" else result.packed_bytes
+        if budget is None or taken <= budget:
+            return ()
+        return (
+            f"the model takes {taken} bytes ({self.size}), more than the budget of {budget}: allow "
+            "a larger one, or a larger drop.",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -1,7 +1,8 @@
 """Mixed precision and channel expansion: NSGA-II over size and output error.
 
-After Wang, Wang and He, "Evolutionary quantization of neural networks with mixed-precision"
-(MOGAQNN), ICASSP 2021. A width per layer and a share of channels to split per layer are a genome;
+After Wang, Wang and He, "Evolving quantized neural networks for image classification using a
+multi-objective genetic algorithm" (MOGAQNN), ICASSP 2021. A width per layer and a share of channels
+to split per layer are a genome;
 
 1. every layer is quantized at every width once (`candidates`); an individual is put together from
    these and scored in one session, whose inputs are all weights;

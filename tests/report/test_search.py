@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphs import mlp, random
 
+from onnx_evoq import optimize
 from onnx_evoq.errors import BudgetError, OutputError
 from onnx_evoq.report import Search, search_picture, search_text
 from onnx_evoq.stages import Point, Policy
@@ -93,6 +95,24 @@ def test_within_a_budget_the_least_drop_is_told_likewise() -> None:
         "model.onnx: no size up to 4 kB drops by 4 percent or less: the least is 5 percent, at "
         "4 kB."
     )
+
+
+# Notes
+
+
+@pytest.mark.parametrize(
+    ("size", "budget", "taken"),
+    [("packed", None, None), ("packed", 90, None), ("packed", 89, 90), ("file", 999, 1000)],
+)
+def test_a_model_that_passes_its_budget_is_noted(
+    size: str, budget: int | None, taken: int | None
+) -> None:
+    result = optimize(mlp(), random(16, 4), bits=4, strategy="none")
+    result = replace(result, packed_bytes=90, bytes_after=1000)
+    notes = search_of(size=size).notes_on(result, budget)
+    assert len(notes) == (taken is not None)
+    for note in notes:
+        assert note.startswith(f"the model takes {taken} bytes ({size}), more than the budget of")
 
 
 # Text
