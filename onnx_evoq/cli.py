@@ -167,13 +167,6 @@ RESOURCE_OPTIONS = stacked(
     ),
 )
 
-POLICY = click.option(
-    "--policy",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A JSON file with the bits and the expansion of each weight, as search saves it, instead "
-    "of --bits.",
-)
-
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
 
 
@@ -214,7 +207,12 @@ def reporting(command: Command) -> Command:
     help="The width of the weights' codes. The file holds 5 to 8 bits in INT8, 3 and 4 in INT4, "
     "2 in INT2.",
 )
-@POLICY
+@click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file with the bits and the expansion of each weight, as search --save-policy "
+    "writes it, instead of --bits. All other options are those that are given here.",
+)
 @click.option(
     "--output",
     "-o",
@@ -363,7 +361,11 @@ def optimize(
     help="Optimize the smallest point that loses no more on the held-out samples, measured as for "
     "optimize.",
 )
-@POLICY
+@click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Optimize the choice in this file, as --save-policy writes it, without a search.",
+)
 @click.option(
     "--output",
     "-o",

@@ -230,6 +230,7 @@ def choose_steps(
     shape: tuple[int, ...],
     scale: Scale,
     factored: Factor | None = None,
+    descending: bool = True,
 ) -> FixedPoint:
     """The grid with the step of the lowest cost, for the whole tensor or for each channel.
 
@@ -241,6 +242,7 @@ def choose_steps(
         shape: of the weight.
         scale: which steps there are.
         factored: ``factor(metric)``, if it is known already.
+        descending: whether steps compete after coordinate descent, unless the matrix is large.
     """
     factored = factored or factor(metric)
     channel = _channels(grid, layer, shape)  # (groups, rows): the place in grid.step
@@ -257,7 +259,7 @@ def choose_steps(
         stacked = np.tile(aim, (1, len(some), 1))
         steps = np.concatenate([step[channel] for step in some], axis=1)[:, :, None]
         codes = feedback(stacked, metric, steps, low, high, factored)
-        if aim.shape[2] <= _LARGE:
+        if descending and aim.shape[2] <= _LARGE:
             codes = descend(stacked, metric, steps, codes, low, high)
         each = cost(stacked, metric, steps, codes).reshape(len(aim), len(some), -1)
         costs += [
