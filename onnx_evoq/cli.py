@@ -433,10 +433,10 @@ def search(
             raise OptionError(f"{name} needs a choice: give --budget, --max-drop or --policy.")
     if policy is not None and (budget is not None or picture is not None):
         raise OptionError("--policy makes no search: leave --budget and --picture out.")
-    target = _target(model, output, "mixed")
-    for file in (target if optimizing else None, save_policy, picture):
+    target = _target(model, output, "mixed", optimizing)
+    for file in (save_policy, picture):
         if file is not None:
-            check_writable(file)
+            _check_output(file, model)
     if picture is not None:
         check_picture(picture)
     progress = silent if quiet else bars
@@ -547,13 +547,18 @@ def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _target(model: Path, output: Path | None, kind: str) -> Path:
-    """Where to write a model that comes of another."""
+def _target(model: Path, output: Path | None, kind: str, written: bool = True) -> Path:
+    """Where to write a model that comes of another, if it is to be written."""
     target = output or model.with_name(f"{model.stem}.{kind}.onnx")
-    check_writable(target)
-    if target.resolve() == model.resolve():
-        raise OutputError(f"{target}: is the model itself: name another file (--output).")
+    if written:
+        _check_output(target, model)
     return target
+
+
+def _check_output(path: Path, model: Path) -> None:
+    check_writable(path)
+    if path.resolve() == model.resolve():
+        raise OutputError(f"{path}: is the model itself: name another file.")
 
 
 _DATA_FIELDS = (

@@ -586,3 +586,11 @@ def test_a_budget_is_a_size(mlp_file: Path) -> None:
     result = search(mlp_file, "--budget", "small")
     assert result.exit_code == 2
     assert "--budget" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--save-policy", "--output", "--picture"])
+def test_search_does_not_write_over_the_model(mlp_file: Path, option: str) -> None:
+    before = mlp_file.read_bytes()
+    line = error_of(search(mlp_file, "--budget", "1MB", option, mlp_file))
+    assert f"{mlp_file}: is the model itself: name another file" in line
+    assert mlp_file.read_bytes() == before
