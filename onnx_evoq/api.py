@@ -329,7 +329,8 @@ def search_bits(
         expansion: whether channels may be split, where the graph allows it.
         size: "packed" to count codes at their own widths, "file" to count them as an ONNX file
             stores them.
-        time_budget: seconds after which nothing new is begun; None for no limit.
+        time_budget: seconds after which nothing new is begun, but that each layer is quantized at
+            each width, and the uniform widths are built, in any case; None for no limit.
 
     Returns:
         The front; `pick` gives the point for a budget, `optimize` takes it as its `policy`.

@@ -389,7 +389,8 @@ def optimize(
     type=DURATION,
     default="10m",
     show_default=True,
-    help="When the search begins nothing new: 90s, 10m, 2h, or none.",
+    help="When the search begins nothing new, though not before the uniform widths are built: 90s, "
+    "10m, 2h, or none.",
 )
 @click.option(
     "--tune-budget",

