@@ -264,6 +264,17 @@ def test_descent_in_blocks_is_the_plain_loop() -> None:
     assert (descend(weights, metric, steps, start, LOW, HIGH)[0] == expected).all()
 
 
+@pytest.mark.parametrize("ahead", [1, 7, 10_000])
+def test_looking_ahead_changes_no_codes(ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, metric, steps = problem((2, 5, 150), seed=3)
+    start = nearest(weights, steps)
+    expected = descend(weights, metric, steps, start, LOW, HIGH)
+    monkeypatch.setattr("onnx_evoq.quantize.lattice._AHEAD", ahead)
+    found = descend(weights, metric, steps, start, LOW, HIGH)
+    assert (found == expected).all()
+    assert (found != start).any()
+
+
 def test_more_columns_than_the_shortlist_holds_are_exchanged_too() -> None:
     weights, metric, steps = problem((2, 3, 150), noise=1.0)
     start = descend(weights, metric, steps, nearest(weights, steps), LOW, HIGH)
