@@ -188,5 +188,8 @@ def test_a_result_counts_weights_by_their_widths_and_bytes_packed_and_in_the_fil
         44_500, 8_200, 6_150, 0, 1.0, None, (), {},
     )  # fmt: skip
     lines = result_text(result, "m.w4.onnx").splitlines()
-    assert lines[-2].startswith("5 weights (1 at 2-6 bits, 1 at 3 bits, 3 at 4 bits), 0 searched;")
+    assert " ".join(lines[-3:-1]) == (
+        "5 weights (1 at 2-6 bits, 1 at 3 bits, 3 at 4 bits), 0 searched; 0 evaluations in 1.0 s"
+    )
+    assert max(map(len, lines)) <= WIDTH
     assert lines[-1] == "44.5 kB -> 8.2 kB (packed 6.15 kB)  m.w4.onnx"
