@@ -43,6 +43,8 @@ from onnx_evoq.stages import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
     MAX_BITS,
+    TOGETHER_FROM_NEAREST,
+    TOGETHER_FROM_RECONSTRUCTION,
     Form,
     Granularity,
     Point,
@@ -81,7 +83,16 @@ from onnx_evoq.stages import (
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
+Strategy = Literal["neuroevolution", "coevolution", "none"]
 PolicySource = Policy | Point | Mapping[str, Any] | str | Path
+
+# How to evolve: together or not, and from where.
+_USUAL = {
+    (False, "reconstruct"): FROM_RECONSTRUCTION,
+    (False, "nearest"): FROM_NEAREST,
+    (True, "reconstruct"): TOGETHER_FROM_RECONSTRUCTION,
+    (True, "nearest"): TOGETHER_FROM_NEAREST,
+}
 
 
 def optimize(
@@ -93,7 +104,7 @@ def optimize(
     metric: MetricName = "auto",
     granularity: Granularity = "tensor",
     scale: Scale = "pow2",
-    strategy: Literal["neuroevolution", "none"] = "neuroevolution",
+    strategy: Strategy = "neuroevolution",
     init: Literal["reconstruct", "nearest"] = "reconstruct",
     population: int | None = None,
     generations: int | None = None,
@@ -124,14 +135,17 @@ def optimize(
         metric: what steers: "auto" (the output error), the name of a metric, or a function.
         granularity: one step per "tensor" or per output "channel".
         scale: "pow2" for steps that are powers of two, "float" for any.
-        strategy: "neuroevolution", or "none" for the start alone.
+        strategy: "neuroevolution", layer by layer; "coevolution" of all weights together, those
+            first whose codes are least certain; or "none" for the start alone.
         init: where the search starts: "reconstruct" for codes that keep the output of each layer,
             in closed form, or "nearest" rounding, as in arXiv 2605.05228.
         population: candidates that stay after each iteration; None for 4 from a reconstruction and
-            32 from nearest rounding.
-        generations: iterations per weight, and pass; None for 64.
+            32 from nearest rounding. In coevolution, candidates that are drawn at a time, 32.
+        generations: iterations per weight, and pass; None for 64. In coevolution, groups of weights
+            that are searched, 1024 at most.
         mutation_rate: probability that a code moves; None for about 3 codes of a weight from a
-            reconstruction, and 0.02 from nearest rounding.
+            reconstruction, and 0.02 from nearest rounding. In coevolution, the share of all codes
+            in the first group, 0.002 and 0.02.
         time_budget: seconds after which ranking and search stop; None for no limit.
         max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
             else the share of answers that change; the share of the outputs' power that is error,
@@ -166,7 +180,7 @@ def optimize(
     check_choices(
         granularity=(granularity, ("tensor", "channel")),
         scale=(scale, ("pow2", "float")),
-        strategy=(strategy, ("neuroevolution", "none")),
+        strategy=(strategy, ("neuroevolution", "coevolution", "none")),
         init=(init, ("reconstruct", "nearest")),
         format=(format, ("qdq", "float")),
     )
@@ -175,7 +189,7 @@ def optimize(
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     if isinstance(chosen, Policy) and chosen.per_channel:
         granularity = "channel"
-    usual = FROM_RECONSTRUCTION if init == "reconstruct" else FROM_NEAREST
+    usual = _USUAL[strategy == "coevolution", init]
     settings = replace(
         usual,
         population=usual.population if population is None else population,
@@ -207,7 +221,7 @@ def optimize(
     rounded = nearest_of(subject.weights, widths, granularity, scale)
     ranking = dict.fromkeys(rounded, float("nan"))
     searching = strategy != "none"
-    ranked = max_drop is not None or (searching and init == "nearest")
+    ranked = max_drop is not None or (strategy == "neuroevolution" and init == "nearest")
     if ranked:
         # The order: least sensitive first. Most of the time is for the search.
         ranking = rank_weights(

@@ -232,10 +232,11 @@ def reporting(command: Command) -> Command:
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["neuroevolution", "none"]),
+    type=click.Choice(["neuroevolution", "coevolution", "none"]),
     default="neuroevolution",
     show_default=True,
-    help="How to search; none emits the start.",
+    help="How to search: layer by layer, or all weights together, the least certain codes first; "
+    "none emits the start.",
 )
 @click.option(
     "--init",
@@ -248,18 +249,20 @@ def reporting(command: Command) -> Command:
     "--population",
     type=click.IntRange(min=1),
     help="Candidates that stay after each iteration. Default: 4 from a reconstruction, 32 from "
-    "nearest rounding.",
+    "nearest rounding. In coevolution, candidates that are drawn at a time; default: 32.",
 )
 @click.option(
     "--generations",
     type=click.IntRange(min=0),
-    help="Iterations per weight, and pass. Default: 64.",
+    help="Iterations per weight, and pass. Default: 64. In coevolution, groups of weights that are "
+    "searched; default: 1024.",
 )
 @click.option(
     "--mutation-rate",
     type=click.FloatRange(0, 1, min_open=True),
     help="Probability that a code moves. Default: about 3 codes of a weight from a reconstruction, "
-    "0.02 from nearest rounding.",
+    "0.02 from nearest rounding. In coevolution, the share of all codes in the first group; "
+    "default: 0.002 and 0.02.",
 )
 @click.option(
     "--time-budget",

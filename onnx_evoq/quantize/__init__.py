@@ -23,6 +23,7 @@ from onnx_evoq.quantize.reconstruct import (
 )
 from onnx_evoq.quantize.samples import Chunk, Samples
 from onnx_evoq.quantize.steer import Steering, steer
+from onnx_evoq.quantize.sums import cost_with_sums, other_roundings
 
 __all__ = [
     "Bits",
@@ -40,11 +41,13 @@ __all__ = [
     "Steering",
     "Window",
     "choose_scales",
+    "cost_with_sums",
     "dequantize",
     "fit",
     "int_bits",
     "ladder",
     "nearest",
+    "other_roundings",
     "packed_size",
     "reconstruct_behind",
     "round_alone",

@@ -1,5 +1,6 @@
 """Knows search, in NumPy alone: it never sees ONNX, a session or a file."""
 
+from onnx_evoq.search.coevolution import Coevolution
 from onnx_evoq.search.neuroevolution import Neuroevolution
 from onnx_evoq.search.nsga2 import NSGA2, survivors
 from onnx_evoq.search.operators import mutate, mutate_by_cost
@@ -7,6 +8,7 @@ from onnx_evoq.search.pareto import hypervolume, non_dominated_sort
 
 __all__ = [
     "NSGA2",
+    "Coevolution",
     "Neuroevolution",
     "hypervolume",
     "mutate",

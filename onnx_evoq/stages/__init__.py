@@ -8,6 +8,8 @@ from onnx_evoq.stages.guard import drop_guard, drop_measure, within
 from onnx_evoq.stages.layerwise import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
+    TOGETHER_FROM_NEAREST,
+    TOGETHER_FROM_RECONSTRUCTION,
     Evolved,
 )
 from onnx_evoq.stages.limits import (
@@ -34,6 +36,8 @@ __all__ = [
     "FROM_RECONSTRUCTION",
     "MAX_BITS",
     "MIN_BITS",
+    "TOGETHER_FROM_NEAREST",
+    "TOGETHER_FROM_RECONSTRUCTION",
     "Evolved",
     "Form",
     "Granularity",

@@ -1,6 +1,7 @@
 """From a float model to codes: a start, and the search from there.
 
-`from_nearest` is the way of arXiv 2605.05228; `from_reconstruction` is this project's own.
+`from_nearest` is the way of arXiv 2605.05228, or with all weights together that of 2112.14834;
+`from_reconstruction` is this project's own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,15 @@ import numpy as np
 from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.quantize import Bits
 from onnx_evoq.stages.allowance import Allowed, within_drop
+from onnx_evoq.stages.coevolution import coevolve
 from onnx_evoq.stages.layerwise import Evolved, SearchSettings, evolve_layers
 from onnx_evoq.stages.limits import MAX_BITS
 from onnx_evoq.stages.plan import nearest_of
 from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
 from onnx_evoq.stages.task import Task
 from onnx_evoq.stages.tuning import ALL_PARTS, Parts, tune
+
+_ATTEMPT = 4  # the share of the time left that an attempt may take, one in so many
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def from_nearest(
     settings: SearchSettings | None,
     rng: np.random.Generator,
 ) -> Found:
-    """Round to the nearest, and evolve weight by weight.
+    """Round to the nearest, and evolve weight by weight, or all weights together.
 
     Args:
         task: what there is to do.
@@ -53,6 +57,8 @@ def from_nearest(
         rng: draws mutations.
     """
     model, guard = task.model, task.guard
+    if settings is not None and settings.together:
+        return _together(task, order, settings, rng)
     start = nearest_of(task.weights, task.bits, task.granularity, task.scale)
     rest = start
     if guard is not None:
@@ -73,6 +79,52 @@ def from_nearest(
         progress=task.progress,
     )
     return Found(model, evolved, model, start)
+
+
+def _together(
+    task: Task, order: Sequence[str], settings: SearchSettings, rng: np.random.Generator
+) -> Found:
+    """Round to the nearest, and evolve all weights together.
+
+    Under a guard, each attempt to have fewer weights at 8 bits is a search of its own, which takes
+    a share of the time, unless rounding alone holds.
+    """
+    evaluations = 0
+
+    def rounded(bits: Mapping[str, Bits]) -> Reconstructed:
+        start = nearest_of(task.weights, bits, task.granularity, task.scale)
+        return Reconstructed(task.model, start, {}, tuple(start))
+
+    def build(bits: Mapping[str, Bits]) -> Reconstructed:
+        nonlocal evaluations
+        start = rounded(bits)
+        if task.allows(start.emitted):
+            return start
+        due = task.deadline.share(_ATTEMPT)
+        tried = replace(task, bits=bits, guard=None, deadline=due)
+        evolved = coevolve(tried, start, settings, rng)
+        evaluations += evolved.evaluations
+        if evolved.stopped == "interrupt":
+            raise KeyboardInterrupt
+        return replace(start, quantized=evolved.quantized)
+
+    if task.guard is None:
+        allowed = Allowed(rounded(task.bits), dict(task.bits), (), True)
+    else:
+        allowed = within_drop(order, task.bits, build, task.guard, task.deadline)
+        task = replace(task, bits=allowed.bits)
+    found = allowed.found
+    evolved = Evolved(found.quantized, {}, 0, allowed.stopped)
+    if allowed.safe and allowed.stopped != "interrupt":
+        evolved = coevolve(task, found, settings, rng)
+    evolved = replace(
+        evolved,
+        evaluations=evolved.evaluations + evaluations,
+        stopped=evolved.stopped or allowed.stopped,
+        left_out=allowed.left_out,
+        safe=allowed.safe,
+    )
+    return Found(task.model, evolved, task.model, rounded(allowed.bits).quantized)
 
 
 def from_reconstruction(

@@ -11,7 +11,7 @@ ResNet-20 at 4 bits, that ended at an output error 15 % lower than with the rest
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,13 +34,15 @@ _FEW = 3.0  # moves of a child, on average
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How to evolve one weight.
+    """How to evolve one weight, or all of them together.
 
     Attributes:
-        population: candidates that stay after each iteration.
+        population: candidates that stay after each iteration; together, those that are drawn in it.
         generations: iterations.
-        mutation_rate: probability that a code moves; None for a few codes of a weight.
+        mutation_rate: probability that a code moves; None for a few codes of a weight. Together,
+            the share of codes in the first group.
         doubt: as for `Race`.
+        together: whether all weights evolve together, instead of one after the other.
 
     Raises:
         OptionError: a number makes no sense.
@@ -50,10 +52,13 @@ class SearchSettings:
     generations: int = 64
     mutation_rate: float | None = 0.02
     doubt: float = DOUBT
+    together: bool = False
 
     def __post_init__(self) -> None:
         if self.population < 1:
             raise OptionError(f"population {self.population} is empty: choose 1 or more.")
+        if self.together and self.population < 2:
+            raise OptionError("population 1 has nothing to compare: choose 2 or more.")
         if self.generations < 0:
             raise OptionError(f"generations {self.generations} is negative: choose 0 or more.")
         if self.mutation_rate is not None and not 0 < self.mutation_rate <= 1:
@@ -72,6 +77,9 @@ class SearchSettings:
 # small steps improve.
 FROM_NEAREST = SearchSettings()
 FROM_RECONSTRUCTION = SearchSettings(population=4, mutation_rate=None)
+# All weights together; time usually ends it.
+TOGETHER_FROM_NEAREST = SearchSettings(generations=1024, together=True)
+TOGETHER_FROM_RECONSTRUCTION = replace(TOGETHER_FROM_NEAREST, mutation_rate=0.002)
 
 
 @dataclass(frozen=True)
