@@ -145,7 +145,7 @@ def optimize(
             that are searched, 1024 at most.
         mutation_rate: probability that a code moves; None for about 3 codes of a weight from a
             reconstruction, and 0.02 from nearest rounding. In coevolution, the share of all codes
-            in the first group, 0.002 and 0.02.
+            in the first group, 0.002 and 0.05.
         time_budget: seconds after which ranking and search stop; None for no limit.
         max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
             else the share of answers that change; the share of the outputs' power that is error,

@@ -262,7 +262,7 @@ def reporting(command: Command) -> Command:
     type=click.FloatRange(0, 1, min_open=True),
     help="Probability that a code moves. Default: about 3 codes of a weight from a reconstruction, "
     "0.02 from nearest rounding. In coevolution, the share of all codes in the first group; "
-    "default: 0.002 and 0.02.",
+    "default: 0.002 and 0.05.",
 )
 @click.option(
     "--time-budget",

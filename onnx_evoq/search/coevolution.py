@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 
 from onnx_evoq.search.operators import Codes, Floats, best_of
 
-LENGTHS = (1.0, 3.0, 9.0)
-_GROWTH = 1.5
+LENGTHS = (3.0, 9.0, 27.0)
+_GROWTH, _SHRINKING = 1.5, 1.2
 _SMALLEST = 8  # codes in a group
 _RETURN = 0.01  # share of what was learnt that is forgotten each time the context moves
+_FINEST = 0.05  # share of the mean price that g is at least, where all of a group are ties
 _TINY = 1e-12
 
 
@@ -85,6 +86,7 @@ class Coevolution:
         lean = ((down - up) / (4 * self._price)).clip(-0.5, 0.5)
         self._aim = (codes + lean).astype(np.float32)
         self._first = self._aim.copy()
+        self._finest = _FINEST * float(self._price.mean())
         self._weights = rank_weights(population)
         self._size = min(size, codes.size)
         self._rng = rng
@@ -129,8 +131,10 @@ class Coevolution:
         up, down = self._costs()
         gaps = np.minimum(up, down)
         size = min(self._size, int(np.count_nonzero(np.isfinite(gaps))))
-        self._group = np.sort(np.argpartition(gaps, size - 1)[:size])
-        self._scale = max(float(gaps[self._group].max()), _TINY)
+        # Among equals, others each time.
+        ranked = gaps + 0.01 * self._finest * self._rng.random(gaps.size, np.float32)
+        self._group = np.sort(np.argpartition(ranked, size - 1)[:size])
+        self._scale = max(float(gaps[self._group].max()), self._finest)
         self._up, self._down = up[self._group] / self._scale, down[self._group] / self._scale
         count = len(self._weights)
         noise = self._rng.standard_normal((-(-count // 2), size), np.float32)
@@ -156,25 +160,25 @@ class Coevolution:
         if chosen and fitness[chosen] < self.best_fitness:
             self.best_fitness = float(fitness[chosen])
             self.best = self._trials[chosen - 1]
-            self._settle(self._moves[chosen - 1], LENGTHS[chosen - 1] * self._evidence)
+            moves = self._moves[chosen - 1]
+            self._lean(np.where(moves != 0, LENGTHS[chosen - 1], 1.0) * self._evidence)
             self._aim += _RETURN * (self._first - self._aim)
             if chosen == len(LENGTHS):
                 self._size = min(int(self._size * _GROWTH) + 1, self.best.size)
         else:
-            against = np.where(self._up < self._down, -1, 1) * self._evidence > 0
-            self._settle(np.zeros_like(self._group), np.where(against, self._evidence, 0))
-            self._size = max(int(self._size / _GROWTH), min(_SMALLEST, self.best.size))
+            lean = self._aim[self._group] - self.best[self._group]
+            against = np.where(lean * self._evidence < 0, self._evidence, 0)
+            self._lean(against, np.maximum(lean, 0), np.minimum(lean, 0))
+            self._size = max(int(self._size / _SHRINKING), min(_SMALLEST, self.best.size))
 
-    def _settle(self, moves: NDArray[np.integer], evidence: Floats) -> None:
-        """Let the evidence move the aims of the group, on their side of the codes that they have.
-
-        A code that moved up leans down at most to a tie, and one that stayed leans as it did.
-        """
+    def _lean(
+        self, evidence: Floats, most: Floats | float = 0.5, least: Floats | float = -0.5
+    ) -> None:
+        """Let the evidence move the aims of the group, to a tie with the next code at most."""
         code = self.best[self._group]
-        leaning = np.where(moves == 0, np.where(self._up < self._down, 1, -1), -moves)
         shift = self._scale * evidence / (2 * self._price[self._group])
-        lean = (self._aim[self._group] + shift - code) * leaning
-        self._aim[self._group] = code + leaning * lean.clip(0, 0.5)
+        lean = self._aim[self._group] + shift - code
+        self._aim[self._group] = code + np.clip(lean, least, most)
 
     def _moved(self, steps: NDArray[np.integer]) -> Codes:
         codes = self.best.copy()

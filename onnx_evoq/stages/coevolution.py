@@ -70,6 +70,7 @@ class _Run:
         self._first: dict[str, float] | None = None  # the fitness of the start on both sets
         self._last: dict[str, float] = {}  # of what is kept
         self._worse = 0
+        self._evaluations = 0  # that the evaluators do not count, as they begin at a later batch
 
     def search(self, rng: np.random.Generator) -> str | None:
         """Search until it is over; why it ended early, else None."""
@@ -119,8 +120,8 @@ class _Run:
                 for each in (self._first, self._last)
             )
             scores = dict.fromkeys(self._start.quantized, LayerScores(before, after))
-        evaluations = self._on_search.evaluations + self._on_heldout.evaluations
-        return Evolved(self._flat.quantized(self._kept), scores, evaluations, stopped)
+        self._evaluations += self._on_search.evaluations + self._on_heldout.evaluations
+        return Evolved(self._flat.quantized(self._kept), scores, self._evaluations, stopped)
 
     def _assembled(self) -> Codes:
         """The start, or other roundings if they are better on the search set."""
@@ -153,6 +154,7 @@ class _Run:
             candidates, self._flat.values, first, min(first + span, batches),
             lambda: self._task.deadline.passed,
         )  # fmt: skip
+        self._evaluations += 0 if first == 0 else sum(each is not None for each in losses)
         means = [self._metric.fitness(float(each.mean())) for each in losses if each is not None]
         return np.array(means) if len(means) == len(candidates) else None
 

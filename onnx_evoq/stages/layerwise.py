@@ -78,7 +78,7 @@ class SearchSettings:
 FROM_NEAREST = SearchSettings()
 FROM_RECONSTRUCTION = SearchSettings(population=4, mutation_rate=None)
 # All weights together; time usually ends it.
-TOGETHER_FROM_NEAREST = SearchSettings(generations=1024, together=True)
+TOGETHER_FROM_NEAREST = SearchSettings(generations=1024, mutation_rate=0.05, together=True)
 TOGETHER_FROM_RECONSTRUCTION = replace(TOGETHER_FROM_NEAREST, mutation_rate=0.002)
 
 

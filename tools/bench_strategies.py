@@ -1,0 +1,137 @@
+"""Measure layer-wise evolution against coevolution of all weights, in the same time.
+
+From nearest rounding, from a reconstruction alone, and from one that was scaled and steered. Errors
+are judged on test data that neither selected nor accepted: the mean squared error of the outputs
+against the float model's, relative to that of the start, the divergence (kl) of the answers, and
+the share of answers that are the float model's.
+
+    python tools/bench_strategies.py --shared DIR [--only NAME ..] [--time-budget SECONDS]
+"""
+
+import argparse
+import json
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_ablation import MODELS, ROWS
+from bench_accuracy import CASES
+from bench_optimize import machine
+
+import onnx_evoq
+from onnx_evoq.model import with_codes
+from onnx_evoq.report.tables import table
+from onnx_evoq.run import Deadline
+from onnx_evoq.stages import (
+    FROM_NEAREST,
+    FROM_RECONSTRUCTION,
+    TOGETHER_FROM_NEAREST,
+    TOGETHER_FROM_RECONSTRUCTION,
+    Task,
+    bits_of,
+    fold_if_exact,
+    from_nearest,
+    from_reconstruction,
+    open_subject,
+    prepare,
+)
+from onnx_evoq.stages.tuning import Parts
+
+STARTS: dict[str, Parts | None] = {
+    "nearest": None,
+    "reconstruct": Parts(balance=False, steer=False),
+    "scaled and steered": Parts(),
+}
+STRATEGIES = ("none", "layer-wise", "coevolution")
+
+
+def main() -> None:
+    """Measure model by model."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
+    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
+    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--time-budget", type=float, default=60.0, help="seconds of each search")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one object per row")
+    given = parser.parse_args()
+    print(machine(), file=sys.stderr if given.json else sys.stdout, flush=True)
+    for name in given.only:
+        for bits, granularity in ROWS:
+            if given.bits not in (None, bits):
+                continue
+            rows = measured(given, name, bits, granularity)
+            if given.json:
+                print("\n".join(json.dumps(row) for row in rows), flush=True)
+                continue
+            print(f"\n{name}, {bits} bits per {granularity}")
+            heads = ["start", "strategy", "mse", "relative", "kl", "agree", "scored", "s"]
+            print(table(heads, [
+                [
+                    row["start"], row["strategy"], f"{row['mse']:.4g}", f"{row['relative']:.3f}",
+                    f"{row['kl']:.4f}", f"{100 * row['agreement']:.2f}",
+                    f"{row['evaluations']:,}", f"{row['seconds']:.0f}",
+                ]
+                for row in rows
+            ]), flush=True)  # fmt: skip
+
+
+def measured(
+    given: argparse.Namespace, name: str, bits: int, granularity: Any
+) -> list[dict[str, Any]]:
+    """The rows of one model and width."""
+    case, rows = CASES[name], []
+    with ExitStack() as stack:
+        calibration, test = case.data(given.shared, given.samples, stack)
+        subject = open_subject(given.shared / case.model, ())
+        rng = np.random.default_rng(given.seed)
+        experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
+        subject = fold_if_exact(subject, experiment, None)
+        for start in given.starts:
+            before = float("nan")
+            for strategy in STRATEGIES:
+                task = Task(
+                    subject.model, subject.weights, bits_of(subject.weights, bits, {}), granularity,
+                    "pow2", experiment.search, experiment.heldout, Deadline(given.time_budget),
+                )  # fmt: skip
+                began = time.monotonic()
+                found = searched(task, STARTS[start], strategy, given.seed)
+                seconds = time.monotonic() - began
+                score = onnx_evoq.evaluate(
+                    with_codes(found.model, found.evolved.quantized), test, metric="top1",
+                    reference=given.shared / case.model,
+                )  # fmt: skip
+                before = score.mse if strategy == "none" else before
+                rows.append(
+                    {
+                        "model": name, "bits": bits, "granularity": granularity, "start": start,
+                        "strategy": strategy, "mse": score.mse, "relative": score.mse / before,
+                        "kl": score.kl, "agreement": score.agreement, "top1": score.value,
+                        "evaluations": found.evolved.evaluations, "seconds": seconds,
+                    }
+                )  # fmt: skip
+                print(f"{name} {bits} {start} {strategy}: {score.mse:.4g}", file=sys.stderr)
+    return rows
+
+
+def searched(task: Task, parts: Parts | None, strategy: str, seed: int) -> Any:
+    """What a strategy finds from a start: what came before it takes its time, too."""
+    order, rng = [weight.name for weight in task.weights], np.random.default_rng(seed)
+    together = strategy == "coevolution"
+    if parts is None:
+        still = None if strategy == "none" else FROM_NEAREST
+        return from_nearest(task, order, TOGETHER_FROM_NEAREST if together else still, rng)
+    settings = TOGETHER_FROM_RECONSTRUCTION if together else FROM_RECONSTRUCTION
+    return from_reconstruction(
+        task, order, settings, rng, replace(parts, evolve=strategy != "none")
+    )
+
+
+if __name__ == "__main__":
+    main()
