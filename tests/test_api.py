@@ -63,6 +63,29 @@ def test_nearest_is_what_no_search_gives() -> None:
     assert rounded.evaluations == 0
 
 
+@pytest.mark.parametrize("init", ["nearest", "reconstruct"])
+def test_coevolution_repeats_to_the_byte_and_is_no_worse_than_its_start(init: Any) -> None:
+    one, two = (
+        optimized(strategy="coevolution", init=init, population=8, generations=10) for _ in range(2)
+    )
+    assert serialize(one.model) == serialize(two.model)
+    start, end = one.scores["start"], one.scores["evolved"]
+    assert end.search <= start.search * (1 + 1e-6)
+    assert end.heldout <= start.heldout * (1 + 1e-6)
+    assert one.evaluations > 20
+
+
+def test_coevolution_keeps_an_allowed_drop() -> None:
+    result = optimized(
+        mlp(), random(200, 4), bits=2, max_drop=5.0, strategy="coevolution", init="nearest",
+        population=8, generations=6,
+    )  # fmt: skip
+    agreement = onnx_evoq.evaluate(
+        result.model, random(200, 4), metric="agreement", reference=mlp()
+    ).value
+    assert agreement > 0.8
+
+
 @pytest.mark.parametrize("form", ["qdq", "float"])
 def test_the_same_seed_gives_the_same_bytes(form: Any) -> None:
     one, two = (serialize(optimized(format=form, seed=5).model) for _ in range(2))
@@ -133,6 +156,7 @@ def test_kept_weights_stay_as_they_were() -> None:
         ({"granularity": "row"}, "granularity 'row' is unknown: choose tensor or channel"),
         ({"scale": "log"}, "scale 'log' is unknown"),
         ({"strategy": "luck"}, "strategy 'luck' is unknown"),
+        ({"strategy": "coevolution", "population": 1}, "population 1 has nothing to compare"),
         ({"init": "zero"}, "init 'zero' is unknown: choose reconstruct or nearest"),
         ({"format": "gguf"}, "format 'gguf' is unknown"),
         ({"holdout": 1.0}, r"holdout 1\.0 is no share"),

@@ -333,6 +333,12 @@ def test_no_strategy_emits_the_start(mlp_file: Path) -> None:
     assert values["scores"]["evolved"] == pytest.approx(values["scores"]["start"])
 
 
+def test_all_weights_may_evolve_together(mlp_file: Path) -> None:
+    values = optimize(mlp_file, "--strategy", "coevolution", "--init", "nearest")
+    assert values["evaluations"] > 0
+    assert values["scores"]["evolved"]["search"] <= values["scores"]["nearest"]["search"]
+
+
 def test_the_search_starts_from_nearest_rounding(mlp_file: Path) -> None:
     scores = optimize(mlp_file, "--init", "nearest")["scores"]
     assert scores["start"] == scores["nearest"]

@@ -20,6 +20,7 @@ from onnx_evoq.stages.tuning import Parts
 
 ORDER = ["w3", "w1", "w2"]
 QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
+TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
 NOTHING = Parts(balance=False, steer=False, evolve=False)
 
 Way = Callable[..., Found]
@@ -86,6 +87,15 @@ def test_from_a_reconstruction_the_search_lowers_the_error(granularity: str) -> 
     found = searched(given)
     assert end(found, given.heldout_set) < start(found, given.heldout_set)
     assert found.evolved.evaluations > 0
+
+
+@pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
+def test_all_weights_evolve_together(way: Way) -> None:
+    given = task()
+    found = searched(given, way, replace(TOGETHER, generations=20))
+    assert end(found, given.search_set) < start(found, given.search_set)
+    assert end(found, given.heldout_set) <= start(found, given.heldout_set)
+    assert list(found.evolved.layers) == ["w1", "w2", "w3"]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +215,12 @@ def narrow(model: Model) -> int:
 
 @pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
 @pytest.mark.parametrize("allowed", [0, 1, 2, 3])
-def test_what_the_guard_does_not_allow_stays_at_8_bits(way: Way, allowed: int) -> None:
-    found = searched(replace(task(), guard=lambda model: narrow(model) <= allowed), way)
+@pytest.mark.parametrize("settings", [QUICK, TOGETHER], ids=["layers", "together"])
+def test_what_the_guard_does_not_allow_stays_at_8_bits(
+    way: Way, allowed: int, settings: SearchSettings
+) -> None:
+    given = replace(task(), guard=lambda model: narrow(model) <= allowed)
+    found = searched(given, way, settings)
     assert found.evolved.left_out == tuple(ORDER[allowed:])
     assert widths(found) == {name: 8 if name in ORDER[allowed:] else 3 for name in ORDER}
     assert found.evolved.safe
@@ -225,6 +239,17 @@ def test_the_end_holds_the_guard_where_the_start_does() -> None:
     limit = 1.05 * start(searched(given, settings=None), given.heldout_set)
     guarded = replace(given, guard=lambda model: model_value(model, given.heldout_set) <= limit)
     assert end(searched(guarded), given.heldout_set) <= limit
+
+
+def test_evolving_all_together_may_hold_what_rounding_does_not() -> None:
+    given = task()
+    rounding = start(searched(given, from_nearest, None), given.heldout_set)
+    limit = 0.8 * rounding
+    guarded = replace(given, guard=lambda model: model_value(model, given.heldout_set) <= limit)
+    found = searched(guarded, from_nearest, replace(TOGETHER, generations=20))
+    assert found.evolved.safe
+    assert end(found, given.heldout_set) <= limit
+    assert 3 in widths(found).values()
 
 
 # When it ends early
@@ -263,6 +288,16 @@ def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:
     found = searched(replace(given, guard=guard))
     assert found.evolved.stopped == "interrupt"
     assert found.evolved.left_out == tuple(ORDER)
+
+
+def test_an_interrupt_while_all_weights_evolve_keeps_the_widths() -> None:
+    def impatient(label: str, total: float) -> Any:
+        raise KeyboardInterrupt
+
+    given = task(guard=lambda model: True, progress=impatient)
+    found = searched(given, from_nearest, TOGETHER)
+    assert found.evolved.stopped == "interrupt"
+    assert set(widths(found).values()) == {3}
 
 
 def test_two_layers_alone_go_through_all_steps() -> None:
