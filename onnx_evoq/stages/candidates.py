@@ -100,9 +100,20 @@ class Candidates:
 
     def guess(self, genome: Genome) -> float:
         """The output's error (nmse) if parts did not act on each other."""
+        return float(self.harms(genome).sum())
+
+    @property
+    def depths(self) -> NDArray[np.float64]:
+        """(parts,) how far back each part's weight lies, from 0 to 1."""
+        names = list(dict.fromkeys(part.weight for part in self.space.parts))
+        places = [names.index(part.weight) for part in self.space.parts]
+        return np.array(places) / max(len(names) - 1, 1)
+
+    def harms(self, genome: Genome) -> NDArray[np.float64]:
+        """(parts,) what each part of an individual does to the output's error (nmse) by itself."""
         place, genes = np.arange(len(self.space.parts)), genome[: len(self.space.parts)]
         shares = [self.space.share_of(genome, part.source) for part in self.space.parts]
-        return float((self.harm[place, genes] * self.eased[place, genes, shares]).sum())
+        return np.asarray(self.harm[place, genes] * self.eased[place, genes, shares])
 
 
 def find_candidates(

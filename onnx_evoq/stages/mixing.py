@@ -6,27 +6,30 @@ to split per layer are a genome;
 
 1. every layer is quantized at every width once (`candidates`); an individual is put together from
    these and scored in one session, whose inputs are all weights;
-2. the first generation holds the uniform widths and those that a greedy search by sensitivity
-   finds, so that the front never lies behind them;
-3. of many children the most promising are scored: the first fronts by size and by the sum of what
-   their parts do by themselves;
-4. points of the front over the whole range of sizes are built as they will be used, all layers in
-   turn, and so are the uniform widths and the greedy choices (`rebuilding`). What is then
-   dominated goes.
+2. the uniform widths, and what a greedy search by sensitivity finds at their sizes, are built as
+   they will be used, all layers in turn (`rebuilding`): that tells how much the sensitivities
+   count (`calibration`), and an individual's error is corrected by it;
+3. the first generation holds the uniform widths and the greedy choices, so that the front never
+   lies behind them; of many children the most promising are scored: the first fronts by size and by
+   the sum of what their parts do by themselves;
+4. points of the front over the whole range of sizes are built, those that the sensitivities choose
+   by now beside them, and again with what they taught. What is then dominated goes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.score import find_metric
 from onnx_evoq.search import NSGA2, hypervolume, non_dominated_sort, survivors
+from onnx_evoq.stages.calibration import weights_by_depth
 from onnx_evoq.stages.candidates import Candidates, find_candidates
 from onnx_evoq.stages.engine import Engine
 from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.rebuilding import Point, rebuild
-from onnx_evoq.stages.space import WIDTHS, Genome
+from onnx_evoq.stages.space import WIDTHS, Genome, Space
 from onnx_evoq.stages.task import Task
 
 _POPULATION = 32
@@ -34,6 +37,7 @@ _GENERATIONS = 24
 _CHILDREN = 4  # drawn for each that is scored
 _SAMPLES = 256  # that individuals are scored on
 _GREEDY = 16  # greedy choices in the first generation
+_TINY = 1e-300
 _NEAR = 0.05  # sizes that differ by less, as a logarithm, are as good as one
 _TIMED = 0.4  # share of the time after which no generation is begun
 
@@ -77,49 +81,50 @@ def search_front(
         expansion: whether channels may be split.
         groups: whether the channels of a layer are divided into groups with a width each.
         in_file: whether the file's size counts, instead of the packed one.
-        points: of the front that are built, besides the uniform widths and greedy choices.
+        points: sizes between those of the uniform widths at which points are built, too.
     """
     candidates_rng, search_rng, build_rng = rng.spawn(3)
     seed = int(build_rng.integers(2**63))
     found = find_candidates(task, candidates_rng, expansion, groups, in_file)
     space = found.space
     uniform = [space.uniform(bits) for bits in WIDTHS]
-    path = greedy_path(found)
     sizes = [space.size(genome) for genome in uniform]
-    greedy = at_sizes(path[::-1], [space.size(genome) for genome in path[::-1]], sizes)
-    first = [*uniform, *_unlike(greedy, uniform), *path[:: max(1, len(path) // _GREEDY)]]
-    genomes, errors, evaluations, stopped = _evolve(task, found, first, search_rng)
-
-    # The front where the uniform widths lie, and in between.
+    greedy = _at_sizes_of(space, greedy_path(found), sizes)
     between = np.geomspace(sizes[0], sizes[-1], points + 2)[1:-1]
     near = [any(abs(np.log(size / other)) < _NEAR for other in sizes) for size in between]
     targets = sorted([*sizes[:-1], *between[~np.array(near)]])
-    order = np.argsort(errors, kind="stable")
-    ranked = [genomes[place] for place in order]
-    chosen = at_sizes(ranked[::-1], [space.size(g) for g in ranked[::-1]], targets)
-    chosen = _unlike(chosen, [*uniform, *greedy])
-    built: dict[bytes, Point] = {}
-    everyone = [*_middle_first(uniform), *chosen, *_unlike(greedy, uniform)]
-    with task.progress("building", len(everyone)) as step:
-        try:
-            for genome in everyone:
-                # Uniform widths are what all others are compared with: they are always there.
-                if task.deadline.passed and len(built) >= len(uniform):
-                    stopped = stopped or "time"
-                    break
-                built[genome.tobytes()] = rebuild(task, space.policy(genome), seed, drop)
-                step(1)
-        except KeyboardInterrupt:
-            if len(built) < len(uniform):
-                raise
-            stopped = "interrupt"
+
+    built: dict[bytes, tuple[Genome, Point]] = {}
+    stopped, evaluations = None, 0
+    try:
+        # Uniform widths are what all others are compared with: they are always there.
+        _build(task, space, uniform, seed, drop, built, always=True)
+        _build(task, space, greedy, seed, drop, built)
+        counted = _counted(found, built.values())
+        path = greedy_path(counted)
+        first = [*uniform, *_unlike(greedy, uniform), *path[:: max(1, len(path) // _GREEDY)]]
+        genomes, errors, evaluations, stopped = _evolve(task, found, counted, first, search_rng)
+        for limits in (targets, sizes[:-1]):
+            # The front, and what sensitivities say by now, at the sizes that are wanted.
+            again = _counted(found, built.values())
+            path = _at_sizes_of(space, greedy_path(again), limits)
+            ratios = [again.guess(g) / max(counted.guess(g), _TINY) for g in genomes]
+            order = np.argsort(np.array(errors) * ratios, kind="stable")
+            chosen = _at_sizes_of(space, [genomes[place] for place in order], limits)
+            _build(task, space, [*chosen, *path], seed, drop, built)
+        if task.deadline.passed:
+            stopped = stopped or "time"
+    except KeyboardInterrupt:
+        if len(built) < len(uniform):
+            raise
+        stopped = "interrupt"
     fitness = task.search_set.target.metric.fitness
-    everything = list(built.values())
+    everything = [point for _, point in built.values()]
     scores = np.array([[_bytes(p, in_file), fitness(p.search)] for p in everything])
     best = sorted(non_dominated_sort(scores)[0], key=lambda place: scores[place, 0])
 
     def told(genomes: Iterable[Genome]) -> tuple[Point, ...]:
-        there = [built[g.tobytes()] for g in genomes if g.tobytes() in built]
+        there = [built[g.tobytes()][1] for g in genomes if g.tobytes() in built]
         return tuple(sorted(there, key=lambda point: _bytes(point, in_file)))
 
     return Front(
@@ -129,6 +134,32 @@ def search_front(
         evaluations,
         stopped,
     )
+
+
+def _build(
+    task: Task,
+    space: Space,
+    genomes: Sequence[Genome],
+    seed: int,
+    drop: Drop,
+    built: dict[bytes, tuple[Genome, Point]],
+    always: bool = False,
+) -> None:
+    """Build what is not there yet, while time is left."""
+    missing = {g.tobytes(): g for g in genomes if g.tobytes() not in built}
+    with task.progress("building", len(missing)) as step:
+        for key, genome in missing.items():
+            if task.deadline.passed and not always:
+                break
+            built[key] = genome, rebuild(task, space.policy(genome), seed, drop)
+            step(1)
+
+
+def _counted(found: Candidates, built: Collection[tuple[Genome, Point]]) -> Candidates:
+    """The candidates with their harm as it counts in models that are built in turn."""
+    harms = np.array([found.harms(genome) for genome, _ in built])
+    weights = weights_by_depth(harms, [point.nmse for _, point in built], found.depths)
+    return replace(found, harm=found.harm * weights[:, None])
 
 
 def greedy_path(found: Candidates) -> list[Genome]:
@@ -205,14 +236,32 @@ def hypervolumes(
 
 
 def _evolve(
-    task: Task, found: Candidates, first: Sequence[Genome], rng: np.random.Generator
+    task: Task,
+    found: Candidates,
+    counted: Candidates,
+    first: Sequence[Genome],
+    rng: np.random.Generator,
 ) -> tuple[list[Genome], list[float], int, str | None]:
-    """The genomes of the front with their errors, how many were scored, and why it ended early."""
+    """The genomes of the front with their errors, how many were scored, and why it ended early.
+
+    An error (nmse) is that of layers quantized each by itself, times what that counts by `counted`.
+    A metric of labels or of the user's is what it is.
+    """
     space, total = found.space, task.deadline.left
     scoring = task.search_set.first(_SAMPLES)
+    compares = scoring.target.metric.against == "reference"
+    if compares:
+        scoring = scoring.scored_by(find_metric("nmse"))
     engine = Engine([scoring], task.resources, share=0.5)
     (evaluator,) = engine.evaluators(found.model, *found.floats)
     fitness = scoring.target.metric.fitness
+
+    def error(genome: Genome) -> float:
+        value = fitness(evaluator.value(found.values(genome)))
+        if not compares:
+            return value
+        return value * counted.guess(genome) / max(found.guess(genome), _TINY)
+
     search = NSGA2(np.array(first), space.choices, _POPULATION, rng)
     stopped = None
     with task.progress("evolving", _GENERATIONS) as step:
@@ -226,14 +275,10 @@ def _evolve(
                 if not len(asked):
                     break
                 sizes = [space.size(genome) for genome in asked]
-                guesses = np.array([sizes, [found.guess(genome) for genome in asked]]).T
+                guesses = np.array([sizes, [counted.guess(genome) for genome in asked]]).T
                 if turn:
                     asked = asked[survivors(guesses, _POPULATION)[0]]
-                scores = [
-                    [space.size(genome), fitness(evaluator.value(found.values(genome)))]
-                    for genome in asked
-                ]
-                search.tell(asked, scores)
+                search.tell(asked, [[space.size(genome), error(genome)] for genome in asked])
                 step(1)
         except KeyboardInterrupt:  # what was found by then is worth keeping
             stopped = "interrupt"
@@ -242,13 +287,14 @@ def _evolve(
     return list(genomes), errors, evaluator.evaluations, stopped
 
 
+def _at_sizes_of(space: Space, genomes: Sequence[Genome], limits: Iterable[float]) -> list[Genome]:
+    """For each limit the first of the genomes that is not larger."""
+    return at_sizes(genomes[::-1], [space.size(genome) for genome in genomes[::-1]], limits)
+
+
 def _unlike(genomes: Iterable[Genome], others: Sequence[Genome]) -> list[Genome]:
     known = {genome.tobytes() for genome in others}
     return [genome for genome in genomes if genome.tobytes() not in known]
-
-
-def _middle_first(uniform: Sequence[Genome]) -> list[Genome]:
-    return [uniform[place] for place in (2, 1, 3, 4, 0, 5, 6)]
 
 
 def _bytes(point: Point, in_file: bool) -> int:

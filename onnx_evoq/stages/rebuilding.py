@@ -12,6 +12,7 @@ import numpy as np
 
 from onnx_evoq.model import find_weights, packed_bytes, serialize
 from onnx_evoq.progress import silent
+from onnx_evoq.score import find_metric
 from onnx_evoq.stages.emission import emit, metadata_of
 from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.policy import Policy, expanded
@@ -20,6 +21,7 @@ from onnx_evoq.stages.scores import Score
 from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.task import Task
 
+_POSITIONS = 32_768  # that moments are gathered from, in a third of the usual number
 _DIGITS = -1.2345678901234567e-300  # no number is longer
 _LONGEST = Score(_DIGITS, _DIGITS, {"search": _DIGITS, "heldout": _DIGITS})
 
@@ -36,6 +38,7 @@ class Point:
         search: the metric on the samples that selected.
         heldout: on those that accepted.
         drop: percent of the float model's quality that is lost on the latter.
+        nmse: error of the outputs on the former, as a share of their power.
     """
 
     policy: Policy
@@ -44,6 +47,7 @@ class Point:
     search: float
     heldout: float
     drop: float
+    nmse: float
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -54,6 +58,7 @@ class Point:
             "search": self.search,
             "heldout": self.heldout,
             "drop": self.drop,
+            "nmse": self.nmse,
         }
 
 
@@ -70,7 +75,9 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
     names = {weight.name for weight in task.weights}
     weights = [weight for weight in find_weights(model)[0] if weight.name in names]
     trial = replace(task, model=model, weights=weights, bits=policy.bits, progress=silent)
-    found = reconstruct_layers(trial, np.random.default_rng(seed), behind=False)
+    found = reconstruct_layers(
+        trial, np.random.default_rng(seed), behind=False, positions=_POSITIONS
+    )
     result, providers = found.emitted, task.resources.providers
     name = task.search_set.target.metric.name
     metadata = metadata_of(found.quantized, seed, name, _LONGEST, _LONGEST)
@@ -84,4 +91,5 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
         model_value(result, task.search_set, providers),
         model_value(result, task.heldout_set, providers),
         drop(result),
+        model_value(result, task.search_set.scored_by(find_metric("nmse")), providers),
     )

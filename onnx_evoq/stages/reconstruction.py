@@ -31,7 +31,7 @@ from onnx_evoq.quantize import (
     reconstruct_behind,
 )
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.samples import layer_samples
+from onnx_evoq.stages.samples import POSITIONS, layer_samples
 from onnx_evoq.stages.task import Task
 
 
@@ -57,13 +57,16 @@ class Reconstructed:
         return with_codes(self.model, self.quantized)
 
 
-def reconstruct_layers(task: Task, rng: np.random.Generator, behind: bool = True) -> Reconstructed:
+def reconstruct_layers(
+    task: Task, rng: np.random.Generator, behind: bool = True, positions: int = POSITIONS
+) -> Reconstructed:
     """Quantize all weights, each so that it keeps its layer's output on the search set.
 
     Args:
         task: what there is to do; labels, the held-out set and the deadline play no part.
         rng: draws positions.
         behind: whether what the activation behind a layer hides of its errors is left to it.
+        positions: of all samples, at most, that moments are gathered from.
     """
     bits, scale, batches = task.bits, task.scale, task.search_set.batches
     model = own_biases(task.model, bits)
@@ -78,7 +81,9 @@ def reconstruct_layers(task: Task, rng: np.random.Generator, behind: bool = True
             name, axis = weight.name, weight.axis if task.granularity == "channel" else None
             samples = None
             if name in layers:
-                samples = layer_samples(model, so_far, weight, layers[name], fronts, batches, rng)
+                samples = layer_samples(
+                    model, so_far, weight, layers[name], fronts, batches, rng, positions
+                )
             if samples is None:
                 grid = fit(weight.values, bits[name], axis, scale, weight.dtype)
                 quantized[name] = QuantizedWeight(nearest(weight.values, grid), grid)

@@ -22,7 +22,8 @@ def point(
     bits: int | Policy, packed: int, error: float, drop: float = 0.0, file: int | None = None
 ) -> Point:
     policy = bits if isinstance(bits, Policy) else Policy({"a": bits, "b": bits})
-    return Point(policy, packed, 2 * packed if file is None else file, error, 1.5 * error, drop)
+    in_file = 2 * packed if file is None else file
+    return Point(policy, packed, in_file, error, 1.5 * error, drop, error)
 
 
 UNIFORM = tuple(point(b, 1000 * b, 0.5**b, drop=9.0 - b) for b in range(2, 9))
@@ -170,6 +171,7 @@ def test_json_holds_all_that_was_found() -> None:
     assert values["front"][1] == {
         "bits": {"a": 3, "b": [2, 5]}, "expansion": {"a": 0.125}, "packed_bytes": 2500,
         "file_bytes": 5000, "search": 0.15, "heldout": pytest.approx(0.225), "drop": 6.5,
+        "nmse": 0.15,
     }  # fmt: skip
     assert (len(values["front"]), len(values["uniform"]), len(values["greedy"])) == (8, 7, 1)
 

@@ -251,7 +251,7 @@ def test_at_sizes_finds_the_largest_that_fits() -> None:
 
 
 def point(size: int, error: float) -> Point:
-    return Point(Policy({}), size, 2 * size, error, error, 0.0)
+    return Point(Policy({}), size, 2 * size, error, error, 0.0, error)
 
 
 def front_of(points: list[Point], uniform: list[Point], greedy: list[Point] | None = None) -> Front:

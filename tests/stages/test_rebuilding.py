@@ -64,8 +64,8 @@ def test_channels_are_split() -> None:
 
 
 def test_what_json_takes() -> None:
-    point = Point(Policy({"a": (2, 3)}, {"a": 0.5}), 10, 20, 0.25, 0.5, 1.0)
+    point = Point(Policy({"a": (2, 3)}, {"a": 0.5}), 10, 20, 0.25, 0.5, 1.0, 0.01)
     assert point.to_dict() == {
         "bits": {"a": [2, 3]}, "expansion": {"a": 0.5}, "packed_bytes": 10, "file_bytes": 20,
-        "search": 0.25, "heldout": 0.5, "drop": 1.0,
+        "search": 0.25, "heldout": 0.5, "drop": 1.0, "nmse": 0.01,
     }  # fmt: skip
