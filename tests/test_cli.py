@@ -772,6 +772,7 @@ def test_search_prints_one_object_of_json(mlp_file: Path) -> None:
         for found in values[key]:
             assert list(found) == [
                 "bits", "expansion", "packed_bytes", "file_bytes", "search", "heldout", "drop",
+                "nmse",
             ]  # fmt: skip
     assert {"hypervolume", "evaluations", "seconds"} < set(values)
     assert "chosen" not in values
