@@ -167,6 +167,14 @@ RESOURCE_OPTIONS = stacked(
     ),
 )
 
+HOLDOUT = click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the samples that accepts instead of selecting.",
+)
+
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
 
 
@@ -279,13 +287,7 @@ def reporting(command: Command) -> Command:
     "of answers that change (of the outputs' power, where they are no class scores). Weights not "
     "reached stay at 8 bits.",
 )
-@click.option(
-    "--holdout",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.25,
-    show_default=True,
-    help="Share of the samples that accepts instead of selecting.",
-)
+@HOLDOUT
 @click.option(
     "--format",
     "form",
@@ -402,13 +404,7 @@ def optimize(
     show_default=True,
     help="How long the point that is picked is optimized.",
 )
-@click.option(
-    "--holdout",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.25,
-    show_default=True,
-    help="Share of the samples that accepts instead of selecting.",
-)
+@HOLDOUT
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
 @reporting

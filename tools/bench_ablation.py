@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench_accuracy import CASES
 from bench_optimize import machine
 
 import onnx_evoq
+from onnx_evoq import Data
 from onnx_evoq.model import with_codes
 from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
@@ -35,6 +36,9 @@ from onnx_evoq.stages import (
     open_subject,
     prepare,
 )
+from onnx_evoq.stages.experiment import Experiment
+from onnx_evoq.stages.fine_tuning import Found
+from onnx_evoq.stages.subject import Subject
 from onnx_evoq.stages.tuning import Parts
 
 PLAIN = "reconstruct, plain"
@@ -88,25 +92,49 @@ def main() -> None:
                     ]), flush=True)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A model, what scores it, and the data that judge what comes out."""
+
+    subject: Subject
+    experiment: Experiment
+    test: Data
+
+    def task(self, bits: int, granularity: Any, seconds: float) -> Task:
+        """Quantize it within so many seconds from now."""
+        return Task(
+            self.subject.model, self.subject.weights, bits_of(self.subject.weights, bits, {}),
+            granularity, "pow2", self.experiment.search, self.experiment.heldout,
+            Deadline(seconds),
+        )  # fmt: skip
+
+    def judged(self, found: Found) -> onnx_evoq.Evaluation:
+        """What was found, on the test data."""
+        model = with_codes(found.model, found.evolved.quantized)
+        return onnx_evoq.evaluate(model, self.test, metric="top1", reference=self.subject.reference)
+
+
+def opened(given: argparse.Namespace, name: str, stack: ExitStack) -> Opened:
+    """One of the models, and its data."""
+    calibration, test = CASES[name].data(given.shared, given.samples, stack)
+    subject = open_subject(given.shared / CASES[name].model, ())
+    rng = np.random.default_rng(given.seed)
+    experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
+    return Opened(fold_if_exact(subject, experiment, None), experiment, test)
+
+
 def measured(
     given: argparse.Namespace, name: str, bits: int, granularity: Any
 ) -> list[dict[str, Any]]:
     """The rows of one model and width."""
-    case, rows = CASES[name], []
+    rows = []
     with ExitStack() as stack:
-        calibration, test = case.data(given.shared, given.samples, stack)
-        subject = open_subject(given.shared / case.model, ())
-        rng = np.random.default_rng(given.seed)
-        experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
-        subject = fold_if_exact(subject, experiment, None)
+        case = opened(given, name, stack)
         for way, parts in WAYS.items():
             if given.ways and way != PLAIN and not any(w in way for w in given.ways):
                 continue
-            task = Task(
-                subject.model, subject.weights, bits_of(subject.weights, bits, {}), granularity,
-                "pow2", experiment.search, experiment.heldout, Deadline(given.time_budget),
-            )  # fmt: skip
-            order, draws = [w.name for w in subject.weights], np.random.default_rng(given.seed)
+            task = case.task(bits, granularity, given.time_budget)
+            order, draws = [w.name for w in task.weights], np.random.default_rng(given.seed)
             began = time.monotonic()
             if parts is None:
                 settings = None if way == "nearest" else FROM_NEAREST
@@ -116,10 +144,7 @@ def measured(
                 still = FROM_RECONSTRUCTION if searches else None
                 found = from_reconstruction(task, order, still, draws, parts)
             seconds = time.monotonic() - began
-            model = with_codes(found.model, found.evolved.quantized)
-            score = onnx_evoq.evaluate(
-                model, test, metric="top1", reference=given.shared / case.model
-            )
+            score = case.judged(found)
             rows.append(
                 {
                     "model": name, "bits": bits, "granularity": granularity, "way": way,

@@ -18,26 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_ablation import MODELS, ROWS
-from bench_accuracy import CASES
+from bench_ablation import MODELS, ROWS, opened
 from bench_optimize import machine
 
-import onnx_evoq
-from onnx_evoq.model import with_codes
 from onnx_evoq.report.tables import table
-from onnx_evoq.run import Deadline
 from onnx_evoq.stages import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
     Task,
-    bits_of,
-    fold_if_exact,
     from_nearest,
     from_reconstruction,
-    open_subject,
-    prepare,
 )
 from onnx_evoq.stages.tuning import Parts
 
@@ -86,27 +78,17 @@ def measured(
     given: argparse.Namespace, name: str, bits: int, granularity: Any
 ) -> list[dict[str, Any]]:
     """The rows of one model and width."""
-    case, rows = CASES[name], []
+    rows = []
     with ExitStack() as stack:
-        calibration, test = case.data(given.shared, given.samples, stack)
-        subject = open_subject(given.shared / case.model, ())
-        rng = np.random.default_rng(given.seed)
-        experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
-        subject = fold_if_exact(subject, experiment, None)
+        case = opened(given, name, stack)
         for start in given.starts:
             before = float("nan")
             for strategy in STRATEGIES:
-                task = Task(
-                    subject.model, subject.weights, bits_of(subject.weights, bits, {}), granularity,
-                    "pow2", experiment.search, experiment.heldout, Deadline(given.time_budget),
-                )  # fmt: skip
+                task = case.task(bits, granularity, given.time_budget)
                 began = time.monotonic()
                 found = searched(task, STARTS[start], strategy, given.seed)
                 seconds = time.monotonic() - began
-                score = onnx_evoq.evaluate(
-                    with_codes(found.model, found.evolved.quantized), test, metric="top1",
-                    reference=given.shared / case.model,
-                )  # fmt: skip
+                score = case.judged(found)
                 before = score.mse if strategy == "none" else before
                 rows.append(
                     {

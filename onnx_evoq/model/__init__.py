@@ -10,6 +10,7 @@ from onnx_evoq.model.expand import (
     Reader,
     bytes_per_copy,
     expand_channels,
+    first_of,
     outliers,
     readers_of,
     splits_of,
@@ -22,7 +23,7 @@ from onnx_evoq.model.layers import Layer, find_layers
 from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.packed import packed_bytes
 from onnx_evoq.model.scales import ChannelGroups, channel_groups, rescaled
-from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights
+from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights, weights_named
 from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "expansions",
     "find_layers",
     "find_weights",
+    "first_of",
     "fold_batch_norm",
     "initializer_values",
     "input_specs",
@@ -63,6 +65,7 @@ __all__ = [
     "splits_of",
     "suffix",
     "uncut",
+    "weights_named",
     "with_codes",
     "write_file",
 ]

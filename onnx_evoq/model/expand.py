@@ -109,10 +109,24 @@ def bytes_per_copy(model: ModelProto) -> dict[str, int]:
     return found
 
 
+def first_of(order: NDArray[np.intp], share: float) -> tuple[int, ...]:
+    """The channels to split, if a share of a layer's are: the first `ceil(share * channels)`.
+
+    Args:
+        order: the layer's channels, those to split first first, as `outliers` gives them.
+        share: between 0 and 1.
+
+    Example:
+        >>> first_of(np.array([2, 0, 1, 4, 3]), 1 / 4)
+        (2, 0)
+    """
+    return tuple(order[: ceil(share * len(order))].tolist())
+
+
 def splits_of(
     shares: Mapping[str, float], orders: Mapping[str, NDArray[np.intp]]
 ) -> dict[str, tuple[int, ...]]:
-    """The channels to split, if a share of each layer's are: `ceil(share * channels)` of them.
+    """The channels to split, if a share of each layer's are.
 
     Args:
         shares: weight -> share between 0 and 1.
@@ -130,10 +144,7 @@ def splits_of(
             raise ValueError(f"the share of channels of {name!r} must lie in [0, 1], not {share}")
         if name not in orders:
             raise ValueError(f"the channels of {name!r} cannot be split")
-    return {
-        name: tuple(orders[name][: ceil(share * len(orders[name]))].tolist())
-        for name, share in shares.items()
-    }
+    return {name: first_of(orders[name], share) for name, share in shares.items()}
 
 
 def expand_channels(model: ModelProto, splits: Splits) -> ModelProto:

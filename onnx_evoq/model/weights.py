@@ -12,7 +12,7 @@ has none, and gets one step per tensor.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +109,11 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
         if name not in uses
     ]
     return weights, skipped
+
+
+def weights_named(model: ModelProto, names: Collection[str]) -> list[Weight]:
+    """The weights of these names, in graph order."""
+    return [weight for weight in find_weights(model)[0] if weight.name in names]
 
 
 def check_finite(weights: Sequence[Weight]) -> None:

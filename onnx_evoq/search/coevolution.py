@@ -28,7 +28,7 @@ others stand as their context, again and again. Here:
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.search.operators import Codes, Floats, best_of
+from onnx_evoq.search.operators import Codes, Floats, best_of, check_told
 
 LENGTHS = (3.0, 9.0, 27.0)
 _GROWTH, _SHRINKING = 1.5, 1.2
@@ -110,10 +110,7 @@ class Coevolution:
             RuntimeError: nothing was asked for.
             ValueError: there is not one fitness per candidate.
         """
-        if self._asked is None:
-            raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")
-        if fitness.shape != (len(self._asked),):
-            raise ValueError(f"{len(self._asked)} candidates but fitness of shape {fitness.shape}")
+        check_told(self._asked, fitness)
         if self.deciding:
             self._decide(fitness)
         else:

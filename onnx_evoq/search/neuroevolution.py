@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.search.operators import Codes, best_of
+from onnx_evoq.search.operators import Codes, best_of, check_told
 
 
 class Neuroevolution:
@@ -70,12 +70,9 @@ class Neuroevolution:
             RuntimeError: nothing was asked for.
             ValueError: there is not one fitness per candidate.
         """
-        if self._asked is None:
-            raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")
-        if fitness.shape != (len(self._asked),):
-            raise ValueError(f"{len(self._asked)} candidates but fitness of shape {fitness.shape}")
+        asked = check_told(self._asked, fitness)
         if self._started:
-            everyone = [*self._parents, *self._asked]
+            everyone = [*self._parents, *asked]
             scores = np.concatenate([self._fitness, fitness])
             stay = best_of(scores, len(self._parents))
             self._parents, self._fitness = [everyone[place] for place in stay], scores[stay]

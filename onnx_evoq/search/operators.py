@@ -3,6 +3,8 @@
 The mutation is algorithm 2 of arXiv 2605.05228.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,6 +71,20 @@ def mutate_by_cost(
     child[moved] += np.where(places[first] < child.size, 1, -1).astype(np.int16)
     limits = np.iinfo(np.int8)
     return child.clip(limits.min, limits.max).astype(np.int8).reshape(parent.shape)
+
+
+def check_told(asked: Sequence[Codes] | None, fitness: NDArray[np.float64]) -> Sequence[Codes]:
+    """What was asked for, if there is one fitness for each of it.
+
+    Raises:
+        RuntimeError: nothing was asked for.
+        ValueError: there is not one fitness per candidate.
+    """
+    if asked is None:
+        raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")
+    if fitness.shape != (len(asked),):
+        raise ValueError(f"{len(asked)} candidates but fitness of shape {fitness.shape}")
+    return asked
 
 
 def best_of(fitness: NDArray[np.float64], count: int) -> NDArray[np.intp]:

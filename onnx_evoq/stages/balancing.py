@@ -16,9 +16,9 @@ from onnx_evoq.model import (
     ChannelGroups,
     channel_groups,
     find_layers,
-    find_weights,
     own_biases,
     rescaled,
+    weights_named,
 )
 from onnx_evoq.quantize import Profile, choose_scales, round_alone
 from onnx_evoq.score import find_metric
@@ -77,8 +77,7 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
     scales = np.append(choose_scales(profiles, count), 1.0)[scale_of[:-1]]
     changed = rescaled(model, groups, scales)
     names = {weight.name for weight in weights}
-    found = [weight for weight in find_weights(changed)[0] if weight.name in names]
-    return replace(task, model=changed, weights=found)
+    return replace(task, model=changed, weights=weights_named(changed, names))
 
 
 def _one_scale_per_layer(

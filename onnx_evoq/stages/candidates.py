@@ -11,7 +11,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from onnx_evoq.model import (
     Weight,
     bytes_per_copy,
     find_layers,
+    first_of,
     initializer_values,
     outliers,
     own_biases,
@@ -205,9 +205,9 @@ def _entries(
         share: of the channels.
     """
     return [
-        reader.start + int(channel) * reader.block + entry
+        reader.start + channel * reader.block + entry
         for name, reader in read
-        for channel in orders[name][: ceil(share * len(orders[name]))]
+        for channel in first_of(orders[name], share)
         for entry in range(reader.block)
     ]
 

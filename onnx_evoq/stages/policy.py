@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_evoq.errors import ModelError, OptionError
-from onnx_evoq.model import Model, expand_channels, expansions, find_weights, outliers, splits_of
+from onnx_evoq.model import Model, expand_channels, expansions, outliers, splits_of, weights_named
 from onnx_evoq.quantize import Bits
 from onnx_evoq.stages.experiment import Experiment
 from onnx_evoq.stages.limits import MAX_BITS, MIN_BITS
@@ -112,8 +112,7 @@ def apply_policy(
         ModelError: with its channels split, the model computes something else.
     """
     model = expanded(subject.model, policy.expansion)
-    kept = {weight.name for weight in subject.weights}
-    weights = [weight for weight in find_weights(model)[0] if weight.name in kept]
+    weights = weights_named(model, {weight.name for weight in subject.weights})
     _check_names(policy, [weight.name for weight in weights])
     for weight in weights:
         bits = policy.bits[weight.name]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from onnx_evoq.model import find_weights, packed_bytes, serialize
+from onnx_evoq.model import packed_bytes, serialize, weights_named
 from onnx_evoq.progress import silent
-from onnx_evoq.score import find_metric
+from onnx_evoq.score import Session, find_metric, predict
 from onnx_evoq.stages.emission import emit, metadata_of
 from onnx_evoq.stages.guard import Drop
 from onnx_evoq.stages.policy import Policy, expanded
@@ -72,24 +72,22 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
         drop: measures what is lost.
     """
     model = expanded(task.model, policy.expansion)
-    names = {weight.name for weight in task.weights}
-    weights = [weight for weight in find_weights(model)[0] if weight.name in names]
+    weights = weights_named(model, {weight.name for weight in task.weights})
     trial = replace(task, model=model, weights=weights, bits=policy.bits, progress=silent)
     found = reconstruct_layers(
         trial, np.random.default_rng(seed), behind=False, positions=_POSITIONS
     )
-    result, providers = found.emitted, task.resources.providers
-    name = task.search_set.target.metric.name
-    metadata = metadata_of(found.quantized, seed, name, _LONGEST, _LONGEST)
-    emitted, _ = emit(
-        found.model, found.quantized, "qdq", metadata, task.search_set.batches[0], providers
-    )
+    result, scoring, providers = found.emitted, task.search_set, task.resources.providers
+    metadata = metadata_of(found.quantized, seed, scoring.target.metric.name, _LONGEST, _LONGEST)
+    emitted, _ = emit(found.model, found.quantized, "qdq", metadata, scoring.batches[0], providers)
+    # One run of the search set for both errors.
+    outputs = list(predict(Session(serialize(result), providers=providers), scoring.batches))
     return Point(
         policy,
         packed_bytes(found.model, found.quantized),
         len(serialize(emitted)),
-        model_value(result, task.search_set, providers),
+        scoring.target.value(outputs),
         model_value(result, task.heldout_set, providers),
         drop(result),
-        model_value(result, task.search_set.scored_by(find_metric("nmse")), providers),
+        scoring.scored_by(find_metric("nmse")).target.value(outputs),
     )

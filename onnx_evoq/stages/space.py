@@ -11,12 +11,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.model import Reader, Weight
+from onnx_evoq.model import Reader, Weight, first_of
 from onnx_evoq.stages.policy import Policy
 
 Genome = NDArray[np.int64]
@@ -127,8 +126,7 @@ class Space:
             bits[part.weight] = tuple(several.tolist())
         for name, width_of in bits.items():
             if not isinstance(width_of, int) and shares.get(name):  # copies lie behind
-                order = self.orders[name]
-                first = order[: ceil(shares[name] * len(order))]
+                first = first_of(self.orders[name], shares[name])
                 bits[name] = width_of + tuple(width_of[channel] for channel in first)
         return Policy(bits, {name: share for name, share in shares.items() if share})
 
@@ -188,11 +186,12 @@ def space_of(
     parts = []
     for weight in weights:
         name = weight.name
-        split = [
-            orders[name][: ceil(s * len(orders[name]))] if name in block_of else () for s in SHARES
-        ]
+        split = [first_of(orders[name], s) if name in block_of else () for s in SHARES]
         entries = [
-            sum(ceil(s * len(orders[other])) * reader.block for other, reader in read.get(name, ()))
+            sum(
+                len(first_of(orders[other], s)) * reader.block
+                for other, reader in read.get(name, ())
+            )
             for s in SHARES
         ]
         axis_in = read[name][0][1].axis if name in read else None
