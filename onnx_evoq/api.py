@@ -46,6 +46,7 @@ from onnx_evoq.stages import (
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
     Form,
+    Granularities,
     Granularity,
     Point,
     Policy,
@@ -129,11 +130,11 @@ def optimize(
             (samples, ...), a mapping of them, an iterable of feeds, or `Data` to say how to
             preprocess. None draws synthetic inputs.
         bits: width of the codes, 2 to 8.
-        policy: instead of `bits`, a width for each weight and what share of its channels is split:
-            a point that `search_bits` found, a mapping as `Policy.to_dict` gives it, or a JSON file
-            that holds one.
+        policy: instead of `bits`, for each weight its width, its granularity, and what share of its
+            channels is split: a point that `search_bits` found, a mapping as `Policy.to_dict` gives
+            it, or a JSON file that holds one.
         metric: what steers: "auto" (the output error), the name of a metric, or a function.
-        granularity: one step per "tensor" or per output "channel".
+        granularity: one step per "tensor" or per output "channel", unless a policy says it.
         scale: "pow2" for steps that are powers of two, "float" for any.
         strategy: "neuroevolution", layer by layer; "coevolution" of all weights together, those
             first whose codes are least certain; or "none" for the start alone.
@@ -187,8 +188,6 @@ def optimize(
     chosen = _chosen(bits, policy, bits_for)
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
-    if isinstance(chosen, Policy) and chosen.per_channel:
-        granularity = "channel"
     usual = _USUAL[strategy == "coevolution", init]
     settings = replace(
         usual,
@@ -213,12 +212,13 @@ def optimize(
 
     # 3. Every weight rounded to its grid.
     widths: Mapping[str, Bits]
+    granularities: Granularities = granularity
     if isinstance(chosen, Policy):
         subject = apply_policy(subject, chosen, experiment, providers)
-        widths = chosen.bits
+        widths, granularities = chosen.bits, chosen.granularities(granularity)
     else:
         widths = bits_of(subject.weights, chosen, bits_for or {})
-    rounded = nearest_of(subject.weights, widths, granularity, scale)
+    rounded = nearest_of(subject.weights, widths, granularities, scale)
     ranking = dict.fromkeys(rounded, float("nan"))
     searching = strategy != "none"
     ranked = max_drop is not None or (strategy == "neuroevolution" and init == "nearest")
@@ -230,7 +230,7 @@ def optimize(
 
     # 4. The start, and the search from there.
     task = Task(
-        subject.model, subject.weights, widths, granularity, scale, experiment.search,
+        subject.model, subject.weights, widths, granularities, scale, experiment.search,
         experiment.heldout, deadline,
         None if max_drop is None else drop_guard(subject.model, experiment, max_drop, providers),
         resources, progress,
@@ -244,7 +244,7 @@ def optimize(
         return score_of(candidate, experiment, providers, progress)
 
     emitted_widths = {name: weight.grid.bits for name, weight in evolved.quantized.items()}
-    rounded = nearest_of(subject.weights, emitted_widths, granularity, scale)
+    rounded = nearest_of(subject.weights, emitted_widths, granularities, scale)
     nearest_score = start_score = score(with_codes(subject.model, rounded))
     if init == "reconstruct" or emitted_widths != widths:
         start_score = score(with_codes(found.start_model, found.start))
@@ -274,7 +274,7 @@ def optimize(
         model=emitted,
         source=name_of(model),
         bits=bits,
-        granularity=granularity,
+        granularity=_one_granularity(granularities),
         scale=scale,
         seed=seed,
         metric=experiment.metric.name,
@@ -297,6 +297,14 @@ def optimize(
     )
 
 
+def _one_granularity(granularities: Granularities) -> str:
+    """That of all weights, or "mixed"."""
+    if isinstance(granularities, str):
+        return granularities
+    several = set(granularities.values())
+    return several.pop() if len(several) == 1 else "mixed"
+
+
 def _chosen(
     bits: int | None, policy: PolicySource | None, bits_for: Mapping[str, int] | None
 ) -> int | Policy:
@@ -316,7 +324,7 @@ def search_bits(
     data: DataSource = None,
     *,
     metric: MetricName = "auto",
-    granularity: Granularity = "tensor",
+    granularity: Granularity | Literal["any"] = "any",
     per_channel: bool = False,
     expansion: bool = True,
     size: Literal["packed", "file"] = "packed",
@@ -335,11 +343,13 @@ def search_bits(
     NSGA-II minimises size and output error together; see `onnx_evoq.stages.mixing`.
 
     Args:
-        model: as for `optimize`, as are `data`, `granularity`, `scale`, `holdout`, `keep`, `seed`,
-            `memory`, `workers`, `providers` and `progress`.
+        model: as for `optimize`, as are `data`, `scale`, `holdout`, `keep`, `seed`, `memory`,
+            `workers`, `providers` and `progress`.
         metric: what is minimised (or maximised) besides the size, as for `optimize`.
-        per_channel: whether groups of a layer's channels may have widths of their own; steps are
-            per channel then.
+        granularity: one step per "tensor" or per output "channel", or "any" for what pays for each
+            layer; uniform widths, which the others are compared with, then have one per tensor.
+        per_channel: whether groups of a layer's channels may have widths of their own, where
+            channels have steps of their own.
         expansion: whether channels may be split, where the graph allows it.
         size: "packed" to count codes at their own widths, "file" to count them as an ONNX file
             stores them.
@@ -361,10 +371,14 @@ def search_bits(
     """
     began = time.monotonic()
     check_choices(
-        granularity=(granularity, ("tensor", "channel")),
+        granularity=(granularity, ("tensor", "channel", "any")),
         scale=(scale, ("pow2", "float")),
         size=(size, ("packed", "file")),
     )
+    if per_channel and granularity == "tensor":
+        raise OptionError(
+            "widths per channel need steps per channel: choose granularity channel or any."
+        )
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=None, time_budget=time_budget)
     resources = Resources(providers, memory, workers)
@@ -375,9 +389,10 @@ def search_bits(
         subject.reference, name_of(model), as_data(data), metric, holdout, rng, providers, progress
     )
     subject = fold_if_exact(subject, experiment, providers)
+    kinds: Sequence[Granularity] = ("tensor", "channel") if granularity == "any" else (granularity,)
     task = Task(
         subject.model, subject.weights, bits_of(subject.weights, MAX_BITS, {}),
-        "channel" if per_channel else granularity, scale, experiment.search, experiment.heldout,
+        kinds[0], scale, experiment.search, experiment.heldout,
         deadline, None, resources, progress,
     )  # fmt: skip
     in_file = size == "file"
@@ -387,6 +402,7 @@ def search_bits(
         search_rng,
         expansion=expansion,
         groups=per_channel,
+        kinds=kinds,
         in_file=in_file,
     )
     notes = [*experiment.notes, *subject.notes]

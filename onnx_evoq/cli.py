@@ -129,14 +129,15 @@ COMMON_OPTIONS = stacked(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
 )
 
+GRANULARITY = click.option(
+    "--granularity",
+    type=click.Choice(["tensor", "channel"]),
+    default="tensor",
+    show_default=True,
+    help="One step per tensor, or per output channel.",
+)
+
 GRID_OPTIONS = stacked(
-    click.option(
-        "--granularity",
-        type=click.Choice(["tensor", "channel"]),
-        default="tensor",
-        show_default=True,
-        help="One step per tensor, or per output channel.",
-    ),
     click.option(
         "--scale",
         type=click.Choice(["pow2", "float"]),
@@ -218,8 +219,8 @@ def reporting(command: Command) -> Command:
 @click.option(
     "--policy",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A JSON file with the bits and the expansion of each weight, as search --save-policy "
-    "writes it, instead of --bits. All other options are those that are given here.",
+    help="A JSON file with the bits, the granularity and the expansion of each weight, as search "
+    "--save-policy writes it, instead of --bits. What it does not say is as given here.",
 )
 @click.option(
     "--output",
@@ -230,6 +231,7 @@ def reporting(command: Command) -> Command:
 )
 @DATA_OPTIONS
 @METRIC
+@GRANULARITY
 @GRID_OPTIONS
 @click.option(
     "--bits-for",
@@ -333,11 +335,20 @@ def optimize(
 @MODEL
 @DATA_OPTIONS
 @METRIC
+@click.option(
+    "--granularity",
+    type=click.Choice(["tensor", "channel", "any"]),
+    default="any",
+    show_default=True,
+    help="One step per tensor, or per output channel, or for each layer what pays. Uniform widths, "
+    "for comparison, have one per tensor unless it is channel.",
+)
 @GRID_OPTIONS
 @click.option(
     "--per-channel",
     is_flag=True,
-    help="Give groups of a layer's channels widths of their own, and each channel a step.",
+    help="Let groups of a layer's channels have widths of their own; not with --granularity "
+    "tensor.",
 )
 @click.option(
     "--expansion/--no-expansion",
@@ -421,7 +432,7 @@ def search(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search for a width per layer and channels to split, for the best size at each error.
+    """Search for widths, steps and channels to split per layer, for the best size at each error.
 
     Prints the points that no other beats in both, beside one width for all layers and widths chosen
     by sensitivity alone. With --budget or --max-drop one of them is picked and optimized, and the
@@ -459,10 +470,10 @@ def search(
                 _print(texts[0], values, notes, quiet, as_json)
                 raise
     if optimizing:
-        if arguments.pop("per_channel"):
-            arguments["granularity"] = "channel"
-        for name in ("expansion", "size"):
+        for name in ("expansion", "size", "per_channel"):
             arguments.pop(name)
+        if arguments["granularity"] == "any":  # the policy says it
+            arguments["granularity"] = "tensor"
         arguments["time_budget"] = tune_budget
         result = onnx_evoq.optimize(
             model, policy=chosen, max_drop=max_drop, progress=progress, **arguments
@@ -490,6 +501,7 @@ def search(
 )
 @DATA_OPTIONS
 @METRIC
+@GRANULARITY
 @GRID_OPTIONS
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS

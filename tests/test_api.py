@@ -317,8 +317,32 @@ def test_a_point_is_optimized_as_it_was_measured(per_channel: bool) -> None:
         result = onnx_evoq.optimize(mlp(), x, policy=point, strategy="none")
         assert result.packed_bytes == point.packed_bytes
         assert 0 <= point.file_bytes - result.bytes_after < 300
-        assert result.granularity == ("channel" if per_channel else "tensor")
+        several = set(point.policy.granularity.values())
+        assert result.granularity == ("mixed" if len(several) > 1 else several.pop())
         assert result.bits is None
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_a_search_may_be_held_to_one_granularity(granularity: Any) -> None:
+    found = found_in(granularity=granularity)
+    for point in (*found.front, *found.uniform, *found.greedy):
+        assert set(point.policy.granularity.values()) == {granularity}
+
+
+@pytest.mark.usefixtures("short")
+def test_uniform_widths_have_one_step_for_each_weight() -> None:
+    for point in found_in().uniform:
+        assert set(point.policy.granularity.values()) == {"tensor"}
+
+
+def test_a_policy_with_both_kinds_of_steps_is_emitted() -> None:
+    policy = {"bits": {"first": 4, "second": 4}, "granularity": {"second": "channel"}}
+    result = onnx_evoq.optimize(mlp(), random(32, 4, seed=5), policy=policy, **QUICK)
+    assert result.granularity == "mixed"
+    frac_bits = {layer.name: layer.frac_bits for layer in result.layers}
+    assert isinstance(frac_bits["first"], int)
+    assert len(frac_bits["second"]) == 3
 
 
 @pytest.mark.usefixtures("short")
@@ -371,6 +395,10 @@ def test_what_to_emit_is_said_once(options: dict[str, Any], text: str) -> None:
     [
         ({"size": "zip"}, "size 'zip' is unknown: choose packed or file"),
         ({"granularity": "row"}, "granularity 'row' is unknown"),
+        (
+            {"granularity": "tensor", "per_channel": True},
+            "widths per channel need steps per channel: choose granularity channel or any",
+        ),
         ({"seed": -1}, "seed -1 is negative"),
         ({"holdout": 1.0}, "holdout"),
         ({"keep": ["*"]}, "leaves no weight to quantize"),

@@ -21,7 +21,7 @@ from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
 from onnx_evoq.model.layers import Layer, find_layers
 from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
-from onnx_evoq.model.packed import packed_bytes
+from onnx_evoq.model.packed import bytes_besides, packed_bytes
 from onnx_evoq.model.scales import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights, weights_named
 from onnx_evoq.model.write import check_writable, write_file
@@ -36,6 +36,7 @@ __all__ = [
     "Skipped",
     "Weight",
     "bridge",
+    "bytes_besides",
     "bytes_per_copy",
     "channel_groups",
     "check_finite",

@@ -12,12 +12,14 @@ from onnx_evoq.quantize.fixed_point import (
     int_bits,
     nearest,
     packed_size,
+    packed_steps,
 )
 from onnx_evoq.quantize.ladder import Rung, ladder
 from onnx_evoq.quantize.linear import Dense, Linear, Window
 from onnx_evoq.quantize.reconstruct import (
     Reconstruction,
     reconstruct_behind,
+    refit,
     row_limits,
     row_steps,
 )
@@ -49,7 +51,9 @@ __all__ = [
     "nearest",
     "other_roundings",
     "packed_size",
+    "packed_steps",
     "reconstruct_behind",
+    "refit",
     "round_alone",
     "row_limits",
     "row_steps",

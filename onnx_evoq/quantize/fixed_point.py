@@ -184,6 +184,16 @@ def packed_size(count: int, bits: Bits) -> int:
     return -(-count * int(widths.sum()) // (8 * len(widths)))
 
 
+def packed_steps(grid: FixedPoint) -> int:
+    """Bytes of a grid's steps: one each where all are powers of two (frac_bits), else float32.
+
+    Example:
+        >>> [packed_steps(FixedPoint(4, np.float32(step))) for step in (0.125, 0.1)]
+        [1, 4]
+    """
+    return int(grid.step.size) * (4 if grid.frac_bits is None else 1)
+
+
 def dequantize(codes: Codes, grid: FixedPoint) -> Floats:
     """The numbers that `codes` stand for: ``step * codes``, float32, same shape.
 

@@ -48,6 +48,7 @@ _LEAST = 0.01  # damping of the metric: rounding needs more than W* does
 _CAREFUL = 0.3  # damping of the metric where W itself fits unseen data best
 _USUAL = 0.03
 _TIE = 1e-6  # share of a loss
+_REFIT = 1e-3  # damping where there is no time to choose it
 # Columns above which time counts: the damping is the usual one or none, judged on one half of the
 # data, and steps are compared by their feedback alone.
 _LARGE = 1200
@@ -164,6 +165,21 @@ def reconstruct_behind(
     values = row_steps(grid, layer, weight.shape) * layer.matrix(codes)
     bias = found.bias.astype(np.float64).reshape(values.shape[:2])
     return solved(samples.behind(values, bias))
+
+
+def refit(
+    weight: NDArray[np.float32], layer: Linear, moments: Moments
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The best float weight for changed inputs, W*, and the bias that goes with it, (channels,).
+
+    Args:
+        weight: the float weight, in its own shape.
+        layer: how it becomes a matrix.
+        moments: of its columns and targets.
+    """
+    aim = best_float(layer.matrix(weight).astype(np.float64), moments, _REFIT)
+    bias = _bias(aim, moments).ravel()
+    return np.asarray(layer.weight(aim, weight.shape), np.float32), bias.astype(np.float32)
 
 
 def _bias(matrix: Floats, moments: Moments) -> Floats:

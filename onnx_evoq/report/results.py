@@ -53,7 +53,7 @@ class Result:
         model: the emitted model (an `onnx.ModelProto`).
         source: the file that it was made from.
         bits: the width that was asked for; None for a policy.
-        granularity: "tensor" or "channel".
+        granularity: "tensor" or "channel"; "mixed" if a policy has both.
         scale: "pow2" or "float".
         seed: of all random draws.
         metric: what steered.
@@ -63,8 +63,8 @@ class Result:
             the graph's order.
         bytes_before: of the file that came in.
         bytes_after: of the emitted one.
-        packed_bytes: of its numbers if codes took no more than their own bits: those bits, 4 bytes
-            per step, and all that stays as it was.
+        packed_bytes: of its numbers if codes took no more than their own bits: those bits, a byte
+            per step (4 if it is no power of two), and all that stays as it was.
         evaluations: candidates that were scored.
         seconds: from the first line to the last.
         stopped: "time" or "interrupt" if the search ended early, else None.

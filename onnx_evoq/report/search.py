@@ -13,7 +13,7 @@ from onnx_evoq.stages import Point, within
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LABEL = 10  # columns of a metric's name: there are many others
+_LABEL = 16  # columns of a metric's name
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Search:
 
     def bytes_of(self, point: Point) -> int:
         """The bytes of a point that count."""
-        return point.file_bytes if self.size == "file" else point.packed_bytes
+        return point.bytes(self.size == "file")
 
     def pick(self, budget: int | None = None, max_drop: float | None = None) -> Point:
         """A point of the front.
@@ -130,7 +130,8 @@ def search_text(search: Search) -> str:
             [
                 f"{'*' if key in front else ' '} {kind}".rstrip(),
                 _widths(point),
-                f"{len(point.policy.expansion)}" if point.policy.expansion else "-",
+                f"{len(point.policy.expansion) or '-'}",
+                f"{list(point.policy.granularity.values()).count('channel') or '-'}",
                 size(point.packed_bytes),
                 size(point.file_bytes),
                 number(point.search),
@@ -139,14 +140,17 @@ def search_text(search: Search) -> str:
             ]
         )
     label = shortened(metric_label(search.metric), _LABEL)
-    header = ["", "bits", "split", "packed", "file", f"{label} search", "held-out", "drop %"]
+    header = ["", "bits", "split", "steps", "packed", "file", "search", "held-out", "drop %"]
     shares = ", ".join(f"{name} {value:.3f}" for name, value in search.hypervolume.items())
     return "\n".join(
         [
             table(header, rows, 2),
             "",
-            "* no other is smaller and better; split: layers with split channels",
-            f"hypervolume on held-out samples: {shares}",
+            "* no other is smaller and better on the samples that selected",
+            "uniform: one width; greedy: by sensitivity alone; others: by the search",
+            "split: layers with split channels; steps: layers with one for each channel",
+            f"search: {label} on samples that selected; held-out, drop: on others",
+            f"held-out hypervolume of this run: {shares}",
             f"{counted(search.evaluations, 'evaluation')} in {search.seconds:.1f} s",
         ]
     )

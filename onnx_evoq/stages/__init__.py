@@ -5,6 +5,7 @@ from onnx_evoq.stages.emission import Form, emit, metadata_of
 from onnx_evoq.stages.experiment import find_samples, prepare
 from onnx_evoq.stages.fine_tuning import from_nearest, from_reconstruction
 from onnx_evoq.stages.guard import drop_guard, drop_measure, within
+from onnx_evoq.stages.hypervolumes import hypervolumes
 from onnx_evoq.stages.layerwise import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
@@ -20,8 +21,8 @@ from onnx_evoq.stages.limits import (
     check_limits,
     check_seed,
 )
-from onnx_evoq.stages.mixing import hypervolumes, search_front
-from onnx_evoq.stages.plan import Granularity, bits_of, nearest_of
+from onnx_evoq.stages.mixing import search_front
+from onnx_evoq.stages.plan import Granularities, Granularity, bits_of, nearest_of
 from onnx_evoq.stages.policy import Policy, apply_policy, policy_from
 from onnx_evoq.stages.rebuilding import Point
 from onnx_evoq.stages.resources import Resources
@@ -40,6 +41,7 @@ __all__ = [
     "TOGETHER_FROM_RECONSTRUCTION",
     "Evolved",
     "Form",
+    "Granularities",
     "Granularity",
     "Point",
     "Policy",

@@ -3,8 +3,9 @@
 1. A layer with a closed form is quantized at each width for the inputs that the float model gives
    it (`quantize.ladder`), and again for each share of its input channels that may be split. Any
    other weight is rounded to the nearest.
-2. Its harm at a width is the error of the model's output (nmse) with that part alone quantized,
-   all else float; with split inputs, times what that does to the layer's own error.
+2. Its harm is the error of the model's output (nmse) with that part alone quantized, all else
+   float: measured at 4 bits and with the first kind of steps, and elsewhere in proportion to the
+   error of the layer's own output.
 3. Per channel, the channels of a layer are put into groups of about equal size by their error.
 """
 
@@ -20,20 +21,20 @@ from onnx_evoq.model import (
     Model,
     Reader,
     Weight,
+    bytes_besides,
     bytes_per_copy,
     find_layers,
     first_of,
     initializer_values,
     outliers,
     own_biases,
-    packed_bytes,
     readers_of,
 )
-from onnx_evoq.quantize import Rung, dequantize, fit, ladder, nearest, packed_size
+from onnx_evoq.quantize import Rung, dequantize, fit, ladder, nearest
 from onnx_evoq.score import find_metric
 from onnx_evoq.stages.engine import Engine
 from onnx_evoq.stages.front import Front
-from onnx_evoq.stages.plan import nearest_of
+from onnx_evoq.stages.plan import Granularity, axis_of_steps
 from onnx_evoq.stages.samples import layer_samples
 from onnx_evoq.stages.space import SHARES, WIDTHS, Genome, Part, Space, blocks_of, space_of
 from onnx_evoq.stages.task import Task
@@ -42,9 +43,9 @@ Floats = NDArray[np.float32]
 
 _POSITIONS = 32_768  # that moments are gathered from: a choice needs less than codes
 _SAMPLES = 256  # that harm is measured on
-_GROUPS = 4  # of channels, per layer
+_GROUPS = 8  # of channels, per layer
 _MEMBERS = 4  # of a group, at least
-_TYPICAL = 4  # the width whose errors group channels
+_TYPICAL = 4  # the width whose errors are measured, and group channels
 _RUINED = 1e9  # stands for an error that is no number
 
 
@@ -58,10 +59,11 @@ class Candidates:
         floats: its weights, and the biases that go with them, by name.
         axes: the channel axis of each weight that has one.
         biases: the bias of each weight that has one.
-        rungs: each weight by width, for each share of its input that is split.
-        harm: (parts, widths), what each part's width does to the output's error by itself.
-        eased: (parts, widths, shares), the layer's own error with split inputs, as a share of that
-            without.
+        rungs: each weight for each kind of steps, for each share of its input that is split, by
+            width.
+        harm: (parts, kinds, widths), what each part's width does to the output's error by itself.
+        eased: (parts, kinds, widths, shares), the layer's own error with split inputs, as a share
+            of that without.
     """
 
     model: Model
@@ -69,7 +71,7 @@ class Candidates:
     floats: Mapping[str, Floats]
     axes: Mapping[str, int]
     biases: Mapping[str, str]
-    rungs: Mapping[str, Sequence[Mapping[int, Rung]]]
+    rungs: Mapping[str, Sequence[Sequence[Mapping[int, Rung]]]]
     harm: NDArray[np.float64]
     eased: NDArray[np.float64]
 
@@ -81,7 +83,8 @@ class Candidates:
         values: dict[str, Floats] = {}
         for part, width in zip(self.space.parts, self.space.widths(genome), strict=True):
             share = self.space.share_of(genome, part.source)
-            self.put(values, part, self.rungs[part.weight][share][width])
+            kind = self.space.kind(genome, part.weight)
+            self.put(values, part, self.rungs[part.weight][kind][share][width])
         return values
 
     def put(self, values: dict[str, Floats], part: Part, rung: Rung) -> None:
@@ -102,22 +105,31 @@ class Candidates:
         """The output's error (nmse) if parts did not act on each other."""
         return float(self.harms(genome).sum())
 
-    @property
-    def depths(self) -> NDArray[np.float64]:
-        """(parts,) how far back each part's weight lies, from 0 to 1."""
-        names = list(dict.fromkeys(part.weight for part in self.space.parts))
-        places = [names.index(part.weight) for part in self.space.parts]
-        return np.array(places) / max(len(names) - 1, 1)
+    def cost_of(self, genome: Genome, weight: str) -> tuple[float, int]:
+        """What one weight of an individual harms by itself, and the bits of its codes and steps."""
+        space, kind = self.space, self.space.kind(genome, weight)
+        own = [place for place, part in enumerate(space.parts) if part.weight == weight]
+        genes = space.genes(genome)[own]
+        parts = [space.parts[place] for place in own]
+        codes = sum(space.stored(p, WIDTHS[g]) for p, g in zip(parts, genes, strict=True))
+        steps = sum(part.rows for part in parts) if space.stepped(genome, weight) else 1
+        return float(self.harm[own, kind, genes].sum()), codes + 8 * space.step_bytes * steps
 
     def harms(self, genome: Genome) -> NDArray[np.float64]:
         """(parts,) what each part of an individual does to the output's error (nmse) by itself."""
-        place, genes = np.arange(len(self.space.parts)), genome[: len(self.space.parts)]
+        place, genes = np.arange(len(self.space.parts)), self.space.genes(genome)
+        kinds = [self.space.kind(genome, part.weight) for part in self.space.parts]
         shares = [self.space.share_of(genome, part.source) for part in self.space.parts]
-        return np.asarray(self.harm[place, genes] * self.eased[place, genes, shares])
+        return np.asarray(self.harm[place, kinds, genes] * self.eased[place, kinds, genes, shares])
 
 
 def find_candidates(
-    task: Task, rng: np.random.Generator, expansion: bool, groups: bool, in_file: bool
+    task: Task,
+    rng: np.random.Generator,
+    expansion: bool,
+    groups: bool,
+    in_file: bool,
+    kinds: Sequence[Granularity] = ("tensor",),
 ) -> Candidates:
     """Quantize every layer at every width, and measure what that does.
 
@@ -127,6 +139,7 @@ def find_candidates(
         expansion: whether channels may be split.
         groups: whether the channels of a layer are divided into groups with a width each.
         in_file: whether the file's size counts, instead of the packed one.
+        kinds: one step per tensor, one per channel, or both; uniform widths have the first.
     """
     model, weights = own_biases(task.model, task.bits), task.weights
     layers = find_layers(model, weights)
@@ -134,34 +147,37 @@ def find_candidates(
     blocks = blocks_of(readers, [weight.name for weight in weights]) if expansion else []
     split = [name for block in blocks for name in block]
     front = Front(task.search_set.batches, task.resources, share=0.5)
-    rungs = dict[str, list[dict[int, Rung]]]()
+    rungs = dict[str, list[list[dict[int, Rung]]]]()
     with task.progress("candidates", len(weights)) as step:
         for weight in weights:
             read = [(n, r) for n in split for r in readers[n] if r.weight == weight.name]
             entries = [_entries(read, orders, share) for share in (SHARES if read else (0.0,))]
             layer = layers.get(weight.name)
             axis = read[0][1].axis if read else 0
-            rungs[weight.name] = _rungs(task, model, weight, layer, front, entries, axis, rng)
+            rungs[weight.name] = _rungs(
+                task, model, weight, layer, front, kinds, entries, axis, rng
+            )
             step(1)
     biases = {
         name: layer.bias
         for name, layer in layers.items()
-        if layer.bias is not None and rungs[name][0][WIDTHS[0]].bias.size
+        if layer.bias is not None and rungs[name][0][0][WIDTHS[0]].bias.size
     }
     several = {
-        weight.name: grouped(rungs[weight.name][0][_TYPICAL].costs)
+        weight.name: grouped(rungs[weight.name][-1][0][_TYPICAL].costs)
         for weight in weights
-        if groups and _has_rows(weight, rungs[weight.name][0][_TYPICAL])  # one group, if few
+        if groups and _has_rows(weight, rungs[weight.name][-1][0][_TYPICAL])  # one group, if few
     }
-    full = nearest_of(weights, dict.fromkeys(task.bits, 8), task.granularity, task.scale)
-    codes = sum(packed_size(codes.size, grid.bits) for codes, grid in full.values())
-    fixed = packed_bytes(model, full) - codes
-    step_bytes = 4 if task.granularity == "channel" else 0  # of a channel
-    per_copy = {name: count + step_bytes for name, count in bytes_per_copy(model).items()}
     floats = {weight.name: weight.values for weight in weights}
+    space = space_of(
+        weights, several, blocks, readers, orders, bytes_per_copy(model),
+        bytes_besides(model, floats), in_file, kinds,
+        [weight.name for weight in weights if len(kinds) > 1 and weight.axis is not None],
+        1 if task.scale == "pow2" and not in_file else 4,
+    )  # fmt: skip
     found = Candidates(
         model,
-        space_of(weights, several, blocks, readers, orders, per_copy, fixed, in_file),
+        space,
         {**floats, **initializer_values(model, biases.values())},
         {weight.name: weight.axis for weight in weights if weight.axis is not None},
         biases,
@@ -218,30 +234,37 @@ def _rungs(
     weight: Weight,
     layer: Layer | None,
     front: Front,
+    kinds: Sequence[Granularity],
     split: Sequence[Sequence[int]],
     input_axis: int,
     rng: np.random.Generator,
-) -> list[dict[int, Rung]]:
-    """A weight at all widths, for each choice of entries along its input axis that are split."""
-    axis = weight.axis if task.granularity == "channel" else None
+) -> list[list[dict[int, Rung]]]:
+    """A weight at all widths, for each kind of steps and each choice of input entries to split."""
+    axes = [axis_of_steps(weight, kind) for kind in kinds]
     samples = None
     if layer is not None:
         free = replace(layer, clamp=None)  # moments are all that is asked for
         fronts, batches = [front, front], task.search_set.batches
         samples = layer_samples(model, model, weight, free, fronts, batches, rng, _POSITIONS)
     if layer is None or samples is None:
-        return [{bits: _rounded(task, weight, bits, axis) for bits in WIDTHS}] * len(split)
+        return [
+            [{bits: _rounded(task, weight, bits, axis) for bits in WIDTHS}] * len(split)
+            for axis in axes
+        ]
     moments = samples.sums.moments()
     shape = [1] * weight.values.ndim
     shape[input_axis] = -1
     entry = np.broadcast_to(np.arange(weight.shape[input_axis]).reshape(shape), weight.shape)
     of_column = layer.linear.matrix(entry)[0, 0]  # (columns,)
     return [
-        ladder(
-            weight.values, layer.linear, moments, WIDTHS, axis, task.scale,
-            np.flatnonzero(np.isin(of_column, entries)).tolist(),
-        )
-        for entries in split
+        [
+            ladder(
+                weight.values, layer.linear, moments, WIDTHS, axis, task.scale,
+                np.flatnonzero(np.isin(of_column, entries)).tolist(),
+            )
+            for entries in split
+        ]
+        for axis in axes
     ]  # fmt: skip
 
 
@@ -253,32 +276,57 @@ def _rounded(task: Task, weight: Weight, bits: int, axis: int | None) -> Rung:
 
 
 def _harm(task: Task, found: Candidates) -> NDArray[np.float64]:
-    """(parts, widths): the output's error with one part of the float model quantized."""
+    """(parts, kinds, widths): the output's error with one part of the float model quantized.
+
+    It is measured at one width of the first kind, and elsewhere in proportion to the error of the
+    layer's own output.
+    """
     scoring = task.search_set.first(_SAMPLES).scored_by(find_metric("nmse"))
     engine = Engine([scoring], task.resources, share=0.5)
-    harm = np.zeros((len(found.space.parts), len(WIDTHS)))
-    with task.progress("sensitivity", harm.size) as step:
+    harm = _costs(found)
+    with task.progress("sensitivity", len(harm)) as step:
         for name, several in groupby(enumerate(found.space.parts), lambda each: each[1].weight):
             own = [name, found.biases[name]] if name in found.biases else [name]
             (evaluator,) = engine.evaluators(found.model, *own)
             for place, part in several:
-                for gene, bits in enumerate(WIDTHS):
-                    values: dict[str, Floats] = {}
-                    found.put(values, part, found.rungs[name][0][bits])
-                    harm[place, gene] = evaluator.value(values)
-                    step(1)
-    return np.where(np.isfinite(harm), harm, _RUINED)
+                # The typical width, unless all codes are exact there.
+                gene = WIDTHS.index(_TYPICAL)
+                while gene and not harm[place, 0, gene] > 0:
+                    gene -= 1
+                values: dict[str, Floats] = {}
+                found.put(values, part, found.rungs[name][0][0][WIDTHS[gene]])
+                measured = evaluator.value(values)
+                if harm[place, 0, gene] > 0:
+                    harm[place] /= harm[place, 0, gene]
+                    harm[place] *= measured if np.isfinite(measured) else _RUINED
+                step(1)
+    return harm
+
+
+def _costs(found: Candidates, share: int = 0) -> NDArray[np.float64]:
+    """(parts, kinds, widths): the error of the layer's own output, if a share of it is split."""
+    return np.array(
+        [
+            [
+                [rungs[min(share, len(rungs) - 1)][bits].costs[_own(part)].sum() for bits in WIDTHS]
+                for rungs in found.rungs[part.weight]
+            ]
+            for part in found.space.parts
+        ]
+    )
+
+
+def _own(part: Part) -> slice | NDArray[np.intp]:
+    return slice(None) if part.channels is None else part.channels
 
 
 def _eased(found: Candidates) -> NDArray[np.float64]:
-    """(parts, widths, shares): a layer's own error with split inputs, by that without."""
-    eased = np.ones((len(found.space.parts), len(WIDTHS), len(SHARES)))
-    for place, part in enumerate(found.space.parts):
-        channels = slice(None) if part.channels is None else part.channels
-        first, *others = found.rungs[part.weight]
-        for share, rungs in enumerate(others, 1):
-            for gene, bits in enumerate(WIDTHS):
-                before = first[bits].costs[channels].sum()
-                after = rungs[bits].costs[channels].sum()
-                eased[place, gene, share] = after / before if before > 0 else 1.0
-    return eased
+    """(parts, kinds, widths, shares): a layer's own error with split inputs, by that without."""
+    plain = _costs(found)
+    return np.stack(
+        [
+            np.divide(_costs(found, share), plain, out=np.ones_like(plain), where=plain > 0)
+            for share in range(len(SHARES))
+        ],
+        axis=-1,
+    )

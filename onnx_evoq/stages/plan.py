@@ -10,6 +10,7 @@ from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, ne
 from onnx_evoq.stages.limits import check_bits
 
 Granularity = Literal["tensor", "channel"]
+Granularities = Granularity | Mapping[str, Granularity]  # of all weights, or by name
 
 
 def matches(weight: Weight, pattern: str) -> bool:
@@ -49,8 +50,14 @@ def bits_of(weights: Sequence[Weight], bits: int, bits_for: Mapping[str, int]) -
     return widths
 
 
+def axis_of_steps(weight: Weight, granularity: Granularities) -> int | None:
+    """The axis along which a weight has a step for each channel; None for one step."""
+    own = granularity if isinstance(granularity, str) else granularity[weight.name]
+    return weight.axis if own == "channel" else None
+
+
 def grids_for(
-    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularity, scale: Scale
+    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
 ) -> dict[str, FixedPoint]:
     """The grid of each weight by its name; per channel along its axis, where it has one.
 
@@ -61,7 +68,7 @@ def grids_for(
         weight.name: fit(
             weight.values,
             bits[weight.name],
-            weight.axis if granularity == "channel" else None,
+            axis_of_steps(weight, granularity),
             scale,
             weight.dtype,
         )
@@ -80,7 +87,7 @@ def nearest_codes(
 
 
 def nearest_of(
-    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularity, scale: Scale
+    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
 ) -> dict[str, QuantizedWeight]:
     """Each weight rounded to the grid that covers its range."""
     return nearest_codes(weights, grids_for(weights, bits, granularity, scale))

@@ -1,4 +1,4 @@
-"""A policy: a width for each weight, and the share of its output channels that are split."""
+"""A policy: for each weight a width, its steps, and the share of its channels that are split."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,13 @@ from onnx_evoq.model import Model, expand_channels, expansions, outliers, splits
 from onnx_evoq.quantize import Bits
 from onnx_evoq.stages.experiment import Experiment
 from onnx_evoq.stages.limits import MAX_BITS, MIN_BITS
+from onnx_evoq.stages.plan import Granularities, Granularity
 from onnx_evoq.stages.subject import Subject, computes_the_same
 
-_FORM = '{"bits": {"WEIGHT": 4, ..}, "expansion": {"WEIGHT": 0.125, ..}}'
+_FORM = (
+    '{"bits": {"WEIGHT": 4, ..}, "granularity": {"WEIGHT": "channel", ..}, '
+    '"expansion": {"WEIGHT": 0.125, ..}}'
+)
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,33 @@ class Policy:
             split channels behind.
         expansion: share of a layer's output channels that are split, by weight; those without an
             entry have none.
+        granularity: a step per tensor or per output channel, by weight; those without an entry have
+            what is usual.
     """
 
     bits: Mapping[str, Bits]
     expansion: Mapping[str, float] = field(default_factory=dict)
+    granularity: Mapping[str, Granularity] = field(default_factory=dict)
 
-    @property
-    def per_channel(self) -> bool:
-        """Whether a weight has several widths."""
-        return not all(isinstance(bits, int) for bits in self.bits.values())
+    def granularities(self, usual: Granularities) -> dict[str, Granularity]:
+        """That of each weight; where channels differ in width, each has a step.
+
+        Args:
+            usual: for the weights that the policy says nothing of.
+        """
+        found: dict[str, Granularity] = {}
+        for name, bits in self.bits.items():
+            own = usual if isinstance(usual, str) else usual[name]
+            own = own if isinstance(bits, int) else "channel"
+            found[name] = self.granularity.get(name, own)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return {
             "bits": {n: b if isinstance(b, int) else list(b) for n, b in self.bits.items()},
             "expansion": dict(self.expansion),
+            "granularity": dict(self.granularity),
         }
 
 
@@ -63,13 +79,24 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     if not isinstance(source, Mapping) or not isinstance(source.get("bits"), Mapping):
         raise OptionError(f"{name}: is no policy, which looks like {_FORM}.")
     bits = {str(key): _width(name, key, value) for key, value in source["bits"].items()}
-    shares = source.get("expansion") or {}
-    if not isinstance(shares, Mapping):
-        raise OptionError(f"{name}: its expansion is no mapping: a policy looks like {_FORM}.")
+    shares, granularity = source.get("expansion") or {}, source.get("granularity") or {}
+    for label, value in (("expansion", shares), ("granularity", granularity)):
+        if not isinstance(value, Mapping):
+            raise OptionError(f"{name}: its {label} is no mapping: a policy looks like {_FORM}.")
     for key, share in shares.items():
         if not isinstance(share, int | float) or not 0 <= share <= 1:
             raise OptionError(f"{name}: expansion {share!r} of {key!r} is no share from 0 to 1.")
-    return Policy(bits, {str(key): float(share) for key, share in shares.items() if share})
+    for key, own in granularity.items():
+        if own not in ("tensor", "channel"):
+            raise OptionError(f"{name}: granularity {own!r} of {key!r} is not tensor or channel.")
+        if own == "tensor" and not isinstance(bits.get(key, 0), int):
+            raise OptionError(
+                f"{name}: {key!r} has a width per channel, but one step for all: say channel, or "
+                "give it one width."
+            )
+    return Policy(
+        bits, {str(key): float(share) for key, share in shares.items() if share}, dict(granularity)
+    )
 
 
 def _width(name: str, weight: str, value: Any) -> Bits:
@@ -131,9 +158,10 @@ def apply_policy(
 
 def _check_names(policy: Policy, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in policy.bits]
-    unknown = [name for name in policy.bits if name not in names]
+    unknown = [name for name in (*policy.bits, *policy.granularity) if name not in names]
     if missing or unknown:
         what = f"has no bits for {missing[0]!r}" if missing else f"names {unknown[0]!r}"
         raise OptionError(
-            f"the policy {what}, so it is of another model, or of other --keep: search again."
+            f"the policy {what}, so it is of another model, or of other --keep: search again, or "
+            "correct it (inspect lists the weights)."
         )

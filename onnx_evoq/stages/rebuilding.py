@@ -21,6 +21,7 @@ from onnx_evoq.stages.scores import Score
 from onnx_evoq.stages.scoring import model_value
 from onnx_evoq.stages.task import Task
 
+_SAMPLES = 512  # that layers are reconstructed on
 _POSITIONS = 32_768  # that moments are gathered from, in a third of the usual number
 _DIGITS = -1.2345678901234567e-300  # no number is longer
 _LONGEST = Score(_DIGITS, _DIGITS, {"search": _DIGITS, "heldout": _DIGITS})
@@ -49,6 +50,10 @@ class Point:
     drop: float
     nmse: float
 
+    def bytes(self, in_file: bool) -> int:
+        """Those of the file, or the packed ones."""
+        return self.file_bytes if in_file else self.packed_bytes
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return {
@@ -73,9 +78,14 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
     """
     model = expanded(task.model, policy.expansion)
     weights = weights_named(model, {weight.name for weight in task.weights})
-    trial = replace(task, model=model, weights=weights, bits=policy.bits, progress=silent)
+    granularity = policy.granularities(task.granularity)
+    trial = replace(
+        task, model=model, weights=weights, bits=policy.bits, granularity=granularity,
+        progress=silent,
+    )  # fmt: skip
+    fewer = replace(trial, search_set=task.search_set.first(_SAMPLES))
     found = reconstruct_layers(
-        trial, np.random.default_rng(seed), behind=False, positions=_POSITIONS
+        fewer, np.random.default_rng(seed), behind=False, positions=_POSITIONS
     )
     result, scoring, providers = found.emitted, task.search_set, task.resources.providers
     metadata = metadata_of(found.quantized, seed, scoring.target.metric.name, _LONGEST, _LONGEST)

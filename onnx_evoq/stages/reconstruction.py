@@ -31,6 +31,7 @@ from onnx_evoq.quantize import (
     reconstruct_behind,
 )
 from onnx_evoq.stages.front import Front
+from onnx_evoq.stages.plan import axis_of_steps
 from onnx_evoq.stages.samples import POSITIONS, layer_samples
 from onnx_evoq.stages.task import Task
 
@@ -78,7 +79,7 @@ def reconstruct_layers(
     biases, found = dict[str, NDArray[np.float32]](), dict[str, Reconstruction]()
     with task.progress("reconstructing", len(task.weights)) as step:
         for weight in task.weights:
-            name, axis = weight.name, weight.axis if task.granularity == "channel" else None
+            name, axis = weight.name, axis_of_steps(weight, task.granularity)
             samples = None
             if name in layers:
                 samples = layer_samples(

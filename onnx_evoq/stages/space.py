@@ -5,8 +5,11 @@
    most in the first group.
 2. Behind them it has a gene for each block of layers whose channels can be split: the place of the
    share among the shares. Layers that one layer reads side by side are one block.
-3. The size of a genome is that of the model that it stands for, to the byte: of each weight's
-   codes at their widths, in whole bytes, and of what copies of channels add (`Part.per_copy`).
+3. Behind these, where that may be chosen, it has a gene for each weight with a channel axis: 0 for
+   one step, 1 for a step per channel. With one step, a weight has one width: its first part's.
+4. The packed size of a genome is that of the model that it stands for, to the byte: of each
+   weight's codes at their widths, in whole bytes, of its steps, and of what copies of channels add.
+   By file, codes count at the widths that types have; names, nodes and metadata do not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.model import Reader, Weight, first_of
+from onnx_evoq.stages.plan import Granularity
 from onnx_evoq.stages.policy import Policy
 
 Genome = NDArray[np.int64]
@@ -35,7 +39,7 @@ class Part:
         rows: how many codes lie along that axis.
         columns: how many codes each of these has.
         copies: for each share, how many of its channels are split.
-        per_copy: bytes that a copy adds besides its codes: its bias, its step.
+        per_copy: bytes that a copy adds besides its codes and its step: its bias.
         block: the gene of these splits, counted from the first block; -1 for none.
         source: the block whose splits the weight reads; -1 for none.
         wider: for each share of that, how many columns are added.
@@ -63,6 +67,9 @@ class Space:
         channels: how many channels each weight that has several parts has.
         fixed: bytes of all that no choice changes.
         in_file: whether codes count at the width that a file stores them with.
+        kinds: the granularities that there are.
+        free: weights that may have either, where there are two; the others have the first one.
+        step_bytes: what a step takes.
     """
 
     parts: tuple[Part, ...]
@@ -71,17 +78,54 @@ class Space:
     channels: Mapping[str, int]
     fixed: int
     in_file: bool = False
+    kinds: tuple[Granularity, ...] = ("tensor",)
+    free: tuple[str, ...] = ()
+    step_bytes: int = 4
 
     @property
     def choices(self) -> list[int]:
         """How many each gene has."""
-        return [len(WIDTHS)] * len(self.parts) + [len(SHARES)] * len(self.blocks)
+        widths, shares = [len(WIDTHS)] * len(self.parts), [len(SHARES)] * len(self.blocks)
+        return [*widths, *shares, *[len(self.kinds)] * len(self.free)]
 
     def uniform(self, bits: int) -> Genome:
-        """One width, and nothing split."""
-        genome = np.zeros(len(self.parts) + len(self.blocks), np.int64)
+        """One width, nothing split, steps as usual."""
+        genome = np.zeros(len(self.choices), np.int64)
         genome[: len(self.parts)] = WIDTHS.index(bits)
         return genome
+
+    def kind(self, genome: Genome, weight: str) -> int:
+        """The place of a weight's granularity among the kinds."""
+        if weight not in self.free:
+            return 0
+        return int(genome[len(self.parts) + len(self.blocks) + self.free.index(weight)])
+
+    def set_kind(self, genome: Genome, weight: str, kind: int) -> None:
+        """Give a weight that granularity, if it may have either."""
+        if weight in self.free:
+            genome[len(self.parts) + len(self.blocks) + self.free.index(weight)] = kind
+
+    @property
+    def names(self) -> list[str]:
+        """The weights."""
+        return list(dict.fromkeys(part.weight for part in self.parts))
+
+    def stored(self, part: Part, width: int) -> int:
+        """The bits of a part's codes, without copies."""
+        return part.rows * part.columns * (_FILE_BITS[width] if self.in_file else width)
+
+    def genes(self, genome: Genome) -> NDArray[np.int64]:
+        """(parts,) the place of each part's width: one of a weight that has one step."""
+        genes = genome[: len(self.parts)].copy()
+        for place in range(1, len(genes)):
+            weight = self.parts[place].weight
+            if weight == self.parts[place - 1].weight and not self.stepped(genome, weight):
+                genes[place] = genes[place - 1]
+        return genes
+
+    def stepped(self, genome: Genome, weight: str) -> bool:
+        """Whether each channel of a weight has a step."""
+        return self.kinds[self.kind(genome, weight)] == "channel"
 
     def share_of(self, genome: Genome, block: int) -> int:
         """The place of a block's share; 0 for no block."""
@@ -100,14 +144,16 @@ class Space:
         for part, width in zip(self.parts, bits, strict=True):
             copies = part.copies[self.share_of(genome, part.block)]
             columns = part.columns + part.wider[self.share_of(genome, part.source)]
+            one = int(part.weight not in of_codes)  # step of the weight, counted once
+            steps = part.rows + copies if self.stepped(genome, part.weight) else one
             codes = (part.rows + copies) * columns
             of_codes[part.weight] = of_codes.get(part.weight, 0) + codes * width
-            others += copies * part.per_copy
+            others += copies * part.per_copy + steps * self.step_bytes
         return others + sum(-(-count // 8) for count in of_codes.values())
 
     def widths(self, genome: Genome) -> list[int]:
         """The width of each part."""
-        return [WIDTHS[gene] for gene in genome[: len(self.parts)]]
+        return [WIDTHS[gene] for gene in self.genes(genome)]
 
     def policy(self, genome: Genome) -> Policy:
         """What a genome stands for."""
@@ -118,7 +164,7 @@ class Space:
             for name in block
         }
         for part, width in zip(self.parts, self.widths(genome), strict=True):
-            if part.channels is None:
+            if part.channels is None or not self.stepped(genome, part.weight):
                 bits[part.weight] = width
                 continue
             several = np.array(bits.get(part.weight, (0,) * self.channels[part.weight]))
@@ -128,7 +174,11 @@ class Space:
             if not isinstance(width_of, int) and shares.get(name):  # copies lie behind
                 first = first_of(self.orders[name], shares[name])
                 bits[name] = width_of + tuple(width_of[channel] for channel in first)
-        return Policy(bits, {name: share for name, share in shares.items() if share})
+        return Policy(
+            bits,
+            {name: share for name, share in shares.items() if share},
+            {name: self.kinds[self.kind(genome, name)] for name in bits},
+        )
 
 
 def blocks_of(readers: Mapping[str, Sequence[Reader]], names: Sequence[str]) -> list[list[str]]:
@@ -165,6 +215,9 @@ def space_of(
     per_copy: Mapping[str, int],
     fixed: int,
     in_file: bool,
+    kinds: Sequence[Granularity],
+    free: Sequence[str],
+    step_bytes: int,
 ) -> Space:
     """The choices for a model.
 
@@ -174,9 +227,12 @@ def space_of(
         blocks: as `blocks_of` gives them.
         readers: as `readers_of` gives them.
         orders: as `outliers` gives them.
-        per_copy: bytes that a copy of a channel adds besides its codes, by weight.
+        per_copy: bytes that a copy of a channel adds besides its codes and step, by weight.
         fixed: bytes of all that no choice changes.
         in_file: whether the file's size counts, instead of the packed one.
+        kinds: the granularities that there are.
+        free: weights that may have either, where there are two.
+        step_bytes: what a step takes.
     """
     block_of = {name: place for place, block in enumerate(blocks) for name in block}
     read: dict[str, list[tuple[str, Reader]]] = {}
@@ -221,4 +277,7 @@ def space_of(
         {name: sum(len(group) for group in several) for name, several in groups.items()},
         fixed,
         in_file,
+        tuple(kinds),
+        tuple(free),
+        step_bytes,
     )

@@ -8,7 +8,7 @@ from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.stages.guard import Guard
-from onnx_evoq.stages.plan import Granularity
+from onnx_evoq.stages.plan import Granularities
 from onnx_evoq.stages.resources import AS_IT_COMES, Resources
 from onnx_evoq.stages.scoring import ScoringSet, model_value
 
@@ -22,7 +22,7 @@ class Task:
         weights: what is quantized, in the graph's order.
         bits: width of each weight's codes, by name; with a step per channel, a width for each
             channel where they differ.
-        granularity: a step per tensor or per output channel.
+        granularity: a step per tensor or per output channel, of all weights or by name.
         scale: steps that are powers of two, or any.
         search_set: the samples that select.
         heldout_set: the samples that accept.
@@ -35,7 +35,7 @@ class Task:
     model: Model
     weights: Sequence[Weight]
     bits: Mapping[str, Bits]
-    granularity: Granularity
+    granularity: Granularities
     scale: Scale
     search_set: ScoringSet
     heldout_set: ScoringSet

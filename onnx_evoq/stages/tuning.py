@@ -17,6 +17,7 @@ from onnx_evoq.model import Model
 from onnx_evoq.stages.balancing import balance
 from onnx_evoq.stages.coevolution import coevolve
 from onnx_evoq.stages.layerwise import Evolved, SearchSettings
+from onnx_evoq.stages.plan import axis_of_steps
 from onnx_evoq.stages.reconstruction import Reconstructed, reconstruct_layers
 from onnx_evoq.stages.refinement import refine_layers
 from onnx_evoq.stages.steering import steer_layers
@@ -64,7 +65,8 @@ def tune(
     now, evaluations, stopped = start, 0, None
     try:
         # Per channel, rows have a step each, and one scale for all of them gives nothing.
-        if parts.balance and task.granularity == "tensor" and task.scale == "pow2":
+        axes = [axis_of_steps(weight, task.granularity) for weight in task.weights]
+        if parts.balance and task.scale == "pow2" and axes == [None] * len(axes):
             now = _balanced(task, now, rng, parts.behind)
         if parts.steer:
             now, evaluations, stopped = steer_layers(task, now, rng)

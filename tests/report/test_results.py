@@ -111,4 +111,4 @@ def test_a_result_with_a_width_per_channel_survives_json(result: Result) -> None
 
 def test_a_result_tells_what_its_numbers_take_packed(result: Result) -> None:
     # 24 and 18 codes of 4 bits, two steps and 9 biases
-    assert result.packed_bytes == result.to_dict()["packed_bytes"] == 12 + 9 + 8 + 36
+    assert result.packed_bytes == result.to_dict()["packed_bytes"] == 12 + 9 + 2 + 36

@@ -15,7 +15,7 @@ from onnx_evoq.errors import BudgetError, OutputError
 from onnx_evoq.report import Search, search_picture, search_text
 from onnx_evoq.stages import Point, Policy
 
-SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125})
+SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
 
 
 def point(
@@ -122,11 +122,24 @@ def test_a_model_that_passes_its_budget_is_noted(
 def test_the_table_has_a_row_per_point_with_a_star_for_the_front() -> None:
     lines = search_text(search_of()).splitlines()
     assert lines[0].split() == [
-        "bits", "split", "packed", "file", "mse", "search", "held-out", "drop", "%",
+        "bits", "split", "steps", "packed", "file", "search", "held-out", "drop", "%",
     ]  # fmt: skip
     cells = [line.split() for line in lines[1:10]]
-    assert cells[0] == ["*", "uniform", "2", "-", "2", "kB", "4", "kB", "0.25", "0.375", "7.00"]
-    assert cells[1] == ["*", "2-5", "1", "2.5", "kB", "5", "kB", "0.15", "0.225", "6.50"]
+    assert cells[0] == [
+        "*",
+        "uniform",
+        "2",
+        "-",
+        "-",
+        "2",
+        "kB",
+        "4",
+        "kB",
+        "0.25",
+        "0.375",
+        "7.00",
+    ]
+    assert cells[1] == ["*", "2-5", "1", "1", "2.5", "kB", "5", "kB", "0.15", "0.225", "6.50"]
     assert cells[4][:2] == ["greedy", "2-8"]
     assert [row[0] for row in cells].count("*") == 8
     assert lines[10] == ""
@@ -135,7 +148,7 @@ def test_the_table_has_a_row_per_point_with_a_star_for_the_front() -> None:
 def test_below_the_table_is_what_it_cost() -> None:
     lines = search_text(search_of()).splitlines()
     assert lines[-2:] == [
-        "hypervolume on held-out samples: front 0.500, uniform 0.400, greedy 0.100",
+        "held-out hypervolume of this run: front 0.500, uniform 0.400, greedy 0.100",
         "768 evaluations in 12.3 s",
     ]
 
@@ -169,9 +182,9 @@ def test_json_holds_all_that_was_found() -> None:
         "evaluations", "seconds", "stopped", "notes",
     ]  # fmt: skip
     assert values["front"][1] == {
-        "bits": {"a": 3, "b": [2, 5]}, "expansion": {"a": 0.125}, "packed_bytes": 2500,
-        "file_bytes": 5000, "search": 0.15, "heldout": pytest.approx(0.225), "drop": 6.5,
-        "nmse": 0.15,
+        "bits": {"a": 3, "b": [2, 5]}, "expansion": {"a": 0.125}, "granularity": {"b": "channel"},
+        "packed_bytes": 2500, "file_bytes": 5000, "search": 0.15, "heldout": pytest.approx(0.225),
+        "drop": 6.5, "nmse": 0.15,
     }  # fmt: skip
     assert (len(values["front"]), len(values["uniform"]), len(values["greedy"])) == (8, 7, 1)
 

@@ -10,9 +10,8 @@ from graphs import conv_net, mlp, model_of, node, random, recurrent, task_of
 from onnx_evoq.model import Model, fold_batch_norm, load
 from onnx_evoq.run import Deadline
 from onnx_evoq.search.pareto import dominates
-from onnx_evoq.stages import Policy, Resources, hypervolumes, mixing, search_front
-from onnx_evoq.stages.candidates import find_candidates
-from onnx_evoq.stages.mixing import Front, at_sizes, greedy_path
+from onnx_evoq.stages import Policy, Resources, mixing, search_front
+from onnx_evoq.stages.mixing import ParetoFront
 from onnx_evoq.stages.rebuilding import Point
 from onnx_evoq.stages.task import Task
 
@@ -42,7 +41,7 @@ def mlp_task(**options: Any) -> Task:
     return task_of(load(mlp()), SEARCH, HELDOUT, **options)
 
 
-def searched(task: Task, seed: int = 0, **options: Any) -> Front:
+def searched(task: Task, seed: int = 0, **options: Any) -> ParetoFront:
     options = {"points": 3, **options}
     return search_front(task, lambda _: 0.0, np.random.default_rng(seed), **options)
 
@@ -53,7 +52,7 @@ def objectives(points: tuple[Point, ...], task: Task, in_file: bool = False) -> 
     return np.array(rows, np.float64).reshape(-1, 2)
 
 
-def check(front: Front, task: Task, in_file: bool = False) -> None:
+def check(front: ParetoFront, task: Task, in_file: bool = False) -> None:
     """The front is one, it lies behind nothing, and the uniform widths are all there."""
     ours = objectives(front.points, task, in_file)
     others = objectives((*front.uniform, *front.greedy), task, in_file)
@@ -74,7 +73,8 @@ def test_the_front_never_lies_behind_uniform_widths_and_greedy_choices() -> None
     front = searched(task)
     check(front, task)
     assert front.greedy[0] == front.uniform[0]
-    assert front.greedy[-1] == front.uniform[-1]
+    for greedy, uniform in zip(front.greedy, front.uniform, strict=True):
+        assert greedy.packed_bytes <= uniform.packed_bytes
     assert front.stopped is None
     assert front.evaluations > 16
 
@@ -96,10 +96,12 @@ def test_the_same_seed_finds_the_same() -> None:
 @pytest.mark.parametrize("groups", [False, True])
 def test_workers_change_nothing(groups: bool) -> None:
     options: Any = {"granularity": "channel"} if groups else {}
+    kinds = ("channel",) if groups else ("tensor",)
     fronts = [
         searched(
             task_of(wide_net(), SEARCH, HELDOUT, resources=Resources(workers=n), **options),
             groups=groups,
+            kinds=kinds,
         )
         for n in (1, 2)
     ]
@@ -120,11 +122,27 @@ def test_channels_are_split_where_that_pays() -> None:
 
 def test_channels_may_have_widths_in_groups() -> None:
     task = task_of(wide_net(), SEARCH, HELDOUT, granularity="channel")
-    front = searched(task, groups=True)
+    front = searched(task, groups=True, kinds=("channel",))
     check(front, task)
     mixed = [p.policy.bits["first"] for p in front.points if p not in front.uniform]
     assert any(len(set(bits)) > 1 for bits in mixed)
-    assert all(point.policy.per_channel for point in front.points)
+    assert all(isinstance(point.policy.bits["first"], tuple) for point in front.points)
+
+
+def test_weights_whose_channels_differ_have_steps_per_channel() -> None:
+    spread = 2.0 ** -np.arange(16, dtype=np.float32)
+    weights = {"first": random(64, 16, seed=1) * spread, "second": random(16, 3, seed=2)}
+    weights["second"] /= spread[:, None]  # all hidden units count alike
+    nodes = [
+        node("MatMul", ["x", "first"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("MatMul", ["b", "second"], ["y"]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 64]}, {"y": ["n", 3]}, weights))
+    task = task_of(model, random(24, 64, seed=5), random(12, 64, seed=6))
+    front = searched(task, kinds=("tensor", "channel"))
+    check(front, task)
+    assert any(p.policy.granularity["first"] == "channel" for p in front.points)
 
 
 def test_the_bytes_of_the_file_can_count() -> None:
@@ -220,82 +238,3 @@ def test_a_point_whose_error_is_no_number_is_not_in_front(monkeypatch: pytest.Mo
 
 
 # Greedy choices
-
-
-def test_the_greedy_path_goes_from_8_bits_to_2_step_by_step() -> None:
-    found = find_candidates(mlp_task(), np.random.default_rng(0), True, False, False)
-    path = np.array(greedy_path(found))
-    np.testing.assert_array_equal(path[0], found.space.uniform(8))
-    np.testing.assert_array_equal(path[-1], found.space.uniform(2))
-    assert (np.diff(path.sum(axis=1)) == -1).all()
-
-
-def test_the_greedy_path_takes_what_harms_least_for_its_bytes() -> None:
-    found = find_candidates(mlp_task(), np.random.default_rng(0), True, False, False)
-    harm = np.zeros((2, 7))
-    harm[0, :6] = 24  # 24 codes: a harm of 1 for each
-    harm[1, :6] = 36  # 18 codes: 2 for each
-    assert greedy_path(replace(found, harm=harm))[1].tolist() == [5, 6, 0]
-    harm[1, :6] = 9
-    assert greedy_path(replace(found, harm=harm))[1].tolist() == [6, 5, 0]
-
-
-def test_at_sizes_finds_the_largest_that_fits() -> None:
-    genomes = [np.array([k]) for k in range(4)]
-    assert at_sizes(genomes, [1, 2, 3, 4], [2.5, 0.5, 9]) == [genomes[1], genomes[3]]
-    assert at_sizes(genomes, [1, 2, 3, 4], [3.1, 3.2]) == [genomes[2]]
-    assert at_sizes([], [], [3.1]) == []
-
-
-# Hypervolumes
-
-
-def point(size: int, error: float) -> Point:
-    return Point(Policy({}), size, 2 * size, error, error, 0.0, error)
-
-
-def front_of(points: list[Point], uniform: list[Point], greedy: list[Point] | None = None) -> Front:
-    return Front(tuple(points), tuple(uniform), tuple(greedy or ()), 0, None)
-
-
-UNIFORM = [point(1, 100.0), point(10, 10.0), point(100, 1.0)]
-
-
-def test_hypervolumes_worked_by_hand() -> None:
-    # As shares of the logarithms' ranges: (0, 1), (.5, .5) and (1, 0); the front's is (.5, 0).
-    found = hypervolumes(front_of([point(10, 1.0)], UNIFORM, [point(10, 31.622777)]), float)
-    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0.125})
-
-
-def test_by_file_the_shares_are_the_same_here() -> None:
-    front = front_of([point(10, 1.0)], UNIFORM)
-    assert hypervolumes(front, float, True) == pytest.approx(hypervolumes(front, float))
-
-
-def test_a_better_error_than_any_width_makes_the_box_larger() -> None:
-    found = hypervolumes(front_of([point(10, 0.01)], UNIFORM), float)
-    assert found == pytest.approx({"front": 0.5, "uniform": 0.125, "greedy": 0})
-
-
-@pytest.mark.parametrize("least", [0.0, -5.0])
-def test_errors_that_have_no_logarithm_are_taken_as_they_are(least: float) -> None:
-    uniform = [point(1, least + 8), point(10, least + 4), point(100, least)]
-    found = hypervolumes(front_of([point(10, least)], uniform), float)
-    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0})
-
-
-def test_points_without_a_finite_error_dominate_nothing() -> None:
-    uniform = [*UNIFORM, point(1, np.nan), point(1000, -np.inf)]
-    found = hypervolumes(front_of([point(10, 1.0), point(2, np.inf)], uniform), float)
-    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0})
-
-
-def test_without_any_finite_error_there_is_no_box() -> None:
-    found = hypervolumes(front_of([point(10, 1.0)], [point(1, np.nan)]), float)
-    assert np.isnan(list(found.values())).all()
-
-
-def test_a_metric_that_is_higher_where_better_counts_the_other_way() -> None:
-    uniform = [point(1, 10.0), point(10, 20.0), point(100, 30.0)]
-    found = hypervolumes(front_of([point(10, 30.0)], uniform), lambda value: -value)
-    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0})

@@ -48,11 +48,13 @@ def test_a_share_of_none_is_no_expansion() -> None:
     assert policy_from({"bits": {"a": 3}, "expansion": {"a": 0}}).expansion == {}
 
 
-@pytest.mark.parametrize(
-    ("policy", "several"), [({"a": 4}, False), ({"a": (4, 4)}, True), ({"a": 4, "b": (2, 8)}, True)]
-)
-def test_a_width_per_channel_is_noticed(policy: dict[str, Any], several: bool) -> None:
-    assert Policy(policy).per_channel == several
+def test_what_has_a_width_per_channel_has_a_step_for_each() -> None:
+    policy = Policy({"a": 4, "b": (2, 8), "c": 3, "d": 5}, {}, {"c": "channel"})
+    assert policy.granularities("tensor") == {
+        "a": "tensor", "b": "channel", "c": "channel", "d": "tensor"
+    }  # fmt: skip
+    usual = {"a": "channel", "b": "tensor", "c": "tensor", "d": "tensor"}
+    assert policy.granularities(usual) == {**usual, "b": "channel", "c": "channel"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,15 @@ def test_a_width_per_channel_is_noticed(policy: dict[str, Any], several: bool) -
         ("{", "cannot be read as JSON"),
         ("[1, 2]", 'is no policy, which looks like {"bits": {"WEIGHT": 4, ..}'),
         ('{"bits": 4}', "is no policy"),
+        ('{"bits": {"a": 4}, "granularity": "channel"}', "its granularity is no mapping"),
+        (
+            '{"bits": {"a": 4}, "granularity": {"a": "row"}}',
+            "'row' of 'a' is not tensor or channel",
+        ),
+        (
+            '{"bits": {"a": [4, 3]}, "granularity": {"a": "tensor"}}',
+            "'a' has a width per channel, but one step for all",
+        ),
         (
             '{"bits": {"a": "four"}}',
             "'four' of 'a' is no width from 2 to 8, nor a list of them",

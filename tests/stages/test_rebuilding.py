@@ -24,7 +24,7 @@ def task() -> Task:
 def test_a_point_has_the_policy_its_bytes_and_its_errors(task: Task) -> None:
     point = rebuild(task, Policy(BOTH), 0, lambda _: 1.5)
     assert point.policy == Policy(BOTH)
-    assert point.packed_bytes == 12 + 7 + 2 * 4 + 36  # codes of 4 and 3 bits, steps, biases
+    assert point.packed_bytes == 12 + 7 + 2 + 36  # codes of 4 and 3 bits, steps, biases
     assert point.file_bytes > point.packed_bytes
     assert point.search > 0
     assert point.heldout > 0
@@ -64,8 +64,9 @@ def test_channels_are_split() -> None:
 
 
 def test_what_json_takes() -> None:
-    point = Point(Policy({"a": (2, 3)}, {"a": 0.5}), 10, 20, 0.25, 0.5, 1.0, 0.01)
+    point = Point(Policy({"a": (2, 3)}, {"a": 0.5}, {"a": "channel"}), 10, 20, 0.25, 0.5, 1.0, 0.01)
     assert point.to_dict() == {
-        "bits": {"a": [2, 3]}, "expansion": {"a": 0.5}, "packed_bytes": 10, "file_bytes": 20,
-        "search": 0.25, "heldout": 0.5, "drop": 1.0, "nmse": 0.01,
+        "bits": {"a": [2, 3]}, "expansion": {"a": 0.5}, "granularity": {"a": "channel"},
+        "packed_bytes": 10, "file_bytes": 20, "search": 0.25, "heldout": 0.5, "drop": 1.0,
+        "nmse": 0.01,
     }  # fmt: skip

@@ -34,7 +34,9 @@ def found(name: str, groups: bool) -> tuple[Task, Candidates]:
     """Candidates for a model, with a width per tensor or per group of channels."""
     model, x = MODELS[name]
     task = task_of(model, x, x[:8], granularity="channel" if groups else "tensor")
-    return task, find_candidates(task, np.random.default_rng(0), True, groups, False)
+    return task, find_candidates(
+        task, np.random.default_rng(0), True, groups, False, ("channel",) if groups else ("tensor",)
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -45,6 +47,36 @@ def test_the_size_of_a_genome_is_that_of_its_model(name: str, groups: bool) -> N
     for genome in [space.uniform(5), *(rng.integers(0, space.choices) for _ in range(3))]:
         point = rebuild(task, space.policy(genome), 0, lambda _: 0.0)
         assert space.size(genome) == point.packed_bytes
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_steps_may_be_per_tensor_or_per_channel(groups: bool) -> None:
+    model, x = MODELS["fire"]
+    task = task_of(model, x, x[:8])
+    kinds = ("tensor", "channel")
+    space = find_candidates(task, np.random.default_rng(0), True, groups, False, kinds).space
+    assert space.free == ("squeeze", "one", "three", "last")
+    rng = np.random.default_rng(2)
+    for genome in (rng.integers(0, space.choices) for _ in range(4)):
+        policy = space.policy(genome)
+        point = rebuild(task, policy, 0, lambda _: 0.0)
+        assert space.size(genome) == point.packed_bytes
+        for name, kind in zip(space.free, genome[-4:], strict=True):
+            assert policy.granularity[name] == kinds[kind]
+            assert kind or isinstance(policy.bits[name], int)  # one step: one width
+
+
+def test_with_one_step_a_weight_has_the_width_of_its_first_part() -> None:
+    parts = [Part("w", np.array([k]), 1, 10, (0, 0, 0), 0, -1, -1, (0, 0, 0)) for k in range(2)] + [
+        Part("v", None, 3, 5, (0, 0, 0), 0, -1, -1, (0, 0, 0))
+    ]
+    space = Space(tuple(parts), (), {}, {"w": 2}, 0, False, ("tensor", "channel"), ("w", "v"))
+    assert space.choices == [7, 7, 7, 2, 2]
+    assert space.widths(np.array([1, 4, 6, 0, 0])) == [3, 3, 8]
+    assert space.widths(np.array([1, 4, 6, 1, 0])) == [3, 6, 8]
+    assert space.policy(np.array([1, 4, 6, 0, 1])).bits == {"w": 3, "v": 8}
+    assert space.policy(np.array([1, 4, 6, 1, 1])).bits == {"w": (3, 6), "v": 8}
+    assert space.policy(space.uniform(3)).granularity == {"w": "tensor", "v": "tensor"}
 
 
 def test_a_genome_is_a_width_per_part_and_a_share_per_block() -> None:
@@ -91,11 +123,11 @@ def test_by_file_a_weight_takes_what_its_widest_channel_takes() -> None:
         Part("w", np.array([2]), 1, 10, (0, 0, 0), 0, -1, -1, (0, 0, 0)),
         Part("v", None, 3, 5, (0, 0, 0), 0, -1, -1, (0, 0, 0)),
     ]
-    packed = Space(tuple(parts), (), {}, {"w": 3}, 100)
-    genome = np.array([0, 4, 1])  # 2 and 6 bits of w, 3 of v
-    assert packed.size(genome) == 100 + (20 * 2 + 10 * 6 + 7) // 8 + (15 * 3 + 7) // 8
+    packed = Space(tuple(parts), (), {}, {"w": 3}, 100, False, ("tensor", "channel"), ("w",))
+    genome = np.array([0, 4, 1, 1])  # 2 and 6 bits of w, a step for each channel, 3 of v
+    assert packed.size(genome) == 100 + 4 * 3 + 4 + (20 * 2 + 10 * 6 + 7) // 8 + (15 * 3 + 7) // 8
     in_file = replace(packed, in_file=True)
-    assert in_file.size(genome) == 100 + 30 * 8 // 8 + (15 * 4 + 7) // 8
+    assert in_file.size(genome) == 100 + 4 * 3 + 4 + 30 * 8 // 8 + (15 * 4 + 7) // 8
 
 
 def test_a_copy_adds_its_codes_and_what_else_it_has() -> None:
@@ -103,8 +135,10 @@ def test_a_copy_adds_its_codes_and_what_else_it_has() -> None:
     reads = Part("v", None, 4, 8, (0, 0, 0), 0, -1, 0, (0, 1, 2))
     space = Space((writes, reads), (("w",),), {"w": np.arange(8)}, {}, 0)
     plain, split = space.uniform(8), np.array([6, 6, 2])
-    assert space.size(plain) == 8 * 3 + 4 * 8
-    assert space.size(split) == 10 * 3 + 2 * 12 + 4 * 10
+    assert space.size(plain) == 8 * 3 + 4 * 8 + 2 * 4  # steps
+    assert space.size(split) == 10 * 3 + 2 * 12 + 4 * 10 + 2 * 4
+    stepped = replace(space, kinds=("channel",))
+    assert stepped.size(split) == 10 * 3 + 2 * 12 + 4 * 10 + (10 + 4) * 4
 
 
 def read_by(*weights: str) -> list[Reader]:
