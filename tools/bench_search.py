@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--time-budget", type=float, default=600.0, help="seconds of each search")
     parser.add_argument("--tune", type=float, help="seconds that each point is optimized")
+    parser.add_argument(
+        "--granularity", choices=["tensor", "channel", "any"], default="any", help="of the steps"
+    )
     parser.add_argument("--per-channel", action="store_true", help="widths of groups of channels")
     parser.add_argument("--with-only", action="store_true", help="no search without expansion")
     parser.add_argument("--seed", type=int, default=0)
@@ -59,6 +62,7 @@ def measured(given: argparse.Namespace, name: str, out: Any) -> dict[str, Any]:
             found[way] = onnx_evoq.search_bits(
                 model,
                 calibration,
+                granularity=given.granularity,
                 per_channel=given.per_channel,
                 expansion=expansion,
                 time_budget=given.time_budget,
