@@ -487,6 +487,7 @@ def search(
         notes = tuple(dict.fromkeys((*notes, *result.notes)))
         if save_policy is not None:
             write_file(save_policy, json.dumps(chosen.to_dict(), indent=1).encode())
+    values["notes"] = list(notes)
     _print("\n\n".join(texts), values, notes, quiet, as_json)
 
 

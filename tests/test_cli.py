@@ -795,6 +795,7 @@ def test_a_budget_picks_a_point_that_a_saved_policy_replays(
     several = set(values["chosen"]["granularity"].values())
     assert values["optimized"]["granularity"] == ("mixed" if len(several) > 1 else several.pop())
     assert json.loads(saved.read_text()) == values["chosen"]
+    assert set(values["optimized"]["notes"]) <= set(values["notes"])
     invoke("optimize", mlp_file, *data, "--policy", saved, "-o", two)
     invoke("search", mlp_file, *data, "--policy", saved, "-o", three)
     assert one.read_bytes() == two.read_bytes() == three.read_bytes()
