@@ -30,12 +30,13 @@ def allocate(found: Candidates, limits: Iterable[float]) -> list[Genome]:
     space = found.space
     genomes = [*priced(found), *(space.uniform(bits) for bits in WIDTHS)]
     sizes = np.array([space.size(genome) for genome in genomes])
+    harms = np.array([found.guess(genome) for genome in genomes])
     chosen = []
     for limit in limits:
         fitting = np.flatnonzero(sizes <= limit)
         if len(fitting):
-            harms = [found.guess(genomes[place]) for place in fitting]
-            chosen.append(_filled(found, genomes[fitting[int(np.argmin(harms))]], limit))
+            best = genomes[fitting[int(np.argmin(harms[fitting]))]]
+            chosen.append(_filled(found, best, limit))
     return chosen
 
 
@@ -43,7 +44,6 @@ def priced(found: Candidates) -> list[Genome]:
     """The least harm for each of many prices of a bit, all different, the smallest size first."""
     space, parts = found.space, found.space.parts
     bits = np.array([[space.stored(part, width) for width in WIDTHS] for part in parts])
-    owners = [(name, [k for k, p in enumerate(parts) if p.weight == name]) for name in space.names]
     harms = found.harm[found.harm > 0]
     prices = [1.0]
     if harms.size:  # from one at which no harm is worth a bit to one at which any is
@@ -51,7 +51,7 @@ def priced(found: Candidates) -> list[Genome]:
     genomes: dict[bytes, Genome] = {}
     for price in prices:
         genome = space.uniform(WIDTHS[0])
-        for name, own in owners:
+        for name, own in space.places.items():
             _choose(found, genome, name, own, bits[own], price)
         genomes.setdefault(genome.tobytes(), genome)
     return sorted(genomes.values(), key=space.size)

@@ -108,7 +108,7 @@ class Candidates:
     def cost_of(self, genome: Genome, weight: str) -> tuple[float, int]:
         """What one weight of an individual harms by itself, and the bits of its codes and steps."""
         space, kind = self.space, self.space.kind(genome, weight)
-        own = [place for place, part in enumerate(space.parts) if part.weight == weight]
+        own = space.places[weight]
         genes = space.genes(genome)[own]
         parts = [space.parts[place] for place in own]
         codes = sum(space.stored(p, WIDTHS[g]) for p, g in zip(parts, genes, strict=True))

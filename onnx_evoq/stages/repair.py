@@ -62,8 +62,7 @@ def shares_left(task: Task, found: Candidates) -> NDArray[np.float64]:
                     name = weights[place].name
                     behind = {w: layers[w.name] for w in weights[place + 1 :] if w.name in layers}
                     error = _repaired(task, found, scoring, name, gene, behind, fronts)
-                    own = [p.weight == name for p in found.space.parts]
-                    harm = found.harm[own, 0, gene].sum()
+                    harm = found.harm[found.space.places[name], 0, gene].sum()
                     left[place, gene] = error / harm if 0 < error < np.inf and harm > 0 else 1.0
                 step(1)
     _fill(left)

@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,10 +106,13 @@ class Space:
         if weight in self.free:
             genome[len(self.parts) + len(self.blocks) + self.free.index(weight)] = kind
 
-    @property
-    def names(self) -> list[str]:
-        """The weights."""
-        return list(dict.fromkeys(part.weight for part in self.parts))
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """The places of each weight's parts."""
+        places: dict[str, list[int]] = {}
+        for place, part in enumerate(self.parts):
+            places.setdefault(part.weight, []).append(place)
+        return places
 
     def stored(self, part: Part, width: int) -> int:
         """The bits of a part's codes, without copies."""

@@ -33,7 +33,7 @@ def small() -> Candidates:
 
 
 def bits_of(candidates: Candidates, genome: np.ndarray) -> int:
-    return sum(candidates.cost_of(genome, name)[1] for name in candidates.space.names)
+    return sum(candidates.cost_of(genome, name)[1] for name in candidates.space.places)
 
 
 def all_genomes(candidates: Candidates) -> list[np.ndarray]:
