@@ -1,6 +1,7 @@
 """Small models for the tests, built by hand; weights are drawn from a seeded generator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -235,3 +236,26 @@ def recurrent() -> ModelProto:
         "last": random(3, 9, seed=4),
     }
     return model_of(nodes, {"x": ["n", 5]}, {"y": ["n", 9]}, weights, dtypes={"x": "int64"})
+
+
+def interrupting(steps: int) -> Callable[..., Any]:
+    """Progress that raises after so many steps."""
+    done: list[float] = []
+
+    def step(amount: float) -> None:
+        done.append(amount)
+        if len(done) == steps:
+            raise KeyboardInterrupt
+
+    return lambda label, total: nullcontext(step)
+
+
+def table_read_twice() -> ModelProto:
+    """x (n), indices into a table -> MatMul, MatMul, both of one weight: no closed form."""
+    nodes = [
+        node("Gather", ["table", "x"], ["a"]),
+        node("MatMul", ["a", "w"], ["b"]),
+        node("MatMul", ["b", "w"], ["y"]),
+    ]
+    weights = {"table": random(9, 4), "w": random(4, 4)}
+    return model_of(nodes, {"x": ["n"]}, {"y": ["n", 4]}, weights, dtypes={"x": "int64"})

@@ -61,17 +61,10 @@ ROWS = ((3, "tensor"), (2, "channel"))
 
 def main() -> None:
     """Measure model by model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
+    parser = arguments(__doc__.split("\n")[0], "way")
     parser.add_argument(
         "--ways", nargs="+", help="ways whose name holds one; plain reconstruction is there"
     )
-    parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
-    parser.add_argument("--samples", type=int, default=1024)
-    parser.add_argument("--time-budget", type=float, default=60.0, help="seconds of each way")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="one object per row")
     given = parser.parse_args()
     print(machine(), file=sys.stderr if given.json else sys.stdout, flush=True)
     for name in given.only:
@@ -90,6 +83,19 @@ def main() -> None:
                         ]
                         for row in rows
                     ]), flush=True)  # fmt: skip
+
+
+def arguments(description: str, timed: str) -> argparse.ArgumentParser:
+    """What can be chosen of models and widths, and how long each of what is timed takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
+    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
+    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--time-budget", type=float, default=60.0, help=f"seconds of each {timed}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one object per row")
+    return parser
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_ablation import MODELS, ROWS, opened
+from bench_ablation import ROWS, arguments, opened
 from bench_optimize import machine
 
 from onnx_evoq.report.tables import table
@@ -43,15 +42,8 @@ STRATEGIES = ("none", "layer-wise", "coevolution")
 
 def main() -> None:
     """Measure model by model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
+    parser = arguments(__doc__.split("\n")[0], "search")
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
-    parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
-    parser.add_argument("--samples", type=int, default=1024)
-    parser.add_argument("--time-budget", type=float, default=60.0, help="seconds of each search")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="one object per row")
     given = parser.parse_args()
     print(machine(), file=sys.stderr if given.json else sys.stdout, flush=True)
     for name in given.only:

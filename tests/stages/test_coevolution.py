@@ -1,13 +1,11 @@
 """Coevolution of all codes of a model: what is kept, what repeats, and when it stops."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
+from graphs import conv_net, interrupting, mlp, random, rounded, table_read_twice, task_of
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Model, fold_batch_norm, load, serialize, with_codes
@@ -160,18 +158,6 @@ def test_the_guard_sees_what_is_kept() -> None:
     assert seen[-1] == with_codes(given[1].model, evolved.quantized)
 
 
-def interrupting(steps: int) -> Callable[..., Any]:
-    """Progress that raises after so many steps."""
-    done: list[float] = []
-
-    def step(amount: float) -> None:
-        done.append(amount)
-        if len(done) == steps:
-            raise KeyboardInterrupt
-
-    return lambda label, total: nullcontext(step)
-
-
 def test_an_interrupt_keeps_what_was_found() -> None:
     given = case()
     evolved = coevolved(given, progress=interrupting(20))
@@ -223,13 +209,7 @@ def test_a_metric_of_ones_own_steers() -> None:
 
 
 def test_weights_without_a_closed_form_evolve_too() -> None:
-    nodes = [
-        node("Gather", ["table", "x"], ["a"]),
-        node("MatMul", ["a", "w"], ["b"]),
-        node("MatMul", ["b", "w"], ["y"]),
-    ]
-    weights = {"table": random(9, 4), "w": random(4, 4)}
-    model = load(model_of(nodes, {"x": ["n"]}, {"y": ["n", 4]}, weights, dtypes={"x": "int64"}))
+    model = load(table_read_twice())
     task = task_of(model, np.arange(40) % 9, np.arange(9), bits=3)
     start = Reconstructed(model, rounded(model, 3), {}, ("table", "w"))
     evolved = coevolved((task, start))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, rounded, task_of, types
+from graphs import conv_net, mlp, random, rounded, table_read_twice, task_of, types
 
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.quantize import Bits, QuantizedWeight
@@ -191,13 +191,7 @@ def test_nearest_rounding_must_hold_the_guard_too(monkeypatch: pytest.MonkeyPatc
 
 
 def test_weights_without_a_closed_form_are_named() -> None:
-    nodes = [
-        node("Gather", ["table", "x"], ["a"]),
-        node("MatMul", ["a", "w"], ["b"]),
-        node("MatMul", ["b", "w"], ["y"]),
-    ]
-    weights = {"table": random(9, 4), "w": random(4, 4)}
-    model = load(model_of(nodes, {"x": ["n"]}, {"y": ["n", 4]}, weights, dtypes={"x": "int64"}))
+    model = load(table_read_twice())
     given = task_of(model, np.arange(40) % 9, np.arange(9))
     found = from_reconstruction(given, [], None, np.random.default_rng(0))
     assert found.notes == (

@@ -1,13 +1,12 @@
 """Evolution of reconstructed codes: what is kept, what repeats, and when it stops."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, random, rounded, task_of
+from graphs import conv_net, interrupting, mlp, random, rounded, task_of
 
 from onnx_evoq.model import Model, fold_batch_norm, initializer_values, load, serialize, with_codes
 from onnx_evoq.quantize import QuantizedWeight
@@ -147,18 +146,6 @@ def test_the_guard_sees_what_would_be_kept(case: Case) -> None:
 
     evolved = refined(case, guard=guard)
     assert seen[-1] == with_codes(case[1].model, evolved.quantized)
-
-
-def interrupting(steps: int) -> Callable[..., Any]:
-    """Progress that raises after so many steps."""
-    done: list[float] = []
-
-    def step(amount: float) -> None:
-        done.append(amount)
-        if len(done) == steps:
-            raise KeyboardInterrupt
-
-    return lambda label, total: nullcontext(step)
 
 
 def test_an_interrupt_keeps_what_was_found(case: Case) -> None:
