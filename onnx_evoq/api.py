@@ -9,7 +9,16 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
+from onnx_evoq.engine import rank_weights
 from onnx_evoq.errors import MetricError, OptionError
+from onnx_evoq.evolve import (
+    FROM_NEAREST,
+    FROM_RECONSTRUCTION,
+    TOGETHER_FROM_NEAREST,
+    TOGETHER_FROM_RECONSTRUCTION,
+)
+from onnx_evoq.metrics import Metric, MetricName, Target, find_metric
+from onnx_evoq.mixed_precision import Point, hypervolumes, search_front
 from onnx_evoq.model import (
     Model,
     check_finite,
@@ -24,6 +33,7 @@ from onnx_evoq.model import (
     size_in_bytes,
     with_codes,
 )
+from onnx_evoq.pipeline import Form, emit, from_nearest, from_reconstruction, metadata_of
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.report import (
@@ -38,17 +48,11 @@ from onnx_evoq.report import (
     weight_info,
 )
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import SESSION_OPTIONS, Metric, MetricName, Target, find_metric
-from onnx_evoq.stages import (
-    FROM_NEAREST,
-    FROM_RECONSTRUCTION,
+from onnx_evoq.score import SESSION_OPTIONS
+from onnx_evoq.setup import (
     MAX_BITS,
-    TOGETHER_FROM_NEAREST,
-    TOGETHER_FROM_RECONSTRUCTION,
-    Form,
     Granularities,
     Granularity,
-    Point,
     Policy,
     Resources,
     Score,
@@ -62,13 +66,8 @@ from onnx_evoq.stages import (
     default_metric,
     drop_guard,
     drop_measure,
-    emit,
     find_samples,
     fold_if_exact,
-    from_nearest,
-    from_reconstruction,
-    hypervolumes,
-    metadata_of,
     model_value,
     named_alike,
     nearest_of,
@@ -77,9 +76,7 @@ from onnx_evoq.stages import (
     outputs_of,
     policy_from,
     prepare,
-    rank_weights,
     score_of,
-    search_front,
 )
 
 ModelSource = str | Path | Model
@@ -340,7 +337,7 @@ def search_bits(
 ) -> Search:
     """Search for the widths of the layers, and the channels to split, that no others beat.
 
-    NSGA-II minimises size and output error together; see `onnx_evoq.stages.mixing`.
+    NSGA-II minimises size and output error together; see `onnx_evoq.mixed_precision.search`.
 
     Args:
         model: as for `optimize`, as are `data`, `scale`, `holdout`, `keep`, `seed`, `memory`,

@@ -11,16 +11,10 @@ from typing import Any
 import click
 
 import onnx_evoq
-from onnx_evoq.cli_types import (
-    BITS_FOR,
-    BYTES,
-    DURATION,
-    NUMBERS,
-    RANGE,
-    SIDE,
-    read_config,
-)
+from onnx_evoq.cli_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE, read_config
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError, OutputError
+from onnx_evoq.metrics import METRIC_NAMES
+from onnx_evoq.mixed_precision import Point
 from onnx_evoq.model import check_writable, write_file
 from onnx_evoq.progress import silent
 from onnx_evoq.report import (
@@ -33,8 +27,7 @@ from onnx_evoq.report import (
     sensitivity_text,
 )
 from onnx_evoq.run import bars
-from onnx_evoq.score import METRIC_NAMES
-from onnx_evoq.stages import MAX_BITS, MIN_BITS, Point, Policy, policy_from
+from onnx_evoq.setup import MAX_BITS, MIN_BITS, Policy, policy_from
 
 Command = Callable[..., Any]
 

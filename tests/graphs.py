@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnx_evoq.batch import make_batches
+from onnx_evoq.metrics import Target, find_metric
 from onnx_evoq.model import find_weights, input_specs
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import Session, Target, find_metric, predict
-from onnx_evoq.stages import Resources, Task, nearest_of
-from onnx_evoq.stages.scoring import ScoringSet
+from onnx_evoq.score import Session, predict
+from onnx_evoq.setup import Resources, Task, nearest_of
+from onnx_evoq.setup.scoring_set import ScoringSet
 
 Shape = Sequence[int | str | None] | None
 

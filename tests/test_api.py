@@ -11,8 +11,8 @@ from graphs import conv_net, mlp, model_of, node, random, run
 
 import onnx_evoq
 from onnx_evoq import Data, EvoqError, Result
+from onnx_evoq.mixed_precision import search as mixed_search
 from onnx_evoq.model import serialize
-from onnx_evoq.stages import mixing
 
 QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}
 X = random(40, 3, 8, 8, seed=3)
@@ -267,8 +267,8 @@ def test_evolution_lowers_the_error_of_shipped_models_on_unseen_data(
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations."""
-    monkeypatch.setattr(mixing, "_POPULATION", 8)
-    monkeypatch.setattr(mixing, "_GENERATIONS", 2)
+    monkeypatch.setattr(mixed_search, "_POPULATION", 8)
+    monkeypatch.setattr(mixed_search, "_GENERATIONS", 2)
 
 
 def found_in(model: Any = None, data: Any = None, **options: Any) -> onnx_evoq.Search:

@@ -17,8 +17,8 @@ from graphs import conv_net, mlp, model_of, node, random
 from PIL import Image
 
 from onnx_evoq.cli import main
+from onnx_evoq.mixed_precision import search as mixed_search
 from onnx_evoq.report.tables import size
-from onnx_evoq.stages import mixing
 
 TINY = ["--population", "4", "--generations", "2"]
 COMMANDS = ["optimize", "search", "sensitivity", "evaluate", "inspect"]
@@ -744,8 +744,8 @@ def test_what_scoring_may_use_changes_no_result(
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations."""
-    monkeypatch.setattr(mixing, "_POPULATION", 8)
-    monkeypatch.setattr(mixing, "_GENERATIONS", 2)
+    monkeypatch.setattr(mixed_search, "_POPULATION", 8)
+    monkeypatch.setattr(mixed_search, "_GENERATIONS", 2)
 
 
 def searched(model: Path, *options: object) -> dict[str, Any]:

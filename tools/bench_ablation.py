@@ -22,24 +22,16 @@ from bench_optimize import machine
 
 import onnx_evoq
 from onnx_evoq import Data
+from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION
 from onnx_evoq.model import with_codes
+from onnx_evoq.pipeline import from_nearest, from_reconstruction
+from onnx_evoq.pipeline.refine import Parts
+from onnx_evoq.pipeline.strategies import Found
 from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
-from onnx_evoq.stages import (
-    FROM_NEAREST,
-    FROM_RECONSTRUCTION,
-    Task,
-    bits_of,
-    fold_if_exact,
-    from_nearest,
-    from_reconstruction,
-    open_subject,
-    prepare,
-)
-from onnx_evoq.stages.experiment import Experiment
-from onnx_evoq.stages.fine_tuning import Found
-from onnx_evoq.stages.subject import Subject
-from onnx_evoq.stages.tuning import Parts
+from onnx_evoq.setup import Task, bits_of, fold_if_exact, open_subject, prepare
+from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup.float_model import Subject
 
 PLAIN = "reconstruct, plain"
 NONE = Parts(balance=False, steer=False, evolve=False)

@@ -29,11 +29,11 @@ from bench_optimize import machine
 from bench_scoring import Bench, arguments, prepared, spread
 from numpy.typing import NDArray
 
+from onnx_evoq.engine.evaluators import Engine
 from onnx_evoq.model import cut_at, serialize, suffix
 from onnx_evoq.report.tables import table
 from onnx_evoq.score import Evaluator, Session
 from onnx_evoq.signature import TensorSpec
-from onnx_evoq.stages.engine import Engine
 
 Floats = NDArray[np.float32]
 Values = dict[str, Floats]

@@ -32,6 +32,8 @@ from bench_optimize import MODELS, machine
 
 from onnx_evoq.cli_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
+from onnx_evoq.engine.evaluators import Engine
+from onnx_evoq.evolve.layerwise import SearchSettings, evolve_layers
 from onnx_evoq.model import Model, Weight, input_specs, replace_weights, with_codes
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.report.tables import table
@@ -39,17 +41,8 @@ from onnx_evoq.run import Deadline
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.score.race import DOUBT
 from onnx_evoq.search import Neuroevolution, mutate
-from onnx_evoq.stages import (
-    Resources,
-    find_samples,
-    model_value,
-    nearest_of,
-    open_subject,
-    prepare,
-)
-from onnx_evoq.stages.engine import Engine
-from onnx_evoq.stages.layerwise import SearchSettings, evolve_layers
-from onnx_evoq.stages.scoring import ScoringSet
+from onnx_evoq.setup import Resources, find_samples, model_value, nearest_of, open_subject, prepare
+from onnx_evoq.setup.scoring_set import ScoringSet
 
 Codes = dict[str, QuantizedWeight]
 

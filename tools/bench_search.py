@@ -19,9 +19,9 @@ from bench_accuracy import CASES
 from bench_optimize import machine
 
 import onnx_evoq
+from onnx_evoq.mixed_precision import Point
 from onnx_evoq.report import search_text
 from onnx_evoq.report.tables import table
-from onnx_evoq.stages import Point
 
 MODELS = ("resnet20", "ic_resnet8")
 WIDTHS = (4, 3)  # uniform, at whose sizes points are compared

@@ -20,17 +20,16 @@ import numpy as np
 from bench_ablation import ROWS, arguments, opened
 from bench_optimize import machine
 
-from onnx_evoq.report.tables import table
-from onnx_evoq.stages import (
+from onnx_evoq.evolve import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
-    Task,
-    from_nearest,
-    from_reconstruction,
 )
-from onnx_evoq.stages.tuning import Parts
+from onnx_evoq.pipeline import from_nearest, from_reconstruction
+from onnx_evoq.pipeline.refine import Parts
+from onnx_evoq.report.tables import table
+from onnx_evoq.setup import Task
 
 STARTS: dict[str, Parts | None] = {
     "nearest": None,

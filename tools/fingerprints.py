@@ -79,8 +79,9 @@ def fingerprints() -> Iterator[str]:
                     run([*arguments, *data, "--quiet", "--output", str(written)], Path(folder))
                     content = written.read_bytes()
                 else:
-                    content = run([*arguments, *(data if arguments[0] != "inspect" else [])],
-                                  Path(folder))
+                    content = run(
+                        [*arguments, *(data if arguments[0] != "inspect" else [])], Path(folder)
+                    )
             yield f"{digest(content)}  {name}  {label}"
         with tempfile.TemporaryDirectory() as folder:
             policy, written = Path(folder) / "policy.json", Path(folder) / "out.onnx"
@@ -97,8 +98,20 @@ def fingerprints() -> Iterator[str]:
             front = json.dumps([found[key] for key in ("front", "uniform", "greedy", "chosen")])
             yield f"{digest(front.encode())}  {name}  search"
             yield f"{digest(policy.read_bytes())}  {name}  search, its policy"
-            run(["optimize", model, *data, *SMALL, "--policy", str(policy), "--quiet",
-                 "--output", str(written)], Path(folder))
+            run(
+                [
+                    "optimize",
+                    model,
+                    *data,
+                    *SMALL,
+                    "--policy",
+                    str(policy),
+                    "--quiet",
+                    "--output",
+                    str(written),
+                ],
+                Path(folder),
+            )
             yield f"{digest(written.read_bytes())}  {name}  policy"
 
 

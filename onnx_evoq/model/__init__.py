@@ -3,27 +3,52 @@
 Load a file, find its weights, fold BatchNormalization, cut the graph at a layer, emit the result.
 """
 
-from onnx_evoq.model.biases import initializer_values, own_biases
-from onnx_evoq.model.cut import Cut, bridge, cut_at, suffix, uncut
-from onnx_evoq.model.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
-from onnx_evoq.model.expand import (
+from onnx_evoq.model.channels import (
+    ChannelGroups,
     Reader,
     bytes_per_copy,
+    channel_groups,
     expand_channels,
+    expansions,
     first_of,
     outliers,
     readers_of,
+    rescaled,
     splits_of,
 )
-from onnx_evoq.model.expansion import expansions
-from onnx_evoq.model.fold import fold_batch_norm
-from onnx_evoq.model.graph import opset_of
-from onnx_evoq.model.inputs import input_specs
-from onnx_evoq.model.layers import Layer, find_layers
-from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
-from onnx_evoq.model.packed import bytes_besides, packed_bytes
-from onnx_evoq.model.scales import ChannelGroups, channel_groups, rescaled
-from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights, weights_named
+from onnx_evoq.model.graph import (
+    Model,
+    Quantized,
+    Skipped,
+    Weight,
+    bytes_besides,
+    check_finite,
+    emit_float,
+    emit_qdq,
+    find_weights,
+    fold_batch_norm,
+    input_specs,
+    load,
+    name_of,
+    opset_of,
+    packed_bytes,
+    replace_weights,
+    serialize,
+    size_in_bytes,
+    weights_named,
+    with_codes,
+)
+from onnx_evoq.model.layers import (
+    Cut,
+    Layer,
+    bridge,
+    cut_at,
+    find_layers,
+    initializer_values,
+    own_biases,
+    suffix,
+    uncut,
+)
 from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [

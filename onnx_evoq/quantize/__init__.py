@@ -1,31 +1,39 @@
 """Knows numbers, in NumPy alone: the fixed-point format, nearest rounding, reconstruction."""
 
-from onnx_evoq.quantize.balance import Profile, choose_scales, round_alone
-from onnx_evoq.quantize.clamp import Clamp
-from onnx_evoq.quantize.fixed_point import (
+from onnx_evoq.quantize.closed_form import (
+    Chunk,
+    Clamp,
+    Profile,
+    Reconstruction,
+    Rung,
+    Samples,
+    Steering,
+    choose_scales,
+    ladder,
+    reconstruct_behind,
+    refit,
+    round_alone,
+    steer,
+)
+from onnx_evoq.quantize.grid import (
     Bits,
+    Dense,
     FixedPoint,
+    Linear,
     QuantizedWeight,
     Scale,
+    Window,
+    cost_with_sums,
     dequantize,
     fit,
     int_bits,
     nearest,
+    other_roundings,
     packed_size,
     packed_steps,
-)
-from onnx_evoq.quantize.ladder import Rung, ladder
-from onnx_evoq.quantize.linear import Dense, Linear, Window
-from onnx_evoq.quantize.reconstruct import (
-    Reconstruction,
-    reconstruct_behind,
-    refit,
     row_limits,
     row_steps,
 )
-from onnx_evoq.quantize.samples import Chunk, Samples
-from onnx_evoq.quantize.steer import Steering, steer
-from onnx_evoq.quantize.sums import cost_with_sums, other_roundings
 
 __all__ = [
     "Bits",

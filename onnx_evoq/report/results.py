@@ -8,7 +8,7 @@ from typing import Any
 
 from onnx_evoq.model import Model, Skipped, serialize, write_file
 from onnx_evoq.quantize import Bits
-from onnx_evoq.stages import Score
+from onnx_evoq.setup import Score
 
 
 def json_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import BudgetError, OutputError
+from onnx_evoq.mixed_precision import Point
 from onnx_evoq.report.results import Result, json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
-from onnx_evoq.stages import Point, within
+from onnx_evoq.setup import within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

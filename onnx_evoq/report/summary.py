@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 
+from onnx_evoq.evolve import Evolved
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits, packed_size
 from onnx_evoq.report.results import LayerResult, WeightInfo
-from onnx_evoq.stages import MAX_BITS, MIN_BITS, Evolved
+from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
 def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[LayerResult, ...]:

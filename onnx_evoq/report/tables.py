@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnx_evoq.quantize import Bits
 from onnx_evoq.report.results import Evaluation, Inspection, Result, Sensitivity
-from onnx_evoq.stages import Score
+from onnx_evoq.setup import Score
 
 WIDTH = 80
 _SHOWN_BITS = (8, 6, 4, 3, 2)

@@ -3,4 +3,7 @@
 from onnx_evoq.run.bars import bars
 from onnx_evoq.run.deadline import Deadline
 
-__all__ = ["Deadline", "bars"]
+__all__ = [
+    "Deadline",
+    "bars",
+]

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.batch import Array, Arrays, Batch, per_sample
-from onnx_evoq.score.crew import Crew, Task
-from onnx_evoq.score.metric import Metric
-from onnx_evoq.score.output_metrics import PerSample
+from onnx_evoq.metrics import Metric, PerSample, Target
+from onnx_evoq.score.run_pool import Crew, Task
 from onnx_evoq.score.session import Session
-from onnx_evoq.score.target import Target
 
 Values = Mapping[str, NDArray[np.float32]]  # by weight
 Candidate = TypeVar("Candidate")

@@ -35,8 +35,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.metrics import PerSample
 from onnx_evoq.score.evaluator import Evaluator, Values, never
-from onnx_evoq.score.output_metrics import PerSample
 
 Codes = NDArray[Any]
 

@@ -12,7 +12,7 @@ from graphs import conv_net, mlp, random
 import onnx_evoq
 from onnx_evoq import EvoqError
 from onnx_evoq.report import Result
-from onnx_evoq.stages import Score
+from onnx_evoq.setup import Score
 
 TINY = {"bits": 4, "population": 2, "generations": 1}
 

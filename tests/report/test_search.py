@@ -12,8 +12,9 @@ from graphs import mlp, random
 
 from onnx_evoq import optimize
 from onnx_evoq.errors import BudgetError, OutputError
+from onnx_evoq.mixed_precision import Point
 from onnx_evoq.report import Search, search_picture, search_text
-from onnx_evoq.stages import Point, Policy
+from onnx_evoq.setup import Policy
 
 SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
 

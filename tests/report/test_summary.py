@@ -5,9 +5,11 @@ import json
 import pytest
 from graphs import mlp
 
+from onnx_evoq.evolve import Evolved
 from onnx_evoq.model import find_weights, load
+from onnx_evoq.pipeline import metadata_of
 from onnx_evoq.report import layer_results, notes_on
-from onnx_evoq.stages import Evolved, Score, metadata_of, nearest_of
+from onnx_evoq.setup import Score, nearest_of
 
 RANKING = {"a": 1.0, "b": 2.0}
 

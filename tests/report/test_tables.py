@@ -12,15 +12,14 @@ from onnx_evoq.report import (
     Result,
     Sensitivity,
     SensitivityRow,
-    WeightInfo,
     evaluation_text,
     inspection_text,
     result_text,
     sensitivity_text,
 )
-from onnx_evoq.report.results import LayerResult
+from onnx_evoq.report.results import LayerResult, WeightInfo
 from onnx_evoq.report.tables import WIDTH, number, shortened, size, table, width_range
-from onnx_evoq.stages import Score
+from onnx_evoq.setup import Score
 
 LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2
 

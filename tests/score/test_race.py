@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onnx_evoq.score import DOUBT, Race, find_metric
+from onnx_evoq.metrics import find_metric
+from onnx_evoq.score import DOUBT, Race
 from onnx_evoq.score.race import forecast, rungs
 
 COUNTS = [32, 32, 64, 128, 256]

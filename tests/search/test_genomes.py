@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from onnx_evoq.search.genomes import (
-    following,
-    mutate_genomes,
-    random_genomes,
-    uniform_crossover,
-)
+from onnx_evoq.search.genomes import following, mutate_genomes, random_genomes, uniform_crossover
 
 
 def test_random_genomes_have_each_value_as_often_as_any_other() -> None:

@@ -1,0 +1,74 @@
+"""The scoring engine: evaluators for weights of a model, one after the other or several at once."""
+
+from collections.abc import Sequence
+
+from onnx_evoq.batch import Arrays
+from onnx_evoq.engine.activation_cache import Front, Known, specs_of
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
+from onnx_evoq.score import Crew, Evaluator, Session
+from onnx_evoq.setup import Resources, ScoringSet, on_cpu, workers_of
+
+
+class Engine:
+    """Makes evaluators for a model that changes weight by weight.
+
+    What crossed the last cut is remembered. If nothing changed before that cut since, the next
+    cut that lies behind it starts from there, so that going through a model in its order costs one
+    run of it altogether.
+
+    Args:
+        sets: the samples that score.
+        resources: what may be used.
+        share: of the memory.
+    """
+
+    def __init__(
+        self, sets: Sequence[ScoringSet], resources: Resources, share: float = 1.0
+    ) -> None:
+        self._sets = sets
+        self._batches = [batch for scoring in sets for batch in scoring.batches]
+        self._resources = resources
+        self._share = share
+        self._front = Front(self._batches, resources, share)
+
+    def evaluators(self, model: Model, *weights: str) -> list[Evaluator]:
+        """An evaluator per scoring set for one weight of `model` or several, all on one session.
+
+        The graph is cut at the weights, and what crosses the cut is computed once and kept. Where
+        that is no tensor that NumPy knows (a sequence, bfloat16), or the disk has no room for it,
+        each candidate runs the whole model.
+        """
+        cut = cut_at(model, *weights)
+        try:
+            crossing = self._front.crossing(model, cut)
+        except (ModelError, OSError):  # no arrays, or no room; a broken model fails again below
+            self._front = Front(self._batches, self._resources, self._share)
+            return self.whole_model_evaluators(model, *weights)
+        return self._behind(model, cut, crossing)
+
+    def whole_model_evaluators(self, model: Model, *weights: str) -> list[Evaluator]:
+        """The same, but each candidate runs the whole model."""
+        return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
+
+    def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
+        known = Known(self._batches, crossing)
+        session = Session(
+            serialize(suffix(model, cut, specs_of(known, cut.suffix_inputs))),
+            f"the model behind {cut.place}",
+            self._resources.providers,
+            threads=1 if on_cpu(self._resources) else None,
+        )
+        crew = Crew(workers_of(self._resources))
+        names = [output.name for output in model.graph.output]
+        evaluators, start = [], 0
+        for scoring in self._sets:
+            part = Known(scoring.batches, crossing, start)
+            evaluators.append(
+                Evaluator(
+                    session, crew, cut.dtypes, cut.suffix_inputs, names, part,
+                    scoring.batches, scoring.target,
+                )
+            )  # fmt: skip
+            start += len(scoring.batches)
+        return evaluators

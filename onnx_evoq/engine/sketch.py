@@ -1,0 +1,64 @@
+"""A model's outputs in a few numbers per sample.
+
+Outputs of many values are projected on a few random directions, which keeps lengths and angles
+(Johnson and Lindenstrauss, 1984).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.batch import Arrays
+from onnx_evoq.setup import ScoringSet
+
+Floats = NDArray[np.float32]
+
+_DIRECTIONS = 32
+
+
+def float_outputs(scoring: ScoringSet) -> list[str]:
+    """Names of the outputs whose errors are numbers."""
+    parts: Sequence[Arrays] = scoring.target.reference or ()
+    return [name for name, values in parts[0].items() if values.dtype.kind == "f"]
+
+
+class Sketch:
+    """A few numbers for each sample's outputs, whose distances are those of the outputs.
+
+    Attributes:
+        size: numbers per sample.
+        reference: (samples, size) of the float model.
+
+    Args:
+        scoring: the samples and the float model's outputs.
+        rng: draws the directions.
+    """
+
+    def __init__(self, scoring: ScoringSet, rng: np.random.Generator) -> None:
+        parts: Sequence[Arrays] = scoring.target.reference or ()
+        self._names = float_outputs(scoring)
+        # Outputs count alike: each is divided by its own size.
+        self._powers = {
+            name: float(
+                np.mean([np.mean(np.square(part[name], dtype=np.float64)) for part in parts])
+            )
+            for name in self._names
+        }
+        width = sum(parts[0][name][0].size for name in self._names)
+        self._directions: Floats | None = None
+        if width > _DIRECTIONS:
+            signs = rng.choice(np.array([-1, 1], np.float32), (width, _DIRECTIONS))
+            self._directions = np.asarray(signs / np.sqrt(_DIRECTIONS), np.float32)
+        self.reference = np.concatenate([self(part) for part in parts])
+        self.size: int = self.reference.shape[1]
+
+    def __call__(self, outputs: Arrays) -> NDArray[np.float64]:
+        """(count, size) of the outputs of a batch."""
+        rows = [
+            np.asarray(outputs[name], np.float32).reshape(len(outputs[name]), -1)
+            / np.float32(np.sqrt(max(self._powers[name] * outputs[name][0].size, 1e-30)))
+            for name in self._names
+        ]
+        flat = np.concatenate(rows, axis=1)  # (count, width)
+        return np.asarray(flat if self._directions is None else flat @ self._directions, np.float64)

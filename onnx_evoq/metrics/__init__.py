@@ -1,0 +1,19 @@
+"""Knows what is measured: metrics, and what outputs are compared with."""
+
+from onnx_evoq.metrics.metric import METRIC_NAMES, Metric, MetricName, find_metric
+from onnx_evoq.metrics.output_metrics import PerSample, largest_difference
+from onnx_evoq.metrics.target import Target
+from onnx_evoq.metrics.task_metrics import check_labels, class_numbers, class_scores
+
+__all__ = [
+    "METRIC_NAMES",
+    "Metric",
+    "MetricName",
+    "PerSample",
+    "Target",
+    "check_labels",
+    "class_numbers",
+    "class_scores",
+    "find_metric",
+    "largest_difference",
+]

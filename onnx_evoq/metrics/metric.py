@@ -1,0 +1,164 @@
+"""A metric: what is measured, and which way is better."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.errors import MetricError, ModelError
+from onnx_evoq.metrics import output_metrics, task_metrics
+from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample
+from onnx_evoq.user_function import is_import_path, load_function
+
+Labels = NDArray[np.generic]
+MetricName = str | Callable[..., Any]  # a user's function is its own name
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A way to score outputs.
+
+    Attributes:
+        name: how reports call it.
+        higher_is_better: whether more is better; a search minimises the fitness, which is the
+            value or its negative.
+        against: "reference" for the float model's outputs, "labels", or "user" for a function of
+            the user's, which gets all outputs and the labels at once.
+        measure: one number per sample, (samples,), of outputs, reference outputs and the names
+            of outputs that are probabilities; or of class scores, labels and whether the scores
+            are probabilities; or, for "user", one number of all outputs and labels.
+    """
+
+    name: str
+    higher_is_better: bool
+    against: str
+    measure: Callable[..., Any]
+
+    def fitness(self, value: float) -> float:
+        """What a search minimises; NaN is the worst."""
+        if math.isnan(value):
+            return math.inf
+        return -value if self.higher_is_better else value
+
+    def value_of(self, fitness: float) -> float:
+        """The value that has that fitness."""
+        return -fitness if self.higher_is_better else fitness
+
+    def per_sample(
+        self,
+        outputs: Outputs,
+        reference: Outputs | None,
+        labels: Labels | None,
+        probable: Names,
+    ) -> PerSample:
+        """One number per sample of a built-in metric; their mean is its value.
+
+        Args:
+            outputs: a model's outputs, (samples, ...) each.
+            reference: those of the reference model, where the metric needs them.
+            labels: (samples,), where the metric needs them.
+            probable: names of the outputs that are probabilities.
+
+        Raises:
+            ModelError: an output has another shape than the reference's.
+            MetricError: the first output is no row of class scores, and the metric needs some.
+            DataError: labels are no classes, and the metric needs them.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity score as the worst
+            if self.against == "labels":
+                assert labels is not None  # Target made sure
+                scores = task_metrics.class_scores(outputs)
+                whole = task_metrics.check_labels(labels, scores.shape[1])
+                return np.asarray(
+                    self.measure(scores, whole, task_metrics.scores_name(outputs) in probable)
+                )
+            assert reference is not None  # likewise
+            _check_shapes(outputs, reference)
+            return np.asarray(self.measure(outputs, reference, probable))
+
+    def user_value(self, outputs: Outputs, labels: Labels | None) -> float:
+        """The value of a user's metric; NaN if it returns that.
+
+        Raises:
+            MetricError: it raises, or returns something else than a number.
+        """
+        try:
+            value = self.measure(dict(outputs), labels)
+        except Exception as cause:  # the user's function may raise anything
+            raise MetricError(
+                f"metric {self.name!r} failed: {type(cause).__name__}: {cause}"
+            ) from cause
+        try:
+            return float(value)
+        except (TypeError, ValueError) as cause:
+            raise MetricError(
+                f"metric {self.name!r} returned {type(value).__name__}: return one number."
+            ) from cause
+
+
+_BUILT_IN: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("mse", False, "reference", output_metrics.mse),
+        Metric("kl", False, "reference", output_metrics.kl),
+        Metric("cosine", True, "reference", output_metrics.cosine),
+        Metric("sqnr", True, "reference", output_metrics.sqnr),
+        Metric("nmse", False, "reference", output_metrics.nmse),
+        Metric("agreement", True, "reference", output_metrics.agreement),
+        Metric("top1", True, "labels", task_metrics.top1),
+        Metric("top5", True, "labels", task_metrics.top5),
+        Metric("cross_entropy", False, "labels", task_metrics.cross_entropy),
+    )
+}
+METRIC_NAMES = tuple(_BUILT_IN)
+
+
+def find_metric(name: MetricName) -> Metric:
+    """The metric of that name, or a function of the user's.
+
+    A user's function takes the outputs, name -> (samples, ...), and the labels (or None), returns
+    one number, and says which way is better by an attribute::
+
+        def f1(outputs, labels): ...
+        f1.higher_is_better = True
+
+    Args:
+        name: one of `METRIC_NAMES`, ``package.module:function``, ``file.py:function``, or the
+            function itself.
+
+    Raises:
+        MetricError: no such metric, or it does not say which way is better.
+    """
+    if callable(name):
+        return _user_metric(getattr(name, "__name__", "metric"), name)
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    if is_import_path(name):
+        return _user_metric(name, load_function(name, MetricError))
+    raise MetricError(
+        f"unknown metric {name!r}: choose auto, {', '.join(METRIC_NAMES)}, "
+        "or a function of your own as package.module:function."
+    )
+
+
+def _check_shapes(outputs: Outputs, reference: Outputs) -> None:
+    for name, expected in reference.items():
+        if outputs[name].shape != expected.shape:
+            raise ModelError(
+                f"output {name!r} has shape {outputs[name].shape[1:]} instead of the float model's "
+                f"{expected.shape[1:]}: export the model without what selects (NonZero or "
+                "NonMaxSuppression, say)."
+            )
+
+
+def _user_metric(name: str, function: Callable[..., Any]) -> Metric:
+    higher = getattr(function, "higher_is_better", None)
+    if not isinstance(higher, bool):
+        raise MetricError(
+            f"metric {name!r} does not say which way is better: set "
+            f"{getattr(function, '__name__', 'function')}.higher_is_better = True (or False)."
+        )
+    return Metric(name, higher, "user", function)

@@ -1,0 +1,27 @@
+"""Knows where the channels of layers go: how they can be scaled, and split."""
+
+from onnx_evoq.model.channels.rescaling import ChannelGroups, channel_groups, rescaled
+from onnx_evoq.model.channels.split_channels import (
+    Reader,
+    bytes_per_copy,
+    expand_channels,
+    first_of,
+    outliers,
+    readers_of,
+    splits_of,
+)
+from onnx_evoq.model.channels.splittable import expansions
+
+__all__ = [
+    "ChannelGroups",
+    "Reader",
+    "bytes_per_copy",
+    "channel_groups",
+    "expand_channels",
+    "expansions",
+    "first_of",
+    "outliers",
+    "readers_of",
+    "rescaled",
+    "splits_of",
+]

@@ -1,0 +1,197 @@
+"""Read a model and bring it into the one form that the other files of this room expect.
+
+1. The file is read with its external data, which must lie in the model's folder.
+2. It is checked: a graph, an operator set that can be run, not yet quantized.
+3. Functions are inlined, initializers listed as inputs are taken off that list, and sparse ones
+   become dense. Constants that may be weights become initializers of the main graph (see `lift`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, numpy_helper
+
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model.graph.check import check_valid
+from onnx_evoq.model.graph.lift import lift_constants
+from onnx_evoq.model.graph.nodes import all_nodes, is_standard, opset_of, tensors_in, walk
+
+Model = ModelProto  # what other rooms hand around without importing onnx
+
+MIN_OPSET = 7  # the oldest that ONNX Runtime runs
+_MIN_IR_VERSION = 4  # from here on, an initializer need not be an input
+
+_QUANTIZED_OPS = {
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "MatMulNBits",
+    "QGemm",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+}
+
+
+def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelProto:
+    """A checked model in normal form; `source` itself stays as it is.
+
+    Args:
+        source: a file, or a model in memory.
+        quantized: whether a model that is quantized already is welcome (to evaluate it, say).
+
+    Raises:
+        ModelError: the file is unreadable, or the model unsupported or already quantized.
+    """
+    name = name_of(source)
+    if isinstance(source, ModelProto):
+        model = ModelProto()
+        model.CopyFrom(source)
+    else:
+        model = _read(Path(source))
+    _check(model, name)
+    if not quantized:
+        _refuse_quantized(model, name)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
+    _drop_initializer_inputs(model)
+    _make_dense(model)
+    lift_constants(model.graph)
+    return model
+
+
+def name_of(source: str | Path | ModelProto) -> str:
+    """How messages and reports call a model."""
+    return "the model in memory" if isinstance(source, ModelProto) else str(source)
+
+
+def serialize(model: ModelProto) -> bytes:
+    """The bytes of a model file; the same model gives the same bytes."""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def size_in_bytes(source: str | Path | ModelProto) -> int:
+    """Bytes of a model with its external data; what a file with everything inside would take."""
+    if isinstance(source, ModelProto):
+        return int(source.ByteSize())
+    path = Path(source)
+    files = {path.resolve()}
+    shell = onnx.load(path, load_external_data=False)
+    for tensor in _external_tensors(shell):
+        files.add((path.parent / _external(tensor)["location"]).resolve())
+    return sum(file.stat().st_size for file in files)
+
+
+def _read(path: Path) -> ModelProto:
+    try:
+        content = path.read_bytes()
+    except OSError as cause:
+        raise ModelError(f"{path}: cannot be read: {cause.strerror}.") from cause
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError as cause:
+        raise ModelError(
+            f"{path}: not an ONNX file, or a truncated one: export or copy it again."
+        ) from cause
+    if not model.graph.node:
+        raise ModelError(f"{path}: not an ONNX file, or one without a graph: export it again.")
+    _read_external_data(model, path)
+    return model
+
+
+def _external_tensors(model: ModelProto) -> list[TensorProto]:
+    tensors = tensors_in(model.graph)
+    return [tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL]
+
+
+def _external(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _read_external_data(model: ModelProto, path: Path) -> None:
+    folder = path.parent.resolve()
+    for tensor in _external_tensors(model):
+        entry = _external(tensor)
+        file = (folder / entry.get("location", "")).resolve()
+        if not file.is_relative_to(folder):
+            raise ModelError(
+                f"{path}: tensor {tensor.name!r} names the data file {entry.get('location')!r} "
+                "outside the model's folder: move the file beside the model and export again."
+            )
+        if not file.is_file():
+            raise ModelError(
+                f"{path}: the data file {entry.get('location')!r} of tensor {tensor.name!r} is "
+                "missing: put it beside the model."
+            )
+        if not all(entry.get(key, "0").isdecimal() for key in ("offset", "length")):
+            raise ModelError(
+                f"{path}: tensor {tensor.name!r} names no place in {file.name!r} (offset and "
+                "length must be whole numbers): export the model again."
+            )
+        end = int(entry.get("offset", "0")) + int(entry.get("length", "0"))
+        if file.stat().st_size < end:
+            raise ModelError(
+                f"{path}: the data file {file.name!r} ends before tensor {tensor.name!r} does: "
+                "it is truncated; copy it again."
+            )
+        try:
+            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        except Exception as cause:  # onnx raises several kinds here, all of them about this file
+            raise ModelError(
+                f"{path}: tensor {tensor.name!r} cannot be read from {file.name!r}: {cause}"
+            ) from cause
+        tensor.ClearField("data_location")
+        del tensor.external_data[:]
+
+
+def _check(model: ModelProto, name: str) -> None:
+    opset = opset_of(model)
+    newest = defs.onnx_opset_version()
+    if not MIN_OPSET <= opset <= newest:
+        raise ModelError(
+            f"{name}: operator set {opset} is not supported: "
+            f"export the model with one from {MIN_OPSET} to {newest}, 17 for example."
+        )
+    if not model.graph.node:
+        raise ModelError(f"{name}: the graph has no nodes: export the model again.")
+    try:
+        check_valid(model)
+    except onnx.checker.ValidationError as cause:
+        first_line = str(cause).strip().splitlines()[0]
+        raise ModelError(f"{name}: not a valid ONNX model: {first_line}") from cause
+    except ValueError as cause:  # protobuf's limit of 2 GB per message
+        raise ModelError(f"{name}: models above 2 GB are not supported.") from cause
+
+
+def _refuse_quantized(model: ModelProto, name: str) -> None:
+    for node in all_nodes(model.graph):
+        if node.op_type in _QUANTIZED_OPS and (is_standard(node) or node.domain == "com.microsoft"):
+            raise ModelError(
+                f"{name}: already quantized (it holds {node.op_type} nodes): "
+                "give the float model that it was made from."
+            )
+
+
+def _drop_initializer_inputs(model: ModelProto) -> None:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in constants]:
+        model.graph.input.remove(value)
+
+
+def _make_dense(model: ModelProto) -> None:
+    for graph in walk(model.graph):
+        for sparse in graph.sparse_initializer:
+            values = numpy_helper.to_array(sparse.values)
+            places = numpy_helper.to_array(sparse.indices)  # (values,) or (values, axes)
+            dense = np.zeros(tuple(sparse.dims), values.dtype)
+            if places.ndim == 1:
+                dense.flat[places] = values
+            else:
+                dense[tuple(places.T)] = values
+            graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+        del graph.sparse_initializer[:]

@@ -1,0 +1,250 @@
+"""Find the weights of a graph, and say why an initializer is not one.
+
+An initializer is a weight if a node takes it, directly or through nodes that only pass it on
+(Identity, Cast, Transpose, Reshape, Squeeze, Unsqueeze, Flatten), as
+
+    Conv 1, ConvTranspose 1, Gemm 1, MatMul 0 or 1, LSTM/GRU/RNN 1 and 2, Gather 0 (a table).
+
+The channel axis is where the outputs of the layer lie: Conv 0; ConvTranspose 1; Gemm 0 with
+transB=1, else 1; MatMul the last axis, or the one before it where the weight stands on the left;
+recurrent ops 1; none for a table. Where consumers disagree or a Reshape hides the axis, the weight
+has none, and gets one step per tensor.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model.graph.nodes import (
+    FLOAT_TYPES,
+    all_nodes,
+    attribute,
+    bodies,
+    is_standard,
+    node_label,
+)
+
+_WEIGHT_INPUTS = {
+    "Conv": {1},
+    "ConvTranspose": {1},
+    "Gemm": {1},
+    "MatMul": {0, 1},
+    "LSTM": {1, 2},
+    "GRU": {1, 2},
+    "RNN": {1, 2},
+    "Gather": {0},
+}
+_PASSING_ON = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+_KEEPING_AXES = {"Identity", "Cast"}
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A float initializer that is quantized.
+
+    Attributes:
+        name: the initializer's name.
+        op_type: the operator that uses it (the first one, where several do).
+        nodes: the nodes that use it as a weight.
+        axis: its output-channel axis, None where it has none.
+        values: its values as float32.
+        dtype: what the model stores: float32 or float16.
+    """
+
+    name: str
+    op_type: str
+    nodes: tuple[str, ...]
+    axis: int | None
+    values: NDArray[np.float32]
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.values.shape
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An initializer that is not a weight, and the reason."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Use:
+    """One node that takes a tensor as a weight; `axis` counts in the initializer's own axes."""
+
+    node: NodeProto
+    axis: int | None
+    has_axis: bool  # False for a table, which goes along with any axis
+
+
+def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
+    """The weights in graph order, and the other initializers with the reason for each.
+
+    Args:
+        model: a model as `load` returns it.
+
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses: dict[str, list[_Use]] = {}
+    _collect_uses(model.graph, {}, tensors, uses)
+    weights = [_weight(tensors[name], found) for name, found in uses.items()]
+    readers: dict[str, list[NodeProto]] = defaultdict(list)
+    for node in all_nodes(model.graph):
+        for name in node.input:
+            readers[name].append(node)
+    skipped = [
+        Skipped(name, _dtype_name(tensor), tuple(tensor.dims), _reason(tensor, readers[name]))
+        for name, tensor in tensors.items()
+        if name not in uses
+    ]
+    return weights, skipped
+
+
+def weights_named(model: ModelProto, names: Collection[str]) -> list[Weight]:
+    """The weights of these names, in graph order."""
+    return [weight for weight in find_weights(model)[0] if weight.name in names]
+
+
+def check_finite(weights: Sequence[Weight]) -> None:
+    """Make sure that weights can be quantized.
+
+    Raises:
+        ModelError: a weight holds NaN or infinity.
+    """
+    for weight in weights:
+        if not np.isfinite(weight.values).all():
+            raise ModelError(
+                f"weight {weight.name!r} holds NaN or infinity: train or export the model again, "
+                "or keep it as it is (--keep)."
+            )
+
+
+def _collect_uses(
+    graph: GraphProto,
+    outer: dict[str, NodeProto],
+    tensors: dict[str, TensorProto],
+    uses: dict[str, list[_Use]],
+) -> None:
+    """Add the uses in `graph` and in the graphs inside it, which read what `outer` nodes make."""
+    # Branches that lie side by side may use the same names for different tensors.
+    producers = {**outer, **{name: node for node in graph.node for name in node.output if name}}
+    for node in graph.node:
+        for position in sorted(_WEIGHT_INPUTS.get(node.op_type, ())) if is_standard(node) else ():
+            path = None
+            if position < len(node.input):
+                path = _path_to_initializer(node.input[position], producers, tensors)
+            if path is not None and _takes_as_weight(node, tensors[path[0]]):
+                name, passed = path
+                use = _Use(node, *_own_axis(node, position, tensors[name], passed))
+                uses.setdefault(name, []).append(use)
+        for body in bodies(node):
+            _collect_uses(body, producers, tensors, uses)
+
+
+def _takes_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
+    if tensor.data_type not in FLOAT_TYPES or not np.prod(tensor.dims, dtype=np.int64):
+        return False
+    if node.op_type == "Gather":
+        # A table that masks with infinity is no table of weights.
+        return is_table(node, tensor) and not np.isinf(numpy_helper.to_array(tensor)).any()
+    return bool(tensor.dims) or node.op_type != "MatMul"
+
+
+def _path_to_initializer(
+    name: str, producers: dict[str, NodeProto], tensors: dict[str, TensorProto]
+) -> tuple[str, list[NodeProto]] | None:
+    """The initializer that `name` comes from, and the nodes on the way (nearest to it first)."""
+    passed: list[NodeProto] = []
+    while name not in tensors:
+        node = producers.get(name)
+        if node is None or node.op_type not in _PASSING_ON or not is_standard(node):
+            return None
+        passed.insert(0, node)
+        name = node.input[0]
+    return name, passed
+
+
+def is_table(node: NodeProto, tensor: TensorProto) -> bool:
+    """Whether a Gather picks rows of a matrix."""
+    return len(tensor.dims) == 2 and attribute(node, "axis", 0) == 0
+
+
+def _own_axis(
+    node: NodeProto, position: int, tensor: TensorProto, passed: list[NodeProto]
+) -> tuple[int | None, bool]:
+    """The channel axis in the initializer's axes, and whether the use asks for one at all."""
+    if node.op_type == "Gather":
+        return None, False
+    # order[i]: which axis of the initializer became axis i of what the node reads
+    order: list[int] = list(range(len(tensor.dims)))
+    for step in passed:
+        if step.op_type == "Transpose":
+            order = [order[axis] for axis in _permutation(step, len(order))]
+        elif step.op_type not in _KEEPING_AXES:
+            return None, True
+    axis = _channel_axis(node, position, len(order))
+    return (None if axis is None else order[axis]), True
+
+
+def _permutation(node: NodeProto, rank: int) -> list[int]:
+    for candidate in node.attribute:
+        if candidate.name == "perm":
+            return list(helper.get_attribute_value(candidate))
+    return list(reversed(range(rank)))
+
+
+def _channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
+    if rank < 2:
+        return None
+    match node.op_type:
+        case "Conv":
+            return 0
+        case "Gemm":
+            return 0 if attribute(node, "transB", 0) else 1
+        case "MatMul":
+            return rank - 1 if position == 1 else rank - 2
+        case _:  # ConvTranspose, LSTM, GRU, RNN
+            return 1
+
+
+def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
+    values = np.asarray(numpy_helper.to_array(tensor), np.float32)
+    axes = {use.axis for use in uses if use.has_axis}
+    axis = axes.pop() if len(axes) == 1 else None
+    nodes = tuple(dict.fromkeys(node_label(use.node) for use in uses))
+    return Weight(
+        tensor.name, uses[0].node.op_type, nodes, axis, values, FLOAT_TYPES[tensor.data_type]
+    )
+
+
+def _dtype_name(tensor: TensorProto) -> str:
+    return str(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+
+
+def _reason(tensor: TensorProto, readers: list[NodeProto]) -> str:
+    if not readers:
+        return "no node reads it"
+    op_type, position = readers[0].op_type, list(readers[0].input).index(tensor.name)
+    if tensor.data_type not in FLOAT_TYPES:
+        kind = _dtype_name(tensor)
+        if kind in ("float64", "bfloat16"):
+            return f"{kind}: only float32 and float16 are quantized"
+        return f"{kind}: an index, shape or flag of {op_type}"
+    if op_type in ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN") and position >= 2:
+        return f"bias or state of {op_type}: biases stay float"
+    if "Normalization" in op_type:
+        return f"parameter of {op_type}: normalization stays float"
+    if op_type == "Gather" and position == 0:
+        return "looked up by Gather, but no matrix of finite rows: stays float"
+    return f"input {position} of {op_type}: not an operator with weights"

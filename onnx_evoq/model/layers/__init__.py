@@ -1,0 +1,20 @@
+"""Knows linear layers: their biases and activations, and how to cut a graph at them."""
+
+from onnx_evoq.model.layers.biases import initializer_values, own_biases
+from onnx_evoq.model.layers.closed_form import Layer, find_layers
+from onnx_evoq.model.layers.cut import Cut, bridge, cut_at, suffix, uncut
+from onnx_evoq.model.layers.linear_layers import LinearLayer, linear_layers
+
+__all__ = [
+    "Cut",
+    "Layer",
+    "LinearLayer",
+    "bridge",
+    "cut_at",
+    "find_layers",
+    "initializer_values",
+    "linear_layers",
+    "own_biases",
+    "suffix",
+    "uncut",
+]

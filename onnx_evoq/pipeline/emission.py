@@ -1,0 +1,130 @@
+"""Emit a model and make sure that it computes what was scored.
+
+1. Narrow integer types (INT4, INT2) need a newer operator set. The converted model must load and
+   give the outputs of the float form; otherwise the next wider type is tried, and a note says so.
+2. ONNX Runtime's default options may round activations behind a DequantizeLinear. Where that
+   changes the outputs, a note names the option that does not. Where it ruins them, the next wider
+   type is tried: ONNX Runtime 1.31 misreads INT2 matrices whose columns are no multiple of 4.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Literal
+
+from onnx_evoq.batch import Arrays, Batch
+from onnx_evoq.errors import ModelError
+from onnx_evoq.metrics import largest_difference
+from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of, serialize
+from onnx_evoq.score import SESSION_OPTIONS, Session, predict
+from onnx_evoq.setup import Score
+
+# Conversion may reorder float arithmetic, but not more than this, relative to the largest output.
+_SAME = 1e-4
+_NOTICEABLE = 1e-3
+_RUINED = 0.1
+
+_WIDTHS = (2, 4, 8)  # of the integer types
+
+Form = Literal["qdq", "float"]
+
+
+def metadata_of(
+    quantized: Quantized, seed: int, metric: str, nearest: Score, evolved: Score
+) -> dict[str, str]:
+    """What an emitted model says of itself.
+
+    Args:
+        quantized: codes and grid by weight.
+        seed: of all random draws.
+        metric: what steered.
+        nearest: the scores of nearest rounding.
+        evolved: the scores of the model with these weights, before it was emitted.
+    """
+    weights = {
+        name: {"bits": weight.grid.bits, "frac_bits": weight.grid.frac_bits}
+        for name, weight in quantized.items()
+    }
+    scores = {"metric": metric, "nearest": nearest.to_dict(), "evolved": evolved.to_dict()}
+    return {
+        "onnx_evoq.version": version("onnx-evoq"),
+        "onnx_evoq.seed": str(seed),
+        "onnx_evoq.weights": json.dumps(weights),
+        "onnx_evoq.scores": json.dumps(scores),
+    }
+
+
+def emit(
+    model: Model,
+    quantized: Quantized,
+    form: Form,
+    metadata: Mapping[str, str],
+    batch: Batch,
+    providers: Sequence[str] | None = None,
+) -> tuple[Model, list[str]]:
+    """The emitted model and notes.
+
+    Args:
+        model: the float model.
+        quantized: codes and grid by weight.
+        form: "qdq" or "float".
+        metadata: what to leave in the file.
+        batch: inputs to compare outputs on.
+        providers: as for `Session`.
+
+    Raises:
+        ModelError: it cannot be emitted in this form.
+    """
+    as_float = emit_float(model, quantized, metadata)
+    if form == "float":
+        return as_float, []
+    notes = []
+    expected = _outputs(as_float, batch, providers)
+    needed = min(grid.widest for _, grid in quantized.values())
+    for narrowest in [bits for bits in _WIDTHS if bits >= needed or bits == _WIDTHS[-1]]:
+        try:
+            emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)
+            _check_same(emitted, expected, batch, providers)
+            changed = largest_difference(_outputs(emitted, batch, providers, {}), expected)
+            if not changed <= _RUINED and narrowest < _WIDTHS[-1]:
+                raise ModelError(
+                    "ONNX Runtime's default options would change the outputs by "
+                    f"{100 * changed:.0f} %."
+                )
+            break
+        except ModelError as cause:
+            if narrowest == _WIDTHS[-1]:
+                raise
+            notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
+    if opset_of(emitted) > opset_of(model):
+        notes.append(
+            f"the operator set was raised from {opset_of(model)} to {opset_of(emitted)}, as the "
+            "integer types need: emit the float format for runtimes that lack it."
+        )
+    if not changed <= _NOTICEABLE:
+        notes.append(
+            "ONNX Runtime's default options change this file's outputs by "
+            f"{100 * changed:.1f} % (they round the activations of MatMul): set "
+            "session.disable_quant_qdq=1 to get these scores, or emit the float format."
+        )
+    return emitted, notes
+
+
+def _check_same(
+    emitted: Model, expected: Arrays, batch: Batch, providers: Sequence[str] | None
+) -> None:
+    difference = largest_difference(_outputs(emitted, batch, providers), expected)
+    if not difference <= _SAME:
+        raise ModelError(
+            f"the emitted model's outputs differ by {difference:.1e} from what was scored."
+        )
+
+
+def _outputs(
+    model: Model,
+    batch: Batch,
+    providers: Sequence[str] | None,
+    options: Mapping[str, str] = SESSION_OPTIONS,
+) -> Arrays:
+    session = Session(serialize(model), "the emitted model", providers, options)
+    return next(predict(session, [batch]))

@@ -1,0 +1,75 @@
+"""How many weights may be narrow: a reconstruction that stays within an allowed drop."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx_evoq.quantize import Bits
+from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.run import Deadline
+from onnx_evoq.setup import MAX_BITS, Guard
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A reconstruction that a guard allows.
+
+    Attributes:
+        found: the reconstruction.
+        bits: its widths.
+        left_out: the weights that stay at 8 bits.
+        safe: whether the guard was content, which it may not be even with all of them at 8.
+        stopped: why the search for fewer of them ended early, "time" or "interrupt"; else None.
+    """
+
+    found: Reconstructed
+    bits: dict[str, Bits]
+    left_out: tuple[str, ...]
+    safe: bool
+    stopped: str | None = None
+
+
+def within_drop(
+    order: Sequence[str],
+    bits: Mapping[str, Bits],
+    build: Callable[[Mapping[str, Bits]], Reconstructed],
+    guard: Guard,
+    deadline: Deadline,
+) -> Allowed:
+    """The reconstruction with the fewest weights at 8 bits that the guard allows.
+
+    The most sensitive weights are those that stay at 8 bits; how many is found by bisection.
+
+    Args:
+        order: names of the weights, least sensitive first.
+        bits: the width that each weight should have.
+        build: reconstructs the model with such widths.
+        guard: whether a model is good enough.
+        deadline: when to stop; what was good enough by then is returned.
+    """
+
+    def widths(kept: int) -> dict[str, Bits]:
+        return {**bits, **dict.fromkeys(order[len(order) - kept :], MAX_BITS)}
+
+    def attempt(kept: int) -> tuple[Reconstructed, bool]:
+        found = build(widths(kept))
+        return found, guard(found.emitted)
+
+    found, holds = attempt(0)
+    if holds:
+        return Allowed(found, widths(0), (), True)
+    found, holds = attempt(len(order))
+    fails, enough, stopped = 0, len(order), None
+    try:
+        while holds and enough - fails > 1:
+            if deadline.passed:
+                stopped = "time"
+                break
+            middle = (fails + enough) // 2
+            tried, good = attempt(middle)
+            if good:
+                found, enough = tried, middle
+            else:
+                fails = middle
+    except KeyboardInterrupt:  # what was found by then is worth keeping
+        stopped = "interrupt"
+    return Allowed(found, widths(enough), tuple(order[len(order) - enough :]), holds, stopped)

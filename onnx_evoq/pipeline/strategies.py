@@ -1,0 +1,177 @@
+"""From a float model to codes: a start, and the search from there.
+
+`from_nearest` is the way of arXiv 2605.05228, or with all weights together that of 2112.14834;
+`from_reconstruction` is this project's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onnx_evoq.evolve import Evolved, SearchSettings, coevolve, evolve_layers
+from onnx_evoq.model import Model, Quantized, with_codes
+from onnx_evoq.pipeline.max_drop import Allowed, within_drop
+from onnx_evoq.pipeline.refine import ALL_PARTS, Parts, tune
+from onnx_evoq.quantize import Bits
+from onnx_evoq.reconstruct import Reconstructed, reconstruct_layers
+from onnx_evoq.setup import MAX_BITS, Task, nearest_of
+
+_ATTEMPT = 4  # the share of the time left that an attempt may take, one in so many
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        model: the float model with the biases that go with the codes.
+        evolved: the codes.
+        start_model: the same of where the search started.
+        start: the codes there.
+        notes: sentences that a user should read.
+    """
+
+    model: Model
+    evolved: Evolved
+    start_model: Model
+    start: Quantized
+    notes: tuple[str, ...] = ()
+
+
+def from_nearest(
+    task: Task,
+    order: Sequence[str],
+    settings: SearchSettings | None,
+    rng: np.random.Generator,
+) -> Found:
+    """Round to the nearest, and evolve weight by weight, or all weights together.
+
+    Args:
+        task: what there is to do.
+        order: names of the weights, least sensitive first.
+        settings: how to evolve; None emits the start.
+        rng: draws mutations.
+    """
+    model, guard = task.model, task.guard
+    if settings is not None and settings.together:
+        return _together(task, order, settings, rng)
+    start = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    rest = start
+    if guard is not None:
+        safe = dict.fromkeys(task.bits, MAX_BITS)
+        rest = nearest_of(task.weights, safe, task.granularity, task.scale)
+    evolved = evolve_layers(
+        model,
+        rest,
+        start,
+        order,
+        task.search_set,
+        task.heldout_set,
+        settings,
+        dict(zip(start, rng.spawn(len(start)), strict=True)),
+        deadline=task.deadline,
+        guard=None if guard is None else lambda quantized: guard(with_codes(model, quantized)),
+        resources=task.resources,
+        progress=task.progress,
+    )
+    return Found(model, evolved, model, start)
+
+
+def _together(
+    task: Task, order: Sequence[str], settings: SearchSettings, rng: np.random.Generator
+) -> Found:
+    """Round to the nearest, and evolve all weights together.
+
+    Under a guard, each attempt to have fewer weights at 8 bits is a search of its own, which takes
+    a share of the time, unless rounding alone holds.
+    """
+    evaluations = 0
+
+    def rounded(bits: Mapping[str, Bits]) -> Reconstructed:
+        start = nearest_of(task.weights, bits, task.granularity, task.scale)
+        return Reconstructed(task.model, start, {}, tuple(start))
+
+    def build(bits: Mapping[str, Bits]) -> Reconstructed:
+        nonlocal evaluations
+        start = rounded(bits)
+        if task.allows(start.emitted):
+            return start
+        due = task.deadline.share(_ATTEMPT)
+        tried = replace(task, bits=bits, guard=None, deadline=due)
+        evolved = coevolve(tried, start, settings, rng)
+        evaluations += evolved.evaluations
+        if evolved.stopped == "interrupt":
+            raise KeyboardInterrupt
+        return replace(start, quantized=evolved.quantized)
+
+    if task.guard is None:
+        allowed = Allowed(rounded(task.bits), dict(task.bits), (), True)
+    else:
+        allowed = within_drop(order, task.bits, build, task.guard, task.deadline)
+        task = replace(task, bits=allowed.bits)
+    found = allowed.found
+    evolved = Evolved(found.quantized, {}, 0, allowed.stopped)
+    if allowed.safe and allowed.stopped != "interrupt":
+        evolved = coevolve(task, found, settings, rng)
+    evolved = replace(
+        evolved,
+        evaluations=evolved.evaluations + evaluations,
+        stopped=evolved.stopped or allowed.stopped,
+        left_out=allowed.left_out,
+        safe=allowed.safe,
+    )
+    return Found(task.model, evolved, task.model, rounded(allowed.bits).quantized)
+
+
+def from_reconstruction(
+    task: Task,
+    order: Sequence[str],
+    settings: SearchSettings | None,
+    rng: np.random.Generator,
+    parts: Parts = ALL_PARTS,
+) -> Found:
+    """Reconstruct layer by layer, and tune what came out against the end of the network.
+
+    Args:
+        task: what there is to do.
+        order: names of the weights, least sensitive first; plays a part only under a guard.
+        settings: None emits the start.
+        rng: draws all that is random.
+        parts: which steps of the tuning are taken.
+    """
+    start_rng, tune_rng = rng.spawn(2)
+    seed = int(start_rng.integers(2**63))
+
+    def build(bits: Mapping[str, Bits]) -> Reconstructed:
+        draws = np.random.default_rng(seed)
+        return reconstruct_layers(replace(task, bits=bits), draws, parts.behind)
+
+    if task.guard is None:
+        allowed = Allowed(build(task.bits), dict(task.bits), (), True)
+    else:
+        allowed = within_drop(order, task.bits, build, task.guard, task.deadline)
+        task = replace(task, bits=allowed.bits)
+    start, notes = _unless_worse(task, allowed.found)
+    if settings is None or not allowed.safe or allowed.stopped:
+        model, evolved = start.model, Evolved(start.quantized, {}, 0, allowed.stopped)
+    else:
+        model, evolved = tune(task, start, settings, tune_rng, parts)
+    evolved = replace(evolved, left_out=allowed.left_out, safe=allowed.safe)
+    return Found(model, evolved, start.model, start.quantized, notes)
+
+
+def _unless_worse(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:
+    """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
+    rounded = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    model = with_codes(task.model, rounded)
+    if task.fitness(model) < task.fitness(start.emitted) and task.allows(model):
+        why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
+        return Reconstructed(task.model, rounded, {}, tuple(rounded)), (f"{why} instead.",)
+    if not start.nearest:
+        return start, ()
+    names = ", ".join(start.nearest[:3]) + (", ..." if len(start.nearest) > 3 else "")
+    return start, (
+        f"{len(start.nearest)} of {len(start.quantized)} weights have no closed form and start "
+        f"from nearest rounding ({names}).",
+    )

@@ -1,0 +1,61 @@
+"""Knows what a job is about: what is quantized, what judges it, and what may be used."""
+
+from onnx_evoq.setup.calibration import find_samples, prepare
+from onnx_evoq.setup.drop import Drop, Guard, drop_guard, drop_measure, within
+from onnx_evoq.setup.float_model import fold_if_exact, open_subject
+from onnx_evoq.setup.grids import Granularities, Granularity, axis_of_steps, bits_of, nearest_of
+from onnx_evoq.setup.options import (
+    MAX_BITS,
+    MIN_BITS,
+    check_bits,
+    check_choices,
+    check_limits,
+    check_seed,
+)
+from onnx_evoq.setup.outputs import default_metric, named_alike, not_finite, outputs_of
+from onnx_evoq.setup.policy import Policy, apply_policy, expanded, policy_from
+from onnx_evoq.setup.resources import AS_IT_COMES, Resources, free_memory, on_cpu, workers_of
+from onnx_evoq.setup.score import Score, score_of
+from onnx_evoq.setup.scoring_set import ScoringSet, model_value
+from onnx_evoq.setup.task import Task
+
+__all__ = [
+    "AS_IT_COMES",
+    "MAX_BITS",
+    "MIN_BITS",
+    "Drop",
+    "Granularities",
+    "Granularity",
+    "Guard",
+    "Policy",
+    "Resources",
+    "Score",
+    "ScoringSet",
+    "Task",
+    "apply_policy",
+    "axis_of_steps",
+    "bits_of",
+    "check_bits",
+    "check_choices",
+    "check_limits",
+    "check_seed",
+    "default_metric",
+    "drop_guard",
+    "drop_measure",
+    "expanded",
+    "find_samples",
+    "fold_if_exact",
+    "free_memory",
+    "model_value",
+    "named_alike",
+    "nearest_of",
+    "not_finite",
+    "on_cpu",
+    "open_subject",
+    "outputs_of",
+    "policy_from",
+    "prepare",
+    "score_of",
+    "within",
+    "workers_of",
+]

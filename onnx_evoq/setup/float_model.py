@@ -1,0 +1,92 @@
+"""The model that is worked on, and its weights."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from onnx_evoq.errors import ModelError
+from onnx_evoq.metrics import largest_difference
+from onnx_evoq.model import (
+    Model,
+    Weight,
+    check_finite,
+    find_weights,
+    fold_batch_norm,
+    load,
+    name_of,
+    serialize,
+)
+from onnx_evoq.score import Session, predict
+from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup.grids import leave_out
+
+# Folding is exact but for the order of float32 (or float16) operations.
+_SAME = {"float32": 1e-3, "float16": 2e-2}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to quantize.
+
+    Attributes:
+        reference: the float model as it came.
+        model: the same with BatchNormalization folded.
+        weights: its weights, without those that stay float.
+        keep: the patterns of those.
+        notes: sentences that a user should read.
+    """
+
+    reference: Model
+    model: Model
+    weights: list[Weight]
+    keep: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
+    """Load a model, fold BatchNormalization and find the weights.
+
+    Raises:
+        ModelError: it cannot be used, has no weights, or one that holds NaN or infinity.
+        OptionError: a pattern of `keep` matches no weight.
+    """
+    reference, keep = load(model), tuple(keep)
+    folded, _ = fold_batch_norm(reference)
+    weights, _ = find_weights(folded)
+    if not weights:
+        raise ModelError(
+            f"{name_of(model)}: has no weights to quantize (float32 or float16 constants of Conv, "
+            "ConvTranspose, Gemm, MatMul, Gather or recurrent operators); "
+            "onnx-evoq inspect says why each initializer is none."
+        )
+    left = leave_out(weights, keep)
+    check_finite(left)
+    return Subject(reference, folded, left, keep)
+
+
+def fold_if_exact(
+    subject: Subject, experiment: Experiment, providers: Sequence[str] | None
+) -> Subject:
+    """The subject as it is, or without folding where that would change the outputs."""
+    if computes_the_same(subject.model, subject, experiment, providers):
+        return subject
+    weights, _ = find_weights(subject.reference)
+    return replace(
+        subject,
+        model=subject.reference,
+        weights=leave_out(weights, subject.keep),
+        notes=("BatchNormalization was not folded, since that would have changed the outputs.",),
+    )
+
+
+def computes_the_same(
+    model: Model, subject: Subject, experiment: Experiment, providers: Sequence[str] | None
+) -> bool:
+    """Whether a model has the outputs of the subject's reference, but for the order of sums."""
+    batch = experiment.search.batches[0]
+    outputs = [
+        next(predict(Session(serialize(each), providers=providers), [batch]))
+        for each in (model, subject.reference)
+    ]
+    allowed = max(_SAME[weight.dtype] for weight in subject.weights)
+    return largest_difference(*outputs) <= allowed  # not so if it is NaN

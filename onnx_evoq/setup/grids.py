@@ -1,0 +1,103 @@
+"""Which weights are quantized, and on which grid each of them is."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from onnx_evoq.errors import OptionError
+from onnx_evoq.model import Weight
+from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
+from onnx_evoq.setup.options import check_bits
+
+Granularity = Literal["tensor", "channel"]
+Granularities = Granularity | Mapping[str, Granularity]  # of all weights, or by name
+
+
+def matches(weight: Weight, pattern: str) -> bool:
+    """Whether a shell-style pattern matches the weight's name or that of a node that uses it."""
+    names = (weight.name, *weight.nodes)
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names)
+
+
+def leave_out(weights: Sequence[Weight], keep: Iterable[str]) -> list[Weight]:
+    """The weights that no pattern of `keep` matches.
+
+    Raises:
+        OptionError: a pattern matches nothing, or all of them leave nothing over.
+    """
+    keep = list(keep)
+    for pattern in keep:
+        _must_match(weights, pattern, "keep")
+    left = [weight for weight in weights if not any(matches(weight, p) for p in keep)]
+    if not left:
+        raise OptionError(
+            f"keep {', '.join(map(repr, keep))} leaves no weight to quantize: keep fewer."
+        )
+    return left
+
+
+def bits_of(weights: Sequence[Weight], bits: int, bits_for: Mapping[str, int]) -> dict[str, int]:
+    """The width of each weight: that of the last pattern that matches it, else `bits`.
+
+    Raises:
+        OptionError: a pattern matches nothing, or a width is out of range.
+    """
+    widths = dict.fromkeys((weight.name for weight in weights), bits)
+    for pattern, width in bits_for.items():
+        check_bits(width)
+        _must_match(weights, pattern, "bits-for")
+        widths.update({weight.name: width for weight in weights if matches(weight, pattern)})
+    return widths
+
+
+def axis_of_steps(weight: Weight, granularity: Granularities) -> int | None:
+    """The axis along which a weight has a step for each channel; None for one step."""
+    own = granularity if isinstance(granularity, str) else granularity[weight.name]
+    return weight.axis if own == "channel" else None
+
+
+def grids_for(
+    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
+) -> dict[str, FixedPoint]:
+    """The grid of each weight by its name; per channel along its axis, where it has one.
+
+    Raises:
+        ValueError: there are widths per channel for a weight with one step.
+    """
+    return {
+        weight.name: fit(
+            weight.values,
+            bits[weight.name],
+            axis_of_steps(weight, granularity),
+            scale,
+            weight.dtype,
+        )
+        for weight in weights
+    }
+
+
+def nearest_codes(
+    weights: Sequence[Weight], grids: Mapping[str, FixedPoint]
+) -> dict[str, QuantizedWeight]:
+    """Each weight rounded to its grid."""
+    return {
+        weight.name: QuantizedWeight(nearest(weight.values, grids[weight.name]), grids[weight.name])
+        for weight in weights
+    }
+
+
+def nearest_of(
+    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
+) -> dict[str, QuantizedWeight]:
+    """Each weight rounded to the grid that covers its range."""
+    return nearest_codes(weights, grids_for(weights, bits, granularity, scale))
+
+
+def _must_match(weights: Sequence[Weight], pattern: str, option: str) -> None:
+    if not any(matches(weight, pattern) for weight in weights):
+        names = ", ".join(weight.name for weight in weights[:4])
+        more = ", ..." if len(weights) > 4 else ""
+        raise OptionError(
+            f"{option} {pattern!r} matches no weight: the weights are {names}{more} "
+            "(onnx-evoq inspect lists all)."
+        )

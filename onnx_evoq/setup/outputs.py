@@ -1,0 +1,95 @@
+"""All outputs of a model, and those of another one under the same names."""
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnx_evoq.batch import Arrays, joined, make_batches
+from onnx_evoq.data import Samples
+from onnx_evoq.errors import MetricError, ModelError
+from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
+from onnx_evoq.model import Model, input_specs, serialize
+from onnx_evoq.progress import Progress, silent, stepping
+from onnx_evoq.score import Session, choose_batch_size, predict
+
+
+def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
+    """Top-1 where labels are classes of the outputs, else the error against the reference.
+
+    Raises:
+        MetricError: there is neither.
+    """
+    if samples.labels is not None and class_numbers(samples.labels) is not None:
+        with contextlib.suppress(MetricError):  # the output is no row of class scores
+            class_scores(outputs)
+            return find_metric("top1")
+    if not has_reference:
+        raise MetricError(
+            "there is nothing to score against: give data with labels that are classes (y, class "
+            "folders, or --labels), a reference model, or a metric of your own."
+        )
+    return find_metric("mse")
+
+
+def outputs_of(
+    model: Model,
+    name: str,
+    samples: Samples,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Arrays:
+    """The outputs for all samples, name -> (samples, ...).
+
+    Args:
+        model: any model.
+        name: how messages call it.
+        samples: what it is fed.
+        providers: as for `Session`.
+        progress: shows how far it is.
+
+    Raises:
+        ModelError: it cannot be run, takes other inputs, or gives outputs of changing shapes.
+    """
+    specs = input_specs(model)
+    missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
+    if missing is not None:
+        raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
+    session = Session(serialize(model), name, providers)
+    size = choose_batch_size(session, samples.inputs, specs)
+    batches = make_batches(samples.inputs, specs, size)
+    with progress("running", len(batches)) as step:
+        parts = list(stepping(predict(session, batches), step))
+    return joined(parts)
+
+
+def not_finite(outputs: Arrays, model: str) -> list[str]:
+    """A note for each output of `model` that holds NaN or infinity."""
+    notes = []
+    for name, values in outputs.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)  # (samples,)
+            notes.append(
+                f"{model}: output {name!r} is NaN or infinite for {int(bad.sum())} of "
+                f"{len(values)} samples: check the preprocessing, or the model."
+            )
+    return notes
+
+
+def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
+    """The reference's outputs under the names of `outputs`, by name or else by position.
+
+    Raises:
+        ModelError: their number or shapes differ.
+    """
+    if set(outputs) <= set(reference):
+        matched = {output: reference[output] for output in outputs}
+    elif len(outputs) == len(reference):
+        matched = dict(zip(outputs, reference.values(), strict=True))
+    else:
+        matched = {}
+    if any(matched[n].shape != outputs[n].shape for n in matched) or not matched:
+        ours = ", ".join(f"{n} {v.shape[1:]}" for n, v in outputs.items())
+        theirs = ", ".join(f"{n} {v.shape[1:]}" for n, v in reference.items())
+        raise ModelError(f"{name}: its outputs ({theirs}) do not match the model's ({ours}).")
+    return matched

@@ -1,0 +1,50 @@
+"""The scores that a user is shown: a whole model, loaded afresh, on both sets."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from onnx_evoq.metrics import find_metric
+from onnx_evoq.model import Model, serialize
+from onnx_evoq.progress import Progress, silent, stepping
+from onnx_evoq.score import Session, predict
+from onnx_evoq.setup.calibration import Experiment
+
+
+@dataclass(frozen=True)
+class Score:
+    """The steering metric on both sets, and top-1 beside it where labels exist.
+
+    Attributes:
+        search: on the samples that selected.
+        heldout: on the samples that accepted.
+        top1: {"search": .., "heldout": ..} as shares of 1, or None.
+    """
+
+    search: float
+    heldout: float
+    top1: dict[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, without what is None."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def score_of(
+    model: Model,
+    experiment: Experiment,
+    providers: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Score:
+    """The steering metric and, where labels are classes, top-1 of a model loaded afresh."""
+    session = Session(serialize(model), providers=providers)
+    values: dict[str, float] = {}
+    shares: dict[str, float] = {}
+    sets = {"search": experiment.search, "heldout": experiment.heldout}
+    with progress("scoring", sum(len(scoring.batches) for scoring in sets.values())) as step:
+        for part, scoring in sets.items():
+            outputs = list(stepping(predict(session, scoring.batches), step))
+            values[part] = scoring.target.value(outputs)
+            if experiment.has_classes:
+                shares[part] = scoring.scored_by(find_metric("top1")).target.value(outputs)
+    return Score(values["search"], values["heldout"], shares or None)

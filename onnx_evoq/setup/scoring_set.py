@@ -1,0 +1,46 @@
+"""Samples with their expected answers, and the score of a whole model on them."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from onnx_evoq.batch import Batch
+from onnx_evoq.metrics import Metric, Target
+from onnx_evoq.model import Model, serialize
+from onnx_evoq.score import Session, predict
+
+
+@dataclass(frozen=True)
+class ScoringSet:
+    """Samples in batches, and what their outputs are scored against."""
+
+    batches: Sequence[Batch]
+    target: Target
+
+    def scored_by(self, metric: Metric) -> "ScoringSet":
+        """The same samples, scored by another metric."""
+        return replace(self, target=replace(self.target, metric=metric))
+
+    def first(self, samples: int) -> "ScoringSet":
+        """Its first batches, until they hold so many samples, if there are as many."""
+        totals = list(accumulate(batch.count for batch in self.batches))
+        end = min(bisect_left(totals, samples) + 1, len(totals))
+        reference, labels = self.target.reference, self.target.labels
+        part = replace(
+            self.target,
+            reference=None if reference is None else reference[:end],
+            labels=None if labels is None else labels[: totals[end - 1]],
+        )
+        return ScoringSet(self.batches[:end], part)
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return sum(batch.count for batch in self.batches)
+
+
+def model_value(model: Model, scoring: ScoringSet, providers: Sequence[str] | None = None) -> float:
+    """The metric of a whole model, in a fresh session."""
+    session = Session(serialize(model), providers=providers)
+    return scoring.target.value(predict(session, scoring.batches))

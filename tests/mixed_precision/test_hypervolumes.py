@@ -1,0 +1,62 @@
+"""Shares of what could be reached, worked by hand."""
+
+import numpy as np
+import pytest
+
+from onnx_evoq.mixed_precision import hypervolumes
+from onnx_evoq.mixed_precision.point import Point
+from onnx_evoq.mixed_precision.search import ParetoFront
+from onnx_evoq.setup import Policy
+
+
+def point(size: int, error: float) -> Point:
+    return Point(Policy({}), size, 2 * size, error, error, 0.0, error)
+
+
+def front_of(
+    points: list[Point], uniform: list[Point], greedy: list[Point] | None = None
+) -> ParetoFront:
+    return ParetoFront(tuple(points), tuple(uniform), tuple(greedy or ()), 0, None)
+
+
+UNIFORM = [point(1, 100.0), point(10, 10.0), point(100, 1.0)]
+
+
+def test_hypervolumes_worked_by_hand() -> None:
+    # As shares of the logarithms' ranges: (0, 1), (.5, .5) and (1, 0); the front's is (.5, 0).
+    found = hypervolumes(front_of([point(10, 1.0)], UNIFORM, [point(10, 31.622777)]), float)
+    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0.125})
+
+
+def test_by_file_the_shares_are_the_same_here() -> None:
+    front = front_of([point(10, 1.0)], UNIFORM)
+    assert hypervolumes(front, float, True) == pytest.approx(hypervolumes(front, float))
+
+
+def test_a_better_error_than_any_width_makes_the_box_larger() -> None:
+    found = hypervolumes(front_of([point(10, 0.01)], UNIFORM), float)
+    assert found == pytest.approx({"front": 0.5, "uniform": 0.125, "greedy": 0})
+
+
+@pytest.mark.parametrize("least", [0.0, -5.0])
+def test_errors_that_have_no_logarithm_are_taken_as_they_are(least: float) -> None:
+    uniform = [point(1, least + 8), point(10, least + 4), point(100, least)]
+    found = hypervolumes(front_of([point(10, least)], uniform), float)
+    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0})
+
+
+def test_points_without_a_finite_error_dominate_nothing() -> None:
+    uniform = [*UNIFORM, point(1, np.nan), point(1000, -np.inf)]
+    found = hypervolumes(front_of([point(10, 1.0), point(2, np.inf)], uniform), float)
+    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0})
+
+
+def test_without_any_finite_error_there_is_no_box() -> None:
+    found = hypervolumes(front_of([point(10, 1.0)], [point(1, np.nan)]), float)
+    assert np.isnan(list(found.values())).all()
+
+
+def test_a_metric_that_is_higher_where_better_counts_the_other_way() -> None:
+    uniform = [point(1, 10.0), point(10, 20.0), point(100, 30.0)]
+    found = hypervolumes(front_of([point(10, 30.0)], uniform), lambda value: -value)
+    assert found == pytest.approx({"front": 0.5, "uniform": 0.25, "greedy": 0})

@@ -1,0 +1,329 @@
+"""Which layers' output channels can be duplicated, and what is in the way of the others."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graphs import conv_net, mlp, model_of, node, random, split_net
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper
+
+from onnx_evoq.model import expansions, fold_batch_norm, load
+from onnx_evoq.model.channels.splittable import Place
+
+Weights = Mapping[str, NDArray[np.generic]]
+
+
+def net(
+    nodes: Sequence[NodeProto],
+    weights: Weights,
+    x: Sequence[int | str] = ("n", 3, 4, 4),
+    y: Sequence[str] = ("y",),
+    opset: int = 17,
+) -> ModelProto:
+    """x -> nodes -> y, loaded."""
+    return load(model_of(nodes, {"x": x}, dict.fromkeys(y), weights, opset=opset))
+
+
+def before(nodes: Sequence[NodeProto], weights: Weights | None = None, **more: int) -> ModelProto:
+    """x (n, 3, 4, 4) -> Conv w1 -> a (n, 4, 4, 4) -> nodes -> y."""
+    first = node("Conv", ["x", "w1", "b1"], ["a"])
+    return net(
+        [first, *nodes],
+        {"w1": random(4, 3, 1, 1), "b1": random(4, seed=1), **(weights or {})},
+        **more,
+    )
+
+
+def branch(kind: str = "Add") -> list[NodeProto]:
+    """What a and another layer's output b go into, and the layer behind."""
+    return [
+        node("Conv", ["x", "other"], ["b"]),
+        node(kind, ["a", "b"], ["c"], "meeting"),
+        node("Conv", ["c", "w2"], ["y"]),
+    ]
+
+
+W2 = {"w2": random(5, 4, 1, 1)}
+OTHER = {**W2, "other": random(4, 3, 1, 1, seed=8)}
+
+# name: nodes behind a, their constants, why w1 cannot be expanded
+IN_THE_WAY = {
+    "an output": ([node("Relu", ["a"], ["y"])], {}, "an output of the model (y)"),
+    "a sum": (branch(), OTHER, "a sum (meeting)"),
+    "a difference": (branch("Sub"), OTHER, "a sum (meeting)"),
+    "a sum with an input": (
+        [node("Add", ["z", "a"], ["b"], "meeting"), node("Conv", ["b", "w2"], ["y"])],
+        W2,
+        "a sum (meeting)",
+    ),
+    "a product of layers": (branch("Mul"), OTHER, "Mul (meeting)"),
+    "an unknown factor": (
+        [node("Mul", ["a", "z"], ["b"], "mask"), node("Conv", ["b", "w2"], ["y"])],
+        W2,
+        "Mul (mask)",
+    ),
+    "groups": (
+        [node("Conv", ["a", "w2"], ["y"], "depthwise", group=4)],
+        {"w2": random(4, 1, 1, 1)},
+        "a layer with groups (depthwise)",
+    ),
+    "a shared weight": (
+        [node("Conv", ["a", "w2"], ["b"], "first"), node("Conv", ["b", "w2"], ["y"])],
+        {"w2": random(4, 4, 1, 1)},
+        "a layer with a shared weight (first)",
+    ),
+    "a Reshape": (
+        [node("Reshape", ["a", "s"], ["b"]), node("Gemm", ["b", "w2"], ["y"])],
+        {"s": np.array([-1, 64]), "w2": random(64, 3)},
+        "Reshape (Reshape(b))",
+    ),
+    "a shape": ([node("Shape", ["a"], ["y"], "size")], {}, "Shape (size)"),
+    "Softmax": (
+        [node("Softmax", ["a"], ["b"], "attention", axis=1), node("Conv", ["b", "w2"], ["y"])],
+        W2,
+        "Softmax (attention)",
+    ),
+    "a mean over channels": (
+        [node("ReduceMean", ["a"], ["b"], "mean", axes=[-3]), node("Conv", ["b", "w2"], ["y"])],
+        {"w2": random(5, 1, 1, 1)},
+        "ReduceMean (mean)",
+    ),
+    "a mean over everything": (
+        [node("ReduceMean", ["a"], ["y"], "mean")], {}, "ReduceMean (mean)",
+    ),
+    "Concat along rows": (
+        [node("Concat", ["a", "a"], ["b"], "rows", axis=2), node("Conv", ["b", "w2"], ["y"])],
+        W2,
+        "Concat (rows)",
+    ),
+    "Concat with an input": (
+        [node("Concat", ["x", "a"], ["b"], "row", axis=1), node("Conv", ["b", "w2"], ["y"])],
+        {"w2": random(5, 7, 1, 1)},
+        "Concat (row)",
+    ),
+    "a matrix product along rows": (
+        [node("MatMul", ["a", "w2"], ["y"], "rows")], {"w2": random(4, 5)}, "MatMul (rows)",
+    ),
+    "a matrix product with itself": (
+        [node("MatMul", ["a", "a"], ["y"], "square")], {}, "MatMul (square)",
+    ),
+    "a bias": (
+        [node("Conv", ["x", "other", "a"], ["y"], "biased")], OTHER, "Conv (biased)",
+    ),
+    "indices of a pool": (
+        [node("MaxPool", ["a"], ["b", "y"], "pool", kernel_shape=[2, 2])],
+        {},
+        "MaxPool (pool)",
+    ),
+    "Flatten of everything": (
+        [node("Flatten", ["a"], ["b"], "flat", axis=2), node("Gemm", ["b", "w2"], ["y"])],
+        {"w2": random(16, 3)},
+        "Flatten (flat)",
+    ),
+    "an operator of someone's own": (
+        [helper.make_node("FusedConv", ["a", "w2"], ["y"], "own", domain="com.microsoft")],
+        W2,
+        "FusedConv (own)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_the_reason_names_what_is_in_the_way(name: str) -> None:
+    nodes, weights, where = IN_THE_WAY[name]
+    model = model_of(
+        [node("Conv", ["x", "w1", "b1"], ["a"]), *nodes],
+        {"x": ["n", 3, 4, 4], "z": ["n", 1, 4, 4]},
+        {"y": None},
+        {"w1": random(4, 3, 1, 1), "b1": random(4, seed=1), **weights},
+    )
+    allowed, reasons = expansions(model)
+    assert "w1" not in allowed
+    verb = "is" if where.startswith("an output") else "goes into"
+    assert reasons["w1"] == f"its output {verb} {where}"
+
+
+def test_both_terms_of_a_sum_stay_as_they_are() -> None:
+    allowed, reasons = expansions(before(branch(), OTHER))
+    assert not allowed
+    assert reasons["other"] == reasons["w1"] == "its output goes into a sum (meeting)"
+
+
+def test_a_sum_with_what_was_summed_before_stays_as_it_is() -> None:
+    nodes = [*branch()[:2], node("Conv", ["c", "w2"], ["d"]), node("Add", ["c", "d"], ["e"], "two")]
+    last = node("Conv", ["e", "w3"], ["y"])
+    weights = {**OTHER, "w2": random(4, 4, 1, 1), "w3": random(2, 4, 1, 1)}
+    allowed, reasons = expansions(before([*nodes, last], weights))
+    assert not allowed
+    assert reasons["w2"] == "its output goes into a sum (two)"
+
+
+def test_one_reader_in_the_way_is_enough() -> None:
+    nodes = [node("Conv", ["a", "w2"], ["y"]), node("Softmax", ["a"], ["z"], "soft")]
+    model = net(
+        [node("Conv", ["x", "w1"], ["a"]), *nodes], {"w1": random(4, 3, 1, 1), **W2}, y=("y", "z")
+    )
+    assert expansions(model)[1]["w1"] == "its output goes into Softmax (soft)"
+
+
+def test_an_output_that_layers_read_too_is_in_the_way() -> None:
+    model = net(
+        [node("Conv", ["x", "w1"], ["a"]), node("Conv", ["a", "w2"], ["y"])],
+        {"w1": random(4, 3, 1, 1), **W2},
+        y=("y", "a"),
+    )
+    assert expansions(model)[1]["w1"] == "its output is an output of the model (a)"
+
+
+def test_what_nothing_reads_is_not_expanded() -> None:
+    model = before([node("Conv", ["x", "other"], ["y"])], OTHER)
+    assert expansions(model)[1]["w1"] == "no layer reads its output"
+
+
+def test_a_graph_inside_a_node_is_in_the_way() -> None:
+    body = helper.make_graph(
+        [node("Conv", ["a", "w2"], ["inner"])],
+        "body",
+        [],
+        [helper.make_empty_tensor_value_info("inner")],
+    )
+    choice = node("If", ["c"], ["y"], "choice", then_branch=body, else_branch=body)
+    model = model_of(
+        [node("Conv", ["x", "w1"], ["a"]), choice],
+        {"x": ["n", 3, 4, 4], "c": []},
+        {"y": None},
+        {"w1": random(4, 3, 1, 1), **W2},
+        dtypes={"c": "bool"},
+    )
+    assert expansions(model)[1]["w1"] == "its output goes into If (choice)"
+
+
+def test_a_layer_with_groups_keeps_its_channels() -> None:
+    model = net(
+        [node("Conv", ["x", "w"], ["a"], group=3), node("Conv", ["a", "v"], ["y"])],
+        {"w": random(6, 1, 3, 3), "v": random(2, 6, 1, 1)},
+    )
+    assert expansions(model)[1]["w"] == "it has groups"
+
+
+def test_a_bias_that_is_computed_keeps_the_channels() -> None:
+    nodes = [
+        node("ReduceMean", ["x"], ["b"], axes=[0], keepdims=0),
+        node("Gemm", ["x", "w", "b"], ["a"]),
+    ]
+    model = net(
+        [*nodes, node("Gemm", ["a", "v"], ["y"])], {"w": random(4, 4), "v": random(4, 2)}, ("n", 4)
+    )
+    assert expansions(model)[1]["w"] == "its bias is no constant (b)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "op_type"),
+    [
+        (node("Gather", ["w", "i"], ["a"]), "Gather"),
+        (node("MatMul", ["w", "x"], ["a"]), "MatMul"),
+    ],
+)
+def test_what_is_no_weight_of_a_layer_is_called_so(layer: NodeProto, op_type: str) -> None:
+    last = node("MatMul", ["a", "v"], ["y"])
+    weights = {"w": random(4, 4), "i": np.array([1, 2]), "v": random(4, 2)}
+    allowed, reasons = expansions(net([layer, last], weights, (4, 4)))
+    assert "w" not in allowed
+    assert reasons["w"] == f"it is not the weight of one linear layer alone ({op_type})"
+
+
+def test_a_shared_weight_is_not_expanded() -> None:
+    nodes = [
+        node("Gemm", ["x", "w"], ["a"]),
+        node("Gemm", ["a", "w"], ["b"]),
+        node("Gemm", ["b", "v"], ["y"]),
+    ]
+    reasons = expansions(net(nodes, {"w": random(4, 4), "v": random(4, 2)}, ("n", 4)))[1]
+    assert reasons["w"].startswith("it is not the weight of one linear layer alone")
+
+
+def test_dropout_that_may_train_is_in_the_way() -> None:
+    nodes = [node("Dropout", ["a", "", "train"], ["b"], "drop"), node("Conv", ["b", "w2"], ["y"])]
+    for training in (False, True):
+        allowed, reasons = expansions(before(nodes, {**W2, "train": np.array(training)}))
+        assert ("w1" in allowed) != training
+    assert reasons["w1"] == "its output goes into Dropout (drop)"
+
+
+def test_every_weight_is_either_allowed_or_has_a_reason() -> None:
+    for model in (mlp(), conv_net(), split_net()):
+        folded = fold_batch_norm(load(model))[0]
+        allowed, reasons = expansions(folded)
+        names = {tensor.name for tensor in folded.graph.initializer if len(tensor.dims) > 1}
+        assert set(allowed) | set(reasons) == names
+        assert not set(allowed) & set(reasons)
+
+
+def test_the_places_of_a_layer_are_its_weight_its_bias_and_the_columns_behind() -> None:
+    expansion = expansions(load(mlp()))[0]["first"]
+    assert expansion.channels == 6
+    assert expansion.places == (
+        Place("a", 1, 1, 0, 1, halved=False),  # MatMul: (in, out)
+        Place("b", 1, 0, 0, 1, halved=False),
+        Place("logits", 1, 1, 0, 1, halved=True),  # Gemm, transposed: (out, in)
+    )
+    assert expansion.carriers == ("a", "b", "c")
+
+
+def test_behind_a_flatten_a_channel_has_a_block_of_columns() -> None:
+    nodes = [node("Flatten", ["a"], ["b"]), node("Gemm", ["b", "w2"], ["y"])]
+    expansion = expansions(before(nodes, {"w2": random(64, 3)}))[0]["w1"]
+    assert expansion.places[-1] == Place("y", 1, 0, 0, 16, halved=True)
+
+
+def test_behind_a_concat_a_layer_has_columns_of_its_own() -> None:
+    nodes = [
+        node("Conv", ["x", "other"], ["b"]),
+        node("Concat", ["b", "a"], ["c"], axis=1),
+        node("Conv", ["c", "w2"], ["y"]),
+    ]
+    weights = {"other": random(2, 3, 1, 1), "w2": random(5, 6, 1, 1)}
+    allowed = expansions(before(nodes, weights))[0]
+    assert allowed["other"].places[-1] == Place("y", 1, 1, 0, 1, halved=True)
+    assert allowed["w1"].places[-1] == Place("y", 1, 1, 2, 1, halved=True)
+
+
+def test_a_sum_beside_a_layer_in_a_concat_does_not_hinder_it() -> None:
+    nodes = [
+        *branch()[:2],
+        node("Conv", ["x", "third"], ["d"]),
+        node("Concat", ["c", "d"], ["e"], axis=1),
+        node("Conv", ["e", "w3"], ["y"]),
+    ]
+    weights = {
+        "other": random(4, 3, 1, 1), "third": random(2, 3, 1, 1), "w3": random(5, 6, 1, 1),
+    }  # fmt: skip
+    allowed, reasons = expansions(before(nodes, weights))
+    assert set(reasons) == {"w1", "other", "w3"}
+    assert allowed["third"].places[-1] == Place("y", 1, 1, 4, 1, halved=True)
+
+
+def test_only_the_first_layers_of_residual_branches_can_be_expanded() -> None:
+    allowed, reasons = expansions(fold_batch_norm(load(conv_net()))[0])
+    assert not allowed
+    assert reasons == {
+        "w1": "its output goes into a sum (Add(e))",
+        "w2": "its output goes into a sum (Add(e))",
+        "w3": "its output is an output of the model (logits)",
+    }
+
+
+def test_the_models_of_the_project_have_layers_to_expand(models: Path) -> None:
+    found = {
+        path.stem: len(expansions(fold_batch_norm(load(path))[0])[0])
+        for path in models.glob("digits_*.onnx")
+    }
+    assert found == {
+        "digits_autoencoder": 5,  # all but the last
+        "digits_depthwise": 1,  # the one before the last
+        "digits_resnet": 3,  # the first of each residual branch
+        "digits_transformer": 2,  # between the two matrices of each block
+        "digits_vgg": 5,  # all but the last
+    }

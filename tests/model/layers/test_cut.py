@@ -1,0 +1,150 @@
+"""Which part of a graph a cut leaves to be run per candidate."""
+
+import numpy as np
+from graphs import conv_net, mlp, model_of, node, random, run, split_net
+from onnx import ModelProto
+
+from onnx_evoq.model import bridge, cut_at, fold_batch_norm, load, uncut
+from onnx_evoq.model.layers.cut import Cut, suffix
+from onnx_evoq.signature import TensorSpec
+
+
+def folded() -> ModelProto:
+    return fold_batch_norm(load(conv_net()))[0]
+
+
+def behind(model: ModelProto, cut: Cut) -> list[str]:
+    """The operators of the suffix."""
+    specs = [TensorSpec(name, np.dtype("float32"), None) for name in cut.suffix_inputs]
+    return [n.op_type for n in suffix(model, cut, specs).graph.node]
+
+
+def test_the_first_layer_reads_the_input_itself() -> None:
+    cut = cut_at(folded(), "w1")
+    assert cut.prefix is None
+    assert cut.suffix_inputs == ("x",)
+    assert behind(folded(), cut)[0] == "Conv"
+
+
+def test_what_skips_a_layer_crosses_its_cut() -> None:
+    cut = cut_at(folded(), "w2")
+    assert cut.suffix_inputs == ("c",)  # read by the convolution and by the sum behind it
+    assert behind(folded(), cut) == ["Conv", "Add", "GlobalAveragePool", "Flatten", "Gemm"]
+
+
+def test_behind_the_last_layer_there_is_only_that_layer() -> None:
+    cut = cut_at(folded(), "w3")
+    assert cut.suffix_inputs == ("g",)
+    assert behind(folded(), cut) == ["Gemm"]
+    assert cut.prefix is not None
+    assert cut.prefix_outputs == ("g",)
+
+
+def test_outputs_that_do_not_depend_on_the_weight_come_from_the_prefix() -> None:
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a"]),
+        node("MatMul", ["a", "w2"], ["b"]),
+    ]
+    weights = {"w1": random(4, 4), "w2": random(4, 4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"a": ["n", 4], "b": ["n", 4]}, weights))
+    cut = cut_at(model, "w2")
+    assert cut.outputs == ("b",)
+    assert cut.prefix_outputs == ("a",)
+    assert cut_at(model, "w1").outputs == ("a", "b")
+
+
+def test_constants_are_copied_instead_of_cached() -> None:
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a"]),
+        node("Exp", ["bias"], ["b"]),
+        node("MatMul", ["a", "w2"], ["c"]),
+        node("Add", ["c", "b"], ["y"]),
+    ]
+    weights = {"w1": random(4, 4), "w2": random(4, 4), "bias": random(4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    cut = cut_at(model, "w2")
+    assert cut.suffix_inputs == ("a",)
+    assert behind(model, cut) == ["Exp", "MatMul", "Add"]
+
+
+def test_a_weight_used_twice_is_cut_before_its_first_use() -> None:
+    nodes = [
+        node("Relu", ["x"], ["a"]),
+        node("MatMul", ["a", "w"], ["b"]),
+        node("Tanh", ["b"], ["c"]),
+        node("MatMul", ["c", "w"], ["y"]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
+    assert behind(model, cut_at(model, "w")) == ["MatMul", "Tanh", "MatMul"]
+
+
+def test_what_depends_on_none_of_several_weights_comes_before_their_cut() -> None:
+    cut = cut_at(folded(), "w3", "w2")
+    assert list(cut.dtypes) == ["w3", "w2"]
+    assert cut.suffix_inputs == ("c",)
+    assert behind(folded(), cut) == behind(folded(), cut_at(folded(), "w2"))
+    assert cut_at(folded(), "w1", "w3").prefix is None
+
+
+def test_a_cut_between_branches_computes_the_other_branch_once() -> None:
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a"]),
+        node("MatMul", ["x", "w2"], ["b"]),
+        node("Add", ["a", "b"], ["c"]),
+        node("MatMul", ["c", "w3"], ["y"]),
+    ]
+    weights = {name: random(4, 4) for name in ("w1", "w2", "w3")}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    cut = cut_at(model, "w1", "w3")
+    assert cut.suffix_inputs == ("b", "x")
+    assert behind(model, cut) == ["MatMul", "Add", "MatMul"]
+
+
+def test_a_cut_names_its_first_weight() -> None:
+    assert cut_at(folded(), "w2").place == "'w2'"
+    assert cut_at(folded(), "w2", "w1", "w3").place == "'w2' and 2 more"
+
+
+def test_uncut_runs_everything() -> None:
+    model = load(mlp())
+    cut = uncut(model, "second")
+    assert cut.suffix_inputs == ("x",)
+    assert behind(model, cut) == [n.op_type for n in model.graph.node]
+
+
+FLOATS = np.dtype("float32")
+
+
+def test_a_bridge_computes_only_what_lies_between_two_cuts() -> None:
+    between = bridge(folded(), [TensorSpec("c", FLOATS, (None, 6, 8, 8))], ["g"])
+    assert between is not None
+    operators = [n.op_type for n in between.graph.node]
+    assert operators == ["Conv", "Add", "GlobalAveragePool", "Flatten"]
+    assert [value.name for value in between.graph.input] == ["c"]
+    assert {tensor.name for tensor in between.graph.initializer} == {"w2", "b2"}
+
+
+def test_a_bridge_passes_on_what_crosses_both_cuts() -> None:
+    between = bridge(folded(), [TensorSpec("c", FLOATS, (None, 6, 8, 8))], ["c", "d"])
+    assert between is not None
+    c = random(2, 6, 8, 8)
+    found = run(between, {"c": c})
+    whole = ModelProto.FromString(folded().SerializeToString())
+    del whole.graph.output[:]
+    whole.graph.output.extend(between.graph.output)
+    x = random(2, 3, 8, 8)
+    expected = run(whole, {"x": x})
+    np.testing.assert_array_equal(found["c"], c)
+    np.testing.assert_allclose(run(between, {"c": expected["c"]})["d"], expected["d"], rtol=1e-5)
+
+
+def test_there_is_no_bridge_backwards() -> None:
+    assert bridge(folded(), [TensorSpec("g", FLOATS, (None, 6))], ["c"]) is None
+
+
+def test_a_bridge_makes_anew_what_comes_with_something_that_is_needed() -> None:
+    known = [TensorSpec(name, FLOATS, (None, 4)) for name in "ar"]
+    between = bridge(load(split_net()), known, ["b", "c"])
+    assert between is not None
+    assert [n.op_type for n in between.graph.node] == ["Split", "MatMul"]
+    assert [value.name for value in between.graph.input] == ["r"]

@@ -1,0 +1,133 @@
+"""Moments against plain formulas in float64."""
+
+import numpy as np
+import pytest
+from graphs import random
+from numpy.typing import NDArray
+
+from onnx_evoq.quantize.closed_form.moments import Moments, MomentSums
+
+Floats = NDArray[np.float32]
+
+
+def gathered(x: Floats, t: Floats, *, centred: bool, chunks: int = 4) -> MomentSums:
+    sums = MomentSums(centred)
+    for columns, targets in zip(
+        np.array_split(x, chunks, axis=1), np.array_split(t, chunks, axis=1), strict=True
+    ):
+        sums.add(columns, targets)
+    return sums
+
+
+def plain(x: Floats, t: Floats, *, centred: bool) -> Moments:
+    """The formulas, position by position in float64."""
+    x, t = x.astype(np.float64), t.astype(np.float64)
+    x_mean, t_mean = x.mean(axis=1), t.mean(axis=1)
+    if centred:
+        x, t = x - x_mean[:, None], t - t_mean[:, None]
+    metric = np.einsum("gpi,gpj->gij", x, x) / x.shape[1]
+    return Moments(metric, np.einsum("gpi,gpj->gij", t, x) / x.shape[1], x_mean, t_mean)
+
+
+def assert_same(one: Moments, other: Moments, tolerance: float) -> None:
+    for name in ("metric", "cross", "x_mean", "t_mean"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=tolerance)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_moments_are_those_of_the_formulas(centred: bool) -> None:
+    x, t = random(3, 200, 5) + 1, random(3, 200, 4, seed=1) - 2
+    sums = gathered(x, t, centred=centred)
+    assert_same(sums.moments(), plain(x, t, centred=centred), 1e-5)
+
+
+def test_a_centred_metric_is_the_covariance() -> None:
+    x = random(1, 300, 4)
+    metric = gathered(x, x, centred=True).moments().metric[0]
+    np.testing.assert_allclose(metric, np.cov(x[0], rowvar=False, bias=True), atol=1e-6)
+
+
+def test_two_positions_worked_by_hand() -> None:
+    # x = 1, 3 and t = 0, 4: means 2 and 2; E[x x] = 5, E[t x] = 6.
+    x, t = np.array([[[1], [3]]], np.float32), np.array([[[0], [4]]], np.float32)
+    for centred, metric, cross in ((False, 5, 6), (True, 1, 2)):
+        moments = gathered(x, t, centred=centred, chunks=1).moments()
+        assert (moments.metric.item(), moments.cross.item()) == (metric, cross)
+        assert (moments.x_mean.item(), moments.t_mean.item()) == (2, 2)
+
+
+def test_a_large_mean_hides_no_variance() -> None:
+    # float32 holds x to 5e-4; squares of x itself would hold the variance to no better than 8.
+    x = random(1, 20_000, 4) + np.float32(1e4)
+    moments = gathered(x, x, centred=True, chunks=20).moments()
+    assert_same(moments, plain(x, x, centred=True), 5e-6)
+    assert np.diagonal(moments.metric[0]) == pytest.approx(np.ones(4), abs=0.03)
+
+
+def test_a_first_chunk_that_is_unlike_the_others_does_no_harm() -> None:
+    x = random(1, 4000, 3) + np.float32(100)
+    x[:, :10] = 0
+    assert_same(gathered(x, x, centred=True, chunks=400).moments(), plain(x, x, centred=True), 1e-3)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("chunks", [2, 3, 7, 120])
+def test_any_division_into_chunks_gives_the_same(chunks: int, centred: bool) -> None:
+    x, t = random(2, 120, 4) + 3, random(2, 120, 3, seed=1)
+    one = gathered(x, t, centred=centred, chunks=1).moments()
+    assert_same(gathered(x, t, centred=centred, chunks=chunks).moments(), one, 1e-5)
+
+
+@pytest.mark.parametrize("chunks", [2, 3, 7, 120])
+def test_whole_numbers_are_summed_exactly(chunks: int) -> None:
+    rng = np.random.default_rng(0)
+    x, t = (rng.integers(-50, 50, (2, 120, n)).astype(np.float32) for n in (4, 3))
+    one, other = (gathered(x, t, centred=False, chunks=n).moments() for n in (1, chunks))
+    assert (one.metric == other.metric).all()
+    assert (one.cross == other.cross).all()
+
+
+def test_folds_are_every_other_chunk() -> None:
+    x, t = random(2, 100, 4), random(2, 100, 3, seed=1)
+    folds = gathered(x, t, centred=False, chunks=5).folds()  # 20 positions each
+    even = np.arange(100) // 20 % 2 == 0
+    assert folds is not None
+    assert_same(folds[0], plain(x[:, even], t[:, even], centred=False), 1e-5)
+    assert_same(folds[1], plain(x[:, ~even], t[:, ~even], centred=False), 1e-5)
+
+
+def test_each_fold_has_means_of_its_own() -> None:
+    x = np.repeat(np.array([0, 10], np.float32), 50)[None, :, None]
+    folds = gathered(x, x, centred=True, chunks=2).folds()
+    assert folds is not None
+    assert [fold.x_mean.item() for fold in folds] == [0, 10]
+    assert [fold.metric.item() for fold in folds] == [0, 0]
+
+
+def test_one_chunk_has_no_folds() -> None:
+    assert gathered(random(1, 5, 2), random(1, 5, 2), centred=True, chunks=1).folds() is None
+
+
+def test_chunks_are_left_alone() -> None:
+    x = random(1, 5, 2)
+    before = x.copy()
+    gathered(x, x, centred=True)
+    assert (x == before).all()
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_other_targets_give_what_they_would_have_given_at_first(centred: bool) -> None:
+    x, t, other = random(2, 120, 4) + 3, random(2, 120, 3, seed=1), random(2, 120, 3, seed=2) + 1
+    pieces = [np.array_split(array, 5, axis=1) for array in (x, other)]
+    found = gathered(x, t, centred=centred, chunks=5).with_targets(zip(*pieces, strict=True))
+    expected = gathered(x, other, centred=centred, chunks=5)
+    assert_same(found.moments(), expected.moments(), 1e-5)
+    for one, two in zip(found.folds() or (), expected.folds() or (), strict=True):
+        assert_same(one, two, 1e-5)
+
+
+def test_the_same_targets_give_the_same() -> None:
+    x, t = random(2, 100, 4), random(2, 100, 3, seed=1)
+    sums = gathered(x, t, centred=True, chunks=4)
+    pieces = [np.array_split(array, 4, axis=1) for array in (x, t)]
+    assert_same(sums.with_targets(zip(*pieces, strict=True)).moments(), sums.moments(), 0)

@@ -1,0 +1,306 @@
+"""Reconstruction of a whole model: what it keeps, what it repairs, and where it has no way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import conv_net, mlp, model_of, node, random, rounded, run, scoring_set, task_of
+from onnx import ModelProto
+
+from onnx_evoq.model import (
+    Model,
+    fold_batch_norm,
+    initializer_values,
+    load,
+    replace_weights,
+    with_codes,
+)
+from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.run import Deadline
+from onnx_evoq.setup import Task, model_value, nearest_of
+
+Inputs = Callable[[int, int], np.ndarray]  # of samples and seed
+
+
+def correlated(*shape: int) -> Inputs:
+    """Draws samples of that shape that lie near a few directions."""
+    size = int(np.prod(shape))
+    basis = random(max(2, size // 4), size, seed=99)
+
+    def draw(samples: int, seed: int) -> np.ndarray:
+        near = random(samples, len(basis), seed=seed) @ basis / np.sqrt(len(basis))
+        noise = 0.1 * random(samples, size, seed=seed + 1000)
+        return (near + noise + 0.5).reshape(samples, *shape).astype(np.float32)
+
+    return draw
+
+
+def folded() -> Model:
+    return fold_batch_norm(load(conv_net()))[0]
+
+
+def reconstructed(task: Task) -> Reconstructed:
+    return reconstruct_layers(task, np.random.default_rng(0))
+
+
+def errors(model: Model, task: Task, unseen: np.ndarray) -> tuple[float, float]:
+    """Of nearest rounding and of a reconstruction, on unseen inputs."""
+    found, scoring = reconstructed(task), scoring_set(model, {"x": unseen}, 8)
+    plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    return (
+        model_value(with_codes(model, plain), scoring),
+        model_value(with_codes(found.model, found.quantized), scoring),
+    )
+
+
+def one_node(kind: str, shape: tuple[int, ...], size: list[Any], **attributes: Any) -> ModelProto:
+    nodes = [node(kind, ["x", "w"], ["y"], **attributes)]
+    return model_of(nodes, {"x": ["n", *size]}, {"y": None}, {"w": random(*shape)})
+
+
+def test_the_error_on_unseen_inputs_is_well_below_that_of_nearest_rounding() -> None:
+    draw = correlated(3, 8, 8)
+    task = task_of(folded(), draw(64, 1), draw(16, 2), bits=3)
+    nearest, ours = errors(task.model, task, draw(64, 3))
+    assert ours < 0.5 * nearest
+
+
+SMALL: dict[str, tuple[ModelProto, Inputs]] = {
+    "one kernel per group": (
+        one_node("Conv", (6, 3, 3, 3), [6, 6, 6], group=2), correlated(6, 6, 6)
+    ),
+    "depthwise": (
+        one_node("Conv", (6, 1, 3, 3), [6, 6, 6], group=6, auto_pad="SAME_UPPER"),
+        correlated(6, 6, 6),
+    ),
+    "strides and dilations": (
+        one_node("Conv", (4, 3, 3, 3), [3, 9, 9], strides=[2, 1], dilations=[1, 2], pads=[1] * 4),
+        correlated(3, 9, 9),
+    ),
+    "transposed": (
+        one_node("ConvTranspose", (4, 3, 3, 3), [4, 5, 5], strides=[2, 2], pads=[1] * 4),
+        correlated(4, 5, 5),
+    ),
+    "transposed in groups": (
+        one_node("ConvTranspose", (4, 3, 2, 2), [4, 5, 5], group=2), correlated(4, 5, 5)
+    ),
+    "along one axis": (one_node("Conv", (4, 3, 5), [3, 16]  ), correlated(3, 16)),
+    "rows of a batch": (one_node("MatMul", (8, 4), [5, 8]), correlated(5, 8)),
+    "gemm": (one_node("Gemm", (4, 8), [8], transB=1), correlated(8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("granularity", "scale"), [("tensor", "pow2"), ("channel", "float")])
+@pytest.mark.parametrize("kind", SMALL)
+def test_layers_of_all_kinds_gain(kind: str, granularity: str, scale: str) -> None:
+    model, draw = load(SMALL[kind][0]), SMALL[kind][1]
+    task = task_of(
+        model, draw(64, 1), draw(8, 2), bits=3, size=64, granularity=granularity, scale=scale
+    )
+    nearest, ours = errors(model, task, draw(64, 3))
+    assert ours < 0.8 * nearest
+
+
+def test_a_weight_on_the_left_gains() -> None:
+    nodes = [node("MatMul", ["w", "x"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 8, 5]}, {"y": ["n", 4, 5]}, {"w": random(4, 8)}))
+    draw = correlated(5, 8)
+    inputs = [np.ascontiguousarray(np.swapaxes(draw(64, seed), 1, 2)) for seed in (1, 2, 3)]
+    nearest, ours = errors(model, task_of(model, *inputs[:2], bits=3), inputs[2])
+    assert ours < 0.8 * nearest
+
+
+def test_a_model_in_float16_gains() -> None:
+    draw = correlated(3, 8, 8)
+    model, _ = fold_batch_norm(load(conv_net(dtype="float16")))
+    inputs = [draw(48, seed).astype(np.float16) for seed in (1, 2, 3)]
+    task = task_of(model, *inputs[:2], bits=3)
+    nearest, ours = errors(model, task, inputs[2])
+    assert ours < 0.5 * nearest
+
+
+def test_samples_fewer_than_columns_are_enough_for_correlated_inputs() -> None:
+    model, draw = load(one_node("Gemm", (256, 8), [256])), correlated(256)
+    task = task_of(model, draw(64, 1), draw(8, 2), bits=4)
+    nearest, ours = errors(model, task, draw(200, 3))
+    assert ours < 0.5 * nearest
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_batch_of_fixed_size_gives_what_a_free_one_does(size: int) -> None:
+    inputs = random(21, 4, seed=1)  # the last batch is filled up
+    free, fixed = (
+        reconstructed(task_of(load(mlp(batch=batch)), inputs, inputs, size=size))
+        for batch in ("n", size)
+    )
+    for name, (codes, _) in free.quantized.items():
+        np.testing.assert_array_equal(fixed.quantized[name].codes, codes)
+
+
+def test_the_bias_holds_what_is_left_of_the_mean() -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    model = load(model_of(nodes, {"x": ["n", 3, 5, 5]}, {"y": None}, {"w": random(4, 3, 3, 3)}))
+    inputs = correlated(3, 5, 5)(40, 1)
+    found = reconstructed(task_of(model, inputs, inputs, bits=2))
+    before, after = (
+        run(m, {"x": inputs})["y"].mean(axis=(0, 2, 3))
+        for m in (model, with_codes(found.model, found.quantized))
+    )
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+def test_without_a_bias_none_is_made_up_for_a_matmul() -> None:
+    model = load(one_node("MatMul", (8, 4), [8]))
+    found = reconstructed(task_of(model, random(20, 8), random(8, 8)))
+    assert found.model == model
+
+
+def test_later_layers_repair_what_earlier_ones_lost() -> None:
+    model, inputs = load(mlp()), random(64, 4, seed=1)
+    task = task_of(model, inputs, inputs, bits={"first": 2, "second": 8})
+    found, scoring = reconstructed(task), scoring_set(model, {"x": random(64, 4, seed=3)}, 8)
+    first = with_codes(found.model, {"first": found.quantized["first"]})
+    untouched = replace_weights(first, initializer_values(model, ["second_bias"]))
+    ours = with_codes(found.model, found.quantized)
+    assert model_value(ours, scoring) < model_value(untouched, scoring)
+
+
+def test_a_residual_branch_repairs_the_other_one() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("MatMul", ["x", "v"], ["b"]),
+        node("Add", ["a", "b"], ["y"]),
+    ]
+    weights = {"w": random(8, 4), "v": random(8, 4, seed=1)}
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 4]}, weights))
+    inputs = random(64, 8, seed=1)
+    task = task_of(model, inputs, inputs, bits={"w": 2, "v": 8})
+    nearest, ours = errors(model, task, random(64, 8, seed=3))
+    assert ours < 0.01 * nearest
+
+
+def no_closed_form() -> dict[str, tuple[ModelProto, np.ndarray]]:
+    recurrent = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node("LSTM", ["t", "w", "r"], ["", "h"], hidden_size=3),
+        node("Transpose", ["h"], ["y"], perm=[1, 0, 2]),
+    ]
+    shared = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
+    weights = {"w": random(1, 12, 4), "r": random(1, 12, 3)}
+    return {
+        "recurrent": (
+            model_of(recurrent, {"x": ["n", 2, 4]}, {"y": ["n", 1, 3]}, weights),
+            random(12, 2, 4),
+        ),
+        "shared": (
+            model_of(shared, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}), random(12, 4)
+        ),
+        "table": (
+            model_of([node("Gather", ["w", "x"], ["y"])], {"x": ["n"]}, {"y": ["n", 4]},
+                     {"w": random(9, 4)}, dtypes={"x": "int64"}), np.arange(12) % 9
+        ),
+        "masked": (
+            model_of([node("Gemm", ["x", "w"], ["a"]), node("Add", ["a", "x"], ["s"]),
+                      node("Softmax", ["s"], ["y"])],
+                     {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}),
+            np.where(random(12, 4) > 1.5, np.float32(-3e38), np.float32(1)),
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", no_closed_form())
+def test_weights_without_a_closed_form_are_rounded_and_named(kind: str) -> None:
+    proto, inputs = no_closed_form()[kind]
+    model = load(proto)
+    found = reconstructed(task_of(model, inputs, inputs, bits=4))
+    assert found.nearest == tuple(rounded(model, 4))
+    assert found.layers == {}
+    for name, (codes, _) in rounded(model, 4).items():
+        np.testing.assert_array_equal(found.quantized[name].codes, codes)
+
+
+def test_every_weight_has_its_own_width() -> None:
+    inputs = random(40, 4)
+    found = reconstructed(task_of(load(mlp()), inputs, inputs, bits={"first": 2, "second": 7}))
+    assert {name: grid.bits for name, (_, grid) in found.quantized.items()} == {
+        "first": 2, "second": 7,
+    }  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_codes() -> None:
+    inputs = random(40, 3, 8, 8)
+    one, two = (reconstructed(task_of(folded(), inputs, inputs)) for _ in range(2))
+    for name, (codes, _) in one.quantized.items():
+        np.testing.assert_array_equal(two.quantized[name].codes, codes)
+    assert one.model == two.model
+
+
+def test_it_tells_what_moves_cost_and_how_far_outputs_spread() -> None:
+    inputs = random(200, 4)
+    task = task_of(load(mlp()), inputs, inputs)
+    first = reconstructed(task).layers["first"]
+    assert first.up.shape == first.down.shape == (4, 6)
+    outputs = inputs @ first.aim
+    np.testing.assert_allclose(first.spread, outputs.std(axis=0), rtol=1e-4)
+
+
+def test_the_deadline_plays_no_part() -> None:
+    inputs = random(20, 4)
+    found = reconstructed(task_of(load(mlp()), inputs, inputs, deadline=Deadline(0)))
+    assert set(found.layers) == {"first", "second"}
+
+
+def test_a_branch_that_is_spread_over_a_sum_keeps_its_own_output() -> None:
+    nodes = [
+        node("ReduceMean", ["x", "axes"], ["m"], keepdims=1),
+        node("MatMul", ["m", "w1"], ["a"]),
+        node("MatMul", ["x", "w2"], ["b"]),
+        node("Add", ["a", "b"], ["y"]),
+    ]
+    weights = {"axes": np.array([1]), "w1": random(6, 6), "w2": random(6, 6, seed=1)}
+    model = load(model_of(nodes, {"x": ["n", 5, 6]}, {"y": ["n", 5, 6]}, weights, opset=18))
+    task = task_of(model, random(40, 5, 6), random(10, 5, 6, seed=2), bits=4)
+    found = reconstruct_layers(task, np.random.default_rng(0))
+    assert found.nearest == ()
+    assert task.fitness(found.emitted) < task.fitness(with_codes(model, rounded(model, 4)))
+
+
+def test_a_matrix_on_the_left_of_a_matrix_has_no_samples() -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        node("MatMul", ["w", "t"], ["m"]),
+        node("Transpose", ["m"], ["y"], perm=[1, 0]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
+    found = reconstruct_layers(
+        task_of(model, random(40, 8), random(8, 8)), np.random.default_rng(0)
+    )
+    assert found.nearest == ("w",)
+
+
+# A width per channel
+
+
+def test_each_channel_of_the_first_layer_is_that_of_its_width_alone() -> None:
+    # Layers behind it read other inputs, whatever their widths.
+    draw = correlated(3, 8, 8)
+    given = task_of(folded(), draw(32, 1), draw(16, 2), granularity="channel")
+    widths = {**given.bits, "w1": (2, 6, 3, 4, 2, 8)}
+    mixed = reconstructed(replace(given, bits=widths)).quantized["w1"]
+    assert mixed.grid.bits == widths["w1"]
+    for channel, bits in enumerate((2, 6, 3, 4, 2, 8)):
+        alone = reconstructed(replace(given, bits={**given.bits, "w1": bits})).quantized["w1"]
+        assert (mixed.codes[channel] == alone.codes[channel]).all()
+        assert mixed.grid.step[channel] == alone.grid.step[channel]
+
+
+def test_wider_channels_leave_less_error() -> None:
+    draw = correlated(3, 8, 8)
+    values = []
+    for bits in (2, (2, 4, 4, 4, 4, 4), 4):
+        given = task_of(folded(), draw(64, 1), draw(64, 2), bits=8, granularity="channel")
+        given = replace(given, bits={**given.bits, "w2": bits})
+        values.append(given.fitness(reconstructed(given).emitted))
+    assert values[0] > values[1] > values[2]

@@ -1,0 +1,117 @@
+"""What a search is scored on, and how far it may fall."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from graphs import mlp, model_of, node, random
+
+from onnx_evoq.data import Data
+from onnx_evoq.errors import DataError, MetricError, ModelError
+from onnx_evoq.model import load
+from onnx_evoq.setup import model_value, prepare
+from onnx_evoq.setup.calibration import Experiment
+
+X = random(40, 4, seed=3)
+LABELS = np.random.default_rng(0).integers(0, 3, size=40)
+
+
+def experiment(
+    data: object = None, metric: str | Callable[..., float] = "auto", holdout: float | None = 0.25
+) -> Experiment:
+    given = Data({"x": X, "y": LABELS} if data is None else data)  # type: ignore[arg-type]
+    return prepare(load(mlp()), "m.onnx", given, metric, holdout, np.random.default_rng(0))
+
+
+def test_search_and_heldout_samples_are_disjoint_and_complete() -> None:
+    ready = experiment()
+    rows = [
+        {tuple(row) for batch in part.batches for row in batch.feed["x"][: batch.count]}
+        for part in (ready.search, ready.heldout)
+    ]
+    assert [len(part) for part in rows] == [30, 10]
+    assert rows[0] | rows[1] == {tuple(row) for row in X}
+
+
+def test_without_a_holdout_all_samples_score() -> None:
+    ready = experiment(holdout=None)
+    assert ready.search.samples == ready.heldout.samples == 40
+
+
+def test_auto_is_the_output_error_whatever_the_labels() -> None:
+    assert experiment().metric.name == "mse"
+
+
+def test_auto_is_scale_free_where_there_are_several_outputs() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Relu", ["a"], ["b"])]
+    outputs = {"a": ["n", 3], "b": ["n", 3]}
+    model = load(model_of(nodes, {"x": ["n", 4]}, outputs, {"w": random(4, 3)}))
+    ready = prepare(model, "m", Data(X), "auto", 0.25, np.random.default_rng(0))
+    assert ready.metric.name == "sqnr"
+
+
+def test_top1_stands_beside_where_labels_are_classes() -> None:
+    assert experiment().has_classes
+    assert not experiment(X).has_classes
+
+
+def test_labels_out_of_range_are_a_mistake() -> None:
+    with pytest.raises(DataError, match="labels range from 0 to 9, but the model has 3 classes"):
+        experiment({"x": X, "y": np.arange(40) % 10})
+
+
+def test_a_users_metric_may_read_any_labels() -> None:
+    def own(outputs: dict, labels: np.ndarray) -> float:
+        return float(labels.max())
+
+    own.higher_is_better = True  # type: ignore[attr-defined]
+    ready = experiment({"x": X, "y": np.arange(40)}, own)
+    assert not ready.has_classes
+    assert model_value(load(mlp()), ready.heldout) <= 39
+
+
+def test_a_metric_that_is_nan_for_the_float_model_is_refused() -> None:
+    def own(outputs: dict, labels: np.ndarray) -> float:
+        return float("nan")
+
+    own.higher_is_better = True  # type: ignore[attr-defined]
+    with pytest.raises(MetricError, match="'own' returns NaN for the float model's outputs"):
+        experiment(metric=own)
+
+
+def test_a_float_model_that_answers_nan_is_refused() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Log", ["a"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3)}))
+    with pytest.raises(ModelError, match=r"m\.onnx: output 'y' is NaN .*check the preprocessing"):
+        prepare(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
+
+
+def test_a_model_without_inputs_is_refused() -> None:
+    model = load(model_of([node("Relu", ["w"], ["y"])], {}, {"y": [3]}, {"w": random(3)}))
+    with pytest.raises(ModelError, match="takes no inputs"):
+        prepare(model, "m", Data(), "auto", 0.25, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("labels", [np.linspace(-2, 2, 40), np.eye(3)[np.arange(40) % 3]])
+def test_labels_that_are_no_classes_are_noted_where_none_are_needed(labels: np.ndarray) -> None:
+    ready = experiment({"x": X, "y": labels})
+    assert not ready.has_classes
+    assert any("the labels are no class numbers" in note for note in ready.notes)
+
+
+def test_labels_that_are_no_classes_are_refused_where_some_are_needed() -> None:
+    with pytest.raises(DataError, match="hold no class numbers: give one whole number per sample"):
+        experiment({"x": X, "y": np.linspace(-2, 2, 40)}, "top1")
+
+
+def test_outputs_of_changing_shape_are_refused() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("NonZero", ["b"], ["y"]),
+    ]
+    nodes.insert(1, node("Relu", ["a"], ["b"]))
+    model = load(
+        model_of(nodes, {"x": [1, 4]}, {"y": [2, "k"]}, {"w": random(4, 3)}, dtypes={"y": "int64"})
+    )
+    with pytest.raises(ModelError, match="output 'y' changes its shape from sample to sample"):
+        prepare(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))

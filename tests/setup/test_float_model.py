@@ -1,0 +1,70 @@
+"""The model that is worked on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from graphs import conv_net, mlp, model_of, node, random
+
+from onnx_evoq.data import Data
+from onnx_evoq.errors import ModelError, OptionError
+from onnx_evoq.model import replace_weights
+from onnx_evoq.setup import fold_if_exact, open_subject, prepare
+from onnx_evoq.setup.float_model import Subject, computes_the_same
+from onnx_evoq.setup.policy import expanded
+
+
+def settled(subject: Subject, x: np.ndarray) -> Subject:
+    rng = np.random.default_rng(0)
+    experiment = prepare(subject.reference, "m.onnx", Data(x), "auto", 0.25, rng)
+    return fold_if_exact(subject, experiment, None)
+
+
+def test_batch_normalization_is_folded() -> None:
+    subject = settled(open_subject(conv_net(), []), random(8, 3, 8, 8))
+    assert not any(n.op_type == "BatchNormalization" for n in subject.model.graph.node)
+    assert subject.notes == ()
+
+
+@pytest.mark.parametrize("factor", [1.1, np.nan])
+def test_where_folding_changed_the_outputs_the_model_stays(factor: float) -> None:
+    subject = open_subject(conv_net(), ["head"])
+    wrong = replace_weights(subject.model, {"w2": np.float32(factor) * random(6, 6, 3, 3)})
+    kept = settled(replace(subject, model=wrong), random(8, 3, 8, 8))
+    assert kept.model == subject.reference
+    assert [weight.name for weight in kept.weights] == ["w1", "w2"]
+    assert "was not folded" in kept.notes[0]
+
+
+def test_a_model_without_weights_is_refused() -> None:
+    model = model_of([node("Relu", ["x"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {})
+    with pytest.raises(ModelError, match="has no weights to quantize"):
+        open_subject(model, [])
+
+
+def test_a_pattern_that_keeps_nothing_is_refused() -> None:
+    with pytest.raises(OptionError, match="keep 'tail' matches no weight"):
+        open_subject(conv_net(), ["tail"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_is_refused_unless_it_is_kept(bad: float) -> None:
+    values = random(4, 6)
+    values[1, 2] = bad
+    model = replace_weights(mlp(), {"first": values})
+    with pytest.raises(ModelError, match="weight 'first' holds NaN or infinity: train or export"):
+        open_subject(model, [])
+    assert [weight.name for weight in open_subject(model, ["first"]).weights] == ["second"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_split_channels_compute_the_same_and_other_weights_do_not(dtype: str) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
+    weights = {"w": random(4, 6, dtype=dtype), "v": random(6, 3, seed=1, dtype=dtype)}
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights, dtype=dtype)
+    subject = open_subject(model, [])
+    x = random(16, 4, seed=2, dtype=dtype)
+    experiment = prepare(model, "m.onnx", Data(x), "auto", 0.25, np.random.default_rng(0))
+    assert computes_the_same(expanded(subject.model, {"w": 0.5}), subject, experiment, None)
+    other = replace_weights(subject.model, {"w": 1.1 * weights["w"].astype(np.float32)})
+    assert not computes_the_same(other, subject, experiment, None)

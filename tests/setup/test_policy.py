@@ -1,0 +1,187 @@
+"""Policies: what is read, what is refused, and what they do to a model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import conv_net, fire, flat, mlp, random, recurrent, run
+from onnx import ModelProto
+
+from onnx_evoq.data import Data
+from onnx_evoq.errors import OptionError
+from onnx_evoq.model import find_weights, load
+from onnx_evoq.setup import Policy, apply_policy, open_subject, policy_from, prepare
+from onnx_evoq.setup.float_model import Subject
+from onnx_evoq.setup.policy import expanded
+
+X = random(16, 4)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy({"a": 4, "b": 8}),
+        Policy({"a": 4, "b": (2, 3, 8)}, {"a": 0.125}),
+        Policy({"a": (2, 2)}, {"a": 1.0, "b": 0.0625}),
+    ],
+)
+def test_a_policy_survives_json(policy: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(policy.to_dict()))
+    assert policy_from(path) == policy_from(str(path)) == policy_from(policy.to_dict()) == policy
+    assert policy_from(policy) is policy
+
+
+def test_a_point_is_read_without_its_sizes() -> None:
+    point = {"bits": {"a": 3}, "expansion": {}, "packed_bytes": 5, "search": 0.5}
+    assert policy_from(point) == Policy({"a": 3})
+
+
+def test_of_all_that_a_search_printed_the_chosen_point_is_read() -> None:
+    printed = {"front": [{"bits": {"a": 8}}], "chosen": {"bits": {"a": 3}}}
+    assert policy_from(printed) == Policy({"a": 3})
+
+
+def test_a_share_of_none_is_no_expansion() -> None:
+    assert policy_from({"bits": {"a": 3}, "expansion": {"a": 0}}).expansion == {}
+
+
+def test_what_has_a_width_per_channel_has_a_step_for_each() -> None:
+    policy = Policy({"a": 4, "b": (2, 8), "c": 3, "d": 5}, {}, {"c": "channel"})
+    assert policy.granularities("tensor") == {
+        "a": "tensor", "b": "channel", "c": "channel", "d": "tensor"
+    }  # fmt: skip
+    usual = {"a": "channel", "b": "tensor", "c": "tensor", "d": "tensor"}
+    assert policy.granularities(usual) == {**usual, "b": "channel", "c": "channel"}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[1, 2]", 'is no policy, which looks like {"bits": {"WEIGHT": 4, ..}'),
+        ('{"bits": 4}', "is no policy"),
+        ('{"bits": {"a": 4}, "granularity": "channel"}', "its granularity is no mapping"),
+        (
+            '{"bits": {"a": 4}, "granularity": {"a": "row"}}',
+            "'row' of 'a' is not tensor or channel",
+        ),
+        (
+            '{"bits": {"a": [4, 3]}, "granularity": {"a": "tensor"}}',
+            "'a' has a width per channel, but one step for all",
+        ),
+        (
+            '{"bits": {"a": "four"}}',
+            "'four' of 'a' is no width from 2 to 8, nor a list of them",
+        ),
+        ('{"bits": {"a": 4.0}}', "bits 4.0 of 'a' is no width"),
+        ('{"bits": {"a": true}}', "bits True of 'a' is no width"),
+        ('{"bits": {"a": []}}', r"bits \[\] of 'a' is no width"),
+        ('{"bits": {"a": 1}}', "bits 1 of 'a' is no width from 2 to 8"),
+        ('{"bits": {"a": [4, 9]}}', r"bits \[4, 9\] of 'a' is no width"),
+        ('{"bits": {"a": 4}, "expansion": [1]}', "its expansion is no mapping"),
+        ('{"bits": {"a": 4}, "expansion": {"a": "1"}}', "expansion '1' of 'a' is no share"),
+        ('{"bits": {"a": 4}, "expansion": {"a": 1.5}}', "expansion 1.5 of 'a' is no share"),
+        ('{"bits": {"a": 4}, "expansion": {"a": NaN}}', "expansion nan of 'a' is no share"),
+    ],
+)
+def test_what_is_no_policy_is_refused(tmp_path: Path, content: str, text: str) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text(content)
+    with pytest.raises(OptionError, match=text) as caught:
+        policy_from(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe{"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "policy.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(OptionError, match="cannot be read as JSON"):
+        policy_from(path)
+
+
+SPLITS = {
+    "mlp": (mlp, {"first": 0.5}),
+    "fire": (fire, {"squeeze": 0.1, "one": 1.0, "three": 0.3}),
+    "flat": (flat, {"up": 0.2, "wide": 0.4}),
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_splitting_channels_does_not_change_what_a_model_computes(name: str) -> None:
+    make, shares = SPLITS[name]
+    model = load(make())
+    dims = model.graph.input[0].type.tensor_type.shape.dim[1:]
+    feed = {"x": random(5, *(dim.dim_value for dim in dims), seed=4)}
+    split = expanded(model, shares)
+    before, after = run(model, feed)["y" if name != "mlp" else "logits"], run(split, feed)
+    np.testing.assert_allclose(next(iter(after.values())), before, rtol=1e-4, atol=1e-5)
+    sizes = {weight.name: weight.shape for weight in find_weights(model)[0]}
+    wider = {weight.name: weight.shape for weight in find_weights(split)[0]}
+    assert all(np.prod(wider[name]) > np.prod(sizes[name]) for name in shares)
+
+
+def test_without_shares_the_model_itself_is_taken() -> None:
+    model = load(mlp())
+    assert expanded(model, {"first": 0.0}) is model
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "why"),
+    [
+        (mlp, "second", "its output is an output of the model"),
+        (recurrent, "w", "not the weight of one linear layer"),
+        (conv_net, "nothing", "there is no such weight"),
+    ],
+)
+def test_a_layer_that_cannot_be_split_is_named(make: Any, name: str, why: str) -> None:
+    with pytest.raises(OptionError, match=f"the channels of '{name}' cannot be split: .*{why}"):
+        expanded(load(make()), {name: 0.5})
+
+
+def applied(
+    policy: Policy, model: ModelProto | None = None, keep: list[str] | None = None
+) -> Subject:
+    subject = open_subject(model or mlp(), keep or [])
+    experiment = prepare(
+        subject.reference, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0)
+    )
+    return apply_policy(subject, policy, experiment)
+
+
+def test_a_policy_splits_the_subject() -> None:
+    subject = applied(Policy({"first": 4, "second": 2}, {"first": 0.25}))
+    assert {weight.name: weight.shape for weight in subject.weights} == {
+        "first": (4, 8),  # 2 of 6 channels are split
+        "second": (3, 8),
+    }
+
+
+def test_weights_that_stay_float_need_no_bits() -> None:
+    subject = applied(Policy({"first": 4}), keep=["second"])
+    assert [weight.name for weight in subject.weights] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("bits", "text"),
+    [
+        ({"first": 4}, "has no bits for 'second'"),
+        ({"first": 4, "second": 4, "third": 4}, "names 'third'"),
+        ({"first": (4, 4), "second": 4}, "has 2 widths for 'first', which has 6 channels"),
+    ],
+)
+def test_a_policy_of_another_model_is_refused(bits: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError, match=text) as caught:
+        applied(Policy(bits))
+    assert "search again" in str(caught.value)
+
+
+def test_with_split_channels_there_are_more_widths() -> None:
+    bits = {"first": (4,) * 6 + (2, 2), "second": 4}
+    applied(Policy(bits, {"first": 0.25}))
+    with pytest.raises(OptionError, match="has 8 widths for 'first', which has 6 channels"):
+        applied(Policy(bits))
