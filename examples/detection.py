@@ -123,8 +123,8 @@ def average_precisions(outputs: Mapping[str, Floats], labels: Floats | None) -> 
         raise ValueError("boxes are needed to compare with: give data with labels (y).")
     found = []  # of each image: classes, scores, and (detections, thresholds) right or not
     for scores, boxes, truth in zip(*decoded(outputs), labels, strict=True):
-        kinds, ranks, places = detections(scores, boxes)
-        found.append((kinds, ranks, matched(kinds, places, truth[truth[:, 0] >= 0])))
+        kinds, ranks, indices = detections(scores, boxes)
+        found.append((kinds, ranks, matched(kinds, indices, truth[truth[:, 0] >= 0])))
     kind, rank, hit = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(-rank, kind="stable")
     kind, hit = kind[order], hit[order]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
-from onnx_evoq.engine import rank_weights
+from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import MetricError, OptionError
 from onnx_evoq.evolve import (
     FROM_NEAREST,
@@ -18,11 +18,10 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_RECONSTRUCTION,
 )
 from onnx_evoq.metrics import Metric, MetricName, Target, find_metric
-from onnx_evoq.mixed_precision import Point, hypervolumes, search_front
+from onnx_evoq.mixed_precision import ParetoPoint, hypervolumes, search_front
 from onnx_evoq.model import (
     Model,
     check_finite,
-    expansions,
     find_weights,
     fold_batch_norm,
     input_specs,
@@ -31,6 +30,7 @@ from onnx_evoq.model import (
     packed_bytes,
     serialize,
     size_in_bytes,
+    splittable_layers,
     with_codes,
 )
 from onnx_evoq.pipeline import Form, emit, from_nearest, from_reconstruction, metadata_of
@@ -64,25 +64,25 @@ from onnx_evoq.setup import (
     check_limits,
     check_seed,
     default_metric,
-    drop_guard,
     drop_measure,
     find_samples,
     fold_if_exact,
+    max_drop_check,
     model_value,
     named_alike,
     nearest_of,
     not_finite,
-    open_subject,
+    open_float_model,
     outputs_of,
     policy_from,
-    prepare,
+    prepare_calibration,
     score_of,
 )
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
 Strategy = Literal["neuroevolution", "coevolution", "none"]
-PolicySource = Policy | Point | Mapping[str, Any] | str | Path
+PolicySource = Policy | ParetoPoint | Mapping[str, Any] | str | Path
 
 # How to evolve: together or not, and from where.
 _USUAL = {
@@ -196,40 +196,47 @@ def optimize(
     deadline = Deadline(time_budget)
 
     # 1. The float model and its weights.
-    subject = open_subject(model, keep)
+    float_model = open_float_model(model, keep)
     if isinstance(chosen, int):  # a pattern that matches nothing ends it here
-        bits_of(subject.weights, chosen, bits_for or {})
+        bits_of(float_model.weights, chosen, bits_for or {})
 
     # 2. What scores: the samples, split in two, and the float model's answers.
     rng, search_rng = np.random.default_rng(seed).spawn(2)
-    experiment = prepare(
-        subject.reference, name_of(model), as_data(data), metric, holdout, rng, providers, progress
+    calibration = prepare_calibration(
+        float_model.reference,
+        name_of(model),
+        as_data(data),
+        metric,
+        holdout,
+        rng,
+        providers,
+        progress,
     )
-    subject = fold_if_exact(subject, experiment, providers)
+    float_model = fold_if_exact(float_model, calibration, providers)
 
     # 3. Every weight rounded to its grid.
     widths: Mapping[str, Bits]
     granularities: Granularities = granularity
     if isinstance(chosen, Policy):
-        subject = apply_policy(subject, chosen, experiment, providers)
+        float_model = apply_policy(float_model, chosen, calibration, providers)
         widths, granularities = chosen.bits, chosen.granularities(granularity)
     else:
-        widths = bits_of(subject.weights, chosen, bits_for or {})
-    rounded = nearest_of(subject.weights, widths, granularities, scale)
+        widths = bits_of(float_model.weights, chosen, bits_for or {})
+    rounded = nearest_of(float_model.weights, widths, granularities, scale)
     ranking = dict.fromkeys(rounded, float("nan"))
     searching = strategy != "none"
     ranked = max_drop is not None or (strategy == "neuroevolution" and init == "nearest")
     if ranked:
         # The order: least sensitive first. Most of the time is for the search.
-        ranking = rank_weights(
-            subject.model, rounded, experiment.search, deadline.share(3), resources, progress
+        ranking = rank_by_sensitivity(
+            float_model.model, rounded, calibration.search, deadline.share(3), resources, progress
         )
 
     # 4. The start, and the search from there.
     task = Task(
-        subject.model, subject.weights, widths, granularities, scale, experiment.search,
-        experiment.heldout, deadline,
-        None if max_drop is None else drop_guard(subject.model, experiment, max_drop, providers),
+        float_model.model, float_model.weights, widths, granularities, scale, calibration.search,
+        calibration.heldout, deadline,
+        None if max_drop is None else max_drop_check(float_model.model, calibration, max_drop, providers),
         resources, progress,
     )  # fmt: skip
     search = from_reconstruction if init == "reconstruct" else from_nearest
@@ -238,11 +245,11 @@ def optimize(
 
     # 5. The scores of rounding at the widths that are emitted, of the start, and of the reference.
     def score(candidate: Model) -> Score:
-        return score_of(candidate, experiment, providers, progress)
+        return score_of(candidate, calibration, providers, progress)
 
     emitted_widths = {name: weight.grid.bits for name, weight in evolved.quantized.items()}
-    rounded = nearest_of(subject.weights, emitted_widths, granularities, scale)
-    nearest_score = start_score = score(with_codes(subject.model, rounded))
+    rounded = nearest_of(float_model.weights, emitted_widths, granularities, scale)
+    nearest_score = start_score = score(with_codes(float_model.model, rounded))
     if init == "reconstruct" or emitted_widths != widths:
         start_score = score(with_codes(found.start_model, found.start))
 
@@ -254,15 +261,15 @@ def optimize(
         metadata_of(
             evolved.quantized,
             seed,
-            experiment.metric.name,
+            calibration.metric.name,
             nearest_score,
             score(with_codes(working, evolved.quantized)),
         ),
-        experiment.search.batches[0],
+        calibration.search.batches[0],
         providers,
     )
     scores = {
-        "reference": score(subject.reference),
+        "reference": score(float_model.reference),
         "nearest": nearest_score,
         "start": start_score,
         "evolved": score(emitted),
@@ -274,7 +281,7 @@ def optimize(
         granularity=_one_granularity(granularities),
         scale=scale,
         seed=seed,
-        metric=experiment.metric.name,
+        metric=calibration.metric.name,
         scores=scores,
         layers=layer_results(evolved, ranking),
         bytes_before=size_in_bytes(model),
@@ -284,8 +291,8 @@ def optimize(
         seconds=time.monotonic() - began,
         stopped=evolved.stopped,
         notes=(
-            *experiment.notes,
-            *subject.notes,
+            *calibration.notes,
+            *float_model.notes,
             *found.notes,
             *notes_on(evolved, ranking, max_drop, ranked),
             *on_emission,
@@ -313,7 +320,7 @@ def _chosen(
         return bits
     if bits is not None or bits_for:
         raise OptionError("a policy says what bits each weight has: leave bits and bits_for out.")
-    return policy_from(policy.policy if isinstance(policy, Point) else policy)
+    return policy_from(policy.policy if isinstance(policy, ParetoPoint) else policy)
 
 
 def search_bits(
@@ -380,29 +387,36 @@ def search_bits(
     check_limits(holdout=holdout, max_drop=None, time_budget=time_budget)
     resources = Resources(providers, memory, workers)
     deadline = Deadline(time_budget)
-    subject = open_subject(model, keep)
+    float_model = open_float_model(model, keep)
     rng, search_rng = np.random.default_rng(seed).spawn(2)
-    experiment = prepare(
-        subject.reference, name_of(model), as_data(data), metric, holdout, rng, providers, progress
+    calibration = prepare_calibration(
+        float_model.reference,
+        name_of(model),
+        as_data(data),
+        metric,
+        holdout,
+        rng,
+        providers,
+        progress,
     )
-    subject = fold_if_exact(subject, experiment, providers)
+    float_model = fold_if_exact(float_model, calibration, providers)
     kinds: Sequence[Granularity] = ("tensor", "channel") if granularity == "any" else (granularity,)
     task = Task(
-        subject.model, subject.weights, bits_of(subject.weights, MAX_BITS, {}),
-        kinds[0], scale, experiment.search, experiment.heldout,
+        float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
+        kinds[0], scale, calibration.search, calibration.heldout,
         deadline, None, resources, progress,
     )  # fmt: skip
     in_file = size == "file"
     found = search_front(
         task,
-        drop_measure(subject.model, experiment, providers),
+        drop_measure(float_model.model, calibration, providers),
         search_rng,
         expansion=expansion,
         groups=per_channel,
         kinds=kinds,
         in_file=in_file,
     )
-    notes = [*experiment.notes, *subject.notes]
+    notes = [*calibration.notes, *float_model.notes]
     if found.stopped == "time":
         notes.append(
             "the time budget cut the search short: a longer one finds more, and only a search that "
@@ -412,13 +426,13 @@ def search_bits(
         notes.append("the search was interrupted: the front is what was found until then.")
     return Search(
         source=name_of(model),
-        metric=experiment.metric.name,
+        metric=calibration.metric.name,
         size=size,
         seed=seed,
         front=found.points,
         uniform=found.uniform,
         greedy=found.greedy,
-        hypervolume=hypervolumes(found, experiment.metric.fitness, in_file),
+        hypervolume=hypervolumes(found, calibration.metric.fitness, in_file),
         evaluations=found.evaluations,
         seconds=time.monotonic() - began,
         stopped=found.stopped,
@@ -466,26 +480,28 @@ def rank_sensitivity(
     check_bits(bits)
     check_seed(seed)
     resources = Resources(providers, memory, workers)
-    subject = open_subject(model, keep)
+    float_model = open_float_model(model, keep)
     rng = np.random.default_rng(seed)
-    experiment = prepare(
-        subject.reference, name_of(model), as_data(data), metric, None, rng, providers, progress
+    calibration = prepare_calibration(
+        float_model.reference, name_of(model), as_data(data), metric, None, rng, providers, progress
     )
-    subject = fold_if_exact(subject, experiment, providers)
-    widths = dict.fromkeys((weight.name for weight in subject.weights), bits)
-    start = nearest_of(subject.weights, widths, granularity, scale)
-    ranking = rank_weights(subject.model, start, experiment.search, None, resources, progress)
-    by_name = {weight.name: weight for weight in subject.weights}
+    float_model = fold_if_exact(float_model, calibration, providers)
+    widths = dict.fromkeys((weight.name for weight in float_model.weights), bits)
+    start = nearest_of(float_model.weights, widths, granularity, scale)
+    ranking = rank_by_sensitivity(
+        float_model.model, start, calibration.search, None, resources, progress
+    )
+    by_name = {weight.name: weight for weight in float_model.weights}
     return Sensitivity(
         source=name_of(model),
-        metric=experiment.metric.name,
-        samples=experiment.search.samples,
-        reference=model_value(subject.reference, experiment.search, providers),
+        metric=calibration.metric.name,
+        samples=calibration.search.samples,
+        reference=model_value(float_model.reference, calibration.search, providers),
         rows=tuple(
             SensitivityRow(name, by_name[name].op_type, by_name[name].shape, bits, value)
             for name, value in ranking.items()
         ),
-        notes=(*experiment.notes, *subject.notes),
+        notes=(*calibration.notes, *float_model.notes),
     )
 
 
@@ -578,7 +594,7 @@ def inspect(model: ModelSource) -> Inspection:
     folded, names = fold_batch_norm(load(model))
     weights, skipped = find_weights(folded)
     check_finite(weights)
-    _, in_the_way = expansions(folded)
+    _, in_the_way = splittable_layers(folded)
     return Inspection(
         source=name_of(model),
         bytes=size_in_bytes(model),

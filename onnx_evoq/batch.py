@@ -6,17 +6,14 @@ taken off the outputs again. An array with one axis more than the model's input 
 per sample (an input without a batch axis, say), and then each run takes one sample.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array, Arrays, Indices
 from onnx_evoq.errors import ModelError
 from onnx_evoq.signature import TensorSpec
-
-Array = NDArray[np.generic]
-Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +102,7 @@ def check_shapes(parts: Sequence[Arrays]) -> None:
             )
 
 
-def joined(parts: Sequence[Arrays]) -> dict[str, Array]:
+def concatenated(parts: Sequence[Arrays]) -> dict[str, Array]:
     """Outputs of all batches, name -> (samples, ...).
 
     Raises:
@@ -119,7 +116,7 @@ def _whole_feeds(array: Array, spec: TensorSpec) -> bool:
     return spec.shape is not None and array.ndim == len(spec.shape) + 1
 
 
-def _rows(array: Array, spec: TensorSpec, rows: NDArray[np.intp]) -> Array:
+def _rows(array: Array, spec: TensorSpec, rows: Indices) -> Array:
     if _whole_feeds(array, spec):
         return np.asarray(array[rows[0]])
     if rows[-1] - rows[0] == len(rows) - 1:  # a view, not a copy, where nothing is repeated

@@ -14,7 +14,7 @@ import onnx_evoq
 from onnx_evoq.cli_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE, read_config
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError, OutputError
 from onnx_evoq.metrics import METRIC_NAMES
-from onnx_evoq.mixed_precision import Point
+from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.model import check_writable, write_file
 from onnx_evoq.progress import silent
 from onnx_evoq.report import (
@@ -448,7 +448,7 @@ def search(
     notes: tuple[str, ...] = ()
     texts = []
     arguments = _arguments(options)
-    chosen: Policy | Point = policy_from(policy) if policy is not None else Policy({})
+    chosen: Policy | ParetoPoint = policy_from(policy) if policy is not None else Policy({})
     found = None
     if policy is None:
         found = onnx_evoq.search_bits(model, progress=progress, **arguments)

@@ -17,7 +17,7 @@ from graphs import conv_net, mlp, model_of, node, random
 from PIL import Image
 
 from onnx_evoq.cli import main
-from onnx_evoq.mixed_precision import search as mixed_search
+import onnx_evoq.mixed_precision.search as mixed_search
 from onnx_evoq.report.tables import size
 
 TINY = ["--population", "4", "--generations", "2"]

@@ -103,13 +103,13 @@ def test_external_data_that_are_truncated_are_named(tmp_path: Path) -> None:
     assert "truncated; copy it again" in line
 
 
-@pytest.mark.parametrize("place", ["../weights.bin", "absolute"])
-def test_external_data_outside_the_folder_are_refused(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("index", ["../weights.bin", "absolute"])
+def test_external_data_outside_the_folder_are_refused(tmp_path: Path, index: str) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()
     path, data = external(folder)
     data.rename(tmp_path / "weights.bin")
-    location = str(tmp_path / "weights.bin") if place == "absolute" else place
+    location = str(tmp_path / "weights.bin") if index == "absolute" else index
     model = onnx.load(path, load_external_data=False)
     for tensor in model.graph.initializer:
         entry = next(e for e in tensor.external_data if e.key == "location")

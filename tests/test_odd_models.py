@@ -28,11 +28,11 @@ def its_own_weight_as_output() -> Case:
 
 def a_sparse_weight() -> Case:
     values = numpy_helper.from_array(random(3), "w2")
-    places = numpy_helper.from_array(np.array([0, 5, 11]), "places")
+    indices = numpy_helper.from_array(np.array([0, 5, 11]), "places")
     nodes = [node("MatMul", ["x", "w1"], ["a"]), node("MatMul", ["a", "w2"], ["y"])]
     model = model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, {"w1": random(8, 4)})
     model.graph.sparse_initializer.append(
-        SparseTensorProto(values=values, indices=places, dims=[4, 3])
+        SparseTensorProto(values=values, indices=indices, dims=[4, 3])
     )
     return model, {"x": random(9, 8)}
 
@@ -166,8 +166,8 @@ def test_at_8_bits_the_emitted_model_answers_as_the_float_model_does(
 def test_agreement_is_the_share_of_equal_classes(make: Callable[[], Case]) -> None:
     model, data = make()
     coarse = onnx_evoq.optimize(model, data, bits=2, strategy="none").model
-    place = next(iter(run(model, data)))
-    same = np.mean(run(coarse, data)[place] == run(model, data)[place])
+    index = next(iter(run(model, data)))
+    same = np.mean(run(coarse, data)[index] == run(model, data)[index])
     evaluation = onnx_evoq.evaluate(coarse, data, reference=model, metric="agreement")
     assert evaluation.value == pytest.approx(same)
     assert 0 < same < 1

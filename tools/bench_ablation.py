@@ -26,24 +26,26 @@ from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION
 from onnx_evoq.model import with_codes
 from onnx_evoq.pipeline import from_nearest, from_reconstruction
 from onnx_evoq.pipeline.refine import Parts
-from onnx_evoq.pipeline.strategies import Found
+from onnx_evoq.pipeline.strategies import FineTuned
 from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, bits_of, fold_if_exact, open_subject, prepare
-from onnx_evoq.setup.calibration import Experiment
-from onnx_evoq.setup.float_model import Subject
+from onnx_evoq.setup import Task, bits_of, fold_if_exact, open_float_model, prepare_calibration
+from onnx_evoq.setup.calibration import Calibration
+from onnx_evoq.setup.float_model import FloatModel
 
 PLAIN = "reconstruct, plain"
-NONE = Parts(balance=False, steer=False, evolve=False)
+NONE = Parts(equalize_layers=False, correct_codes=False, evolve=False)
 WAYS: dict[str, Parts | None] = {
     "nearest": None,
     "nearest + evolution (the paper)": None,
     PLAIN: replace(NONE, behind=False),
     "reconstruct in sight of activations": NONE,
-    "+ evolution, moves drawn evenly": Parts(balance=False, steer=False, by_cost=False),
-    "+ evolution, moves drawn by cost": Parts(balance=False, steer=False),
-    "+ scaled layers": Parts(steer=False, evolve=False),
-    "+ steering": Parts(balance=False, evolve=False),
+    "+ evolution, moves drawn evenly": Parts(
+        equalize_layers=False, correct_codes=False, by_cost=False
+    ),
+    "+ evolution, moves drawn by cost": Parts(equalize_layers=False, correct_codes=False),
+    "+ scaled layers": Parts(correct_codes=False, evolve=False),
+    "+ steering": Parts(equalize_layers=False, evolve=False),
     "+ scaled layers, steering": Parts(evolve=False),
     "all of them": Parts(),
 }
@@ -94,31 +96,34 @@ def arguments(description: str, timed: str) -> argparse.ArgumentParser:
 class Opened:
     """A model, what scores it, and the data that judge what comes out."""
 
-    subject: Subject
-    experiment: Experiment
+    float_model: FloatModel
+    calibration: Calibration
     test: Data
 
     def task(self, bits: int, granularity: Any, seconds: float) -> Task:
         """Quantize it within so many seconds from now."""
         return Task(
-            self.subject.model, self.subject.weights, bits_of(self.subject.weights, bits, {}),
-            granularity, "pow2", self.experiment.search, self.experiment.heldout,
+            self.float_model.model, self.float_model.weights,
+            bits_of(self.float_model.weights, bits, {}),
+            granularity, "pow2", self.calibration.search, self.calibration.heldout,
             Deadline(seconds),
         )  # fmt: skip
 
-    def judged(self, found: Found) -> onnx_evoq.Evaluation:
+    def judged(self, found: FineTuned) -> onnx_evoq.Evaluation:
         """What was found, on the test data."""
         model = with_codes(found.model, found.evolved.quantized)
-        return onnx_evoq.evaluate(model, self.test, metric="top1", reference=self.subject.reference)
+        return onnx_evoq.evaluate(
+            model, self.test, metric="top1", reference=self.float_model.reference
+        )
 
 
 def opened(given: argparse.Namespace, name: str, stack: ExitStack) -> Opened:
     """One of the models, and its data."""
     calibration, test = CASES[name].data(given.shared, given.samples, stack)
-    subject = open_subject(given.shared / CASES[name].model, ())
+    float_model = open_float_model(given.shared / CASES[name].model, ())
     rng = np.random.default_rng(given.seed)
-    experiment = prepare(subject.reference, name, calibration, "auto", 0.25, rng)
-    return Opened(fold_if_exact(subject, experiment, None), experiment, test)
+    calibration = prepare_calibration(float_model.reference, name, calibration, "auto", 0.25, rng)
+    return Opened(fold_if_exact(float_model, calibration, None), calibration, test)
 
 
 def measured(
@@ -138,7 +143,7 @@ def measured(
                 settings = None if way == "nearest" else FROM_NEAREST
                 found = from_nearest(task, order, settings, draws)
             else:
-                searches = parts.balance or parts.steer or parts.evolve
+                searches = parts.equalize_layers or parts.correct_codes or parts.evolve
                 still = FROM_RECONSTRUCTION if searches else None
                 found = from_reconstruction(task, order, still, draws, parts)
             seconds = time.monotonic() - began

@@ -29,7 +29,7 @@ from bench_optimize import machine
 from bench_scoring import Bench, arguments, prepared, spread
 from numpy.typing import NDArray
 
-from onnx_evoq.engine.evaluators import Engine
+from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.model import cut_at, serialize, suffix
 from onnx_evoq.report.tables import table
 from onnx_evoq.score import Evaluator, Session
@@ -72,7 +72,7 @@ def opened(bench: Bench, name: str, evaluator: Evaluator, threads: int | None) -
 
 def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     """Milliseconds per candidate: one session on all cores, two threads, two processes."""
-    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
     values = generation(bench, name, evaluator)[:CANDIDATES]
     whole, single = opened(bench, name, evaluator, None), opened(bench, name, evaluator, 1)
     batches = list(evaluator._tensors)
@@ -121,7 +121,7 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
 
 def binding(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds per run: taking arrays, and bound to buffers."""
-    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
     session = opened(bench, name, evaluator, 1)._session
     values = bench.values(name)(bench.start[name].codes)
     feed = evaluator.feed(values, evaluator._tensors[0])
@@ -150,7 +150,7 @@ def binding(bench: Bench, name: str) -> tuple[float, float]:
 
 def stacking(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds for eight times the samples of a batch: in eight runs, and in one."""
-    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
     session = opened(bench, name, evaluator, 1)._session
     values = bench.values(name)(bench.start[name].codes)
     one = evaluator.feed(values, evaluator._tensors[0])
@@ -184,15 +184,15 @@ def local_filter(bench: Bench, name: str) -> float | None:
     plain = conv.get("group", 1) == 1 and set(conv.get("dilations", [1])) == {1}
     if node.op_type != "Conv" or not plain or "auto_pad" in conv or "pads" not in conv:
         return None
-    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, name)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
     values = generation(bench, name, evaluator)
     losses = evaluator.losses(values, lambda each: each, 0, len(evaluator.counts))
-    probe = onnx.ModelProto.FromString(serialize(bench.model))
-    del probe.graph.output[:]
-    probe.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))
+    jacobian_of_bias = onnx.ModelProto.FromString(serialize(bench.model))
+    del jacobian_of_bias.graph.output[:]
+    jacobian_of_bias.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(serialize(probe), options)
+    session = onnxruntime.InferenceSession(serialize(jacobian_of_bias), options)
     moments = 0.0
     for batch in bench.search.batches:
         x = columns(session.run(None, batch.feed)[0], conv)

@@ -13,7 +13,8 @@ import time
 import numpy as np
 from bench_optimize import machine
 
-from onnx_evoq.quantize import Chunk, Dense, Samples, reconstruct_behind
+from onnx_evoq.data import Samples
+from onnx_evoq.quantize import Dense, SampleChunk, reconstruct_with_activation
 from onnx_evoq.report.tables import table
 
 LAYERS = [(64, 576), (128, 1152), (256, 2304), (512, 4608)]  # rows, columns
@@ -34,10 +35,10 @@ def measure(rows: int, columns: int) -> dict[str, float]:
         x += 0.3 * normal(*x.shape)
         targets = (x + 0.1 * normal(*x.shape)) @ weight.T
         start = time.perf_counter()
-        samples.add(Chunk(x[None], targets[None]))
+        samples.add(SampleChunk(x[None], targets[None]))
         gathering += time.perf_counter() - start
     start = time.perf_counter()
-    reconstruct_behind(weight, Dense(transposed=False), samples, 4)
+    reconstruct_with_activation(weight, Dense(transposed=False), samples, 4)
     return {"moments": gathering, "reconstruct": time.perf_counter() - start}
 
 

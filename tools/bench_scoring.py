@@ -32,7 +32,7 @@ from bench_optimize import MODELS, machine
 
 from onnx_evoq.cli_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
-from onnx_evoq.engine.evaluators import Engine
+from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.layerwise import SearchSettings, evolve_layers
 from onnx_evoq.model import Model, Weight, input_specs, replace_weights, with_codes
 from onnx_evoq.quantize import QuantizedWeight, dequantize
@@ -41,7 +41,14 @@ from onnx_evoq.run import Deadline
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.score.race import DOUBT
 from onnx_evoq.search import Neuroevolution, mutate
-from onnx_evoq.setup import Resources, find_samples, model_value, nearest_of, open_subject, prepare
+from onnx_evoq.setup import (
+    Resources,
+    find_samples,
+    model_value,
+    nearest_of,
+    open_float_model,
+    prepare_calibration,
+)
 from onnx_evoq.setup.scoring_set import ScoringSet
 
 Codes = dict[str, QuantizedWeight]
@@ -122,10 +129,10 @@ def spread(names: Sequence[str], count: int | None) -> list[str]:
     return [names[int((part + 0.5) * len(names) / count)] for part in range(count)]
 
 
-def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> float:
+def measure_ways(bench: Bench, name: str, evaluators: Evaluators, timing: Timing) -> float:
     """Time all ways but the race for one weight; the largest relative difference of scores."""
     (evaluator,), (whole,) = (
-        make(bench.model, name) for make in (engine.evaluators, engine.whole_model_evaluators)
+        make(bench.model, name) for make in (evaluators.at, evaluators.at_whole_model)
     )
     values_of, search = bench.values(name), bench.search_for(name)
     first = values_of(search.ask()[0])
@@ -153,14 +160,14 @@ def measure_ways(bench: Bench, name: str, engine: Engine, timing: Timing) -> flo
 
 def end_trial(evaluator: Evaluator, some: Sequence[Any]) -> None:
     """Score the first batch until it is clear how the runs share the cores."""
-    while evaluator._crew.side_by_side is None:
+    while evaluator._pool.side_by_side is None:
         evaluator.losses(some, lambda values: values, 0, 1)
 
 
 def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
     """The runs that the engine makes for candidates, without metric and bookkeeping."""
     session = evaluator._session._session
-    pool = evaluator._crew._pool if evaluator._crew.side_by_side else None
+    pool = evaluator._pool._pool if evaluator._pool.side_by_side else None
     feeds = [{name: tensors[name] for name in evaluator._inputs} for tensors in evaluator._tensors]
 
     def run(candidates: Sequence[Any]) -> None:
@@ -170,9 +177,11 @@ def raw_runs(evaluator: Evaluator) -> Callable[[Any], None]:
     return run
 
 
-def measure_race(bench: Bench, name: str, engine: Engine, timing: Timing, kept: Kept) -> None:
+def measure_race(
+    bench: Bench, name: str, evaluators: Evaluators, timing: Timing, kept: Kept
+) -> None:
     """Time the race and full scoring on the generations of one weight's search."""
-    (evaluator,), (other,) = (engine.evaluators(bench.model, name) for _ in range(2))
+    (evaluator,), (other,) = (evaluators.at(bench.model, name) for _ in range(2))
     search, values_of = bench.search_for(name), bench.values(name)
     race = Race(evaluator, bench.given.population, values_of, bench.given.doubt)
     full = Race(other, bench.given.population, values_of, np.inf)
@@ -251,8 +260,8 @@ def measure_workers(bench: Bench, names: Sequence[str]) -> tuple[bool, float]:
         search, values_of = bench.search_for(name), bench.values(name)
         races = []
         for workers in (1, 2):
-            engine = Engine([bench.search], bench.resources(workers=workers))
-            (evaluator,) = engine.evaluators(bench.model, name)
+            evaluators = Evaluators([bench.search], bench.resources(workers=workers))
+            (evaluator,) = evaluators.at(bench.model, name)
             races.append(Race(evaluator, bench.given.population, values_of, bench.given.doubt))
         (first,) = search.ask()
         for race in races:
@@ -273,7 +282,7 @@ def growth(bench: Bench, names: Sequence[str]) -> list[list[str]]:
     """Rows: what grows, how much of it, seconds, and seconds for each of it."""
     rows = []
     middle = names[len(names) // 2]
-    (evaluator,) = Engine([bench.search], bench.resources()).evaluators(bench.model, middle)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, middle)
     search, values_of = bench.search_for(middle), bench.values(middle)
     search.tell(np.array([evaluator.value(values_of(search.ask()[0]))]))
     generation = search.ask()
@@ -295,9 +304,9 @@ def growth(bench: Bench, names: Sequence[str]) -> list[list[str]]:
         rows.append(row("candidates", len(some), time.perf_counter() - began))
     for share in (4, 2, 1):
         part = spread(names, max(1, len(names) // share))
-        engine, seconds = Engine([bench.search], bench.resources()), 0.0
+        evaluators, seconds = Evaluators([bench.search], bench.resources()), 0.0
         for name in part:
-            (evaluator,) = engine.evaluators(bench.model, name)
+            (evaluator,) = evaluators.at(bench.model, name)
             first = bench.values(name)(bench.start[name].codes)
             evaluator.value(first)
             began = time.perf_counter()
@@ -310,19 +319,21 @@ def growth(bench: Bench, names: Sequence[str]) -> list[list[str]]:
 
 def prepared(given: argparse.Namespace) -> Bench:
     """The model, rounded, and its samples: first those that search, then the others."""
-    subject = open_subject(given.model, [])
+    float_model = open_float_model(given.model, [])
     data = Data(given.data, divide=given.divide, mean=given.mean, std=given.std)
     rng = np.random.default_rng(given.seed)
-    there = len(find_samples(input_specs(subject.reference), data, rng))
+    there = len(find_samples(input_specs(float_model.reference), data, rng))
     # As many samples as search accept and judge together.
     count = min(given.samples, there // 2)
     data = Data(given.data, samples=2 * count, divide=given.divide, mean=given.mean, std=given.std)
-    experiment = prepare(subject.reference, str(given.model), data, "auto", 0.5, rng)
-    widths = dict.fromkeys((weight.name for weight in subject.weights), given.bits)
-    start = nearest_of(subject.weights, widths, "tensor", "pow2")
-    accept, judge = halves(experiment.heldout)
-    model = with_codes(subject.model, start)
-    return Bench(subject.weights, model, start, experiment.search, accept, judge, given)
+    calibration = prepare_calibration(
+        float_model.reference, str(given.model), data, "auto", 0.5, rng
+    )
+    widths = dict.fromkeys((weight.name for weight in float_model.weights), given.bits)
+    start = nearest_of(float_model.weights, widths, "tensor", "pow2")
+    accept, judge = halves(calibration.heldout)
+    model = with_codes(float_model.model, start)
+    return Bench(float_model.weights, model, start, calibration.search, accept, judge, given)
 
 
 def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:
@@ -332,13 +343,13 @@ def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:
     ends = np.cumsum([batch.count for batch in scoring.batches])
     parts = []
     for first in (0, 1):
-        places = range(first, len(scoring.batches), 2)
+        indices = range(first, len(scoring.batches), 2)
         chosen = None
         if labels is not None:
-            rows = [labels[ends[p] - scoring.batches[p].count : ends[p]] for p in places]
+            rows = [labels[ends[p] - scoring.batches[p].count : ends[p]] for p in indices]
             chosen = np.concatenate(rows)
-        part = replace(target, reference=[target.reference[p] for p in places], labels=chosen)
-        parts.append(ScoringSet([scoring.batches[p] for p in places], part))
+        part = replace(target, reference=[target.reference[p] for p in indices], labels=chosen)
+        parts.append(ScoringSet([scoring.batches[p] for p in indices], part))
     return parts[0], parts[1]
 
 
@@ -394,11 +405,11 @@ def main() -> None:
     print(f"{given.model.name}, {bench.search.samples} images, {len(names)} layers", flush=True)
 
     timing, kept, worst = Timing(), Kept(), 0.0
-    engine = Engine([bench.search], bench.resources())
+    evaluators = Evaluators([bench.search], bench.resources())
     for name in names:
-        worst = max(worst, measure_ways(bench, name, engine, timing))
+        worst = max(worst, measure_ways(bench, name, evaluators, timing))
     for name in spread(names, given.race_layers):
-        measure_race(bench, name, engine, timing, kept)
+        measure_race(bench, name, evaluators, timing, kept)
     rows = [
         [way, f"{1000 * timing.each(way):.2f}", f"{timing.each('naive') / timing.each(way):.2f}",
          str(timing.candidates[way])]

@@ -19,7 +19,7 @@ from bench_accuracy import CASES
 from bench_optimize import machine
 
 import onnx_evoq
-from onnx_evoq.mixed_precision import Point
+from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report import search_text
 from onnx_evoq.report.tables import table
 
@@ -86,8 +86,8 @@ def measured(given: argparse.Namespace, name: str, out: Any) -> dict[str, Any]:
                         model,
                         calibration,
                         policy=each,
-                        strategy="none" if given.tune is None else "neuroevolution",
-                        time_budget=given.tune,
+                        strategy="none" if given.refine is None else "neuroevolution",
+                        time_budget=given.refine,
                         seed=given.seed,
                     )
                     score = onnx_evoq.evaluate(made.model, test, reference=model)
@@ -120,7 +120,7 @@ def measured(given: argparse.Namespace, name: str, out: Any) -> dict[str, Any]:
     }
 
 
-def width_of(point: Point) -> int:
+def width_of(point: ParetoPoint) -> int:
     """The width of a uniform point."""
     first = next(iter(point.policy.bits.values()))
     return first if isinstance(first, int) else first[0]

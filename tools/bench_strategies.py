@@ -33,7 +33,7 @@ from onnx_evoq.setup import Task
 
 STARTS: dict[str, Parts | None] = {
     "nearest": None,
-    "reconstruct": Parts(balance=False, steer=False),
+    "reconstruct": Parts(equalize_layers=False, correct_codes=False),
     "scaled and steered": Parts(),
 }
 STRATEGIES = ("none", "layer-wise", "coevolution")

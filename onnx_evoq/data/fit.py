@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array
 from onnx_evoq.data.arrays import Raw
 from onnx_evoq.data.preprocess import CHANNELS, Preprocess, centre_crop, channels_last, scale
 from onnx_evoq.data.resize import resized_arrays
@@ -34,7 +35,7 @@ def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Sa
 
 def _fit(
     values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
-) -> NDArray[np.generic]:
+) -> Array:
     if values.dtype.kind not in "biuf":
         raise DataError(f"{source}: {spec.name!r} holds {values.dtype}, not numbers.")
     takes_floats = np.issubdtype(spec.dtype, np.floating)
@@ -107,7 +108,7 @@ def _check_shape(values: NDArray[Any], spec: TensorSpec, source: str) -> None:
         )
 
 
-def _cast(values: NDArray[Any], spec: TensorSpec, source: str) -> NDArray[np.generic]:
+def _cast(values: NDArray[Any], spec: TensorSpec, source: str) -> Array:
     if not np.issubdtype(spec.dtype, np.floating) and values.dtype.kind == "f":
         raise DataError(
             f"{source}: {spec.name!r} holds {values.dtype}, but the model takes {spec.dtype}: "

@@ -168,10 +168,13 @@ def _open(
 
 
 def _cover(image: "Image", size: tuple[int, int]) -> "Image":
-    factor = max(size[0] / image.height, size[1] / image.width)
+    cholesky_factor = max(size[0] / image.height, size[1] / image.width)
     return resized(
         image,
-        (max(size[0], round(image.height * factor)), max(size[1], round(image.width * factor))),
+        (
+            max(size[0], round(image.height * cholesky_factor)),
+            max(size[1], round(image.width * cholesky_factor)),
+        ),
     )
 
 

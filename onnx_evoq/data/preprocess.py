@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float32Array
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 
@@ -58,7 +59,7 @@ def channels_last(spec: TensorSpec, layout: str | None) -> bool:
     return spec.shape[1] not in CHANNELS and spec.shape[3] in CHANNELS
 
 
-def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> NDArray[np.float32]:
+def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> Float32Array:
     """Apply divide, mean and std along the channel axis.
 
     Raises:
@@ -102,7 +103,7 @@ def centre_crop(
 
 def _per_channel(
     numbers: Sequence[float], values: NDArray[Any], axis: int, name: str, what: str
-) -> NDArray[np.float32]:
+) -> Float32Array:
     if len(numbers) not in (1, values.shape[axis]):
         raise DataError(
             f"{name!r} has {values.shape[axis]} channels but {len(numbers)} values of {what} "

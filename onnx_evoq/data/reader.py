@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array
 from onnx_evoq.data.arrays import LABELS, Raw, from_mapping
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
@@ -67,9 +68,7 @@ def _samples_in(feed: Feed, specs: Sequence[TensorSpec]) -> int:
     return sizes.pop() if len(sizes) == 1 and 0 not in sizes else 1
 
 
-def _join(
-    name: str, key: str, feeds: Sequence[Feed], specs: Sequence[TensorSpec]
-) -> NDArray[np.generic]:
+def _join(name: str, key: str, feeds: Sequence[Feed], specs: Sequence[TensorSpec]) -> Array:
     if any(key not in feed for feed in feeds):
         raise DataError(f"{name}: some feeds lack {key!r}: give every input in each feed.")
     arrays = [feed[key] for feed in feeds]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float32Array
 from onnx_evoq.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,14 +33,12 @@ def resized(image: "Image", size: int | tuple[int, int]) -> "Image":
     """`image` with that (height, width), or with that shorter side; bilinear."""
     pillow = require_pillow()
     if isinstance(size, int):
-        factor = size / min(image.size)
-        size = (round(image.height * factor), round(image.width * factor))
+        cholesky_factor = size / min(image.size)
+        size = (round(image.height * cholesky_factor), round(image.width * cholesky_factor))
     return image.resize((size[1], size[0]), pillow.Resampling.BILINEAR)
 
 
-def resized_arrays(
-    images: NDArray[Any], size: int | tuple[int, int], last: bool
-) -> NDArray[np.float32]:
+def resized_arrays(images: NDArray[Any], size: int | tuple[int, int], last: bool) -> Float32Array:
     """The same for arrays, channel by channel in float.
 
     Args:

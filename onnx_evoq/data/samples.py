@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.batch import Array
+from onnx_evoq.array_types import Array, Indices
 from onnx_evoq.errors import DataError
 
 
@@ -29,7 +28,7 @@ class Samples:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def take(self, rows: NDArray[np.intp]) -> "Samples":
+    def take(self, rows: Indices) -> "Samples":
         """Those samples, in that order."""
         labels = None if self.labels is None else self.labels[rows]
         inputs = {name: array[rows] for name, array in self.inputs.items()}

@@ -12,8 +12,8 @@ their middle.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array, Float64Array
 from onnx_evoq.data.preprocess import channels_last
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError, ModelError
@@ -56,7 +56,7 @@ def synthetic_samples(
 
 def _draw(
     spec: TensorSpec, samples: int, rng: np.random.Generator, limits: tuple[float, float] | None
-) -> NDArray[np.generic]:
+) -> Array:
     if spec.shape is None:
         raise DataError(f"input {spec.name!r} states no shape to draw inputs for: give data.")
     if not spec.shape:  # a scalar: one per feed
@@ -79,9 +79,7 @@ def _draw(
     return noise.astype(spec.dtype)
 
 
-def natural_noise(
-    shape: tuple[int, ...], last: bool, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def natural_noise(shape: tuple[int, ...], last: bool, rng: np.random.Generator) -> Float64Array:
     """Noise with the spectrum of natural images, mean 0 and deviation 1 over all of it.
 
     Args:

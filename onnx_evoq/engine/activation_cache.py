@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from onnx_evoq.batch import Arrays, Batch
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch
 from onnx_evoq.model import Cut, Model, bridge, cut_at, serialize
 from onnx_evoq.score import Session, TensorStore
 from onnx_evoq.setup import Resources, free_memory
@@ -22,7 +23,7 @@ class _Crossing:
     tensors: Sequence[Arrays]
 
 
-class Front:
+class ActivationCache:
     """What crosses cuts through a model that changes weight by weight.
 
     The last crossing is remembered. If nothing changed before that cut since, the next cut that
@@ -59,7 +60,7 @@ class Front:
             specs = specs_of(known, last.cut.prefix_outputs)
             prefix = bridge(model, specs, cut.prefix_outputs) or prefix
         session = Session(
-            serialize(prefix), f"the model before {cut.place}", self._resources.providers
+            serialize(prefix), f"the model before {cut.label}", self._resources.providers
         )
         memory = self._resources.memory
         allowed = free_memory() // 2 if memory is None else memory
@@ -82,8 +83,8 @@ class Known(Sequence[Arrays]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, place: int) -> Arrays:  # type: ignore[override]  # no slices
-        return {**self._batches[place].feed, **self._crossing[self._start + place]}
+    def __getitem__(self, index: int) -> Arrays:  # type: ignore[override]  # no slices
+        return {**self._batches[index].feed, **self._crossing[self._start + index]}
 
 
 def _digest(model: Model | None) -> bytes:

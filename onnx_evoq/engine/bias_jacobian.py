@@ -7,24 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.engine.sketch import Sketch
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Evaluator
-
-Floats = NDArray[np.float64]
 
 _SHIFT = 0.1  # of the deviation of a layer's output
 _SMALLEST = 1e-6  # deviation
 
 
-def probe(
+def jacobian_of_bias(
     evaluator: Evaluator,
     name: str,
-    bias: NDArray[np.float32],
-    spread: NDArray[np.float32],
+    bias: Float32Array,
+    spread: Float32Array,
     sketch: Sketch,
     deadline: Deadline,
-) -> tuple[Floats, Floats] | None:
+) -> tuple[Float64Array, Float64Array] | None:
     """J, (samples, channels, outputs), and the errors of the outputs, (samples, outputs).
 
     None if the deadline would pass before the end.
@@ -39,7 +38,7 @@ def probe(
     """
     shifts = _SHIFT * np.maximum(spread.astype(np.float64), _SMALLEST)
     candidates = [bias, *shifted(bias, shifts)]
-    rows: list[Floats] = []
+    rows: list[Float64Array] = []
     began = time.monotonic()
     for found in evaluator.answers(({name: values} for values in candidates), sketch):
         rows.append(found)
@@ -52,7 +51,7 @@ def probe(
     return jacobian, rows[0] - sketch.reference
 
 
-def shifted(bias: NDArray[np.float32], shifts: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+def shifted(bias: Float32Array, shifts: NDArray[Any]) -> Iterator[Float32Array]:
     """`bias` with one channel shifted, channel by channel."""
     for channel, shift in enumerate(shifts):
         changed = bias.copy()

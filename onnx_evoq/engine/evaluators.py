@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from onnx_evoq.batch import Arrays
-from onnx_evoq.engine.activation_cache import Front, Known, specs_of
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.engine.activation_cache import ActivationCache, Known, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
-from onnx_evoq.score import Crew, Evaluator, Session
+from onnx_evoq.score import Evaluator, RunPool, Session
 from onnx_evoq.setup import Resources, ScoringSet, on_cpu, workers_of
 
 
-class Engine:
+class Evaluators:
     """Makes evaluators for a model that changes weight by weight.
 
     What crossed the last cut is remembered. If nothing changed before that cut since, the next
@@ -30,9 +30,9 @@ class Engine:
         self._batches = [batch for scoring in sets for batch in scoring.batches]
         self._resources = resources
         self._share = share
-        self._front = Front(self._batches, resources, share)
+        self._cache = ActivationCache(self._batches, resources, share)
 
-    def evaluators(self, model: Model, *weights: str) -> list[Evaluator]:
+    def at(self, model: Model, *weights: str) -> list[Evaluator]:
         """An evaluator per scoring set for one weight of `model` or several, all on one session.
 
         The graph is cut at the weights, and what crosses the cut is computed once and kept. Where
@@ -41,13 +41,13 @@ class Engine:
         """
         cut = cut_at(model, *weights)
         try:
-            crossing = self._front.crossing(model, cut)
+            crossing = self._cache.crossing(model, cut)
         except (ModelError, OSError):  # no arrays, or no room; a broken model fails again below
-            self._front = Front(self._batches, self._resources, self._share)
-            return self.whole_model_evaluators(model, *weights)
+            self._cache = ActivationCache(self._batches, self._resources, self._share)
+            return self.at_whole_model(model, *weights)
         return self._behind(model, cut, crossing)
 
-    def whole_model_evaluators(self, model: Model, *weights: str) -> list[Evaluator]:
+    def at_whole_model(self, model: Model, *weights: str) -> list[Evaluator]:
         """The same, but each candidate runs the whole model."""
         return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
 
@@ -55,18 +55,18 @@ class Engine:
         known = Known(self._batches, crossing)
         session = Session(
             serialize(suffix(model, cut, specs_of(known, cut.suffix_inputs))),
-            f"the model behind {cut.place}",
+            f"the model behind {cut.label}",
             self._resources.providers,
             threads=1 if on_cpu(self._resources) else None,
         )
-        crew = Crew(workers_of(self._resources))
+        run_pool = RunPool(workers_of(self._resources))
         names = [output.name for output in model.graph.output]
         evaluators, start = [], 0
         for scoring in self._sets:
             part = Known(scoring.batches, crossing, start)
             evaluators.append(
                 Evaluator(
-                    session, crew, cut.dtypes, cut.suffix_inputs, names, part,
+                    session, run_pool, cut.dtypes, cut.suffix_inputs, names, part,
                     scoring.batches, scoring.target,
                 )
             )  # fmt: skip

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.batch import Arrays, Batch
-from onnx_evoq.engine.activation_cache import Front, Known, specs_of
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch
+from onnx_evoq.engine.activation_cache import ActivationCache, Known, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Model, Weight, bridge, cut_at, serialize
-from onnx_evoq.quantize import Chunk, Samples
+from onnx_evoq.quantize import LayerSamples, SampleChunk
 from onnx_evoq.score import Session
 
 POSITIONS = 98_304  # of all samples, at most, that moments are gathered from
@@ -18,16 +19,16 @@ _CHUNK = 2**22  # values of columns that are gathered at a time
 _MOST_COLUMNS = 16_384  # whose moments fit into memory
 
 
-def layer_samples(
+def gather_samples(
     model: Model,
     so_far: Model,
     weight: Weight,
     layer: Layer,
-    fronts: Sequence[Front],
+    caches: Sequence[ActivationCache],
     batches: Sequence[Batch],
     rng: np.random.Generator,
     positions: int = POSITIONS,
-) -> Samples | None:
+) -> LayerSamples | None:
     """A layer's columns and targets; None where they cannot be had, or are not finite.
 
     Args:
@@ -46,17 +47,17 @@ def layer_samples(
     wanted = [layer.output] if layer.sum is None else [layer.output, layer.sum]
     read = [layer.input] if layer.other is None else [layer.input, layer.other]
     try:
-        ours = LayerTensors(fronts[0], so_far, layer, read, batches)
-        floats = LayerTensors(fronts[1], model, layer, wanted, batches)
+        ours = LayerTensors(caches[0], so_far, layer, read, batches)
+        floats = LayerTensors(caches[1], model, layer, wanted, batches)
     except (ModelError, OSError):  # what crosses is no array, or there is no room for it
         return None
     samples = sum(batch.count for batch in batches)
     at_most = min(positions, _WORK / width**2)
-    if layer.clamp is not None:  # columns and targets are kept
+    if layer.activation is not None:  # columns and targets are kept
         at_most = min(at_most, _MOST / (groups * (width + 2 * rows)))
-    found = Samples(layer.bias is not None, layer.clamp)
-    for place, batch in enumerate(batches):
-        tensors, targets = ours.of(place), floats.of(place)
+    found = LayerSamples(layer.bias is not None, layer.activation)
+    for index, batch in enumerate(batches):
+        tensors, targets = ours.of(index), floats.of(index)
         values, target = tensors[layer.input], np.asarray(targets[layer.output], np.float32)
         shift = None
         # A branch that is spread over a larger sum, or the other way round, is no residual.
@@ -67,7 +68,7 @@ def layer_samples(
                     target = np.asarray(targets[layer.sum], np.float32) - other
                 shift = other
             else:
-                found.clamp = None  # what it reads is the sum
+                found.activation = None  # what it reads is the sum
         if not layer.linear.has_samples(values.shape) or len(values) != len(target):
             return None
         everywhere = layer.linear.positions(target.shape)
@@ -80,7 +81,7 @@ def layer_samples(
         at_once = min(max(1, _CHUNK // (groups * width * count)), -(-real // 2))
         for start in range(0, real, at_once):
             some = slice(start, min(start + at_once, real))
-            chunk = Chunk(
+            chunk = SampleChunk(
                 layer.linear.columns(values[some], at, target.shape),
                 layer.linear.outputs(target[some], at),
                 None if shift is None else layer.linear.outputs(shift[some], at),
@@ -103,13 +104,13 @@ class LayerTensors:
 
     def __init__(
         self,
-        front: Front,
+        cache: ActivationCache,
         model: Model,
         layer: Layer,
         names: Sequence[str],
         batches: Sequence[Batch],
     ) -> None:
-        self._known = Known(batches, front.crossing(model, cut_at(model, layer.weight)))
+        self._known = Known(batches, cache.crossing(model, cut_at(model, layer.weight)))
         known = list(self._known[0])
         missing = [name for name in names if name not in known]
         self._session = None
@@ -119,9 +120,9 @@ class LayerTensors:
                 raise ModelError(f"{missing[0]!r} cannot be computed by itself.")
             self._session = Session(serialize(part), f"the layer of {layer.weight!r}")
 
-    def of(self, place: int) -> Arrays:
+    def of(self, index: int) -> Arrays:
         """The tensors of one batch, by name."""
-        known = self._known[place]
+        known = self._known[index]
         if self._session is None:
             return known
         return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}

@@ -4,14 +4,14 @@ Each weight alone is quantized, all others stay float, and the model is scored: 
 the weight is run for it.
 """
 
-from onnx_evoq.engine.evaluators import Engine
+from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import AS_IT_COMES, Resources, ScoringSet
 
 
-def rank_weights(
+def rank_by_sensitivity(
     model: Model,
     quantized: Quantized,
     scoring: ScoringSet,
@@ -32,13 +32,13 @@ def rank_weights(
         progress: shows how far it is.
     """
     values = {}
-    engine = Engine([scoring], resources)
+    evaluators = Evaluators([scoring], resources)
     with progress("sensitivity", len(quantized)) as step:
         for name, weight in quantized.items():
             if deadline is not None and deadline.passed:
                 values[name] = float("nan")
                 continue
-            (evaluator,) = engine.evaluators(model, name)
+            (evaluator,) = evaluators.at(model, name)
             values[name] = evaluator.value({name: weight.values})
             step(1)
     fitness = scoring.target.metric.fitness

@@ -7,12 +7,9 @@ Outputs of many values are projected on a few random directions, which keeps len
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.batch import Arrays
+from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
 from onnx_evoq.setup import ScoringSet
-
-Floats = NDArray[np.float32]
 
 _DIRECTIONS = 32
 
@@ -46,14 +43,14 @@ class Sketch:
             for name in self._names
         }
         width = sum(parts[0][name][0].size for name in self._names)
-        self._directions: Floats | None = None
+        self._directions: Float32Array | None = None
         if width > _DIRECTIONS:
             signs = rng.choice(np.array([-1, 1], np.float32), (width, _DIRECTIONS))
             self._directions = np.asarray(signs / np.sqrt(_DIRECTIONS), np.float32)
         self.reference = np.concatenate([self(part) for part in parts])
         self.size: int = self.reference.shape[1]
 
-    def __call__(self, outputs: Arrays) -> NDArray[np.float64]:
+    def __call__(self, outputs: Arrays) -> Float64Array:
         """(count, size) of the outputs of a batch."""
         rows = [
             np.asarray(outputs[name], np.float32).reshape(len(outputs[name]), -1)

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Codes, Float32Array
 from onnx_evoq.quantize import QuantizedWeight, dequantize
-
-Codes = NDArray[np.int8]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Flat:
+class CodeVector:
     """All weights, one behind the other.
 
     Attributes:
@@ -37,7 +35,7 @@ class Flat:
     @property
     def codes(self) -> Codes:
         """(codes,) those of the start."""
-        return joined(weight.codes for weight in self.weights.values())
+        return as_vector(weight.codes for weight in self.weights.values())
 
     @property
     def limits(self) -> tuple[Codes, Codes]:
@@ -46,7 +44,7 @@ class Flat:
             [np.broadcast_to(limit, codes.shape) for limit in grid.limits_for(codes.ndim)]
             for codes, grid in self.weights.values()
         ]
-        return joined(low for low, _ in both), joined(high for _, high in both)
+        return as_vector(low for low, _ in both), as_vector(high for _, high in both)
 
     def quantized(self, codes: Codes) -> dict[str, QuantizedWeight]:
         """Codes and grid by weight, of a vector (codes,)."""
@@ -55,11 +53,11 @@ class Flat:
             for name, start in self.weights.items()
         }
 
-    def values(self, codes: Codes) -> dict[str, Floats]:
+    def values(self, codes: Codes) -> dict[str, Float32Array]:
         """What the codes of a vector stand for, by weight."""
         return {name: dequantize(*weight) for name, weight in self.quantized(codes).items()}
 
 
-def joined(parts: Iterable[NDArray[Any]]) -> Codes:
+def as_vector(parts: Iterable[NDArray[Any]]) -> Codes:
     """Arrays of codes as one vector."""
     return np.concatenate([np.asarray(part, np.int8).ravel() for part in parts])

@@ -16,13 +16,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.engine import Engine
-from onnx_evoq.evolve.code_vector import Codes, Flat
+from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.engine import Evaluators
+from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.layerwise import Evolved, LayerScores, SearchSettings
 from onnx_evoq.evolve.move_costs import move_costs
-from onnx_evoq.evolve.rounding_choice import assemble, roundings
+from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
 from onnx_evoq.metrics import Metric
 from onnx_evoq.model import with_codes
 from onnx_evoq.reconstruct import Reconstructed
@@ -62,12 +62,12 @@ class _Run:
 
     def __init__(self, task: Task, start: Reconstructed, settings: SearchSettings) -> None:
         self._task, self._start, self._settings = task, start, settings
-        self._flat = Flat(start.quantized)
-        engine = Engine([task.search_set, task.heldout_set], task.resources)
-        self._on_search, self._on_heldout = engine.evaluators(start.emitted, *start.quantized)
-        self._race = Race(self._on_search, 1, self._flat.values, settings.doubt)
+        self._vector = CodeVector(start.quantized)
+        evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
+        self._on_search, self._on_heldout = evaluators.at(start.emitted, *start.quantized)
+        self._race = Race(self._on_search, 1, self._vector.values, settings.doubt)
         self._metric: Metric = task.search_set.target.metric
-        self._kept = self._flat.codes
+        self._kept = self._vector.codes
         self._first: dict[str, float] | None = None  # the fitness of the start on both sets
         self._last: dict[str, float] = {}  # of what is kept
         self._worse = 0
@@ -76,13 +76,13 @@ class _Run:
     def search(self, rng: np.random.Generator) -> str | None:
         """Search until it is over; why it ended early, else None."""
         task, settings = self._task, self._settings
-        at_start = self._flat.codes
+        at_start = self._vector.codes
         fitness = float(self._race.fitness([at_start])[0])
         self._first = self._last = {"search": fitness, "heldout": self._heldout(at_start)}
         if not settings.generations:
             return None
         codes = self._assembled()
-        now = Flat(self._flat.quantized(codes))
+        now = CodeVector(self._vector.quantized(codes))
         search = Coevolution(
             codes, *now.limits, *move_costs(task, self._start, now), settings.population,
             max(1, round(settings.rate_for(codes.size) * codes.size)), rng,
@@ -122,7 +122,7 @@ class _Run:
             )
             scores = dict.fromkeys(self._start.quantized, LayerScores(before, after))
         self._evaluations += self._on_search.evaluations + self._on_heldout.evaluations
-        return Evolved(self._flat.quantized(self._kept), scores, self._evaluations, stopped)
+        return Evolved(self._vector.quantized(self._kept), scores, self._evaluations, stopped)
 
     def _assembled(self) -> Codes:
         """The start, or other roundings if they are better on the search set."""
@@ -131,16 +131,14 @@ class _Run:
             return self._kept
         due = self._task.deadline.share(_TO_ASSEMBLE)
 
-        def scored(candidates: Sequence[Codes], turn: int) -> NDArray[np.float64] | None:
+        def scored(candidates: Sequence[Codes], turn: int) -> Float64Array | None:
             return None if due.passed else self._scored(candidates, turn, 1)
 
-        found = assemble(self._flat, others, scored)
+        found = choose_roundings(self._vector, others, scored)
         fitness = float(self._race.fitness([found])[0])
         return found if fitness < self._last["search"] else self._kept
 
-    def _scored(
-        self, candidates: Sequence[Codes], turn: int, span: int
-    ) -> NDArray[np.float64] | None:
+    def _scored(self, candidates: Sequence[Codes], turn: int, span: int) -> Float64Array | None:
         """Fitness on `span` batches, others each turn, (candidates,); None if time ran out."""
         if self._metric.against == "user":  # needs all outputs at once
             found = []
@@ -152,7 +150,7 @@ class _Run:
         batches = len(self._on_search.counts)
         first = min(turn * span % batches, max(batches - span, 0))
         losses = self._on_search.losses(
-            candidates, self._flat.values, first, min(first + span, batches),
+            candidates, self._vector.values, first, min(first + span, batches),
             lambda: self._task.deadline.passed,
         )  # fmt: skip
         self._evaluations += 0 if first == 0 else sum(each is not None for each in losses)
@@ -163,14 +161,14 @@ class _Run:
         return self._value(self._on_heldout, codes)
 
     def _value(self, evaluator: Evaluator, codes: Codes) -> float:
-        return self._metric.fitness(evaluator.value(self._flat.values(codes)))
+        return self._metric.fitness(evaluator.value(self._vector.values(codes)))
 
     def _ask_heldout(self, search: Coevolution) -> None:
         """Keep the context if the held-out set and the guard agree."""
         if not search.best_fitness < self._last["search"]:
             return
         heldout = self._heldout(search.best)
-        model = with_codes(self._start.model, self._flat.quantized(search.best))
+        model = with_codes(self._start.model, self._vector.quantized(search.best))
         if heldout <= self._last["heldout"] and self._task.allows(model):
             self._kept, self._worse = search.best.copy(), 0
             self._last = {"search": search.best_fitness, "heldout": heldout}

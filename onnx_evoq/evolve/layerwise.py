@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.engine import Engine
+from onnx_evoq.engine import Evaluators
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import Metric
 from onnx_evoq.model import Model, Quantized, with_codes
@@ -108,7 +108,7 @@ class Evolved:
     evaluations: int
     stopped: str | None
     left_out: tuple[str, ...] = ()
-    safe: bool = True
+    within_max_drop: bool = True
 
 
 def evolve_layers(
@@ -122,7 +122,7 @@ def evolve_layers(
     rngs: Mapping[str, np.random.Generator],
     *,
     deadline: Deadline,
-    guard: Callable[[Quantized], bool] | None = None,
+    max_drop_check: Callable[[Quantized], bool] | None = None,
     resources: Resources = AS_IT_COMES,
     progress: Progress = silent,
 ) -> Evolved:
@@ -142,12 +142,12 @@ def evolve_layers(
         resources: what scoring may use.
         progress: shows how far it is.
     """
-    if settings is None and guard is None:
+    if settings is None and max_drop_check is None:
         return Evolved(dict(start), {}, 0, None)
-    if guard is not None and not guard(rest):
-        return Evolved(dict(rest), {}, 0, None, tuple(order), safe=False)
+    if max_drop_check is not None and not max_drop_check(rest):
+        return Evolved(dict(rest), {}, 0, None, tuple(order), within_max_drop=False)
     now, layers, evaluations, stopped = dict(rest), dict[str, LayerScores](), 0, None
-    engine = Engine([search_set, heldout_set], resources)
+    evaluators = Evaluators([search_set, heldout_set], resources)
     left = list(order)
     with progress("evolving", len(order)) as advance:
         try:
@@ -157,12 +157,12 @@ def evolve_layers(
                 if settings is not None and deadline.passed:
                     stopped = "time"  # what is left is taken as it starts
                 elif settings is not None:
-                    evaluators = engine.evaluators(with_codes(model, trial), name)
+                    pair = evaluators.at(with_codes(model, trial), name)
                     try:
                         trial[name], scores, in_time = _evolve_one(
                             name,
                             start[name],
-                            evaluators,
+                            pair,
                             search_set.target.metric,
                             settings,
                             rngs[name],
@@ -170,9 +170,9 @@ def evolve_layers(
                             advance,
                         )
                     finally:
-                        evaluations += sum(evaluator.evaluations for evaluator in evaluators)
+                        evaluations += sum(evaluator.evaluations for evaluator in pair)
                     stopped = stopped if in_time else "time"
-                if guard is not None and not guard(trial):
+                if max_drop_check is not None and not max_drop_check(trial):
                     break
                 now = trial
                 if scores is not None:
@@ -180,7 +180,7 @@ def evolve_layers(
                 left.pop(0)
         except KeyboardInterrupt:  # what was found by then is worth keeping
             stopped = "interrupt"
-    return Evolved(now, layers, evaluations, stopped, () if guard is None else tuple(left))
+    return Evolved(now, layers, evaluations, stopped, () if max_drop_check is None else tuple(left))
 
 
 def _evolve_one(

@@ -11,19 +11,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.evolve.code_vector import Flat
+from onnx_evoq.array_types import Float32Array
+from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.model import Layer, find_layers, initializer_values
 from onnx_evoq.quantize import QuantizedWeight, Reconstruction, cost_with_sums
 from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.setup import Task
 
-Floats = NDArray[np.float32]
 Costs = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 _LEAST = 0.1  # of a layer's mean price
 
 
-def move_costs(task: Task, start: Reconstructed, now: Flat) -> tuple[Floats, Floats]:
+def move_costs(
+    task: Task, start: Reconstructed, now: CodeVector
+) -> tuple[Float32Array, Float32Array]:
     """What moving each code by +1 and by -1 costs, (codes,) each; finite.
 
     Args:
@@ -44,7 +46,7 @@ def move_costs(task: Task, start: Reconstructed, now: Flat) -> tuple[Floats, Flo
 
 
 def _costs(
-    values: Floats, now: QuantizedWeight, layer: Layer | None, found: Reconstruction | None
+    values: Float32Array, now: QuantizedWeight, layer: Layer | None, found: Reconstruction | None
 ) -> Costs:
     if found is not None:
         return _reconstructed(found, now)

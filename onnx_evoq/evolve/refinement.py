@@ -11,7 +11,7 @@
 
 import numpy as np
 
-from onnx_evoq.engine import Engine
+from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.layerwise import Evolved, LayerScores, SearchSettings
 from onnx_evoq.metrics import Metric
 from onnx_evoq.model import with_codes
@@ -46,18 +46,18 @@ def refine_layers(
     model, deadline = start.model, task.deadline
     now, layers = dict(start.quantized), dict[str, LayerScores]()
     evaluations, stopped = 0, None
-    engine = Engine([task.search_set, task.heldout_set], task.resources)
+    evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
     metric = task.search_set.target.metric
     names = list(now)
     try:
         for turn in range(_PASSES):
             gainers, first, last = [], float("nan"), float("nan")
             with task.progress(f"evolving {turn + 1}", len(names)) as advance:
-                for place, name in enumerate(names):
+                for index, name in enumerate(names):
                     if deadline.passed:
                         stopped = "time"
                         break
-                    on_search, on_heldout = engine.evaluators(with_codes(model, now), name)
+                    on_search, on_heldout = evaluators.at(with_codes(model, now), name)
                     best, scores, in_time = _refine_one(
                         name,
                         now[name],
@@ -68,7 +68,7 @@ def refine_layers(
                         on_heldout,
                         metric,
                         rng,
-                        deadline.share(len(names) - place),
+                        deadline.share(len(names) - index),
                     )
                     evaluations += on_search.evaluations + on_heldout.evaluations
                     stopped = stopped if in_time else "time"

@@ -8,16 +8,16 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.evolve.code_vector import Codes, Flat
+from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.model import find_layers, initializer_values
-from onnx_evoq.quantize import other_roundings
+from onnx_evoq.quantize import sum_preserving_roundings
 from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.setup import Task
 
 # The fitness of candidates on some of the samples, for the number of the turn; None out of time.
-Scored = Callable[[Sequence[Codes], int], NDArray[np.float64] | None]
+Scored = Callable[[Sequence[Codes], int], Float64Array | None]
 
 
 def roundings(task: Task, start: Reconstructed) -> dict[str, list[Codes]]:
@@ -26,12 +26,14 @@ def roundings(task: Task, start: Reconstructed) -> dict[str, list[Codes]]:
     names = [name for name in start.quantized if name in layers and name not in start.layers]
     values = initializer_values(start.model, names)
     return {
-        name: other_roundings(values[name], start.quantized[name], layers[name].linear)
+        name: sum_preserving_roundings(values[name], start.quantized[name], layers[name].linear)
         for name in names
     }
 
 
-def assemble(flat: Flat, others: Mapping[str, Sequence[Codes]], scored: Scored) -> Codes:
+def choose_roundings(
+    flat: CodeVector, others: Mapping[str, Sequence[Codes]], scored: Scored
+) -> Codes:
     """The codes of a network, (codes,), some of whose layers are rounded in another way.
 
     Args:

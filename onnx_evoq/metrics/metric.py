@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import output_metrics, task_metrics
 from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample
 from onnx_evoq.user_function import is_import_path, load_function
 
-Labels = NDArray[np.generic]
+Labels = Array
 MetricName = str | Callable[..., Any]  # a user's function is its own name
 
 

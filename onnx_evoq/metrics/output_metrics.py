@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Outputs = Mapping[str, NDArray[np.generic]]
-PerSample = NDArray[np.float64]
+from onnx_evoq.array_types import Array, Float64Array
+
+Outputs = Mapping[str, Array]
+PerSample = Float64Array
 Names = frozenset[str]
 
 _TINY = 1e-12
@@ -90,9 +92,7 @@ def agreement(outputs: Outputs, reference: Outputs, probable: Names | None = Non
     return np.asarray(np.mean(shares, axis=0))
 
 
-def _same_answers(
-    output: NDArray[np.generic], reference: NDArray[np.generic], probable: bool
-) -> NDArray[np.bool_]:
+def _same_answers(output: Array, reference: Array, probable: bool) -> NDArray[np.bool_]:
     if reference.dtype.kind != "f":
         return np.asarray(output == reference)
     y, r = _classes_last(output), _classes_last(reference)
@@ -129,7 +129,7 @@ def largest_difference(outputs: Outputs, reference: Outputs) -> float:
     return float(np.max(differences))  # unlike max(), np.max passes NaN on
 
 
-def _rows(values: NDArray[np.generic]) -> PerSample:
+def _rows(values: Array) -> PerSample:
     return values.reshape(len(values), -1).astype(np.float64)  # (samples, values)
 
 
@@ -151,7 +151,7 @@ def _over_outputs(
     return np.asarray(np.mean(measured, axis=0))
 
 
-def _classes_last(values: NDArray[np.generic]) -> PerSample:
+def _classes_last(values: Array) -> PerSample:
     """(samples, positions.., classes): the classes of maps are told from their shape."""
     y = values.astype(np.float64)
     if y.ndim == 4:

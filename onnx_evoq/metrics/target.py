@@ -6,9 +6,9 @@ from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.batch import joined
+from onnx_evoq.array_types import Array
+from onnx_evoq.batch import concatenated
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics.metric import Metric
 from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample, probable_outputs
@@ -29,7 +29,7 @@ class Target:
 
     metric: Metric
     reference: Sequence[Outputs] | None
-    labels: NDArray[np.generic] | None
+    labels: Array | None
 
     def __post_init__(self) -> None:
         if self.metric.against == "labels" and self.labels is None:
@@ -57,7 +57,7 @@ class Target:
             EvoqError: as for `Metric.per_sample` and `Metric.user_value`.
         """
         if self.metric.against == "user":
-            return self.metric.user_value(joined(list(outputs)), self.labels)
+            return self.metric.user_value(concatenated(list(outputs)), self.labels)
         return float(self.per_sample(outputs).mean())
 
     def per_sample(self, outputs: Iterable[Outputs], first: int = 0) -> PerSample:

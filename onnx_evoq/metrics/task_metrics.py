@@ -7,6 +7,7 @@ probabilities, and returns one number per sample, (samples,).
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array
 from onnx_evoq.errors import DataError, MetricError
 from onnx_evoq.metrics.output_metrics import Outputs, PerSample, log_probabilities
 
@@ -75,7 +76,7 @@ def class_scores(outputs: Outputs) -> PerSample:
     return squeezed.astype(np.float64)
 
 
-def class_numbers(labels: NDArray[np.generic]) -> Labels | None:
+def class_numbers(labels: Array) -> Labels | None:
     """Labels as whole numbers, None where they are something else (a regression's targets, say)."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -88,7 +89,7 @@ def class_numbers(labels: NDArray[np.generic]) -> Labels | None:
     return None if (whole != labels).any() else whole
 
 
-def check_labels(labels: NDArray[np.generic], classes: int) -> Labels:
+def check_labels(labels: Array, classes: int) -> Labels:
     """Labels as class numbers.
 
     Raises:

@@ -13,24 +13,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.engine import Front, layer_samples
+from onnx_evoq.array_types import Float64Array
+from onnx_evoq.engine import ActivationCache, gather_samples
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.mixed_precision.layer_table import Candidates
+from onnx_evoq.mixed_precision.layer_table import LayerTable
 from onnx_evoq.mixed_precision.space import WIDTHS
 from onnx_evoq.model import Layer, Weight, find_layers, replace_weights
 from onnx_evoq.quantize import refit
 from onnx_evoq.setup import ScoringSet, Task, model_value
 
 _MEASURED = (4, 3, 2)  # widths; the share that is left hardly changes above
-_SAMPLES = 256
-_POSITIONS = 16_384  # that moments are gathered from
+_REFIT_SAMPLES = 256
+_REFIT_POSITIONS = 16_384  # that moments are gathered from
 _PARTS = 3  # of the time left, one of which this may take
 _SEED = 0  # of the positions, the same for all layers and all runs
 
 
-def shares_left(task: Task, found: Candidates) -> NDArray[np.float64]:
+def uncompensated_shares(task: Task, found: LayerTable) -> Float64Array:
     """The share of each part's harm that layers behind it do not repair, (parts, widths).
 
     It is measured with one step for each layer, and holds for steps per channel and groups of
@@ -43,51 +43,53 @@ def shares_left(task: Task, found: Candidates) -> NDArray[np.float64]:
         task: what there is to do; its widths play no part.
         found: the layers at all widths.
     """
-    scoring = task.search_set.first(_SAMPLES).scored_by(find_metric("nmse"))
+    scoring = task.search_set.first(_REFIT_SAMPLES).scored_by(find_metric("nmse"))
     layers = {
-        name: replace(layer, clamp=None)
+        name: replace(layer, activation=None)
         for name, layer in find_layers(found.model, task.weights).items()
     }
     share = 0.5 / max(len(layers), 1)
-    fronts = {name: Front(scoring.batches, task.resources, share) for name in layers}
+    caches = {name: ActivationCache(scoring.batches, task.resources, share) for name in layers}
     weights, deadline = list(task.weights), task.deadline.share(_PARTS)
     left = np.full((len(weights), len(WIDTHS)), np.nan)
     with task.progress("repair", len(_MEASURED) * len(weights)) as step:
         for bits in _MEASURED:
             gene = WIDTHS.index(bits)
-            for place in range(len(weights) - 1, -1, -1):
+            for index in range(len(weights) - 1, -1, -1):
                 if not deadline.passed:
-                    name = weights[place].name
-                    behind = {w: layers[w.name] for w in weights[place + 1 :] if w.name in layers}
-                    error = _repaired(task, found, scoring, name, gene, behind, fronts)
-                    harm = found.harm[found.space.places[name], 0, gene].sum()
-                    left[place, gene] = error / harm if 0 < error < np.inf and harm > 0 else 1.0
+                    name = weights[index].name
+                    behind = {w: layers[w.name] for w in weights[index + 1 :] if w.name in layers}
+                    error = _compensated(task, found, scoring, name, gene, behind, caches)
+                    sensitivity = found.sensitivity[found.space.indices[name], 0, gene].sum()
+                    left[index, gene] = (
+                        error / sensitivity if 0 < error < np.inf and sensitivity > 0 else 1.0
+                    )
                 step(1)
     _fill(left)
-    of_weight = {weight.name: place for place, weight in enumerate(weights)}
+    of_weight = {weight.name: index for index, weight in enumerate(weights)}
     return left[[of_weight[part.weight] for part in found.space.parts]]
 
 
-def _repaired(
+def _compensated(
     task: Task,
-    found: Candidates,
+    found: LayerTable,
     scoring: ScoringSet,
     name: str,
     gene: int,
     behind: Mapping[Weight, Layer],
-    fronts: Mapping[str, Front],
+    caches: Mapping[str, ActivationCache],
 ) -> float:
     """The output's error with one weight quantized, once the layers behind it are refitted."""
-    rung = found.rungs[name][0][0][WIDTHS[gene]]
-    values = {name: rung.values}
+    variant = found.variants[name][0][0][WIDTHS[gene]]
+    values = {name: variant.values}
     if name in found.biases:
-        values[found.biases[name]] = rung.bias
+        values[found.biases[name]] = variant.bias
     model = replace_weights(found.model, values)
-    front = Front(scoring.batches, task.resources, share=0.25)
+    cache = ActivationCache(scoring.batches, task.resources, share=0.25)
     for weight, layer in behind.items():
-        rng, both = np.random.default_rng(_SEED), [front, fronts[weight.name]]
-        samples = layer_samples(
-            found.model, model, weight, layer, both, scoring.batches, rng, _POSITIONS
+        rng, both = np.random.default_rng(_SEED), [cache, caches[weight.name]]
+        samples = gather_samples(
+            found.model, model, weight, layer, both, scoring.batches, rng, _REFIT_POSITIONS
         )
         if samples is None:
             continue
@@ -99,7 +101,7 @@ def _repaired(
     return model_value(model, scoring, task.resources.providers)
 
 
-def _fill(left: NDArray[np.float64]) -> None:
+def _fill(left: Float64Array) -> None:
     """Give what was not measured the share of the nearest layer, or of the next width."""
     everywhere, widest = np.arange(len(left)), WIDTHS.index(_MEASURED[0])
     for gene in map(WIDTHS.index, _MEASURED):

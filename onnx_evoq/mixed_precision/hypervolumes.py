@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float64Array
 from onnx_evoq.mixed_precision.search import ParetoFront
 from onnx_evoq.search import hypervolume
 
@@ -35,7 +35,7 @@ def hypervolumes(
     everything = np.concatenate(list(values.values()))
     logarithm = np.array([True, bool((everything[:, 1] > 0).all())])
 
-    def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def placed(points: Float64Array) -> Float64Array:
         return np.where(logarithm, np.log(np.where(logarithm, points, 1.0)), points)
 
     box = placed(values["uniform"])

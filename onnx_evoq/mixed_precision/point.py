@@ -18,14 +18,14 @@ from onnx_evoq.reconstruct import reconstruct_layers
 from onnx_evoq.score import Session, predict
 from onnx_evoq.setup import Drop, Policy, Score, Task, expanded, model_value
 
-_SAMPLES = 512  # that layers are reconstructed on
-_POSITIONS = 32_768  # that moments are gathered from, in a third of the usual number
+_POINT_SAMPLES = 512  # that layers are reconstructed on
+_POINT_POSITIONS = 32_768  # that moments are gathered from, in a third of the usual number
 _DIGITS = -1.2345678901234567e-300  # no number is longer
 _LONGEST = Score(_DIGITS, _DIGITS, {"search": _DIGITS, "heldout": _DIGITS})
 
 
 @dataclass(frozen=True)
-class Point:
+class ParetoPoint:
     """A policy, and what it costs.
 
     Attributes:
@@ -64,7 +64,7 @@ class Point:
         }
 
 
-def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
+def build_point(task: Task, policy: Policy, seed: int, drop: Drop) -> ParetoPoint:
     """Reconstruct the model under a policy, without looking at activations, and measure it.
 
     Args:
@@ -80,16 +80,16 @@ def rebuild(task: Task, policy: Policy, seed: int, drop: Drop) -> Point:
         task, model=model, weights=weights, bits=policy.bits, granularity=granularity,
         progress=silent,
     )  # fmt: skip
-    fewer = replace(trial, search_set=task.search_set.first(_SAMPLES))
+    fewer = replace(trial, search_set=task.search_set.first(_POINT_SAMPLES))
     found = reconstruct_layers(
-        fewer, np.random.default_rng(seed), behind=False, positions=_POSITIONS
+        fewer, np.random.default_rng(seed), with_activations=False, positions=_POINT_POSITIONS
     )
     result, scoring, providers = found.emitted, task.search_set, task.resources.providers
     metadata = metadata_of(found.quantized, seed, scoring.target.metric.name, _LONGEST, _LONGEST)
     emitted, _ = emit(found.model, found.quantized, "qdq", metadata, scoring.batches[0], providers)
     # One run of the search set for both errors.
     outputs = list(predict(Session(serialize(result), providers=providers), scoring.batches))
-    return Point(
+    return ParetoPoint(
         policy,
         packed_bytes(found.model, found.quantized),
         len(serialize(emitted)),

@@ -8,7 +8,7 @@ channel are a genome;
 1. every layer is quantized at every width once (`candidates`); an individual is put together from
    these and scored in one session, whose inputs are all weights;
 2. how much of each layer's error is left when the layers behind it make up for it is measured
-   (`repair`), and an individual's error is corrected by it;
+   (`compensation`), and an individual's error is corrected by it;
 3. the first generation holds the uniform widths, what the sensitivities choose (`allocation`), and
    what the errors that are left choose, so that the front never lies behind them; of many children
    the most promising are scored: the first fronts by size and by the sum of what is left of their
@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.engine import Engine
+from onnx_evoq.engine import Evaluators
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.bit_allocation import allocate
-from onnx_evoq.mixed_precision.compensation import shares_left
-from onnx_evoq.mixed_precision.layer_table import Candidates, find_candidates
-from onnx_evoq.mixed_precision.point import Point, rebuild
+from onnx_evoq.mixed_precision.compensation import uncompensated_shares
+from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
+from onnx_evoq.mixed_precision.point import ParetoPoint, build_point
 from onnx_evoq.mixed_precision.space import WIDTHS, Genome, Space
 from onnx_evoq.search import NSGA2, non_dominated_sort, survivors
 from onnx_evoq.setup import Drop, Granularity, Task
@@ -35,7 +35,7 @@ from onnx_evoq.setup import Drop, Granularity, Task
 _POPULATION = 32
 _GENERATIONS = 24
 _CHILDREN = 4  # drawn for each that is scored
-_SAMPLES = 256  # that individuals are scored on
+_FRONT_SAMPLES = 256  # that individuals are scored on
 _TINY = 1e-300
 _NEAR = 0.05  # sizes that differ by less, as a logarithm, are taken for the same
 _TIMED = 0.6  # share of the time after which no generation is begun
@@ -53,9 +53,9 @@ class ParetoFront:
         stopped: "time" or "interrupt" if the search ended early, else None.
     """
 
-    points: tuple[Point, ...]
-    uniform: tuple[Point, ...]
-    greedy: tuple[Point, ...]
+    points: tuple[ParetoPoint, ...]
+    uniform: tuple[ParetoPoint, ...]
+    greedy: tuple[ParetoPoint, ...]
     evaluations: int
     stopped: str | None
 
@@ -85,7 +85,7 @@ def search_front(
     """
     candidates_rng, search_rng, build_rng = rng.spawn(3)
     seed = int(build_rng.integers(2**63))
-    found = find_candidates(task, candidates_rng, expansion, groups, in_file, kinds)
+    found = build_layer_table(task, candidates_rng, expansion, groups, in_file, kinds)
     space = found.space
     uniform = [space.uniform(bits) for bits in WIDTHS]
     sizes = [space.size(genome) for genome in uniform]
@@ -94,19 +94,19 @@ def search_front(
     near = [any(abs(np.log(size / other)) < _NEAR for other in sizes) for size in between]
     targets = sorted([*sizes[:-1], *between[~np.array(near)]])
 
-    built: dict[bytes, Point] = {}
+    built: dict[bytes, ParetoPoint] = {}
     stopped, evaluations = None, 0
     try:
         # Uniform widths are what all others are compared with: they are always there.
         _build(task, space, uniform, seed, drop, built, always=True)
         _build(task, space, greedy, seed, drop, built)
-        left = shares_left(task, found)
-        counted = replace(found, harm=found.harm * left[:, None])
+        left = uncompensated_shares(task, found)
+        counted = replace(found, sensitivity=found.sensitivity * left[:, None])
         path = allocate(counted, targets)
         first = [*uniform, *_unlike([*greedy, *path], uniform)]
         genomes, errors, evaluations, stopped = _evolve(task, found, counted, first, search_rng)
         _build(task, space, path, seed, drop, built)
-        evolved = [genomes[place] for place in np.argsort(errors, kind="stable")]
+        evolved = [genomes[index] for index in np.argsort(errors, kind="stable")]
         for limit in sizes[:-1]:
             fitting = [genome for genome in evolved if space.size(genome) <= limit]
             _build(task, space, fitting[:1], seed, drop, built)
@@ -119,14 +119,14 @@ def search_front(
     fitness = task.search_set.target.metric.fitness
     everything = list(built.values())
     scores = np.array([[p.bytes(in_file), fitness(p.search)] for p in everything])
-    best = sorted(non_dominated_sort(scores)[0], key=lambda place: scores[place, 0])
+    best = sorted(non_dominated_sort(scores)[0], key=lambda index: scores[index, 0])
 
-    def told(genomes: Iterable[Genome]) -> tuple[Point, ...]:
+    def told(genomes: Iterable[Genome]) -> tuple[ParetoPoint, ...]:
         there = [built[g.tobytes()] for g in genomes if g.tobytes() in built]
         return tuple(sorted(there, key=lambda point: point.bytes(in_file)))
 
     return ParetoFront(
-        tuple(everything[place] for place in best),
+        tuple(everything[index] for index in best),
         told(uniform),
         told(greedy),
         evaluations,
@@ -140,7 +140,7 @@ def _build(
     genomes: Sequence[Genome],
     seed: int,
     drop: Drop,
-    built: dict[bytes, Point],
+    built: dict[bytes, ParetoPoint],
     always: bool = False,
 ) -> None:
     """Build what is not there yet, while time is left."""
@@ -149,14 +149,14 @@ def _build(
         for key, genome in missing.items():
             if task.deadline.passed and not always:
                 break
-            built[key] = rebuild(task, space.policy(genome), seed, drop)
+            built[key] = build_point(task, space.policy(genome), seed, drop)
             step(1)
 
 
 def _evolve(
     task: Task,
-    found: Candidates,
-    counted: Candidates,
+    found: LayerTable,
+    counted: LayerTable,
     first: Sequence[Genome],
     rng: np.random.Generator,
 ) -> tuple[list[Genome], list[float], int, str | None]:
@@ -166,12 +166,12 @@ def _evolve(
     A metric of labels or of the user's is what it is.
     """
     space, total = found.space, task.deadline.left
-    scoring = task.search_set.first(_SAMPLES)
+    scoring = task.search_set.first(_FRONT_SAMPLES)
     compares = scoring.target.metric.against == "reference"
     if compares:
         scoring = scoring.scored_by(find_metric("nmse"))
-    engine = Engine([scoring], task.resources, share=0.5)
-    (evaluator,) = engine.evaluators(found.model, *found.floats)
+    evaluators = Evaluators([scoring], task.resources, share=0.5)
+    (evaluator,) = evaluators.at(found.model, *found.floats)
     fitness = scoring.target.metric.fitness
 
     def error(genome: Genome) -> float:

@@ -19,13 +19,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Indices
 from onnx_evoq.model import Reader, Weight, first_of
 from onnx_evoq.setup import Granularity, Policy
 
 Genome = NDArray[np.int64]
 
 WIDTHS = (2, 3, 4, 5, 6, 7, 8)
-SHARES = (0.0, 1 / 16, 1 / 8)
+SPLIT_SHARES = (0.0, 1 / 16, 1 / 8)
 _FILE_BITS = {2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 8: 8}  # of the types that a file has
 
 
@@ -46,7 +47,7 @@ class Part:
     """
 
     weight: str
-    channels: NDArray[np.intp] | None
+    channels: Indices | None
     rows: int
     columns: int
     copies: tuple[int, ...]
@@ -74,7 +75,7 @@ class Space:
 
     parts: tuple[Part, ...]
     blocks: tuple[tuple[str, ...], ...]
-    orders: Mapping[str, NDArray[np.intp]]
+    orders: Mapping[str, Indices]
     channels: Mapping[str, int]
     fixed: int
     in_file: bool = False
@@ -85,7 +86,7 @@ class Space:
     @property
     def choices(self) -> list[int]:
         """How many each gene has."""
-        widths, shares = [len(WIDTHS)] * len(self.parts), [len(SHARES)] * len(self.blocks)
+        widths, shares = [len(WIDTHS)] * len(self.parts), [len(SPLIT_SHARES)] * len(self.blocks)
         return [*widths, *shares, *[len(self.kinds)] * len(self.free)]
 
     def uniform(self, bits: int) -> Genome:
@@ -106,12 +107,12 @@ class Space:
             genome[len(self.parts) + len(self.blocks) + self.free.index(weight)] = kind
 
     @cached_property
-    def places(self) -> dict[str, list[int]]:
+    def indices(self) -> dict[str, list[int]]:
         """The places of each weight's parts."""
-        places: dict[str, list[int]] = {}
-        for place, part in enumerate(self.parts):
-            places.setdefault(part.weight, []).append(place)
-        return places
+        indices: dict[str, list[int]] = {}
+        for index, part in enumerate(self.parts):
+            indices.setdefault(part.weight, []).append(index)
+        return indices
 
     def stored(self, part: Part, width: int) -> int:
         """The bits of a part's codes, without copies."""
@@ -120,10 +121,10 @@ class Space:
     def genes(self, genome: Genome) -> NDArray[np.int64]:
         """(parts,) the place of each part's width: one of a weight that has one step."""
         genes = genome[: len(self.parts)].copy()
-        for place in range(1, len(genes)):
-            weight = self.parts[place].weight
-            if weight == self.parts[place - 1].weight and not self.stepped(genome, weight):
-                genes[place] = genes[place - 1]
+        for index in range(1, len(genes)):
+            weight = self.parts[index].weight
+            if weight == self.parts[index - 1].weight and not self.stepped(genome, weight):
+                genes[index] = genes[index - 1]
         return genes
 
     def stepped(self, genome: Genome, weight: str) -> bool:
@@ -162,8 +163,8 @@ class Space:
         """What a genome stands for."""
         bits: dict[str, int | tuple[int, ...]] = {}
         shares = {
-            name: SHARES[self.share_of(genome, place)]
-            for place, block in enumerate(self.blocks)
+            name: SPLIT_SHARES[self.share_of(genome, index)]
+            for index, block in enumerate(self.blocks)
             for name in block
         }
         for part, width in zip(self.parts, self.widths(genome), strict=True):
@@ -211,10 +212,10 @@ def blocks_of(readers: Mapping[str, Sequence[Reader]], names: Sequence[str]) -> 
 
 def space_of(
     weights: Sequence[Weight],
-    groups: Mapping[str, Sequence[NDArray[np.intp]]],
+    groups: Mapping[str, Sequence[Indices]],
     blocks: Sequence[Sequence[str]],
     readers: Mapping[str, Sequence[Reader]],
-    orders: Mapping[str, NDArray[np.intp]],
+    orders: Mapping[str, Indices],
     per_copy: Mapping[str, int],
     fixed: int,
     in_file: bool,
@@ -237,7 +238,7 @@ def space_of(
         free: weights that may have either, where there are two.
         step_bytes: what a step takes.
     """
-    block_of = {name: place for place, block in enumerate(blocks) for name in block}
+    block_of = {name: index for index, block in enumerate(blocks) for name in block}
     read: dict[str, list[tuple[str, Reader]]] = {}
     for name in block_of:
         for reader in readers[name]:
@@ -245,19 +246,19 @@ def space_of(
     parts = []
     for weight in weights:
         name = weight.name
-        split = [first_of(orders[name], s) if name in block_of else () for s in SHARES]
+        split = [first_of(orders[name], s) if name in block_of else () for s in SPLIT_SHARES]
         entries = [
             sum(
                 len(first_of(orders[other], s)) * reader.block
                 for other, reader in read.get(name, ())
             )
-            for s in SHARES
+            for s in SPLIT_SHARES
         ]
         axis_in = read[name][0][1].axis if name in read else None
         per_entry = 0 if axis_in is None else weight.values.size // weight.shape[axis_in]
         source = block_of[read[name][0][0]] if name in read else -1
         channels = 1 if weight.axis is None else weight.shape[weight.axis]
-        several: Sequence[NDArray[np.intp] | None] = groups.get(name) or [None]
+        several: Sequence[Indices | None] = groups.get(name) or [None]
         for group in several:
             rows = channels if group is None else len(group)
             parts.append(

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Literal
 
-from onnx_evoq.batch import Arrays, Batch
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import largest_difference
 from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of, serialize

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import MAX_BITS, Guard
+from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
 
 @dataclass(frozen=True)
-class Allowed:
+class WithinMaxDrop:
     """A reconstruction that a guard allows.
 
     Attributes:
@@ -24,17 +24,17 @@ class Allowed:
     found: Reconstructed
     bits: dict[str, Bits]
     left_out: tuple[str, ...]
-    safe: bool
+    within_max_drop: bool
     stopped: str | None = None
 
 
-def within_drop(
+def narrowest_within_drop(
     order: Sequence[str],
     bits: Mapping[str, Bits],
     build: Callable[[Mapping[str, Bits]], Reconstructed],
-    guard: Guard,
+    max_drop_check: MaxDropCheck,
     deadline: Deadline,
-) -> Allowed:
+) -> WithinMaxDrop:
     """The reconstruction with the fewest weights at 8 bits that the guard allows.
 
     The most sensitive weights are those that stay at 8 bits; how many is found by bisection.
@@ -52,11 +52,11 @@ def within_drop(
 
     def attempt(kept: int) -> tuple[Reconstructed, bool]:
         found = build(widths(kept))
-        return found, guard(found.emitted)
+        return found, max_drop_check(found.emitted)
 
     found, holds = attempt(0)
     if holds:
-        return Allowed(found, widths(0), (), True)
+        return WithinMaxDrop(found, widths(0), (), True)
     found, holds = attempt(len(order))
     fails, enough, stopped = 0, len(order), None
     try:
@@ -72,4 +72,4 @@ def within_drop(
                 fails = middle
     except KeyboardInterrupt:  # what was found by then is worth keeping
         stopped = "interrupt"
-    return Allowed(found, widths(enough), tuple(order[len(order) - enough :]), holds, stopped)
+    return WithinMaxDrop(found, widths(enough), tuple(order[len(order) - enough :]), holds, stopped)

@@ -15,7 +15,12 @@ import numpy as np
 
 from onnx_evoq.evolve import Evolved, SearchSettings, coevolve, refine_layers
 from onnx_evoq.model import Model
-from onnx_evoq.reconstruct import Reconstructed, balance, reconstruct_layers, steer_layers
+from onnx_evoq.reconstruct import (
+    Reconstructed,
+    correct_outputs,
+    equalize_layers,
+    reconstruct_layers,
+)
 from onnx_evoq.setup import Task, axis_of_steps
 
 
@@ -32,8 +37,8 @@ class Parts:
     """
 
     behind: bool = True
-    balance: bool = True
-    steer: bool = True
+    equalize_layers: bool = True
+    correct_codes: bool = True
     evolve: bool = True
     by_cost: bool = True
 
@@ -41,7 +46,7 @@ class Parts:
 ALL_PARTS = Parts()
 
 
-def tune(
+def refine(
     task: Task,
     start: Reconstructed,
     settings: SearchSettings,
@@ -61,10 +66,10 @@ def tune(
     try:
         # Per channel, rows have a step each, and one scale for all of them gives nothing.
         axes = [axis_of_steps(weight, task.granularity) for weight in task.weights]
-        if parts.balance and task.scale == "pow2" and axes == [None] * len(axes):
-            now = _balanced(task, now, rng, parts.behind)
-        if parts.steer:
-            now, evaluations, stopped = steer_layers(task, now, rng)
+        if parts.equalize_layers and task.scale == "pow2" and axes == [None] * len(axes):
+            now = _equalized(task, now, rng, parts.behind)
+        if parts.correct_codes:
+            now, evaluations, stopped = correct_outputs(task, now, rng)
     except KeyboardInterrupt:  # what was found by then is worth keeping
         stopped = "interrupt"
     evolved = Evolved(now.quantized, {}, 0, stopped)
@@ -81,14 +86,14 @@ def tune(
     )
 
 
-def _balanced(
+def _equalized(
     task: Task, start: Reconstructed, rng: np.random.Generator, behind: bool
 ) -> Reconstructed:
     if task.deadline.passed:
         return start
-    balanced = balance(task, rng)
-    if balanced is None:
+    equalized = equalize_layers(task, rng)
+    if equalized is None:
         return start
-    again = reconstruct_layers(balanced, rng, behind)
+    again = reconstruct_layers(equalized, rng, behind)
     better = task.fitness(again.emitted) < task.fitness(start.emitted)
     return again if better and task.allows(again.emitted) else start

@@ -11,8 +11,8 @@ import numpy as np
 
 from onnx_evoq.evolve import Evolved, SearchSettings, coevolve, evolve_layers
 from onnx_evoq.model import Model, Quantized, with_codes
-from onnx_evoq.pipeline.max_drop import Allowed, within_drop
-from onnx_evoq.pipeline.refine import ALL_PARTS, Parts, tune
+from onnx_evoq.pipeline.max_drop import WithinMaxDrop, narrowest_within_drop
+from onnx_evoq.pipeline.refine import ALL_PARTS, Parts, refine
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import Reconstructed, reconstruct_layers
 from onnx_evoq.setup import MAX_BITS, Task, nearest_of
@@ -21,7 +21,7 @@ _ATTEMPT = 4  # the share of the time left that an attempt may take, one in so m
 
 
 @dataclass(frozen=True)
-class Found:
+class FineTuned:
     """What a search found.
 
     Attributes:
@@ -44,7 +44,7 @@ def from_nearest(
     order: Sequence[str],
     settings: SearchSettings | None,
     rng: np.random.Generator,
-) -> Found:
+) -> FineTuned:
     """Round to the nearest, and evolve weight by weight, or all weights together.
 
     Args:
@@ -53,14 +53,14 @@ def from_nearest(
         settings: how to evolve; None emits the start.
         rng: draws mutations.
     """
-    model, guard = task.model, task.guard
+    model, max_drop_check = task.model, task.max_drop_check
     if settings is not None and settings.together:
         return _together(task, order, settings, rng)
     start = nearest_of(task.weights, task.bits, task.granularity, task.scale)
     rest = start
-    if guard is not None:
-        safe = dict.fromkeys(task.bits, MAX_BITS)
-        rest = nearest_of(task.weights, safe, task.granularity, task.scale)
+    if max_drop_check is not None:
+        within_max_drop = dict.fromkeys(task.bits, MAX_BITS)
+        rest = nearest_of(task.weights, within_max_drop, task.granularity, task.scale)
     evolved = evolve_layers(
         model,
         rest,
@@ -71,16 +71,18 @@ def from_nearest(
         settings,
         dict(zip(start, rng.spawn(len(start)), strict=True)),
         deadline=task.deadline,
-        guard=None if guard is None else lambda quantized: guard(with_codes(model, quantized)),
+        max_drop_check=None
+        if max_drop_check is None
+        else lambda quantized: max_drop_check(with_codes(model, quantized)),
         resources=task.resources,
         progress=task.progress,
     )
-    return Found(model, evolved, model, start)
+    return FineTuned(model, evolved, model, start)
 
 
 def _together(
     task: Task, order: Sequence[str], settings: SearchSettings, rng: np.random.Generator
-) -> Found:
+) -> FineTuned:
     """Round to the nearest, and evolve all weights together.
 
     Under a guard, each attempt to have fewer weights at 8 bits is a search of its own, which takes
@@ -98,30 +100,30 @@ def _together(
         if task.allows(start.emitted):
             return start
         due = task.deadline.share(_ATTEMPT)
-        tried = replace(task, bits=bits, guard=None, deadline=due)
+        tried = replace(task, bits=bits, max_drop_check=None, deadline=due)
         evolved = coevolve(tried, start, settings, rng)
         evaluations += evolved.evaluations
         if evolved.stopped == "interrupt":
             raise KeyboardInterrupt
         return replace(start, quantized=evolved.quantized)
 
-    if task.guard is None:
-        allowed = Allowed(rounded(task.bits), dict(task.bits), (), True)
+    if task.max_drop_check is None:
+        allowed = WithinMaxDrop(rounded(task.bits), dict(task.bits), (), True)
     else:
-        allowed = within_drop(order, task.bits, build, task.guard, task.deadline)
+        allowed = narrowest_within_drop(order, task.bits, build, task.max_drop_check, task.deadline)
         task = replace(task, bits=allowed.bits)
     found = allowed.found
     evolved = Evolved(found.quantized, {}, 0, allowed.stopped)
-    if allowed.safe and allowed.stopped != "interrupt":
+    if allowed.within_max_drop and allowed.stopped != "interrupt":
         evolved = coevolve(task, found, settings, rng)
     evolved = replace(
         evolved,
         evaluations=evolved.evaluations + evaluations,
         stopped=evolved.stopped or allowed.stopped,
         left_out=allowed.left_out,
-        safe=allowed.safe,
+        within_max_drop=allowed.within_max_drop,
     )
-    return Found(task.model, evolved, task.model, rounded(allowed.bits).quantized)
+    return FineTuned(task.model, evolved, task.model, rounded(allowed.bits).quantized)
 
 
 def from_reconstruction(
@@ -130,7 +132,7 @@ def from_reconstruction(
     settings: SearchSettings | None,
     rng: np.random.Generator,
     parts: Parts = ALL_PARTS,
-) -> Found:
+) -> FineTuned:
     """Reconstruct layer by layer, and tune what came out against the end of the network.
 
     Args:
@@ -147,18 +149,18 @@ def from_reconstruction(
         draws = np.random.default_rng(seed)
         return reconstruct_layers(replace(task, bits=bits), draws, parts.behind)
 
-    if task.guard is None:
-        allowed = Allowed(build(task.bits), dict(task.bits), (), True)
+    if task.max_drop_check is None:
+        allowed = WithinMaxDrop(build(task.bits), dict(task.bits), (), True)
     else:
-        allowed = within_drop(order, task.bits, build, task.guard, task.deadline)
+        allowed = narrowest_within_drop(order, task.bits, build, task.max_drop_check, task.deadline)
         task = replace(task, bits=allowed.bits)
     start, notes = _unless_worse(task, allowed.found)
-    if settings is None or not allowed.safe or allowed.stopped:
+    if settings is None or not allowed.within_max_drop or allowed.stopped:
         model, evolved = start.model, Evolved(start.quantized, {}, 0, allowed.stopped)
     else:
-        model, evolved = tune(task, start, settings, tune_rng, parts)
-    evolved = replace(evolved, left_out=allowed.left_out, safe=allowed.safe)
-    return Found(model, evolved, start.model, start.quantized, notes)
+        model, evolved = refine(task, start, settings, tune_rng, parts)
+    evolved = replace(evolved, left_out=allowed.left_out, within_max_drop=allowed.within_max_drop)
+    return FineTuned(model, evolved, start.model, start.quantized, notes)
 
 
 def _unless_worse(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:

@@ -1,12 +1,12 @@
 """Reconstructs a network in closed form, layer by layer."""
 
-from onnx_evoq.reconstruct.equalization import balance
+from onnx_evoq.reconstruct.equalization import equalize_layers
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
-from onnx_evoq.reconstruct.output_correction import steer_layers
+from onnx_evoq.reconstruct.output_correction import correct_outputs
 
 __all__ = [
     "Reconstructed",
-    "balance",
+    "correct_outputs",
+    "equalize_layers",
     "reconstruct_layers",
-    "steer_layers",
 ]

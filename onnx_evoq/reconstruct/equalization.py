@@ -1,4 +1,4 @@
-"""Scale a model's layers so that its weights lie well on their grids (`quantize.balance`).
+"""Scale a model's layers so that its weights lie well on their grids (`quantize.equalize_layers`).
 
 1. Each layer's metric H is gathered from the float model, and what rounding costs with each step.
 2. A layer's importance is the error of the model's output with its weight alone quantized, per unit
@@ -10,9 +10,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.engine import Engine, Front, layer_samples
+from onnx_evoq.array_types import Indices
+from onnx_evoq.engine import ActivationCache, Evaluators, gather_samples
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import (
     ChannelGroups,
@@ -25,10 +25,10 @@ from onnx_evoq.model import (
 from onnx_evoq.quantize import Profile, choose_scales, round_alone
 from onnx_evoq.setup import Task
 
-_POSITIONS = 16_384  # that moments are gathered from: scales need less than codes
+_SCALE_POSITIONS = 16_384  # that moments are gathered from: scales need less than codes
 
 
-def balance(task: Task, rng: np.random.Generator) -> Task | None:
+def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
     """The same task for a model whose layers are scaled for one step per tensor.
 
     None where there is nothing to scale, or time ran out before it was known how.
@@ -41,32 +41,32 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
     groups, layers = channel_groups(model), find_layers(model, weights)
     scale_of, count = _one_scale_per_layer(groups, {weight.name for weight in weights})
     chosen = [w for w in weights if w.name in layers and w.name in groups.rows]
-    front = Front(scoring.batches, task.resources, share=0.5)
-    engine = Engine([scoring.scored_by(find_metric("nmse"))], task.resources, share=0.5)
+    cache = ActivationCache(scoring.batches, task.resources, share=0.5)
+    evaluators = Evaluators([scoring.scored_by(find_metric("nmse"))], task.resources, share=0.5)
     profiles = []
     with task.progress("balancing", len(chosen)) as step:
         for weight in chosen if count else ():
             if task.deadline.passed:
                 return None
-            layer = replace(layers[weight.name], clamp=None)  # H is all that is asked for
+            layer = replace(layers[weight.name], activation=None)  # H is all that is asked for
             bits = task.bits[weight.name]
             assert isinstance(bits, int)  # as one step per tensor goes with one width
-            samples = layer_samples(
-                model, model, weight, layer, [front, front], scoring.batches, rng, _POSITIONS
+            samples = gather_samples(
+                model, model, weight, layer, [cache, cache], scoring.batches, rng, _SCALE_POSITIONS
             )
             if samples is not None:
                 moments = samples.sums.moments()
                 rounded = round_alone(weight.values, layer.linear, moments, bits)
-                (evaluator,) = engine.evaluators(model, weight.name)
-                harm = evaluator.value({weight.name: rounded.values})
-                if np.isfinite(harm) and rounded.error > 0 and rounded.weights.sum() > 0:
+                (evaluator,) = evaluators.at(model, weight.name)
+                sensitivity = evaluator.value({weight.name: rounded.values})
+                if np.isfinite(sensitivity) and rounded.error > 0 and rounded.weights.sum() > 0:
                     profiles.append(
                         Profile(
                             rounded.costs,
                             int(scale_of[groups.rows[weight.name][0]]),
                             scale_of[groups.columns[weight.name]],
                             rounded.weights,
-                            harm / rounded.error,
+                            sensitivity / rounded.error,
                         )
                     )
             step(1)
@@ -78,9 +78,7 @@ def balance(task: Task, rng: np.random.Generator) -> Task | None:
     return replace(task, model=changed, weights=weights_named(changed, names))
 
 
-def _one_scale_per_layer(
-    groups: ChannelGroups, names: Collection[str]
-) -> tuple[NDArray[np.intp], int]:
+def _one_scale_per_layer(groups: ChannelGroups, names: Collection[str]) -> tuple[Indices, int]:
     """Which scale each group of channels has, (groups + 1,), -1 for none; how many there are.
 
     All outputs of a layer have one; -1 if one of them must keep its scale, as what touches a weight

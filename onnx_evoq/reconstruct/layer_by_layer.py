@@ -5,8 +5,8 @@
 2. Where the output goes into a residual sum, the target is the float model's sum less the other
    branch of the quantized model, so that the layer repairs that branch, too.
 3. Each layer's codes follow from second moments (`quantize.reconstruct`), gathered over batches at
-   positions drawn at random, in sight of the activation behind it (`quantize.clamp`), and its bias
-   absorbs what is left of the mean.
+   positions drawn at random, in sight of the activation behind it (`quantize.activation`), and its
+   bias absorbs what is left of the mean.
 4. A weight without a closed form (a table, a recurrent layer, one that several nodes read) is
    rounded to the nearest.
 """
@@ -14,11 +14,17 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.engine import POSITIONS, Front, layer_samples
+from onnx_evoq.array_types import Float32Array
+from onnx_evoq.engine import POSITIONS, ActivationCache, gather_samples
 from onnx_evoq.model import Model, find_layers, own_biases, replace_weights, with_codes
-from onnx_evoq.quantize import QuantizedWeight, Reconstruction, fit, nearest, reconstruct_behind
+from onnx_evoq.quantize import (
+    QuantizedWeight,
+    Reconstruction,
+    fit,
+    nearest,
+    reconstruct_with_activation,
+)
 from onnx_evoq.setup import Task, axis_of_steps
 
 
@@ -45,7 +51,7 @@ class Reconstructed:
 
 
 def reconstruct_layers(
-    task: Task, rng: np.random.Generator, behind: bool = True, positions: int = POSITIONS
+    task: Task, rng: np.random.Generator, with_activations: bool = True, positions: int = POSITIONS
 ) -> Reconstructed:
     """Quantize all weights, each so that it keeps its layer's output on the search set.
 
@@ -58,25 +64,25 @@ def reconstruct_layers(
     bits, scale, batches = task.bits, task.scale, task.search_set.batches
     model = own_biases(task.model, bits)
     layers = find_layers(model, task.weights)
-    if not behind:
-        layers = {name: replace(layer, clamp=None) for name, layer in layers.items()}
-    fronts = [Front(batches, task.resources, share=0.25) for _ in range(2)]
+    if not with_activations:
+        layers = {name: replace(layer, activation=None) for name, layer in layers.items()}
+    caches = [ActivationCache(batches, task.resources, share=0.25) for _ in range(2)]
     so_far, quantized = model, dict[str, QuantizedWeight]()
-    biases, found = dict[str, NDArray[np.float32]](), dict[str, Reconstruction]()
+    biases, found = dict[str, Float32Array](), dict[str, Reconstruction]()
     with task.progress("reconstructing", len(task.weights)) as step:
         for weight in task.weights:
             name, axis = weight.name, axis_of_steps(weight, task.granularity)
             samples = None
             if name in layers:
-                samples = layer_samples(
-                    model, so_far, weight, layers[name], fronts, batches, rng, positions
+                samples = gather_samples(
+                    model, so_far, weight, layers[name], caches, batches, rng, positions
                 )
             if samples is None:
                 grid = fit(weight.values, bits[name], axis, scale, weight.dtype)
                 quantized[name] = QuantizedWeight(nearest(weight.values, grid), grid)
             else:
                 layer = layers[name]
-                found[name] = reconstruct_behind(
+                found[name] = reconstruct_with_activation(
                     weight.values, layer.linear, samples, bits[name], axis, scale, weight.dtype
                 )
                 quantized[name] = found[name].quantized

@@ -1,4 +1,4 @@
-"""Choose codes again by what they do to the end of the network (`quantize.steer`).
+"""Choose codes again by what they do to the end of the network (`quantize.correct_codes`).
 
 Layers are taken in the graph's order. For each of them
 
@@ -16,34 +16,39 @@ longer to probe than its share of the time is passed over.
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.engine import Engine, Front, LayerTensors, Sketch, float_outputs, probe
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.engine import (
+    ActivationCache,
+    Evaluators,
+    LayerTensors,
+    Sketch,
+    float_outputs,
+    jacobian_of_bias,
+)
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Model, find_layers, initializer_values, replace_weights
 from onnx_evoq.quantize import (
+    LinearizedOutput,
     QuantizedWeight,
     Reconstruction,
-    Steering,
+    correct_codes,
     row_limits,
     row_steps,
-    steer,
 )
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task
 
-Floats = NDArray[np.float64]
-
-SHARES = (0.5, 2.0)  # of `steer`, until one is accepted
-_POSITIONS = 64  # of a sample, at most
+WITHIN_SHARES = (0.5, 2.0)  # of `correct_codes`, until one is accepted
+_POSITIONS_PER_SAMPLE = 64  # of a sample, at most
 _WORK = 2e12  # products that a layer may cost
 _MOST = 2**27  # values of a Jacobian
 _PASSES = 3
 _GAIN = 0.01  # share of the fitness that a pass must gain for another one
 
 
-def steer_layers(
+def correct_outputs(
     task: Task, start: Reconstructed, rng: np.random.Generator
 ) -> tuple[Reconstructed, int, str | None]:
     """Codes and biases that are better for the end of the network.
@@ -64,22 +69,24 @@ def steer_layers(
         if name in start.layers and layer.bias is not None
     ]
     sketch = Sketch(task.search_set, rng)
-    engine = Engine([task.search_set], task.resources, share=0.5)
-    front = Front(task.search_set.batches, task.resources, share=0.5)
+    evaluators = Evaluators([task.search_set], task.resources, share=0.5)
+    cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
     fitness = task.fitness(now.emitted)
     try:
         for turn in range(_PASSES):
             before = fitness
             with task.progress(f"steering {turn + 1}", len(layers)) as step:
-                for place, layer in enumerate(layers):
-                    due = task.deadline.share(len(layers) - place)
-                    known, ran, done = _probed(task, engine, front, now, layer, sketch, due, rng)
+                for index, layer in enumerate(layers):
+                    due = task.deadline.share(len(layers) - index)
+                    known, ran, done = _linearized(
+                        task, evaluators, cache, now, layer, sketch, due, rng
+                    )
                     evaluations += ran
                     stopped = stopped if done else "time"
-                    for share in SHARES:
+                    for share in WITHIN_SHARES:
                         if known is None:
                             break
-                        tried = _steered(now, layer, known, share)
+                        tried = _corrected(now, layer, known, share)
                         value = task.fitness(tried.emitted)
                         if value < fitness and task.allows(tried.emitted):
                             now, fitness = tried, value
@@ -92,16 +99,16 @@ def steer_layers(
     return now, evaluations, stopped
 
 
-def _probed(
+def _linearized(
     task: Task,
-    engine: Engine,
-    front: Front,
+    evaluators: Evaluators,
+    cache: ActivationCache,
     now: Reconstructed,
     layer: Layer,
     sketch: Sketch,
     deadline: Deadline,
     rng: np.random.Generator,
-) -> tuple[Steering | None, int, bool]:
+) -> tuple[LinearizedOutput | None, int, bool]:
     """What is known of a layer, how many candidates were run for it, and whether time sufficed."""
     assert layer.bias is not None
     found, emitted = now.layers[layer.weight], now.emitted
@@ -110,44 +117,44 @@ def _probed(
         return None, 0, True
     if deadline.passed:
         return None, 0, False
-    (evaluator,) = engine.evaluators(emitted, layer.bias)
-    probed = probe(evaluator, layer.bias, bias, found.spread, sketch, deadline)
+    (evaluator,) = evaluators.at(emitted, layer.bias)
+    probed = jacobian_of_bias(evaluator, layer.bias, bias, found.spread, sketch, deadline)
     if probed is None:
         return None, evaluator.evaluations, False
-    columns = _columns(task, front, emitted, layer, rng)
-    known = None if columns is None else Steering(*columns, *probed)
+    columns = _columns(task, cache, emitted, layer, rng)
+    known = None if columns is None else LinearizedOutput(*columns, *probed)
     return known, evaluator.evaluations, True
 
 
 def _affordable(task: Task, layer: Layer, found: Reconstruction, outputs: int) -> bool:
-    groups, rows, columns = layer.linear.matrix(found.aim).shape
+    groups, rows, columns = layer.linear.matrix(found.best_weight).shape
     samples = task.search_set.samples
     work = groups * rows * columns**2 * (samples + columns)
     return work <= _WORK and samples * outputs <= _MOST
 
 
 def _columns(
-    task: Task, front: Front, emitted: Model, layer: Layer, rng: np.random.Generator
-) -> tuple[Floats, Floats] | None:
+    task: Task, cache: ActivationCache, emitted: Model, layer: Layer, rng: np.random.Generator
+) -> tuple[Float64Array, Float64Array] | None:
     """Means of columns by sample, (samples, groups, columns), and their covariance within samples.
 
     None where the layer's input does not hold one entry per sample.
     """
     batches = task.search_set.batches
     try:
-        tensors = LayerTensors(front, emitted, layer, [layer.input, layer.output], batches)
+        tensors = LayerTensors(cache, emitted, layer, [layer.input, layer.output], batches)
     except (ModelError, OSError):  # no room, on a disk that had some
         return None
-    means: list[NDArray[np.float32]] = []
-    within: Floats | None = None
+    means: list[Float32Array] = []
+    within: Float64Array | None = None
     seen = 0
-    for place, batch in enumerate(batches):
-        each = tensors.of(place)
+    for index, batch in enumerate(batches):
+        each = tensors.of(index)
         values, shape = np.asarray(each[layer.input], np.float32), each[layer.output].shape
         if len(values) != batch.size or shape[0] != batch.size:
             return None
         everywhere = layer.linear.positions(shape)
-        count = min(everywhere, _POSITIONS)
+        count = min(everywhere, _POSITIONS_PER_SAMPLE)
         at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
         columns = layer.linear.columns(values[: batch.count], at, shape)
         groups, _, width = columns.shape
@@ -162,19 +169,19 @@ def _columns(
     return np.concatenate(means).astype(np.float64), within / seen
 
 
-def _steered(
+def _corrected(
     now: Reconstructed,
     layer: Layer,
-    known: Steering,
+    known: LinearizedOutput,
     share: float,
 ) -> Reconstructed:
     assert layer.bias is not None
     bias = initializer_values(now.model, [layer.bias])[layer.bias]
     codes, grid = now.quantized[layer.weight]
     linear = layer.linear
-    matrix, moves = steer(
+    matrix, moves = correct_codes(
         linear.matrix(codes).astype(np.float64),
-        linear.matrix(now.layers[layer.weight].aim).astype(np.float64),
+        linear.matrix(now.layers[layer.weight].best_weight).astype(np.float64),
         row_steps(grid, linear, codes.shape),
         known,
         *row_limits(grid, linear, codes.shape),

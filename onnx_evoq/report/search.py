@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import BudgetError, OutputError
-from onnx_evoq.mixed_precision import Point
+from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report.results import Result, json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
 from onnx_evoq.setup import within
@@ -41,20 +41,20 @@ class Search:
     metric: str
     size: str
     seed: int
-    front: tuple[Point, ...]
-    uniform: tuple[Point, ...]
-    greedy: tuple[Point, ...]
+    front: tuple[ParetoPoint, ...]
+    uniform: tuple[ParetoPoint, ...]
+    greedy: tuple[ParetoPoint, ...]
     hypervolume: Mapping[str, float]
     evaluations: int
     seconds: float
     stopped: str | None
     notes: tuple[str, ...]
 
-    def bytes_of(self, point: Point) -> int:
+    def bytes_of(self, point: ParetoPoint) -> int:
         """The bytes of a point that count."""
         return point.bytes(self.size == "file")
 
-    def pick(self, budget: int | None = None, max_drop: float | None = None) -> Point:
+    def pick(self, budget: int | None = None, max_drop: float | None = None) -> ParetoPoint:
         """A point of the front.
 
         With a budget, the last one (they err less the larger they are) that fits; with a drop, the
@@ -157,7 +157,7 @@ def search_text(search: Search) -> str:
     )
 
 
-def _widths(point: Point) -> str:
+def _widths(point: ParetoPoint) -> str:
     widths = [
         width
         for bits in point.policy.bits.values()
@@ -204,8 +204,8 @@ def search_picture(search: Search, path: str | Path) -> None:
             label=label,
         )  # fmt: skip
     for point in search.uniform:
-        place = (search.bytes_of(point) / 1000, point.heldout)
-        axes.annotate(_widths(point), place, (4, 4), textcoords="offset points")
+        index = (search.bytes_of(point) / 1000, point.heldout)
+        axes.annotate(_widths(point), index, (4, 4), textcoords="offset points")
     if all(point.heldout > 0 for point in (*search.front, *search.uniform, *search.greedy)):
         axes.set_yscale("log")
     axes.set_xlabel(f"kB ({search.size})")

@@ -56,7 +56,7 @@ def notes_on(
         )
     if evolved.stopped == "interrupt":
         notes.append("the search was interrupted: the result is what was found until then.")
-    if not evolved.safe:
+    if not evolved.within_max_drop:
         notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent.")
     elif evolved.left_out:
         why = f"since the next would have passed the allowed drop of {max_drop:g} percent"

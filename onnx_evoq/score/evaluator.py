@@ -5,14 +5,14 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.batch import Array, Arrays, Batch, per_sample
+from onnx_evoq.array_types import Array, Arrays, Float32Array
+from onnx_evoq.batch import Batch, per_sample
 from onnx_evoq.metrics import Metric, PerSample, Target
-from onnx_evoq.score.run_pool import Crew, Task
+from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
 
-Values = Mapping[str, NDArray[np.float32]]  # by weight
+Values = Mapping[str, Float32Array]  # by weight
 Candidate = TypeVar("Candidate")
 Result = TypeVar("Result")
 
@@ -47,7 +47,7 @@ class Evaluator:
     def __init__(
         self,
         session: Session,
-        crew: Crew,
+        run_pool: RunPool,
         dtypes: Mapping[str, str],
         inputs: Sequence[str],
         outputs: Sequence[str],
@@ -56,7 +56,7 @@ class Evaluator:
         target: Target,
     ) -> None:
         self._session = session
-        self._crew = crew
+        self._pool = run_pool
         self._dtypes = {name: np.dtype(dtype) for name, dtype in dtypes.items()}
         self._inputs = inputs
         self._outputs = outputs
@@ -81,9 +81,9 @@ class Evaluator:
         batches = len(self._batches)
         if self.metric.against == "user":
             kind = ("outputs", batches)
-            (outputs,) = self._crew.do([self._runs(values, self._answers, 0, batches)], kind)
+            (outputs,) = self._pool.do([self._runs(values, self._answers, 0, batches)], kind)
             return self._target.value(outputs)
-        (losses,) = self._crew.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
+        (losses,) = self._pool.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())
 
     def losses(
@@ -107,7 +107,7 @@ class Evaluator:
                 have None.
         """
 
-        def runs(candidate: Candidate) -> Iterator[Task[PerSample]]:
+        def runs(candidate: Candidate) -> Iterator[Run[PerSample]]:
             if not stop():
                 values = values_of(candidate)
                 self.evaluations += first == 0
@@ -117,7 +117,7 @@ class Evaluator:
                     yield run
 
         kind = (len(candidates), first, end)
-        found = self._crew.do([runs(candidate) for candidate in candidates], kind)
+        found = self._pool.do([runs(candidate) for candidate in candidates], kind)
         return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
 
     def answers(
@@ -130,14 +130,14 @@ class Evaluator:
             read: from the outputs of a batch, (count, ...) each, to one row per sample.
         """
 
-        def work(values: Values, place: int) -> PerSample:
-            return read(self._answers(values, place))
+        def work(values: Values, index: int) -> PerSample:
+            return read(self._answers(values, index))
 
         batches = len(self._batches)
         for candidate in candidates:
             self.evaluations += 1
             runs = self._runs(candidate, work, 0, batches)
-            (parts,) = self._crew.do([runs], ("answers", batches))
+            (parts,) = self._pool.do([runs], ("answers", batches))
             yield np.concatenate(parts)
 
     def feed(self, values: Values, tensors: Arrays) -> dict[str, Array]:
@@ -153,13 +153,13 @@ class Evaluator:
         work: Callable[[Values, int], Result],
         first: int,
         end: int,
-    ) -> Iterator[Task[Result]]:
-        return (partial(work, values, place) for place in range(first, end))
+    ) -> Iterator[Run[Result]]:
+        return (partial(work, values, index) for index in range(first, end))
 
-    def _answers(self, values: Values, place: int) -> dict[str, Array]:
-        tensors = self._tensors[place]  # once: they may have to be read from a file
+    def _answers(self, values: Values, index: int) -> dict[str, Array]:
+        tensors = self._tensors[index]  # once: they may have to be read from a file
         known = {**tensors, **self._session.run(self.feed(values, tensors))}
-        return {n: per_sample(n, known[n], self._batches[place]) for n in self._outputs}
+        return {n: per_sample(n, known[n], self._batches[index]) for n in self._outputs}
 
-    def _losses(self, values: Values, place: int) -> PerSample:
-        return self._target.per_sample([self._answers(values, place)], place)
+    def _losses(self, values: Values, index: int) -> PerSample:
+        return self._target.per_sample([self._answers(values, index)], index)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from onnx_evoq.batch import Array, Arrays, Batch, fixed_batch_size, make_batches, per_sample
+from onnx_evoq.array_types import Array, Arrays
+from onnx_evoq.batch import Batch, fixed_batch_size, make_batches, per_sample
 from onnx_evoq.errors import ModelError
 from onnx_evoq.score.session import Session
 from onnx_evoq.signature import TensorSpec

@@ -35,12 +35,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float64Array
 from onnx_evoq.metrics import PerSample
 from onnx_evoq.score.evaluator import Evaluator, Values, never
 
-Codes = NDArray[Any]
+Candidate = NDArray[Any]
 
-RUNGS = tuple(32 * 2**k for k in range(12))  # samples after which candidates are compared
+COMPARED_AT = tuple(32 * 2**k for k in range(12))  # samples after which candidates are compared
 
 # Chosen on searches from 4 bits in a ResNet-20, mse, 1,024 samples: without rule 3, 92 and
 # 96 % of the 32 best of each of 40 generations were found with a tenth of the samples. Stricter
@@ -69,7 +70,7 @@ class Forecast(NamedTuple):
 class _Entrant:
     """A candidate in a race, with its losses so far and the fitness that they promise."""
 
-    codes: Codes
+    codes: Candidate
     losses: PerSample = field(default_factory=lambda: np.empty(0))
     fitness: float = np.inf  # before any loss is known
 
@@ -93,7 +94,7 @@ class Race:
         self,
         evaluator: Evaluator,
         keep: int,
-        values_of: Callable[[Codes], Values],
+        values_of: Callable[[Candidate], Values],
         doubt: float = DOUBT,
     ) -> None:
         self._evaluator = evaluator
@@ -102,12 +103,12 @@ class Race:
         self._known: dict[bytes, float] = {}
         self._best = np.full(keep, np.inf)  # fitness of those that stay, ascending
         self._relatives: deque[PerSample] = deque(maxlen=RELATIVES)  # (samples,) each, last first
-        self._rungs = rungs(evaluator.counts)
+        self._comparisons = comparison_batches(evaluator.counts)
         self._samples = sum(evaluator.counts)
 
     def fitness(
-        self, candidates: Sequence[Codes], stop: Callable[[], bool] = never
-    ) -> NDArray[np.float64]:
+        self, candidates: Sequence[Candidate], stop: Callable[[], bool] = never
+    ) -> Float64Array:
         """What a search minimises, (candidates,): infinite for those that are given up.
 
         The first candidate of all counts `keep` times, as the start of a search does.
@@ -130,7 +131,7 @@ class Race:
         self._best = np.sort([*self._best, *found, *copies])[: len(self._best)]
         return np.array([self._known.get(key, np.inf) for key in keys])
 
-    def _valued(self, candidates: Sequence[Codes], stop: Callable[[], bool]) -> list[float]:
+    def _valued(self, candidates: Sequence[Candidate], stop: Callable[[], bool]) -> list[float]:
         """A user's metric needs all outputs at once."""
         found: list[float] = []
         for codes in candidates:
@@ -140,13 +141,13 @@ class Race:
             found.append(self._evaluator.metric.fitness(value))
         return found
 
-    def _raced(self, candidates: Sequence[Codes], stop: Callable[[], bool]) -> list[float]:
+    def _raced(self, candidates: Sequence[Candidate], stop: Callable[[], bool]) -> list[float]:
         entrants = [_Entrant(codes) for codes in candidates]
         running, done = entrants, 0
-        for end in self._rungs:
+        for end in self._comparisons:
             in_time = self._score(running, done, end, stop)
             done = end
-            if not in_time or end < self._rungs[-1]:
+            if not in_time or end < self._comparisons[-1]:
                 running = self._undecided(running, entrants)
             if not in_time:
                 for entrant in running[1:]:
@@ -214,7 +215,7 @@ class Race:
             self._score([best], ends.index(len(best.losses)), batches)
 
 
-def forecast(losses: PerSample, relatives: NDArray[np.float64]) -> Forecast:
+def forecast(losses: PerSample, relatives: Float64Array) -> Forecast:
     """The mean loss over all samples, from that over the first of them and the closest relative.
 
     Args:
@@ -229,24 +230,24 @@ def forecast(losses: PerSample, relatives: NDArray[np.float64]) -> Forecast:
     count, samples = len(losses), relatives.shape[1]
     differences = losses - relatives[:, :count]  # (relatives, n)
     deviations = differences.std(axis=1, ddof=1)  # (relatives,)
-    closest = int(deviations.argmin())
+    closest_codes = int(deviations.argmin())
     return Forecast(
-        float(relatives[closest].mean() + differences[closest].mean()),
-        float(deviations[closest] * np.sqrt((1 - count / samples) / count)),
-        int(np.count_nonzero(differences[closest])),
+        float(relatives[closest_codes].mean() + differences[closest_codes].mean()),
+        float(deviations[closest_codes] * np.sqrt((1 - count / samples) / count)),
+        int(np.count_nonzero(differences[closest_codes])),
     )
 
 
-def rungs(counts: Sequence[int]) -> list[int]:
+def comparison_batches(counts: Sequence[int]) -> list[int]:
     """After how many batches candidates are compared: at 32, 64, 128, .. samples, and at the end.
 
     Args:
         counts: samples in each batch.
 
     Example:
-        >>> rungs([16] * 64)
+        >>> comparison_batches([16] * 64)
         [2, 4, 8, 16, 32, 64]
     """
     totals = list(accumulate(counts))
-    ends = [bisect_left(totals, wanted) + 1 for wanted in RUNGS if wanted <= totals[-1]]
+    ends = [bisect_left(totals, wanted) + 1 for wanted in COMPARED_AT if wanted <= totals[-1]]
     return sorted({*ends, len(counts)})

@@ -20,19 +20,19 @@ from threading import Lock
 from typing import TypeVar
 
 Result = TypeVar("Result")
-Task = Callable[[], Result]  # one run
+Run = Callable[[], Result]  # one run
 # The runs for one candidate, made when their turn comes, and never two at the same moment.
-Job = Iterable[Task[Result]]
+Job = Iterable[Run[Result]]
 
 _CLEAR = 0.05  # seconds after which the times of a way are worth something
 _AT_LEAST = 2  # times of a way; the first runs of a session are slow
 
 
-class Crew:
+class RunPool:
     """Does jobs, several runs at a time where a trial finds that faster.
 
     Example:
-        >>> Crew(workers=2).do([[lambda: 1, lambda: 2], [lambda: 3]])
+        >>> RunPool(workers=2).do([[lambda: 1, lambda: 2], [lambda: 3]])
         [[1, 2], [3]]
 
     Args:
@@ -80,10 +80,10 @@ class Crew:
         def work() -> None:
             while not stopped:
                 with lock:
-                    job, place, task = next(left, (0, 0, None))
+                    job, index, task = next(left, (0, 0, None))
                 if task is None:
                     return
-                results[job][place] = task()
+                results[job][index] = task()
 
         futures: list[Future[None]] = []
         try:
@@ -94,10 +94,10 @@ class Crew:
             wait(futures)
         for future in futures:
             future.result()
-        return [[by_place[place] for place in sorted(by_place)] for by_place in results]
+        return [[by_place[index] for index in sorted(by_place)] for by_place in results]
 
 
-def _places(jobs: Sequence[Job[Result]]) -> Iterator[tuple[int, int, Task[Result]]]:
+def _places(jobs: Sequence[Job[Result]]) -> Iterator[tuple[int, int, Run[Result]]]:
     for job, tasks in enumerate(jobs):
-        for place, task in enumerate(tasks):
-            yield job, place, task
+        for index, task in enumerate(tasks):
+            yield job, index, task

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Array
 from onnx_evoq.errors import ModelError, OptionError
 
 SESSION_OPTIONS = {"session.disable_quant_qdq": "1"}
@@ -58,7 +58,7 @@ class Session:
         self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
 
-    def run(self, feed: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name.
 
         Raises:

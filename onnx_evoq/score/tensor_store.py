@@ -7,7 +7,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from onnx_evoq.batch import Array, Arrays
+from onnx_evoq.array_types import Array, Arrays
 
 _ALIGNED = 64  # bytes: kernels may read whole cache lines
 
@@ -57,14 +57,14 @@ class TensorStore(Sequence[Arrays]):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def __getitem__(self, place: int) -> Arrays:  # type: ignore[override]  # no slices
+    def __getitem__(self, index: int) -> Arrays:  # type: ignore[override]  # no slices
         return {
             name: self._read(part) if isinstance(part, _Place) else part
-            for name, part in self._parts[place].items()
+            for name, part in self._parts[index].items()
         }
 
     def __iter__(self) -> Iterator[Arrays]:
-        return (self[place] for place in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
     @property
     def spilled(self) -> int:
@@ -81,9 +81,9 @@ class TensorStore(Sequence[Arrays]):
         self._file.flush()
         return _Place(offset, tensor.dtype, tensor.shape)
 
-    def _read(self, place: _Place) -> Array:
+    def _read(self, index: _Place) -> Array:
         assert self._file is not None
-        return np.memmap(self._file, place.dtype, "r", place.offset, place.shape)
+        return np.memmap(self._file, index.dtype, "r", index.offset, index.shape)
 
 
 def _fits_a_file(tensor: Array) -> bool:

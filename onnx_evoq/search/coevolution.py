@@ -28,7 +28,8 @@ others stand as their context, again and again. Here:
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.search.operators import Codes, Floats, best_of, check_told
+from onnx_evoq.array_types import Codes, Float32Array, Float64Array
+from onnx_evoq.search.operators import best_of, check_told
 
 LENGTHS = (3.0, 9.0, 27.0)
 _GROWTH, _SHRINKING = 1.5, 1.2
@@ -71,8 +72,8 @@ class Coevolution:
         codes: Codes,
         low: int | NDArray[np.integer],
         high: int | NDArray[np.integer],
-        up: Floats,
-        down: Floats,
+        up: Float32Array,
+        down: Float32Array,
         population: int,
         size: int,
         rng: np.random.Generator,
@@ -84,17 +85,17 @@ class Coevolution:
         self._price = np.maximum((up + down) / 2, _TINY).astype(np.float32)
         # up - down = 4 p (c - a)
         lean = ((down - up) / (4 * self._price)).clip(-0.5, 0.5)
-        self._aim = (codes + lean).astype(np.float32)
-        self._first = self._aim.copy()
+        self._target = (codes + lean).astype(np.float32)
+        self._first = self._target.copy()
         self._finest = _FINEST * float(self._price.mean())
-        self._weights = rank_weights(population)
+        self._weights = recombination_weights(population)
         self._size = min(size, codes.size)
         self._rng = rng
         self._trials: list[Codes] = []
         self._asked: list[Codes] | None = None
 
     @property
-    def gaps(self) -> Floats:
+    def gaps(self) -> Float32Array:
         """(codes,) the local cost of the second-best code of each weight: the confidence in it."""
         return np.minimum(*self._costs())
 
@@ -103,7 +104,7 @@ class Coevolution:
         self._asked = [self.best, *self._trials] if self.deciding else self._drawn()
         return self._asked
 
-    def tell(self, fitness: NDArray[np.float64]) -> None:
+    def tell(self, fitness: Float64Array) -> None:
         """Take the fitness of what `ask` gave, (candidates,).
 
         Raises:
@@ -117,9 +118,9 @@ class Coevolution:
             self._learn(fitness)
         self._asked, self.deciding = None, not self.deciding
 
-    def _costs(self) -> tuple[Floats, Floats]:
+    def _costs(self) -> tuple[Float32Array, Float32Array]:
         """(codes,) what +1 and -1 cost; nothing at least, infinite where there is no such code."""
-        away = 2 * (self.best - self._aim)
+        away = 2 * (self.best - self._target)
         up = np.where(self.best < self._high, (self._price * (1 + away)).clip(0), np.inf)
         down = np.where(self.best > self._low, (self._price * (1 - away)).clip(0), np.inf)
         return up.astype(np.float32), down.astype(np.float32)
@@ -139,7 +140,7 @@ class Coevolution:
         self._steps = (noise > self._up).astype(np.int8) - (noise < -self._down)
         return [self._moved(steps) for steps in self._steps]
 
-    def _learn(self, fitness: NDArray[np.float64]) -> None:
+    def _learn(self, fitness: Float64Array) -> None:
         share = shared_weights(fitness, self._weights).astype(np.float32)
         self._evidence = share @ self._steps  # (size,)
         self._moves = [
@@ -148,7 +149,7 @@ class Coevolution:
         ]
         self._trials = [self._moved(moves) for moves in self._moves]
 
-    def _decide(self, fitness: NDArray[np.float64]) -> None:
+    def _decide(self, fitness: Float64Array) -> None:
         (chosen,) = best_of(fitness, 1)
         if not self._trials:
             self.best_fitness = float(np.nan_to_num(fitness[0], nan=np.inf))
@@ -159,23 +160,26 @@ class Coevolution:
             self.best = self._trials[chosen - 1]
             moves = self._moves[chosen - 1]
             self._lean(np.where(moves != 0, LENGTHS[chosen - 1], 1.0) * self._evidence)
-            self._aim += _RETURN * (self._first - self._aim)
+            self._target += _RETURN * (self._first - self._target)
             if chosen == len(LENGTHS):
                 self._size = min(int(self._size * _GROWTH) + 1, self.best.size)
         else:
-            lean = self._aim[self._group] - self.best[self._group]
+            lean = self._target[self._group] - self.best[self._group]
             against = np.where(lean * self._evidence < 0, self._evidence, 0)
             self._lean(against, np.maximum(lean, 0), np.minimum(lean, 0))
             self._size = max(int(self._size / _SHRINKING), min(_SMALLEST, self.best.size))
 
     def _lean(
-        self, evidence: Floats, most: Floats | float = 0.5, least: Floats | float = -0.5
+        self,
+        evidence: Float32Array,
+        most: Float32Array | float = 0.5,
+        least: Float32Array | float = -0.5,
     ) -> None:
         """Let the evidence move the aims of the group, to a tie with the next code at most."""
         code = self.best[self._group]
         shift = self._scale * evidence / (2 * self._price[self._group])
-        lean = self._aim[self._group] + shift - code
-        self._aim[self._group] = code + np.clip(lean, least, most)
+        lean = self._target[self._group] + shift - code
+        self._target[self._group] = code + np.clip(lean, least, most)
 
     def _moved(self, steps: NDArray[np.integer]) -> Codes:
         codes = self.best.copy()
@@ -183,26 +187,25 @@ class Coevolution:
         return codes
 
 
-def rank_weights(count: int) -> NDArray[np.float64]:
+def recombination_weights(count: int) -> Float64Array:
     """Weights of ranks, (count,), best first, that sum to nothing.
 
         log(count / 2 + 1/2) - log(rank) for the better half, scaled to a sum of 1; less 1 / count
 
     Example:
-        >>> rank_weights(4).round(2).tolist()
+        >>> recombination_weights(4).round(2).tolist()
         [0.55, -0.05, -0.25, -0.25]
     """
     raw = np.log(count / 2 + 0.5) - np.log(np.arange(1, count + 1))
     return np.asarray(raw.clip(0) / raw.clip(0).sum() - 1 / count, np.float64)
 
 
-def shared_weights(
-    fitness: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def shared_weights(fitness: Float64Array, weights: Float64Array) -> Float64Array:
     """The weight of each candidate, by the rank of its fitness; equals share theirs.
 
     Example:
-        >>> shared_weights(np.array([5.0, 1.0, 5.0, np.nan]), rank_weights(4)).round(2).tolist()
+        >>> weights = recombination_weights(4)
+        >>> shared_weights(np.array([5.0, 1.0, 5.0, np.nan]), weights).round(2).tolist()
         [-0.15, 0.55, -0.15, -0.25]
     """
     known = np.where(np.isnan(fitness), np.inf, fitness)

@@ -7,9 +7,9 @@ mutation, parents and children are sorted together, and the best stay.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.search.operators import Codes, best_of, check_told
+from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.search.operators import best_of, check_told
 
 
 class Neuroevolution:
@@ -63,7 +63,7 @@ class Neuroevolution:
             self._asked = self._parents[:1]
         return self._asked
 
-    def tell(self, fitness: NDArray[np.float64]) -> None:
+    def tell(self, fitness: Float64Array) -> None:
         """Take the fitness of what `ask` gave, (candidates,), and select.
 
         Raises:
@@ -75,7 +75,7 @@ class Neuroevolution:
             everyone = [*self._parents, *asked]
             scores = np.concatenate([self._fitness, fitness])
             stay = best_of(scores, len(self._parents))
-            self._parents, self._fitness = [everyone[place] for place in stay], scores[stay]
+            self._parents, self._fitness = [everyone[index] for index in stay], scores[stay]
         else:
             self._fitness[:] = fitness[0]
             self._started = True

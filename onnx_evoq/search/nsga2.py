@@ -13,8 +13,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.search.genomes import (
     Genomes,
     following,
@@ -22,7 +23,7 @@ from onnx_evoq.search.genomes import (
     random_genomes,
     uniform_crossover,
 )
-from onnx_evoq.search.pareto import Floats, crowding_distance, known, non_dominated_sort
+from onnx_evoq.search.pareto import crowding_distance, known, non_dominated_sort
 
 _ROUNDS = 20  # of as many draws as candidates are sought, before one is sought nearby
 
@@ -88,12 +89,12 @@ class NSGA2:
         self._waiting = self._new(population, self._random, first)
 
     @property
-    def parents(self) -> tuple[Genomes, Floats]:
+    def parents(self) -> tuple[Genomes, Float64Array]:
         """What stays: genomes (individuals, genes), best first, and (individuals, objectives)."""
         return self._parents.copy(), self._objectives.copy()
 
     @property
-    def front(self) -> tuple[Genomes, Floats]:
+    def front(self) -> tuple[Genomes, Float64Array]:
         """All that were told and are dominated by none that was, sorted by the first objective.
 
         Returns:
@@ -156,13 +157,13 @@ class NSGA2:
         self._select(told, scores)
         self._archive(told[known(scores)], scores[known(scores)])
 
-    def _select(self, genomes: Genomes, objectives: Floats) -> None:
+    def _select(self, genomes: Genomes, objectives: Float64Array) -> None:
         everyone = np.concatenate([self._parents, genomes])
         scores = np.concatenate([self._objectives, objectives])
         stay, self._ranks, self._crowding = survivors(scores, self._population)
         self._parents, self._objectives = everyone[stay], scores[stay]
 
-    def _archive(self, genomes: Genomes, objectives: Floats) -> None:
+    def _archive(self, genomes: Genomes, objectives: Float64Array) -> None:
         everyone = np.concatenate([self._front, genomes])
         scores = np.concatenate([self._front_objectives, objectives])
         if len(everyone):
@@ -225,7 +226,7 @@ class NSGA2:
         return np.array(genomes, np.int64).reshape(len(genomes), len(self._choices))
 
 
-def survivors(objectives: Floats, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+def survivors(objectives: Float64Array, count: int) -> tuple[Indices, Indices, Float64Array]:
     """The best `count`: front by front, and the least crowded of the last, if it fits in part.
 
     Args:
@@ -240,23 +241,23 @@ def survivors(objectives: Floats, count: int) -> tuple[NDArray[np.intp], NDArray
         >>> survivors(np.array([[4., 4.], [0., 3.], [1., 2.], [2., 1.5], [3., 0.]]), 3)
         (array([1, 4, 3]), array([0, 0, 0]), array([       inf,        inf, 1.33333333]))
     """
-    places, ranks, crowding = [], [], []
+    indices, ranks, crowding = [], [], []
     left = count
     for rank, front in enumerate(non_dominated_sort(objectives)):
         distance = crowding_distance(objectives[front])
         best = np.argsort(-distance, kind="stable")[:left]
-        places.append(front[best])
+        indices.append(front[best])
         ranks.append(np.full(len(best), rank))
         crowding.append(distance[best])
         left -= len(best)
         if not left:
             break
-    return np.concatenate(places), np.concatenate(ranks), np.concatenate(crowding)
+    return np.concatenate(indices), np.concatenate(ranks), np.concatenate(crowding)
 
 
 def tournament(
-    ranks: NDArray[np.intp], crowding: Floats, count: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
+    ranks: Indices, crowding: Float64Array, count: int, rng: np.random.Generator
+) -> Indices:
     """Winners, (count,), each of a draw of two: of the lower front, else of the larger distance.
 
     Args:
@@ -268,5 +269,5 @@ def tournament(
     one, other = rng.integers(0, len(ranks), size=(2, count))
     same = ranks[one] == ranks[other]
     loses = (ranks[one] > ranks[other]) | (same & (crowding[one] < crowding[other]))
-    winners: NDArray[np.intp] = np.where(loses, other, one)
+    winners: Indices = np.where(loses, other, one)
     return winners

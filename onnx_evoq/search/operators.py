@@ -8,16 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Codes = NDArray[np.int8]
-Floats = NDArray[np.float32]
-Limit = int | NDArray[np.integer]
+from onnx_evoq.array_types import Codes, Float32Array, Float64Array, Indices
+
+CodeBound = int | NDArray[np.integer]
 
 STEPS = np.array([-2, -1, 1, 2], np.int8)
 ODDS = np.array([0.1, 0.4, 0.4, 0.1])
 _CHEAP = 0.1  # share of moves that are likely to be drawn
 
 
-def mutate(parent: Codes, rate: float, low: Limit, high: Limit, rng: np.random.Generator) -> Codes:
+def mutate(
+    parent: Codes, rate: float, low: CodeBound, high: CodeBound, rng: np.random.Generator
+) -> Codes:
     """A child: a Bernoulli mask picks codes, which move by -2, -1, +1 or +2.
 
         child = clip(parent + mask * steps, low, high)
@@ -35,15 +37,15 @@ def mutate(parent: Codes, rate: float, low: Limit, high: Limit, rng: np.random.G
     """
     child = parent.ravel().copy()  # (codes,)
     moved = max(1, int(rng.binomial(child.size, rate)))
-    places = rng.choice(child.size, size=moved, replace=False, shuffle=False)
+    indices = rng.choice(child.size, size=moved, replace=False, shuffle=False)
     steps = rng.choice(STEPS, size=moved, p=ODDS)
-    least, most = (np.broadcast_to(limit, parent.shape).flat[places] for limit in (low, high))
-    child[places] = (child[places].astype(np.int16) + steps).clip(least, most)
+    least, most = (np.broadcast_to(limit, parent.shape).flat[indices] for limit in (low, high))
+    child[indices] = (child[indices].astype(np.int16) + steps).clip(least, most)
     return child.reshape(parent.shape)
 
 
 def mutate_by_cost(
-    parent: Codes, up: Floats, down: Floats, moves: float, rng: np.random.Generator
+    parent: Codes, up: Float32Array, down: Float32Array, moves: float, rng: np.random.Generator
 ) -> Codes:
     """A child whose codes move by +-1 where the layer's own output minds it least.
 
@@ -65,15 +67,15 @@ def mutate_by_cost(
     # The largest of log(odds) + Gumbel noise are a draw without replacement with these odds.
     with np.errstate(divide="ignore"):
         keys = np.log(odds) + rng.gumbel(size=len(odds))
-    places = np.argpartition(-keys, count - 1)[:count]
+    indices = np.argpartition(-keys, count - 1)[:count]
     child = parent.ravel().astype(np.int16)
-    moved, first = np.unique(places % child.size, return_index=True)  # up and down undo each other
-    child[moved] += np.where(places[first] < child.size, 1, -1).astype(np.int16)
+    moved, first = np.unique(indices % child.size, return_index=True)  # up and down undo each other
+    child[moved] += np.where(indices[first] < child.size, 1, -1).astype(np.int16)
     limits = np.iinfo(np.int8)
     return child.clip(limits.min, limits.max).astype(np.int8).reshape(parent.shape)
 
 
-def check_told(asked: Sequence[Codes] | None, fitness: NDArray[np.float64]) -> Sequence[Codes]:
+def check_told(asked: Sequence[Codes] | None, fitness: Float64Array) -> Sequence[Codes]:
     """What was asked for, if there is one fitness for each of it.
 
     Raises:
@@ -87,7 +89,7 @@ def check_told(asked: Sequence[Codes] | None, fitness: NDArray[np.float64]) -> S
     return asked
 
 
-def best_of(fitness: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+def best_of(fitness: Float64Array, count: int) -> Indices:
     """Positions of the `count` smallest, best first, earlier before later among equals.
 
     Example:

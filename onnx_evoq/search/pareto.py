@@ -15,10 +15,10 @@ dominates none.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from onnx_evoq.array_types import Float64Array, Indices
 
 
-def known(objectives: Floats) -> NDArray[np.bool_]:
+def known(objectives: Float64Array) -> NDArray[np.bool_]:
     """Which points, (..., objectives), have neither a NaN nor an infinity."""
     return np.asarray(np.isfinite(objectives).all(axis=-1))
 
@@ -42,7 +42,7 @@ def dominates(one: ArrayLike, other: ArrayLike) -> NDArray[np.bool_]:
     return known(one) & (better | ~known(other))
 
 
-def non_dominated_sort(objectives: ArrayLike) -> list[NDArray[np.intp]]:
+def non_dominated_sort(objectives: ArrayLike) -> list[Indices]:
     """The fronts, best first.
 
     Args:
@@ -66,7 +66,7 @@ def non_dominated_sort(objectives: ArrayLike) -> list[NDArray[np.intp]]:
     return fronts
 
 
-def crowding_distance(objectives: ArrayLike) -> Floats:
+def crowding_distance(objectives: ArrayLike) -> Float64Array:
     """How far the neighbours of each point of a front are: the more, the less crowded.
 
         distance_i = sum over objectives of (f_{i+1} - f_{i-1}) / (f_max - f_min)
@@ -87,17 +87,17 @@ def crowding_distance(objectives: ArrayLike) -> Floats:
     """
     points = np.asarray(objectives, np.float64)
     distance = np.zeros(len(points))
-    places = np.flatnonzero(known(points))
-    if len(places) <= 2:
-        distance[places] = np.inf
+    indices = np.flatnonzero(known(points))
+    if len(indices) <= 2:
+        distance[indices] = np.inf
         return distance
-    for values in points[places].T:
+    for values in points[indices].T:
         order = np.argsort(values, kind="stable")
         values = values[order]
         spread = values[-1] - values[0]
         if spread > 0:
-            distance[places[order[1:-1]]] += (values[2:] - values[:-2]) / spread
-            distance[places[order[[0, -1]]]] = np.inf
+            distance[indices[order[1:-1]]] += (values[2:] - values[:-2]) / spread
+            distance[indices[order[[0, -1]]]] = np.inf
     return distance
 
 

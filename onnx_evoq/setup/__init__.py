@@ -1,8 +1,8 @@
 """Knows what a job is about: what is quantized, what judges it, and what may be used."""
 
-from onnx_evoq.setup.calibration import find_samples, prepare
-from onnx_evoq.setup.drop import Drop, Guard, drop_guard, drop_measure, within
-from onnx_evoq.setup.float_model import fold_if_exact, open_subject
+from onnx_evoq.setup.calibration import find_samples, prepare_calibration
+from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
+from onnx_evoq.setup.float_model import fold_if_exact, open_float_model
 from onnx_evoq.setup.grids import Granularities, Granularity, axis_of_steps, bits_of, nearest_of
 from onnx_evoq.setup.options import (
     MAX_BITS,
@@ -26,7 +26,7 @@ __all__ = [
     "Drop",
     "Granularities",
     "Granularity",
-    "Guard",
+    "MaxDropCheck",
     "Policy",
     "Resources",
     "Score",
@@ -40,21 +40,21 @@ __all__ = [
     "check_limits",
     "check_seed",
     "default_metric",
-    "drop_guard",
     "drop_measure",
     "expanded",
     "find_samples",
     "fold_if_exact",
     "free_memory",
+    "max_drop_check",
     "model_value",
     "named_alike",
     "nearest_of",
     "not_finite",
     "on_cpu",
-    "open_subject",
+    "open_float_model",
     "outputs_of",
     "policy_from",
-    "prepare",
+    "prepare_calibration",
     "score_of",
     "within",
     "workers_of",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_evoq.batch import Arrays, Batch, check_shapes, make_batches
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch, check_shapes, make_batches
 from onnx_evoq.data import Data, Samples, load_samples, split
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.metrics import (
@@ -20,7 +21,7 @@ from onnx_evoq.metrics import (
 )
 from onnx_evoq.model import Model, input_specs, serialize
 from onnx_evoq.progress import Progress, silent, stepping
-from onnx_evoq.score import RUNGS, Session, choose_batch_size, predict
+from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
 from onnx_evoq.setup.outputs import not_finite
 from onnx_evoq.setup.scoring_set import ScoringSet
 from onnx_evoq.signature import TensorSpec
@@ -30,7 +31,7 @@ _FEW = 8  # held-out samples
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Calibration:
     """Everything that scores, for one reference model and one set of samples.
 
     Attributes:
@@ -83,7 +84,7 @@ def reference_outputs(
     return outputs
 
 
-def prepare(
+def prepare_calibration(
     model: Model,
     name: str,
     data: Data,
@@ -92,7 +93,7 @@ def prepare(
     rng: np.random.Generator,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
-) -> Experiment:
+) -> Calibration:
     """Read the samples, split them, and run the reference model on both parts.
 
     Args:
@@ -112,7 +113,7 @@ def prepare(
     session = Session(serialize(model), name, providers)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
-    batches = [make_batches(part.inputs, specs, size, RUNGS) for part in parts]
+    batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]
     outputs = [reference_outputs(session, each, progress) for each in batches]
     _check_repeatable(session, batches[0][0], outputs[0][0])
     if chosen is None:
@@ -131,7 +132,7 @@ def prepare(
             f"only {search.samples} samples select and {heldout.samples} accept, which is too few "
             "to trust a result: give a few hundred."
         )
-    return Experiment(chosen, search, heldout, has_classes, (*samples.notes, *notes))
+    return Calibration(chosen, search, heldout, has_classes, (*samples.notes, *notes))
 
 
 def _output_error(outputs: Arrays) -> str:

@@ -7,19 +7,19 @@ import numpy as np
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import class_scores, find_metric
 from onnx_evoq.model import Model
-from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 
-Guard = Callable[[Model], bool]
+MaxDropCheck = Callable[[Model], bool]
 Drop = Callable[[Model], float]
 
 
-def drop_guard(
+def max_drop_check(
     model: Model,
-    experiment: Experiment,
+    calibration: Calibration,
     max_drop: float,
     providers: Sequence[str] | None = None,
-) -> Guard:
+) -> MaxDropCheck:
     """Whether a model stays within `max_drop` percent of the float model on the held-out set.
 
     Args:
@@ -28,7 +28,7 @@ def drop_guard(
         max_drop: percent, as `drop_measure` counts them.
         providers: as for `Session`.
     """
-    drop = drop_measure(model, experiment, providers)
+    drop = drop_measure(model, calibration, providers)
     return lambda changed: within(drop(changed), max_drop)
 
 
@@ -38,7 +38,7 @@ def within(drop: float, max_drop: float) -> bool:
 
 
 def drop_measure(
-    model: Model, experiment: Experiment, providers: Sequence[str] | None = None
+    model: Model, calibration: Calibration, providers: Sequence[str] | None = None
 ) -> Drop:
     """How much of the float model's quality another one loses on the held-out set, in percent:
 
@@ -53,7 +53,7 @@ def drop_measure(
         experiment: what scores.
         providers: as for `Session`.
     """
-    scoring = _what_counts(experiment)
+    scoring = _what_counts(calibration)
     before = model_value(model, scoring, providers)
     relative = scoring.target.metric.against == "user"
     sign = 1.0 if scoring.target.metric.higher_is_better else -1.0
@@ -66,13 +66,13 @@ def drop_measure(
     return drop
 
 
-def _what_counts(experiment: Experiment) -> ScoringSet:
-    if experiment.metric.against == "user":
-        return experiment.heldout
-    if experiment.has_classes:
-        return experiment.heldout.scored_by(find_metric("top1"))
-    kind = "agreement" if _classifies(experiment.heldout) else "nmse"
-    return experiment.heldout.scored_by(find_metric(kind))
+def _what_counts(calibration: Calibration) -> ScoringSet:
+    if calibration.metric.against == "user":
+        return calibration.heldout
+    if calibration.has_classes:
+        return calibration.heldout.scored_by(find_metric("top1"))
+    kind = "agreement" if _classifies(calibration.heldout) else "nmse"
+    return calibration.heldout.scored_by(find_metric(kind))
 
 
 def _classifies(scoring: ScoringSet) -> bool:

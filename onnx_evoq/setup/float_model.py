@@ -17,7 +17,7 @@ from onnx_evoq.model import (
     serialize,
 )
 from onnx_evoq.score import Session, predict
-from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.grids import leave_out
 
 # Folding is exact but for the order of float32 (or float16) operations.
@@ -25,7 +25,7 @@ _SAME = {"float32": 1e-3, "float16": 2e-2}
 
 
 @dataclass(frozen=True)
-class Subject:
+class FloatModel:
     """A model to quantize.
 
     Attributes:
@@ -43,7 +43,7 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
+def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatModel:
     """Load a model, fold BatchNormalization and find the weights.
 
     Raises:
@@ -61,32 +61,32 @@ def open_subject(model: str | Path | Model, keep: Iterable[str]) -> Subject:
         )
     left = leave_out(weights, keep)
     check_finite(left)
-    return Subject(reference, folded, left, keep)
+    return FloatModel(reference, folded, left, keep)
 
 
 def fold_if_exact(
-    subject: Subject, experiment: Experiment, providers: Sequence[str] | None
-) -> Subject:
+    float_model: FloatModel, calibration: Calibration, providers: Sequence[str] | None
+) -> FloatModel:
     """The subject as it is, or without folding where that would change the outputs."""
-    if computes_the_same(subject.model, subject, experiment, providers):
-        return subject
-    weights, _ = find_weights(subject.reference)
+    if computes_the_same(float_model.model, float_model, calibration, providers):
+        return float_model
+    weights, _ = find_weights(float_model.reference)
     return replace(
-        subject,
-        model=subject.reference,
-        weights=leave_out(weights, subject.keep),
+        float_model,
+        model=float_model.reference,
+        weights=leave_out(weights, float_model.keep),
         notes=("BatchNormalization was not folded, since that would have changed the outputs.",),
     )
 
 
 def computes_the_same(
-    model: Model, subject: Subject, experiment: Experiment, providers: Sequence[str] | None
+    model: Model, float_model: FloatModel, calibration: Calibration, providers: Sequence[str] | None
 ) -> bool:
     """Whether a model has the outputs of the subject's reference, but for the order of sums."""
-    batch = experiment.search.batches[0]
+    batch = calibration.search.batches[0]
     outputs = [
         next(predict(Session(serialize(each), providers=providers), [batch]))
-        for each in (model, subject.reference)
+        for each in (model, float_model.reference)
     ]
-    allowed = max(_SAME[weight.dtype] for weight in subject.weights)
+    allowed = max(_SAME[weight.dtype] for weight in float_model.weights)
     return largest_difference(*outputs) <= allowed  # not so if it is NaN

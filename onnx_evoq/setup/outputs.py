@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.batch import Arrays, joined, make_batches
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import concatenated, make_batches
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
@@ -60,7 +61,7 @@ def outputs_of(
     batches = make_batches(samples.inputs, specs, size)
     with progress("running", len(batches)) as step:
         parts = list(stepping(predict(session, batches), step))
-    return joined(parts)
+    return concatenated(parts)
 
 
 def not_finite(outputs: Arrays, model: str) -> list[str]:

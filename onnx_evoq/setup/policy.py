@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from onnx_evoq.errors import ModelError, OptionError
-from onnx_evoq.model import Model, expand_channels, expansions, outliers, splits_of, weights_named
+from onnx_evoq.model import (
+    Model,
+    outliers,
+    splits_of,
+    splittable_layers,
+    weights_named,
+    with_split_channels,
+)
 from onnx_evoq.quantize import Bits
-from onnx_evoq.setup.calibration import Experiment
-from onnx_evoq.setup.float_model import Subject, computes_the_same
+from onnx_evoq.setup.calibration import Calibration
+from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 from onnx_evoq.setup.grids import Granularities, Granularity
 from onnx_evoq.setup.options import MAX_BITS, MIN_BITS
 
@@ -118,28 +125,28 @@ def expanded(model: Model, expansion: Mapping[str, float]) -> Model:
     wanted = {name: share for name, share in expansion.items() if share}
     if not wanted:
         return model
-    allowed, reasons = expansions(model)
+    allowed, reasons = splittable_layers(model)
     for name in wanted:
         if name not in allowed:
             why = reasons.get(name, "there is no such weight")
             raise OptionError(f"the channels of {name!r} cannot be split: {why}.")
-    return expand_channels(model, splits_of(wanted, outliers(model)))
+    return with_split_channels(model, splits_of(wanted, outliers(model)))
 
 
 def apply_policy(
-    subject: Subject,
+    float_model: FloatModel,
     policy: Policy,
-    experiment: Experiment,
+    calibration: Calibration,
     providers: Sequence[str] | None = None,
-) -> Subject:
+) -> FloatModel:
     """The subject with its channels split, which computes the same.
 
     Raises:
         OptionError: the policy does not fit the model.
         ModelError: with its channels split, the model computes something else.
     """
-    model = expanded(subject.model, policy.expansion)
-    weights = weights_named(model, {weight.name for weight in subject.weights})
+    model = expanded(float_model.model, policy.expansion)
+    weights = weights_named(model, {weight.name for weight in float_model.weights})
     _check_names(policy, [weight.name for weight in weights])
     for weight in weights:
         bits = policy.bits[weight.name]
@@ -149,11 +156,11 @@ def apply_policy(
                 f"the policy has {len(bits)} widths for {weight.name!r}, which has {channels} "
                 "channels: search again for this model."
             )
-    if policy.expansion and not computes_the_same(model, subject, experiment, providers):
+    if policy.expansion and not computes_the_same(model, float_model, calibration, providers):
         raise ModelError(
             "with some channels split the model's outputs change: search without expansion."
         )
-    return replace(subject, model=model, weights=weights)
+    return replace(float_model, model=model, weights=weights)
 
 
 def _check_names(policy: Policy, names: Sequence[str]) -> None:

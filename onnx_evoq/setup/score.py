@@ -8,7 +8,7 @@ from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import Model, serialize
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import Session, predict
-from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Score:
 
 def score_of(
     model: Model,
-    experiment: Experiment,
+    calibration: Calibration,
     providers: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Score:
@@ -40,11 +40,11 @@ def score_of(
     session = Session(serialize(model), providers=providers)
     values: dict[str, float] = {}
     shares: dict[str, float] = {}
-    sets = {"search": experiment.search, "heldout": experiment.heldout}
+    sets = {"search": calibration.search, "heldout": calibration.heldout}
     with progress("scoring", sum(len(scoring.batches) for scoring in sets.values())) as step:
         for part, scoring in sets.items():
             outputs = list(stepping(predict(session, scoring.batches), step))
             values[part] = scoring.target.value(outputs)
-            if experiment.has_classes:
+            if calibration.has_classes:
                 shares[part] = scoring.scored_by(find_metric("top1")).target.value(outputs)
     return Score(values["search"], values["heldout"], shares or None)

@@ -7,7 +7,7 @@ from onnx_evoq.model import Model, Weight
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup.drop import Guard
+from onnx_evoq.setup.drop import MaxDropCheck
 from onnx_evoq.setup.grids import Granularities
 from onnx_evoq.setup.resources import AS_IT_COMES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
@@ -40,7 +40,7 @@ class Task:
     search_set: ScoringSet
     heldout_set: ScoringSet
     deadline: Deadline
-    guard: Guard | None = None
+    max_drop_check: MaxDropCheck | None = None
     resources: Resources = AS_IT_COMES
     progress: Progress = silent
 
@@ -51,4 +51,4 @@ class Task:
 
     def allows(self, model: Model) -> bool:
         """Whether the guard, if there is one, finds a model good enough."""
-        return self.guard is None or self.guard(model)
+        return self.max_drop_check is None or self.max_drop_check(model)

@@ -12,7 +12,7 @@ from graphs import conv_net, mlp, model_of, node, random, run, scoring_set, spli
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from onnx_evoq.engine.evaluators import Engine
+from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
@@ -126,14 +126,14 @@ CASES = [
 def test_the_evaluator_scores_as_the_rebuilt_model_does(
     make: Callable[[], tuple[ModelProto, Inputs]], memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Engine, "whole_model_evaluators", None)  # none of them needs it
+    monkeypatch.setattr(Evaluators, "at_whole_model", None)  # none of them needs it
     model, inputs = make()
     size = {padded: 4, one_by_one: 1, weights_in_branches: 1}.get(make, 3)
     scoring = scoring_set(model, inputs, size)
     rng = np.random.default_rng(0)
-    engine = Engine([scoring], Resources(memory=memory))
+    evaluators = Evaluators([scoring], Resources(memory=memory))
     for weight in find_weights(model)[0]:
-        (evaluator,) = engine.evaluators(model, weight.name)
+        (evaluator,) = evaluators.at(model, weight.name)
         for _ in range(3):
             candidate = weight.values + 0.1 * rng.standard_normal(weight.shape).astype(np.float32)
             rebuilt = replace_weights(model, {weight.name: candidate})
@@ -146,11 +146,11 @@ def test_the_evaluator_scores_as_the_rebuilt_model_does(
 def test_the_evaluator_scores_float16_models_too() -> None:
     model, inputs = folded_conv_net("float16")
     scoring = scoring_set(model, inputs, 4)
-    engine = Engine([scoring], Resources())
+    evaluators = Evaluators([scoring], Resources())
     for weight in find_weights(model)[0]:
         grid = fit(weight.values, 3)
         candidate = dequantize(nearest(weight.values, grid), grid)
-        (evaluator,) = engine.evaluators(model, weight.name)
+        (evaluator,) = evaluators.at(model, weight.name)
         expected = model_value(replace_weights(model, {weight.name: candidate}), scoring)
         assert evaluator.value({weight.name: candidate}) == pytest.approx(expected, rel=0.02)
 
@@ -163,12 +163,12 @@ def test_several_weights_are_scored_at_once(
     model, inputs = make()
     size = {padded: 4, one_by_one: 1, weights_in_branches: 1}.get(make, 3)
     scoring = scoring_set(model, inputs, size)
-    engine = Engine([scoring], Resources(memory=memory))
+    evaluators = Evaluators([scoring], Resources(memory=memory))
     weights = find_weights(model)[0]
     for some in (weights, weights[-2:]):
         names = [weight.name for weight in some]
         for evaluator in (
-            *engine.evaluators(model, *names), *engine.whole_model_evaluators(model, *names)
+            *evaluators.at(model, *names), *evaluators.at_whole_model(model, *names)
         ):  # fmt: skip
             changed = {w.name: w.values + 0.1 * random(*w.shape, seed=3) for w in some}
             expected = model_value(replace_weights(model, changed), scoring)
@@ -179,7 +179,7 @@ def test_several_weights_are_scored_at_once(
 def test_several_float16_weights_are_scored_at_once() -> None:
     model, inputs = folded_conv_net("float16")
     scoring = scoring_set(model, inputs, 4)
-    (evaluator,) = Engine([scoring], Resources()).evaluators(model, "w1", "w3")
+    (evaluator,) = Evaluators([scoring], Resources()).at(model, "w1", "w3")
     changed = {"w1": 0.5 * random(6, 3, 3, 3), "w3": 0.5 * random(6, 5)}
     expected = model_value(replace_weights(model, changed), scoring)
     assert evaluator.value(changed) == pytest.approx(expected, rel=0.02)
@@ -188,16 +188,16 @@ def test_several_float16_weights_are_scored_at_once() -> None:
 def test_the_float_weight_scores_perfectly() -> None:
     model, inputs = folded_conv_net()
     scoring = scoring_set(model, inputs, 4)
-    engine = Engine([scoring], Resources())
+    evaluators = Evaluators([scoring], Resources())
     for weight in find_weights(model)[0]:
-        (evaluator,) = engine.evaluators(model, weight.name)
+        (evaluator,) = evaluators.at(model, weight.name)
         assert evaluator.value({weight.name: weight.values}) < 1e-9
 
 
 def test_several_sets_are_scored_apart() -> None:
     model, inputs = folded_conv_net()
     sets = [scoring_set(model, {"x": part}, 4) for part in (inputs["x"][:6], inputs["x"][6:])]
-    evaluators = Engine(sets, Resources()).evaluators(model, "w2")
+    evaluators = Evaluators(sets, Resources()).at(model, "w2")
     candidate = 0.5 * random(6, 6, 3, 3)
     rebuilt = replace_weights(model, {"w2": candidate})
     for evaluator, scoring in zip(evaluators, sets, strict=True):
@@ -213,9 +213,9 @@ ORDERS = [["w1", "w2", "w3"], ["w3", "w1", "w2"], ["w2", "w2", "w1", "w3", "w2"]
 def test_what_crossed_the_last_cut_is_not_used_once_it_is_out_of_date(order: list[str]) -> None:
     model, inputs = folded_conv_net()
     scoring = scoring_set(model, inputs, 4)
-    engine = Engine([scoring], Resources())
+    evaluators = Evaluators([scoring], Resources())
     for step, name in enumerate(order):
-        (evaluator,) = engine.evaluators(model, name)
+        (evaluator,) = evaluators.at(model, name)
         weight = next(weight for weight in find_weights(model)[0] if weight.name == name)
         candidate = weight.values + 0.1 * random(*weight.shape, seed=step)
         model = replace_weights(model, {name: candidate})  # as a search changes it
@@ -234,9 +234,9 @@ def test_going_through_a_model_in_its_order_runs_it_once(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("onnx_evoq.engine.activation_cache.Session", Counted)
     model, inputs = folded_conv_net()
-    engine = Engine([scoring_set(model, inputs, 4)], Resources())
+    evaluators = Evaluators([scoring_set(model, inputs, 4)], Resources())
     for name in ("w1", "w2", "w3"):
-        engine.evaluators(model, name)
+        evaluators.at(model, name)
     assert prefixes == [["Conv", "Relu"], ["Conv", "Add", "GlobalAveragePool", "Flatten"]]
 
 
@@ -264,9 +264,9 @@ def test_two_workers_give_the_scores_of_one_to_the_bit(
     candidates = [0.2 * random(*weight.shape, seed=seed) for seed in range(16)]
     found = []
     for workers, side_by_side in ((1, False), (2, True), (2, False)):
-        engine = Engine([scoring], Resources(workers=workers, memory=memory))
-        (evaluator,) = engine.evaluators(model, weight.name)
-        evaluator._crew.side_by_side = side_by_side
+        evaluators = Evaluators([scoring], Resources(workers=workers, memory=memory))
+        (evaluator,) = evaluators.at(model, weight.name)
+        evaluator._pool.side_by_side = side_by_side
         losses = evaluator.losses(
             candidates, lambda values: {weight.name: values}, 0, len(scoring.batches)
         )
@@ -282,7 +282,7 @@ def test_losses_of_later_batches_are_those_of_their_samples() -> None:
     labelled = replace(
         scoring, target=replace(scoring.target, metric=find_metric("cross_entropy"), labels=labels)
     )
-    (evaluator,) = Engine([labelled], Resources()).evaluators(model, "w3")
+    (evaluator,) = Evaluators([labelled], Resources()).at(model, "w3")
     candidate = random(6, 5, seed=7)
     parts = [
         evaluator.losses([candidate], lambda values: {"w3": values}, first, end)[0]
@@ -301,7 +301,7 @@ def test_a_user_metric_gets_all_outputs_at_once() -> None:
     largest.higher_is_better = True  # type: ignore[attr-defined]
     model, inputs = folded_conv_net()
     scoring = scoring_set(model, inputs, 4).scored_by(find_metric(largest))
-    (evaluator,) = Engine([scoring], Resources(workers=2)).evaluators(model, "w3")
+    (evaluator,) = Evaluators([scoring], Resources(workers=2)).at(model, "w3")
     candidate = random(6, 5, seed=7)
     rebuilt = replace_weights(model, {"w3": candidate})
     expected = model_value(rebuilt, scoring)

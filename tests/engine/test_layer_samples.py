@@ -10,10 +10,10 @@ from graphs import model_of, node, random, task_of
 from onnx import NodeProto
 
 from onnx_evoq.engine import layer_samples as samples
-from onnx_evoq.engine.activation_cache import Front
-from onnx_evoq.engine.layer_samples import layer_samples
+from onnx_evoq.engine.activation_cache import ActivationCache
+from onnx_evoq.engine.layer_samples import gather_samples
 from onnx_evoq.model import Layer, Model, find_layers, load, replace_weights
-from onnx_evoq.quantize import Clamp, Samples
+from onnx_evoq.quantize import Activation, LayerSamples
 from onnx_evoq.reconstruct import layer_by_layer as reconstruction
 from onnx_evoq.reconstruct.layer_by_layer import reconstruct_layers
 
@@ -38,14 +38,14 @@ def residual(activation: str = "Relu") -> Model:
     return network(nodes)
 
 
-def gathered(model: Model, so_far: Model, name: str = "w") -> Samples:
+def gathered(model: Model, so_far: Model, name: str = "w") -> LayerSamples:
     """The samples of a weight."""
     task = task_of(model, INPUTS, INPUTS)
     (weight,) = (weight for weight in task.weights if weight.name == name)
-    fronts = [Front(task.search_set.batches, task.resources) for _ in range(2)]
+    caches = [ActivationCache(task.search_set.batches, task.resources) for _ in range(2)]
     layer = find_layers(model, task.weights)[name]
-    found = layer_samples(
-        model, so_far, weight, layer, fronts, task.search_set.batches, np.random.default_rng(0)
+    found = gather_samples(
+        model, so_far, weight, layer, caches, task.search_set.batches, np.random.default_rng(0)
     )
     assert found is not None
     return found
@@ -65,9 +65,11 @@ def test_behind_a_sum_it_is_the_sum_that_counts() -> None:
     weight, bias = random(1, 6, 8, seed=4), random(1, 6, seed=5)
     total = x @ weight[0].T + bias + ours
     kept = np.where(wanted < 0, np.minimum(total, 0), wanted) - ours
-    found = samples.behind(weight.astype(np.float64), bias.astype(np.float64)).moments()
+    found = samples.moments_behind_activation(
+        weight.astype(np.float64), bias.astype(np.float64)
+    ).moments()
     cross = (kept - kept.mean(axis=0)).T @ (x - x.mean(axis=0)) / len(x)
-    assert samples.clamp == Clamp()
+    assert samples.activation == Activation()
     np.testing.assert_allclose(found.t_mean[0], kept.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.cross[0], cross, atol=1e-4)
 
@@ -84,13 +86,15 @@ def test_behind_a_sum_over_which_a_branch_is_spread_nothing_is_hidden(name: str)
     ]
     model = network(nodes)
     samples, rows = gathered(model, model, name), (1, 6)
-    others = samples.behind(random(*rows, 8, seed=4).astype(np.float64), np.ones(rows))
+    others = samples.moments_behind_activation(
+        random(*rows, 8, seed=4).astype(np.float64), np.ones(rows)
+    )
     np.testing.assert_array_equal(others.moments().cross, samples.sums.moments().cross)
 
 
 def test_without_an_activation_nothing_is_hidden() -> None:
     model = residual("Sigmoid")
-    assert gathered(model, model).clamp is None
+    assert gathered(model, model).activation is None
 
 
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +112,8 @@ def test_an_activation_behind_a_residual_sum_lowers_the_error(
         return task.fitness(reconstruct_layers(task, np.random.default_rng(0)).emitted)
 
     def in_plain_sight(*args: Any) -> dict[str, Layer]:
-        return {name: replace(layer, clamp=None) for name, layer in find_layers(*args).items()}
+        return {name: replace(layer, activation=None) for name, layer in find_layers(*args).items()}
 
-    behind = error()
+    with_activations = error()
     monkeypatch.setattr(reconstruction, "find_layers", in_plain_sight)
-    assert behind < 0.95 * error()
+    assert with_activations < 0.95 * error()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, random, rounded, scoring_set
 
-from onnx_evoq.engine import rank_weights
+from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.model import fold_batch_norm, load, with_codes
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import model_value
@@ -19,7 +19,7 @@ def test_each_weight_is_scored_with_it_alone_quantized(metric: str) -> None:
         name: model_value(with_codes(model, {name: weight}), scoring)
         for name, weight in quantized.items()
     }
-    ranking = rank_weights(model, quantized, scoring)
+    ranking = rank_by_sensitivity(model, quantized, scoring)
     assert ranking == pytest.approx(expected, rel=1e-5)
     better = np.array(list(ranking.values())) * (-1 if metric == "cosine" else 1)
     assert (np.diff(better) >= 0).all()  # the least sensitive first
@@ -29,7 +29,7 @@ def test_what_is_not_ranked_in_time_comes_last_in_its_order() -> None:
     model, _ = fold_batch_norm(load(conv_net()))
     scoring = scoring_set(model, {"x": random(6, 3, 8, 8)}, 4)
     looks = iter([0.0, 0.0, 5.0, 5.0])  # when it starts, and at each weight
-    ranking = rank_weights(
+    ranking = rank_by_sensitivity(
         model, rounded(model, 3), scoring, Deadline(1, clock=lambda: next(looks))
     )
     assert list(ranking) == ["w1", "w2", "w3"]

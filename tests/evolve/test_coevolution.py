@@ -145,18 +145,18 @@ def test_no_generations_leave_the_codes_as_they_are() -> None:
 
 def test_a_guard_that_objects_leaves_the_codes_as_they_are() -> None:
     given = case()
-    assert same(coevolved(given, guard=lambda model: False).quantized, given[1].quantized)
+    assert same(coevolved(given, max_drop_check=lambda model: False).quantized, given[1].quantized)
 
 
 def test_the_guard_sees_what_is_kept() -> None:
     seen: list[Model] = []
 
-    def guard(model: Model) -> bool:
+    def max_drop_check(model: Model) -> bool:
         seen.append(model)
         return True
 
     given = case()
-    evolved = coevolved(given, guard=guard)
+    evolved = coevolved(given, max_drop_check=max_drop_check)
     assert seen[-1] == with_codes(given[1].model, evolved.quantized)
 
 
@@ -179,9 +179,9 @@ def test_nothing_to_gain_ends_it() -> None:
 def test_a_heldout_set_that_keeps_getting_worse_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnx_evoq.evolve.coevolution._WORSE", 1)
     monkeypatch.setattr("onnx_evoq.evolve.coevolution._ASKED", 1)
-    short = coevolved(case(), guard=lambda model: False)
+    short = coevolved(case(), max_drop_check=lambda model: False)
     monkeypatch.setattr("onnx_evoq.evolve.coevolution._WORSE", 99)
-    assert short.evaluations < coevolved(case(), guard=lambda model: False).evaluations
+    assert short.evaluations < coevolved(case(), max_drop_check=lambda model: False).evaluations
 
 
 @pytest.mark.parametrize("metric", ["agreement", "kl", "sqnr"])

@@ -28,7 +28,7 @@ SETTINGS = SearchSettings(population=6, generations=5, mutation_rate=0.05)
 class Setting:
     model: Model
     start: Quantized
-    safe: Quantized
+    within_max_drop: Quantized
     search: ScoringSet
     heldout: ScoringSet
 
@@ -82,7 +82,9 @@ def test_no_layer_is_worse_than_its_start_on_the_heldout_set(setting: Setting) -
             setting.search.target.metric, setting.search.target.reference[:1], None
         ),
     )  # fmt: skip
-    evolved = Setting(setting.model, setting.start, setting.safe, narrow, setting.heldout).evolve()
+    evolved = Setting(
+        setting.model, setting.start, setting.within_max_drop, narrow, setting.heldout
+    ).evolve()
     for name, scores in evolved.layers.items():
         assert scores.after["heldout"] <= scores.before["heldout"], name
 
@@ -93,7 +95,9 @@ def test_a_result_that_is_worse_on_the_heldout_set_is_dropped(setting: Setting) 
     answers = list(predict(Session(serialize(start)), setting.heldout.batches))
     target = Target(find_metric("mse"), answers, None)
     content = ScoringSet(setting.heldout.batches, target)
-    evolved = Setting(setting.model, setting.start, setting.safe, setting.search, content).evolve()
+    evolved = Setting(
+        setting.model, setting.start, setting.within_max_drop, setting.search, content
+    ).evolve()
     for name in ORDER:
         assert (evolved.quantized[name][0] == setting.start[name][0]).all()
         assert evolved.layers[name].after == evolved.layers[name].before
@@ -139,12 +143,12 @@ def test_a_deadline_passes_between_candidates(setting: Setting) -> None:
 
 
 def test_an_interrupt_within_the_guard_takes_nothing(setting: Setting) -> None:
-    def guard(quantized: Quantized) -> bool:
+    def max_drop_check(quantized: Quantized) -> bool:
         if any(grid.bits == 3 for _, grid in quantized.values()):
             raise KeyboardInterrupt
         return True
 
-    evolved = setting.evolve(rest=setting.safe, guard=guard)
+    evolved = setting.evolve(rest=setting.within_max_drop, max_drop_check=max_drop_check)
     assert evolved.stopped == "interrupt"
     assert evolved.layers == {}
     assert evolved.left_out == tuple(ORDER)
@@ -176,12 +180,12 @@ def test_progress_adds_up_to_the_number_of_layers(setting: Setting) -> None:
 def test_a_guard_that_objects_leaves_the_rest_at_the_safe_width(setting: Setting) -> None:
     seen = []
 
-    def guard(quantized: Quantized) -> bool:
+    def max_drop_check(quantized: Quantized) -> bool:
         narrow = [name for name in ORDER if quantized[name][1].bits == 3]
         seen.append(narrow)
         return len(narrow) < 2
 
-    evolved = setting.evolve(rest=setting.safe, guard=guard)
+    evolved = setting.evolve(rest=setting.within_max_drop, max_drop_check=max_drop_check)
     assert seen == [[], ["w3"], ["w3", "w1"]]
     assert {name: grid.bits for name, (_, grid) in evolved.quantized.items()} == {
         "w3": 3,
@@ -190,18 +194,20 @@ def test_a_guard_that_objects_leaves_the_rest_at_the_safe_width(setting: Setting
     }
     assert evolved.left_out == ("w1", "w2")
     assert list(evolved.layers) == ["w3"]
-    assert evolved.safe
+    assert evolved.within_max_drop
 
 
 def test_a_guard_that_objects_to_the_safe_width_stops_at_once(setting: Setting) -> None:
-    evolved = setting.evolve(rest=setting.safe, guard=lambda quantized: False)
-    assert not evolved.safe
+    evolved = setting.evolve(rest=setting.within_max_drop, max_drop_check=lambda quantized: False)
+    assert not evolved.within_max_drop
     assert {grid.bits for _, grid in evolved.quantized.values()} == {8}
     assert evolved.evaluations == 0
 
 
 def test_a_guard_works_without_a_search(setting: Setting) -> None:
-    evolved = setting.evolve(settings=None, rest=setting.safe, guard=lambda quantized: True)
+    evolved = setting.evolve(
+        settings=None, rest=setting.within_max_drop, max_drop_check=lambda quantized: True
+    )
     assert all(grid.bits == 3 for _, grid in evolved.quantized.values())
 
 

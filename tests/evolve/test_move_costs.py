@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
 
-from onnx_evoq.evolve.code_vector import Flat
+from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.move_costs import move_costs
 from onnx_evoq.model import fold_batch_norm, load
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
@@ -18,7 +18,7 @@ def test_of_a_table_it_is_the_squared_distance_in_steps() -> None:
         {"table": random(9, 4)}, dtypes={"x": "int64"},
     ))  # fmt: skip
     task = task_of(model, np.arange(20) % 9, np.arange(9), bits=3)
-    flat = Flat(rounded(model, 3))
+    flat = CodeVector(rounded(model, 3))
     up, down = move_costs(task, Reconstructed(model, flat.weights, {}, ("table",)), flat)
     codes, grid = flat.weights["table"]
     wanted = random(9, 4) / grid.step
@@ -30,7 +30,7 @@ def test_of_a_table_it_is_the_squared_distance_in_steps() -> None:
 def test_of_a_rounded_layer_its_sums_count_too() -> None:
     model = load(mlp())
     task = task_of(model, random(24, 4), random(8, 4), bits=3)
-    flat = Flat(rounded(model, 3))
+    flat = CodeVector(rounded(model, 3))
     up, down = move_costs(task, Reconstructed(model, flat.weights, {}, ()), flat)
     assert up + down == pytest.approx(2.0, abs=1e-5)
     errors = flat.weights["second"].codes - random(3, 6, seed=3) / flat.weights["second"].grid.step
@@ -46,7 +46,7 @@ def reconstructed() -> tuple[object, Reconstructed]:
 
 def test_of_a_reconstructed_layer_it_is_what_the_output_minds() -> None:
     task, start = reconstructed()
-    flat = Flat(start.quantized)
+    flat = CodeVector(start.quantized)
     up, down = move_costs(task, start, flat)
     assert np.isfinite(up).all()
     assert np.isfinite(down).all()
@@ -60,19 +60,19 @@ def test_of_a_reconstructed_layer_it_is_what_the_output_minds() -> None:
 
 def test_layers_cost_about_the_same() -> None:
     task, start = reconstructed()
-    flat = Flat(start.quantized)
+    flat = CodeVector(start.quantized)
     up, down = move_costs(task, start, flat)
-    for place in flat.slices.values():
-        assert (up + down)[place].mean() / 2 == pytest.approx(1, rel=0.2)
+    for index in flat.slices.values():
+        assert (up + down)[index].mean() / 2 == pytest.approx(1, rel=0.2)
 
 
 def test_the_way_back_from_a_move_is_what_the_move_was_worth() -> None:
     task, start = reconstructed()
-    flat = Flat(start.quantized)
+    flat = CodeVector(start.quantized)
     _, high = flat.limits
-    place = int(np.argmax(flat.codes < high))
+    index = int(np.argmax(flat.codes < high))
     codes = flat.codes
-    codes[place] += 1
+    codes[index] += 1
     up, _ = move_costs(task, start, flat)
     _, down = move_costs(task, start, replace(flat, weights=flat.quantized(codes)))
-    assert down[place] == pytest.approx(-up[place], rel=1e-3)
+    assert down[index] == pytest.approx(-up[index], rel=1e-3)

@@ -134,7 +134,7 @@ def test_no_generations_leave_the_codes_as_they_are(case: Case) -> None:
 
 
 def test_a_guard_that_objects_leaves_the_codes_as_they_are(case: Case) -> None:
-    evolved = refined(case, guard=lambda model: False)
+    evolved = refined(case, max_drop_check=lambda model: False)
     assert same(evolved.quantized, case[1].quantized)
     assert evolved.stopped is None
 
@@ -142,11 +142,11 @@ def test_a_guard_that_objects_leaves_the_codes_as_they_are(case: Case) -> None:
 def test_the_guard_sees_what_would_be_kept(case: Case) -> None:
     seen: list[Model] = []
 
-    def guard(model: Model) -> bool:
+    def max_drop_check(model: Model) -> bool:
         seen.append(model)
         return True
 
-    evolved = refined(case, guard=guard)
+    evolved = refined(case, max_drop_check=max_drop_check)
     assert seen[-1] == with_codes(case[1].model, evolved.quantized)
 
 
@@ -174,10 +174,10 @@ def test_a_pass_takes_only_what_gained_in_the_one_before(case: Case) -> None:
         initializer_values(with_codes(case[1].model, case[1].quantized), ["w1"])["w1"],
     )
 
-    def guard(model: Model) -> bool:
+    def max_drop_check(model: Model) -> bool:
         return np.array_equal(initializer_values(model, ["w1"])["w1"], first)
 
-    refined(case, seed=1, progress=passes, guard=guard)
+    refined(case, seed=1, progress=passes, max_drop_check=max_drop_check)
     assert passes.layers[0] == 3
     assert passes.layers[1] < 3
 

@@ -6,12 +6,13 @@ import numpy as np
 from graphs import conv_net, random, rounded, task_of
 from numpy.typing import NDArray
 
-from onnx_evoq.evolve.code_vector import Codes, Flat
-from onnx_evoq.evolve.rounding_choice import assemble, roundings
+from onnx_evoq.array_types import Codes
+from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
 from onnx_evoq.model import fold_batch_norm, load
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 
-FLAT = Flat(rounded(fold_batch_norm(load(conv_net()))[0], 3))
+FLAT = CodeVector(rounded(fold_batch_norm(load(conv_net()))[0], 3))
 OTHERS = {
     name: [np.full_like(weight.codes, way) for way in (1, 2)]
     for name, weight in FLAT.weights.items()
@@ -44,30 +45,30 @@ def mixed(**ways: int) -> Codes:
 
 def test_each_layer_gets_the_rounding_that_is_best_among_the_others() -> None:
     target = mixed(w1=1, w2=2, w3=1)
-    assert (assemble(FLAT, OTHERS, wants(target)) == target).all()
+    assert (choose_roundings(FLAT, OTHERS, wants(target)) == target).all()
 
 
 def test_a_layer_may_stay_as_it_is() -> None:
     target = mixed(w2=2)
-    assert (assemble(FLAT, OTHERS, wants(target)) == target).all()
+    assert (choose_roundings(FLAT, OTHERS, wants(target)) == target).all()
 
 
 def test_first_all_layers_are_rounded_alike_and_then_one_after_the_other() -> None:
     scored = wants(FLAT.codes)
-    assemble(FLAT, OTHERS, scored)
+    choose_roundings(FLAT, OTHERS, scored)
     assert scored.seen == [3, 4, 4, 4]  # the network as it is, and two or three others
 
 
 def test_out_of_time_what_was_found_so_far_is_returned() -> None:
     target = mixed(w1=1, w2=2, w3=1)
-    assert (assemble(FLAT, OTHERS, Scored(target, turns=0)) == FLAT.codes).all()
-    partly = assemble(FLAT, OTHERS, Scored(target, turns=1))
+    assert (choose_roundings(FLAT, OTHERS, Scored(target, turns=0)) == FLAT.codes).all()
+    partly = choose_roundings(FLAT, OTHERS, Scored(target, turns=1))
     alike = [mixed(w1=way, w2=way, w3=way) for way in (1, 2)]
     assert any((partly == whole).all() for whole in alike)
 
 
 def test_without_other_roundings_the_network_stays() -> None:
-    assert (assemble(FLAT, {}, wants(mixed(w1=1))) == FLAT.codes).all()
+    assert (choose_roundings(FLAT, {}, wants(mixed(w1=1))) == FLAT.codes).all()
 
 
 def test_only_what_was_rounded_has_other_roundings() -> None:

@@ -10,7 +10,7 @@ import pytest
 from graphs import fire, mlp, random, task_of
 
 from onnx_evoq.mixed_precision.bit_allocation import allocate, priced
-from onnx_evoq.mixed_precision.layer_table import Candidates, find_candidates
+from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
 from onnx_evoq.mixed_precision.space import WIDTHS
 from onnx_evoq.model import load
 
@@ -18,25 +18,25 @@ BOTH = ("tensor", "channel")
 
 
 @cache
-def found(groups: bool = False, kinds: Any = BOTH, in_file: bool = False) -> Candidates:
+def found(groups: bool = False, kinds: Any = BOTH, in_file: bool = False) -> LayerTable:
     x = random(24, 2, 6, 6, seed=9)
     task = task_of(load(fire()), x, x[:8])
-    return find_candidates(task, np.random.default_rng(0), True, groups, in_file, kinds)
+    return build_layer_table(task, np.random.default_rng(0), True, groups, in_file, kinds)
 
 
 @cache
-def small() -> Candidates:
+def small() -> LayerTable:
     """Two layers of 24 and 18 codes, with one step each."""
     x = random(16, 4)
     task = task_of(load(mlp()), x, x[:8])
-    return find_candidates(task, np.random.default_rng(0), False, False, False)
+    return build_layer_table(task, np.random.default_rng(0), False, False, False)
 
 
-def bits_of(candidates: Candidates, genome: np.ndarray) -> int:
-    return sum(candidates.cost_of(genome, name)[1] for name in candidates.space.places)
+def bits_of(candidates: LayerTable, genome: np.ndarray) -> int:
+    return sum(candidates.cost_of(genome, name)[1] for name in candidates.space.indices)
 
 
-def all_genomes(candidates: Candidates) -> list[np.ndarray]:
+def all_genomes(candidates: LayerTable) -> list[np.ndarray]:
     return [np.array(genes) for genes in product(*map(range, candidates.space.choices))]
 
 
@@ -64,31 +64,35 @@ def test_bytes_that_are_left_are_filled() -> None:
 
 
 def test_what_harms_most_per_bit_is_widened_first() -> None:
-    harm = np.zeros((2, 1, 7))
-    harm[0, 0] = 24 * 2.0 ** np.arange(7, 0, -1)  # per code as much as the other
-    harm[1, 0] = 18 * 4.0 ** np.arange(7, 0, -1)  # for each code, much more
-    candidates = replace(small(), harm=harm)
+    sensitivity = np.zeros((2, 1, 7))
+    sensitivity[0, 0] = 24 * 2.0 ** np.arange(7, 0, -1)  # per code as much as the other
+    sensitivity[1, 0] = 18 * 4.0 ** np.arange(7, 0, -1)  # for each code, much more
+    candidates = replace(small(), sensitivity=sensitivity)
     for genome in priced(candidates)[1:-1]:
         assert genome[1] > genome[0]
 
 
 def test_steps_per_channel_are_taken_where_they_pay() -> None:
     candidates = found()
-    harm = candidates.harm.copy()
-    harm[1, 1] = harm[1, 0] / 100  # of "one", a step per channel helps much
-    harm[0, 1] = harm[0, 0]  # of "squeeze", not at all
+    sensitivity = candidates.sensitivity.copy()
+    sensitivity[1, 1] = sensitivity[1, 0] / 100  # of "one", a step per channel helps much
+    sensitivity[0, 1] = sensitivity[0, 0]  # of "squeeze", not at all
     space = candidates.space
-    (genome,) = allocate(replace(candidates, harm=harm), [space.size(space.uniform(5))])
+    (genome,) = allocate(
+        replace(candidates, sensitivity=sensitivity), [space.size(space.uniform(5))]
+    )
     assert space.kind(genome, "one") == 1
     assert space.kind(genome, "squeeze") == 0
 
 
 def test_channels_that_mind_more_have_more_bits() -> None:
     candidates = found(groups=True, kinds=("channel",))
-    space, harm = candidates.space, candidates.harm.copy()
+    space, sensitivity = candidates.space, candidates.sensitivity.copy()
     of_three = [k for k, part in enumerate(space.parts) if part.weight == "three"]
-    harm[of_three[0]] *= 1000
-    (genome,) = allocate(replace(candidates, harm=harm), [space.size(space.uniform(5))])
+    sensitivity[of_three[0]] *= 1000
+    (genome,) = allocate(
+        replace(candidates, sensitivity=sensitivity), [space.size(space.uniform(5))]
+    )
     widths = space.widths(genome)
     assert widths[of_three[0]] > max(widths[k] for k in of_three[1:])
 
@@ -111,5 +115,5 @@ def test_where_nothing_fits_there_is_no_genome() -> None:
 
 
 def test_weights_that_harm_nothing_stay_narrow() -> None:
-    candidates = replace(small(), harm=np.zeros((2, 1, 7)))
+    candidates = replace(small(), sensitivity=np.zeros((2, 1, 7)))
     assert [g.tolist() for g in allocate(candidates, [10_000])] == [[0, 0]]

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from onnx_evoq.mixed_precision import hypervolumes
-from onnx_evoq.mixed_precision.point import Point
+from onnx_evoq.mixed_precision.point import ParetoPoint
 from onnx_evoq.mixed_precision.search import ParetoFront
 from onnx_evoq.setup import Policy
 
 
-def point(size: int, error: float) -> Point:
-    return Point(Policy({}), size, 2 * size, error, error, 0.0, error)
+def point(size: int, error: float) -> ParetoPoint:
+    return ParetoPoint(Policy({}), size, 2 * size, error, error, 0.0, error)
 
 
 def front_of(
-    points: list[Point], uniform: list[Point], greedy: list[Point] | None = None
+    points: list[ParetoPoint], uniform: list[ParetoPoint], greedy: list[ParetoPoint] | None = None
 ) -> ParetoFront:
     return ParetoFront(tuple(points), tuple(uniform), tuple(greedy or ()), 0, None)
 

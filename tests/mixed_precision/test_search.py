@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, recurrent, task_of
 
-from onnx_evoq.mixed_precision import search as mixed_search
+import onnx_evoq.mixed_precision.search as mixed_search
 from onnx_evoq.mixed_precision import search_front
-from onnx_evoq.mixed_precision.point import Point
+from onnx_evoq.mixed_precision.point import ParetoPoint
 from onnx_evoq.mixed_precision.search import ParetoFront
 from onnx_evoq.model import Model, fold_batch_norm, load
 from onnx_evoq.run import Deadline
@@ -48,7 +48,7 @@ def searched(task: Task, seed: int = 0, **options: Any) -> ParetoFront:
     return search_front(task, lambda _: 0.0, np.random.default_rng(seed), **options)
 
 
-def objectives(points: tuple[Point, ...], task: Task, in_file: bool = False) -> np.ndarray:
+def objectives(points: tuple[ParetoPoint, ...], task: Task, in_file: bool = False) -> np.ndarray:
     fitness = task.search_set.target.metric.fitness
     rows = [(p.file_bytes if in_file else p.packed_bytes, fitness(p.search)) for p in points]
     return np.array(rows, np.float64).reshape(-1, 2)
@@ -213,7 +213,7 @@ def test_an_interrupt_in_the_first_generation_leaves_the_uniform_widths(
     def interrupted(*_: object) -> dict:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mixed_search.Candidates, "values", interrupted)
+    monkeypatch.setattr(mixed_search.LayerTable, "values", interrupted)
     task = mlp_task()
     front = searched(task)
     check(front, task)
@@ -227,13 +227,13 @@ def test_an_interrupt_before_there_is_anything_to_keep_goes_on(stage: str) -> No
 
 
 def test_a_point_whose_error_is_no_number_is_not_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = mixed_search.rebuild
+    real = mixed_search.build_point
 
-    def rebuild(task: Task, policy: Policy, seed: int, drop: Any) -> Point:
+    def build_point(task: Task, policy: Policy, seed: int, drop: Any) -> ParetoPoint:
         point = real(task, policy, seed, drop)
         return replace(point, search=np.nan) if policy.bits["first"] == 2 else point
 
-    monkeypatch.setattr(mixed_search, "rebuild", rebuild)
+    monkeypatch.setattr(mixed_search, "rebuild", build_point)
     front = searched(mlp_task())
     assert len(front.uniform) == 7
     assert not any(np.isnan(point.search) for point in front.points)

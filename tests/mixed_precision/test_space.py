@@ -9,9 +9,9 @@ from graphs import conv_net, fire, flat, mlp, random, recurrent, task_of
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from onnx_evoq.mixed_precision.layer_table import Candidates, find_candidates
-from onnx_evoq.mixed_precision.point import rebuild
-from onnx_evoq.mixed_precision.space import SHARES, WIDTHS, Part, Space, blocks_of
+from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
+from onnx_evoq.mixed_precision.point import build_point
+from onnx_evoq.mixed_precision.space import SPLIT_SHARES, WIDTHS, Part, Space, blocks_of
 from onnx_evoq.model import Model, Reader, fold_batch_norm, load
 from onnx_evoq.setup.task import Task
 
@@ -30,11 +30,11 @@ MODELS = {
 
 
 @cache
-def found(name: str, groups: bool) -> tuple[Task, Candidates]:
+def found(name: str, groups: bool) -> tuple[Task, LayerTable]:
     """Candidates for a model, with a width per tensor or per group of channels."""
     model, x = MODELS[name]
     task = task_of(model, x, x[:8], granularity="channel" if groups else "tensor")
-    return task, find_candidates(
+    return task, build_layer_table(
         task, np.random.default_rng(0), True, groups, False, ("channel",) if groups else ("tensor",)
     )
 
@@ -45,7 +45,7 @@ def test_the_size_of_a_genome_is_that_of_its_model(name: str, groups: bool) -> N
     task, candidates = found(name, groups)
     space, rng = candidates.space, np.random.default_rng(1)
     for genome in [space.uniform(5), *(rng.integers(0, space.choices) for _ in range(3))]:
-        point = rebuild(task, space.policy(genome), 0, lambda _: 0.0)
+        point = build_point(task, space.policy(genome), 0, lambda _: 0.0)
         assert space.size(genome) == point.packed_bytes
 
 
@@ -54,12 +54,12 @@ def test_steps_may_be_per_tensor_or_per_channel(groups: bool) -> None:
     model, x = MODELS["fire"]
     task = task_of(model, x, x[:8])
     kinds = ("tensor", "channel")
-    space = find_candidates(task, np.random.default_rng(0), True, groups, False, kinds).space
+    space = build_layer_table(task, np.random.default_rng(0), True, groups, False, kinds).space
     assert space.free == ("squeeze", "one", "three", "last")
     rng = np.random.default_rng(2)
     for genome in (rng.integers(0, space.choices) for _ in range(4)):
         policy = space.policy(genome)
-        point = rebuild(task, policy, 0, lambda _: 0.0)
+        point = build_point(task, policy, 0, lambda _: 0.0)
         assert space.size(genome) == point.packed_bytes
         for name, kind in zip(space.free, genome[-4:], strict=True):
             assert policy.granularity[name] == kinds[kind]
@@ -163,4 +163,4 @@ def test_a_layer_that_stays_float_splits_nothing(kept: str) -> None:
 
 
 def test_shares_begin_with_none() -> None:
-    assert SHARES[0] == 0  # `share_of` gives place 0 where there is nothing to split
+    assert SPLIT_SHARES[0] == 0  # `share_of` gives place 0 where there is nothing to split

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from onnx_evoq.model import Model
-from onnx_evoq.pipeline.max_drop import Allowed, within_drop
+from onnx_evoq.pipeline.max_drop import WithinMaxDrop, narrowest_within_drop
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
 from onnx_evoq.run import Deadline
@@ -30,9 +30,11 @@ def wide_in(model: Model) -> list[str]:
     return model.doc_string.split()
 
 
-def needing(count: int, build: Builder | None = None, seconds: float | None = None) -> Allowed:
+def needing(
+    count: int, build: Builder | None = None, seconds: float | None = None
+) -> WithinMaxDrop:
     """What is allowed where so many weights must be at 8 bits."""
-    return within_drop(
+    return narrowest_within_drop(
         ORDER, BITS, build or Builder(), lambda m: len(wide_in(m)) >= count, Deadline(seconds)
     )
 
@@ -40,7 +42,7 @@ def needing(count: int, build: Builder | None = None, seconds: float | None = No
 @pytest.mark.parametrize("count", range(12))
 def test_the_fewest_weights_that_the_guard_allows_stay_at_8_bits(count: int) -> None:
     allowed = needing(count)
-    assert allowed.safe
+    assert allowed.within_max_drop
     assert allowed.left_out == tuple(ORDER[11 - count :])  # the most sensitive
     assert wide_in(allowed.found.model) == list(allowed.left_out)
     assert [name for name, width in allowed.bits.items() if width == 8] == list(allowed.left_out)
@@ -61,20 +63,24 @@ def test_a_model_that_holds_as_it_is_is_built_once() -> None:
 def test_where_not_even_8_bits_hold_all_weights_have_them() -> None:
     build = Builder()
     allowed = needing(12, build)
-    assert not allowed.safe
+    assert not allowed.within_max_drop
     assert allowed.left_out == tuple(ORDER)
     assert build.built == [0, 11]
 
 
 def test_widths_of_their_own_are_kept() -> None:
     bits = {**BITS, "w0": 5, "w10": 8}
-    allowed = within_drop(ORDER, bits, Builder(), lambda m: len(wide_in(m)) > 1, Deadline(None))
+    allowed = narrowest_within_drop(
+        ORDER, bits, Builder(), lambda m: len(wide_in(m)) > 1, Deadline(None)
+    )
     assert allowed.bits == {**bits, "w9": 8}
 
 
 def test_a_weight_that_stays_at_8_bits_has_them_in_all_channels() -> None:
     bits = {**BITS, "w0": (2, 3), "w10": (4, 8)}
-    allowed = within_drop(ORDER, bits, Builder(), lambda m: len(wide_in(m)) > 0, Deadline(None))
+    allowed = narrowest_within_drop(
+        ORDER, bits, Builder(), lambda m: len(wide_in(m)) > 0, Deadline(None)
+    )
     assert allowed.bits == {**bits, "w10": 8}
 
 
@@ -95,6 +101,6 @@ def test_an_interrupt_keeps_what_was_good_enough_by_then() -> None:
             raise KeyboardInterrupt
         return len(wide_in(model)) > 1
 
-    allowed = within_drop(ORDER, BITS, Builder(), impatient, Deadline(None))
+    allowed = narrowest_within_drop(ORDER, BITS, Builder(), impatient, Deadline(None))
     assert allowed.stopped == "interrupt"
     assert wide_in(allowed.found.model) == list(allowed.left_out) == ORDER[-5:]

@@ -12,7 +12,7 @@ from onnx_evoq.evolve.layerwise import SearchSettings
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.pipeline import emit, from_nearest, from_reconstruction
 from onnx_evoq.pipeline.refine import Parts
-from onnx_evoq.pipeline.strategies import Found
+from onnx_evoq.pipeline.strategies import FineTuned
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Deadline
@@ -22,9 +22,9 @@ from onnx_evoq.setup.scoring_set import ScoringSet
 ORDER = ["w3", "w1", "w2"]
 QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
-NOTHING = Parts(balance=False, steer=False, evolve=False)
+NOTHING = Parts(equalize_layers=False, correct_codes=False, evolve=False)
 
-Way = Callable[..., Found]
+Way = Callable[..., FineTuned]
 
 
 def task(**options: Any) -> Task:
@@ -38,15 +38,15 @@ def searched(
     way: Way = from_reconstruction,
     settings: SearchSettings | None = QUICK,
     **rest: Any,
-) -> Found:
+) -> FineTuned:
     return way(given, ORDER, settings, np.random.default_rng(0), **rest)
 
 
-def end(found: Found, scoring: ScoringSet) -> float:
+def end(found: FineTuned, scoring: ScoringSet) -> float:
     return model_value(with_codes(found.model, found.evolved.quantized), scoring)
 
 
-def start(found: Found, scoring: ScoringSet) -> float:
+def start(found: FineTuned, scoring: ScoringSet) -> float:
     return model_value(with_codes(found.start_model, found.start), scoring)
 
 
@@ -54,7 +54,7 @@ def same(one: dict[str, QuantizedWeight], other: dict[str, QuantizedWeight]) -> 
     return all(np.array_equal(one[name].codes, other[name].codes) for name in one)
 
 
-def widths(found: Found) -> dict[str, Bits]:
+def widths(found: FineTuned) -> dict[str, Bits]:
     return {name: grid.bits for name, (_, grid) in found.evolved.quantized.items()}
 
 
@@ -102,12 +102,12 @@ def test_all_weights_evolve_together(way: Way) -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        replace(NOTHING, balance=True),
-        replace(NOTHING, steer=True),
+        replace(NOTHING, equalize_layers=True),
+        replace(NOTHING, correct_codes=True),
         replace(NOTHING, evolve=True),
         replace(NOTHING, evolve=True, by_cost=False),
     ],
-    ids=["balance", "steer", "evolve", "evolve evenly"],
+    ids=["equalize_layers", "steer", "evolve", "evolve evenly"],
 )
 def test_no_part_of_the_tuning_is_worse_on_the_heldout_set(parts: Parts) -> None:
     given = task()
@@ -136,17 +136,19 @@ def at_bits(bits: int) -> Callable[..., Task]:
 def test_balancing_that_is_worse_on_the_heldout_set_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.refine.balance", at_bits(2))
-    assert set(widths(searched(task(), parts=replace(NOTHING, balance=True))).values()) == {3}
+    monkeypatch.setattr("onnx_evoq.pipeline.refine.equalize_layers", at_bits(2))
+    assert set(widths(searched(task(), parts=replace(NOTHING, equalize_layers=True))).values()) == {
+        3
+    }
 
 
 @pytest.mark.parametrize(("limit", "bits"), [(3, 3), (8, 8)])
 def test_balancing_that_the_guard_refuses_is_not_taken(
     limit: int, bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.refine.balance", at_bits(8))
-    given = replace(task(), guard=lambda model: limit == 8 or narrow(model) == 3)
-    found = searched(given, parts=replace(NOTHING, balance=True))
+    monkeypatch.setattr("onnx_evoq.pipeline.refine.equalize_layers", at_bits(8))
+    given = replace(task(), max_drop_check=lambda model: limit == 8 or narrow(model) == 3)
+    found = searched(given, parts=replace(NOTHING, equalize_layers=True))
     assert set(widths(found).values()) == {bits}
 
 
@@ -154,8 +156,8 @@ def test_balancing_that_the_guard_refuses_is_not_taken(
 def test_only_one_step_per_tensor_that_is_a_power_of_two_asks_for_balancing(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.refine.balance", at_bits(8))
-    found = searched(task(**options), parts=replace(NOTHING, balance=True))
+    monkeypatch.setattr("onnx_evoq.pipeline.refine.equalize_layers", at_bits(8))
+    found = searched(task(**options), parts=replace(NOTHING, equalize_layers=True))
     assert set(widths(found).values()) == {3}
 
 
@@ -186,7 +188,7 @@ def test_nearest_rounding_must_hold_the_guard_too(monkeypatch: pytest.MonkeyPatc
     given = task()
     plain = with_codes(given.model, rounded(given.model, 3))
     monkeypatch.setattr("onnx_evoq.pipeline.strategies.reconstruct_layers", spoilt)
-    found = searched(replace(given, guard=lambda model: model != plain), settings=None)
+    found = searched(replace(given, max_drop_check=lambda model: model != plain), settings=None)
     assert not same(dict(found.start), rounded(given.model, 3))
     assert found.notes == ()
 
@@ -214,17 +216,17 @@ def narrow(model: Model) -> int:
 def test_what_the_guard_does_not_allow_stays_at_8_bits(
     way: Way, allowed: int, settings: SearchSettings
 ) -> None:
-    given = replace(task(), guard=lambda model: narrow(model) <= allowed)
+    given = replace(task(), max_drop_check=lambda model: narrow(model) <= allowed)
     found = searched(given, way, settings)
     assert found.evolved.left_out == tuple(ORDER[allowed:])
     assert widths(found) == {name: 8 if name in ORDER[allowed:] else 3 for name in ORDER}
-    assert found.evolved.safe
+    assert found.evolved.within_max_drop
 
 
 @pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
 def test_where_8_bits_are_too_few_nothing_is_searched(way: Way) -> None:
-    found = searched(replace(task(), guard=lambda model: False), way)
-    assert not found.evolved.safe
+    found = searched(replace(task(), max_drop_check=lambda model: False), way)
+    assert not found.evolved.within_max_drop
     assert set(widths(found).values()) == {8}
     assert found.evolved.evaluations == 0
 
@@ -232,7 +234,9 @@ def test_where_8_bits_are_too_few_nothing_is_searched(way: Way) -> None:
 def test_the_end_holds_the_guard_where_the_start_does() -> None:
     given = task()
     limit = 1.05 * start(searched(given, settings=None), given.heldout_set)
-    guarded = replace(given, guard=lambda model: model_value(model, given.heldout_set) <= limit)
+    guarded = replace(
+        given, max_drop_check=lambda model: model_value(model, given.heldout_set) <= limit
+    )
     assert end(searched(guarded), given.heldout_set) <= limit
 
 
@@ -240,9 +244,11 @@ def test_evolving_all_together_may_hold_what_rounding_does_not() -> None:
     given = task()
     rounding = start(searched(given, from_nearest, None), given.heldout_set)
     limit = 0.8 * rounding
-    guarded = replace(given, guard=lambda model: model_value(model, given.heldout_set) <= limit)
+    guarded = replace(
+        given, max_drop_check=lambda model: model_value(model, given.heldout_set) <= limit
+    )
     found = searched(guarded, from_nearest, replace(TOGETHER, generations=20))
-    assert found.evolved.safe
+    assert found.evolved.within_max_drop
     assert end(found, given.heldout_set) <= limit
     assert 3 in widths(found).values()
 
@@ -261,7 +267,7 @@ def interrupted(*arguments: object, **options: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["balance", "steer_layers"])
+@pytest.mark.parametrize("step", ["equalize_layers", "correct_outputs"])
 def test_an_interrupt_keeps_what_was_found(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"onnx_evoq.pipeline.refine.{step}", interrupted)
     given = task()
@@ -274,13 +280,13 @@ def test_an_interrupt_keeps_what_was_found(step: str, monkeypatch: pytest.Monkey
 def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:
     given, seen = task(), list[Model]()
 
-    def guard(model: Model) -> bool:
+    def max_drop_check(model: Model) -> bool:
         seen.append(model)
         if len(seen) == 3:
             raise KeyboardInterrupt
         return len(seen) == 2  # with all of them at 8 bits
 
-    found = searched(replace(given, guard=guard))
+    found = searched(replace(given, max_drop_check=max_drop_check))
     assert found.evolved.stopped == "interrupt"
     assert found.evolved.left_out == tuple(ORDER)
 
@@ -289,7 +295,7 @@ def test_an_interrupt_while_all_weights_evolve_keeps_the_widths() -> None:
     def impatient(label: str, total: float) -> Any:
         raise KeyboardInterrupt
 
-    given = task(guard=lambda model: True, progress=impatient)
+    given = task(max_drop_check=lambda model: True, progress=impatient)
     found = searched(given, from_nearest, TOGETHER)
     assert found.evolved.stopped == "interrupt"
     assert set(widths(found).values()) == {3}

@@ -17,7 +17,7 @@ from onnx_evoq.model import (
     load,
     with_codes,
 )
-from onnx_evoq.reconstruct.equalization import balance
+from onnx_evoq.reconstruct.equalization import equalize_layers
 from onnx_evoq.reconstruct.layer_by_layer import reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value
@@ -49,9 +49,9 @@ def chain_task(middle: float = 1.0, **options: Any) -> Task:
     return task_of(load(chain(middle)), random(40, 6, seed=1), random(16, 6, seed=2), **options)
 
 
-def balanced(task: Task) -> Task:
+def equalized(task: Task) -> Task:
     """The balanced task; there must be one."""
-    found = balance(task, np.random.default_rng(0))
+    found = equalize_layers(task, np.random.default_rng(0))
     assert found is not None
     return found
 
@@ -60,7 +60,7 @@ def factors(task: Task, name: str) -> np.ndarray:
     """What each entry of a weight was multiplied with."""
     (before,), (after,) = (
         [weight.values for weight in weights if weight.name == name]
-        for weights in (task.weights, balanced(task).weights)
+        for weights in (task.weights, equalized(task).weights)
     )
     return np.asarray(after / before)
 
@@ -70,7 +70,7 @@ def factors(task: Task, name: str) -> np.ndarray:
 )
 def test_the_outputs_stay_the_same(task: Task, shape: tuple[int, ...]) -> None:
     inputs = {"x": random(*shape, seed=3)}
-    (before,), (after,) = (run(m, inputs).values() for m in (task.model, balanced(task).model))
+    (before,), (after,) = (run(m, inputs).values() for m in (task.model, equalized(task).model))
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_inputs_and_outputs_of_the_model_keep_their_scale() -> None:
 
 
 def test_the_task_has_the_weights_of_its_model() -> None:
-    found = balanced(conv_task())
+    found = equalized(conv_task())
     assert [weight.name for weight in found.weights] == ["w1", "w2", "w3"]
     values = {weight.name: weight.values for weight in find_weights(found.model)[0]}
     for weight in found.weights:
@@ -105,7 +105,7 @@ def test_the_task_has_the_weights_of_its_model() -> None:
 
 def test_what_is_kept_is_not_touched() -> None:
     task = chain_task(1.1, keep=["w2"])
-    found = balance(task, np.random.default_rng(0))
+    found = equalize_layers(task, np.random.default_rng(0))
     changed = task.model if found is None else found.model
     (before,), (after,) = (initializer_values(m, ["w2"]).values() for m in (task.model, changed))
     np.testing.assert_array_equal(after, before)
@@ -113,18 +113,18 @@ def test_what_is_kept_is_not_touched() -> None:
 
 def test_the_bias_of_what_is_kept_is_not_touched() -> None:
     task = task_of(load(mlp()), random(40, 4, seed=1), random(8, 4, seed=2), keep=["first"])
-    assert balance(task, np.random.default_rng(0)) is None  # nothing else has a scale
+    assert equalize_layers(task, np.random.default_rng(0)) is None  # nothing else has a scale
 
 
 def test_nothing_else_of_the_task_changes() -> None:
     task = chain_task(1.1)
-    assert replace(balanced(task), model=task.model, weights=task.weights) == task
+    assert replace(equalized(task), model=task.model, weights=task.weights) == task
 
 
 def test_the_model_itself_stays_as_it_is() -> None:
     task = chain_task(1.1)
     before = task.model.SerializeToString()
-    balance(task, np.random.default_rng(0))
+    equalize_layers(task, np.random.default_rng(0))
     assert task.model.SerializeToString() == before
 
 
@@ -136,7 +136,7 @@ def test_a_range_just_above_a_power_of_two_is_brought_below() -> None:
         model = with_codes(found.model, found.quantized)
         return model_value(model, reference.heldout_set)
 
-    assert error(balanced(task), task) < error(task, task)
+    assert error(equalized(task), task) < error(task, task)
 
 
 def without_scales() -> Task:
@@ -151,14 +151,14 @@ def without_scales() -> Task:
     ids=["no scales", "no time"],
 )
 def test_there_may_be_nothing_to_scale(make: Callable[[], Task]) -> None:
-    assert balance(make(), np.random.default_rng(0)) is None
+    assert equalize_layers(make(), np.random.default_rng(0)) is None
 
 
 def test_a_model_in_float16_is_balanced_too() -> None:
     inputs = [random(24, 3, 8, 8, seed=seed, dtype="float16") for seed in (1, 2, 3)]
     task = task_of(folded("float16"), *inputs[:2])
     (before,), (after,) = (
-        run(m, {"x": inputs[2]}).values() for m in (task.model, balanced(task).model)
+        run(m, {"x": inputs[2]}).values() for m in (task.model, equalized(task).model)
     )
     np.testing.assert_allclose(after, before, atol=0.05)
 
@@ -172,6 +172,6 @@ def test_outputs_may_be_integers() -> None:
     ]
     weights = {"w1": random(4, 4), "w2": random(4, 4, seed=1)}
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n"]}, weights, dtypes={"y": "int64"}))
-    found = balanced(task_of(model, random(20, 4), random(8, 4), metric="agreement"))
+    found = equalized(task_of(model, random(20, 4), random(8, 4), metric="agreement"))
     (before,), (after,) = (run(m, {"x": random(9, 4)}).values() for m in (model, found.model))
     np.testing.assert_array_equal(after, before)

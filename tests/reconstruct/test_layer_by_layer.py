@@ -242,7 +242,7 @@ def test_it_tells_what_moves_cost_and_how_far_outputs_spread() -> None:
     task = task_of(load(mlp()), inputs, inputs)
     first = reconstructed(task).layers["first"]
     assert first.up.shape == first.down.shape == (4, 6)
-    outputs = inputs @ first.aim
+    outputs = inputs @ first.best_weight
     np.testing.assert_allclose(first.spread, outputs.std(axis=0), rtol=1e-4)
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from graphs import conv_net, model_of, node, random, task_of
 
-from onnx_evoq.engine.bias_jacobian import probe
-from onnx_evoq.engine.evaluators import Engine
+from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
+from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.sketch import Sketch
 from onnx_evoq.model import fold_batch_norm, initializer_values, load, with_codes
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
-from onnx_evoq.reconstruct.output_correction import steer_layers
+from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value
 
@@ -30,7 +30,7 @@ def error(task: Task, found: Reconstructed) -> float:
 
 
 def steered(task: Task, start: Reconstructed, seed: int = 0) -> Reconstructed:
-    return steer_layers(task, start, np.random.default_rng(seed))[0]
+    return correct_outputs(task, start, np.random.default_rng(seed))[0]
 
 
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
@@ -58,13 +58,13 @@ def test_same_seed_same_codes() -> None:
 
 def test_what_the_guard_refuses_is_not_taken() -> None:
     task, start = case()
-    assert steered(replace(task, guard=lambda model: False), start) is start
+    assert steered(replace(task, max_drop_check=lambda model: False), start) is start
 
 
 def test_without_time_nothing_is_done() -> None:
     task, start = case()
     given = replace(task, deadline=Deadline(0))
-    assert steer_layers(given, start, np.random.default_rng(0)) == (start, 0, "time")
+    assert correct_outputs(given, start, np.random.default_rng(0)) == (start, 0, "time")
 
 
 def test_outputs_that_are_no_numbers_are_not_steered() -> None:
@@ -83,9 +83,9 @@ def test_shifting_biases_finds_the_jacobian() -> None:
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, weights))
     task = task_of(model, random(10, 4), random(4, 4))
     sketch = Sketch(task.search_set, np.random.default_rng(0))
-    (evaluator,) = Engine([task.search_set], task.resources).evaluators(model, "b1")
+    (evaluator,) = Evaluators([task.search_set], task.resources).at(model, "b1")
     bias = initializer_values(model, ["b1"])["b1"]
-    probed = probe(evaluator, "b1", bias, np.ones(3, np.float32), sketch, Deadline(None))
+    probed = jacobian_of_bias(evaluator, "b1", bias, np.ones(3, np.float32), sketch, Deadline(None))
     assert probed is not None
     jacobian, errors = probed
     # The sketch divides by the outputs' size, here one number for all of them.

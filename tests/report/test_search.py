@@ -12,7 +12,7 @@ from graphs import mlp, random
 
 from onnx_evoq import optimize
 from onnx_evoq.errors import BudgetError, OutputError
-from onnx_evoq.mixed_precision import Point
+from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report import Search, search_picture, search_text
 from onnx_evoq.setup import Policy
 
@@ -21,10 +21,10 @@ SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
 
 def point(
     bits: int | Policy, packed: int, error: float, drop: float = 0.0, file: int | None = None
-) -> Point:
+) -> ParetoPoint:
     policy = bits if isinstance(bits, Policy) else Policy({"a": bits, "b": bits})
     in_file = 2 * packed if file is None else file
-    return Point(policy, packed, in_file, error, 1.5 * error, drop, error)
+    return ParetoPoint(policy, packed, in_file, error, 1.5 * error, drop, error)
 
 
 UNIFORM = tuple(point(b, 1000 * b, 0.5**b, drop=9.0 - b) for b in range(2, 9))

@@ -14,9 +14,11 @@ from onnx_evoq.setup import Score, nearest_of
 RANKING = {"a": 1.0, "b": 2.0}
 
 
-def notes(stopped: str | None, left_out: tuple[str, ...] = (), safe: bool = True) -> list[str]:
+def notes(
+    stopped: str | None, left_out: tuple[str, ...] = (), within_max_drop: bool = True
+) -> list[str]:
     codes = dict.fromkeys(RANKING)
-    evolved = Evolved(codes, {}, 7, stopped, left_out, safe)  # type: ignore[arg-type]
+    evolved = Evolved(codes, {}, 7, stopped, left_out, within_max_drop)  # type: ignore[arg-type]
     return notes_on(evolved, RANKING, 1.0)
 
 
@@ -44,7 +46,7 @@ def test_weights_that_an_interrupt_left_out_are_not_blamed_on_the_drop() -> None
 
 
 def test_a_model_that_drops_too_far_at_8_bits_says_just_that() -> None:
-    assert notes(None, ("a", "b"), safe=False) == [
+    assert notes(None, ("a", "b"), within_max_drop=False) == [
         "even at 8 bits the model drops by more than 1 percent."
     ]
 

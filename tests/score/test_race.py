@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.score import DOUBT, Race
-from onnx_evoq.score.race import forecast, rungs
+from onnx_evoq.score.race import comparison_batches, forecast
 
 COUNTS = [32, 32, 64, 128, 256]
 
@@ -66,7 +66,7 @@ def losses(mean: float, seed: int = 0, deviation: float = 1.0) -> NDArray[np.flo
     ],
 )
 def test_rungs_end_at_powers_of_two_from_32(counts: list[int], ends: list[int]) -> None:
-    assert rungs(counts) == ends
+    assert comparison_batches(counts) == ends
 
 
 def test_a_forecast_is_that_of_the_closest_relative() -> None:
@@ -241,7 +241,7 @@ def test_the_order_of_a_generation_does_not_matter() -> None:
     for order in orders:
         contest = race(Losses(), keep=3)
         fitness(contest, losses(1.0))
-        values = contest.fitness([generation[place] for place in order])
+        values = contest.fitness([generation[index] for index in order])
         found.append(dict(zip(order, values.tolist(), strict=True)))
     assert found[0] == found[1]
     assert np.isfinite(list(found[0].values())).all()
@@ -306,7 +306,7 @@ def search_twice(
     fitness(raced, start)
     kept = stay = 0
     for generation in range(1, 11):
-        candidates = [children(keep * generation + place) for place in range(keep)]
+        candidates = [children(keep * generation + index) for index in range(keep)]
         full, found = exact.fitness(candidates), raced.fitness(candidates)
         last = np.sort([*population, *full])[keep - 1]
         stay += int((full <= last).sum())

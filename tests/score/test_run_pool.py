@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from onnx_evoq.score.run_pool import Crew, Task
+from onnx_evoq.score.run_pool import Run, RunPool
 
 
-def jobs(count: int, runs: int = 3, seconds: float = 0.0) -> list[list[Task[tuple[int, int]]]]:
-    def task(job: int, run: int) -> Task[tuple[int, int]]:
+def jobs(count: int, runs: int = 3, seconds: float = 0.0) -> list[list[Run[tuple[int, int]]]]:
+    def task(job: int, run: int) -> Run[tuple[int, int]]:
         def work() -> tuple[int, int]:
             if seconds:
                 time.sleep(seconds)
@@ -24,21 +24,21 @@ def expected(count: int, runs: int = 3) -> list[list[tuple[int, int]]]:
     return [[(job, run) for run in range(runs)] for job in range(count)]
 
 
-def settled() -> Crew:
+def settled() -> RunPool:
     """One that found runs at a time to be faster."""
-    crew = Crew(workers=2)
-    crew.side_by_side = True
-    return crew
+    run_pool = RunPool(workers=2)
+    run_pool.side_by_side = True
+    return run_pool
 
 
 def test_one_worker_needs_no_trial() -> None:
-    alone = Crew(workers=1)
+    alone = RunPool(workers=1)
     assert alone.do(jobs(20), "some") == expected(20)
     assert alone.side_by_side is False
 
 
 def test_runs_that_take_time_are_done_side_by_side() -> None:
-    pair = Crew(workers=2)
+    pair = RunPool(workers=2)
     while pair.side_by_side is None:
         assert pair.do(jobs(3, seconds=0.01), "some") == expected(3)
     assert pair.side_by_side is True
@@ -46,7 +46,7 @@ def test_runs_that_take_time_are_done_side_by_side() -> None:
 
 
 def test_runs_that_take_none_are_done_one_by_one() -> None:
-    pair = Crew(workers=2)
+    pair = RunPool(workers=2)
     while pair.side_by_side is None:
         assert pair.do(jobs(30), "some") == expected(30)
     assert pair.side_by_side is False
@@ -54,14 +54,14 @@ def test_runs_that_take_none_are_done_one_by_one() -> None:
 
 
 def test_only_times_of_the_same_kind_are_compared() -> None:
-    pair = Crew(workers=2)
+    pair = RunPool(workers=2)
     for kind in range(8):
         assert pair.do(jobs(2, seconds=0.01), kind) == expected(2)
     assert pair.side_by_side is None
 
 
 def test_work_of_no_kind_is_no_trial() -> None:
-    pair = Crew(workers=2)
+    pair = RunPool(workers=2)
     for _ in range(8):
         assert pair.do(jobs(2, seconds=0.01)) == expected(2)
     assert pair.side_by_side is None
@@ -75,7 +75,7 @@ def test_jobs_may_end_early() -> None:
 def test_jobs_are_made_when_their_turn_comes() -> None:
     made = 0
 
-    def job() -> Iterator[Task[int]]:
+    def job() -> Iterator[Run[int]]:
         nonlocal made
         made += 1
         mine = made
@@ -107,13 +107,13 @@ def test_a_failure_ends_the_work() -> None:
 def test_an_interrupt_ends_the_work() -> None:
     pair, done = settled(), 0
 
-    def interrupted() -> Iterator[Task[None]]:
+    def interrupted() -> Iterator[Run[None]]:
         def work() -> None:
             nonlocal done
             done += 1
 
-        for place in range(1000):
-            if place == 10:
+        for index in range(1000):
+            if index == 10:
                 raise KeyboardInterrupt
             yield work
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from onnx_evoq.search import Coevolution
-from onnx_evoq.search.coevolution import rank_weights, shared_weights
+from onnx_evoq.search.coevolution import recombination_weights, shared_weights
 
 Codes = NDArray[np.int8]
 
@@ -200,10 +200,12 @@ def test_tell_goes_with_ask() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 16, 33])
 def test_weights_of_ranks_fall_and_sum_to_nothing(count: int) -> None:
-    weights = rank_weights(count)
+    weights = recombination_weights(count)
     assert weights.sum() == pytest.approx(0, abs=1e-12)
     assert (np.diff(weights) <= 1e-12).all()
 
 
 def test_without_differences_there_is_no_evidence() -> None:
-    assert shared_weights(np.ones(8), rank_weights(8)) == pytest.approx(np.zeros(8), abs=1e-12)
+    assert shared_weights(np.ones(8), recombination_weights(8)) == pytest.approx(
+        np.zeros(8), abs=1e-12
+    )

@@ -154,8 +154,8 @@ def test_parents_compete_with_their_children() -> None:
 def test_survivors_are_the_best_fronts_and_of_the_last_the_least_crowded() -> None:
     first, second = [[0, 1], [1, 0]], [[1, 9], [2, 8], [3, 3], [9, 1]]
     # Within the second front: infinite, 2/8 + 6/8, 7/8 + 7/8, infinite.
-    places, ranks, crowding = survivors(np.array([*second, *first, [10, 10]]), 5)
-    assert places.tolist() == [4, 5, 0, 3, 2]
+    indices, ranks, crowding = survivors(np.array([*second, *first, [10, 10]]), 5)
+    assert indices.tolist() == [4, 5, 0, 3, 2]
     assert ranks.tolist() == [0, 0, 1, 1, 1]
     assert crowding.tolist() == [np.inf] * 4 + [1.75]
 
@@ -276,8 +276,8 @@ def leading_ones_trailing_zeros(genomes: np.ndarray) -> np.ndarray:
 
 def size_and_error(genomes: np.ndarray) -> np.ndarray:
     """Layers of 2 to 6 bits: their errors fall fourfold with each bit, and neighbours' add up."""
-    bits, weights, harm = genomes + 2, [1, 3, 9, 5, 2, 4], [40, 9, 4, 2, 11, 6]
-    errors = harm * 4.0**-bits  # (genomes, layers)
+    bits, weights, sensitivity = genomes + 2, [1, 3, 9, 5, 2, 4], [40, 9, 4, 2, 11, 6]
+    errors = sensitivity * 4.0**-bits  # (genomes, layers)
     both = np.sqrt(errors[:, :-1] * errors[:, 1:])
     return np.stack([bits @ weights, errors.sum(axis=1) + both.sum(axis=1)], axis=1)
 

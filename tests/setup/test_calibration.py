@@ -9,22 +9,24 @@ from graphs import mlp, model_of, node, random
 from onnx_evoq.data import Data
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.model import load
-from onnx_evoq.setup import model_value, prepare
-from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup import model_value, prepare_calibration
+from onnx_evoq.setup.calibration import Calibration
 
 X = random(40, 4, seed=3)
 LABELS = np.random.default_rng(0).integers(0, 3, size=40)
 
 
-def experiment(
+def calibration(
     data: object = None, metric: str | Callable[..., float] = "auto", holdout: float | None = 0.25
-) -> Experiment:
+) -> Calibration:
     given = Data({"x": X, "y": LABELS} if data is None else data)  # type: ignore[arg-type]
-    return prepare(load(mlp()), "m.onnx", given, metric, holdout, np.random.default_rng(0))
+    return prepare_calibration(
+        load(mlp()), "m.onnx", given, metric, holdout, np.random.default_rng(0)
+    )
 
 
 def test_search_and_heldout_samples_are_disjoint_and_complete() -> None:
-    ready = experiment()
+    ready = calibration()
     rows = [
         {tuple(row) for batch in part.batches for row in batch.feed["x"][: batch.count]}
         for part in (ready.search, ready.heldout)
@@ -34,30 +36,30 @@ def test_search_and_heldout_samples_are_disjoint_and_complete() -> None:
 
 
 def test_without_a_holdout_all_samples_score() -> None:
-    ready = experiment(holdout=None)
+    ready = calibration(holdout=None)
     assert ready.search.samples == ready.heldout.samples == 40
 
 
 def test_auto_is_the_output_error_whatever_the_labels() -> None:
-    assert experiment().metric.name == "mse"
+    assert calibration().metric.name == "mse"
 
 
 def test_auto_is_scale_free_where_there_are_several_outputs() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Relu", ["a"], ["b"])]
     outputs = {"a": ["n", 3], "b": ["n", 3]}
     model = load(model_of(nodes, {"x": ["n", 4]}, outputs, {"w": random(4, 3)}))
-    ready = prepare(model, "m", Data(X), "auto", 0.25, np.random.default_rng(0))
+    ready = prepare_calibration(model, "m", Data(X), "auto", 0.25, np.random.default_rng(0))
     assert ready.metric.name == "sqnr"
 
 
 def test_top1_stands_beside_where_labels_are_classes() -> None:
-    assert experiment().has_classes
-    assert not experiment(X).has_classes
+    assert calibration().has_classes
+    assert not calibration(X).has_classes
 
 
 def test_labels_out_of_range_are_a_mistake() -> None:
     with pytest.raises(DataError, match="labels range from 0 to 9, but the model has 3 classes"):
-        experiment({"x": X, "y": np.arange(40) % 10})
+        calibration({"x": X, "y": np.arange(40) % 10})
 
 
 def test_a_users_metric_may_read_any_labels() -> None:
@@ -65,7 +67,7 @@ def test_a_users_metric_may_read_any_labels() -> None:
         return float(labels.max())
 
     own.higher_is_better = True  # type: ignore[attr-defined]
-    ready = experiment({"x": X, "y": np.arange(40)}, own)
+    ready = calibration({"x": X, "y": np.arange(40)}, own)
     assert not ready.has_classes
     assert model_value(load(mlp()), ready.heldout) <= 39
 
@@ -76,32 +78,32 @@ def test_a_metric_that_is_nan_for_the_float_model_is_refused() -> None:
 
     own.higher_is_better = True  # type: ignore[attr-defined]
     with pytest.raises(MetricError, match="'own' returns NaN for the float model's outputs"):
-        experiment(metric=own)
+        calibration(metric=own)
 
 
 def test_a_float_model_that_answers_nan_is_refused() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Log", ["a"], ["y"])]
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3)}))
     with pytest.raises(ModelError, match=r"m\.onnx: output 'y' is NaN .*check the preprocessing"):
-        prepare(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
+        prepare_calibration(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
 
 
 def test_a_model_without_inputs_is_refused() -> None:
     model = load(model_of([node("Relu", ["w"], ["y"])], {}, {"y": [3]}, {"w": random(3)}))
     with pytest.raises(ModelError, match="takes no inputs"):
-        prepare(model, "m", Data(), "auto", 0.25, np.random.default_rng(0))
+        prepare_calibration(model, "m", Data(), "auto", 0.25, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("labels", [np.linspace(-2, 2, 40), np.eye(3)[np.arange(40) % 3]])
 def test_labels_that_are_no_classes_are_noted_where_none_are_needed(labels: np.ndarray) -> None:
-    ready = experiment({"x": X, "y": labels})
+    ready = calibration({"x": X, "y": labels})
     assert not ready.has_classes
     assert any("the labels are no class numbers" in note for note in ready.notes)
 
 
 def test_labels_that_are_no_classes_are_refused_where_some_are_needed() -> None:
     with pytest.raises(DataError, match="hold no class numbers: give one whole number per sample"):
-        experiment({"x": X, "y": np.linspace(-2, 2, 40)}, "top1")
+        calibration({"x": X, "y": np.linspace(-2, 2, 40)}, "top1")
 
 
 def test_outputs_of_changing_shape_are_refused() -> None:
@@ -114,4 +116,4 @@ def test_outputs_of_changing_shape_are_refused() -> None:
         model_of(nodes, {"x": [1, 4]}, {"y": [2, "k"]}, {"w": random(4, 3)}, dtypes={"y": "int64"})
     )
     with pytest.raises(ModelError, match="output 'y' changes its shape from sample to sample"):
-        prepare(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
+        prepare_calibration(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))

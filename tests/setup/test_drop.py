@@ -9,40 +9,40 @@ from graphs import mlp, model_of, node, random, rounded, run
 from onnx_evoq.data import Data
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import Quantized, load, with_codes
-from onnx_evoq.setup import drop_guard, drop_measure, model_value, prepare, within
-from onnx_evoq.setup.calibration import Experiment
+from onnx_evoq.setup import drop_measure, max_drop_check, model_value, prepare_calibration, within
+from onnx_evoq.setup.calibration import Calibration
 
 MODEL = load(mlp())
 X = random(40, 4, seed=3)
 ANSWERS = run(mlp(), {"x": X})["logits"].argmax(axis=1)
 
 
-def experiment(data: object, metric: str | Callable[..., float] = "auto") -> Experiment:
+def calibration(data: object, metric: str | Callable[..., float] = "auto") -> Calibration:
     rng = np.random.default_rng(0)
-    return prepare(MODEL, "m.onnx", Data(data), metric, 0.5, rng)  # type: ignore[arg-type]
+    return prepare_calibration(MODEL, "m.onnx", Data(data), metric, 0.5, rng)  # type: ignore[arg-type]
 
 
-def drop_of_top1(ready: Experiment, quantized: Quantized) -> float:
+def drop_of_top1(ready: Calibration, quantized: Quantized) -> float:
     scoring = ready.heldout.scored_by(find_metric("top1"))
     before, after = (model_value(m, scoring) for m in (MODEL, with_codes(MODEL, quantized)))
     return 100 * (before - after)
 
 
 def test_with_labels_the_drop_is_in_points_of_top1() -> None:
-    ready = experiment({"x": X, "y": ANSWERS})
+    ready = calibration({"x": X, "y": ANSWERS})
     drop = drop_of_top1(ready, rounded(MODEL, 2))
     assert drop > 0
-    assert not drop_guard(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert drop_guard(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert drop_guard(MODEL, ready, 0)(with_codes(MODEL, rounded(MODEL, 8)))
+    assert not max_drop_check(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert max_drop_check(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert max_drop_check(MODEL, ready, 0)(with_codes(MODEL, rounded(MODEL, 8)))
 
 
 def test_without_labels_the_drop_is_the_share_of_answers_that_change() -> None:
-    labelled = experiment({"x": X, "y": ANSWERS})
+    labelled = calibration({"x": X, "y": ANSWERS})
     drop = drop_of_top1(labelled, rounded(MODEL, 2))  # its labels are the float model's answers
-    ready = experiment(X)
-    assert not drop_guard(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert drop_guard(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
+    ready = calibration(X)
+    assert not max_drop_check(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert max_drop_check(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
 
 
 @pytest.mark.parametrize("higher", [True, False])
@@ -53,9 +53,9 @@ def test_with_a_users_metric_the_drop_is_relative(higher: bool) -> None:
         return 10.0 if exact else (8.0 if higher else 12.0)
 
     own.higher_is_better = higher  # type: ignore[attr-defined]
-    ready = experiment({"x": X, "y": ANSWERS}, own)
-    assert not drop_guard(MODEL, ready, 19.9)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert drop_guard(MODEL, ready, 20)(with_codes(MODEL, rounded(MODEL, 2)))
+    ready = calibration({"x": X, "y": ANSWERS}, own)
+    assert not max_drop_check(MODEL, ready, 19.9)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert max_drop_check(MODEL, ready, 20)(with_codes(MODEL, rounded(MODEL, 2)))
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -63,31 +63,31 @@ def test_of_a_reconstruction_the_drop_is_the_error_in_its_power(bits: int) -> No
     nodes = [node("MatMul", ["x", "w1"], ["a"]), node("MatMul", ["a", "w2"], ["y"])]
     weights = {"w1": random(4, 8), "w2": random(8, 4)}
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
-    ready = prepare(model, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0))
+    ready = prepare_calibration(model, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0))
     quantized = rounded(model, bits)
     scoring = ready.heldout.scored_by(find_metric("nmse"))
     drop = 100 * model_value(with_codes(model, quantized), scoring)
     assert drop > 0
-    assert not drop_guard(model, ready, 0.99 * drop)(with_codes(model, quantized))
-    assert drop_guard(model, ready, 1.01 * drop)(with_codes(model, quantized))
+    assert not max_drop_check(model, ready, 0.99 * drop)(with_codes(model, quantized))
+    assert max_drop_check(model, ready, 1.01 * drop)(with_codes(model, quantized))
 
 
 def test_the_measure_is_what_the_guard_compares() -> None:
-    ready = experiment({"x": X, "y": ANSWERS})
+    ready = calibration({"x": X, "y": ANSWERS})
     changed = with_codes(MODEL, rounded(MODEL, 2))
     drop = drop_measure(MODEL, ready)(changed)
     assert drop == pytest.approx(drop_of_top1(ready, rounded(MODEL, 2)))
-    assert drop_guard(MODEL, ready, drop)(changed)
-    assert not drop_guard(MODEL, ready, drop - 0.01)(changed)
+    assert max_drop_check(MODEL, ready, drop)(changed)
+    assert not max_drop_check(MODEL, ready, drop - 0.01)(changed)
 
 
 def test_the_float_model_drops_by_nothing() -> None:
-    assert drop_measure(MODEL, experiment(X))(MODEL) == 0
+    assert drop_measure(MODEL, calibration(X))(MODEL) == 0
 
 
 def test_a_model_that_gets_better_drops_by_less_than_nothing() -> None:
     labels = run(with_codes(MODEL, rounded(MODEL, 2)), {"x": X})["logits"].argmax(axis=1)
-    ready = experiment({"x": X, "y": labels})
+    ready = calibration({"x": X, "y": labels})
     assert drop_measure(MODEL, ready)(with_codes(MODEL, rounded(MODEL, 2))) < 0
 
 

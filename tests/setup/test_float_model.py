@@ -9,29 +9,29 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import replace_weights
-from onnx_evoq.setup import fold_if_exact, open_subject, prepare
-from onnx_evoq.setup.float_model import Subject, computes_the_same
+from onnx_evoq.setup import fold_if_exact, open_float_model, prepare_calibration
+from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 from onnx_evoq.setup.policy import expanded
 
 
-def settled(subject: Subject, x: np.ndarray) -> Subject:
+def settled(float_model: FloatModel, x: np.ndarray) -> FloatModel:
     rng = np.random.default_rng(0)
-    experiment = prepare(subject.reference, "m.onnx", Data(x), "auto", 0.25, rng)
-    return fold_if_exact(subject, experiment, None)
+    calibration = prepare_calibration(float_model.reference, "m.onnx", Data(x), "auto", 0.25, rng)
+    return fold_if_exact(float_model, calibration, None)
 
 
 def test_batch_normalization_is_folded() -> None:
-    subject = settled(open_subject(conv_net(), []), random(8, 3, 8, 8))
-    assert not any(n.op_type == "BatchNormalization" for n in subject.model.graph.node)
-    assert subject.notes == ()
+    float_model = settled(open_float_model(conv_net(), []), random(8, 3, 8, 8))
+    assert not any(n.op_type == "BatchNormalization" for n in float_model.model.graph.node)
+    assert float_model.notes == ()
 
 
 @pytest.mark.parametrize("factor", [1.1, np.nan])
 def test_where_folding_changed_the_outputs_the_model_stays(factor: float) -> None:
-    subject = open_subject(conv_net(), ["head"])
-    wrong = replace_weights(subject.model, {"w2": np.float32(factor) * random(6, 6, 3, 3)})
-    kept = settled(replace(subject, model=wrong), random(8, 3, 8, 8))
-    assert kept.model == subject.reference
+    float_model = open_float_model(conv_net(), ["head"])
+    wrong = replace_weights(float_model.model, {"w2": np.float32(factor) * random(6, 6, 3, 3)})
+    kept = settled(replace(float_model, model=wrong), random(8, 3, 8, 8))
+    assert kept.model == float_model.reference
     assert [weight.name for weight in kept.weights] == ["w1", "w2"]
     assert "was not folded" in kept.notes[0]
 
@@ -39,12 +39,12 @@ def test_where_folding_changed_the_outputs_the_model_stays(factor: float) -> Non
 def test_a_model_without_weights_is_refused() -> None:
     model = model_of([node("Relu", ["x"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {})
     with pytest.raises(ModelError, match="has no weights to quantize"):
-        open_subject(model, [])
+        open_float_model(model, [])
 
 
 def test_a_pattern_that_keeps_nothing_is_refused() -> None:
     with pytest.raises(OptionError, match="keep 'tail' matches no weight"):
-        open_subject(conv_net(), ["tail"])
+        open_float_model(conv_net(), ["tail"])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -53,8 +53,8 @@ def test_a_weight_that_is_not_finite_is_refused_unless_it_is_kept(bad: float) ->
     values[1, 2] = bad
     model = replace_weights(mlp(), {"first": values})
     with pytest.raises(ModelError, match="weight 'first' holds NaN or infinity: train or export"):
-        open_subject(model, [])
-    assert [weight.name for weight in open_subject(model, ["first"]).weights] == ["second"]
+        open_float_model(model, [])
+    assert [weight.name for weight in open_float_model(model, ["first"]).weights] == ["second"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -62,9 +62,13 @@ def test_split_channels_compute_the_same_and_other_weights_do_not(dtype: str) ->
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
     weights = {"w": random(4, 6, dtype=dtype), "v": random(6, 3, seed=1, dtype=dtype)}
     model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights, dtype=dtype)
-    subject = open_subject(model, [])
+    float_model = open_float_model(model, [])
     x = random(16, 4, seed=2, dtype=dtype)
-    experiment = prepare(model, "m.onnx", Data(x), "auto", 0.25, np.random.default_rng(0))
-    assert computes_the_same(expanded(subject.model, {"w": 0.5}), subject, experiment, None)
-    other = replace_weights(subject.model, {"w": 1.1 * weights["w"].astype(np.float32)})
-    assert not computes_the_same(other, subject, experiment, None)
+    calibration = prepare_calibration(
+        model, "m.onnx", Data(x), "auto", 0.25, np.random.default_rng(0)
+    )
+    assert computes_the_same(
+        expanded(float_model.model, {"w": 0.5}), float_model, calibration, None
+    )
+    other = replace_weights(float_model.model, {"w": 1.1 * weights["w"].astype(np.float32)})
+    assert not computes_the_same(other, float_model, calibration, None)

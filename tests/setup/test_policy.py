@@ -12,8 +12,8 @@ from onnx import ModelProto
 from onnx_evoq.data import Data
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import find_weights, load
-from onnx_evoq.setup import Policy, apply_policy, open_subject, policy_from, prepare
-from onnx_evoq.setup.float_model import Subject
+from onnx_evoq.setup import Policy, apply_policy, open_float_model, policy_from, prepare_calibration
+from onnx_evoq.setup.float_model import FloatModel
 from onnx_evoq.setup.policy import expanded
 
 X = random(16, 4)
@@ -145,25 +145,25 @@ def test_a_layer_that_cannot_be_split_is_named(make: Any, name: str, why: str) -
 
 def applied(
     policy: Policy, model: ModelProto | None = None, keep: list[str] | None = None
-) -> Subject:
-    subject = open_subject(model or mlp(), keep or [])
-    experiment = prepare(
-        subject.reference, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0)
+) -> FloatModel:
+    float_model = open_float_model(model or mlp(), keep or [])
+    calibration = prepare_calibration(
+        float_model.reference, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0)
     )
-    return apply_policy(subject, policy, experiment)
+    return apply_policy(float_model, policy, calibration)
 
 
 def test_a_policy_splits_the_subject() -> None:
-    subject = applied(Policy({"first": 4, "second": 2}, {"first": 0.25}))
-    assert {weight.name: weight.shape for weight in subject.weights} == {
+    float_model = applied(Policy({"first": 4, "second": 2}, {"first": 0.25}))
+    assert {weight.name: weight.shape for weight in float_model.weights} == {
         "first": (4, 8),  # 2 of 6 channels are split
         "second": (3, 8),
     }
 
 
 def test_weights_that_stay_float_need_no_bits() -> None:
-    subject = applied(Policy({"first": 4}), keep=["second"])
-    assert [weight.name for weight in subject.weights] == ["first"]
+    float_model = applied(Policy({"first": 4}), keep=["second"])
+    assert [weight.name for weight in float_model.weights] == ["first"]
 
 
 @pytest.mark.parametrize(

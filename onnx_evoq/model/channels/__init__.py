@@ -4,24 +4,24 @@ from onnx_evoq.model.channels.rescaling import ChannelGroups, channel_groups, re
 from onnx_evoq.model.channels.split_channels import (
     Reader,
     bytes_per_copy,
-    expand_channels,
     first_of,
     outliers,
     readers_of,
     splits_of,
+    with_split_channels,
 )
-from onnx_evoq.model.channels.splittable import expansions
+from onnx_evoq.model.channels.splittable import splittable_layers
 
 __all__ = [
     "ChannelGroups",
     "Reader",
     "bytes_per_copy",
     "channel_groups",
-    "expand_channels",
-    "expansions",
     "first_of",
     "outliers",
     "readers_of",
     "rescaled",
     "splits_of",
+    "splittable_layers",
+    "with_split_channels",
 ]

@@ -53,7 +53,7 @@ class Channels:
         return self.rank is not None and self.axis == 1 - self.rank and not self.flat
 
 
-def behind(
+def channels_behind(
     node: NodeProto, inputs: Sequence[Channels | None], constants: Mapping[str, TensorProto]
 ) -> Channels | None:
     """The channels of a node's one output; None where they are not known to go through it.
@@ -68,10 +68,10 @@ def behind(
         return None
     if node.op_type in _POSITION_BY_POSITION:
         ranks = [len(constants[name].dims) for name in node.input if name in constants]
-        return met(tensors, ranks)
+        return combined_channels(tensors, ranks)
     if node.op_type == "Concat":
         whole = len(tensors) == len(inputs)
-        return joined(tensors, int(attribute(node, "axis", 1))) if whole else None
+        return concatenated_channels(tensors, int(attribute(node, "axis", 1))) if whole else None
     channels = inputs[0]
     if channels is None or len(tensors) > 1 or _trains(node, constants):
         return None
@@ -82,9 +82,9 @@ def behind(
             return channels if channels.second else None
         case op_type if op_type.startswith("Reduce") or op_type == "Squeeze":
             keep = op_type != "Squeeze" and bool(attribute(node, "keepdims", 1))
-            return reduced(channels, _axes(node, constants), keep=keep)
+            return reduced_channels(channels, _axes(node, constants), keep=keep)
         case "Flatten":
-            return flattened(channels, int(attribute(node, "axis", 1)))
+            return flattened_channels(channels, int(attribute(node, "axis", 1)))
         case _:
             return None
 
@@ -99,11 +99,11 @@ def constants_axis(node: NodeProto, channels: Channels) -> int | None:
     return channels.axis if node.op_type in _POSITION_BY_POSITION else None
 
 
-def flattened(channels: Channels, axis: int) -> Channels | None:
+def flattened_channels(channels: Channels, axis: int) -> Channels | None:
     """Behind a Flatten that keeps `axis` axes; None where the channels are no blocks of features.
 
     Example:
-        >>> flattened(Channels((("w", 8),), axis=-3, rank=4), 1)
+        >>> flattened_channels(Channels((("w", 8),), axis=-3, rank=4), 1)
         Channels(parts=(('w', 8),), axis=-1, rank=2, flat=True)
     """
     if not channels.second or axis != 1:
@@ -111,12 +111,12 @@ def flattened(channels: Channels, axis: int) -> Channels | None:
     return replace(channels, axis=-1, rank=2, flat=True)
 
 
-def joined(tensors: Sequence[Channels], axis: int) -> Channels | None:
+def concatenated_channels(tensors: Sequence[Channels], axis: int) -> Channels | None:
     """Behind a Concat along `axis`; None where the channels are not put in a row.
 
     Example:
         >>> one, other = Channels((("w", 8),), -3, 4), Channels((("v", 2),), -3, 4)
-        >>> joined([one, other], axis=1).parts
+        >>> concatenated_channels([one, other], axis=1).parts
         (('w', 8), ('v', 2))
     """
     first = tensors[0]
@@ -127,7 +127,7 @@ def joined(tensors: Sequence[Channels], axis: int) -> Channels | None:
     return replace(first, parts=tuple(part for channels in tensors for part in channels.parts))
 
 
-def met(tensors: Sequence[Channels], ranks: Sequence[int] = ()) -> Channels | None:
+def combined_channels(tensors: Sequence[Channels], ranks: Sequence[int] = ()) -> Channels | None:
     """Behind what works position by position; None where channels do not meet one by one.
 
     Channels of different layers stay as they are from here on. Blocks meet nothing, since one may
@@ -139,7 +139,7 @@ def met(tensors: Sequence[Channels], ranks: Sequence[int] = ()) -> Channels | No
 
     Example:
         >>> one, other = Channels((("w", 8),), -3, 4), Channels((("v", 8),), -3, 4)
-        >>> met([one, one]).parts, met([one, other]).parts
+        >>> combined_channels([one, one]).parts, combined_channels([one, other]).parts
         ((('w', 8),), ((None, 8),))
     """
     first = tensors[0]
@@ -154,7 +154,7 @@ def met(tensors: Sequence[Channels], ranks: Sequence[int] = ()) -> Channels | No
     return replace(first, parts=parts, rank=rank)
 
 
-def reduced(channels: Channels, axes: Sequence[int], *, keep: bool) -> Channels | None:
+def reduced_channels(channels: Channels, axes: Sequence[int], *, keep: bool) -> Channels | None:
     """Behind what makes one value of all along `axes`; None where the channels are among these.
 
     Args:
@@ -163,7 +163,7 @@ def reduced(channels: Channels, axes: Sequence[int], *, keep: bool) -> Channels 
         keep: whether the axes stay, with size 1.
 
     Example:
-        >>> reduced(Channels((("w", 8),), axis=-3, rank=4), [2, 3], keep=False)
+        >>> reduced_channels(Channels((("w", 8),), axis=-3, rank=4), [2, 3], keep=False)
         Channels(parts=(('w', 8),), axis=-1, rank=2, flat=False)
     """
     if not axes or (channels.rank is None and max(axes) >= 0):
@@ -173,9 +173,9 @@ def reduced(channels: Channels, axes: Sequence[int], *, keep: bool) -> Channels 
         return None
     if keep:
         return channels
-    behind = sum(axis > channels.axis for axis in gone)
+    channels_behind = sum(axis > channels.axis for axis in gone)
     rank = None if channels.rank is None else channels.rank - len(gone)
-    return replace(channels, axis=channels.axis + behind, rank=rank)
+    return replace(channels, axis=channels.axis + channels_behind, rank=rank)
 
 
 def _axes(node: NodeProto, constants: Mapping[str, TensorProto]) -> list[int]:

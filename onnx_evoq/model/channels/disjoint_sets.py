@@ -19,7 +19,7 @@ ZERO = 0
 PINNED = 1
 
 
-class DisjointIds:
+class DisjointSets:
     """Ids, and which of them have been joined."""
 
     def __init__(self) -> None:

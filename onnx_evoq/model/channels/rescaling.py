@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
+from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, IdTensor
 from onnx_evoq.model.channels.scale_groups import channel_ids
 from onnx_evoq.model.graph import replace_weights
@@ -37,8 +37,8 @@ class ChannelGroups:
     """
 
     count: int
-    rows: Mapping[str, NDArray[np.intp]]
-    columns: Mapping[str, NDArray[np.intp]]
+    rows: Mapping[str, Indices]
+    columns: Mapping[str, Indices]
 
 
 def channel_groups(model: ModelProto) -> ChannelGroups:
@@ -52,15 +52,15 @@ def channel_groups(model: ModelProto) -> ChannelGroups:
     """
     layers = linear_layers(model.graph)
     numbers: dict[int, int] = {ZERO: -1, PINNED: -1}
-    rows: dict[str, NDArray[np.intp]] = {}
-    columns: dict[str, NDArray[np.intp]] = {}
+    rows: dict[str, Indices] = {}
+    columns: dict[str, Indices] = {}
     for layer, (outputs, inputs) in zip(layers, channel_ids(model, layers), strict=True):
         rows[layer.weight] = _numbered(outputs, numbers)
         columns[layer.weight] = _numbered(inputs, numbers)
     return ChannelGroups(len(numbers) - 2, rows, columns)
 
 
-def rescaled(model: ModelProto, groups: ChannelGroups, scales: NDArray[np.float64]) -> ModelProto:
+def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> ModelProto:
     """A copy of `model` with other weights and biases that computes the same.
 
     The arithmetic is in float64; each tensor keeps its type. What is beyond the range of float16
@@ -78,13 +78,17 @@ def rescaled(model: ModelProto, groups: ChannelGroups, scales: NDArray[np.float6
         raise ValueError(f"scales must be {groups.count} positive numbers, one for each group")
     by_number = np.append(scales, 1.0)  # the last one, at -1, is for what keeps its scale
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    changed: dict[str, NDArray[np.float64]] = {}
+    changed: dict[str, Float64Array] = {}
     for layer in linear_layers(model.graph):
         of_outputs = by_number[groups.rows[layer.weight]]  # (output channels,)
         of_inputs = by_number[groups.columns[layer.weight]]  # (input channels,)
         weight = numpy_helper.to_array(tensors[layer.weight]).astype(np.float64)
-        factor = of_outputs[layer.outputs] / of_inputs[layer.inputs]  # the weight's first two axes
-        changed[layer.weight] = weight * factor.reshape(*factor.shape, *[1] * (weight.ndim - 2))
+        cholesky_factor = (
+            of_outputs[layer.outputs] / of_inputs[layer.inputs]
+        )  # the weight's first two axes
+        changed[layer.weight] = weight * cholesky_factor.reshape(
+            *cholesky_factor.shape, *[1] * (weight.ndim - 2)
+        )
         for name in layer.biases:
             bias = numpy_helper.to_array(tensors[name]).astype(np.float64)
             changed[name] = bias * of_outputs.reshape(bias.shape)
@@ -92,7 +96,7 @@ def rescaled(model: ModelProto, groups: ChannelGroups, scales: NDArray[np.float6
         return replace_weights(model, changed)
 
 
-def _numbered(ids: IdTensor, numbers: dict[int, int]) -> NDArray[np.intp]:
+def _numbered(ids: IdTensor, numbers: dict[int, int]) -> Indices:
     """The number of each id, the next one for an id that has none."""
     return np.array(
         [numbers.setdefault(entry, len(numbers) - 2) for entry in ids.tolist()], np.intp

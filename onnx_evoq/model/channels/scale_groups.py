@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, DisjointIds, IdTensor
+from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, DisjointSets, IdTensor
 from onnx_evoq.model.graph import (
     MOST_VALUES,
     NodeValues,
@@ -92,7 +92,7 @@ class _Walk:
         self._model = model
         self._layers = {layer.node.output[0]: layer for layer in layers}
         self._channels: dict[str, tuple[IdTensor, IdTensor]] = {}  # by weight
-        self._joints = DisjointIds()
+        self._joints = DisjointSets()
         self._ids: dict[str, IdTensor] = {}  # not those of unknown shape
         self._constants: dict[str, NodeValues] = {
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
@@ -167,9 +167,9 @@ class _Walk:
         if layer.fixed:
             self._joints.pin(rows)
             self.pin(node.input[2])
-        places = [1] * len(shape)
-        places[layer.axis] = len(rows)
-        made = np.broadcast_to(rows.reshape(places), shape)
+        indices = [1] * len(shape)
+        indices[layer.axis] = len(rows)
+        made = np.broadcast_to(rows.reshape(indices), shape)
         self._channels[layer.weight] = rows, columns
         return [made]
 

@@ -1,7 +1,7 @@
 """Duplicate output channels of layers, so that what reads them has smaller weights.
 
 Both copies are what the channel was, and each layer that reads them has half the weight for either
-(see `expansion` for where that is allowed). Halving is exact in binary, but for the denormal
+(see `layer_` for where that is allowed). Halving is exact in binary, but for the denormal
 numbers, so only the order of sums changes what the model computes.
 
 The copies of a layer's channels come behind its last one; behind a Concat, where that one lies.
@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, numpy_helper
 
-from onnx_evoq.model.channels.splittable import Expansion, Place, expansions
+from onnx_evoq.array_types import Indices
+from onnx_evoq.model.channels.splittable import ChannelSlice, SplittableLayer, splittable_layers
 from onnx_evoq.model.graph import names_in_use, reader_counts, unused_name
 
 Splits: TypeAlias = Mapping[str, Sequence[int]]
 Values: TypeAlias = NDArray[np.floating]
 
 
-def outliers(model: ModelProto) -> dict[str, NDArray[np.intp]]:
+def outliers(model: ModelProto) -> dict[str, Indices]:
     """The channels of each layer that can be expanded, the largest outliers first.
 
     How far out a channel c lies is the largest `|W2[:, c]| / max|W2|` of the layers that read it,
@@ -38,15 +39,15 @@ def outliers(model: ModelProto) -> dict[str, NDArray[np.intp]]:
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = {node.output[0]: node for node in model.graph.node if node.output}
     orders = {}
-    for name, expansion in expansions(model)[0].items():
-        farthest = np.zeros(expansion.channels)
-        for place in expansion.places:
-            if place.halved:
-                tensor = tensors[nodes[place.node].input[place.input]]
+    for name, layer_ in splittable_layers(model)[0].items():
+        farthest = np.zeros(layer_.channels)
+        for part in layer_.slices:
+            if part.halved:
+                tensor = tensors[nodes[part.node].input[part.input]]
                 size = np.abs(numpy_helper.to_array(tensor)).astype(np.float64)
-                of_columns = np.moveaxis(size, place.axis, 0).reshape(size.shape[place.axis], -1)
-                end = place.start + expansion.channels * place.block
-                of_channels = of_columns[place.start : end].reshape(expansion.channels, -1)
+                of_columns = np.moveaxis(size, part.axis, 0).reshape(size.shape[part.axis], -1)
+                end = part.start + layer_.channels * part.block
+                of_channels = of_columns[part.start : end].reshape(layer_.channels, -1)
                 farthest = np.maximum(farthest, of_channels.max(axis=1) / (size.max() or 1.0))
         orders[name] = np.argsort(-farthest, kind="stable")
     return orders
@@ -77,11 +78,11 @@ def readers_of(model: ModelProto) -> dict[str, list[Reader]]:
     nodes = {node.output[0]: node for node in model.graph.node if node.output}
     return {
         name: [
-            Reader(nodes[place.node].input[place.input], place.axis, place.start, place.block)
-            for place in expansion.places
-            if place.halved
+            Reader(nodes[part.node].input[part.input], part.axis, part.start, part.block)
+            for part in layer_.slices
+            if part.halved
         ]
-        for name, expansion in expansions(model)[0].items()
+        for name, layer_ in splittable_layers(model)[0].items()
     }
 
 
@@ -97,19 +98,19 @@ def bytes_per_copy(model: ModelProto) -> dict[str, int]:
     nodes = {node.output[0]: node for node in model.graph.node if node.output}
     values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     found = {}
-    for name, expansion in expansions(model)[0].items():
+    for name, layer_ in splittable_layers(model)[0].items():
         constants = [
-            (values[nodes[place.node].input[place.input]], place)
-            for place in expansion.places
-            if not place.halved and nodes[place.node].input[place.input] != name
+            (values[nodes[part.node].input[part.input]], part)
+            for part in layer_.slices
+            if not part.halved and nodes[part.node].input[part.input] != name
         ]
         found[name] = sum(
-            array.nbytes // array.shape[place.axis] * place.block for array, place in constants
+            array.nbytes // array.shape[part.axis] * part.block for array, part in constants
         )
     return found
 
 
-def first_of(order: NDArray[np.intp], share: float) -> tuple[int, ...]:
+def first_of(order: Indices, share: float) -> tuple[int, ...]:
     """The channels to split, if a share of a layer's are: the first `ceil(share * channels)`.
 
     Args:
@@ -124,7 +125,7 @@ def first_of(order: NDArray[np.intp], share: float) -> tuple[int, ...]:
 
 
 def splits_of(
-    shares: Mapping[str, float], orders: Mapping[str, NDArray[np.intp]]
+    shares: Mapping[str, float], orders: Mapping[str, Indices]
 ) -> dict[str, tuple[int, ...]]:
     """The channels to split, if a share of each layer's are.
 
@@ -147,7 +148,7 @@ def splits_of(
     return {name: first_of(orders[name], share) for name, share in shares.items()}
 
 
-def expand_channels(model: ModelProto, splits: Splits) -> ModelProto:
+def with_split_channels(model: ModelProto, splits: Splits) -> ModelProto:
     """A copy of `model` with more channels that computes the same.
 
     Args:
@@ -164,11 +165,11 @@ def expand_channels(model: ModelProto, splits: Splits) -> ModelProto:
         ...     net (float[1, 1] x) => (float[1, 1] y)
         ...     <float[1, 2] w = {1, 2}, float[2, 1] v = {3, 4}>
         ...     { a = MatMul(x, w)  b = Relu(a)  y = MatMul(b, v) }''')
-        >>> expanded = expand_channels(model, {"w": [1]})
+        >>> expanded = with_split_channels(model, {"w": [1]})
         >>> [numpy_helper.to_array(t).ravel().tolist() for t in expanded.graph.initializer]
         [[1.0, 2.0, 2.0], [3.0, 2.0, 2.0]]
     """
-    allowed, reasons = expansions(model)
+    allowed, reasons = splittable_layers(model)
     chosen = {name: channels for name, channels in splits.items() if len(channels)}
     for name, channels in chosen.items():
         if name not in allowed:
@@ -187,13 +188,13 @@ def expand_channels(model: ModelProto, splits: Splits) -> ModelProto:
     return expanded
 
 
-def _rewrite(graph: GraphProto, layers: Sequence[Expansion], splits: Splits) -> None:
+def _rewrite(graph: GraphProto, layers: Sequence[SplittableLayer], splits: Splits) -> None:
     """Duplicate what belongs to a channel in all constants, in place."""
     found: dict[tuple[str, int], list[_Split]] = defaultdict(list)  # by node and input
     for layer in layers:
-        for place in layer.places:
-            split = _Split(place, layer.channels, splits[layer.weight])
-            found[place.node, place.input].append(split)
+        for part in layer.slices:
+            split = _Split(part, layer.channels, splits[layer.weight])
+            found[part.node, part.input].append(split)
     nodes = {node.output[0]: node for node in graph.node if node.output}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     counts, used = reader_counts(graph), names_in_use(graph)
@@ -201,8 +202,8 @@ def _rewrite(graph: GraphProto, layers: Sequence[Expansion], splits: Splits) -> 
         names = nodes[output].input
         old = tensors[names[position]]
         values = numpy_helper.to_array(old)
-        for axis in {split.place.axis for split in here}:
-            values = _expanded(values, axis, [split for split in here if split.place.axis == axis])
+        for axis in {split.part.axis for split in here}:
+            values = _expanded(values, axis, [split for split in here if split.part.axis == axis])
         if counts[old.name] == 1:
             old.CopyFrom(numpy_helper.from_array(values, old.name))
         else:  # others go on with the old one
@@ -214,7 +215,7 @@ def _rewrite(graph: GraphProto, layers: Sequence[Expansion], splits: Splits) -> 
 class _Split(NamedTuple):
     """Channels to duplicate in a constant, of as many as there are."""
 
-    place: Place
+    part: ChannelSlice
     of: int
     channels: Sequence[int]
 
@@ -225,13 +226,13 @@ def _expanded(values: Values, axis: int, splits: Sequence[_Split]) -> Values:
     factors = np.ones(size, values.dtype)
     copied: list[int] = []  # which entries, and in front of which one each copy comes
     before: list[int] = []
-    for place, count, channels in splits:
+    for part, count, channels in splits:
         for channel in channels:
-            start = place.start + channel * place.block
-            entries = range(start, start + place.block)
+            start = part.start + channel * part.block
+            entries = range(start, start + part.block)
             copied.extend(entries)
-            before.extend([place.start + count * place.block] * place.block)
-            if place.halved:
+            before.extend([part.start + count * part.block] * part.block)
+            if part.halved:
                 factors[entries] = 0.5
     order = np.insert(np.arange(size), before, copied)  # all places as they are before
     shape = (-1, *[1] * (values.ndim - 1 - axis))

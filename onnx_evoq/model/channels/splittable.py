@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from onnx_evoq.model.channels.channel_flow import Channels, behind, constants_axis
+from onnx_evoq.model.channels.channel_flow import Channels, channels_behind, constants_axis
 from onnx_evoq.model.graph import (
     attribute,
     constant_tensors,
@@ -42,7 +42,7 @@ from onnx_evoq.model.layers import LinearLayer, linear_layers
 
 
 @dataclass(frozen=True)
-class Place:
+class ChannelSlice:
     """Where a layer's channels lie in a constant that a node reads.
 
     Attributes:
@@ -63,7 +63,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Expansion:
+class SplittableLayer:
     """How the output channels of a layer can be duplicated.
 
     Attributes:
@@ -75,11 +75,11 @@ class Expansion:
 
     weight: str
     channels: int
-    places: tuple[Place, ...]
+    slices: tuple[ChannelSlice, ...]
     carriers: tuple[str, ...]
 
 
-def expansions(model: ModelProto) -> tuple[dict[str, Expansion], dict[str, str]]:
+def splittable_layers(model: ModelProto) -> tuple[dict[str, SplittableLayer], dict[str, str]]:
     """The weights whose output channels can be duplicated, and for the others what is in the way.
 
     Args:
@@ -114,7 +114,7 @@ class _Walk:
         self._counts = reader_counts(model.graph)
         self._carried: dict[str, Channels] = {}
         self._found: dict[str, LinearLayer] = {}  # by weight, and so the others
-        self._places: dict[str, list[Place]] = defaultdict(list)
+        self._slices: dict[str, list[ChannelSlice]] = defaultdict(list)
         self._carriers: dict[str, list[str]] = defaultdict(list)
         self._reasons: dict[str, str] = {}
 
@@ -122,16 +122,16 @@ class _Walk:
         """What is in the way, None if nothing is."""
         if weight not in self._found:
             return f"it is not the weight of one linear layer alone ({op_type})"
-        if weight not in self._reasons and not any(p.halved for p in self._places[weight]):
+        if weight not in self._reasons and not any(p.halved for p in self._slices[weight]):
             return "no layer reads its output"
         return self._reasons.get(weight)
 
-    def expansion(self, weight: str) -> Expansion:
+    def expansion(self, weight: str) -> SplittableLayer:
         """How a layer can be expanded."""
-        return Expansion(
+        return SplittableLayer(
             weight,
             self._found[weight].output_channels,
-            tuple(self._places[weight]),
+            tuple(self._slices[weight]),
             tuple(self._carriers[weight]),
         )
 
@@ -166,7 +166,7 @@ class _Walk:
             rank = len(self._tensors[weight].dims)
             channels = Channels(parts, 1 - rank, rank)
         self._found[weight] = layer
-        self._place(channels, node, 1, layer.output_axis, channels.count)
+        self._note_slice(channels, node, 1, layer.output_axis, channels.count)
         if len(node.input) > 2 and node.input[2] and not self._along(channels, node, 2, -1):
             self._reasons[weight] = f"its bias is no constant ({node.input[2]})"
         if attribute(node, "group", 1) != 1:
@@ -185,13 +185,15 @@ class _Walk:
             return False
         if layer.input_channels % channels.count:
             return False
-        self._place(channels, node, 1, 1 - layer.output_axis, layer.input_channels, halved=True)
+        self._note_slice(
+            channels, node, 1, 1 - layer.output_axis, layer.input_channels, halved=True
+        )
         return True
 
     def _pass_on(self, node: NodeProto) -> None:  # rules 2 to 4
         inputs = [self._carried.get(name) for name in node.input]
         first = next(channels for channels in inputs if channels is not None)
-        passed, axis = behind(node, inputs, self._constants), constants_axis(node, first)
+        passed, axis = channels_behind(node, inputs, self._constants), constants_axis(node, first)
         if passed is not None and axis is not None:
             beside = [k for k, channels in enumerate(inputs) if channels is None]
             passed = passed if all(self._along(first, node, k, axis) for k in beside) else None
@@ -217,11 +219,11 @@ class _Walk:
         if len(dims) < -axis:
             return True
         if dims[axis] == channels.count and name in self._tensors and not channels.flat:
-            self._place(channels, node, position, len(dims) + axis, dims[axis])
+            self._note_slice(channels, node, position, len(dims) + axis, dims[axis])
             return True
         return bool(dims[axis] == 1)
 
-    def _place(
+    def _note_slice(
         self, channels: Channels, node: NodeProto, position: int, axis: int, size: int,
         halved: bool = False,
     ) -> None:  # fmt: skip
@@ -229,8 +231,8 @@ class _Walk:
         block, start = size // channels.count, 0
         for weight, count in channels.parts:
             if weight is not None:
-                place = Place(node.output[0], position, axis, start * block, block, halved)
-                self._places[weight].append(place)
+                part = ChannelSlice(node.output[0], position, axis, start * block, block, halved)
+                self._slices[weight].append(part)
             start += count
 
     def _obstacle(self, node: NodeProto) -> str:  # rule 6

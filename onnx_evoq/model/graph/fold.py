@@ -16,9 +16,9 @@ folded one is new. The arithmetic is in float64.
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
+from onnx_evoq.array_types import Array, Float64Array
 from onnx_evoq.model.graph.nodes import (
     attribute,
     bodies,
@@ -31,7 +31,6 @@ from onnx_evoq.model.graph.nodes import (
 )
 
 Tensors: TypeAlias = dict[str, TensorProto]
-Values: TypeAlias = NDArray[np.generic]
 
 
 def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
@@ -82,7 +81,7 @@ def _bias_per_sample(layer: NodeProto, tensors: Tensors) -> bool:  # rule 4
     return len(shape) == 2 and shape[0] != 1
 
 
-def _folded_values(norm: NodeProto, layer: NodeProto, tensors: Tensors) -> tuple[Values, Values]:
+def _folded_values(norm: NodeProto, layer: NodeProto, tensors: Tensors) -> tuple[Array, Array]:
     """The layer's new weight and bias, in the weight's type."""
     scale, offset, mean, var = (_float64(tensors[name]) for name in norm.input[1:5])
     gain = scale / np.sqrt(var + attribute(norm, "epsilon", 1e-5))  # (channels,)
@@ -102,7 +101,7 @@ def _folded_values(norm: NodeProto, layer: NodeProto, tensors: Tensors) -> tuple
 def _fold(
     norm: NodeProto,
     layer: NodeProto,
-    values: tuple[Values, Values],
+    values: tuple[Array, Array],
     graph: GraphProto,
     tensors: Tensors,
     used: set[str],
@@ -123,9 +122,7 @@ def _fold(
     graph.node.remove(norm)
 
 
-def _scaled(
-    weight: NDArray[np.float64], gain: NDArray[np.float64], layer: NodeProto
-) -> NDArray[np.float64]:
+def _scaled(weight: Float64Array, gain: Float64Array, layer: NodeProto) -> Float64Array:
     if layer.op_type == "Conv":
         return weight * gain.reshape(-1, *[1] * (weight.ndim - 1))  # (out, in/group, *kernel)
     if layer.op_type == "Gemm":
@@ -137,7 +134,7 @@ def _scaled(
     return (split * per_group).reshape(weight.shape)
 
 
-def _float64(tensor: TensorProto) -> NDArray[np.float64]:
+def _float64(tensor: TensorProto) -> Float64Array:
     return np.asarray(numpy_helper.to_array(tensor), np.float64)
 
 

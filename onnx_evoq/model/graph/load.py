@@ -187,11 +187,11 @@ def _make_dense(model: ModelProto) -> None:
     for graph in walk(model.graph):
         for sparse in graph.sparse_initializer:
             values = numpy_helper.to_array(sparse.values)
-            places = numpy_helper.to_array(sparse.indices)  # (values,) or (values, axes)
+            indices = numpy_helper.to_array(sparse.indices)  # (values,) or (values, axes)
             dense = np.zeros(tuple(sparse.dims), values.dtype)
-            if places.ndim == 1:
-                dense.flat[places] = values
+            if indices.ndim == 1:
+                dense.flat[indices] = values
             else:
-                dense[tuple(places.T)] = values
+                dense[tuple(indices.T)] = values
             graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
         del graph.sparse_initializer[:]

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TypeProto, defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from onnx_evoq.array_types import Array
 from onnx_evoq.model.graph.nodes import node_label, opset_of
 
-NodeValues: TypeAlias = NDArray[np.generic]
+NodeValues: TypeAlias = Array
 Shape: TypeAlias = tuple[int, ...]
 
 MOST_VALUES = 1 << 24  # of one tensor: larger ones are not made

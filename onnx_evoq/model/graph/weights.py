@@ -16,9 +16,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from onnx_evoq.array_types import Float32Array
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph.nodes import (
     FLOAT_TYPES,
@@ -60,7 +60,7 @@ class Weight:
     op_type: str
     nodes: tuple[str, ...]
     axis: int | None
-    values: NDArray[np.float32]
+    values: Float32Array
     dtype: str
 
     @property

@@ -6,10 +6,10 @@ from math import isfinite
 from onnx import NodeProto, TensorProto, numpy_helper
 
 from onnx_evoq.model.graph import attribute, is_standard
-from onnx_evoq.quantize import Clamp
+from onnx_evoq.quantize import Activation
 
 
-def clamp_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Clamp | None:
+def activation_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activation | None:
     """What a node lets through of its first input; None if that is all.
 
     Args:
@@ -19,27 +19,27 @@ def clamp_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Clamp | Non
     if not is_standard(node):
         return None
     if node.op_type == "Relu":
-        return Clamp()
+        return Activation()
     if node.op_type == "LeakyRelu":
         alpha = attribute(node, "alpha", 0.01)
-        return Clamp(alpha=alpha) if 0 <= alpha < 1 else None
+        return Activation(alpha=alpha) if 0 <= alpha < 1 else None
     if node.op_type == "HardSwish":  # 0 below -3
-        return Clamp(low=-3.0)
+        return Activation(low=-3.0)
     if node.op_type == "HardSigmoid":
         slope, middle = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
-        return Clamp(-middle / slope, (1 - middle) / slope) if slope > 0 else None
+        return Activation(-middle / slope, (1 - middle) / slope) if slope > 0 else None
     if node.op_type == "Clip":
         return _clip(node, tensors)
     return None
 
 
-def _clip(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Clamp | None:
+def _clip(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activation | None:
     """Limits are attributes up to operator set 10, inputs from 11 on."""
     limits = [attribute(node, "min", -float("inf")), attribute(node, "max", float("inf"))]
-    for place, name in enumerate(node.input[1:3]):
+    for index, name in enumerate(node.input[1:3]):
         if name and name not in tensors:
             return None
         if name:
-            limits[place] = float(numpy_helper.to_array(tensors[name]).item())
+            limits[index] = float(numpy_helper.to_array(tensors[name]).item())
     low, high = limits
-    return Clamp(low, high) if low < high and (isfinite(low) or isfinite(high)) else None
+    return Activation(low, high) if low < high and (isfinite(low) or isfinite(high)) else None

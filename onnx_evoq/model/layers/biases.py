@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from onnx_evoq.array_types import Float32Array
 from onnx_evoq.model.graph import all_nodes, attribute, is_standard, names_in_use, unused_name
 
 
@@ -55,7 +55,7 @@ def _channels(node: NodeProto, weight: TensorProto) -> int:
     return weight.dims[0]
 
 
-def initializer_values(model: ModelProto, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+def initializer_values(model: ModelProto, names: Iterable[str]) -> dict[str, Float32Array]:
     """What initializers hold, as float32 in their shapes, by name."""
     wanted = set(names)
     return {

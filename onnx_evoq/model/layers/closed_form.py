@@ -27,8 +27,8 @@ from onnx_evoq.model.graph import (
     constants_of,
     is_standard,
 )
-from onnx_evoq.model.layers.activations import clamp_of
-from onnx_evoq.quantize import Clamp, Dense, Linear, Window
+from onnx_evoq.model.layers.activations import activation_of
+from onnx_evoq.quantize import Activation, Dense, Linear, Window
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Layer:
     bias: str | None
     sum: str | None = None
     other: str | None = None
-    clamp: Clamp | None = None
+    activation: Activation | None = None
 
 
 def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer]:
@@ -84,12 +84,12 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
 
     layers = {}
     for node in model.graph.node:
-        place = next((k for k, name in enumerate(node.input) if name in wanted), None)
-        if place is None or len(readers[node.input[place]]) > 1 or not is_standard(node):
+        index = next((k for k, name in enumerate(node.input) if name in wanted), None)
+        if index is None or len(readers[node.input[index]]) > 1 or not is_standard(node):
             continue
-        weight = tensors[node.input[place]]
-        linear = _linear(node, place, weight)
-        if linear is None or node.input[1 - place] in constant:
+        weight = tensors[node.input[index]]
+        linear = _linear(node, index, weight)
+        if linear is None or node.input[1 - index] in constant:
             continue
         channels = _channels(linear, weight)
         output, bias = node.output[0], None
@@ -103,22 +103,22 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
         if (reader := only_reader(output)) is not None:
             total, other = _residual(output, reader, constant)
         reader = only_reader(total or output)
-        clamp = None if reader is None else clamp_of(reader, limits)
+        activation = None if reader is None else activation_of(reader, limits)
         layers[weight.name] = Layer(
-            weight.name, linear, node.input[1 - place], output, bias, total, other, clamp
+            weight.name, linear, node.input[1 - index], output, bias, total, other, activation
         )
     return layers
 
 
-def _linear(node: NodeProto, place: int, weight: TensorProto) -> Linear | None:
+def _linear(node: NodeProto, index: int, weight: TensorProto) -> Linear | None:
     rank = len(weight.dims)
     if node.op_type == "MatMul" and rank == 2:
-        return Dense(transposed=place == 1, left=place == 0)
-    if node.op_type == "Gemm" and place == 1:
+        return Dense(transposed=index == 1, left=index == 0)
+    if node.op_type == "Gemm" and index == 1:
         plain = attribute(node, "alpha", 1) == attribute(node, "beta", 1) == 1
         if plain and not attribute(node, "transA", 0):
             return Dense(transposed=not attribute(node, "transB", 0))
-    if node.op_type in ("Conv", "ConvTranspose") and place == 1 and rank > 2:
+    if node.op_type in ("Conv", "ConvTranspose") and index == 1 and rank > 2:
         return _window(node, weight)
     return None
 

@@ -39,7 +39,7 @@ class Cut:
     whole: bool = False
 
     @property
-    def place(self) -> str:
+    def label(self) -> str:
         """How messages call the weights."""
         first, *others = self.dtypes
         return f"{first!r} and {len(others)} more" if others else repr(first)

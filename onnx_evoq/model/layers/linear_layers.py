@@ -12,9 +12,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto
 
+from onnx_evoq.array_types import Indices
 from onnx_evoq.model.graph import FLOAT_TYPES, attribute, is_standard, reader_counts
 
 
@@ -36,8 +36,8 @@ class LinearLayer:
     weight: str
     biases: tuple[str, ...]
     axis: int
-    outputs: NDArray[np.intp]
-    inputs: NDArray[np.intp]
+    outputs: Indices
+    inputs: Indices
     fixed: bool
 
     @property
@@ -117,7 +117,7 @@ def _layer(
     return LinearLayer(node, weight.name, tuple(biases), axis, outputs, inputs, fixed)
 
 
-def _channels(node: NodeProto, weight: TensorProto) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _channels(node: NodeProto, weight: TensorProto) -> tuple[Indices, Indices]:
     """The output and the input channel of each place of the weight's first two axes."""
     rows, columns = np.indices(weight.dims[:2])
     groups = int(attribute(node, "group", 1))

@@ -1,25 +1,25 @@
 """Knows the closed forms: the best weights of a layer for what was seen of its inputs."""
 
-from onnx_evoq.quantize.closed_form.activation import Clamp
-from onnx_evoq.quantize.closed_form.at_widths import Rung, ladder
+from onnx_evoq.quantize.closed_form.activation import Activation
+from onnx_evoq.quantize.closed_form.at_widths import LayerAtWidth, quantize_at_widths
 from onnx_evoq.quantize.closed_form.best_weight import refit
-from onnx_evoq.quantize.closed_form.correct_output import Steering, steer
+from onnx_evoq.quantize.closed_form.correct_output import LinearizedOutput, correct_codes
 from onnx_evoq.quantize.closed_form.equalize import Profile, choose_scales, round_alone
-from onnx_evoq.quantize.closed_form.layer_samples import Chunk, Samples
-from onnx_evoq.quantize.closed_form.reconstruct import Reconstruction, reconstruct_behind
+from onnx_evoq.quantize.closed_form.layer_samples import LayerSamples, SampleChunk
+from onnx_evoq.quantize.closed_form.reconstruct import Reconstruction, reconstruct_with_activation
 
 __all__ = [
-    "Chunk",
-    "Clamp",
+    "Activation",
+    "LayerAtWidth",
+    "LayerSamples",
+    "LinearizedOutput",
     "Profile",
     "Reconstruction",
-    "Rung",
-    "Samples",
-    "Steering",
+    "SampleChunk",
     "choose_scales",
-    "ladder",
-    "reconstruct_behind",
+    "correct_codes",
+    "quantize_at_widths",
+    "reconstruct_with_activation",
     "refit",
     "round_alone",
-    "steer",
 ]

@@ -21,13 +21,12 @@ the way, and for small a the same is nearly true.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from onnx_evoq.array_types import Float32Array
 
 
 @dataclass(frozen=True)
-class Clamp:
+class Activation:
     """Relu, LeakyRelu, Clip and the like.
 
     Attributes:
@@ -40,7 +39,9 @@ class Clamp:
     high: float = np.inf
     alpha: float = 0.0
 
-    def targets(self, targets: Floats, outputs: Floats, shift: Floats | None = None) -> Floats:
+    def targets(
+        self, targets: Float32Array, outputs: Float32Array, shift: Float32Array | None = None
+    ) -> Float32Array:
         """What `outputs` should become, so that no more changes than has to.
 
         Args:
@@ -50,7 +51,7 @@ class Clamp:
 
         Example:
             >>> t, y = np.array([-2.0, -2.0, 3.0]), np.array([-1.0, 4.0, -1.0])
-            >>> Clamp().targets(t, y)
+            >>> Activation().targets(t, y)
             array([-1.,  0.,  3.])
         """
         low = np.float32(self.low) if shift is None else np.float32(self.low) - shift

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import damped
 from onnx_evoq.quantize.closed_form.moments import Moments
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
@@ -24,22 +24,20 @@ from onnx_evoq.quantize.grid import (
     FixedPoint,
     Linear,
     Scale,
+    cholesky_factor,
+    coordinate_descent,
     cost,
-    descend,
-    factor,
-    feedback,
     fit,
+    gptq_rounding,
     row_limits,
     row_steps,
 )
 
-Floats = NDArray[np.float64]
-
-_DAMPING = 0.03
+ROUNDING_DAMPING = 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class LayerAtWidth:
     """A layer at one width.
 
     Attributes:
@@ -48,20 +46,20 @@ class Rung:
         costs: (channels,), the error of each output.
     """
 
-    values: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    costs: Floats
+    values: Float32Array
+    bias: Float32Array
+    costs: Float64Array
 
 
-def ladder(
-    weight: NDArray[np.float32],
+def quantize_at_widths(
+    weight: Float32Array,
     layer: Linear,
     moments: Moments,
     widths: Sequence[int],
     axis: int | None = None,
     scale: Scale = "pow2",
     split: Sequence[int] = (),
-) -> dict[int, Rung]:
+) -> dict[int, LayerAtWidth]:
     """A layer at each of several widths.
 
     Args:
@@ -76,35 +74,36 @@ def ladder(
     matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
     columns = np.append(np.arange(matrix.shape[2]), np.asarray(split, np.intp))
     share = np.where(np.isin(columns, split), 0.5, 1.0)
-    aim = matrix[:, :, columns] * share  # (groups, rows, columns and copies)
-    metric = damped(moments.metric[:, columns[:, None], columns[None]], _DAMPING)
-    factored = factor(metric)
-    rungs = {}
+    best_weight = matrix[:, :, columns] * share  # (groups, rows, columns and copies)
+    hessian = damped(moments.hessian[:, columns[:, None], columns[None]], ROUNDING_DAMPING)
+    factored = cholesky_factor(hessian)
+    variants = {}
     for bits in widths:
         grid = choose_steps(
-            aim, metric, _grid(aim, layer, weight.shape, bits, axis, scale), layer, weight.shape,
+            best_weight, hessian, _grid(best_weight, layer, weight.shape, bits, axis, scale),
+            layer, weight.shape,
             scale, factored, descending=False,
         )  # fmt: skip
         steps = row_steps(grid, layer, weight.shape)
         low, high = row_limits(grid, layer, weight.shape)
-        codes = feedback(aim, metric, steps, low, high, factored)
-        codes = descend(aim, metric, steps, codes, low, high)
+        codes = gptq_rounding(best_weight, hessian, steps, low, high, factored)
+        codes = coordinate_descent(best_weight, hessian, steps, codes, low, high)
         both = steps * codes
         together = both[:, :, : matrix.shape[2]].copy()
         together[:, :, list(split)] += both[:, :, matrix.shape[2] :]
         left = np.zeros_like(moments.t_mean)
         if moments.centred:
             left = moments.t_mean - (together @ moments.x_mean[:, :, None])[:, :, 0]
-        rungs[bits] = Rung(
+        variants[bits] = LayerAtWidth(
             np.asarray(layer.weight(together, weight.shape), np.float32),
             left.ravel().astype(np.float32),
-            cost(aim, metric, steps, codes).ravel(),
+            cost(best_weight, hessian, steps, codes).ravel(),
         )
-    return rungs
+    return variants
 
 
 def _grid(
-    aim: Floats,
+    best_weight: Float64Array,
     layer: Linear,
     shape: tuple[int, ...],
     bits: int,
@@ -112,7 +111,7 @@ def _grid(
     scale: Scale,
 ) -> FixedPoint:
     """The grid that covers the range of a matrix, for a weight of that shape."""
-    ranges = np.abs(aim).max(axis=2, keepdims=True)  # (groups, rows, 1)
+    ranges = np.abs(best_weight).max(axis=2, keepdims=True)  # (groups, rows, 1)
     spread = np.broadcast_to(ranges, layer.matrix(np.empty(shape, np.bool_)).shape)
     largest = np.asarray(layer.weight(np.ascontiguousarray(spread), shape), np.float32)
     return fit(largest, bits, axis, scale)

@@ -19,18 +19,16 @@ in q_o once the best b_o is put in, and its minimum a closest-vector problem (`l
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.quantize.grid import Limit, descend, exchange
+from onnx_evoq.array_types import Float64Array
+from onnx_evoq.quantize.grid import Limit, coordinate_descent, pair_exchange
 
-Floats = NDArray[np.float64]
-
-_DAMPING = 1e-3  # share of the mean of the diagonal
+_HESSIAN_DAMPING = 1e-3  # share of the mean of the diagonal
 _NOISE = 1e-6  # the same, before the bias takes its part
 
 
 @dataclass(frozen=True, eq=False)
-class Steering:
+class LinearizedOutput:
     """What is known of a layer and of the end of the network.
 
     Attributes:
@@ -40,21 +38,21 @@ class Steering:
         errors: r, (samples, outputs).
     """
 
-    means: Floats
-    within: Floats
-    jacobian: Floats
-    errors: Floats
+    means: Float64Array
+    within: Float64Array
+    jacobian: Float64Array
+    errors: Float64Array
 
 
-def steer(
-    codes: Floats,
-    aim: Floats,
-    steps: Floats,
-    known: Steering,
+def correct_codes(
+    codes: Float64Array,
+    best_weight: Float64Array,
+    steps: Float64Array,
+    known: LinearizedOutput,
     low: Limit,
     high: Limit,
     share: float,
-) -> tuple[Floats, Floats]:
+) -> tuple[Float64Array, Float64Array]:
     """New codes, (groups, rows, columns), and how far the biases move, (groups * rows,).
 
     Args:
@@ -80,22 +78,22 @@ def steer(
         weight = np.square(reach).sum(axis=1) / samples  # (samples,)
         pull = (reach * wrong).sum(axis=1) / samples
         # Second and first derivatives in the weights, and in the bias.
-        metric = (mean * weight[:, None]).T @ mean
+        hessian = (mean * weight[:, None]).T @ mean
         both, own = weight @ mean, weight.sum()
         slope, bias_slope = pull @ mean, pull.sum()
-        whole = float(np.trace(metric))
-        metric += within - np.outer(both, both) / own
-        slope += within @ (steps[group, row] * found[group, row] - aim[group, row])
+        whole = float(np.trace(hessian))
+        hessian += within - np.outer(both, both) / own
+        slope += within @ (steps[group, row] * found[group, row] - best_weight[group, row])
         slope -= both * bias_slope / own
         # Where one sample decides alone, what is left is rounding: the second share is for that.
-        size = max(_DAMPING * np.trace(metric), _NOISE * whole)
-        metric += (size / columns + 1e-300) * np.eye(columns)
+        size = max(_HESSIAN_DAMPING * np.trace(hessian), _NOISE * whole)
+        hessian += (size / columns + 1e-300) * np.eye(columns)
         before = steps[group, row] * found[group, row]  # (columns,)
-        target = before - np.linalg.solve(metric, slope)
-        problem = (target[None, None], metric[None], steps[None, group, row, None])
+        target = before - np.linalg.solve(hessian, slope)
+        problem = (target[None, None], hessian[None], steps[None, group, row, None])
         limits = least[None, group, row, None], most[None, group, row, None]
-        best = descend(*problem, found[None, None, group, row], *limits)
-        best = exchange(*problem, best, *limits)[0, 0]
+        best = coordinate_descent(*problem, found[None, None, group, row], *limits)
+        best = pair_exchange(*problem, best, *limits)[0, 0]
         change = steps[group, row] * best - before
         moves[channel] = -(bias_slope + both @ change) / own
         found[group, row] = best

@@ -21,19 +21,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float32Array, Float64Array, Indices
 from onnx_evoq.quantize.closed_form.best_weight import damped
 from onnx_evoq.quantize.closed_form.moments import Moments
-from onnx_evoq.quantize.grid import Factor, Linear, cost, factor, feedback
-
-Floats = NDArray[np.float64]
+from onnx_evoq.quantize.grid import CholeskyFactor, Linear, cholesky_factor, cost, gptq_rounding
 
 PER_OCTAVE = 8
 _OCTAVES = 3  # of steps that are tried below the largest
-_LARGE = 1200  # columns above which rounding errors of columns are taken as independent
+_INDEPENDENT_ABOVE = 1200  # columns above which rounding errors of columns are taken as independent
 _SWEEPS = 8
-_DAMPING = 0.03
+ROUNDING_DAMPING = 0.03
 _ROWS = 64  # of a layer that stand for all of them
 
 
@@ -49,10 +47,10 @@ class Profile:
         importance: what a unit of error does to the model's output.
     """
 
-    costs: Floats
+    costs: Float64Array
     output: int
-    inputs: NDArray[np.intp]
-    weights: Floats
+    inputs: Indices
+    weights: Float64Array
     importance: float
 
 
@@ -67,13 +65,13 @@ class Rounded:
         weights: (input channels,) the share of the rounding error.
     """
 
-    values: NDArray[np.float32]
+    values: Float32Array
     error: float
-    costs: Floats
-    weights: Floats
+    costs: Float64Array
+    weights: Float64Array
 
 
-def round_alone(weight: NDArray[np.float32], layer: Linear, moments: Moments, bits: int) -> Rounded:
+def round_alone(weight: Float32Array, layer: Linear, moments: Moments, bits: int) -> Rounded:
     """Round a layer of the float model with ever smaller steps.
 
     Args:
@@ -84,38 +82,43 @@ def round_alone(weight: NDArray[np.float32], layer: Linear, moments: Moments, bi
     """
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
-    metric = damped(moments.metric, _DAMPING)
+    hessian = damped(moments.hessian, ROUNDING_DAMPING)
     largest = 2.0 ** (np.ceil(np.log2(max(float(np.abs(matrix).max()), 1e-30))) - (bits - 1))
     some = matrix[:, :: -(-matrix.shape[1] // _ROWS)]
     tried = largest * 2.0 ** (-np.arange(_OCTAVES * PER_OCTAVE + 1) / PER_OCTAVE)
-    factored = factor(metric)
-    costs = np.array([_cost(some, metric, factored, step, low, high) for step in tried])
+    factored = cholesky_factor(hessian)
+    costs = np.array([_cost(some, hessian, factored, step, low, high) for step in tried])
     whole = slice(None, None, PER_OCTAVE)  # steps that are powers of two
     steps = np.full((*matrix.shape[:2], 1), tried[whole][costs[whole].argmin()])
-    values = steps * feedback(matrix, metric, steps, low, high, factored)
+    values = steps * gptq_rounding(matrix, hessian, steps, low, high, factored)
     error = values - matrix
     mean = (error * moments.x_mean[:, None]).sum(axis=2)  # it reaches the output: biases stay
-    diagonal = np.diagonal(moments.metric, axis1=1, axis2=2)  # (groups, columns)
+    diagonal = np.diagonal(moments.hessian, axis1=1, axis2=2)  # (groups, columns)
     return Rounded(
         np.asarray(layer.weight(values, weight.shape), np.float32),
-        float(((error @ moments.metric) * error).sum() + (moments.centred * mean**2).sum()),
+        float(((error @ moments.hessian) * error).sum() + (moments.centred * mean**2).sum()),
         costs,
         diagonal.reshape(-1, layer.taps).sum(axis=1),
     )
 
 
 def _cost(
-    matrix: Floats, metric: Floats, factored: Factor, step: float, low: int, high: int
+    matrix: Float64Array,
+    hessian: Float64Array,
+    factored: CholeskyFactor,
+    step: float,
+    low: int,
+    high: int,
 ) -> float:
     steps = np.full((*matrix.shape[:2], 1), step)
-    if matrix.shape[2] <= _LARGE:
-        codes = feedback(matrix, metric, steps, low, high, factored)
-        return float(cost(matrix, metric, steps, codes).sum())
+    if matrix.shape[2] <= _INDEPENDENT_ABOVE:
+        codes = gptq_rounding(matrix, hessian, steps, low, high, factored)
+        return float(cost(matrix, hessian, steps, codes).sum())
     error = step * np.rint(matrix / step).clip(low, high) - matrix
-    return float((np.diagonal(metric, axis1=1, axis2=2)[:, None] * error**2).sum())
+    return float((np.diagonal(hessian, axis1=1, axis2=2)[:, None] * error**2).sum())
 
 
-def choose_scales(profiles: Sequence[Profile], count: int) -> Floats:
+def choose_scales(profiles: Sequence[Profile], count: int) -> Float64Array:
     """The scales, (count,), from 1 / sqrt 2 to sqrt 2.
 
     Args:
@@ -136,9 +139,9 @@ def choose_scales(profiles: Sequence[Profile], count: int) -> Floats:
             totals = np.zeros(len(options))
             for profile in profiles:
                 if profile.output == scale or scale in profile.inputs:
-                    for place, option in enumerate(options):
+                    for index, option in enumerate(options):
                         chosen[scale] = option
-                        totals[place] += profile.importance * _lowest(profile, chosen)
+                        totals[index] += profile.importance * _lowest(profile, chosen)
             chosen[scale] = before[scale]
             # Where nothing is gained, a scale stays what it is.
             if totals.min() < totals[chosen[scale] - options[0]] * (1 - 1e-9):
@@ -148,10 +151,10 @@ def choose_scales(profiles: Sequence[Profile], count: int) -> Floats:
     return np.asarray(2.0 ** (chosen[:count] / PER_OCTAVE))
 
 
-def _lowest(profile: Profile, chosen: NDArray[np.intp]) -> float:
+def _lowest(profile: Profile, chosen: Indices) -> float:
     """The layer's cost with these scales and the best whole number of octaves."""
     power = (profile.weights * 4.0 ** (chosen[profile.inputs] / PER_OCTAVE)).sum()
     inward = PER_OCTAVE / 2 * np.log2(power / profile.weights.sum())
-    places = chosen[profile.output] - inward + PER_OCTAVE * np.arange(-1, _OCTAVES + 2)
-    inside = places[(places >= 0) & (places <= len(profile.costs) - 1)]
+    indices = chosen[profile.output] - inward + PER_OCTAVE * np.arange(-1, _OCTAVES + 2)
+    inside = indices[(indices >= 0) & (indices <= len(profile.costs) - 1)]
     return float(np.interp(inside, np.arange(len(profile.costs)), profile.costs).min())

@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.quantize.closed_form.activation import Clamp
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.quantize.closed_form.activation import Activation
 from onnx_evoq.quantize.closed_form.moments import MomentSums
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
+class SampleChunk:
     """A few positions.
 
     Attributes:
@@ -21,12 +19,12 @@ class Chunk:
         shift: what the output is added to before it is clamped, likewise; None for nothing.
     """
 
-    columns: Floats
-    targets: Floats
-    shift: Floats | None = None
+    columns: Float32Array
+    targets: Float32Array
+    shift: Float32Array | None = None
 
 
-class Samples:
+class LayerSamples:
     """What was seen of a layer.
 
     Attributes:
@@ -37,30 +35,30 @@ class Samples:
         clamp: what reads the layer's output; None for what lets all of it through.
     """
 
-    def __init__(self, centred: bool, clamp: Clamp | None = None) -> None:
+    def __init__(self, centred: bool, activation: Activation | None = None) -> None:
         self.sums = MomentSums(centred)
-        self.clamp = clamp
-        self._chunks: list[Chunk] = []
+        self.activation = activation
+        self._chunks: list[SampleChunk] = []
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: SampleChunk) -> None:
         """Add a few positions."""
         self.sums.add(chunk.columns, chunk.targets)
-        if self.clamp is not None:
+        if self.activation is not None:
             self._chunks.append(chunk)
 
-    def behind(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> MomentSums:
-        """The moments with the targets that a layer has in sight of what its errors do (`clamp`).
+    def moments_behind_activation(self, weight: Float64Array, bias: Float64Array) -> MomentSums:
+        """The moments with targets that leave to the activation what it hides (`activation`).
 
         Args:
             weight: of the layer, (groups, rows, columns).
             bias: (groups, rows).
         """
-        clamp = self.clamp
-        if clamp is None:
+        activation = self.activation
+        if activation is None:
             return self.sums
         turned = np.ascontiguousarray(weight.transpose(0, 2, 1), np.float32)
         added = np.asarray(bias, np.float32)[:, None]  # (groups, 1, rows)
         return self.sums.with_targets(
-            (c.columns, clamp.targets(c.targets, c.columns @ turned + added, c.shift))
+            (c.columns, activation.targets(c.targets, c.columns @ turned + added, c.shift))
             for c in self._chunks
         )

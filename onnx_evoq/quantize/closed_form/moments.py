@@ -11,10 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Sums = NDArray[np.float64]
+from onnx_evoq.array_types import Float32Array, Float64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,22 +27,22 @@ class Moments:
         centred: whether H and C are without the means.
     """
 
-    metric: Sums
-    cross: Sums
-    x_mean: Sums
-    t_mean: Sums
+    hessian: Float64Array
+    cross: Float64Array
+    x_mean: Float64Array
+    t_mean: Float64Array
     centred: bool = True
 
 
 @dataclass(eq=False)
 class _Sums:
-    """Sums over one fold, of values less the origin."""
+    """Float64Array over one fold, of values less the origin."""
 
     count: int
-    x: Sums
-    t: Sums
-    xx: Sums
-    tx: Sums
+    x: Float64Array
+    t: Float64Array
+    xx: Float64Array
+    tx: Float64Array
 
 
 class MomentSums:
@@ -55,7 +53,7 @@ class MomentSums:
         >>> x = np.array([[[1.0], [3.0]]], np.float32)  # (groups, positions, columns)
         >>> sums.add(x, 2 * x)
         >>> moments = sums.moments()
-        >>> moments.metric.item(), moments.cross.item(), moments.x_mean.item()
+        >>> moments.hessian.item(), moments.cross.item(), moments.x_mean.item()
         (1.0, 2.0, 2.0)
 
     Args:
@@ -64,12 +62,12 @@ class MomentSums:
 
     def __init__(self, centred: bool) -> None:
         self._centred = centred
-        self._origin: tuple[Floats, Floats] | None = None
+        self._origin: tuple[Float32Array, Float32Array] | None = None
         self._folds: list[_Sums] = []
         self._chunks = 0
-        self._room: Floats | None = None
+        self._room: Float32Array | None = None
 
-    def add(self, columns: Floats, targets: Floats) -> None:
+    def add(self, columns: Float32Array, targets: Float32Array) -> None:
         """Add a chunk.
 
         Args:
@@ -84,7 +82,7 @@ class MomentSums:
         for group in range(len(x)):  # x.T @ x of one array is half the work to BLAS
             fold.xx[group] += x[group].T @ x[group]
 
-    def with_targets(self, chunks: Iterable[tuple[Floats, Floats]]) -> "MomentSums":
+    def with_targets(self, chunks: Iterable[tuple[Float32Array, Float32Array]]) -> "MomentSums":
         """The moments of the same columns and other targets.
 
         Args:
@@ -100,7 +98,9 @@ class MomentSums:
             other._add_targets(columns, targets)
         return other
 
-    def _add_targets(self, columns: Floats, targets: Floats) -> tuple[Floats, _Sums]:
+    def _add_targets(
+        self, columns: Float32Array, targets: Float32Array
+    ) -> tuple[Float32Array, _Sums]:
         """The columns less their origin, and the fold that the targets went to."""
         assert self._origin is not None
         if self._room is None or self._room.shape != columns.shape:
@@ -135,7 +135,7 @@ class MomentSums:
         """Of every other chunk each; None if there was only one."""
         return (self._of(self._folds[0]), self._of(self._folds[1])) if self._chunks > 1 else None
 
-    def _start(self, columns: Floats, targets: Floats) -> None:
+    def _start(self, columns: Float32Array, targets: Float32Array) -> None:
         groups, _, width = columns.shape
         rows = targets.shape[2]
         self._origin = (
@@ -155,9 +155,9 @@ class MomentSums:
         assert self._origin is not None
         count = max(sums.count, 1)
         x, t = sums.x / count, sums.t / count
-        metric, cross = sums.xx / count, sums.tx / count
+        hessian, cross = sums.xx / count, sums.tx / count
         if self._centred:
-            metric -= x[:, :, None] * x[:, None, :]
+            hessian -= x[:, :, None] * x[:, None, :]
             cross -= t[:, :, None] * x[:, None, :]
         x_mean, t_mean = x + self._origin[0], t + self._origin[1]
-        return Moments(metric, cross, x_mean, t_mean, self._centred)
+        return Moments(hessian, cross, x_mean, t_mean, self._centred)

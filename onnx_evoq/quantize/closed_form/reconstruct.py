@@ -12,16 +12,16 @@ H = E[x x^T] and C = E[t x^T]:
 4. The bias absorbs what is left of the mean: b = E[t] - step * Q E[x].
 
 Where an activation behind the layer hides some errors, t changes with what the layer gives
-(`clamp`): steps 1 and 4 are taken a few times, and the whole once more.
+(`activation`): steps 1 and 4 are taken a few times, and the whole once more.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float32Array
 from onnx_evoq.quantize.closed_form.best_weight import best_float, bias_of, choose_damping, damped
-from onnx_evoq.quantize.closed_form.layer_samples import Samples
+from onnx_evoq.quantize.closed_form.layer_samples import LayerSamples
 from onnx_evoq.quantize.closed_form.moments import MomentSums
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid import (
@@ -29,15 +29,13 @@ from onnx_evoq.quantize.grid import (
     Linear,
     QuantizedWeight,
     Scale,
-    closest,
-    factor,
+    cholesky_factor,
+    closest_codes,
     fit,
-    move_costs,
     row_limits,
     row_steps,
+    single_move_costs,
 )
-
-Floats = NDArray[np.float64]
 
 DAMPINGS = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
 # What half of the data needs is more than what all of it does. And what fits badly at each position
@@ -54,7 +52,7 @@ _REFIT = 1e-3  # damping where there is no time to choose it
 # data, and steps are compared by their feedback alone.
 _LARGE = 1200
 # Steps that are tried, as shares of the one that covers the range.
-_SHARES: dict[Scale, tuple[float, ...]] = {
+_STEP_FRACTIONS: dict[Scale, tuple[float, ...]] = {
     "pow2": (1.0, 0.5, 0.25, 0.125),
     "float": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28),
 }
@@ -79,15 +77,15 @@ class Reconstruction:
     """
 
     quantized: QuantizedWeight
-    bias: NDArray[np.float32]
-    up: NDArray[np.float32]
-    down: NDArray[np.float32]
-    spread: NDArray[np.float32]
-    aim: NDArray[np.float32]
+    bias: Float32Array
+    up: Float32Array
+    down: Float32Array
+    spread: Float32Array
+    best_weight: Float32Array
 
 
 def reconstruct(
-    weight: NDArray[np.float32],
+    weight: Float32Array,
     layer: Linear,
     sums: MomentSums,
     bits: Bits,
@@ -109,40 +107,42 @@ def reconstruct(
     moments = sums.moments()
     matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
     share = choose_damping(matrix, sums.folds())
-    metric = damped(moments.metric, max(share, _LEAST) if np.isfinite(share) else _CAREFUL)
-    aim = best_float(matrix, moments, share)
-    grid = fit(np.asarray(layer.weight(aim, weight.shape), np.float32), bits, axis, scale, dtype)
-    factored = factor(metric)
-    grid = choose_steps(aim, metric, grid, layer, weight.shape, scale, factored)
+    hessian = damped(moments.hessian, max(share, _LEAST) if np.isfinite(share) else _CAREFUL)
+    best_weight = best_float(matrix, moments, share)
+    grid = fit(
+        np.asarray(layer.weight(best_weight, weight.shape), np.float32), bits, axis, scale, dtype
+    )
+    factored = cholesky_factor(hessian)
+    grid = choose_steps(best_weight, hessian, grid, layer, weight.shape, scale, factored)
     steps = row_steps(grid, layer, weight.shape)
     low, high = row_limits(grid, layer, weight.shape)
-    codes = closest(aim, metric, steps, low, high, factored)
+    codes = closest_codes(best_weight, hessian, steps, low, high, factored)
     left = bias_of(steps * codes, moments)
     up, down = (
         np.asarray(layer.weight(costs, weight.shape), np.float32)
-        for costs in move_costs(aim, metric, steps, codes, low, high)
+        for costs in single_move_costs(best_weight, hessian, steps, codes, low, high)
     )
-    power = ((aim @ moments.metric) * aim).sum(axis=2)  # (groups, rows)
+    power = ((best_weight @ moments.hessian) * best_weight).sum(axis=2)  # (groups, rows)
     return Reconstruction(
         QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
         left.ravel().astype(np.float32),
         up,
         down,
         np.sqrt(np.maximum(power, 0)).ravel().astype(np.float32),
-        np.asarray(layer.weight(aim, weight.shape), np.float32),
+        np.asarray(layer.weight(best_weight, weight.shape), np.float32),
     )
 
 
-def reconstruct_behind(
-    weight: NDArray[np.float32],
+def reconstruct_with_activation(
+    weight: Float32Array,
     layer: Linear,
-    samples: Samples,
+    samples: LayerSamples,
     bits: Bits,
     axis: int | None = None,
     scale: Scale = "pow2",
     dtype: str = "float32",
 ) -> Reconstruction:
-    """The codes of a layer that keep what the activation behind it lets through (`clamp`).
+    """The codes of a layer that keep what the activation behind it lets through (`activation`).
 
     Args:
         weight, layer, bits, axis, scale, dtype: as for `reconstruct`.
@@ -153,16 +153,16 @@ def reconstruct_behind(
         return reconstruct(weight, layer, sums, bits, axis, scale, dtype)
 
     sums = samples.sums
-    if samples.clamp is None:
+    if samples.activation is None:
         return solved(sums)
     matrix = layer.matrix(weight).astype(np.float64)
     share = choose_damping(matrix, sums.folds())
     for _ in range(_ROUNDS):
         moments = sums.moments()
-        aim = best_float(matrix, moments, share)
-        sums = samples.behind(aim, bias_of(aim, moments))
+        best_weight = best_float(matrix, moments, share)
+        sums = samples.moments_behind_activation(best_weight, bias_of(best_weight, moments))
     # Once more, in sight of what rounding does.
     codes, grid = (found := solved(sums)).quantized
     values = row_steps(grid, layer, weight.shape) * layer.matrix(codes)
     bias = found.bias.astype(np.float64).reshape(values.shape[:2])
-    return solved(samples.behind(values, bias))
+    return solved(samples.moments_behind_activation(values, bias))

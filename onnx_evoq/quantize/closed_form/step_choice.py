@@ -5,27 +5,25 @@ covers the range of W* competes with smaller ones, by the cost of the codes that
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float64Array
 from onnx_evoq.quantize.grid import (
-    Factor,
+    CholeskyFactor,
     FixedPoint,
     Linear,
     Scale,
+    cholesky_factor,
+    coordinate_descent,
     cost,
-    descend,
-    factor,
-    feedback,
+    gptq_rounding,
     row_channels,
     row_limits,
 )
 
-Floats = NDArray[np.float64]
-
 # Columns above which time counts: steps are compared by their feedback alone.
-_LARGE = 1200
+_DESCENT_UP_TO = 1200
 # Steps that are tried, as shares of the one that covers the range.
-_SHARES: dict[Scale, tuple[float, ...]] = {
+_STEP_FRACTIONS: dict[Scale, tuple[float, ...]] = {
     "pow2": (1.0, 0.5, 0.25, 0.125),
     "float": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28),
 }
@@ -34,13 +32,13 @@ _LEAST_STEP = 2.0**-126
 
 
 def choose_steps(
-    aim: Floats,
-    metric: Floats,
+    best_weight: Float64Array,
+    hessian: Float64Array,
     grid: FixedPoint,
     layer: Linear,
     shape: tuple[int, ...],
     scale: Scale,
-    factored: Factor | None = None,
+    factored: CholeskyFactor | None = None,
     descending: bool = True,
 ) -> FixedPoint:
     """The grid with the step of the lowest cost, for the whole tensor or for each channel.
@@ -55,24 +53,24 @@ def choose_steps(
         factored: ``factor(metric)``, if it is known already.
         descending: whether steps compete after coordinate descent, unless the matrix is large.
     """
-    factored = factored or factor(metric)
+    factored = factored or cholesky_factor(hessian)
     channel = row_channels(grid, layer, shape)  # (groups, rows): the place in grid.step
     rows = slice(None)
-    if grid.axis is None and aim.shape[1] > _ROWS_TRIED:
-        rows = slice(None, None, -(-aim.shape[1] // _ROWS_TRIED))
+    if grid.axis is None and best_weight.shape[1] > _ROWS_TRIED:
+        rows = slice(None, None, -(-best_weight.shape[1] // _ROWS_TRIED))
     largest = np.asarray(grid.step, np.float64).reshape(-1)  # (channels,)
-    tried = [np.maximum(largest * share, _LEAST_STEP) for share in _SHARES[scale]]
+    tried = [np.maximum(largest * share, _LEAST_STEP) for share in _STEP_FRACTIONS[scale]]
     low, high = row_limits(grid, layer, shape)
-    aim, channel = aim[:, rows], channel[:, rows]
+    best_weight, channel = best_weight[:, rows], channel[:, rows]
     costs = []  # for each step tried: (channels,)
     # All steps of a tensor at a time, one below the other; of channels there may be too many rows.
     for some in [tried] if grid.axis is None else [[step] for step in tried]:
-        stacked = np.tile(aim, (1, len(some), 1))
+        stacked = np.tile(best_weight, (1, len(some), 1))
         steps = np.concatenate([step[channel] for step in some], axis=1)[:, :, None]
-        codes = feedback(stacked, metric, steps, low, high, factored)
-        if descending and aim.shape[2] <= _LARGE:
-            codes = descend(stacked, metric, steps, codes, low, high)
-        each = cost(stacked, metric, steps, codes).reshape(len(aim), len(some), -1)
+        codes = gptq_rounding(stacked, hessian, steps, low, high, factored)
+        if descending and best_weight.shape[2] <= _DESCENT_UP_TO:
+            codes = coordinate_descent(stacked, hessian, steps, codes, low, high)
+        each = cost(stacked, hessian, steps, codes).reshape(len(best_weight), len(some), -1)
         costs += [
             np.bincount(channel.ravel(), each[:, k].ravel(), len(largest)) for k in range(len(some))
         ]

@@ -1,15 +1,15 @@
 """Knows the fixed-point grid, and which of its points lies closest to real weights."""
 
 from onnx_evoq.quantize.grid.closest_point import (
-    Factor,
+    CholeskyFactor,
     Limit,
-    closest,
+    cholesky_factor,
+    closest_codes,
+    coordinate_descent,
     cost,
-    descend,
-    exchange,
-    factor,
-    feedback,
-    move_costs,
+    gptq_rounding,
+    pair_exchange,
+    single_move_costs,
 )
 from onnx_evoq.quantize.grid.fixed_point import (
     Bits,
@@ -25,34 +25,34 @@ from onnx_evoq.quantize.grid.fixed_point import (
 )
 from onnx_evoq.quantize.grid.grid_rows import row_channels, row_limits, row_steps
 from onnx_evoq.quantize.grid.linear import Dense, Linear, Window
-from onnx_evoq.quantize.grid.sum_preserving import cost_with_sums, other_roundings
+from onnx_evoq.quantize.grid.sum_preserving import cost_with_sums, sum_preserving_roundings
 
 __all__ = [
     "Bits",
+    "CholeskyFactor",
     "Dense",
-    "Factor",
     "FixedPoint",
     "Limit",
     "Linear",
     "QuantizedWeight",
     "Scale",
     "Window",
-    "closest",
+    "cholesky_factor",
+    "closest_codes",
+    "coordinate_descent",
     "cost",
     "cost_with_sums",
     "dequantize",
-    "descend",
-    "exchange",
-    "factor",
-    "feedback",
     "fit",
+    "gptq_rounding",
     "int_bits",
-    "move_costs",
     "nearest",
-    "other_roundings",
     "packed_size",
     "packed_steps",
+    "pair_exchange",
     "row_channels",
     "row_limits",
     "row_steps",
+    "single_move_costs",
+    "sum_preserving_roundings",
 ]

@@ -18,8 +18,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Codes = NDArray[np.int8]
-Floats = NDArray[np.float32]
+from onnx_evoq.array_types import Codes, Float32Array
+
 Scale = Literal["pow2", "float"]
 Bits = int | tuple[int, ...]  # one width, or one per channel
 CodeLimit = int | NDArray[np.int16]  # likewise
@@ -49,7 +49,7 @@ class FixedPoint:
     """
 
     bits: Bits
-    step: Floats
+    step: Float32Array
     axis: int | None = None
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class FixedPoint:
         frac: int | list[int] = (1 - exponent).tolist()
         return frac
 
-    def steps_for(self, rank: int) -> Floats:
+    def steps_for(self, rank: int) -> Float32Array:
         """The step, shaped to multiply a weight of `rank` axes: () or (1, .., channels, .., 1)."""
         return self.step if self.axis is None else self.step.reshape(_along(self.axis, rank))
 
@@ -124,7 +124,7 @@ def int_bits(largest: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def fit(
-    values: Floats,
+    values: Float32Array,
     bits: Bits,
     axis: int | None = None,
     scale: Scale = "pow2",
@@ -158,7 +158,7 @@ def fit(
     return FixedPoint(bits, np.asarray(step), axis)
 
 
-def nearest(values: Floats, grid: FixedPoint) -> Codes:
+def nearest(values: Float32Array, grid: FixedPoint) -> Codes:
     """The codes nearest to `values`, half to even, clipped to the range (equation 3).
 
     Example:
@@ -194,7 +194,7 @@ def packed_steps(grid: FixedPoint) -> int:
     return int(grid.step.size) * (4 if grid.frac_bits is None else 1)
 
 
-def dequantize(codes: Codes, grid: FixedPoint) -> Floats:
+def dequantize(codes: Codes, grid: FixedPoint) -> Float32Array:
     """The numbers that `codes` stand for: ``step * codes``, float32, same shape.
 
     Example:
@@ -216,6 +216,6 @@ class QuantizedWeight(NamedTuple):
     grid: FixedPoint
 
     @property
-    def values(self) -> Floats:
+    def values(self) -> Float32Array:
         """``step * codes``, float32."""
         return dequantize(self.codes, self.grid)

@@ -8,14 +8,13 @@ the other.
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.closest_point import Limit
 from onnx_evoq.quantize.grid.fixed_point import FixedPoint
 from onnx_evoq.quantize.grid.linear import Linear
 
-Floats = NDArray[np.float64]
 
-
-def row_steps(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> Floats:
+def row_steps(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> Float64Array:
     """The step of each row of the matrix, (groups, rows, 1)."""
     step = np.asarray(grid.step, np.float64).reshape(-1)
     return np.asarray(step[row_channels(grid, layer, shape)][:, :, None])
@@ -31,7 +30,7 @@ def row_limits(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> tuple
     return by_row(grid.low), by_row(grid.high)
 
 
-def row_channels(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> NDArray[np.intp]:
+def row_channels(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> Indices:
     """The channel of each row along the grid's axis, (groups, rows); 0 where it has none."""
     if grid.axis is None:
         return np.zeros(layer.matrix(np.empty(shape, np.float32)).shape[:2], np.intp)

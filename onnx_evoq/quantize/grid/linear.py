@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from onnx_evoq.array_types import Float32Array, Indices
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,18 @@ class Dense:
         """Positions per sample of an output of that shape."""
         return int(np.prod(output[1:], dtype=np.int64)) // self._channels(output)
 
-    def columns(
-        self, values: NDArray[Any], at: NDArray[np.intp], output: tuple[int, ...]
-    ) -> Floats:
+    def columns(self, values: NDArray[Any], at: Indices, output: tuple[int, ...]) -> Float32Array:
         """(1, samples * positions, columns) at the positions `at`, of the layer's input."""
         return self._vectors(values, at)[None]
 
-    def outputs(self, values: NDArray[Any], at: NDArray[np.intp]) -> Floats:
+    def outputs(self, values: NDArray[Any], at: Indices) -> Float32Array:
         """(1, samples * positions, rows) at the positions `at`, of the layer's output."""
         return self._vectors(values, at)[None]
 
     def _channels(self, shape: tuple[int, ...]) -> int:
         return shape[-2 if self.left else -1]
 
-    def _vectors(self, values: NDArray[Any], at: NDArray[np.intp]) -> Floats:
+    def _vectors(self, values: NDArray[Any], at: Indices) -> Float32Array:
         if self.left:
             values = np.swapaxes(values, -1, -2)
         vectors = values.reshape(len(values), -1, values.shape[-1])[:, at]
@@ -116,9 +114,7 @@ class Window:
         """Positions per sample of an output of that shape."""
         return int(np.prod(output[2:], dtype=np.int64))
 
-    def columns(
-        self, values: NDArray[Any], at: NDArray[np.intp], output: tuple[int, ...]
-    ) -> Floats:
+    def columns(self, values: NDArray[Any], at: Indices, output: tuple[int, ...]) -> Float32Array:
         """(groups, samples * positions, columns) at the positions `at`, of the layer's input."""
         if self.transposed:
             values = _spread(values, self.strides)
@@ -134,11 +130,11 @@ class Window:
         # (samples, *output, channels, *kernel) -> (samples, positions, channels, *kernel)
         space = len(self.kernel)
         windows = np.moveaxis(windows, 1, 1 + space)
-        place: tuple[Any, ...] = (slice(None), *np.unravel_index(at, output[2:]))
-        flat = np.ascontiguousarray(windows[place], np.float32).reshape(len(values) * len(at), -1)
+        index: tuple[Any, ...] = (slice(None), *np.unravel_index(at, output[2:]))
+        flat = np.ascontiguousarray(windows[index], np.float32).reshape(len(values) * len(at), -1)
         return np.moveaxis(flat.reshape(len(flat), self.groups, -1), 1, 0)
 
-    def outputs(self, values: NDArray[Any], at: NDArray[np.intp]) -> Floats:
+    def outputs(self, values: NDArray[Any], at: Indices) -> Float32Array:
         """(groups, samples * positions, rows) at the positions `at`, of the layer's output."""
         flat = values.reshape(*values.shape[:2], -1)[:, :, at]  # (samples, channels, positions)
         flat = np.moveaxis(flat, 1, 2).reshape(len(values) * len(at), self.groups, -1)

@@ -17,20 +17,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_types import Codes, Float32Array, Float64Array
 from onnx_evoq.quantize.grid.closest_point import Limit
-from onnx_evoq.quantize.grid.fixed_point import Codes, QuantizedWeight
+from onnx_evoq.quantize.grid.fixed_point import QuantizedWeight
 from onnx_evoq.quantize.grid.grid_rows import row_limits, row_steps
 from onnx_evoq.quantize.grid.linear import Linear
 
-Floats = NDArray[np.float64]
-
 # Shares of the sums over kernels and over rows that are taken back.
-SHARES = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (1.0, 0.5))
+RESTORED_SHARES = (
+    (1.0, 0.0),
+    (0.0, 1.0),
+    (1.0, 1.0),
+    (0.5, 0.0),
+    (0.0, 0.5),
+    (0.5, 0.5),
+    (1.0, 0.5),
+)
 _ALONE, _KERNEL, _ROW = 0.6, 0.3, 0.1
 
 
-def other_roundings(
-    values: NDArray[np.float32], weight: QuantizedWeight, layer: Linear
+def sum_preserving_roundings(
+    values: Float32Array, weight: QuantizedWeight, layer: Linear
 ) -> list[Codes]:
     """Roundings of a layer's weight that keep the sums of its kernels and rows, int8 each.
 
@@ -46,7 +53,7 @@ def other_roundings(
     )
     by_kernel = (*wanted.shape[:2], -1, layer.taps)
     found = {codes.tobytes(): codes}
-    for kernels, rows in SHARES:
+    for kernels, rows in RESTORED_SHARES:
         moved = layer.matrix(codes).astype(np.float64)
         apart, codes_apart, least, most = (
             part.reshape(by_kernel) for part in (wanted, moved, low, high)
@@ -58,7 +65,9 @@ def other_roundings(
     return list(found.values())[1:]
 
 
-def keep_sums(values: Floats, codes: Floats, low: Limit, high: Limit, share: float = 1.0) -> Floats:
+def keep_sums(
+    values: Float64Array, codes: Float64Array, low: Limit, high: Limit, share: float = 1.0
+) -> Float64Array:
     """Codes whose sum over the last axis is that of `values`, or nearer to it.
 
     Those codes move by one that are closest to a tie, as many as the error of the sum says.
@@ -87,7 +96,7 @@ def keep_sums(values: Floats, codes: Floats, low: Limit, high: Limit, share: flo
 
 
 def cost_with_sums(
-    values: NDArray[np.float32], weight: QuantizedWeight, layer: Linear
+    values: Float32Array, weight: QuantizedWeight, layer: Linear
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """What moving a code by +1 and by -1 costs by the sums above, in the weight's shape.
 

@@ -5,12 +5,12 @@ from graphs import node
 
 from onnx_evoq.model.channels.channel_flow import (
     Channels,
-    behind,
+    channels_behind,
+    combined_channels,
+    concatenated_channels,
     constants_axis,
-    flattened,
-    joined,
-    met,
-    reduced,
+    flattened_channels,
+    reduced_channels,
 )
 
 MAPS = Channels((("w", 8),), axis=-3, rank=4)
@@ -18,55 +18,55 @@ TOKENS = Channels((("w", 8),), axis=-1, rank=None)
 
 
 def test_behind_a_flatten_channels_are_blocks() -> None:
-    assert flattened(MAPS, 1) == Channels((("w", 8),), -1, 2, flat=True)
+    assert flattened_channels(MAPS, 1) == Channels((("w", 8),), -1, 2, flat=True)
 
 
 @pytest.mark.parametrize("channels", [TOKENS, Channels((("w", 8),), -1, 4)])
 def test_channels_behind_other_axes_are_no_blocks(channels: Channels) -> None:
-    assert flattened(channels, 1) is None
+    assert flattened_channels(channels, 1) is None
 
 
 def test_blocks_are_not_joined() -> None:
-    blocks = flattened(MAPS, 1)
+    blocks = flattened_channels(MAPS, 1)
     assert blocks is not None
-    assert joined([blocks, blocks], 1) is None
+    assert concatenated_channels([blocks, blocks], 1) is None
 
 
 def test_an_axis_from_the_front_says_nothing_of_an_unknown_rank() -> None:
-    assert joined([TOKENS, TOKENS], -1) is not None
-    assert joined([TOKENS, TOKENS], 2) is None
-    assert reduced(TOKENS, [-2], keep=True) == TOKENS
-    assert reduced(TOKENS, [1], keep=True) is None
+    assert concatenated_channels([TOKENS, TOKENS], -1) is not None
+    assert concatenated_channels([TOKENS, TOKENS], 2) is None
+    assert reduced_channels(TOKENS, [-2], keep=True) == TOKENS
+    assert reduced_channels(TOKENS, [1], keep=True) is None
 
 
 def test_axes_that_go_move_the_channels() -> None:
-    assert reduced(MAPS, [2, -1], keep=False) == Channels((("w", 8),), -1, 2)
-    assert reduced(MAPS, [0], keep=False) == Channels((("w", 8),), -3, 3)
+    assert reduced_channels(MAPS, [2, -1], keep=False) == Channels((("w", 8),), -1, 2)
+    assert reduced_channels(MAPS, [0], keep=False) == Channels((("w", 8),), -3, 3)
 
 
 def test_channels_of_one_layer_meet_themselves() -> None:
     pooled = Channels((("w", 8),), -3, 4)
-    assert met([MAPS, pooled]) == MAPS
+    assert combined_channels([MAPS, pooled]) == MAPS
 
 
 def test_where_layers_meet_their_channels_stay_as_they_are() -> None:
-    passed = met([MAPS, Channels((("v", 3), ("u", 5)), -3, 4)])
+    passed = combined_channels([MAPS, Channels((("v", 3), ("u", 5)), -3, 4)])
     assert passed == Channels(((None, 8),), -3, 4)
 
 
 def test_channels_along_other_axes_do_not_meet() -> None:
-    assert met([MAPS, Channels((("w", 8),), -1, 2)]) is None
+    assert combined_channels([MAPS, Channels((("w", 8),), -1, 2)]) is None
 
 
 def test_blocks_meet_constants_only() -> None:
     blocks = Channels((("w", 1),), -1, 2, flat=True)  # of 1 x 16 and of 1 x 1 features, say
-    assert met([blocks, blocks]) is None
-    assert met([blocks], [1]) == blocks
+    assert combined_channels([blocks, blocks]) is None
+    assert combined_channels([blocks], [1]) == blocks
 
 
 def test_what_broadcasts_may_have_more_axes() -> None:
     rows = Channels((("w", 8),), -1, 2)
-    assert met([rows], [3]) == Channels((("w", 8),), -1, 3)
+    assert combined_channels([rows], [3]) == Channels((("w", 8),), -1, 3)
 
 
 def test_constants_of_a_norm_have_one_axis() -> None:
@@ -77,4 +77,4 @@ def test_constants_of_a_norm_have_one_axis() -> None:
 
 def test_normalization_that_trains_is_not_known() -> None:
     norm = node("BatchNormalization", ["x", "s", "o", "m", "v"], ["y"], training_mode=1)
-    assert behind(norm, [MAPS, None, None, None, None], {}) is None
+    assert channels_behind(norm, [MAPS, None, None, None, None], {}) is None

@@ -545,8 +545,8 @@ def test_a_part_of_the_batch_is_pinned() -> None:
         node("Sub", ["b", "c"], ["d"]),
         node("Gemm", ["d", "w2"], ["y"]),
     ]
-    places = {"zero": ints(0), "one": ints(1), "two": ints(2), "order": ints(1, 2, 0)}
-    model = net(nodes, {"w1": random(3, 3), "w2": random(3, 3), **places}, ["n", 3])
+    indices = {"zero": ints(0), "one": ints(1), "two": ints(2), "order": ints(1, 2, 0)}
+    model = net(nodes, {"w1": random(3, 3), "w2": random(3, 3), **indices}, ["n", 3])
     assert groups_that_keep_the_answers(model).count == 0
 
 

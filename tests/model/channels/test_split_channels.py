@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from onnx_evoq.model import expansions, find_weights, fold_batch_norm, input_specs, load, serialize
+from onnx_evoq.model import (
+    find_weights,
+    fold_batch_norm,
+    input_specs,
+    load,
+    serialize,
+    splittable_layers,
+)
 from onnx_evoq.model.channels.split_channels import (
     Reader,
     bytes_per_copy,
-    expand_channels,
     outliers,
     readers_of,
     splits_of,
+    with_split_channels,
 )
 from onnx_evoq.model.graph.check import check_valid
 from onnx_evoq.score import Session
@@ -35,10 +42,8 @@ def values_of(model: ModelProto) -> dict[str, NDArray[np.generic]]:
 def random_splits(model: ModelProto, rng: np.random.Generator) -> dict[str, list[int]]:
     """Some channels of each layer that can be expanded, at least one."""
     return {
-        name: rng.permutation(expansion.channels)[
-            : rng.integers(1, expansion.channels + 1)
-        ].tolist()
-        for name, expansion in expansions(model)[0].items()
+        name: rng.permutation(layer_.channels)[: rng.integers(1, layer_.channels + 1)].tolist()
+        for name, layer_ in splittable_layers(model)[0].items()
     }
 
 
@@ -79,7 +84,7 @@ def keeps_the_answers(
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         splits = random_splits(model, rng)
-        expanded = expand_channels(model, splits)
+        expanded = with_split_channels(model, splits)
         check_valid(expanded)
         assert expanded.ByteSize() > model.ByteSize()
         feed = feed_of(model, rng)
@@ -173,14 +178,14 @@ BETWEEN: dict[str, tuple[list[NodeProto], Weights]] = {
 @pytest.mark.parametrize("name", BETWEEN)
 def test_channels_go_through(name: str) -> None:
     model = between(*BETWEEN[name])
-    assert set(expansions(model)[0]) == {"w1"}
+    assert set(splittable_layers(model)[0]) == {"w1"}
     keeps_the_answers(model)
 
 
 def test_gelu_and_axes_as_an_input_go_through() -> None:
     nodes = [node("Gelu", ["a"], ["g"]), node("ReduceMean", ["g", "axes"], ["b"])]
     model = between(nodes, {"axes": np.array([2, 3])}, opset=20)
-    assert set(expansions(model)[0]) == {"w1"}
+    assert set(splittable_layers(model)[0]) == {"w1"}
     keeps_the_answers(model)
 
 
@@ -193,7 +198,7 @@ def test_a_constant_per_channel_that_others_read_stays_as_it_is_for_them() -> No
     weights = {"w1": random(4, 3, 1, 1), "c": random(4, 1, 1, seed=1), "w2": random(4, 4, 1, 1)}
     model = net([node("Conv", ["x", "w1"], ["a"]), *nodes], weights)
     keeps_the_answers(model)
-    after = values_of(expand_channels(model, {"w1": [3]}))
+    after = values_of(with_split_channels(model, {"w1": [3]}))
     assert after["c"].shape == (4, 1, 1)
     np.testing.assert_array_equal(after["c_expanded"], after["c"][[0, 1, 2, 3, 3]])
 
@@ -241,7 +246,7 @@ CHAINS: dict[str, tuple[str, dict[str, object]]] = {
 def test_a_middle_layer_is_expanded_on_both_sides(name: str, bias: bool) -> None:
     op_type, attributes = CHAINS[name]
     model = chain(op_type, bias=bias, **attributes)
-    assert set(expansions(model)[0]) == {"w0", "w1"}
+    assert set(splittable_layers(model)[0]) == {"w0", "w1"}
     keeps_the_answers(model, seeds=3)
 
 
@@ -249,7 +254,7 @@ def test_a_middle_layer_is_expanded_on_both_sides(name: str, bias: bool) -> None
 def test_float16_stays_float16(op_type: str) -> None:
     model = chain(op_type, bias=True, dtype="float16")
     keeps_the_answers(model, within=2e-3)
-    after = values_of(expand_channels(model, {"w0": [0, 5], "w1": [1]}))
+    after = values_of(with_split_channels(model, {"w0": [0, 5], "w1": [1]}))
     assert {array.dtype for array in after.values()} == {np.dtype(np.float16)}
 
 
@@ -264,7 +269,7 @@ def test_a_bias_of_a_gemm_may_broadcast(bias: tuple[int, ...]) -> None:
 def test_a_bias_that_layers_share_is_copied_for_each() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Gemm", ["a", "v", "b"], ["y"])]
     model = net(nodes, {"w": random(3, 4), "b": random(4), "v": random(4, 4)}, ("n", 3))
-    assert set(expansions(model)[0]) == {"w"}
+    assert set(splittable_layers(model)[0]) == {"w"}
     keeps_the_answers(model)
 
 
@@ -282,7 +287,7 @@ def test_tokens_keep_their_places() -> None:
         "w": random(3, 6), "position": random(5, 6), "v": random(6, 4), "u": random(4, 2),
     }  # fmt: skip
     model = net(nodes, weights, ("n", 5, 3))
-    assert set(expansions(model)[0]) == {"w", "v"}
+    assert set(splittable_layers(model)[0]) == {"w", "v"}
     keeps_the_answers(model)
 
 
@@ -296,7 +301,7 @@ def test_a_head_reads_pooled_channels(squeeze: str) -> None:
     }[squeeze]
     nodes.append(node("Gemm", ["f", "v"], ["y"]))
     model = net(nodes, {"w": random(4, 3, 3, 3), "v": random(4, 2), "axes": np.array([2, 3])})
-    assert set(expansions(model)[0]) == {"w"}
+    assert set(splittable_layers(model)[0]) == {"w"}
     keeps_the_answers(model)
 
 
@@ -311,7 +316,7 @@ def test_behind_a_flatten_whole_blocks_are_copied(transposed: int) -> None:
     shape = (2, 16) if transposed else (16, 2)
     model = net(nodes, {"w": random(4, 3, 3, 3), "v": random(*shape)})
     keeps_the_answers(model)
-    after = values_of(expand_channels(model, {"w": [1]}))["v"]
+    after = values_of(with_split_channels(model, {"w": [1]}))["v"]
     columns = after if transposed else after.T
     np.testing.assert_array_equal(columns[:, 16:], columns[:, 4:8])
 
@@ -332,16 +337,16 @@ def test_behind_a_concat_copies_come_after_the_channels_of_their_layer() -> None
         "v": random(28, 2),
     }  # fmt: skip
     model = net(nodes, weights)
-    assert set(expansions(model)[0]) == {"w1", "w2"}
+    assert set(splittable_layers(model)[0]) == {"w1", "w2"}
     keeps_the_answers(model, seeds=4)
-    scale = values_of(expand_channels(model, {"w2": [2, 0], "w1": [1]}))["scale"]
+    scale = values_of(with_split_channels(model, {"w2": [2, 0], "w1": [1]}))["scale"]
     order = [0, 1, 1, 2, 3, 4, 4, 2, 5, 6, 6]
     np.testing.assert_array_equal(scale, weights["scale"][order])
 
 
 def test_what_becomes_of_the_weights() -> None:
     model = load(mlp())
-    before, after = values_of(model), values_of(expand_channels(model, {"first": [4, 0]}))
+    before, after = values_of(model), values_of(with_split_channels(model, {"first": [4, 0]}))
     order = [0, 1, 2, 3, 4, 5, 4, 0]
     np.testing.assert_array_equal(after["first"], before["first"][:, order])
     np.testing.assert_array_equal(after["first_bias"], before["first_bias"][order])
@@ -353,20 +358,20 @@ def test_what_becomes_of_the_weights() -> None:
 def test_the_model_itself_stays_as_it_is() -> None:
     model = load(mlp())
     before = model.SerializeToString()
-    expand_channels(model, {"first": [0]})
+    with_split_channels(model, {"first": [0]})
     assert model.SerializeToString() == before
 
 
 def test_no_splits_give_the_same_model() -> None:
     model = load(mlp())
-    assert expand_channels(model, {"first": [], "second": []}) == model
-    assert expand_channels(model, {}) == model
+    assert with_split_channels(model, {"first": [], "second": []}) == model
+    assert with_split_channels(model, {}) == model
 
 
 def test_copies_can_be_split_again() -> None:
     model = load(mlp())
-    once = expand_channels(model, {"first": [5]})
-    twice = expand_channels(once, {"first": [6, 5]})
+    once = with_split_channels(model, {"first": [5]})
+    twice = with_split_channels(once, {"first": [6, 5]})
     feed = feed_of(model, np.random.default_rng(0))
     assert difference(model, twice, feed) < 1e-5
     assert values_of(twice)["first"].shape == (4, 9)
@@ -376,14 +381,14 @@ def test_shapes_that_are_stale_are_dropped() -> None:
     model = load(mlp())
     stated = shape_inference.infer_shapes(model)
     assert {value.name for value in stated.graph.value_info} == {"a", "b", "c"}
-    expanded = expand_channels(stated, {"first": [0]})
+    expanded = with_split_channels(stated, {"first": [0]})
     assert not expanded.graph.value_info
     check_valid(expanded)
 
 
 def test_shapes_of_other_tensors_are_kept() -> None:
     model = shape_inference.infer_shapes(chain("Gemm", bias=True))
-    kept = expand_channels(model, {"w1": [0]}).graph.value_info
+    kept = with_split_channels(model, {"w1": [0]}).graph.value_info
     assert {value.name for value in kept} == {"a0", "r0", "a2"}
 
 
@@ -399,7 +404,7 @@ def test_shapes_of_other_tensors_are_kept() -> None:
 )
 def test_splits_that_are_none_are_refused(splits: dict[str, list[int]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        expand_channels(load(mlp()), splits)
+        with_split_channels(load(mlp()), splits)
 
 
 def test_the_farthest_channels_come_first() -> None:
@@ -436,7 +441,7 @@ def test_splitting_the_farthest_halves_the_range() -> None:
     model = load(mlp())
     order = outliers(model)["first"]
     before = np.abs(values_of(model)["second"]).max(axis=0)
-    after = np.abs(values_of(expand_channels(model, {"first": order[:2].tolist()}))["second"])
+    after = np.abs(values_of(with_split_channels(model, {"first": order[:2].tolist()}))["second"])
     assert after.max() == pytest.approx(max(before.max() / 2, np.sort(before)[-3]))
 
 
@@ -490,7 +495,7 @@ def test_the_models_of_the_project_keep_their_answers(models: Path, name: str) -
 def test_real_models_keep_their_answers(shared: Path, name: str, share: float) -> None:
     model = fold_batch_norm(load(shared / f"{name}.onnx"))[0]
     orders = outliers(model)
-    expanded = expand_channels(model, splits_of(dict.fromkeys(orders, share), orders))
+    expanded = with_split_channels(model, splits_of(dict.fromkeys(orders, share), orders))
     feed = feed_of(model, np.random.default_rng(0))
     assert difference(model, expanded, feed, reference="resnet" in name) < 1e-5
 
@@ -525,4 +530,4 @@ def test_bytes_of_copies_are_those_that_the_model_grows_by(make: Any) -> None:
         return sum(v.nbytes for name, v in values_of(model).items() if name not in weights)
 
     for name, count in bytes_per_copy(model).items():
-        assert others(expand_channels(model, {name: [0, 2]})) == others(model) + 2 * count
+        assert others(with_split_channels(model, {name: [0, 2]})) == others(model) + 2 * count

@@ -9,8 +9,8 @@ from graphs import conv_net, mlp, model_of, node, random, split_net
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
-from onnx_evoq.model import expansions, fold_batch_norm, load
-from onnx_evoq.model.channels.splittable import Place
+from onnx_evoq.model import fold_batch_norm, load, splittable_layers
+from onnx_evoq.model.channels.splittable import ChannelSlice
 
 Weights = Mapping[str, NDArray[np.generic]]
 
@@ -139,14 +139,14 @@ def test_the_reason_names_what_is_in_the_way(name: str) -> None:
         {"y": None},
         {"w1": random(4, 3, 1, 1), "b1": random(4, seed=1), **weights},
     )
-    allowed, reasons = expansions(model)
+    allowed, reasons = splittable_layers(model)
     assert "w1" not in allowed
     verb = "is" if where.startswith("an output") else "goes into"
     assert reasons["w1"] == f"its output {verb} {where}"
 
 
 def test_both_terms_of_a_sum_stay_as_they_are() -> None:
-    allowed, reasons = expansions(before(branch(), OTHER))
+    allowed, reasons = splittable_layers(before(branch(), OTHER))
     assert not allowed
     assert reasons["other"] == reasons["w1"] == "its output goes into a sum (meeting)"
 
@@ -155,7 +155,7 @@ def test_a_sum_with_what_was_summed_before_stays_as_it_is() -> None:
     nodes = [*branch()[:2], node("Conv", ["c", "w2"], ["d"]), node("Add", ["c", "d"], ["e"], "two")]
     last = node("Conv", ["e", "w3"], ["y"])
     weights = {**OTHER, "w2": random(4, 4, 1, 1), "w3": random(2, 4, 1, 1)}
-    allowed, reasons = expansions(before([*nodes, last], weights))
+    allowed, reasons = splittable_layers(before([*nodes, last], weights))
     assert not allowed
     assert reasons["w2"] == "its output goes into a sum (two)"
 
@@ -165,7 +165,7 @@ def test_one_reader_in_the_way_is_enough() -> None:
     model = net(
         [node("Conv", ["x", "w1"], ["a"]), *nodes], {"w1": random(4, 3, 1, 1), **W2}, y=("y", "z")
     )
-    assert expansions(model)[1]["w1"] == "its output goes into Softmax (soft)"
+    assert splittable_layers(model)[1]["w1"] == "its output goes into Softmax (soft)"
 
 
 def test_an_output_that_layers_read_too_is_in_the_way() -> None:
@@ -174,12 +174,12 @@ def test_an_output_that_layers_read_too_is_in_the_way() -> None:
         {"w1": random(4, 3, 1, 1), **W2},
         y=("y", "a"),
     )
-    assert expansions(model)[1]["w1"] == "its output is an output of the model (a)"
+    assert splittable_layers(model)[1]["w1"] == "its output is an output of the model (a)"
 
 
 def test_what_nothing_reads_is_not_expanded() -> None:
     model = before([node("Conv", ["x", "other"], ["y"])], OTHER)
-    assert expansions(model)[1]["w1"] == "no layer reads its output"
+    assert splittable_layers(model)[1]["w1"] == "no layer reads its output"
 
 
 def test_a_graph_inside_a_node_is_in_the_way() -> None:
@@ -197,7 +197,7 @@ def test_a_graph_inside_a_node_is_in_the_way() -> None:
         {"w1": random(4, 3, 1, 1), **W2},
         dtypes={"c": "bool"},
     )
-    assert expansions(model)[1]["w1"] == "its output goes into If (choice)"
+    assert splittable_layers(model)[1]["w1"] == "its output goes into If (choice)"
 
 
 def test_a_layer_with_groups_keeps_its_channels() -> None:
@@ -205,7 +205,7 @@ def test_a_layer_with_groups_keeps_its_channels() -> None:
         [node("Conv", ["x", "w"], ["a"], group=3), node("Conv", ["a", "v"], ["y"])],
         {"w": random(6, 1, 3, 3), "v": random(2, 6, 1, 1)},
     )
-    assert expansions(model)[1]["w"] == "it has groups"
+    assert splittable_layers(model)[1]["w"] == "it has groups"
 
 
 def test_a_bias_that_is_computed_keeps_the_channels() -> None:
@@ -216,7 +216,7 @@ def test_a_bias_that_is_computed_keeps_the_channels() -> None:
     model = net(
         [*nodes, node("Gemm", ["a", "v"], ["y"])], {"w": random(4, 4), "v": random(4, 2)}, ("n", 4)
     )
-    assert expansions(model)[1]["w"] == "its bias is no constant (b)"
+    assert splittable_layers(model)[1]["w"] == "its bias is no constant (b)"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_bias_that_is_computed_keeps_the_channels() -> None:
 def test_what_is_no_weight_of_a_layer_is_called_so(layer: NodeProto, op_type: str) -> None:
     last = node("MatMul", ["a", "v"], ["y"])
     weights = {"w": random(4, 4), "i": np.array([1, 2]), "v": random(4, 2)}
-    allowed, reasons = expansions(net([layer, last], weights, (4, 4)))
+    allowed, reasons = splittable_layers(net([layer, last], weights, (4, 4)))
     assert "w" not in allowed
     assert reasons["w"] == f"it is not the weight of one linear layer alone ({op_type})"
 
@@ -240,14 +240,14 @@ def test_a_shared_weight_is_not_expanded() -> None:
         node("Gemm", ["a", "w"], ["b"]),
         node("Gemm", ["b", "v"], ["y"]),
     ]
-    reasons = expansions(net(nodes, {"w": random(4, 4), "v": random(4, 2)}, ("n", 4)))[1]
+    reasons = splittable_layers(net(nodes, {"w": random(4, 4), "v": random(4, 2)}, ("n", 4)))[1]
     assert reasons["w"].startswith("it is not the weight of one linear layer alone")
 
 
 def test_dropout_that_may_train_is_in_the_way() -> None:
     nodes = [node("Dropout", ["a", "", "train"], ["b"], "drop"), node("Conv", ["b", "w2"], ["y"])]
     for training in (False, True):
-        allowed, reasons = expansions(before(nodes, {**W2, "train": np.array(training)}))
+        allowed, reasons = splittable_layers(before(nodes, {**W2, "train": np.array(training)}))
         assert ("w1" in allowed) != training
     assert reasons["w1"] == "its output goes into Dropout (drop)"
 
@@ -255,27 +255,27 @@ def test_dropout_that_may_train_is_in_the_way() -> None:
 def test_every_weight_is_either_allowed_or_has_a_reason() -> None:
     for model in (mlp(), conv_net(), split_net()):
         folded = fold_batch_norm(load(model))[0]
-        allowed, reasons = expansions(folded)
+        allowed, reasons = splittable_layers(folded)
         names = {tensor.name for tensor in folded.graph.initializer if len(tensor.dims) > 1}
         assert set(allowed) | set(reasons) == names
         assert not set(allowed) & set(reasons)
 
 
 def test_the_places_of_a_layer_are_its_weight_its_bias_and_the_columns_behind() -> None:
-    expansion = expansions(load(mlp()))[0]["first"]
+    expansion = splittable_layers(load(mlp()))[0]["first"]
     assert expansion.channels == 6
-    assert expansion.places == (
-        Place("a", 1, 1, 0, 1, halved=False),  # MatMul: (in, out)
-        Place("b", 1, 0, 0, 1, halved=False),
-        Place("logits", 1, 1, 0, 1, halved=True),  # Gemm, transposed: (out, in)
+    assert expansion.slices == (
+        ChannelSlice("a", 1, 1, 0, 1, halved=False),  # MatMul: (in, out)
+        ChannelSlice("b", 1, 0, 0, 1, halved=False),
+        ChannelSlice("logits", 1, 1, 0, 1, halved=True),  # Gemm, transposed: (out, in)
     )
     assert expansion.carriers == ("a", "b", "c")
 
 
 def test_behind_a_flatten_a_channel_has_a_block_of_columns() -> None:
     nodes = [node("Flatten", ["a"], ["b"]), node("Gemm", ["b", "w2"], ["y"])]
-    expansion = expansions(before(nodes, {"w2": random(64, 3)}))[0]["w1"]
-    assert expansion.places[-1] == Place("y", 1, 0, 0, 16, halved=True)
+    expansion = splittable_layers(before(nodes, {"w2": random(64, 3)}))[0]["w1"]
+    assert expansion.slices[-1] == ChannelSlice("y", 1, 0, 0, 16, halved=True)
 
 
 def test_behind_a_concat_a_layer_has_columns_of_its_own() -> None:
@@ -285,9 +285,9 @@ def test_behind_a_concat_a_layer_has_columns_of_its_own() -> None:
         node("Conv", ["c", "w2"], ["y"]),
     ]
     weights = {"other": random(2, 3, 1, 1), "w2": random(5, 6, 1, 1)}
-    allowed = expansions(before(nodes, weights))[0]
-    assert allowed["other"].places[-1] == Place("y", 1, 1, 0, 1, halved=True)
-    assert allowed["w1"].places[-1] == Place("y", 1, 1, 2, 1, halved=True)
+    allowed = splittable_layers(before(nodes, weights))[0]
+    assert allowed["other"].slices[-1] == ChannelSlice("y", 1, 1, 0, 1, halved=True)
+    assert allowed["w1"].slices[-1] == ChannelSlice("y", 1, 1, 2, 1, halved=True)
 
 
 def test_a_sum_beside_a_layer_in_a_concat_does_not_hinder_it() -> None:
@@ -300,13 +300,13 @@ def test_a_sum_beside_a_layer_in_a_concat_does_not_hinder_it() -> None:
     weights = {
         "other": random(4, 3, 1, 1), "third": random(2, 3, 1, 1), "w3": random(5, 6, 1, 1),
     }  # fmt: skip
-    allowed, reasons = expansions(before(nodes, weights))
+    allowed, reasons = splittable_layers(before(nodes, weights))
     assert set(reasons) == {"w1", "other", "w3"}
-    assert allowed["third"].places[-1] == Place("y", 1, 1, 4, 1, halved=True)
+    assert allowed["third"].slices[-1] == ChannelSlice("y", 1, 1, 4, 1, halved=True)
 
 
 def test_only_the_first_layers_of_residual_branches_can_be_expanded() -> None:
-    allowed, reasons = expansions(fold_batch_norm(load(conv_net()))[0])
+    allowed, reasons = splittable_layers(fold_batch_norm(load(conv_net()))[0])
     assert not allowed
     assert reasons == {
         "w1": "its output goes into a sum (Add(e))",
@@ -317,7 +317,7 @@ def test_only_the_first_layers_of_residual_branches_can_be_expanded() -> None:
 
 def test_the_models_of_the_project_have_layers_to_expand(models: Path) -> None:
     found = {
-        path.stem: len(expansions(fold_batch_norm(load(path))[0])[0])
+        path.stem: len(splittable_layers(fold_batch_norm(load(path))[0])[0])
         for path in models.glob("digits_*.onnx")
     }
     assert found == {

@@ -9,8 +9,8 @@ from onnx import NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.model import find_layers, find_weights, load
-from onnx_evoq.model.layers.activations import clamp_of
-from onnx_evoq.quantize import Clamp
+from onnx_evoq.model.layers.activations import activation_of
+from onnx_evoq.quantize import Activation
 
 Limits = dict[str, np.ndarray]
 
@@ -21,16 +21,16 @@ def clip(low: float | None, high: float | None) -> tuple[NodeProto, Limits]:
     return node("Clip", ["x", *(name if name in given else "" for name in limits)], ["y"]), given
 
 
-ACTIVATIONS: dict[str, tuple[NodeProto, Limits, Clamp]] = {
-    "Relu": (node("Relu", ["x"], ["y"]), {}, Clamp()),
-    "HardSwish": (node("HardSwish", ["x"], ["y"]), {}, Clamp(-3)),
-    "HardSigmoid": (node("HardSigmoid", ["x"], ["y"]), {}, Clamp(-2.5, 2.5)),
+ACTIVATIONS: dict[str, tuple[NodeProto, Limits, Activation]] = {
+    "Relu": (node("Relu", ["x"], ["y"]), {}, Activation()),
+    "HardSwish": (node("HardSwish", ["x"], ["y"]), {}, Activation(-3)),
+    "HardSigmoid": (node("HardSigmoid", ["x"], ["y"]), {}, Activation(-2.5, 2.5)),
     "a steep HardSigmoid": (
-        node("HardSigmoid", ["x"], ["y"], alpha=0.5, beta=0.25), {}, Clamp(-0.5, 1.5)
+        node("HardSigmoid", ["x"], ["y"], alpha=0.5, beta=0.25), {}, Activation(-0.5, 1.5)
     ),
-    "Clip": (*clip(-1, 2), Clamp(-1, 2)),
-    "Clip from below": (*clip(0.5, None), Clamp(0.5)),
-    "Clip from above": (*clip(None, 2), Clamp(-np.inf, 2)),
+    "Clip": (*clip(-1, 2), Activation(-1, 2)),
+    "Clip from below": (*clip(0.5, None), Activation(0.5)),
+    "Clip from above": (*clip(None, 2), Activation(-np.inf, 2)),
 }  # fmt: skip
 
 
@@ -39,23 +39,25 @@ def outputs(activation: NodeProto, limits: Limits, x: np.ndarray) -> np.ndarray:
     return ReferenceEvaluator(model).run(None, {"x": x.astype(np.float32)})[0]
 
 
-def clamp(activation: NodeProto, limits: Limits | None = None) -> Clamp | None:
+def found_for(activation: NodeProto, limits: Limits | None = None) -> Activation | None:
     tensors = {name: numpy_helper.from_array(limit) for name, limit in (limits or {}).items()}
-    return clamp_of(activation, tensors)
+    return activation_of(activation, tensors)
 
 
-def clamp_in(*nodes: NodeProto, outputs: tuple[str, ...] = ("y",), **limits: Any) -> Clamp | None:
+def clamp_in(
+    *nodes: NodeProto, outputs: tuple[str, ...] = ("y",), **limits: Any
+) -> Activation | None:
     """That of a Gemm with output "x", in a model with more nodes."""
     nodes = (node("Gemm", ["i", "w"], ["x"]), *nodes)
     weights = {"w": random(4, 4), **limits}
     model = load(model_of(nodes, {"i": ["n", 4]}, dict.fromkeys(outputs), weights))
-    return find_layers(model, find_weights(model)[0])["w"].clamp
+    return find_layers(model, find_weights(model)[0])["w"].activation
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)
 def test_an_activation_has_these_limits(kind: str) -> None:
     activation, limits, expected = ACTIVATIONS[kind]
-    found = clamp(activation, limits)
+    found = found_for(activation, limits)
     assert found is not None
     assert (found.low, found.high, found.alpha) == pytest.approx(
         (expected.low, expected.high, expected.alpha)
@@ -76,7 +78,7 @@ def test_it_is_flat_beyond_its_limits_and_not_just_within_them(kind: str) -> Non
 @pytest.mark.parametrize("alpha", [None, 0.0, 0.3])
 def test_a_leaky_relu_has_its_slope_below_zero(alpha: float | None) -> None:
     leaky = node("LeakyRelu", ["x"], ["y"], **({} if alpha is None else {"alpha": alpha}))
-    found = clamp(leaky)
+    found = found_for(leaky)
     assert found is not None
     assert (found.low, found.high) == (0, np.inf)
     below = outputs(leaky, {}, np.array([-2, -1]))
@@ -85,36 +87,36 @@ def test_a_leaky_relu_has_its_slope_below_zero(alpha: float | None) -> None:
 
 @pytest.mark.parametrize("alpha", [-0.5, 1.0, 2.0])
 def test_a_leaky_relu_that_hides_nothing_is_none(alpha: float) -> None:
-    assert clamp(node("LeakyRelu", ["x"], ["y"], alpha=alpha)) is None
+    assert found_for(node("LeakyRelu", ["x"], ["y"], alpha=alpha)) is None
 
 
 def test_a_falling_hard_sigmoid_is_none() -> None:
-    assert clamp(node("HardSigmoid", ["x"], ["y"], alpha=-0.2)) is None
+    assert found_for(node("HardSigmoid", ["x"], ["y"], alpha=-0.2)) is None
 
 
 def test_limits_of_old_clips_are_attributes() -> None:
-    assert clamp(node("Clip", ["x"], ["y"], min=-1.0, max=6.0)) == Clamp(-1, 6)
-    assert clamp(node("Clip", ["x"], ["y"], max=6.0)) == Clamp(-np.inf, 6)
+    assert found_for(node("Clip", ["x"], ["y"], min=-1.0, max=6.0)) == Activation(-1, 6)
+    assert found_for(node("Clip", ["x"], ["y"], max=6.0)) == Activation(-np.inf, 6)
 
 
 @pytest.mark.parametrize("limits", [(None, None), (2, 2), (2, -1), (np.nan, 6), (0, np.nan)])
 def test_a_clip_that_lets_all_or_nothing_through_is_none(limits: tuple[float, float]) -> None:
-    assert clamp(*clip(*limits)) is None
+    assert found_for(*clip(*limits)) is None
 
 
 def test_limits_may_be_float16() -> None:
     limits = {"low": np.float16(0), "high": np.float16(6)}
-    assert clamp(clip(0, 6)[0], limits) == Clamp(0, 6)
+    assert found_for(clip(0, 6)[0], limits) == Activation(0, 6)
 
 
 def test_limits_may_have_an_axis() -> None:
-    assert clamp_in(clip(0, 6)[0], low=np.float32([0]), high=np.float32([6])) == Clamp(0, 6)
+    assert clamp_in(clip(0, 6)[0], low=np.float32([0]), high=np.float32([6])) == Activation(0, 6)
 
 
 def test_limits_may_be_constant_nodes() -> None:
     low = helper.make_node("Constant", [], ["low"], value_float=0.0)
     high = node("Constant", [], ["high"], value=numpy_helper.from_array(np.float32(6)))
-    assert clamp_in(low, high, clip(0, 6)[0]) == Clamp(0, 6)
+    assert clamp_in(low, high, clip(0, 6)[0]) == Activation(0, 6)
 
 
 def test_limits_that_are_computed_are_not_known() -> None:
@@ -124,8 +126,8 @@ def test_limits_that_are_computed_are_not_known() -> None:
 
 @pytest.mark.parametrize("kind", ["Sigmoid", "Abs", "Softmax"])
 def test_what_is_nowhere_flat_is_none(kind: str) -> None:
-    assert clamp(node(kind, ["x"], ["y"])) is None
+    assert found_for(node(kind, ["x"], ["y"])) is None
 
 
 def test_operators_of_others_are_none() -> None:
-    assert clamp(node("Relu", ["x"], ["y"], domain="com.example")) is None
+    assert found_for(node("Relu", ["x"], ["y"], domain="com.example")) is None

@@ -10,7 +10,7 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx import NodeProto, TensorProto, helper
 
 from onnx_evoq.model import Layer, find_layers, find_weights, fold_batch_norm, load
-from onnx_evoq.quantize import Clamp, Dense, Window
+from onnx_evoq.quantize import Activation, Dense, Window
 
 IMAGE = {"x": ["n", 4, 8, 8]}
 ROW = {"x": ["n", 4]}
@@ -283,21 +283,23 @@ def test_a_branch_that_others_read_does_not_repair_the_sum() -> None:
 # Which activation
 
 
-def clamp(*behind: NodeProto, outputs: Sequence[str] = ("y",), **weights: Any) -> Clamp | None:
+def activation(
+    *behind: NodeProto, outputs: Sequence[str] = ("y",), **weights: Any
+) -> Activation | None:
     """That of a MatMul (4, 4) with output "a" and nodes behind it."""
     nodes = [node("MatMul", ["x", "w"], ["a"]), *behind]
-    return layers_of(nodes, ROW, dict.fromkeys(outputs), w=random(4, 4), **weights)["w"].clamp
+    return layers_of(nodes, ROW, dict.fromkeys(outputs), w=random(4, 4), **weights)["w"].activation
 
 
 def test_what_alone_reads_the_output_is_the_activation() -> None:
-    assert clamp(node("Relu", ["a"], ["y"])) == Clamp()
-    assert clamp(node("Sigmoid", ["a"], ["y"])) is None
+    assert activation(node("Relu", ["a"], ["y"])) == Activation()
+    assert activation(node("Sigmoid", ["a"], ["y"])) is None
 
 
 def test_an_output_that_is_read_elsewhere_has_to_be_whole() -> None:
     relu = node("Relu", ["a"], ["r"])
-    assert clamp(relu, outputs=["r", "a"]) is None
-    assert clamp(relu, node("Mul", ["a", "r"], ["y"])) is None
+    assert activation(relu, outputs=["r", "a"]) is None
+    assert activation(relu, node("Mul", ["a", "r"], ["y"])) is None
 
 
 def test_so_has_one_that_a_body_reads() -> None:
@@ -310,21 +312,21 @@ def test_so_has_one_that_a_body_reads() -> None:
         node("Cast", ["m"], ["f"], to=TensorProto.BOOL),
         node("If", ["f"], ["y"], then_branch=branch("t"), else_branch=branch("e")),
     ]
-    assert clamp(*nodes) is None
-    assert clamp(*nodes, node("Relu", ["a"], ["r"]), outputs=["y", "r"]) is None
+    assert activation(*nodes) is None
+    assert activation(*nodes, node("Relu", ["a"], ["r"]), outputs=["y", "r"]) is None
 
 
 def test_behind_a_bias_there_may_be_an_activation() -> None:
     behind = [node("Add", ["a", "b"], ["s"]), node("Relu", ["s"], ["y"])]
-    assert clamp(*behind, b=random(4)) == Clamp()
+    assert activation(*behind, b=random(4)) == Activation()
 
 
 def test_in_a_residual_branch_it_is_the_one_behind_the_sum() -> None:
     behind = [node("Add", ["a", "x"], ["s"]), node("Relu", ["s"], ["y"])]
-    assert clamp(*behind) == Clamp()
-    assert clamp(*behind, outputs=["y", "s"]) is None
+    assert activation(*behind) == Activation()
+    assert activation(*behind, outputs=["y", "s"]) is None
 
 
 def test_behind_a_sum_that_is_none_of_a_branch_there_is_none() -> None:
     behind = [node("Add", ["a", "c"], ["s"]), node("Relu", ["s"], ["y"])]
-    assert clamp(*behind, c=random(1)) is None
+    assert activation(*behind, c=random(1)) is None

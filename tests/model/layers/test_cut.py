@@ -101,8 +101,8 @@ def test_a_cut_between_branches_computes_the_other_branch_once() -> None:
 
 
 def test_a_cut_names_its_first_weight() -> None:
-    assert cut_at(folded(), "w2").place == "'w2'"
-    assert cut_at(folded(), "w2", "w1", "w3").place == "'w2' and 2 more"
+    assert cut_at(folded(), "w2").label == "'w2'"
+    assert cut_at(folded(), "w2", "w1", "w3").label == "'w2' and 2 more"
 
 
 def test_uncut_runs_everything() -> None:

@@ -5,29 +5,33 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Clamp
+from onnx_evoq.quantize import Activation
 
 Floats = NDArray[np.floating]
 
-RELU, CLIP, LEAKY = Clamp(), Clamp(-1, 2), Clamp(alpha=0.5)
-FLAT = {"Relu": RELU, "Clip": CLIP, "Clip from above": Clamp(low=-np.inf, high=0.5)}
+RELU, CLIP, LEAKY = Activation(), Activation(-1, 2), Activation(alpha=0.5)
+FLAT = {"Relu": RELU, "Clip": CLIP, "Clip from above": Activation(low=-np.inf, high=0.5)}
 
 
-def activated(clamp: Clamp, y: Floats) -> Floats:
-    below = clamp.low + clamp.alpha * (y - clamp.low) if clamp.alpha else clamp.low
-    return np.where(y < clamp.low, below, np.minimum(y, clamp.high))
+def activated(activation: Activation, y: Floats) -> Floats:
+    below = (
+        activation.low + activation.alpha * (y - activation.low)
+        if activation.alpha
+        else activation.low
+    )
+    return np.where(y < activation.low, below, np.minimum(y, activation.high))
 
 
-def bound(clamp: Clamp, targets: Floats, outputs: Floats) -> float:
+def bound(activation: Activation, targets: Floats, outputs: Floats) -> float:
     """What is lost if outputs count as they are wherever targets are let through."""
-    beyond = np.where(targets <= clamp.low, np.maximum(outputs - clamp.low, 0), 0)
-    beyond += np.where(targets >= clamp.high, np.maximum(clamp.high - outputs, 0), 0)
-    through = (targets > clamp.low) & (targets < clamp.high)
+    beyond = np.where(targets <= activation.low, np.maximum(outputs - activation.low, 0), 0)
+    beyond += np.where(targets >= activation.high, np.maximum(activation.high - outputs, 0), 0)
+    through = (targets > activation.low) & (targets < activation.high)
     return float(np.square(np.where(through, outputs - targets, beyond)).sum())
 
 
 @pytest.mark.parametrize(
-    ("clamp", "target", "output", "expected"),
+    ("activation", "target", "output", "expected"),
     [
         (RELU, -2, -1, -1),
         (RELU, -2, 4, 0),
@@ -43,13 +47,13 @@ def bound(clamp: Clamp, targets: Floats, outputs: Floats) -> float:
         (LEAKY, -2, -1, -1.25),  # a quarter of the way
         (LEAKY, -2, 4, -1),
         (LEAKY, 3, -1, 3),
-        (Clamp(-3), -4, -3.5, -3.5),
+        (Activation(-3), -4, -3.5, -3.5),
     ],
 )
 def test_targets_worked_by_hand(
-    clamp: Clamp, target: float, output: float, expected: float
+    activation: Activation, target: float, output: float, expected: float
 ) -> None:
-    assert clamp.targets(np.float32([target]), np.float32([output])).tolist() == [expected]
+    assert activation.targets(np.float32([target]), np.float32([output])).tolist() == [expected]
 
 
 def test_a_limit_belongs_to_its_flat_side() -> None:
@@ -57,64 +61,70 @@ def test_a_limit_belongs_to_its_flat_side() -> None:
     assert CLIP.targets(targets, outputs).tolist() == [-3, -1, 3, 2]
 
 
-@pytest.mark.parametrize("clamp", [RELU, CLIP, LEAKY, Clamp(-1, 2, 0.25)], ids=str)
-def test_what_is_added_shifts_the_limits(clamp: Clamp) -> None:
+@pytest.mark.parametrize("activation", [RELU, CLIP, LEAKY, Activation(-1, 2, 0.25)], ids=str)
+def test_what_is_added_shifts_the_limits(activation: Activation) -> None:
     t, y, shift = 2 * random(3, 500).astype(np.float64)
-    expected = clamp.targets(t + shift, y + shift) - shift
-    np.testing.assert_allclose(clamp.targets(t, y, shift), expected, atol=1e-12)
+    expected = activation.targets(t + shift, y + shift) - shift
+    np.testing.assert_allclose(activation.targets(t, y, shift), expected, atol=1e-12)
 
 
 def test_without_limits_targets_stay() -> None:
     t, y = random(2, 50)
-    assert (Clamp(-np.inf, np.inf).targets(t, y) == t).all()
+    assert (Activation(-np.inf, np.inf).targets(t, y) == t).all()
 
 
 def test_targets_are_float32() -> None:
     t, y = random(2, 50)
-    assert Clamp(-1.5, 0.3, 0.1).targets(t, y, y).dtype == np.float32
+    assert Activation(-1.5, 0.3, 0.1).targets(t, y, y).dtype == np.float32
 
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_what_meets_its_targets_loses_nothing(kind: str) -> None:
-    clamp, (t, y) = FLAT[kind], 2 * random(2, 500)
-    assert (activated(clamp, clamp.targets(t, y)) == activated(clamp, t)).all()
+    activation, (t, y) = FLAT[kind], 2 * random(2, 500)
+    assert (activated(activation, activation.targets(t, y)) == activated(activation, t)).all()
 
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_errors_against_targets_are_the_bound_and_elsewhere_above_it(kind: str) -> None:
-    clamp, (t, y, other) = FLAT[kind], 2 * random(3, 500).astype(np.float64)
-    targets = clamp.targets(t, y)
-    assert np.square(y - targets).sum() == pytest.approx(bound(clamp, t, y))
+    activation, (t, y, other) = FLAT[kind], 2 * random(3, 500).astype(np.float64)
+    targets = activation.targets(t, y)
+    assert np.square(y - targets).sum() == pytest.approx(bound(activation, t, y))
     for one_t, one_target, one in zip(t, targets, other, strict=True):
-        assert (one - one_target) ** 2 >= bound(clamp, one_t, one) - 1e-12
+        assert (one - one_target) ** 2 >= bound(activation, one_t, one) - 1e-12
 
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_no_more_is_lost_than_the_bound_says(kind: str) -> None:
-    clamp, (ts, ys) = FLAT[kind], 2 * random(2, 500).astype(np.float64)
+    activation, (ts, ys) = FLAT[kind], 2 * random(2, 500).astype(np.float64)
     for t, y in zip(ts, ys, strict=True):
-        assert (activated(clamp, y) - activated(clamp, t)) ** 2 <= bound(clamp, t, y) + 1e-12
+        assert (activated(activation, y) - activated(activation, t)) ** 2 <= bound(
+            activation, t, y
+        ) + 1e-12
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("kind", FLAT)
 def test_no_round_of_least_squares_raises_the_bound(kind: str, seed: int) -> None:
-    clamp, x = FLAT[kind], random(60, 5, seed=seed).astype(np.float64)
+    activation, x = FLAT[kind], random(60, 5, seed=seed).astype(np.float64)
     t, y = 2 * random(60, seed=seed + 10), x @ random(5, seed=seed + 20)
-    bounds = [bound(clamp, t, y)]
+    bounds = [bound(activation, t, y)]
     for _ in range(10):
-        y = x @ np.linalg.lstsq(x, clamp.targets(t, y))[0]
-        bounds.append(bound(clamp, t, y))
+        y = x @ np.linalg.lstsq(x, activation.targets(t, y))[0]
+        bounds.append(bound(activation, t, y))
     assert (np.diff(bounds) <= 1e-9).all()
     assert bounds[-1] < bounds[1]
 
 
-@pytest.mark.parametrize("clamp", [RELU, CLIP, Clamp(alpha=0.01), Clamp(alpha=0.1)], ids=str)
-def test_rounds_lower_what_is_lost_behind_the_activation(clamp: Clamp) -> None:
+@pytest.mark.parametrize(
+    "activation", [RELU, CLIP, Activation(alpha=0.01), Activation(alpha=0.1)], ids=str
+)
+def test_rounds_lower_what_is_lost_behind_the_activation(activation: Activation) -> None:
     x = random(60, 5).astype(np.float64)
     t = x @ random(5, seed=1) - (x @ random(5, seed=2)) ** 2  # negative where it bends most
     plain = y = x @ np.linalg.lstsq(x, t)[0]
     for _ in range(10):
-        y = x @ np.linalg.lstsq(x, clamp.targets(t, y))[0]
-    before, after = (np.square(activated(clamp, z) - activated(clamp, t)).sum() for z in (plain, y))
+        y = x @ np.linalg.lstsq(x, activation.targets(t, y))[0]
+    before, after = (
+        np.square(activated(activation, z) - activated(activation, t)).sum() for z in (plain, y)
+    )
     assert after < 0.5 * before

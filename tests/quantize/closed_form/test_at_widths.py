@@ -8,7 +8,7 @@ import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import Dense, Window, ladder
+from onnx_evoq.quantize import Dense, Window, quantize_at_widths
 from onnx_evoq.quantize.closed_form.moments import Moments, MomentSums
 
 DENSE = Dense(transposed=False)  # a weight (rows, columns) is its matrix
@@ -33,15 +33,15 @@ MOMENTS = moments_of(X, WEIGHT, BIAS)
 @pytest.mark.parametrize("axis", [None, 0])
 @pytest.mark.parametrize("scale", ["pow2", "float"])
 def test_wider_codes_err_less(axis: int | None, scale: str) -> None:
-    rungs = ladder(WEIGHT, DENSE, MOMENTS, WIDTHS, axis, scale)  # type: ignore[arg-type]
-    assert list(rungs) == list(WIDTHS)
-    for narrow, wide in pairwise(rungs.values()):
+    variants = quantize_at_widths(WEIGHT, DENSE, MOMENTS, WIDTHS, axis, scale)  # type: ignore[arg-type]
+    assert list(variants) == list(WIDTHS)
+    for narrow, wide in pairwise(variants.values()):
         assert (wide.costs < narrow.costs).all()
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_the_values_lie_on_a_grid_of_that_width(bits: int) -> None:
-    values = ladder(WEIGHT, DENSE, MOMENTS, [bits])[bits].values
+    values = quantize_at_widths(WEIGHT, DENSE, MOMENTS, [bits])[bits].values
     step = next(s for s in 2.0 ** np.arange(4, -20, -1) if not (values % s).any())
     codes = values / step
     assert codes.min() >= -(2 ** (bits - 1))
@@ -49,37 +49,37 @@ def test_the_values_lie_on_a_grid_of_that_width(bits: int) -> None:
 
 
 def test_the_bias_keeps_the_mean_of_the_output() -> None:
-    rung = ladder(WEIGHT, DENSE, MOMENTS, [3])[3]
-    mean = (X @ rung.values.T + rung.bias).mean(axis=0)
+    variant = quantize_at_widths(WEIGHT, DENSE, MOMENTS, [3])[3]
+    mean = (X @ variant.values.T + variant.bias).mean(axis=0)
     np.testing.assert_allclose(mean, (X @ WEIGHT.T + BIAS).mean(axis=0), rtol=1e-4)
 
 
 def test_without_a_bias_there_is_no_mean_to_keep() -> None:
-    rung = ladder(WEIGHT, DENSE, moments_of(X, WEIGHT), [3])[3]
-    assert not rung.bias.any()
+    variant = quantize_at_widths(WEIGHT, DENSE, moments_of(X, WEIGHT), [3])[3]
+    assert not variant.bias.any()
 
 
 def test_the_output_is_closer_than_that_of_nearest_rounding() -> None:
-    rung = ladder(WEIGHT, DENSE, MOMENTS, [3])[3]
+    variant = quantize_at_widths(WEIGHT, DENSE, MOMENTS, [3])[3]
     step = 2.0 ** np.ceil(np.log2(np.abs(WEIGHT).max())) / 4
     rounded = step * np.clip(np.rint(WEIGHT / step), -4, 3)
     centred = X - X.mean(axis=0)
-    ours, theirs = (np.mean((centred @ (w - WEIGHT).T) ** 2) for w in (rung.values, rounded))
+    ours, theirs = (np.mean((centred @ (w - WEIGHT).T) ** 2) for w in (variant.values, rounded))
     assert ours < 0.7 * theirs
 
 
 def test_costs_are_the_errors_of_each_output() -> None:
     # With H = I, and so 1.03 I with damping, a cost is 1.03 times the squared error of a row.
     moments = Moments(np.eye(6)[None], np.zeros((1, 3, 6)), np.zeros((1, 6)), np.zeros((1, 3)))
-    rung = ladder(WEIGHT, DENSE, moments, [4])[4]
-    error = ((rung.values - WEIGHT) ** 2).sum(axis=1)
-    np.testing.assert_allclose(rung.costs, 1.03 * error, rtol=1e-4)
+    variant = quantize_at_widths(WEIGHT, DENSE, moments, [4])[4]
+    error = ((variant.values - WEIGHT) ** 2).sum(axis=1)
+    np.testing.assert_allclose(variant.costs, 1.03 * error, rtol=1e-4)
 
 
 def test_for_independent_columns_it_is_nearest_rounding_with_the_best_step() -> None:
     weight = np.array([[0.3, -0.9, 0.55, 0.1]], np.float32)
     moments = Moments(np.eye(4)[None], np.zeros((1, 1, 4)), np.zeros((1, 4)), np.zeros((1, 1)))
-    values = ladder(weight, DENSE, moments, [4])[4].values
+    values = quantize_at_widths(weight, DENSE, moments, [4])[4].values
     np.testing.assert_array_equal(values, [[0.25, -0.875, 0.5, 0.125]])  # 0.55 -> 4.4 steps
 
 
@@ -87,8 +87,8 @@ def test_a_split_column_is_two_halves_added_up() -> None:
     # The largest weight, 8, is 4 + 4: so the step may be half as large for all others.
     weight = np.array([[7.0, 0.6, 0.4]], np.float32)
     moments = Moments(np.eye(3)[None], np.zeros((1, 1, 3)), np.zeros((1, 3)), np.zeros((1, 1)))
-    plain = ladder(weight, DENSE, moments, [4])[4].values
-    split = ladder(weight, DENSE, moments, [4], split=[0])[4].values
+    plain = quantize_at_widths(weight, DENSE, moments, [4])[4].values
+    split = quantize_at_widths(weight, DENSE, moments, [4], split=[0])[4].values
     np.testing.assert_array_equal(plain, [[7, 1, 0]])
     np.testing.assert_array_equal(split, [[7, 0.5, 0.5]])
 
@@ -97,7 +97,7 @@ def test_splitting_outliers_lowers_the_error() -> None:
     weight = WEIGHT.copy()
     weight[:, 2] *= 10
     moments = moments_of(X, weight, BIAS)
-    plain, split = (ladder(weight, DENSE, moments, [3], split=s)[3] for s in ((), (2,)))
+    plain, split = (quantize_at_widths(weight, DENSE, moments, [3], split=s)[3] for s in ((), (2,)))
     assert split.costs.sum() < plain.costs.sum()
 
 
@@ -111,12 +111,12 @@ def test_8_bits_of_a_convolution_are_close_to_its_weight(transposed: bool, group
         np.stack([np.eye(columns)] * groups), np.zeros((groups, rows, columns)),
         np.zeros((groups, columns)), np.zeros((groups, rows)),
     )  # fmt: skip
-    rung = ladder(weight, layer, moments, [8], axis=1 if transposed else 0)[8]
-    np.testing.assert_allclose(rung.values, weight, atol=np.abs(weight).max() / 64)
-    assert rung.costs.shape == rung.bias.shape == (groups * rows,)
+    variant = quantize_at_widths(weight, layer, moments, [8], axis=1 if transposed else 0)[8]
+    np.testing.assert_allclose(variant.values, weight, atol=np.abs(weight).max() / 64)
+    assert variant.costs.shape == variant.bias.shape == (groups * rows,)
 
 
 def test_moments_stay_as_they_are() -> None:
-    before = replace(MOMENTS, metric=MOMENTS.metric.copy())
-    ladder(WEIGHT, DENSE, MOMENTS, [2, 3], split=[1])
-    np.testing.assert_array_equal(MOMENTS.metric, before.metric)
+    before = replace(MOMENTS, hessian=MOMENTS.hessian.copy())
+    quantize_at_widths(WEIGHT, DENSE, MOMENTS, [2, 3], split=[1])
+    np.testing.assert_array_equal(MOMENTS.hessian, before.hessian)

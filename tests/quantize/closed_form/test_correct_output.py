@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from onnx_evoq.quantize import Steering, steer
+from onnx_evoq.quantize import LinearizedOutput, correct_codes
 
 LOW, HIGH = -2, 1
 
 
-def known(seed: int, samples: int = 40, rows: int = 2, columns: int = 3) -> Steering:
+def known(seed: int, samples: int = 40, rows: int = 2, columns: int = 3) -> LinearizedOutput:
     rng = np.random.default_rng(seed)
-    return Steering(
+    return LinearizedOutput(
         means=rng.standard_normal((samples, 1, columns)),
         within=np.eye(columns)[None],
         jacobian=rng.standard_normal((samples, rows, 4)),
@@ -21,16 +21,18 @@ def known(seed: int, samples: int = 40, rows: int = 2, columns: int = 3) -> Stee
     )
 
 
-def left(steering: Steering, change: np.ndarray, moves: np.ndarray) -> float:
+def left(steering: LinearizedOutput, change: np.ndarray, moves: np.ndarray) -> float:
     """Mean square of what is wrong at the end after rows change by (rows, columns)."""
     shift = steering.means[:, 0] @ change.T + moves  # (samples, rows)
     wrong = steering.errors + (steering.jacobian * shift[:, :, None]).sum(axis=1)
     return float(np.square(wrong).sum() / len(wrong))
 
 
-def steered(steering: Steering, codes: np.ndarray, share: float = 0.0) -> tuple[np.ndarray, ...]:
+def steered(
+    steering: LinearizedOutput, codes: np.ndarray, share: float = 0.0
+) -> tuple[np.ndarray, ...]:
     steps = np.ones((1, codes.shape[1], 1))
-    return steer(codes, codes.copy(), steps, steering, LOW, HIGH, share)
+    return correct_codes(codes, codes.copy(), steps, steering, LOW, HIGH, share)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -55,7 +57,7 @@ def test_a_row_alone_ends_near_the_best_of_all_its_codes(seed: int) -> None:
 
 def test_the_bias_moves_by_what_is_wrong() -> None:
     samples = 30
-    steering = Steering(
+    steering = LinearizedOutput(
         means=np.zeros((samples, 1, 1)),
         within=np.ones((1, 1, 1)),
         jacobian=np.full((samples, 1, 1), 2.0),
@@ -75,7 +77,7 @@ def test_codes_stay_in_range() -> None:
 def test_rows_stay_in_ranges_of_their_own() -> None:
     low, high = np.array([[[-1.0], [-4.0]]]), np.array([[[0.0], [3.0]]])
     codes, loud = np.zeros((1, 2, 3)), replace(known(3), errors=20 * known(3).errors)
-    found, _ = steer(codes, codes, np.ones((1, 2, 1)), loud, low, high, 0.0)
+    found, _ = correct_codes(codes, codes, np.ones((1, 2, 1)), loud, low, high, 0.0)
     assert (low <= found).all()
     assert (found <= high).all()
     assert found[0, 1].min() < -1
@@ -85,8 +87,8 @@ def test_rows_stay_in_ranges_of_their_own() -> None:
 def test_equal_ranges_may_be_told_row_by_row() -> None:
     codes, steps = np.zeros((1, 2, 3)), np.ones((1, 2, 1))
     each = (np.full((1, 2, 1), float(LOW)), np.full((1, 2, 1), float(HIGH)))
-    one = steer(codes, codes, steps, known(3), LOW, HIGH, 0.5)
-    other = steer(codes, codes, steps, known(3), *each, 0.5)
+    one = correct_codes(codes, codes, steps, known(3), LOW, HIGH, 0.5)
+    other = correct_codes(codes, codes, steps, known(3), *each, 0.5)
     assert (one[0] == other[0]).all()
     assert (one[1] == other[1]).all()
 
@@ -111,7 +113,7 @@ def test_a_channel_without_influence_keeps_its_codes() -> None:
 def test_groups_read_their_own_columns() -> None:
     rng = np.random.default_rng(3)
     one, two = known(4, rows=1), known(5, rows=1)
-    both = Steering(
+    both = LinearizedOutput(
         np.concatenate([one.means, two.means], axis=1),
         np.concatenate([one.within, two.within]),
         np.concatenate([one.jacobian, np.zeros_like(two.jacobian)], axis=1),

@@ -16,10 +16,10 @@ STEPS = 25  # three octaves of eighths, and the largest
 
 
 def moments(columns: int, rows: int, seed: int = 0) -> Moments:
-    factor = random(1, columns, columns, seed=seed).astype(np.float64)
-    metric = factor @ factor.transpose(0, 2, 1)
+    cholesky_factor = random(1, columns, columns, seed=seed).astype(np.float64)
+    hessian = cholesky_factor @ cholesky_factor.transpose(0, 2, 1)
     return Moments(
-        metric, np.zeros((1, rows, columns)), np.zeros((1, columns)), np.zeros((1, rows))
+        hessian, np.zeros((1, rows, columns)), np.zeros((1, columns)), np.zeros((1, rows))
     )
 
 
@@ -137,9 +137,9 @@ def test_the_share_of_an_input_channel_is_that_of_its_taps() -> None:
 
 def test_many_columns_are_taken_as_independent(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, seen = random(5, 6), moments(6, 5)
-    diagonal = Moments(seen.metric * np.eye(6), seen.cross, seen.x_mean, seen.t_mean)
+    diagonal = Moments(seen.hessian * np.eye(6), seen.cross, seen.x_mean, seen.t_mean)
     exact = round_alone(weight, DENSE, diagonal, 4).costs
-    monkeypatch.setattr("onnx_evoq.quantize.closed_form.equalize._LARGE", 5)
+    monkeypatch.setattr("onnx_evoq.quantize.closed_form.equalize._INDEPENDENT_ABOVE", 5)
     np.testing.assert_allclose(round_alone(weight, DENSE, seen, 4).costs, exact)
 
 

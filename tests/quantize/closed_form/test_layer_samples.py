@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import random
 
-from onnx_evoq.quantize import Chunk, Clamp, Samples
+from onnx_evoq.quantize import Activation, LayerSamples, SampleChunk
 from onnx_evoq.quantize.closed_form.moments import Moments, MomentSums
 
 GROUPS, POSITIONS, ROWS, COLUMNS = 2, 30, 3, 4
@@ -14,10 +14,10 @@ WEIGHT = random(GROUPS, ROWS, COLUMNS, seed=50).astype(np.float64)
 BIAS = random(GROUPS, ROWS, seed=51).astype(np.float64)
 
 
-def chunks(*, shifted: bool = False) -> list[Chunk]:
+def chunks(*, shifted: bool = False) -> list[SampleChunk]:
     """Three of them, with means that are not zero."""
     return [
-        Chunk(
+        SampleChunk(
             random(GROUPS, POSITIONS, COLUMNS, seed=seed) + 1,
             2 * random(GROUPS, POSITIONS, ROWS, seed=seed + 10) - 1,
             random(GROUPS, POSITIONS, ROWS, seed=seed + 20) if shifted else None,
@@ -26,36 +26,42 @@ def chunks(*, shifted: bool = False) -> list[Chunk]:
     ]
 
 
-def samples_of(given: list[Chunk], clamp: Clamp | None, *, centred: bool = True) -> Samples:
-    samples = Samples(centred, clamp)
+def samples_of(
+    given: list[SampleChunk], activation: Activation | None, *, centred: bool = True
+) -> LayerSamples:
+    samples = LayerSamples(centred, activation)
     for chunk in given:
         samples.add(chunk)
     return samples
 
 
 def fields(moments: Moments) -> list[np.ndarray]:
-    return [moments.metric, moments.cross, moments.x_mean, moments.t_mean]
+    return [moments.hessian, moments.cross, moments.x_mean, moments.t_mean]
 
 
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("shifted", [True, False])
-@pytest.mark.parametrize("clamp", [Clamp(), Clamp(-1, 2), Clamp(alpha=0.1)], ids=str)
-def test_targets_follow_what_the_layer_gives(clamp: Clamp, shifted: bool, centred: bool) -> None:
+@pytest.mark.parametrize(
+    "activation", [Activation(), Activation(-1, 2), Activation(alpha=0.1)], ids=str
+)
+def test_targets_follow_what_the_layer_gives(
+    activation: Activation, shifted: bool, centred: bool
+) -> None:
     given = chunks(shifted=shifted)
-    found = samples_of(given, clamp, centred=centred).behind(WEIGHT, BIAS)
+    found = samples_of(given, activation, centred=centred).moments_behind_activation(WEIGHT, BIAS)
     expected = MomentSums(centred)
     for chunk in given:
         outputs = np.einsum("grc,gpc->gpr", WEIGHT, chunk.columns) + BIAS[:, None]
-        expected.add(chunk.columns, clamp.targets(chunk.targets, outputs, chunk.shift))
+        expected.add(chunk.columns, activation.targets(chunk.targets, outputs, chunk.shift))
     for one, other in zip(found.folds(), expected.folds(), strict=True):
         for ours, theirs in zip(fields(one), fields(other), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_what_was_seen_is_left_alone() -> None:
-    samples = samples_of(chunks(), Clamp())
+    samples = samples_of(chunks(), Activation())
     before = samples.sums.moments()
-    samples.behind(WEIGHT, BIAS)
+    samples.moments_behind_activation(WEIGHT, BIAS)
     again, fresh = samples.sums.moments(), samples_of(chunks(), None).sums.moments()
     for ours, first, plain in zip(fields(again), fields(before), fields(fresh), strict=True):
         assert (ours == first).all()
@@ -64,12 +70,12 @@ def test_what_was_seen_is_left_alone() -> None:
 
 def test_without_an_activation_targets_stay() -> None:
     samples = samples_of(chunks(), None)
-    assert samples.behind(WEIGHT, BIAS) is samples.sums
+    assert samples.moments_behind_activation(WEIGHT, BIAS) is samples.sums
 
 
-@pytest.mark.parametrize("clamp", [None, Clamp()], ids=str)
-def test_only_what_an_activation_asks_for_is_held(clamp: Clamp | None) -> None:
+@pytest.mark.parametrize("activation", [None, Activation()], ids=str)
+def test_only_what_an_activation_asks_for_is_held(activation: Activation | None) -> None:
     (chunk, *_) = chunks()
-    columns, samples = weakref.ref(chunk.columns), samples_of([chunk], clamp)
+    columns, samples = weakref.ref(chunk.columns), samples_of([chunk], activation)
     del chunk
-    assert (columns() is None) == (samples.clamp is None)
+    assert (columns() is None) == (samples.activation is None)

@@ -25,12 +25,12 @@ def plain(x: Floats, t: Floats, *, centred: bool) -> Moments:
     x_mean, t_mean = x.mean(axis=1), t.mean(axis=1)
     if centred:
         x, t = x - x_mean[:, None], t - t_mean[:, None]
-    metric = np.einsum("gpi,gpj->gij", x, x) / x.shape[1]
-    return Moments(metric, np.einsum("gpi,gpj->gij", t, x) / x.shape[1], x_mean, t_mean)
+    hessian = np.einsum("gpi,gpj->gij", x, x) / x.shape[1]
+    return Moments(hessian, np.einsum("gpi,gpj->gij", t, x) / x.shape[1], x_mean, t_mean)
 
 
 def assert_same(one: Moments, other: Moments, tolerance: float) -> None:
-    for name in ("metric", "cross", "x_mean", "t_mean"):
+    for name in ("hessian", "cross", "x_mean", "t_mean"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=tolerance)
 
 
@@ -43,16 +43,16 @@ def test_moments_are_those_of_the_formulas(centred: bool) -> None:
 
 def test_a_centred_metric_is_the_covariance() -> None:
     x = random(1, 300, 4)
-    metric = gathered(x, x, centred=True).moments().metric[0]
-    np.testing.assert_allclose(metric, np.cov(x[0], rowvar=False, bias=True), atol=1e-6)
+    hessian = gathered(x, x, centred=True).moments().hessian[0]
+    np.testing.assert_allclose(hessian, np.cov(x[0], rowvar=False, bias=True), atol=1e-6)
 
 
 def test_two_positions_worked_by_hand() -> None:
     # x = 1, 3 and t = 0, 4: means 2 and 2; E[x x] = 5, E[t x] = 6.
     x, t = np.array([[[1], [3]]], np.float32), np.array([[[0], [4]]], np.float32)
-    for centred, metric, cross in ((False, 5, 6), (True, 1, 2)):
+    for centred, hessian, cross in ((False, 5, 6), (True, 1, 2)):
         moments = gathered(x, t, centred=centred, chunks=1).moments()
-        assert (moments.metric.item(), moments.cross.item()) == (metric, cross)
+        assert (moments.hessian.item(), moments.cross.item()) == (hessian, cross)
         assert (moments.x_mean.item(), moments.t_mean.item()) == (2, 2)
 
 
@@ -61,7 +61,7 @@ def test_a_large_mean_hides_no_variance() -> None:
     x = random(1, 20_000, 4) + np.float32(1e4)
     moments = gathered(x, x, centred=True, chunks=20).moments()
     assert_same(moments, plain(x, x, centred=True), 5e-6)
-    assert np.diagonal(moments.metric[0]) == pytest.approx(np.ones(4), abs=0.03)
+    assert np.diagonal(moments.hessian[0]) == pytest.approx(np.ones(4), abs=0.03)
 
 
 def test_a_first_chunk_that_is_unlike_the_others_does_no_harm() -> None:
@@ -83,7 +83,7 @@ def test_whole_numbers_are_summed_exactly(chunks: int) -> None:
     rng = np.random.default_rng(0)
     x, t = (rng.integers(-50, 50, (2, 120, n)).astype(np.float32) for n in (4, 3))
     one, other = (gathered(x, t, centred=False, chunks=n).moments() for n in (1, chunks))
-    assert (one.metric == other.metric).all()
+    assert (one.hessian == other.hessian).all()
     assert (one.cross == other.cross).all()
 
 
@@ -101,7 +101,7 @@ def test_each_fold_has_means_of_its_own() -> None:
     folds = gathered(x, x, centred=True, chunks=2).folds()
     assert folds is not None
     assert [fold.x_mean.item() for fold in folds] == [0, 10]
-    assert [fold.metric.item() for fold in folds] == [0, 0]
+    assert [fold.hessian.item() for fold in folds] == [0, 0]
 
 
 def test_one_chunk_has_no_folds() -> None:

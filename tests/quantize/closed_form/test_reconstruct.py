@@ -9,12 +9,12 @@ from graphs import random
 from numpy.typing import NDArray
 
 from onnx_evoq.quantize import (
+    Activation,
     Bits,
-    Chunk,
-    Clamp,
     Dense,
     FixedPoint,
-    Samples,
+    LayerSamples,
+    SampleChunk,
     Scale,
     Window,
     fit,
@@ -22,7 +22,7 @@ from onnx_evoq.quantize import (
 )
 from onnx_evoq.quantize.closed_form.best_weight import best_float, choose_damping, damped
 from onnx_evoq.quantize.closed_form.moments import Moments, MomentSums
-from onnx_evoq.quantize.closed_form.reconstruct import reconstruct, reconstruct_behind
+from onnx_evoq.quantize.closed_form.reconstruct import reconstruct, reconstruct_with_activation
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid.grid_rows import row_limits, row_steps
 
@@ -60,8 +60,8 @@ def misfit(weight: NDArray[np.floating], x: Floats, t: Floats) -> float:
 def test_without_damping_the_best_float_weight_is_that_of_least_squares() -> None:
     x, t, weight = correlated(300, 6), random(300, 3, seed=9), random(1, 3, 6, seed=10)
     expected = np.linalg.lstsq(x.astype(np.float64), t.astype(np.float64))[0].T
-    aim = best_float(weight.astype(np.float64), sums_of(x, t).moments(), 0.0)
-    np.testing.assert_allclose(aim[0], expected, atol=1e-5)
+    best_weight = best_float(weight.astype(np.float64), sums_of(x, t).moments(), 0.0)
+    np.testing.assert_allclose(best_weight[0], expected, atol=1e-5)
 
 
 def test_for_independent_columns_it_is_the_cross_moment() -> None:
@@ -95,19 +95,21 @@ def test_infinite_damping_leaves_the_weight_alone() -> None:
 
 def test_targets_of_the_weight_itself_leave_it_alone() -> None:
     x, weight = correlated(200, 6), random(3, 6, seed=5)
-    aim = best_float(weight[None].astype(np.float64), sums_of(x, x @ weight.T).moments(), 0.03)
-    np.testing.assert_allclose(aim[0], weight, atol=1e-4)
+    best_weight = best_float(
+        weight[None].astype(np.float64), sums_of(x, x @ weight.T).moments(), 0.03
+    )
+    np.testing.assert_allclose(best_weight[0], weight, atol=1e-4)
 
 
 def test_damping_is_a_share_of_the_mean_square_of_each_group() -> None:
-    metric = np.stack([np.diag([1.0, 3.0]), np.diag([10.0, 30.0])])
-    lifted = np.diagonal(damped(metric, 0.5), axis1=1, axis2=2)
+    hessian = np.stack([np.diag([1.0, 3.0]), np.diag([10.0, 30.0])])
+    lifted = np.diagonal(damped(hessian, 0.5), axis1=1, axis2=2)
     assert lifted.tolist() == [[2, 4], [20, 40]]
 
 
 def test_a_group_without_input_gets_the_identity() -> None:
-    metric = np.stack([np.eye(2), np.zeros((2, 2))])
-    assert (damped(metric, 0.5)[1] == np.eye(2)).all()
+    hessian = np.stack([np.eye(2), np.zeros((2, 2))])
+    assert (damped(hessian, 0.5)[1] == np.eye(2)).all()
 
 
 def test_few_noisy_targets_ask_for_the_weight_itself() -> None:
@@ -125,7 +127,7 @@ def test_inputs_that_were_distorted_linearly_ask_for_little_damping() -> None:
 
 def test_it_is_a_tenth_of_what_half_of_the_data_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        import_module("onnx_evoq.quantize.closed_form.reconstruct"), "DAMPINGS", (0.3, 30.0)
+        import_module("onnx_evoq.quantize.closed_form.best_weight"), "DAMPINGS", (0.3, 30.0)
     )
     x, weight = correlated(400, 6), random(3, 6, seed=3)
     folds = sums_of(x, 2 * x @ weight.T).folds()
@@ -146,7 +148,9 @@ def test_one_chunk_is_too_little_to_choose_from() -> None:
 
 
 def test_a_large_layer_gets_the_usual_damping_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("onnx_evoq.quantize.closed_form.reconstruct"), "_LARGE", 5)
+    monkeypatch.setattr(
+        import_module("onnx_evoq.quantize.closed_form.best_weight"), "_SEARCHED_UP_TO", 5
+    )
     x, weight = correlated(400, 6), random(3, 6, seed=3)
     noisy = x @ weight.T + random(400, 3, seed=5)
     for t, expected in ((noisy, np.inf), (2 * x @ weight.T, 0.03)):
@@ -164,8 +168,8 @@ def outlier(rows: int, value: float) -> NDArray[np.float64]:
 def steps_for(matrix: NDArray[np.float64], axis: int | None = None) -> list[float]:
     shape = matrix.shape[1:]
     grid = fit(matrix[0].astype(np.float32), 4, axis)
-    metric = white(shape[1], shape[0]).metric
-    chosen = choose_steps(matrix, metric, grid, DENSE, shape, "pow2")
+    hessian = white(shape[1], shape[0]).hessian
+    chosen = choose_steps(matrix, hessian, grid, DENSE, shape, "pow2")
     assert (chosen.bits, chosen.axis) == (4, axis)
     return chosen.step.reshape(-1).tolist()
 
@@ -190,13 +194,15 @@ def test_some_rows_of_a_tall_matrix_choose_for_all() -> None:
 
 
 def test_large_layers_choose_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("onnx_evoq.quantize.closed_form.reconstruct"), "_LARGE", 5)
+    monkeypatch.setattr(
+        import_module("onnx_evoq.quantize.closed_form.step_choice"), "_DESCENT_UP_TO", 5
+    )
     assert steps_for(outlier(2, 4.5)) == [0.5]
 
 
 def test_steps_that_may_be_any_are_shares_of_the_one_that_covers() -> None:
     matrix, grid = outlier(2, 7.0), FixedPoint(4, np.float32(1))
-    chosen = choose_steps(matrix, white(100, 2).metric, grid, DENSE, (2, 100), "float")
+    chosen = choose_steps(matrix, white(100, 2).hessian, grid, DENSE, (2, 100), "float")
     # A row costs 99 * 0.3^2 + 1.4^2 = 10.9 at 0.8; 99 * 0.2^2 + 2.1^2 = 8.4 at 0.7; and at 0.6
     # 99 * 0.1^2 + 2.8^2 = 8.8.
     assert float(chosen.step) == pytest.approx(0.7)
@@ -275,7 +281,7 @@ def test_rounding_is_damped_where_the_float_weight_need_not_be() -> None:
     sums = sums_of(x, 2 * x @ weight.T)
     assert choose_damping(weight[None].astype(np.float64), sums.folds()) < 1e-4
     found = reconstruct(weight, DENSE, sums, 8)
-    step, error = float(found.quantized.grid.step), found.quantized.values - found.aim
+    step, error = float(found.quantized.grid.step), found.quantized.values - found.best_weight
     down = 0.505 * ((error - step) ** 2 - error**2)
     np.testing.assert_allclose(found.down, down, rtol=1e-3)
 
@@ -305,22 +311,28 @@ def test_a_weight_of_zeros_stays() -> None:
 
 
 def samples_of(
-    x: Floats, t: Floats, clamp: Clamp | None, *, centred: bool = True, kind: type = Samples
-) -> Samples:
+    x: Floats,
+    t: Floats,
+    activation: Activation | None,
+    *,
+    centred: bool = True,
+    kind: type = LayerSamples,
+) -> LayerSamples:
     """Columns (positions, columns) and targets (positions, rows), in four chunks."""
-    samples = kind(centred, clamp)
+    samples = kind(centred, activation)
     for columns, targets in zip(np.array_split(x, 4), np.array_split(t, 4), strict=True):
-        samples.add(Chunk(columns[None], targets[None]))
+        samples.add(SampleChunk(columns[None], targets[None]))
     return samples
 
 
-def behind(y: Floats, clamp: Clamp) -> Floats:
+def moments_behind_activation(y: Floats, activation: Activation) -> Floats:
     return np.minimum(
-        np.where(y < clamp.low, clamp.alpha * (y - clamp.low) + clamp.low, y), clamp.high
+        np.where(y < activation.low, activation.alpha * (y - activation.low) + activation.low, y),
+        activation.high,
     )
 
 
-ACTIVATIONS = {"Relu": Clamp(), "Clip": Clamp(0, 3), "LeakyRelu": Clamp(alpha=0.1)}
+ACTIVATIONS = {"Relu": Activation(), "Clip": Activation(0, 3), "LeakyRelu": Activation(alpha=0.1)}
 
 
 @pytest.mark.parametrize("axis", [None, 0])
@@ -328,17 +340,27 @@ ACTIVATIONS = {"Relu": Clamp(), "Clip": Clamp(0, 3), "LeakyRelu": Clamp(alpha=0.
 def test_unseen_outputs_of_the_activation_are_kept_better_in_sight_of_it(
     kind: str, axis: int | None
 ) -> None:
-    clamp, weight = ACTIVATIONS[kind], random(8, 24, seed=3)
+    activation, weight = ACTIVATIONS[kind], random(8, 24, seed=3)
     x = correlated(1200, 24)
     t = x @ weight.T - (x @ random(24, 8, seed=4)) ** 2 / 8  # no weight gives what is hidden of it
-    samples = samples_of(x[:800], t[:800], clamp)
+    samples = samples_of(x[:800], t[:800], activation)
     errors = []
     for found in (
         reconstruct(weight, DENSE, samples.sums, 3, axis),
-        reconstruct_behind(weight, DENSE, samples, 3, axis),
+        reconstruct_with_activation(weight, DENSE, samples, 3, axis),
     ):
         y = x[800:] @ found.quantized.values.T + found.bias
-        errors.append(float(np.mean((behind(y, clamp) - behind(t[800:], clamp)) ** 2)))
+        errors.append(
+            float(
+                np.mean(
+                    (
+                        moments_behind_activation(y, activation)
+                        - moments_behind_activation(t[800:], activation)
+                    )
+                    ** 2
+                )
+            )
+        )
     assert errors[1] < 0.95 * errors[0]
 
 
@@ -346,20 +368,22 @@ def test_a_bias_behind_relu_worked_by_hand() -> None:
     # Inputs are zero, so the bias is all there is: relu(b)^2 + (b - 1)^2 is least at 1/2. Targets
     # -15 and 1 give b = -7; -7 and 1 then give -3; and so on, -1, 0, and 0 and 1 give 1/2.
     x, t = np.zeros((40, 1), np.float32), np.resize(np.float32([-15, 1]), (40, 1))
-    weight, samples = np.ones((1, 1), np.float32), samples_of(x, t, Clamp())
+    weight, samples = np.ones((1, 1), np.float32), samples_of(x, t, Activation())
     assert reconstruct(weight, DENSE, samples.sums, 4).bias.tolist() == [-7]
-    assert reconstruct_behind(weight, DENSE, samples, 4).bias.tolist() == [0.5]
+    assert reconstruct_with_activation(weight, DENSE, samples, 4).bias.tolist() == [0.5]
 
 
 @pytest.mark.parametrize("centred", [True, False])
-@pytest.mark.parametrize("clamp", [None, Clamp(-100, 100)], ids=["nothing", "nothing hidden"])
+@pytest.mark.parametrize(
+    "activation", [None, Activation(-100, 100)], ids=["nothing", "nothing hidden"]
+)
 def test_where_nothing_is_hidden_it_is_plain_reconstruction(
-    clamp: Clamp | None, centred: bool
+    activation: Activation | None, centred: bool
 ) -> None:
     x, weight = correlated(400, 12), random(5, 12, seed=3)
-    samples = samples_of(x, x @ weight.T + random(400, 5, seed=4), clamp, centred=centred)
+    samples = samples_of(x, x @ weight.T + random(400, 5, seed=4), activation, centred=centred)
     plain = reconstruct(weight, DENSE, samples.sums, 3, 0, "float")
-    found = reconstruct_behind(weight, DENSE, samples, 3, 0, "float")
+    found = reconstruct_with_activation(weight, DENSE, samples, 3, 0, "float")
     assert (found.quantized.codes == plain.quantized.codes).all()
     assert (found.quantized.grid.step == plain.quantized.grid.step).all()
     for field in fields(plain)[1:]:
@@ -369,31 +393,33 @@ def test_where_nothing_is_hidden_it_is_plain_reconstruction(
 def test_a_layer_without_a_bias_gets_none_on_the_way() -> None:
     biases = []
 
-    class Watched(Samples):
-        def behind(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> MomentSums:
+    class Watched(LayerSamples):
+        def moments_behind_activation(
+            self, weight: NDArray[np.float64], bias: NDArray[np.float64]
+        ) -> MomentSums:
             biases.append(bias)
-            return super().behind(weight, bias)
+            return super().moments_behind_activation(weight, bias)
 
     x, weight = correlated(400, 12) + 2, random(5, 12, seed=3)
     t = x @ weight.T + 1
     for centred in (True, False):
         biases.clear()
-        samples = samples_of(x, t, Clamp(), centred=centred, kind=Watched)
-        found = reconstruct_behind(weight, DENSE, samples, 2)
+        samples = samples_of(x, t, Activation(), centred=centred, kind=Watched)
+        found = reconstruct_with_activation(weight, DENSE, samples, 2)
         assert [bool(bias.any()) for bias in biases] == [centred] * len(biases) != []
         assert bool(found.bias.any()) == centred
 
 
 def test_groups_and_steps_per_channel_go_through() -> None:
     weight, layer = random(6, 2, 3, 3), Window((3, 3), (1, 1), (1, 1), (1,) * 4, 2)
-    matrix, samples = layer.matrix(weight), Samples(True, Clamp())
+    matrix, samples = layer.matrix(weight), LayerSamples(True, Activation())
     seen = [random(2, 200, 18, seed=k) for k in range(3)]
     for x in seen[:2]:
-        samples.add(Chunk(x, x @ matrix.transpose(0, 2, 1)))
+        samples.add(SampleChunk(x, x @ matrix.transpose(0, 2, 1)))
     errors = []
     for found in (
         reconstruct(weight, layer, samples.sums, 3, 0),
-        reconstruct_behind(weight, layer, samples, 3, 0),
+        reconstruct_with_activation(weight, layer, samples, 3, 0),
     ):
         ours = layer.matrix(found.quantized.values).transpose(0, 2, 1)
         y = seen[2] @ ours + found.bias.reshape(2, 1, 3)
@@ -406,14 +432,16 @@ def test_groups_and_steps_per_channel_go_through() -> None:
 
 
 @pytest.mark.parametrize("scale", ["pow2", "float"])
-@pytest.mark.parametrize("clamp", [None, Clamp(0.0, np.inf)])
-def test_rows_of_many_widths_are_those_of_each_width(clamp: Clamp | None, scale: Scale) -> None:
+@pytest.mark.parametrize("activation", [None, Activation(0.0, np.inf)])
+def test_rows_of_many_widths_are_those_of_each_width(
+    activation: Activation | None, scale: Scale
+) -> None:
     x, weight, widths = correlated(400, 12), random(5, 12, seed=3), (2, 6, 3, 4, 2)
-    samples = Samples(centred=True, clamp=clamp)
-    samples.add(Chunk(x[None], (x @ weight.T)[None]))
+    samples = LayerSamples(centred=True, activation=activation)
+    samples.add(SampleChunk(x[None], (x @ weight.T)[None]))
     bits: Bits
     found = {
-        bits: reconstruct_behind(weight, DENSE, samples, bits, axis=0, scale=scale)
+        bits: reconstruct_with_activation(weight, DENSE, samples, bits, axis=0, scale=scale)
         for bits in (widths, *set(widths))
     }
     mixed = found[widths]

@@ -82,9 +82,9 @@ def test_a_conv_that_pads_nothing() -> None:
 def test_the_odd_padding_goes_behind_or_before() -> None:
     # Two windows of two over three values: one zero is missing.
     x, y = np.array([[[1, 2, 3]]], np.float32), (1, 1, 2)
-    behind = Window((2,), (2,), (1,), None).columns(x, np.arange(2), y)
+    moments_behind_activation = Window((2,), (2,), (1,), None).columns(x, np.arange(2), y)
     before = Window((2,), (2,), (1,), None, pad_before=True).columns(x, np.arange(2), y)
-    assert behind.tolist() == [[[1, 2], [3, 0]]]
+    assert moments_behind_activation.tolist() == [[[1, 2], [3, 0]]]
     assert before.tolist() == [[[0, 1], [2, 3]]]
 
 

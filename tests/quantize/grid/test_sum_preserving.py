@@ -14,7 +14,7 @@ from onnx_evoq.quantize import (
     cost_with_sums,
     fit,
     nearest,
-    other_roundings,
+    sum_preserving_roundings,
 )
 from onnx_evoq.quantize.grid.sum_preserving import keep_sums
 
@@ -58,7 +58,7 @@ def test_roundings_differ_from_each_other_and_from_nearest() -> None:
     layer = find_layers(model, [weight])["w2"]
     grid = fit(weight.values, 3)
     start = QuantizedWeight(nearest(weight.values, grid), grid)
-    found = other_roundings(weight.values, start, layer.linear)
+    found = sum_preserving_roundings(weight.values, start, layer.linear)
     assert len(found) > 2
     assert len({codes.tobytes() for codes in [start.codes, *found]}) == len(found) + 1
     errors = found[0] - weight.values / grid.step  # the sums of kernels alone
@@ -69,14 +69,16 @@ def test_what_rounds_exactly_has_no_other_rounding() -> None:
     values = np.array([[1.0, -2], [3, 0]], np.float32)
     grid = FixedPoint(4, np.float32(1))
     start = QuantizedWeight(nearest(values, grid), grid)
-    assert other_roundings(values, start, ROWS) == []
+    assert sum_preserving_roundings(values, start, ROWS) == []
 
 
 def test_channels_keep_widths_of_their_own() -> None:
     values = random(2, 30)
     grid = fit(values, (2, 5), axis=0)
     low, high = grid.limits_for(2)
-    for codes in other_roundings(values, QuantizedWeight(nearest(values, grid), grid), ROWS):
+    for codes in sum_preserving_roundings(
+        values, QuantizedWeight(nearest(values, grid), grid), ROWS
+    ):
         assert (low <= codes).all()
         assert (codes <= high).all()
 
@@ -91,7 +93,7 @@ def test_costs_are_the_differences_of_the_sums() -> None:
         return float(0.9 * np.square(errors).sum() + 0.1 * errors.sum() ** 2)
 
     up, down = cost_with_sums(values, QuantizedWeight(codes, grid), ROWS)
-    for place in range(4):
-        step = np.eye(4)[place][None]
-        assert up[0, place] == pytest.approx(cost(codes + step) - cost(codes))
-        assert down[0, place] == pytest.approx(cost(codes - step) - cost(codes))
+    for index in range(4):
+        step = np.eye(4)[index][None]
+        assert up[0, index] == pytest.approx(cost(codes + step) - cost(codes))
+        assert down[0, index] == pytest.approx(cost(codes - step) - cost(codes))

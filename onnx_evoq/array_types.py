@@ -1,0 +1,14 @@
+"""The types of arrays, under one name each in the whole package."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.generic]
+Arrays: TypeAlias = Mapping[str, Array]  # by the name of a tensor
+Float32Array: TypeAlias = NDArray[np.float32]
+Float64Array: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.int8]  # what a weight stores: step * codes are its values
+Indices: TypeAlias = NDArray[np.intp]
