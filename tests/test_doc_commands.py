@@ -1,0 +1,98 @@
+"""What the documents show works: it runs as it stands, or says what it needs and has options that
+exist.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from documents import Block, blocks, commands, hides_commands, inline_commands, marks, script
+from shown_names import PROJECT, environment, options, unknown, unknown_in_python
+
+from onnx_evoq.cli import main
+
+PAGES = ["README.md", "CONTRIBUTING.md", "models/README.md", "docs/*.md"]
+GENERATED = PROJECT / "docs" / "api.md"  # signatures, and examples that are run as doctests
+DOCUMENTS = [path for page in PAGES for path in sorted(PROJECT.glob(page)) if path != GENERATED]
+
+# What makes an environment, or runs all tests: it is not to run in them.
+INSTALLS = re.compile(r"pip install|git clone|\btools/(api_docs|demo|environment|test)\b")
+
+each_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT))
+)
+
+
+@each_document
+def test_commands_are_set_as_shell_and_marks_belong_to_blocks(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    assert [block.line for block in blocks(text) if hides_commands(block)] == []
+    assert marks(text) == sum(block.needs != "" for block in blocks(text))
+
+
+@each_document
+def test_commands_and_options_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    shown = [block for block in blocks(text) if block.language == "sh"]
+    listed = [words for block in shown for words in commands(script(block.text))]
+    for words in [*listed, *inline_commands(text)]:
+        assert unknown(words) == [], " ".join(words)
+
+
+@each_document
+def test_programs_call_what_exists(document: Path) -> None:
+    for block in blocks(document.read_text(encoding="utf-8")):
+        if block.language == "python":
+            assert unknown_in_python(block.text) == [], f"line {block.line}"
+        elif block.language == "toml":
+            keys = {f"--{key}" for key in tomllib.loads(block.text)}
+            assert keys <= {name for command in main.commands.values() for name in options(command)}
+
+
+@each_document
+def test_what_is_not_marked_runs(document: Path, tmp_path: Path) -> None:
+    found = blocks(document.read_text(encoding="utf-8"))
+    programs = [block for block in found if block.language in ("sh", "python") and not block.needs]
+    for block in programs:
+        assert not INSTALLS.search(block.text), f"line {block.line}: say what this needs"
+    if programs:
+        copy_project(tmp_path)
+        for block in programs:
+            run(block, tmp_path)
+
+
+def test_blocks_run_one_after_the_other_in_one_folder(tmp_path: Path) -> None:
+    run(Block("sh", "", "$ echo 4 > bits\nfour", 1), tmp_path)
+    run(Block("python", "", "assert open('bits').read() == '4\\n'", 1), tmp_path)
+    with pytest.raises(AssertionError, match="line 7"):
+        run(Block("sh", "", "false\ntrue", 7), tmp_path)
+
+
+def copy_project(folder: Path) -> None:
+    """Put what git has of this project into a folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode != 0:
+        pytest.skip("needs the project's git checkout, which says what belongs to it")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PROJECT / name, folder / name)
+            shutil.copymode(PROJECT / name, folder / name)
+
+
+def run(block: Block, folder: Path) -> None:
+    """Run a block as it stands."""
+    shell = block.language == "sh"
+    done = subprocess.run(
+        ["bash", "-ec", script(block.text)] if shell else [sys.executable, "-c", block.text],
+        cwd=folder, env=environment(folder), capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, f"line {block.line}: {done.stdout}{done.stderr}"
