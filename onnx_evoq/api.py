@@ -47,7 +47,7 @@ from onnx_evoq.report import (
     notes_on,
     weight_info,
 )
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import (
     MAX_BITS,
@@ -417,12 +417,12 @@ def search_bits(
         in_file=in_file,
     )
     notes = [*calibration.notes, *float_model.notes]
-    if found.stopped == "time":
+    if found.stopped is Stopped.TIME:
         notes.append(
             "the time budget cut the search short: a longer one finds more, and only a search that "
             "runs to its end repeats to the byte."
         )
-    elif found.stopped == "interrupt":
+    elif found.stopped is Stopped.INTERRUPT:
         notes.append("the search was interrupted: the front is what was found until then.")
     return Search(
         source=name_of(model),

@@ -10,8 +10,8 @@ import pytest
 from graphs import conv_net, mlp, model_of, node, random, run
 
 import onnx_evoq
-from onnx_evoq import Data, EvoqError, Result
 import onnx_evoq.mixed_precision.search as mixed_search
+from onnx_evoq import Data, EvoqError, Result
 from onnx_evoq.model import serialize
 
 QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}

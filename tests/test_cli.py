@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from graphs import conv_net, mlp, model_of, node, random
 from PIL import Image
 
-from onnx_evoq.cli import main
 import onnx_evoq.mixed_precision.search as mixed_search
+from onnx_evoq.cli import main
 from onnx_evoq.report.tables import size
 
 TINY = ["--population", "4", "--generations", "2"]

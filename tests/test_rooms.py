@@ -43,7 +43,7 @@ ROOMS = {
 ROOMS["cli"] = ROOMS["cli"] | {"cli_types"}
 
 LIBRARIES = {
-    **dict.fromkeys(ROOMS, {"numpy"}),
+    **{room: {"numpy"} for room in ROOMS},
     "model": {"numpy", "onnx", "google"},
     "data": {"numpy", "PIL"},
     "score": {"numpy", "onnxruntime"},

@@ -33,7 +33,8 @@ from bench_optimize import MODELS, machine
 from onnx_evoq.cli_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
 from onnx_evoq.engine import Evaluators
-from onnx_evoq.evolve.layerwise import SearchSettings, evolve_layers
+from onnx_evoq.evolve.layerwise import evolve_layers
+from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Model, Weight, input_specs, replace_weights, with_codes
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.report.tables import table

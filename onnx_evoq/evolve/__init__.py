@@ -1,16 +1,15 @@
 """Searches over the codes of a network."""
 
 from onnx_evoq.evolve.coevolution import coevolve
-from onnx_evoq.evolve.layerwise import (
+from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
+from onnx_evoq.evolve.settings import (
     FROM_NEAREST,
     FROM_RECONSTRUCTION,
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
     Evolved,
     SearchSettings,
-    evolve_layers,
 )
-from onnx_evoq.evolve.refinement import refine_layers
 
 __all__ = [
     "FROM_NEAREST",
@@ -21,5 +20,5 @@ __all__ = [
     "SearchSettings",
     "coevolve",
     "evolve_layers",
-    "refine_layers",
+    "evolve_within_max_drop",
 ]

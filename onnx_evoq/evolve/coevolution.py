@@ -20,12 +20,13 @@ import numpy as np
 from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.code_vector import CodeVector
-from onnx_evoq.evolve.layerwise import Evolved, LayerScores, SearchSettings
 from onnx_evoq.evolve.move_costs import move_costs
 from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
+from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
 from onnx_evoq.metrics import Metric
 from onnx_evoq.model import with_codes
 from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.search import Coevolution
 from onnx_evoq.setup import Task
@@ -48,13 +49,12 @@ def coevolve(
         rng: draws candidates.
     """
     if task.deadline.passed:
-        return Evolved(start.quantized, {}, 0, "time")
+        return Evolved(start.quantized, {}, 0, Stopped.TIME)
     run = _Run(task, start, settings)
-    try:
+    stopped = None
+    with until_interrupted() as interruption:
         stopped = run.search(rng)
-    except KeyboardInterrupt:  # what was found by then is worth keeping
-        stopped = "interrupt"
-    return run.evolved(stopped)
+    return run.evolved(interruption.reason or stopped)
 
 
 class _Run:
@@ -73,7 +73,7 @@ class _Run:
         self._worse = 0
         self._evaluations = 0  # that the evaluators do not count, as they begin at a later batch
 
-    def search(self, rng: np.random.Generator) -> str | None:
+    def search(self, rng: np.random.Generator) -> Stopped | None:
         """Search until it is over; why it ended early, else None."""
         task, settings = self._task, self._settings
         at_start = self._vector.codes
@@ -87,17 +87,20 @@ class _Run:
             codes, *now.limits, *move_costs(task, self._start, now), settings.population,
             max(1, round(settings.rate_for(codes.size) * codes.size)), rng,
         )  # fmt: skip
-        search.ask()
-        search.tell(self._race.fitness([codes]))
+        started = search.ask()
+        search.tell(started, self._race.fitness(started))
         span, still, moved = 1, 0, 0
         with task.progress("evolving", settings.generations) as advance:
             for turn in range(settings.generations):
-                drawn = None if task.deadline.passed else self._scored(search.ask(), turn, span)
-                if drawn is None:
+                if task.deadline.passed:
                     break
-                search.tell(drawn)
-                before = search.best_fitness
-                search.tell(self._race.fitness(search.ask(), stop=lambda: task.deadline.passed))
+                drawn = search.ask()
+                fitness_of_drawn = self._scored(drawn, turn, span)
+                if fitness_of_drawn is None:
+                    break
+                search.tell(drawn, fitness_of_drawn)
+                before, trials = search.best_fitness, search.ask()
+                search.tell(trials, self._race.fitness(trials, stop=lambda: task.deadline.passed))
                 better = search.best_fitness < before
                 moved, still = moved + better, 0 if better else still + 1
                 if better and moved % _ASKED == 0:
@@ -110,9 +113,9 @@ class _Run:
                         break
                     span, still = 2 * span, 0
         self._ask_heldout(search)
-        return "time" if task.deadline.passed else None
+        return Stopped.TIME if task.deadline.passed else None
 
-    def evolved(self, stopped: str | None) -> Evolved:
+    def evolved(self, stopped: Stopped | None) -> Evolved:
         """What came out."""
         scores = {}
         if self._first is not None:

@@ -29,6 +29,7 @@ from onnx_evoq.mixed_precision.compensation import uncompensated_shares
 from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
 from onnx_evoq.mixed_precision.point import ParetoPoint, build_point
 from onnx_evoq.mixed_precision.space import WIDTHS, Genome, Space
+from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import NSGA2, non_dominated_sort, survivors
 from onnx_evoq.setup import Drop, Granularity, Task
 
@@ -50,14 +51,14 @@ class ParetoFront:
         uniform: one width for all, the narrowest first.
         greedy: choices by sensitivity alone at the sizes of the uniform widths, the smallest first.
         evaluations: individuals that were scored.
-        stopped: "time" or "interrupt" if the search ended early, else None.
+        stopped: why the search ended early; None if it did not.
     """
 
     points: tuple[ParetoPoint, ...]
     uniform: tuple[ParetoPoint, ...]
     greedy: tuple[ParetoPoint, ...]
     evaluations: int
-    stopped: str | None
+    stopped: Stopped | None
 
 
 def search_front(
@@ -96,7 +97,7 @@ def search_front(
 
     built: dict[bytes, ParetoPoint] = {}
     stopped, evaluations = None, 0
-    try:
+    with until_interrupted() as interruption:
         # Uniform widths are what all others are compared with: they are always there.
         _build(task, space, uniform, seed, drop, built, always=True)
         _build(task, space, greedy, seed, drop, built)
@@ -111,11 +112,10 @@ def search_front(
             fitting = [genome for genome in evolved if space.size(genome) <= limit]
             _build(task, space, fitting[:1], seed, drop, built)
         if task.deadline.passed:
-            stopped = stopped or "time"
-    except KeyboardInterrupt:
-        if len(built) < len(uniform):
-            raise
-        stopped = "interrupt"
+            stopped = stopped or Stopped.TIME
+    if interruption.reason and len(built) < len(uniform):
+        raise KeyboardInterrupt  # there is nothing to keep yet
+    stopped = interruption.reason or stopped
     fitness = task.search_set.target.metric.fitness
     everything = list(built.values())
     scores = np.array([[p.bytes(in_file), fitness(p.search)] for p in everything])
@@ -159,7 +159,7 @@ def _evolve(
     counted: LayerTable,
     first: Sequence[Genome],
     rng: np.random.Generator,
-) -> tuple[list[Genome], list[float], int, str | None]:
+) -> tuple[list[Genome], list[float], int, Stopped | None]:
     """The genomes of the front with their errors, how many were scored, and why it ended early.
 
     An error (nmse) is that of layers quantized each by itself, times what that counts by `counted`.
@@ -182,27 +182,24 @@ def _evolve(
 
     search = NSGA2(np.array(first), space.choices, _POPULATION, rng)
     stopped = None
-    with task.progress("evolving", _GENERATIONS) as step:
-        try:
-            for turn in range(_GENERATIONS):
-                left = task.deadline.left
-                if turn and (left == 0 or left < (1 - _TIMED) * total):
-                    stopped = "time"
-                    break
-                asked = search.ask(None if turn == 0 else _CHILDREN * _POPULATION)
-                if not len(asked):
-                    break
-                sizes = [space.size(genome) for genome in asked]
-                guesses = np.array([sizes, [counted.guess(genome) for genome in asked]]).T
-                if turn:
-                    asked = asked[survivors(guesses, _POPULATION)[0]]
-                search.tell(asked, [[space.size(genome), error(genome)] for genome in asked])
-                step(1)
-        except KeyboardInterrupt:  # what was found by then is worth keeping
-            stopped = "interrupt"
+    with task.progress("evolving", _GENERATIONS) as step, until_interrupted() as interruption:
+        for turn in range(_GENERATIONS):
+            left = task.deadline.left
+            if turn and (left == 0 or left < (1 - _TIMED) * total):
+                stopped = Stopped.TIME
+                break
+            asked = search.ask(None if turn == 0 else _CHILDREN * _POPULATION)
+            if not len(asked):
+                break
+            sizes = [space.size(genome) for genome in asked]
+            guesses = np.array([sizes, [counted.guess(genome) for genome in asked]]).T
+            if turn:
+                asked = asked[survivors(guesses, _POPULATION)[0]]
+            search.tell(asked, [[space.size(genome), error(genome)] for genome in asked])
+            step(1)
     genomes, objectives = search.front
     errors = [error for _, error in objectives]  # none if the first generation was interrupted
-    return list(genomes), errors, evaluator.evaluations, stopped
+    return list(genomes), errors, evaluator.evaluations, interruption.reason or stopped
 
 
 def _unlike(genomes: Iterable[Genome], others: Sequence[Genome]) -> list[Genome]:

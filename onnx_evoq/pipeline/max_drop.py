@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import Reconstructed
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
 
@@ -18,14 +18,14 @@ class WithinMaxDrop:
         bits: its widths.
         left_out: the weights that stay at 8 bits.
         safe: whether the guard was content, which it may not be even with all of them at 8.
-        stopped: why the search for fewer of them ended early, "time" or "interrupt"; else None.
+        stopped: why the search for fewer of them ended early; None if it did not.
     """
 
     found: Reconstructed
     bits: dict[str, Bits]
     left_out: tuple[str, ...]
     within_max_drop: bool
-    stopped: str | None = None
+    stopped: Stopped | None = None
 
 
 def narrowest_within_drop(
@@ -59,10 +59,10 @@ def narrowest_within_drop(
         return WithinMaxDrop(found, widths(0), (), True)
     found, holds = attempt(len(order))
     fails, enough, stopped = 0, len(order), None
-    try:
+    with until_interrupted() as interruption:
         while holds and enough - fails > 1:
             if deadline.passed:
-                stopped = "time"
+                stopped = Stopped.TIME
                 break
             middle = (fails + enough) // 2
             tried, good = attempt(middle)
@@ -70,6 +70,10 @@ def narrowest_within_drop(
                 found, enough = tried, middle
             else:
                 fails = middle
-    except KeyboardInterrupt:  # what was found by then is worth keeping
-        stopped = "interrupt"
-    return WithinMaxDrop(found, widths(enough), tuple(order[len(order) - enough :]), holds, stopped)
+    return WithinMaxDrop(
+        found,
+        widths(enough),
+        tuple(order[len(order) - enough :]),
+        holds,
+        interruption.reason or stopped,
+    )

@@ -9,12 +9,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.evolve import Evolved, SearchSettings, coevolve, evolve_layers
+from onnx_evoq.evolve import (
+    Evolved,
+    SearchSettings,
+    coevolve,
+    evolve_layers,
+    evolve_within_max_drop,
+)
 from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.pipeline.max_drop import WithinMaxDrop, narrowest_within_drop
-from onnx_evoq.pipeline.refine import ALL_PARTS, Parts, refine
+from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import Reconstructed, reconstruct_layers
+from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, Task, nearest_of
 
 _ATTEMPT = 4  # the share of the time left that an attempt may take, one in so many
@@ -53,31 +60,26 @@ def from_nearest(
         settings: how to evolve; None emits the start.
         rng: draws mutations.
     """
-    model, max_drop_check = task.model, task.max_drop_check
     if settings is not None and settings.together:
         return _together(task, order, settings, rng)
     start = nearest_of(task.weights, task.bits, task.granularity, task.scale)
-    rest = start
-    if max_drop_check is not None:
-        within_max_drop = dict.fromkeys(task.bits, MAX_BITS)
-        rest = nearest_of(task.weights, within_max_drop, task.granularity, task.scale)
-    evolved = evolve_layers(
-        model,
-        rest,
-        start,
-        order,
-        task.search_set,
-        task.heldout_set,
-        settings,
-        dict(zip(start, rng.spawn(len(start)), strict=True)),
-        deadline=task.deadline,
-        max_drop_check=None
-        if max_drop_check is None
-        else lambda quantized: max_drop_check(with_codes(model, quantized)),
-        resources=task.resources,
-        progress=task.progress,
-    )
-    return FineTuned(model, evolved, model, start)
+    drawn = dict(zip(start, rng.spawn(len(start)), strict=True))
+    draws = {name: drawn[name] for name in order}
+    if task.max_drop_check is not None:
+        safe = dict.fromkeys(task.bits, MAX_BITS)
+        rest = nearest_of(task.weights, safe, task.granularity, task.scale)
+        evolved = evolve_within_max_drop(task, rest, start, settings, draws)
+    elif settings is None:
+        evolved = Evolved(dict(start), {}, 0, None)
+    else:
+        evolved = evolve_layers(task, _rounded(task, task.bits), settings, draws)
+    return FineTuned(task.model, evolved, task.model, start)
+
+
+def _rounded(task: Task, bits: Mapping[str, Bits]) -> Reconstructed:
+    """All weights rounded to the nearest."""
+    start = nearest_of(task.weights, bits, task.granularity, task.scale)
+    return Reconstructed(task.model, start, {}, tuple(start))
 
 
 def _together(
@@ -90,31 +92,27 @@ def _together(
     """
     evaluations = 0
 
-    def rounded(bits: Mapping[str, Bits]) -> Reconstructed:
-        start = nearest_of(task.weights, bits, task.granularity, task.scale)
-        return Reconstructed(task.model, start, {}, tuple(start))
-
     def build(bits: Mapping[str, Bits]) -> Reconstructed:
         nonlocal evaluations
-        start = rounded(bits)
+        start = _rounded(task, bits)
         if task.allows(start.emitted):
             return start
         due = task.deadline.share(_ATTEMPT)
         tried = replace(task, bits=bits, max_drop_check=None, deadline=due)
         evolved = coevolve(tried, start, settings, rng)
         evaluations += evolved.evaluations
-        if evolved.stopped == "interrupt":
+        if evolved.stopped is Stopped.INTERRUPT:
             raise KeyboardInterrupt
         return replace(start, quantized=evolved.quantized)
 
     if task.max_drop_check is None:
-        allowed = WithinMaxDrop(rounded(task.bits), dict(task.bits), (), True)
+        allowed = WithinMaxDrop(_rounded(task, task.bits), dict(task.bits), (), True)
     else:
         allowed = narrowest_within_drop(order, task.bits, build, task.max_drop_check, task.deadline)
         task = replace(task, bits=allowed.bits)
     found = allowed.found
     evolved = Evolved(found.quantized, {}, 0, allowed.stopped)
-    if allowed.within_max_drop and allowed.stopped != "interrupt":
+    if allowed.within_max_drop and allowed.stopped is not Stopped.INTERRUPT:
         evolved = coevolve(task, found, settings, rng)
     evolved = replace(
         evolved,
@@ -123,7 +121,7 @@ def _together(
         left_out=allowed.left_out,
         within_max_drop=allowed.within_max_drop,
     )
-    return FineTuned(task.model, evolved, task.model, rounded(allowed.bits).quantized)
+    return FineTuned(task.model, evolved, task.model, _rounded(task, allowed.bits).quantized)
 
 
 def from_reconstruction(
@@ -131,23 +129,21 @@ def from_reconstruction(
     order: Sequence[str],
     settings: SearchSettings | None,
     rng: np.random.Generator,
-    parts: Parts = ALL_PARTS,
 ) -> FineTuned:
-    """Reconstruct layer by layer, and tune what came out against the end of the network.
+    """Reconstruct layer by layer, and refine that by the end of the network.
 
     Args:
         task: what there is to do.
         order: names of the weights, least sensitive first; plays a part only under a guard.
         settings: None emits the start.
         rng: draws all that is random.
-        parts: which steps of the tuning are taken.
     """
-    start_rng, tune_rng = rng.spawn(2)
+    start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))
 
     def build(bits: Mapping[str, Bits]) -> Reconstructed:
         draws = np.random.default_rng(seed)
-        return reconstruct_layers(replace(task, bits=bits), draws, parts.behind)
+        return reconstruct_layers(replace(task, bits=bits), draws)
 
     if task.max_drop_check is None:
         allowed = WithinMaxDrop(build(task.bits), dict(task.bits), (), True)
@@ -158,7 +154,7 @@ def from_reconstruction(
     if settings is None or not allowed.within_max_drop or allowed.stopped:
         model, evolved = start.model, Evolved(start.quantized, {}, 0, allowed.stopped)
     else:
-        model, evolved = refine(task, start, settings, tune_rng, parts)
+        model, evolved = refine(task, start, settings, refine_rng)
     evolved = replace(evolved, left_out=allowed.left_out, within_max_drop=allowed.within_max_drop)
     return FineTuned(model, evolved, start.model, start.quantized, notes)
 

@@ -12,6 +12,7 @@
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Reconstructed:
     layers: dict[str, Reconstruction]
     nearest: tuple[str, ...]
 
-    @property
+    @cached_property
     def emitted(self) -> Model:
         """The model with what its codes stand for."""
         return with_codes(self.model, self.quantized)

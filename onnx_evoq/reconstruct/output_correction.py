@@ -37,7 +37,7 @@ from onnx_evoq.quantize import (
     row_steps,
 )
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import Task
 
 WITHIN_SHARES = (0.5, 2.0)  # of `correct_codes`, until one is accepted
@@ -50,10 +50,10 @@ _GAIN = 0.01  # share of the fitness that a pass must gain for another one
 
 def correct_outputs(
     task: Task, start: Reconstructed, rng: np.random.Generator
-) -> tuple[Reconstructed, int, str | None]:
+) -> tuple[Reconstructed, int, Stopped | None]:
     """Codes and biases that are better for the end of the network.
 
-    Also how many candidates were run, and why not all was done: "time" or "interrupt", else None.
+    Also how many candidates were run, and why not all was done; None if it was.
 
     Args:
         task: what there is to do.
@@ -72,7 +72,7 @@ def correct_outputs(
     evaluators = Evaluators([task.search_set], task.resources, share=0.5)
     cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
     fitness = task.fitness(now.emitted)
-    try:
+    with until_interrupted() as interruption:
         for turn in range(_PASSES):
             before = fitness
             with task.progress(f"steering {turn + 1}", len(layers)) as step:
@@ -82,7 +82,7 @@ def correct_outputs(
                         task, evaluators, cache, now, layer, sketch, due, rng
                     )
                     evaluations += ran
-                    stopped = stopped if done else "time"
+                    stopped = stopped if done else Stopped.TIME
                     for share in WITHIN_SHARES:
                         if known is None:
                             break
@@ -94,9 +94,7 @@ def correct_outputs(
                     step(1)
             if task.deadline.passed or not before - fitness > _GAIN * abs(before):
                 break
-    except KeyboardInterrupt:  # what was found by then is worth keeping
-        stopped = "interrupt"
-    return now, evaluations, stopped
+    return now, evaluations, interruption.reason or stopped
 
 
 def _linearized(

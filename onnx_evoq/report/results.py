@@ -8,6 +8,7 @@ from typing import Any
 
 from onnx_evoq.model import Model, Skipped, serialize, write_file
 from onnx_evoq.quantize import Bits
+from onnx_evoq.run import Stopped
 from onnx_evoq.setup import Score
 
 
@@ -86,7 +87,7 @@ class Result:
     packed_bytes: int
     evaluations: int
     seconds: float
-    stopped: str | None
+    stopped: Stopped | None
     notes: tuple[str, ...]
     session_options: dict[str, str]
 

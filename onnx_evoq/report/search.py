@@ -9,6 +9,7 @@ from onnx_evoq.errors import BudgetError, OutputError
 from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report.results import Result, json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
+from onnx_evoq.run import Stopped
 from onnx_evoq.setup import within
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Search:
     hypervolume: Mapping[str, float]
     evaluations: int
     seconds: float
-    stopped: str | None
+    stopped: Stopped | None
     notes: tuple[str, ...]
 
     def bytes_of(self, point: ParetoPoint) -> int:

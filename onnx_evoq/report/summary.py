@@ -7,6 +7,7 @@ from onnx_evoq.evolve import Evolved
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits, packed_size
 from onnx_evoq.report.results import LayerResult, WeightInfo
+from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
@@ -47,22 +48,22 @@ def notes_on(
             f"{unranked} of {len(ranking)} weights were not ranked within a third of the time "
             "budget, and come last: allow more time, or use fewer samples."
         )
-    if evolved.stopped == "time" and not evolved.left_out:
+    if evolved.stopped is Stopped.TIME and not evolved.left_out:
         searched = len(evolved.layers)
         notes.append(
             f"the time budget cut the search short after {evolved.evaluations} evaluations "
             f"({searched} of {len(ranking)} weights were searched): a longer one finds more, and "
             "only a search that runs to its end repeats to the byte."
         )
-    if evolved.stopped == "interrupt":
+    if evolved.stopped is Stopped.INTERRUPT:
         notes.append("the search was interrupted: the result is what was found until then.")
     if not evolved.within_max_drop:
         notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent.")
     elif evolved.left_out:
         why = f"since the next would have passed the allowed drop of {max_drop:g} percent"
-        if evolved.stopped == "interrupt":
+        if evolved.stopped is Stopped.INTERRUPT:
             why = "since the search was interrupted before them"
-        elif evolved.stopped == "time":
+        elif evolved.stopped is Stopped.TIME:
             why += " after its share of the time budget: a longer one may take more"
         notes.append(
             f"{len(evolved.left_out)} of {len(evolved.quantized)} weights stay at 8 bits, {why}."

@@ -3,7 +3,7 @@
 from onnx_evoq.search.coevolution import Coevolution
 from onnx_evoq.search.neuroevolution import Neuroevolution
 from onnx_evoq.search.nsga2 import NSGA2, survivors
-from onnx_evoq.search.operators import mutate, mutate_by_cost
+from onnx_evoq.search.operators import mutate
 from onnx_evoq.search.pareto import hypervolume, non_dominated_sort
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Neuroevolution",
     "hypervolume",
     "mutate",
-    "mutate_by_cost",
     "non_dominated_sort",
     "survivors",
 ]

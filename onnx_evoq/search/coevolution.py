@@ -25,11 +25,14 @@ others stand as their context, again and again. Here:
 6. The group grows when the longest way was the best, and shrinks when none was.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
-from onnx_evoq.search.operators import best_of, check_told
+from onnx_evoq.search.operators import best_of
+from onnx_evoq.search.strategy import check_told
 
 LENGTHS = (3.0, 9.0, 27.0)
 _GROWTH, _SHRINKING = 1.5, 1.2
@@ -52,7 +55,7 @@ class Coevolution:
         ...     np.zeros(6, np.int8), -8, 7, np.ones(6), np.ones(6), 16, 6, rng)
         >>> for _ in range(60):
         ...     candidates = search.ask()
-        ...     search.tell(np.array([np.abs(codes - 2.0).sum() for codes in candidates]))
+        ...     search.tell(candidates, np.array([np.abs(c - 2.0).sum() for c in candidates]))
         >>> search.best.tolist()
         [2, 2, 2, 2, 2, 2]
 
@@ -104,14 +107,18 @@ class Coevolution:
         self._asked = [self.best, *self._trials] if self.deciding else self._drawn()
         return self._asked
 
-    def tell(self, fitness: Float64Array) -> None:
-        """Take the fitness of what `ask` gave, (candidates,).
+    def tell(self, candidates: Sequence[Codes], fitness: Float64Array) -> None:
+        """Take the fitness of what `ask` gave.
+
+        Args:
+            candidates: those of the last `ask`.
+            fitness: (candidates,); NaN is the worst.
 
         Raises:
             RuntimeError: nothing was asked for.
-            ValueError: there is not one fitness per candidate.
+            ValueError: they are not the candidates that were asked for, with one fitness each.
         """
-        check_told(self._asked, fitness)
+        check_told(self._asked, candidates, fitness)
         if self.deciding:
             self._decide(fitness)
         else:

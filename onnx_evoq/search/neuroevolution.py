@@ -4,12 +4,13 @@ Elitist (mu + lambda) evolution with mu = lambda: each iteration every candidate
 mutation, parents and children are sorted together, and the best stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from onnx_evoq.array_types import Codes, Float64Array
-from onnx_evoq.search.operators import best_of, check_told
+from onnx_evoq.search.operators import best_of
+from onnx_evoq.search.strategy import check_told
 
 
 class Neuroevolution:
@@ -22,7 +23,7 @@ class Neuroevolution:
         ...     np.zeros((2, 3), np.int8), 4, lambda codes: mutate(codes, 0.3, -8, 7, rng))
         >>> for _ in range(100):
         ...     candidates = search.ask()
-        ...     search.tell(np.array([np.abs(codes - 2.0).sum() for codes in candidates]))
+        ...     search.tell(candidates, np.array([np.abs(c - 2.0).sum() for c in candidates]))
         >>> search.best.tolist()
         [[2, 2, 2], [2, 2, 2]]
 
@@ -63,16 +64,20 @@ class Neuroevolution:
             self._asked = self._parents[:1]
         return self._asked
 
-    def tell(self, fitness: Float64Array) -> None:
-        """Take the fitness of what `ask` gave, (candidates,), and select.
+    def tell(self, candidates: Sequence[Codes], fitness: Float64Array) -> None:
+        """Select by the fitness of what `ask` gave.
+
+        Args:
+            candidates: those of the last `ask`.
+            fitness: (candidates,); NaN is the worst.
 
         Raises:
             RuntimeError: nothing was asked for.
-            ValueError: there is not one fitness per candidate.
+            ValueError: they are not the candidates that were asked for, with one fitness each.
         """
-        asked = check_told(self._asked, fitness)
+        check_told(self._asked, candidates, fitness)
         if self._started:
-            everyone = [*self._parents, *asked]
+            everyone = [*self._parents, *candidates]
             scores = np.concatenate([self._fitness, fitness])
             stay = best_of(scores, len(self._parents))
             self._parents, self._fitness = [everyone[index] for index in stay], scores[stay]

@@ -10,7 +10,7 @@ from graphs import conv_net, interrupting, mlp, random, rounded, table_read_twic
 from onnx_evoq.errors import OptionError
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.coevolution import coevolve
-from onnx_evoq.evolve.layerwise import SearchSettings
+from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.metrics import Target, find_metric
 from onnx_evoq.model import Model, fold_batch_norm, load, serialize, with_codes
 from onnx_evoq.quantize import QuantizedWeight

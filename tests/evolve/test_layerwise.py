@@ -1,226 +1,377 @@
 """Evolution layer by layer: what is kept, what is counted, and when it stops."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, random, rounded, scoring_set
+from graphs import conv_net, interrupting, mlp, random, rounded, task_of
 
-from onnx_evoq.errors import OptionError
 from onnx_evoq.evolve import Evolved
-from onnx_evoq.evolve.layerwise import SearchSettings, evolve_layers
+from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
+from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.metrics import Target, find_metric
-from onnx_evoq.model import Model, Quantized, fold_batch_norm, load, serialize, with_codes
+from onnx_evoq.model import Model, fold_batch_norm, initializer_values, load, serialize, with_codes
 from onnx_evoq.progress import stepping
+from onnx_evoq.quantize import QuantizedWeight
+from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, predict
-from onnx_evoq.setup import model_value
+from onnx_evoq.setup import Task, model_value
 from onnx_evoq.setup.scoring_set import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
-SETTINGS = SearchSettings(population=6, generations=5, mutation_rate=0.05)
+ONE_PASS = SearchSettings(population=6, generations=5, mutation_rate=0.05)
+PASSES = SearchSettings(population=4, generations=12, mutation_rate=None, passes=8, patience=16)
+Case = tuple[Task, Reconstructed]
 
 
-@dataclass
-class Setting:
-    model: Model
-    start: Quantized
-    within_max_drop: Quantized
-    search: ScoringSet
-    heldout: ScoringSet
+def draws(seed: int, order: list[str] = ORDER) -> dict[str, np.random.Generator]:
+    return dict(zip(order, np.random.default_rng(seed).spawn(len(order)), strict=True))
 
-    def evolve(self, settings: SearchSettings | None = SETTINGS, **options: Any) -> Evolved:
-        rngs = dict(zip(ORDER, np.random.default_rng(0).spawn(3), strict=True))
-        rest = options.pop("rest", self.start)
-        options.setdefault("deadline", Deadline(None))
-        return evolve_layers(
-            self.model, rest, self.start, ORDER, self.search, self.heldout, settings, rngs,
-            **options,
-        )  # fmt: skip
 
-    def values(self, quantized: Quantized) -> tuple[float, float]:
-        model = with_codes(self.model, quantized)
-        return model_value(model, self.search), model_value(model, self.heldout)
+def nearest(model: Model, bits: int) -> Reconstructed:
+    return Reconstructed(model, rounded(model, bits), {}, ())
 
 
 @pytest.fixture
-def setting() -> Setting:
+def task() -> Task:
     model, _ = fold_batch_norm(load(conv_net()))
-    search, heldout = (
-        scoring_set(model, {"x": random(12, 3, 8, 8, seed=seed)}, 8) for seed in (1, 2)
+    return task_of(model, random(12, 3, 8, 8, seed=1), random(12, 3, 8, 8, seed=2), bits=3)
+
+
+@pytest.fixture
+def case() -> Case:
+    """A task, and its reconstruction."""
+    model, _ = fold_batch_norm(load(conv_net()))
+    task = task_of(model, random(24, 3, 8, 8, seed=1), random(16, 3, 8, 8, seed=2), bits=3)
+    return task, reconstruct_layers(task, np.random.default_rng(0))
+
+
+def evolved_from_nearest(
+    task: Task, seed: int = 0, settings: SearchSettings = ONE_PASS, **given: Any
+) -> Evolved:
+    task = replace(task, **given)
+    return evolve_layers(task, nearest(task.model, 3), settings, draws(seed))
+
+
+def refined(case: Case, seed: int = 0, settings: SearchSettings = PASSES, **given: Any) -> Evolved:
+    task, start = case
+    rng = np.random.default_rng(seed)
+    return evolve_layers(
+        replace(task, **given), start, settings, dict.fromkeys(start.quantized, rng)
     )
-    return Setting(model, rounded(model, 3), rounded(model, 8), search, heldout)
 
 
-def test_it_lowers_the_error_on_both_sets(setting: Setting) -> None:
-    evolved = setting.evolve()
-    before, after = setting.values(setting.start), setting.values(evolved.quantized)
+def within_drop(task: Task, settings: SearchSettings | None = ONE_PASS, **given: Any) -> Evolved:
+    task = replace(task, **given)
+    wide, narrow = rounded(task.model, 8), rounded(task.model, 3)
+    return evolve_within_max_drop(task, wide, narrow, settings, draws(0))
+
+
+def values(model: Model, codes: Mapping[str, QuantizedWeight], task: Task) -> tuple[float, float]:
+    made = with_codes(model, codes)
+    return model_value(made, task.search_set), model_value(made, task.heldout_set)
+
+
+def same(one: Mapping[str, QuantizedWeight], other: Mapping[str, QuantizedWeight]) -> bool:
+    return all(np.array_equal(one[name].codes, other[name].codes) for name in one)
+
+
+def content_with(model: Model, scoring: ScoringSet) -> ScoringSet:
+    """A set that wants what `model` answers, so that every move is for the worse."""
+    answers = list(predict(Session(serialize(model)), scoring.batches))
+    return ScoringSet(scoring.batches, Target(find_metric("mse"), answers, None))
+
+
+# One pass, from nearest rounding
+
+
+def test_it_lowers_the_error_on_both_sets(task: Task) -> None:
+    evolved = evolved_from_nearest(task)
+    before = values(task.model, rounded(task.model, 3), task)
+    after = values(task.model, evolved.quantized, task)
     assert after[0] < before[0]
     assert after[1] < before[1]
     assert evolved.stopped is None
 
 
-def test_each_layer_reports_the_whole_models_scores(setting: Setting) -> None:
-    evolved = setting.evolve()
-    final = setting.values(evolved.quantized)
+def test_each_layer_reports_the_whole_models_scores(task: Task) -> None:
+    evolved = evolved_from_nearest(task)
+    final = values(task.model, evolved.quantized, task)
     last = evolved.layers[ORDER[-1]].after
     assert (last["search"], last["heldout"]) == pytest.approx(final, rel=1e-4)
-    # a layer starts where the one before it ended
-    for earlier, later in pairwise(ORDER):
-        assert evolved.layers[later].before == pytest.approx(
-            evolved.layers[earlier].after, rel=1e-4
-        )
+    for earlier, later in pairwise(ORDER):  # a layer starts where the one before it ended
+        expected = evolved.layers[earlier].after
+        assert evolved.layers[later].before == pytest.approx(expected, rel=1e-4)
 
 
-def test_no_layer_is_worse_than_its_start_on_the_heldout_set(setting: Setting) -> None:
-    # One sample to search on: much of what is found there is worse elsewhere.
-    narrow = ScoringSet(
-        setting.search.batches[:1], Target(
-            setting.search.target.metric, setting.search.target.reference[:1], None
-        ),
-    )  # fmt: skip
-    evolved = Setting(
-        setting.model, setting.start, setting.within_max_drop, narrow, setting.heldout
-    ).evolve()
+def test_no_layer_is_worse_than_its_start_on_the_heldout_set(task: Task) -> None:
+    # One batch to search on: much of what is found there is worse elsewhere.
+    evolved = evolved_from_nearest(task, search_set=task.search_set.first(1))
     for name, scores in evolved.layers.items():
         assert scores.after["heldout"] <= scores.before["heldout"], name
 
 
-def test_a_result_that_is_worse_on_the_heldout_set_is_dropped(setting: Setting) -> None:
-    # The held-out set wants what the start answers, so that every move is for the worse.
-    start = with_codes(setting.model, setting.start)
-    answers = list(predict(Session(serialize(start)), setting.heldout.batches))
-    target = Target(find_metric("mse"), answers, None)
-    content = ScoringSet(setting.heldout.batches, target)
-    evolved = Setting(
-        setting.model, setting.start, setting.within_max_drop, setting.search, content
-    ).evolve()
-    for name in ORDER:
-        assert (evolved.quantized[name][0] == setting.start[name][0]).all()
-        assert evolved.layers[name].after == evolved.layers[name].before
+def test_a_result_that_is_worse_on_the_heldout_set_is_dropped(task: Task) -> None:
+    start = rounded(task.model, 3)
+    content = content_with(with_codes(task.model, start), task.heldout_set)
+    evolved = evolved_from_nearest(task, heldout_set=content)
+    assert same(evolved.quantized, start)
+    assert all(scores.before == scores.after for scores in evolved.layers.values())
 
 
-def test_codes_stay_on_their_grid(setting: Setting) -> None:
-    for name, (codes, grid) in setting.evolve().quantized.items():
-        assert grid == setting.start[name][1]
-        assert grid.low <= codes.min() <= codes.max() <= grid.high
-
-
-def test_the_same_seed_gives_the_same_codes(setting: Setting) -> None:
-    one, two = setting.evolve().quantized, setting.evolve().quantized
-    assert all((one[name][0] == two[name][0]).all() for name in ORDER)
-
-
-def test_every_candidate_is_counted(setting: Setting) -> None:
+def test_every_candidate_is_counted(task: Task) -> None:
     # per layer the start, 5 generations of 6, and start and best on the held-out set
-    assert setting.evolve().evaluations == 3 * (1 + 5 * 6 + 2)
+    assert evolved_from_nearest(task).evaluations == 3 * (1 + 5 * 6 + 2)
 
 
-def test_without_settings_nothing_is_searched(setting: Setting) -> None:
-    evolved = setting.evolve(settings=None)
-    assert evolved.evaluations == 0
-    assert all(evolved.quantized[name] is setting.start[name] for name in ORDER)
-
-
-def test_when_time_is_over_the_rest_is_taken_as_it_starts(setting: Setting) -> None:
-    evolved = setting.evolve(deadline=Deadline(0))
-    assert evolved.stopped == "time"
-    assert evolved.evaluations == 0
-    assert all((evolved.quantized[name][0] == setting.start[name][0]).all() for name in ORDER)
-
-
-def test_a_deadline_passes_between_candidates(setting: Setting) -> None:
+def test_a_deadline_passes_between_candidates(task: Task) -> None:
     ticks = iter(range(1000))
     # One tick at each look: when it starts, when it takes a share of the time, at each candidate
-    deadline = Deadline(20, clock=lambda: next(ticks))
-    evolved = setting.evolve(deadline=deadline)
+    evolved = evolved_from_nearest(task, deadline=Deadline(20, clock=lambda: next(ticks)))
     assert evolved.stopped == "time"
     assert 3 < evolved.evaluations < 20
     assert set(evolved.quantized) == set(ORDER)
 
 
-def test_an_interrupt_within_the_guard_takes_nothing(setting: Setting) -> None:
-    def max_drop_check(quantized: Quantized) -> bool:
-        if any(grid.bits == 3 for _, grid in quantized.values()):
-            raise KeyboardInterrupt
-        return True
-
-    evolved = setting.evolve(rest=setting.within_max_drop, max_drop_check=max_drop_check)
-    assert evolved.stopped == "interrupt"
-    assert evolved.layers == {}
-    assert evolved.left_out == tuple(ORDER)
-    assert evolved.evaluations == 1 + 5 * 6 + 2
-
-
-def test_an_interrupt_keeps_what_was_found(setting: Setting) -> None:
-    steps = []
-
-    def impatient(amount: float) -> None:
-        steps.append(amount)
-        if len(steps) > 9:  # 7 steps per layer: within the second
-            raise KeyboardInterrupt
-
-    evolved = setting.evolve(progress=lambda label, total: nullcontext(impatient))
+def test_evaluations_of_an_interrupted_layer_count(task: Task) -> None:
+    evolved = evolved_from_nearest(task, progress=interrupting(10))  # 7 steps a layer
     assert evolved.stopped == "interrupt"
     assert list(evolved.layers) == ["w3"]
     assert set(evolved.quantized) == set(ORDER)
-    assert evolved.evaluations > 1 + 5 * 6 + 2  # those of the second layer count too
+    assert evolved.evaluations > 1 + 5 * 6 + 2
 
 
-def test_progress_adds_up_to_the_number_of_layers(setting: Setting) -> None:
+def test_progress_adds_up_to_the_number_of_layers(task: Task) -> None:
     total: list[float] = []
-    setting.evolve(progress=lambda label, amount: nullcontext(total.append))
+    evolved_from_nearest(task, progress=lambda label, amount: nullcontext(total.append))
     assert sum(total) == pytest.approx(3)
     assert list(stepping([1, 2], total.append)) == [1, 2]
 
 
-def test_a_guard_that_objects_leaves_the_rest_at_the_safe_width(setting: Setting) -> None:
+def test_without_gain_a_layer_is_left_after_its_patience(task: Task) -> None:
+    exact = with_codes(task.model, rounded(task.model, 8))  # on its grid: nothing is better
+    settings = replace(ONE_PASS, generations=50, patience=2)
+    content = replace(task, model=exact, search_set=content_with(exact, task.search_set))
+    start = Reconstructed(exact, rounded(exact, 8), {}, ())
+    evolved = evolve_layers(content, start, settings, draws(0))
+    assert evolved.evaluations == 3 * (1 + 2 * 6 + 1)
+
+
+# Passes, from a reconstruction
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_passes_lower_the_error_on_both_sets(case: Case, seed: int) -> None:
+    evolved, (task, start) = refined(case, seed), case
+    before, after = (
+        values(start.model, codes, task) for codes in (start.quantized, evolved.quantized)
+    )
+    assert after[0] < before[0]
+    assert after[1] < before[1]
+    assert evolved.stopped is None
+
+
+def test_the_same_seed_gives_the_same_codes(case: Case) -> None:
+    one, two, other = (refined(case, seed).quantized for seed in (5, 5, 6))
+    assert same(one, two)
+    assert not same(one, other)
+
+
+def test_codes_stay_in_their_range_and_on_their_grid(case: Case) -> None:
+    evolved = refined(case)
+    for name, (codes, grid) in evolved.quantized.items():
+        assert grid is case[1].quantized[name].grid
+        assert codes.dtype == np.int8
+        assert grid.low <= codes.min() <= codes.max() <= grid.high
+
+
+def test_layers_report_the_whole_models_scores(case: Case) -> None:
+    evolved, (task, start) = refined(case), case
+    assert list(evolved.layers) == list(start.quantized)  # the graph's order
+    (_, before), (_, after) = (
+        values(start.model, codes, task) for codes in (start.quantized, evolved.quantized)
+    )
+    assert evolved.layers["w1"].before["heldout"] == pytest.approx(before, rel=1e-4)
+    best = min(scores.after["heldout"] for scores in evolved.layers.values())
+    assert best == pytest.approx(after, rel=1e-4)
+
+
+def test_weights_without_a_closed_form_evolve_too(case: Case) -> None:
+    task, start = case
+    plain = Reconstructed(task.model, rounded(task.model, 3), {}, tuple(start.quantized))
+    assert not same(refined((task, plain)).quantized, plain.quantized)
+
+
+def test_out_of_time_the_start_stays(case: Case) -> None:
+    evolved = refined(case, deadline=Deadline(0))
+    assert (evolved.stopped, evolved.evaluations, evolved.layers) == ("time", 0, {})
+    assert same(evolved.quantized, case[1].quantized)
+
+
+def test_a_search_that_time_cuts_short_says_so(case: Case) -> None:
+    ticks = iter(range(10**9))
+    evolved = refined(case, deadline=Deadline(150, clock=lambda: next(ticks)))
+    assert evolved.stopped == "time"
+    assert evolved.evaluations > 0
+
+
+def test_a_layer_that_its_share_of_the_time_cuts_short_says_so(case: Case) -> None:
+    seconds = [0.0]
+    hurry: list[float] = []  # time stands still behind the first layer
+
+    def clock() -> float:
+        seconds[0] += sum(hurry) < 1
+        return seconds[0]
+
+    evolved = refined(
+        case, deadline=Deadline(60, clock), progress=lambda label, total: nullcontext(hurry.append)
+    )
+    assert seconds[0] < 60
+    assert evolved.stopped == "time"
+    assert list(evolved.layers) == ["w1", "w2", "w3"]
+
+
+def test_no_generations_leave_the_codes_as_they_are(case: Case) -> None:
+    evolved = refined(case, settings=replace(PASSES, generations=0))
+    assert same(evolved.quantized, case[1].quantized)
+    assert evolved.evaluations == 3 * 2  # each weight's start, on both sets
+
+
+def test_a_drop_that_is_not_allowed_leaves_the_codes_as_they_are(case: Case) -> None:
+    evolved = refined(case, max_drop_check=lambda model: False)
+    assert same(evolved.quantized, case[1].quantized)
+    assert evolved.stopped is None
+
+
+def test_the_allowed_drop_is_asked_about_what_would_be_kept(case: Case) -> None:
+    seen: list[Model] = []
+
+    def max_drop_check(model: Model) -> bool:
+        seen.append(model)
+        return True
+
+    evolved = refined(case, max_drop_check=max_drop_check)
+    assert seen[-1] == with_codes(case[1].model, evolved.quantized)
+
+
+def test_an_interrupt_keeps_what_was_found(case: Case) -> None:
+    evolved = refined(case, progress=interrupting(15))  # 14 steps a layer
+    assert evolved.stopped == "interrupt"
+    assert list(evolved.layers) == ["w1"]
+    assert set(evolved.quantized) == {"w1", "w2", "w3"}
+
+
+class Passes:
+    """Progress that keeps how many layers each pass takes."""
+
+    def __init__(self) -> None:
+        self.layers: list[int] = []
+
+    def __call__(self, label: str, total: int) -> Any:
+        self.layers.append(total)
+        return nullcontext(lambda amount: None)
+
+
+def test_a_pass_takes_only_what_gained_in_the_one_before(case: Case) -> None:
+    passes, first = (
+        Passes(),
+        initializer_values(with_codes(case[1].model, case[1].quantized), ["w1"])["w1"],
+    )
+
+    def max_drop_check(model: Model) -> bool:
+        return np.array_equal(initializer_values(model, ["w1"])["w1"], first)
+
+    refined(case, seed=3, progress=passes, max_drop_check=max_drop_check)
+    assert passes.layers[0] == 3
+    assert passes.layers[1] < 3
+
+
+def test_there_are_no_more_passes_than_allowed(case: Case) -> None:
+    passes = Passes()
+    refined(case, settings=replace(PASSES, passes=1), progress=passes)
+    assert passes.layers == [3]
+
+
+def test_a_pass_that_gains_next_to_nothing_is_the_last(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = Passes()
+    monkeypatch.setattr("onnx_evoq.evolve.layerwise._GAIN", 0.99)
+    refined(case, progress=passes)
+    assert passes.layers == [3]
+
+
+def test_nothing_to_gain_ends_it_after_one_pass() -> None:
+    exact = with_codes(load(mlp()), rounded(load(mlp()), 8))  # on its grid already
+    task = task_of(exact, random(24, 4, seed=1), random(16, 4, seed=2), bits=8)
+    start = Reconstructed(exact, rounded(exact, 8), {}, ())
+    evolved = refined((task, start))
+    assert same(evolved.quantized, start.quantized)
+    assert {scores.after["search"] for scores in evolved.layers.values()} == {0.0}
+
+
+# Weights that stay wide, as many as the allowed drop asks for
+
+
+def widths(evolved: Evolved) -> dict[str, Any]:
+    return {name: grid.bits for name, (_, grid) in evolved.quantized.items()}
+
+
+def narrow_weights(model: Model) -> list[str]:
+    """The weights on a grid of 3 bits, told by their distinct values."""
+    found = initializer_values(model, ORDER)
+    return [name for name in ORDER if len(np.unique(found[name])) <= 8]
+
+
+def test_the_first_weight_that_drops_too_much_ends_it(task: Task) -> None:
     seen = []
 
-    def max_drop_check(quantized: Quantized) -> bool:
-        narrow = [name for name in ORDER if quantized[name][1].bits == 3]
-        seen.append(narrow)
-        return len(narrow) < 2
+    def allowed(model: Model) -> bool:
+        seen.append(narrow_weights(model))
+        return len(seen[-1]) < 2
 
-    evolved = setting.evolve(rest=setting.within_max_drop, max_drop_check=max_drop_check)
+    evolved = within_drop(task, max_drop_check=allowed)
     assert seen == [[], ["w3"], ["w3", "w1"]]
-    assert {name: grid.bits for name, (_, grid) in evolved.quantized.items()} == {
-        "w3": 3,
-        "w1": 8,
-        "w2": 8,
-    }
+    assert widths(evolved) == {"w3": 3, "w1": 8, "w2": 8}
     assert evolved.left_out == ("w1", "w2")
     assert list(evolved.layers) == ["w3"]
     assert evolved.within_max_drop
 
 
-def test_a_guard_that_objects_to_the_safe_width_stops_at_once(setting: Setting) -> None:
-    evolved = setting.evolve(rest=setting.within_max_drop, max_drop_check=lambda quantized: False)
+def test_a_drop_that_8_bits_do_not_keep_to_stops_at_once(task: Task) -> None:
+    evolved = within_drop(task, max_drop_check=lambda model: False)
     assert not evolved.within_max_drop
-    assert {grid.bits for _, grid in evolved.quantized.values()} == {8}
+    assert set(widths(evolved).values()) == {8}
+    assert evolved.left_out == tuple(ORDER)
     assert evolved.evaluations == 0
 
 
-def test_a_guard_works_without_a_search(setting: Setting) -> None:
-    evolved = setting.evolve(
-        settings=None, rest=setting.within_max_drop, max_drop_check=lambda quantized: True
-    )
-    assert all(grid.bits == 3 for _, grid in evolved.quantized.values())
+def test_the_drop_is_kept_to_without_a_search(task: Task) -> None:
+    evolved = within_drop(task, None, max_drop_check=lambda model: True)
+    assert same(evolved.quantized, rounded(task.model, 3))
+    assert evolved.evaluations == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"population": 0}, "population 0 is empty"),
-        ({"generations": -1}, "generations -1 is negative"),
-        ({"mutation_rate": 0.0}, r"mutation_rate 0\.0 is no probability"),
-        ({"mutation_rate": 1.5}, r"mutation_rate 1\.5 is no probability"),
-        ({"doubt": -0.5}, r"doubt -0\.5 is negative"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(OptionError, match=message):
-        SearchSettings(**options)
+def test_out_of_time_weights_are_taken_as_they_start(task: Task) -> None:
+    evolved = within_drop(task, deadline=Deadline(0), max_drop_check=lambda model: True)
+    assert evolved.stopped == "time"
+    assert evolved.left_out == ()
+    assert same(evolved.quantized, rounded(task.model, 3))
+
+
+def test_an_interrupt_while_the_drop_is_measured_takes_nothing(task: Task) -> None:
+    def impatient(model: Model) -> bool:
+        if narrow_weights(model):
+            raise KeyboardInterrupt
+        return True
+
+    evolved = within_drop(task, max_drop_check=impatient)
+    assert evolved.stopped == "interrupt"
+    assert evolved.layers == {}
+    assert evolved.left_out == tuple(ORDER)
+    assert evolved.evaluations == 1 + 5 * 6 + 2

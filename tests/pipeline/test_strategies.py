@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, random, rounded, table_read_twice, task_of, types
 
-from onnx_evoq.evolve.layerwise import SearchSettings
+from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.pipeline import emit, from_nearest, from_reconstruction
-from onnx_evoq.pipeline.refine import Parts
 from onnx_evoq.pipeline.strategies import FineTuned
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
@@ -22,7 +21,6 @@ from onnx_evoq.setup.scoring_set import ScoringSet
 ORDER = ["w3", "w1", "w2"]
 QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
-NOTHING = Parts(equalize_layers=False, correct_codes=False, evolve=False)
 
 Way = Callable[..., FineTuned]
 
@@ -99,66 +97,11 @@ def test_all_weights_evolve_together(way: Way) -> None:
     assert list(found.evolved.layers) == ["w1", "w2", "w3"]
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        replace(NOTHING, equalize_layers=True),
-        replace(NOTHING, correct_codes=True),
-        replace(NOTHING, evolve=True),
-        replace(NOTHING, evolve=True, by_cost=False),
-    ],
-    ids=["equalize_layers", "steer", "evolve", "evolve evenly"],
-)
-def test_no_part_of_the_tuning_is_worse_on_the_heldout_set(parts: Parts) -> None:
-    given = task()
-    found = searched(given, parts=parts)
-    assert end(found, given.heldout_set) <= start(found, given.heldout_set)
-
-
-def test_without_any_part_the_start_stays() -> None:
-    found = searched(task(), parts=NOTHING)
-    assert same(dict(found.evolved.quantized), dict(found.start))
-    assert found.model == found.start_model
-
-
 @pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
 def test_the_same_seed_finds_the_same(way: Way) -> None:
     one, two = (searched(task(), way) for _ in range(2))
     assert same(dict(one.evolved.quantized), dict(two.evolved.quantized))
     assert one.model == two.model
-
-
-def at_bits(bits: int) -> Callable[..., Task]:
-    """Stands for balancing: the same task at another width."""
-    return lambda given, rng: replace(given, bits=dict.fromkeys(given.bits, bits))
-
-
-def test_balancing_that_is_worse_on_the_heldout_set_is_not_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.refine.equalize_layers", at_bits(2))
-    assert set(widths(searched(task(), parts=replace(NOTHING, equalize_layers=True))).values()) == {
-        3
-    }
-
-
-@pytest.mark.parametrize(("limit", "bits"), [(3, 3), (8, 8)])
-def test_balancing_that_the_guard_refuses_is_not_taken(
-    limit: int, bits: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.refine.equalize_layers", at_bits(8))
-    given = replace(task(), max_drop_check=lambda model: limit == 8 or narrow(model) == 3)
-    found = searched(given, parts=replace(NOTHING, equalize_layers=True))
-    assert set(widths(found).values()) == {bits}
-
-
-@pytest.mark.parametrize("options", [{"granularity": "channel"}, {"scale": "float"}], ids=str)
-def test_only_one_step_per_tensor_that_is_a_power_of_two_asks_for_balancing(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.refine.equalize_layers", at_bits(8))
-    found = searched(task(**options), parts=replace(NOTHING, equalize_layers=True))
-    assert set(widths(found).values()) == {3}
 
 
 # What the start is
@@ -174,7 +117,7 @@ def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyP
     assert note.startswith("nearest rounding was better than reconstruction on the held-out")
 
 
-def spoilt(given: Task, rng: np.random.Generator, behind: bool) -> Reconstructed:
+def spoilt(given: Task, rng: np.random.Generator) -> Reconstructed:
     """A reconstruction whose codes are all zero."""
     found = reconstruct_layers(given, rng)
     zeros = {
@@ -261,20 +204,6 @@ def test_out_of_time_the_reconstruction_stays() -> None:
     assert found.evolved.stopped == "time"
     assert same(dict(found.evolved.quantized), dict(found.start))
     assert not same(dict(found.start), rounded(task().model, 3))
-
-
-def interrupted(*arguments: object, **options: object) -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("step", ["equalize_layers", "correct_outputs"])
-def test_an_interrupt_keeps_what_was_found(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"onnx_evoq.pipeline.refine.{step}", interrupted)
-    given = task()
-    found = searched(given)
-    assert found.evolved.stopped == "interrupt"
-    assert found.evolved.layers == {}
-    assert end(found, given.heldout_set) <= start(found, given.heldout_set)
 
 
 def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from onnx_evoq.search.operators import best_of, mutate, mutate_by_cost
+from onnx_evoq.search.operators import best_of, mutate
 
 ZEROS = np.zeros((200, 500), np.int8)
 
@@ -72,73 +72,6 @@ def test_every_child_moves_at_least_one_code() -> None:
 
 def test_the_same_seed_gives_the_same_child() -> None:
     one, two = (mutate(ZEROS, 0.2, -8, 7, np.random.default_rng(5)) for _ in range(2))
-    assert (one == two).all()
-
-
-def test_by_cost_the_cheap_move_is_drawn() -> None:
-    up, down = np.full((2, 4), 1e6, np.float32), np.full((2, 4), 1e6, np.float32)
-    up[0, 1], down[1, 2], up[1, 3] = 1, 1, 1  # 3 of 16: what a tenth stays below is 1
-    child = mutate_by_cost(np.zeros((2, 4), np.int8), up, down, 50, np.random.default_rng(0))
-    assert child.tolist() == [[0, 1, 0, 0], [0, 0, -1, 1]]
-
-
-def test_by_cost_odds_fall_with_the_exponential_of_the_cost() -> None:
-    # Up costs 1 for nine codes, so that t = 1, and 2 for the tenth, whose odds are e times less.
-    up, down = np.ones(10, np.float32), np.full(10, np.inf, np.float32)
-    up[9] = 2
-    rng = np.random.default_rng(0)
-    parent = np.zeros(10, np.int8)
-    counts = np.sum([mutate_by_cost(parent, up, down, 1, rng) for _ in range(8000)], axis=0)
-    assert counts[9] / counts[:9].mean() == pytest.approx(np.exp(-1), abs=0.05)
-
-
-def test_by_cost_moves_that_lower_the_cost_are_as_likely_as_those_for_nothing() -> None:
-    up, down = np.array([-5, 0], np.float32), np.full(2, np.inf, np.float32)
-    rng = np.random.default_rng(0)
-    parent = np.zeros(2, np.int8)
-    counts = np.sum([mutate_by_cost(parent, up, down, 1, rng) for _ in range(4000)], axis=0)
-    assert counts == pytest.approx([2000, 2000], abs=130)
-
-
-def test_by_cost_the_number_of_moves_is_one_and_poisson() -> None:
-    costs, rng = np.ones(5000, np.float32), np.random.default_rng(0)
-    parent = np.zeros(5000, np.int8)
-    moved = np.array(
-        [np.count_nonzero(mutate_by_cost(parent, costs, costs, 4, rng)) for _ in range(1000)]
-    )
-    assert moved.min() == 1
-    assert moved.mean() == pytest.approx(4, abs=0.25)
-    assert moved.var() == pytest.approx(3, abs=0.6)
-
-
-def test_by_cost_no_forbidden_move_is_made() -> None:
-    parent = np.tile(np.array([-8, 7], np.int8), 20)
-    up = np.where(parent < 7, 1, np.inf).astype(np.float32)
-    down = np.where(parent > -8, 1, np.inf).astype(np.float32)
-    child = mutate_by_cost(parent, up, down, 1000, np.random.default_rng(0))
-    assert child.tolist() == [-7, 6] * 20
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_by_cost_codes_move_by_one_and_at_least_one_does(seed: int) -> None:
-    # Up and down of one code would undo each other: only one of them is made.
-    costs = np.ones(2, np.float32)
-    child = mutate_by_cost(np.zeros(2, np.int8), costs, costs, 5, np.random.default_rng(seed))
-    assert np.abs(child).max() == 1
-
-
-def test_by_cost_the_parent_is_left_alone() -> None:
-    parent, costs = np.zeros((3, 5), np.int8), np.ones((3, 5), np.float32)
-    assert mutate_by_cost(parent, costs, costs, 9, np.random.default_rng(0)).shape == (3, 5)
-    assert not parent.any()
-
-
-def test_by_cost_the_same_seed_gives_the_same_child() -> None:
-    costs = np.ones((20, 50), np.float32)
-    one, two = (
-        mutate_by_cost(np.zeros((20, 50), np.int8), costs, costs, 9, np.random.default_rng(5))
-        for _ in range(2)
-    )
     assert (one == two).all()
 
 
