@@ -20,10 +20,11 @@ ROOMS = {
     "score": set(),
     "run": set(),
     "stages": {"run", "model", "data", "score", "search", "quantize"},
-    "report": {"stages", "model", "quantize"},
+    "report": {"output_file", "stages", "model", "quantize"},
     "api": {"report", "stages", "run", "model", "data", "score", "quantize"},
+    "output_file": set(),
     "cli_types": set(),
-    "cli": {"api", "cli_types", "report", "stages", "run", "model", "score"},
+    "cli": {"api", "cli_types", "output_file", "report", "stages", "run", "model", "score"},
 }
 
 LIBRARIES = {
@@ -36,6 +37,7 @@ LIBRARIES = {
     "stages": {"numpy"},
     "report": {"matplotlib"},
     "api": {"numpy"},
+    "output_file": set(),
     "cli_types": {"click"},
     "cli": {"click"},
 }

@@ -20,11 +20,10 @@ from onnx_evoq.model.fold import fold_batch_norm
 from onnx_evoq.model.graph import opset_of
 from onnx_evoq.model.inputs import input_specs
 from onnx_evoq.model.layers import Layer, find_layers
-from onnx_evoq.model.load import Model, load, name_of, serialize, size_in_bytes
+from onnx_evoq.model.load import Model, data_files, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.packed import bytes_besides, packed_bytes
 from onnx_evoq.model.scales import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights, weights_named
-from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [
     "ChannelGroups",
@@ -40,8 +39,8 @@ __all__ = [
     "bytes_per_copy",
     "channel_groups",
     "check_finite",
-    "check_writable",
     "cut_at",
+    "data_files",
     "emit_float",
     "emit_qdq",
     "expand_channels",
@@ -68,5 +67,4 @@ __all__ = [
     "uncut",
     "weights_named",
     "with_codes",
-    "write_file",
 ]
