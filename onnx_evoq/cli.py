@@ -199,15 +199,23 @@ def main() -> None:
 
 
 def reporting(command: Command) -> Command:
-    """Print an error of this package on one line and exit with 1."""
+    """Print an error of this package, or that memory ran out, on one line and exit with 1."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except EvoqError as error:
-            click.echo("Error: " + " ".join(str(error).split()), err=True)
-            sys.exit(1)
+            message = str(error)
+        except MemoryError as error:
+            message = (
+                f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
+                "(--samples), or hold less in memory (--memory)."
+            )
+        else:
+            return
+        click.echo("Error: " + " ".join(message.split()), err=True)
+        sys.exit(1)
 
     return run
 

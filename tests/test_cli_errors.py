@@ -1,10 +1,13 @@
 """What can go wrong ends in one line that says what to do, and leaves no file behind."""
 
+import errno
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -652,3 +655,46 @@ def test_search_does_not_write_over_the_model(mlp_file: Path, option: str) -> No
     line = error_of(search(mlp_file, "--budget", "1MB", option, mlp_file))
     assert f"{mlp_file}: is the model itself: name another file" in line
     assert mlp_file.read_bytes() == before
+
+
+# The disk and the memory
+
+
+@pytest.mark.parametrize("files", [0, 3, 6, 8])
+def test_a_full_disk_ends_any_stage_in_one_line(
+    mlp_file: Path, mlp_data: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    made: list[int] = []
+
+    def make(**given: Any) -> Any:
+        if len(made) == files:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made.append(1)
+        return temporary_file(**given)
+
+    temporary_file = tempfile.TemporaryFile
+    older = mlp_file.with_name("out.onnx")
+    older.write_bytes(b"older")
+    monkeypatch.setattr(tempfile, "TemporaryFile", make)
+    line = refused(mlp_file, "--data", mlp_data, "--memory", "0", "-o", older)
+    assert f"no room for temporary files in {tempfile.gettempdir()}" in line
+    assert "(No space left on device): set TMPDIR to a folder with more room" in line
+
+
+@pytest.mark.parametrize("command", ["search", "sensitivity"])
+def test_a_missing_folder_of_temporary_files_is_named(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    nowhere = str(mlp_file.parent / "nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", nowhere)
+    line = error_of(CliRunner().invoke(main, [command, str(mlp_file), "--memory", "0", "-q"]))
+    assert f"no room for temporary files in {nowhere}" in line
+
+
+def test_a_lack_of_memory_ends_in_one_line(mlp_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    monkeypatch.setattr("onnx_evoq.optimize", fail)
+    line = refused(mlp_file)
+    assert "there is not enough memory (Unable to allocate 8 GiB): use fewer samples" in line

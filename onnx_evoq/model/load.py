@@ -155,6 +155,8 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
             )
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        except MemoryError:
+            raise
         except Exception as cause:  # onnx raises several kinds here, all of them about this file
             raise ModelError(
                 f"{path}: tensor {tensor.name!r} cannot be read from {file.name!r}: {cause}"
