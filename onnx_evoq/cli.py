@@ -1,21 +1,23 @@
 """The command line: parse, call the API, print. No logic."""
 
 import functools
+import itertools
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 import onnx_evoq
-from onnx_evoq.cli_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE, read_config
+from onnx_evoq.cli_types import BITS_FOR, BYTES, CONFIG, DURATION, NUMBERS, RANGE, SIDE, read_config
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError, OutputError
 from onnx_evoq.metrics import METRIC_NAMES
 from onnx_evoq.mixed_precision import ParetoPoint
-from onnx_evoq.model import check_writable, write_file
+from onnx_evoq.model import data_files, serialize
+from onnx_evoq.output_file import check_writable, is_stdout, same_file, write_file, write_stdout
 from onnx_evoq.progress import silent
 from onnx_evoq.report import (
     check_picture,
@@ -28,6 +30,7 @@ from onnx_evoq.report import (
 )
 from onnx_evoq.run import bars
 from onnx_evoq.setup import MAX_BITS, MIN_BITS, Policy, policy_from
+from onnx_evoq.user_function import is_import_path
 
 Command = Callable[..., Any]
 
@@ -188,15 +191,23 @@ def main() -> None:
 
 
 def reporting(command: Command) -> Command:
-    """Print an error of this package on one line and exit with 1."""
+    """Print an error of this package, or that memory ran out, on one line and exit with 1."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except EvoqError as error:
-            click.echo("Error: " + " ".join(str(error).split()), err=True)
-            sys.exit(1)
+            message = str(error)
+        except MemoryError as error:
+            message = (
+                f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
+                "(--samples), or hold less in memory (--memory)."
+            )
+        else:
+            return
+        click.echo("Error: " + " ".join(message.split()), err=True)
+        sys.exit(1)
 
     return run
 
@@ -219,8 +230,8 @@ def reporting(command: Command) -> Command:
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Where to write. Default: beside MODEL, NAME.w6.onnx for 6 bits, NAME.mixed.onnx for a "
-    "policy.",
+    help="Where to write; - is standard output. Default: beside MODEL, NAME.w6.onnx for 6 bits, "
+    "NAME.mixed.onnx for a policy.",
 )
 @DATA_OPTIONS
 @METRIC
@@ -312,6 +323,7 @@ def optimize(
         raise click.UsageError("Give either --bits or --policy.")
     kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
     target = _target(model, output, kind)
+    to_stdout = _check_outputs([target], model, options, as_json)
     arguments = _arguments(options)
     result = onnx_evoq.optimize(
         model,
@@ -320,8 +332,9 @@ def optimize(
         progress=silent if quiet else bars,
         **arguments,
     )
-    result.save(target)
-    _print(result_text(result, str(target)), result.to_dict(target), result.notes, quiet, as_json)
+    _write(target, serialize(result.model))
+    text, values = result_text(result, str(target)), result.to_dict(target)
+    _print(text, values, result.notes, quiet, as_json, to_stdout)
 
 
 @main.command(short_help="Search for widths per layer: size against error.")
@@ -379,7 +392,8 @@ def optimize(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Where to write the optimized model. Default: beside MODEL, NAME.mixed.onnx.",
+    help="Where to write the optimized model; - is standard output. Default: beside MODEL, "
+    "NAME.mixed.onnx.",
 )
 @click.option(
     "--save-policy",
@@ -437,10 +451,12 @@ def search(
             raise OptionError(f"{name} needs a choice: give --budget, --max-drop or --policy.")
     if policy is not None and (budget is not None or picture is not None):
         raise OptionError("--policy makes no search: leave --budget and --picture out.")
-    target = _target(model, output, "mixed", optimizing)
-    for file in (save_policy, picture):
-        if file is not None:
-            _check_output(file, model)
+    target = _target(model, output, "mixed")
+    outputs = [target if optimizing else None, save_policy, picture]
+    to_stdout = _check_outputs(
+        [path for path in outputs if path is not None],
+        model, {**options, "policy": policy}, as_json,
+    )  # fmt: skip
     if picture is not None:
         check_picture(picture)
     progress = silent if quiet else bars
@@ -460,7 +476,7 @@ def search(
             try:
                 chosen = found.pick(budget, max_drop)
             except BudgetError:
-                _print(texts[0], values, notes, quiet, as_json)
+                _print(texts[0], values, notes, quiet, as_json, to_stdout)
                 raise
     if optimizing:
         for name in ("expansion", "size", "per_channel"):
@@ -471,7 +487,7 @@ def search(
         result = onnx_evoq.optimize(
             model, policy=chosen, max_drop=max_drop, progress=progress, **arguments
         )
-        result.save(target)
+        _write(target, serialize(result.model))
         if found is not None:
             notes = (*notes, *found.notes_on(result, budget))
         values["chosen"] = chosen.to_dict()
@@ -479,9 +495,9 @@ def search(
         texts.append(result_text(result, str(target)))
         notes = tuple(dict.fromkeys((*notes, *result.notes)))
         if save_policy is not None:
-            write_file(save_policy, json.dumps(chosen.to_dict(), indent=1).encode())
+            _write(save_policy, json.dumps(chosen.to_dict(), indent=1).encode())
     values["notes"] = list(notes)
-    _print("\n\n".join(texts), values, notes, quiet, as_json)
+    _print("\n\n".join(texts), values, notes, quiet, as_json, to_stdout)
 
 
 @main.command(short_help="Rank weights by what quantizing them costs.")
@@ -553,18 +569,66 @@ def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _target(model: Path, output: Path | None, kind: str, written: bool = True) -> Path:
-    """Where to write a model that comes of another, if it is to be written."""
-    target = output or model.with_name(f"{model.stem}.{kind}.onnx")
-    if written:
-        _check_output(target, model)
-    return target
+def _target(model: Path, output: Path | None, kind: str) -> Path:
+    """Where to write a model that comes of another."""
+    return output or model.with_name(f"{model.stem}.{kind}.onnx")
 
 
-def _check_output(path: Path, model: Path) -> None:
-    check_writable(path)
-    if path.resolve() == model.resolve():
-        raise OutputError(f"{path}: is the model itself: name another file.")
+def _check_outputs(
+    outputs: Sequence[Path], model: Path, options: Mapping[str, Any], as_json: bool
+) -> bool:
+    """Look at all outputs, and tell whether one of them is standard output.
+
+    Raises:
+        OutputError: one cannot be written, is something that is read, or is another one.
+        OptionError: one is standard output, where the JSON object goes.
+    """
+    for path in outputs:
+        if not _is_dash(path):
+            check_writable(path)
+    to_stdout = any(_is_dash(path) or is_stdout(path) for path in outputs)
+    if to_stdout and as_json:
+        raise OptionError("--json writes to standard output, too: name a file for the output.")
+    for path, (file, role) in itertools.product(outputs, _inputs(model, options)):
+        if _same(path, file):
+            raise OutputError(f"{path}: {role}: name another file.")
+    for one, other in itertools.combinations(outputs, 2):
+        if _same(one, other):
+            raise OutputError(f"{other}: another output goes there, too: name another file.")
+    return to_stdout
+
+
+def _inputs(model: Path, options: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """The files that a command reads, each with what it is."""
+    files = [(model, "is the model itself")]
+    files += [(file, "holds the model's data") for file in data_files(model)]
+    given = {**options, "config": click.get_current_context().meta.get(CONFIG)}
+    for name in ("data", "labels", "policy", "config", "metric"):
+        text = str(given.get(name) or "")
+        if is_import_path(text):  # file.py:function
+            files.append((Path(text.rpartition(":")[0]), f"is what --{name} reads"))
+        elif text and name != "metric":
+            files.append((Path(text), f"is what --{name} reads"))
+    return files
+
+
+def _is_dash(path: Path) -> bool:
+    return str(path) == "-"
+
+
+def _same(output: Path, other: Path) -> bool:
+    """Whether both are one file, or standard output."""
+    if _is_dash(output):
+        return _is_dash(other) or is_stdout(other)
+    return is_stdout(output) if _is_dash(other) else same_file(output, other)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write to a file, or to standard output where that is called ``-`` or has a path."""
+    if _is_dash(path) or is_stdout(path):
+        write_stdout(content)
+    else:
+        write_file(path, content)
 
 
 _DATA_FIELDS = (
@@ -574,11 +638,16 @@ _DATA_FIELDS = (
 
 
 def _print(
-    text: str, values: Mapping[str, Any], notes: tuple[str, ...], quiet: bool, as_json: bool
+    text: str,
+    values: Mapping[str, Any],
+    notes: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+    to_stderr: bool = False,
 ) -> None:
     for note in () if quiet else notes:
         click.echo(_wrapped(f"Note: {note}"), err=True)
-    click.echo(json.dumps(values, allow_nan=False) if as_json else text)
+    click.echo(json.dumps(values, allow_nan=False) if as_json else text, err=to_stderr)
 
 
 def _wrapped(text: str) -> str:

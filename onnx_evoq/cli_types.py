@@ -75,6 +75,8 @@ def _bits_for(text: str) -> tuple[str, int]:
     return pattern, int(bits)
 
 
+CONFIG = "onnx_evoq.config"  # where the context keeps the path of the TOML file
+
 BYTES = _Parsed("bytes", _bytes, "a size like 500MB or 2GB")
 DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h")
 NUMBERS = _Parsed("numbers", _numbers, "a list of numbers like 0.485,0.456,0.406")
@@ -112,6 +114,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     """
     if value is None:
         return
+    ctx.meta[CONFIG] = value
     try:
         content = tomllib.loads(value.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:

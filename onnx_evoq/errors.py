@@ -6,10 +6,11 @@
     ├── MetricError   the metric: unknown, in need of labels, raises or returns NaN
     ├── OptionError   an option: out of range, or a pattern that matches no weight
     ├── BudgetError   a size or a drop that nothing reaches
-    └── OutputError   a file that cannot be written
+    ├── OutputError   a file that cannot be written
+    └── StorageError  no room for temporary files
 
 Each message is one sentence or two that name the culprit (file, tensor, option) and the remedy.
-The command line prints it on one line and exits with 1.
+The command line prints it on one line and exits with 1. A lack of memory is Python's MemoryError.
 """
 
 
@@ -39,3 +40,7 @@ class BudgetError(EvoqError):
 
 class OutputError(EvoqError):
     """The output cannot be written."""
+
+
+class StorageError(EvoqError):
+    """There is no room for temporary files, or they cannot be read again."""

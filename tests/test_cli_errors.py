@@ -1,9 +1,13 @@
 """What can go wrong ends in one line that says what to do, and leaves no file behind."""
 
+import errno
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -427,6 +431,40 @@ def test_the_model_itself_is_no_output(mlp_file: Path) -> None:
     assert mlp_file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("option", "file", "given"),
+    [
+        ("data", "data.npz", "data.npz"),
+        ("data", "feeds.py", "feeds.py:feeds"),
+        ("labels", "labels.csv", "labels.csv"),
+        ("config", "evoq.toml", "evoq.toml"),
+        ("metric", "mine.py", "mine.py:score"),
+    ],
+)
+def test_what_is_read_is_no_output(mlp_file: Path, option: str, file: str, given: str) -> None:
+    folder = mlp_file.parent
+    (folder / file).touch()
+    line = refused(mlp_file, f"--{option}", folder / given, "-o", folder / file)
+    assert f"{folder / file}: is what --{option} reads: name another file" in line
+
+
+@pytest.mark.parametrize("command", ["optimize", "search"])
+def test_the_policy_that_is_read_is_no_output(mlp_file: Path, command: str) -> None:
+    policy = mlp_file.with_name("policy.json")
+    policy.write_text("{}")
+    arguments = [command, str(mlp_file), "--policy", str(policy), "-o", str(policy)]
+    line = error_of(CliRunner().invoke(main, arguments))
+    assert f"{policy}: is what --policy reads: name another file" in line
+    assert policy.read_text() == "{}"
+
+
+def test_standard_output_holds_a_model_or_json(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"not looked at yet")
+    line = refused(model, "-o", "-", "--json")
+    assert "--json writes to standard output, too: name a file for the output" in line
+
+
 def test_a_name_that_is_too_long_is_no_output(mlp_file: Path) -> None:
     assert "choose another place" in refused(mlp_file, "--output", "x" * 300)
 
@@ -560,6 +598,29 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_search(
     assert "no" in line
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("out", "out"), ("out", "link"), ("-", "-"), ("pipe", "pipe")]
+)
+def test_two_outputs_are_two_files(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch, one: str, other: str
+) -> None:
+    monkeypatch.chdir(mlp_file.parent)
+    Path("link").symlink_to("out")
+    os.mkfifo("pipe")
+    line = error_of(search(mlp_file, "--budget", "1MB", "-o", one, "--save-policy", other))
+    assert f"Error: {other}: another output goes there, too: name another file" in line
+
+
+def test_standard_output_holds_a_policy_or_json(mlp_file: Path) -> None:
+    line = error_of(search(mlp_file, "--budget", "1MB", "--save-policy", "-", "--json"))
+    assert "--json writes to standard output, too" in line
+
+
+def test_a_picture_on_standard_output_has_no_kind(mlp_file: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert "-: is no kind of picture" in error_of(search(mlp_file, "--picture", "-"))
+
+
 def test_without_matplotlib_no_search_begins(
     mlp_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -594,3 +655,46 @@ def test_search_does_not_write_over_the_model(mlp_file: Path, option: str) -> No
     line = error_of(search(mlp_file, "--budget", "1MB", option, mlp_file))
     assert f"{mlp_file}: is the model itself: name another file" in line
     assert mlp_file.read_bytes() == before
+
+
+# The disk and the memory
+
+
+@pytest.mark.parametrize("files", [0, 3, 6, 8])
+def test_a_full_disk_ends_any_stage_in_one_line(
+    mlp_file: Path, mlp_data: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    made: list[int] = []
+
+    def make(**given: Any) -> Any:
+        if len(made) == files:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made.append(1)
+        return temporary_file(**given)
+
+    temporary_file = tempfile.TemporaryFile
+    older = mlp_file.with_name("out.onnx")
+    older.write_bytes(b"older")
+    monkeypatch.setattr(tempfile, "TemporaryFile", make)
+    line = refused(mlp_file, "--data", mlp_data, "--memory", "0", "-o", older)
+    assert f"no room for temporary files in {tempfile.gettempdir()}" in line
+    assert "(No space left on device): set TMPDIR to a folder with more room" in line
+
+
+@pytest.mark.parametrize("command", ["search", "sensitivity"])
+def test_a_missing_folder_of_temporary_files_is_named(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    nowhere = str(mlp_file.parent / "nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", nowhere)
+    line = error_of(CliRunner().invoke(main, [command, str(mlp_file), "--memory", "0", "-q"]))
+    assert f"no room for temporary files in {nowhere}" in line
+
+
+def test_a_lack_of_memory_ends_in_one_line(mlp_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    monkeypatch.setattr("onnx_evoq.optimize", fail)
+    line = refused(mlp_file)
+    assert "there is not enough memory (Unable to allocate 8 GiB): use fewer samples" in line

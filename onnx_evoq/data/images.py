@@ -90,7 +90,7 @@ def read_folder(
 
 
 def _from_folder(folder: Path) -> tuple[list[Path], list[int] | None]:
-    classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    classes = [path for path in _listed(folder) if path.is_dir() and not path.name.startswith(".")]
     if not classes:
         return _images_in(folder), None
     numeric = all(path.name.isdecimal() for path in classes)
@@ -101,7 +101,14 @@ def _from_folder(folder: Path) -> tuple[list[Path], list[int] | None]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    return sorted(path for path in _listed(folder) if path.suffix.lower() in _ENDINGS)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as cause:
+        raise DataError(f"{folder}: cannot be read: {cause.strerror}.") from cause
 
 
 def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path], list[int]]:
@@ -153,7 +160,11 @@ def _open(
     try:
         with pillow.open(file) as opened:
             image = opened.convert(mode)
+    except MemoryError:
+        raise
     except Exception as cause:  # Pillow raises many kinds, all of them about this file
+        if isinstance(cause, OSError) and cause.errno is not None:  # the disk's, not the image's
+            raise DataError(f"{file}: cannot be read: {cause.strerror}.") from cause
         raise DataError(f"{file}: cannot be read as an image: remove or replace it.") from cause
     resize, crop = steps.resize, steps.crop
     if resize is None and crop is None and size is not None and (image.height, image.width) != size:

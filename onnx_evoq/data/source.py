@@ -140,11 +140,15 @@ def _refuse_labels(data: Data, source: str) -> None:
 def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Progress) -> Raw:
     if isinstance(source, str | Path) and not is_import_path(str(source)):
         path = Path(source)
-        if path.is_dir():
+        try:
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as cause:  # a name that is too long, a folder that is locked
+            raise DataError(f"{path}: cannot be read: {cause.strerror}.") from cause
+        if is_folder:
             return read_folder(
                 path, data.labels, data.split, data.samples, data.preprocess, specs, progress
             )
-        if not path.exists():
+        if not is_there:
             raise DataError(f"{path}: no such file or folder.")
         _refuse_labels(data, str(path))
         if path.suffix in (".npz", ".npy"):

@@ -47,7 +47,7 @@ class ActivationCache:
 
         Raises:
             ModelError: the part before the cut cannot be run, or what crosses is no array.
-            OSError: the disk has no room for what does not fit into memory.
+            StorageError: the disk has no room for what does not fit into memory.
         """
         if cut.prefix is None:
             return [{} for _ in self._batches]

@@ -36,13 +36,17 @@ class Evaluators:
         """An evaluator per scoring set for one weight of `model` or several, all on one session.
 
         The graph is cut at the weights, and what crosses the cut is computed once and kept. Where
-        that is no tensor that NumPy knows (a sequence, bfloat16), or the disk has no room for it,
-        each candidate runs the whole model.
+        that is no tensor that NumPy knows (a sequence, bfloat16), each candidate runs the whole
+        model.
+
+        Raises:
+            ModelError: the model cannot be run.
+            StorageError: the disk has no room for what does not fit into memory.
         """
         cut = cut_at(model, *weights)
         try:
             crossing = self._cache.crossing(model, cut)
-        except (ModelError, OSError):  # no arrays, or no room; a broken model fails again below
+        except ModelError:  # no arrays; a broken model fails again below
             self._cache = ActivationCache(self._batches, self._resources, self._share)
             return self.at_whole_model(model, *weights)
         return self._behind(model, cut, crossing)

@@ -40,6 +40,9 @@ def gather_samples(
         batches: the samples.
         rng: draws positions, the same for all samples of a batch.
         positions: of all samples, at most, that are looked at.
+
+    Raises:
+        StorageError: the disk has no room for what does not fit into memory.
     """
     groups, rows, width = layer.linear.matrix(weight.values).shape
     if width > _MOST_COLUMNS:
@@ -49,7 +52,7 @@ def gather_samples(
     try:
         ours = LayerTensors(caches[0], so_far, layer, read, batches)
         floats = LayerTensors(caches[1], model, layer, wanted, batches)
-    except (ModelError, OSError):  # what crosses is no array, or there is no room for it
+    except ModelError:  # what crosses is no array
         return None
     samples = sum(batch.count for batch in batches)
     at_most = min(positions, _WORK / width**2)

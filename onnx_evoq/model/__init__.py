@@ -23,6 +23,7 @@ from onnx_evoq.model.graph import (
     Weight,
     bytes_besides,
     check_finite,
+    data_files,
     emit_float,
     emit_qdq,
     find_weights,
@@ -49,7 +50,6 @@ from onnx_evoq.model.layers import (
     suffix,
     uncut,
 )
-from onnx_evoq.model.write import check_writable, write_file
 
 __all__ = [
     "ChannelGroups",
@@ -65,8 +65,8 @@ __all__ = [
     "bytes_per_copy",
     "channel_groups",
     "check_finite",
-    "check_writable",
     "cut_at",
+    "data_files",
     "emit_float",
     "emit_qdq",
     "find_layers",
@@ -93,5 +93,4 @@ __all__ = [
     "weights_named",
     "with_codes",
     "with_split_channels",
-    "write_file",
 ]

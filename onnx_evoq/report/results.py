@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from onnx_evoq.model import Model, Skipped, serialize, write_file
+from onnx_evoq.model import Model, Skipped, serialize
+from onnx_evoq.output_file import write_file
 from onnx_evoq.quantize import Bits
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import Score
@@ -93,6 +94,8 @@ class Result:
 
     def save(self, path: str | Path) -> None:
         """Write the model to `path`, whole or not at all.
+
+        A pipe or a character device is written to and stays what it is. "-" is a file's name.
 
         Raises:
             OutputError: it cannot be written.

@@ -1,5 +1,6 @@
 """What a search among widths and expansions found, as a value, as text and as a picture."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import BudgetError, OutputError
 from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.output_file import write_file
 from onnx_evoq.report.results import Result, json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
 from onnx_evoq.run import Stopped
@@ -170,8 +172,12 @@ def _widths(point: ParetoPoint) -> str:
 
 def check_picture(path: str | Path) -> None:
     """Raise an OutputError unless Matplotlib is there, and draws files of that kind."""
-    if Path(path).suffix[1:].lower() not in _figure().canvas.get_supported_filetypes():
+    if _kind(path) not in _figure().canvas.get_supported_filetypes():
         raise OutputError(f"{path}: is no kind of picture that Matplotlib writes: name it .png.")
+
+
+def _kind(path: str | Path) -> str:
+    return Path(path).suffix[1:].lower()
 
 
 def _figure() -> "Figure":
@@ -214,7 +220,6 @@ def search_picture(search: Search, path: str | Path) -> None:
     axes.set_title(Path(search.source).name)
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend()
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as cause:
-        raise OutputError(f"{path}: the picture cannot be written: {cause}") from cause
+    picture = io.BytesIO()
+    figure.savefig(picture, format=_kind(path), dpi=150)
+    write_file(path, picture.getvalue())

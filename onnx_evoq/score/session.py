@@ -28,6 +28,7 @@ class Session:
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
+        MemoryError: there is not enough memory for it.
         OptionError: no such provider here.
     """
 
@@ -52,6 +53,8 @@ class Session:
         try:
             self._session = ort.InferenceSession(model, settings, providers=chosen)
         except Exception as cause:  # ONNX Runtime's exceptions share no base class
+            if _lacks_memory(cause):
+                raise MemoryError(f"loading {name}") from cause
             raise ModelError(
                 f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}"
             ) from cause
@@ -63,11 +66,14 @@ class Session:
 
         Raises:
             ModelError: the run fails, or an output is not a tensor.
+            MemoryError: there is not enough memory for it.
         """
         try:
             values = self._session.run(None, dict(feed))
         except Exception as cause:  # ONNX Runtime's exceptions share no base class
             shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in feed.items())
+            if _lacks_memory(cause):
+                raise MemoryError(f"running {self.name} on {shapes}") from cause
             raise ModelError(f"{self.name}: fails on {shapes}: {_first_line(cause)}") from cause
         for output, value in zip(self.outputs, values, strict=True):
             if not isinstance(value, np.ndarray):
@@ -90,6 +96,12 @@ def _known_providers(providers: Sequence[str]) -> list[str]:
             )
         chosen.append(name)
     return chosen
+
+
+def _lacks_memory(cause: Exception) -> bool:
+    """Whether memory ran out, of which ONNX Runtime tells in words only."""
+    words = ("Failed to allocate memory", "bad_alloc", "bad allocation")
+    return isinstance(cause, MemoryError) or any(text in str(cause) for text in words)
 
 
 def _first_line(cause: Exception) -> str:

@@ -1,5 +1,6 @@
 """Keep tensors of many batches within a bound of memory; what is beyond it lies in a file."""
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -8,11 +9,12 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
+from onnx_evoq.errors import StorageError
 
 _ALIGNED = 64  # bytes: kernels may read whole cache lines
 
 
-class _Place(NamedTuple):
+class _Location(NamedTuple):
     """Where a tensor lies in the file."""
 
     offset: int
@@ -40,10 +42,15 @@ class TensorStore(Sequence[Arrays]):
     def __init__(self, limit: int) -> None:
         self._left = limit
         self._file: IO[bytes] | None = None
-        self._parts: list[dict[str, Array | _Place]] = []
+        self._end = 0  # of what was written to it
+        self._parts: list[dict[str, Array | _Location]] = []
 
     def append(self, tensors: Arrays) -> None:
-        """Add the tensors of a batch."""
+        """Add the tensors of a batch.
+
+        Raises:
+            StorageError: there is no room for a temporary file, or for more in it.
+        """
         size = sum(tensor.nbytes for tensor in tensors.values())
         held = size <= self._left
         self._left -= size if held else 0
@@ -59,7 +66,7 @@ class TensorStore(Sequence[Arrays]):
 
     def __getitem__(self, index: int) -> Arrays:  # type: ignore[override]  # no slices
         return {
-            name: self._read(part) if isinstance(part, _Place) else part
+            name: self._read(part) if isinstance(part, _Location) else part
             for name, part in self._parts[index].items()
         }
 
@@ -69,21 +76,45 @@ class TensorStore(Sequence[Arrays]):
     @property
     def spilled(self) -> int:
         """How many batches lie in the file, in part at least."""
-        return sum(any(isinstance(t, _Place) for t in part.values()) for part in self._parts)
+        return sum(any(isinstance(t, _Location) for t in part.values()) for part in self._parts)
 
-    def _write(self, tensor: Array) -> _Place:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the store
-            weakref.finalize(self, self._file.close)
-        end = self._file.seek(0, 2)
-        offset = self._file.seek(end + -end % _ALIGNED)
-        self._file.write(np.ascontiguousarray(tensor).data)
-        self._file.flush()
-        return _Place(offset, tensor.dtype, tensor.shape)
+    def _write(self, tensor: Array) -> _Location:
+        offset = self._end + -self._end % _ALIGNED
+        rest = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
+        end = offset + rest.size
+        try:
+            if self._file is None:  # without a buffer, so that closing it writes nothing
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # lives on
+                weakref.finalize(self, self._file.close)
+            self._file.seek(offset)
+            while rest.size:  # a disk that is nearly full takes a part
+                rest = rest[self._file.write(rest.data) :]
+        except OSError as cause:
+            raise StorageError(
+                f"no room for temporary files in {_folder()}, which must hold {end / 1e6:.3g} MB "
+                f"by now ({cause.strerror or cause}): set TMPDIR to a folder with more room, or "
+                "allow more memory (--memory)."
+            ) from cause
+        self._end = end
+        return _Location(offset, tensor.dtype, tensor.shape)
 
-    def _read(self, index: _Place) -> Array:
+    def _read(self, location: _Location) -> Array:
         assert self._file is not None
-        return np.memmap(self._file, index.dtype, "r", index.offset, index.shape)
+        try:
+            return np.memmap(self._file, location.dtype, "r", location.offset, location.shape)
+        except OSError as cause:
+            raise StorageError(
+                f"a temporary file in {_folder()} cannot be read ({cause.strerror or cause}): "
+                "allow more memory (--memory), or use fewer samples (--samples)."
+            ) from cause
+
+
+def _folder() -> str:
+    """Where temporary files go."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # there is no such folder at all
+        return os.environ.get("TMPDIR", "any folder")
 
 
 def _fits_a_file(tensor: Array) -> bool:

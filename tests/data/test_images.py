@@ -1,5 +1,6 @@
 """Folders of images: classes, CSV labels, sizes, and models that take grey or nhwc images."""
 
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,6 +135,41 @@ def test_folder_without_images_is_named(tmp_path: Path) -> None:
 def test_unreadable_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png: cannot be read as an image: remove or replace"):
+        load(tmp_path)
+
+
+def test_an_image_that_the_disk_does_not_give_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    draw(tmp_path, {"a.png": 1})
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read: Permission denied"):
+        load(tmp_path)
+
+
+def test_an_image_that_memory_does_not_hold_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    draw(tmp_path, {"a.png": 1})
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(MemoryError):
+        load(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", fail)
+    with pytest.raises(DataError, match=f"{tmp_path.name}: cannot be read: Permission denied"):
         load(tmp_path)
 
 

@@ -47,6 +47,11 @@ def test_path_may_be_a_string(tmp_path: Path, kind: type) -> None:
     assert load(kind(path)).inputs["x"].tolist() == ROWS.tolist()
 
 
+def test_a_name_that_is_too_long_is_named() -> None:
+    with pytest.raises(DataError, match="x: cannot be read: File name too long"):
+        load("x" * 300)
+
+
 def test_mapping_may_hold_labels() -> None:
     labels = load({"x": ROWS, "y": np.array([1, 0, 1])}, samples=2).labels
     assert labels is not None

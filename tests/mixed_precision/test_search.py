@@ -233,7 +233,7 @@ def test_a_point_whose_error_is_no_number_is_not_in_front(monkeypatch: pytest.Mo
         point = real(task, policy, seed, drop)
         return replace(point, search=np.nan) if policy.bits["first"] == 2 else point
 
-    monkeypatch.setattr(mixed_search, "rebuild", build_point)
+    monkeypatch.setattr(mixed_search, "build_point", build_point)
     front = searched(mlp_task())
     assert len(front.uniform) == 7
     assert not any(np.isnan(point.search) for point in front.points)

@@ -240,5 +240,5 @@ def test_a_kind_of_file_that_is_no_picture_is_named(tmp_path: Path, name: str) -
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    with pytest.raises(OutputError, match=r"front\.png: the picture cannot be written"):
+    with pytest.raises(OutputError, match=r"front\.png: cannot be written"):
         search_picture(search_of(), tmp_path / "nowhere" / "front.png")

@@ -9,6 +9,7 @@ from onnx_evoq.evolve import Evolved
 from onnx_evoq.model import find_weights, load
 from onnx_evoq.pipeline import metadata_of
 from onnx_evoq.report import layer_results, notes_on
+from onnx_evoq.run.stop import Stopped
 from onnx_evoq.setup import Score, nearest_of
 
 RANKING = {"a": 1.0, "b": 2.0}
@@ -29,10 +30,22 @@ def test_a_search_that_ran_to_its_end_needs_no_note() -> None:
 @pytest.mark.parametrize(
     ("stopped", "left_out", "text"),
     [
-        ("time", (), "cut the search short after 7 evaluations (0 of 2 weights were searched)"),
-        ("interrupt", (), "the search was interrupted: the result is what was found until then"),
+        (
+            Stopped.TIME,
+            (),
+            "cut the search short after 7 evaluations (0 of 2 weights were searched)",
+        ),
+        (
+            Stopped.INTERRUPT,
+            (),
+            "the search was interrupted: the result is what was found until then",
+        ),
         (None, ("b",), "1 of 2 weights stay at 8 bits, since the next would have passed the"),
-        ("time", ("b",), "percent after its share of the time budget: a longer one may take more"),
+        (
+            Stopped.TIME,
+            ("b",),
+            "percent after its share of the time budget: a longer one may take more",
+        ),
     ],
 )
 def test_each_end_has_one_note(stopped: str | None, left_out: tuple[str, ...], text: str) -> None:
@@ -41,8 +54,8 @@ def test_each_end_has_one_note(stopped: str | None, left_out: tuple[str, ...], t
 
 
 def test_weights_that_an_interrupt_left_out_are_not_blamed_on_the_drop() -> None:
-    assert any("interrupted before them" in note for note in notes("interrupt", ("b",)))
-    assert not any("allowed drop" in note for note in notes("interrupt", ("b",)))
+    assert any("interrupted before them" in note for note in notes(Stopped.INTERRUPT, ("b",)))
+    assert not any("allowed drop" in note for note in notes(Stopped.INTERRUPT, ("b",)))
 
 
 def test_a_model_that_drops_too_far_at_8_bits_says_just_that() -> None:

@@ -40,6 +40,13 @@ def test_what_cannot_be_run_names_the_feed() -> None:
         session_of(mlp()).run({"x": random(2, 5)})
 
 
+def test_a_lack_of_memory_is_no_fault_of_the_model() -> None:
+    nodes = [node("ConstantOfShape", ["x"], ["y"])]
+    session = session_of(model_of(nodes, {"x": [1]}, {"y": ["n"]}, {}, dtypes={"x": "int64"}))
+    with pytest.raises(MemoryError, match=r"running the test model on x int64\[1\]"):
+        session.run({"x": np.array([2**50])})
+
+
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 10])
 def test_the_size_of_batches_changes_no_output(size: int) -> None:
     model, x = load(mlp()), random(7, 4, seed=3)

@@ -1,8 +1,15 @@
 """Tensors within a bound of memory, and beyond it in a file."""
 
+import errno
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from onnx_evoq.errors import StorageError
 from onnx_evoq.score import TensorStore
 
 PARTS = [
@@ -53,3 +60,82 @@ def test_what_lies_in_the_file_is_aligned() -> None:
     store.append({"odd": np.array([True, False, True]), "wide": np.arange(4.0)})
     assert store[0]["wide"].flags.aligned
     assert store[0]["wide"].ctypes.data % 64 == 0
+
+
+class Disk(io.FileIO):
+    """A file on a disk that takes at most 100 bytes at a time, and 300 in all."""
+
+    def write(self, content: Any) -> int:
+        some = memoryview(content)[: min(100, 300 - self.tell())]
+        if not some:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(some)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let temporary files lie on such a disk."""
+    monkeypatch.setattr(
+        tempfile, "TemporaryFile", lambda buffering: Disk(tmp_path / "spilled", "w+b")
+    )
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_disk_may_take_a_part_at_a_time() -> None:
+    store = TensorStore(0)
+    store.append({"t": np.arange(35.0)})
+    assert (store[0]["t"] == np.arange(35.0)).all()
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_named_with_what_is_needed_and_what_helps() -> None:
+    store = TensorStore(0)
+    store.append({"t": np.arange(8.0)})
+    with pytest.raises(StorageError) as caught:
+        store.append({"t": np.arange(32.0)})
+    assert str(caught.value) == (
+        f"no room for temporary files in {tempfile.gettempdir()}, which must hold 0.00032 MB by "
+        "now (No space left on device): set TMPDIR to a folder with more room, or allow more "
+        "memory (--memory)."
+    )
+
+
+def test_a_missing_folder_of_temporary_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(StorageError, match=r"in .*/nowhere, .* \(No such file or directory\)"):
+        stored(0)
+
+
+def test_no_folder_of_temporary_files_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", find_none)
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda buffering: find_none())
+    with pytest.raises(StorageError, match=r"in /nowhere, .* \(No usable temporary directory"):
+        stored(0)
+
+
+def test_a_file_that_cannot_be_read_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    store = stored(0)
+    monkeypatch.setattr(np, "memmap", fail)
+    with pytest.raises(StorageError, match=r"cannot be read \(Too many open files\)"):
+        _ = store[0]
+
+
+def test_closing_the_file_writes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # the store closes it
+    given: list[int] = []
+    monkeypatch.setattr(
+        tempfile, "TemporaryFile", lambda buffering: given.append(buffering) or file
+    )
+    store = stored(0)
+    del store
+    assert given == [0]
+    assert file.closed

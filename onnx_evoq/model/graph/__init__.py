@@ -3,7 +3,7 @@
 from onnx_evoq.model.graph.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
 from onnx_evoq.model.graph.fold import fold_batch_norm
 from onnx_evoq.model.graph.inputs import input_specs
-from onnx_evoq.model.graph.load import Model, load, name_of, serialize, size_in_bytes
+from onnx_evoq.model.graph.load import Model, data_files, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.graph.nodes import (
     FLOAT_TYPES,
     all_nodes,
@@ -47,6 +47,7 @@ __all__ = [
     "constant_tensors",
     "constants_of",
     "count",
+    "data_files",
     "emit_float",
     "emit_qdq",
     "find_weights",

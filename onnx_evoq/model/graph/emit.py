@@ -126,6 +126,8 @@ def _with_opset(model: ModelProto, opset: int) -> ModelProto:
     try:
         converted = version_converter.convert_version(model, opset)
         check_valid(converted)
+    except MemoryError:
+        raise
     except Exception as cause:  # the converter raises RuntimeError and others for what it lacks
         raise ModelError(
             f"the model cannot be converted from operator set {current} to {opset}: "

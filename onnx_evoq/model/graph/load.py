@@ -79,14 +79,29 @@ def size_in_bytes(source: str | Path | ModelProto) -> int:
     if isinstance(source, ModelProto):
         return int(source.ByteSize())
     path = Path(source)
-    files = {path.resolve()}
-    shell = onnx.load(path, load_external_data=False)
-    for tensor in _external_tensors(shell):
-        files.add((path.parent / _external(tensor)["location"]).resolve())
+    files = {file.resolve() for file in (path, *data_files(path))}
     return sum(file.stat().st_size for file in files)
 
 
+def data_files(path: Path) -> list[Path]:
+    """The files beside `path` that hold data of the model in it, whether they are there or not.
+
+    Raises:
+        ModelError: the file is unreadable, or no model.
+    """
+    tensors = _external_tensors(_parsed(path))
+    locations = dict.fromkeys(_external(tensor).get("location", "") for tensor in tensors)
+    return [path.parent / location for location in locations]
+
+
 def _read(path: Path) -> ModelProto:
+    model = _parsed(path)
+    _read_external_data(model, path)
+    return model
+
+
+def _parsed(path: Path) -> ModelProto:
+    """The model as its file has it, without external data."""
     try:
         content = path.read_bytes()
     except OSError as cause:
@@ -100,7 +115,6 @@ def _read(path: Path) -> ModelProto:
         ) from cause
     if not model.graph.node:
         raise ModelError(f"{path}: not an ONNX file, or one without a graph: export it again.")
-    _read_external_data(model, path)
     return model
 
 
@@ -141,6 +155,8 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
             )
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        except MemoryError:
+            raise
         except Exception as cause:  # onnx raises several kinds here, all of them about this file
             raise ModelError(
                 f"{path}: tensor {tensor.name!r} cannot be read from {file.name!r}: {cause}"

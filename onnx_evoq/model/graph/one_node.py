@@ -50,6 +50,8 @@ def values_of(
     alone = helper.make_model(graph, opset_imports=model.opset_import)
     try:
         return [np.asarray(value) for value in ReferenceEvaluator(alone).run(None, feed)]
+    except MemoryError:
+        raise
     except Exception as cause:  # of any kind, as each operator has its own
         raise ValueError(f"{node_label(node)} cannot be computed: {cause}") from cause
 
