@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
@@ -67,10 +67,10 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def fingerprints() -> Iterator[str]:
-    """A line for each output."""
+def fingerprints(names: Sequence[str]) -> Iterator[str]:
+    """A line for each output of these models."""
     data = ["--data", str(MODELS / "digits_calib.npz")]
-    for name in NAMES:
+    for name in names:
         model = str(MODELS / f"{name}.onnx")
         for label, arguments in commands(model):
             with tempfile.TemporaryDirectory() as folder:
@@ -119,10 +119,11 @@ def main() -> None:
     """Print the fingerprints, or compare them with earlier ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", type=Path, metavar="FILE", help="earlier output to compare with")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="some models")
     given = parser.parse_args()
     known = set(given.check.read_text().splitlines()) if given.check else set()
     different = 0
-    for line in fingerprints():
+    for line in fingerprints(given.only):
         other = bool(given.check) and line not in known
         different += other
         print(line + ("  DIFFERENT" if other else ""), flush=True)
