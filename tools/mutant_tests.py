@@ -92,16 +92,17 @@ class Runner:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
-    def run(self, chosen: Sequence[tuple[Name, Mutant]]) -> list[Outcome]:
-        """Test each, after the first stage of each without it.
+    def run(self, chosen: Sequence[tuple[Name, Mutant]]) -> Iterator[Outcome]:
+        """Test each, after the first stage of each without it; outcomes come as they are known.
 
         Raises:
             UnbrokenError: tests fail where nothing is broken.
         """
         first = {stage.all for name, _ in chosen for stage in stages(name, self._files)[:1]}
         try:
-            self._each("unbroken", self._limit, sorted(first))
-            return self._each("broken", self._tested, chosen)
+            for _ in self._each("unbroken", self._limit, sorted(first)):
+                pass
+            yield from self._each("broken", self._tested, chosen)
         except BaseException:
             self._stop()
             raise
@@ -110,11 +111,10 @@ class Runner:
 
     def _each(
         self, label: str, work: Callable[[Item], Result], items: Iterable[Item]
-    ) -> list[Result]:
+    ) -> Iterator[Result]:
         futures = [self._pool.submit(work, item) for item in items]
         for future in finished(futures, label):
-            future.result()  # raises at once what went wrong
-        return [future.result() for future in futures]
+            yield future.result()
 
     def _tested(self, item: tuple[Name, Mutant]) -> Outcome:
         name, mutant = item

@@ -9,7 +9,7 @@ Not broken is what is no logic, or cannot show: strings (so messages and docstri
 and assert statements, annotations and aliases of types, imports, decorators, `__repr__`, what
 runs for type checkers only, and the keyword arguments of `SILENT`. Nor are settings: a plain number
 that a module gives an UPPER_CASE name. Most of them trade speed for quality, and tests hold for
-others as well.
+others as well. -1 loses its sign but is never -2, which means the same to `reshape`.
 """
 
 import ast
@@ -35,7 +35,7 @@ NAMES = {
     "argmin": "argmax", "argmax": "argmin", "any": "all", "all": "any",
 }  # fmt: skip
 
-SILENT = {"copy", "daemon", "encoding", "optimize", "stacklevel", "strict"}
+SILENT = {"copy", "daemon", "encoding", "kind", "optimize", "stacklevel", "strict"}
 TYPE_ARGUMENT = {"cast": 0, "isinstance": 1, "issubclass": 1}  # function -> which is a type
 
 _ALIAS = re.compile(r"_?[A-Z]\w*[a-z]\w*")  # Floats, and no SETTING
@@ -127,6 +127,11 @@ def differs(source: bytes, mutant: Mutant) -> bool:
 def _logic(node: ast.AST, module: bool = False) -> Iterator[ast.AST]:
     """A node and all below it that may be broken; `module`: whether the node is the module."""
     yield node
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1)):
+            return
+        case ast.keyword() if _axis(node) is not None:
+            return
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "type_params"):
             continue
@@ -135,7 +140,6 @@ def _logic(node: ast.AST, module: bool = False) -> Iterator[ast.AST]:
                 isinstance(child, ast.AST)
                 and not _no_logic(child)
                 and not (module and _fixed(child))
-                and _axis(node) is None
                 and not (field == "args" and _called(node) and _is_type(node, index))
             ):
                 yield from _logic(child)
@@ -273,9 +277,7 @@ def _negated(test: ast.expr, text: Text) -> Iterator[Change]:
     match test:
         case ast.UnaryOp(op=ast.Not()):
             return
-        case ast.Compare(ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot()]):
-            return
-        case ast.Compare(ops=[ast.In() | ast.NotIn()]):
+        case ast.Compare(ops=[op]) if not isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
             return
     start, end = text.start(test), text.end(test)
     yield start, end, f"not ({text.source[start:end].decode()})"

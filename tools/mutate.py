@@ -14,7 +14,7 @@ each with the tests that the one before did not run:
 A broken line is caught where a test fails, or takes five times as long as all of the stage took
 unbroken, and 20 s at least. What only the suite catches tells that the file's own tests are weak;
 --json tells which lines these are. The exit code is 0 if 95 % or more are caught, 1 if fewer, and 2
-if the unbroken project fails its tests.
+if the unbroken project fails its tests. Interrupted, it tells what it has found by then.
 """
 
 import argparse
@@ -53,13 +53,17 @@ def main(arguments: Sequence[str] | None = None, root: Path = PROJECT) -> int:
     chosen = choose(root, breakable(root, files, given.only), given.count, given.seed)
     if not chosen:
         parser.error("nothing there can be broken")
+    outcomes: list[Outcome] = []
     with TemporaryDirectory(prefix="mutate-") as scratch:
-        runner = Runner(root, files, Path(scratch), given.workers)
         try:
-            outcomes = runner.run(chosen)
+            runner = Runner(root, files, Path(scratch), given.workers)
+            outcomes.extend(runner.run(chosen))  # one by one: an interruption leaves those before
         except UnbrokenError as error:
             print(error, file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print(f"stopped after {len(outcomes)} of {len(chosen)}", file=sys.stderr)
+    outcomes.sort(key=lambda outcome: (outcome.file, outcome.line))
     survivors = [outcome for outcome in outcomes if outcome.caught is None]
     if given.json:
         told = {"summary": summary(outcomes), "mutants": [asdict(each) for each in outcomes]}
@@ -115,5 +119,5 @@ def choose(root: Path, files: Iterable[Name], count: int, seed: int) -> list[tup
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tells what is known by then
     sys.exit(main())

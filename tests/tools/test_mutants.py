@@ -34,6 +34,8 @@ def test_each_operator_and_name_is_broken_by_itself() -> None:
         ("x = not a", {"x = a"}),
         ("x = -a", {"x = a"}),
         ("x = 0.5", {"x = 1.5"}),
+        ("x = -3", {"x = 3", "x = -4"}),
+        ("x = -1", {"x = 1"}),
         ("x = 1e30", set()),  # one more is the same
         ("x = True", {"x = False"}),
         ("x += a", {"x -= a", "pass"}),
