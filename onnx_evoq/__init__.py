@@ -2,24 +2,74 @@
 its answers, scored by ONNX Runtime: no training framework, no gradients, no labels needed.
 """
 
-from onnx_evoq.api import evaluate, inspect, optimize, rank_sensitivity, search_bits
+from onnx_evoq.api import (
+    SearchSpace,
+    evaluate,
+    inspect,
+    optimize,
+    rank_sensitivity,
+    search_and_optimize,
+    search_bits,
+)
 from onnx_evoq.data import Data
-from onnx_evoq.errors import EvoqError
-from onnx_evoq.report import Evaluation, Inspection, Result, Search, Sensitivity
-from onnx_evoq.run import bars
+from onnx_evoq.errors import (
+    BudgetError,
+    DataError,
+    EvoqError,
+    MetricError,
+    ModelError,
+    OptionError,
+    OutputError,
+    StorageError,
+)
+from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.pipeline import Strategy
+from onnx_evoq.report import (
+    Evaluation,
+    Inspection,
+    LayerResult,
+    MixedPrecision,
+    Result,
+    Search,
+    Sensitivity,
+    SensitivityRow,
+    WeightInfo,
+)
+from onnx_evoq.run import Stopped, bars
+from onnx_evoq.setup import Grid, Policy, Resources, Score
 
 __all__ = [
+    "BudgetError",
     "Data",
+    "DataError",
     "Evaluation",
     "EvoqError",
+    "Grid",
     "Inspection",
+    "LayerResult",
+    "MetricError",
+    "MixedPrecision",
+    "ModelError",
+    "OptionError",
+    "OutputError",
+    "ParetoPoint",
+    "Policy",
+    "Resources",
     "Result",
+    "Score",
     "Search",
+    "SearchSpace",
     "Sensitivity",
+    "SensitivityRow",
+    "Stopped",
+    "StorageError",
+    "Strategy",
+    "WeightInfo",
     "bars",
     "evaluate",
     "inspect",
     "optimize",
     "rank_sensitivity",
+    "search_and_optimize",
     "search_bits",
 ]

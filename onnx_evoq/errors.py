@@ -13,6 +13,8 @@ Each message is one sentence or two that name the culprit (file, tensor, option)
 The command line prints it on one line and exits with 1. A lack of memory is Python's MemoryError.
 """
 
+from typing import Any
+
 
 class EvoqError(Exception):
     """Base of all errors of this package: catch this one to catch them all."""
@@ -35,7 +37,13 @@ class OptionError(EvoqError):
 
 
 class BudgetError(EvoqError):
-    """No model is small enough, or good enough; the message says what can be reached."""
+    """No model is small enough, or good enough; the message says what can be reached.
+
+    Attributes:
+        search: the front that was found, where a search came before.
+    """
+
+    search: Any = None
 
 
 class OutputError(EvoqError):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calls import optimize
 from graphs import model_of, node, random, run, types
 from onnx import ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
@@ -148,7 +149,7 @@ def test_at_8_bits_the_emitted_model_answers_as_the_float_model_does(
     model, data = make()
     # The converter has no way for this one to an operator set that knows DequantizeLinear.
     form: Any = "float" if make is one_normalization_per_position else "qdq"
-    result = onnx_evoq.optimize(
+    result = optimize(
         model, data, bits=8, granularity="channel", population=2, generations=2, format=form
     )
     rows = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 8
@@ -165,7 +166,7 @@ def test_at_8_bits_the_emitted_model_answers_as_the_float_model_does(
 @pytest.mark.parametrize("make", [class_numbers_as_output, names_of_classes_as_output])
 def test_agreement_is_the_share_of_equal_classes(make: Callable[[], Case]) -> None:
     model, data = make()
-    coarse = onnx_evoq.optimize(model, data, bits=2, strategy="none").model
+    coarse = optimize(model, data, bits=2, strategy="none").model
     index = next(iter(run(model, data)))
     same = np.mean(run(coarse, data)[index] == run(model, data)[index])
     evaluation = onnx_evoq.evaluate(coarse, data, reference=model, metric="agreement")
@@ -175,7 +176,7 @@ def test_agreement_is_the_share_of_equal_classes(make: Callable[[], Case]) -> No
 
 def test_where_no_output_is_of_floats_agreement_steers() -> None:
     model, data = class_numbers_as_output()
-    assert onnx_evoq.optimize(model, data, bits=4, strategy="none").metric == "agreement"
+    assert optimize(model, data, bits=4, strategy="none").metric == "agreement"
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -183,13 +184,13 @@ def test_float16_values_at_the_limit_stay_finite(bits: int) -> None:
     nodes = [node("Mul", ["x", "small"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
     weights = {"w": np.full((8, 4), -65504, np.float16), "small": np.float16(1e-3)}
     model = model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 4]}, weights, dtype="float16")
-    result = onnx_evoq.optimize(model, random(9, 8), bits=bits, strategy="none")
+    result = optimize(model, random(9, 8), bits=bits, strategy="none")
     assert np.isfinite(result.scores["evolved"].search)
 
 
 def test_synthetic_indices_stay_within_the_smallest_table() -> None:
     model, _ = two_tables_of_the_same_indices()
-    assert onnx_evoq.optimize(model, bits=8, strategy="none").scores["evolved"].search < 0.1
+    assert optimize(model, bits=8, strategy="none").scores["evolved"].search < 0.1
 
 
 def test_a_random_model_is_refused() -> None:
@@ -200,7 +201,7 @@ def test_a_random_model_is_refused() -> None:
     ]
     model = model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 4]}, {"w": random(8, 4)})
     with pytest.raises(EvoqError, match="gives other outputs each time it is run: export it"):
-        onnx_evoq.optimize(model, random(9, 8), bits=8)
+        optimize(model, random(9, 8), bits=8)
 
 
 def test_outputs_of_changing_size_are_refused_in_a_sentence() -> None:
@@ -210,7 +211,7 @@ def test_outputs_of_changing_size_are_refused_in_a_sentence() -> None:
         nodes, {"x": [1, 8]}, {"y": [2, "k"]}, {"w": random(8, 16)}, dtypes={"y": "int64"}
     )
     for job in (
-        lambda: onnx_evoq.optimize(model, random(9, 8), bits=4),
+        lambda: optimize(model, random(9, 8), bits=4),
         lambda: onnx_evoq.evaluate(model, random(9, 8), reference=model),
     ):
         with pytest.raises(EvoqError, match="output 'y' changes its shape from sample to sample"):
@@ -222,8 +223,6 @@ def test_narrow_codes_make_a_smaller_file_whatever_the_operator_set() -> None:
     nodes.append(node("MatMul", ["b", "w2"], ["y"]))
     weights = {"w1": random(64, 64), "w2": random(64, 64, seed=1)}
     model = model_of(nodes, {"x": ["n", 64]}, {"y": ["n", 64]}, weights, opset=13)
-    eight, four = (
-        onnx_evoq.optimize(model, random(16, 64), bits=bits, strategy="none") for bits in (8, 4)
-    )
+    eight, four = (optimize(model, random(16, 64), bits=bits, strategy="none") for bits in (8, 4))
     assert types(four.model)["w1_quantized"] == "INT4"
     assert four.bytes_after < 0.65 * eight.bytes_after

@@ -17,20 +17,40 @@ def modules() -> Iterator[ModuleType]:
             yield import_module(info.name)
 
 
-def test_the_public_names_are_few() -> None:
+def test_the_public_names_are_these() -> None:
     assert onnx_evoq.__all__ == [
+        "BudgetError",
         "Data",
+        "DataError",
         "Evaluation",
         "EvoqError",
+        "Grid",
         "Inspection",
+        "LayerResult",
+        "MetricError",
+        "MixedPrecision",
+        "ModelError",
+        "OptionError",
+        "OutputError",
+        "ParetoPoint",
+        "Policy",
+        "Resources",
         "Result",
+        "Score",
         "Search",
+        "SearchSpace",
         "Sensitivity",
+        "SensitivityRow",
+        "Stopped",
+        "StorageError",
+        "Strategy",
+        "WeightInfo",
         "bars",
         "evaluate",
         "inspect",
         "optimize",
         "rank_sensitivity",
+        "search_and_optimize",
         "search_bits",
     ]
     assert all(hasattr(onnx_evoq, name) for name in onnx_evoq.__all__)
@@ -49,10 +69,18 @@ def test_every_public_function_and_class_says_what_it_is(module: ModuleType) -> 
             assert inspect.getdoc(value), f"{module.__name__}.{name}"
 
 
-@pytest.mark.parametrize("name", ["evaluate", "optimize", "rank_sensitivity", "search_bits"])
+@pytest.mark.parametrize(
+    "name", ["evaluate", "optimize", "rank_sensitivity", "search_and_optimize", "search_bits"]
+)
 def test_every_argument_of_the_api_is_explained(name: str) -> None:
     function = getattr(onnx_evoq, name)
     text = inspect.getdoc(function)
     arguments = text[text.index("Args:") :]
     for parameter in inspect.signature(function).parameters:
         assert f"{parameter}:" in arguments or f"`{parameter}`" in arguments, parameter
+
+
+def test_all_errors_that_a_caller_may_catch_are_public() -> None:
+    errors = import_module("onnx_evoq.errors")
+    raised = {name for name, value in vars(errors).items() if inspect.isclass(value)} - {"Any"}
+    assert raised <= set(onnx_evoq.__all__)

@@ -38,9 +38,8 @@ INNER = {"quantize": ["grid", "closed_form"], "model": ["graph", "layers", "chan
 ROOMS = {
     **GROUND,
     **{room: {*GROUND, *CHAIN[:index]} for index, room in enumerate(CHAIN)},
-    "cli_types": set(),
 }
-ROOMS["cli"] = ROOMS["cli"] | {"cli_types"}
+
 
 LIBRARIES = {
     **{room: {"numpy"} for room in ROOMS},
@@ -49,7 +48,6 @@ LIBRARIES = {
     "score": {"numpy", "onnxruntime"},
     "run": {"tqdm"},
     "report": {"matplotlib"},
-    "cli_types": {"click"},
     "cli": {"click"},
 }
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from calls import optimize
 
 import onnx_evoq
 from onnx_evoq import Data
@@ -16,7 +17,7 @@ CIFAR = {"divide": 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.2
 def test_resnet20_stays_near_its_float_accuracy(shared: Path, bits: int, within: float) -> None:
     folder = shared / "cifar10"
     test = Data(folder / "test.npz", samples=2000, **CIFAR)
-    result = onnx_evoq.optimize(
+    result = optimize(
         folder / "resnet20.onnx",
         Data(folder / "calib.npz", samples=64, **CIFAR),
         bits=bits,
@@ -34,10 +35,8 @@ def test_four_bits_need_a_search(shared: Path) -> None:
     test = Data(folder / "test.npz", samples=1000, **CIFAR)
     calibration = Data(folder / "calib.npz", samples=64, **CIFAR)
     model = folder / "resnet20.onnx"
-    rounded = onnx_evoq.optimize(model, calibration, bits=4, strategy="none")
-    evolved = onnx_evoq.optimize(
-        model, calibration, bits=4, population=4, generations=8, mutation_rate=0.01
-    )
+    rounded = optimize(model, calibration, bits=4, strategy="none")
+    evolved = optimize(model, calibration, bits=4, population=4, generations=8, mutation_rate=0.01)
     before, after = (onnx_evoq.evaluate(r.model, test).value for r in (rounded, evolved))
     assert 0.67 < before < 0.77
     assert after > before + 0.02
@@ -45,9 +44,7 @@ def test_four_bits_need_a_search(shared: Path) -> None:
 
 def test_a_detector_with_six_outputs_and_a_batch_of_one_works(shared: Path) -> None:
     model = shared / "detection" / "nanodet_320.onnx"
-    result = onnx_evoq.optimize(
-        model, Data(samples=4), bits=8, granularity="channel", strategy="none"
-    )
+    result = optimize(model, Data(samples=4), bits=8, granularity="channel", strategy="none")
     assert result.metric == "sqnr"
     assert result.scores["evolved"].heldout > 15
 
@@ -55,9 +52,7 @@ def test_a_detector_with_six_outputs_and_a_batch_of_one_works(shared: Path) -> N
 @pytest.mark.parametrize("name", ["ad_autoencoder", "vww_mobilenet", "ic_resnet8"])
 def test_models_of_a_benchmark_for_microcontrollers_work(shared: Path, name: str) -> None:
     model = shared / "mlperf_tiny" / f"{name}.onnx"
-    result = onnx_evoq.optimize(
-        model, Data(samples=16), bits=8, granularity="channel", strategy="none"
-    )
+    result = optimize(model, Data(samples=16), bits=8, granularity="channel", strategy="none")
     assert result.bytes_after < 0.4 * result.bytes_before
     evaluation = onnx_evoq.evaluate(
         result.model, Data(samples=16), metric="sqnr", reference=model, seed=1

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from bench_optimize import MODELS, machine
 
-from onnx_evoq.cli_types import BYTES, NUMBERS
+from onnx_evoq.cli.option_types import BYTES, NUMBERS
 from onnx_evoq.data import Data
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.layerwise import evolve_layers

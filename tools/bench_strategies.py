@@ -26,8 +26,8 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
 )
-from onnx_evoq.pipeline import from_nearest, from_reconstruction
 from onnx_evoq.pipeline.refine import Parts
+from onnx_evoq.pipeline.strategies import from_nearest, from_reconstruction
 from onnx_evoq.report.tables import table
 from onnx_evoq.setup import Task
 

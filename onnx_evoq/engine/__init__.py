@@ -3,7 +3,8 @@
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.engine.layer_samples import POSITIONS, LayerTensors, gather_samples
+from onnx_evoq.engine.layer_samples import POSITIONS, gather_samples
+from onnx_evoq.engine.layer_tensors import LayerTensors
 from onnx_evoq.engine.sensitivity import rank_by_sensitivity
 from onnx_evoq.engine.sketch import Sketch, float_outputs
 

@@ -1,4 +1,4 @@
-"""What crosses a cut through a model, for all batches, as the cut moves on through the graph."""
+"""The activations at a cut through a model, for all batches, as the cut moves through the graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import numpy as np
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.model import Cut, Model, bridge, cut_at, serialize
-from onnx_evoq.score import Session, TensorStore
-from onnx_evoq.setup import Resources, free_memory
+from onnx_evoq.score import TensorStore
+from onnx_evoq.setup import Resources, free_memory, open_session
 from onnx_evoq.signature import TensorSpec
 
 
 @dataclass(frozen=True)
 class _Crossing:
-    """What crossed a cut: its tensors by batch, and what they were computed by."""
+    """The tensors that crossed a cut, by batch, and a digest of what computed them."""
 
     cut: Cut
     made_by: bytes
@@ -24,11 +24,13 @@ class _Crossing:
 
 
 class ActivationCache:
-    """What crosses cuts through a model that changes weight by weight.
+    """Keeps the activations at a cut through a model that changes weight by weight.
 
-    The last crossing is remembered. If nothing changed before that cut since, the next cut that
-    lies behind it starts from there, so that going through a model in its order costs one run of it
-    altogether.
+    The last cut is remembered. As long as nothing before it changed, a cut further behind starts
+    from its activations. So to go through a model in its order costs one run of it altogether.
+
+    Attributes:
+        resources: what may be used.
 
     Args:
         batches: what the model is fed.
@@ -38,31 +40,33 @@ class ActivationCache:
 
     def __init__(self, batches: Sequence[Batch], resources: Resources, share: float = 1.0) -> None:
         self._batches = batches
-        self._resources = resources
+        self.resources = resources
         self._share = share
         self._last: _Crossing | None = None
 
     def crossing(self, model: Model, cut: Cut) -> Sequence[Arrays]:
-        """The tensors that cross the cut, and outputs of the model before it, for each batch.
+        """The tensors that cross the cut, and the outputs before it, for each batch.
+
+        Args:
+            model: the model as it is now.
+            cut: a cut through it.
 
         Raises:
-            ModelError: the part before the cut cannot be run, or what crosses is no array.
-            StorageError: the disk has no room for what does not fit into memory.
+            ModelError: the part before the cut cannot be run, or a tensor at the cut is no array.
+            StorageError: the disk has no room for activations that do not fit into memory.
         """
         if cut.prefix is None:
             return [{} for _ in self._batches]
-        prefix, known = cut.prefix, Known(self._batches, [{} for _ in self._batches])
+        prefix, known = cut.prefix, KnownTensors(self._batches, [{} for _ in self._batches])
         last, made_by = self._last, _digest(prefix)
         if last is not None and made_by == last.made_by:
             return last.tensors
         if last is not None and _digest(cut_at(model, *last.cut.dtypes).prefix) == last.made_by:
-            known = Known(self._batches, last.tensors)
+            known = KnownTensors(self._batches, last.tensors)
             specs = specs_of(known, last.cut.prefix_outputs)
             prefix = bridge(model, specs, cut.prefix_outputs) or prefix
-        session = Session(
-            serialize(prefix), f"the model before {cut.label}", self._resources.providers
-        )
-        memory = self._resources.memory
+        session = open_session(prefix, self.resources, f"the model before {cut.label}")
+        memory = self.resources.memory
         allowed = free_memory() // 2 if memory is None else memory
         # Half for this one, half for the next, which is computed from it.
         tensors = TensorStore(int(allowed * self._share) // 2)
@@ -72,8 +76,8 @@ class ActivationCache:
         return tensors
 
 
-class Known(Sequence[Arrays]):
-    """All tensors that are known for a batch: what it feeds, and what crosses the cut."""
+class KnownTensors(Sequence[Arrays]):
+    """For each batch, the tensors that are known: the inputs, and those at the cut."""
 
     def __init__(
         self, batches: Sequence[Batch], crossing: Sequence[Arrays], start: int = 0

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from onnx_evoq.array_types import Arrays
-from onnx_evoq.engine.activation_cache import ActivationCache, Known, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Cut, Model, cut_at, serialize, suffix, uncut
-from onnx_evoq.score import Evaluator, RunPool, Session
-from onnx_evoq.setup import Resources, ScoringSet, on_cpu, workers_of
+from onnx_evoq.model import Cut, Model, cut_at, suffix, uncut
+from onnx_evoq.score import Evaluator, RunPool
+from onnx_evoq.setup import Resources, ScoringSet, on_cpu, open_session, workers_of
 
 
 class Evaluators:
@@ -56,18 +56,18 @@ class Evaluators:
         return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
 
     def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
-        known = Known(self._batches, crossing)
-        session = Session(
-            serialize(suffix(model, cut, specs_of(known, cut.suffix_inputs))),
+        known = KnownTensors(self._batches, crossing)
+        session = open_session(
+            suffix(model, cut, specs_of(known, cut.suffix_inputs)),
+            self._resources,
             f"the model behind {cut.label}",
-            self._resources.providers,
             threads=1 if on_cpu(self._resources) else None,
         )
         run_pool = RunPool(workers_of(self._resources))
         names = [output.name for output in model.graph.output]
         evaluators, start = [], 0
         for scoring in self._sets:
-            part = Known(scoring.batches, crossing, start)
+            part = KnownTensors(scoring.batches, crossing, start)
             evaluators.append(
                 Evaluator(
                     session, run_pool, cut.dtypes, cut.suffix_inputs, names, part,

@@ -1,16 +1,21 @@
-"""What a layer reads and should give, gathered over batches."""
+"""Samples of what a layer reads and of what it should give, gathered over batches.
+
+The columns come from the model as it is quantized so far, the targets from the float model. Where
+the layer's output goes into a residual sum, the target is the float model's sum less the quantized
+model's other branch.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays
+from onnx_evoq.array_types import Array, Arrays, Float32Array
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import ActivationCache, Known, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache
+from onnx_evoq.engine.layer_tensors import LayerTensors
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Model, Weight, bridge, cut_at, serialize
+from onnx_evoq.model import Layer, Model, Weight
 from onnx_evoq.quantize import LayerSamples, SampleChunk
-from onnx_evoq.score import Session
 
 POSITIONS = 98_304  # of all samples, at most, that moments are gathered from
 _WORK = 2e11  # products per matrix, at most, however many positions that leaves
@@ -29,20 +34,24 @@ def gather_samples(
     rng: np.random.Generator,
     positions: int = POSITIONS,
 ) -> LayerSamples | None:
-    """A layer's columns and targets; None where they cannot be had, or are not finite.
+    """Gather a layer's columns and targets.
 
     Args:
         model: the float model, which gives the targets.
         so_far: the model that gives the columns.
         weight: the layer's weight.
         layer: the layer.
-        fronts: of `so_far` and of `model`.
+        caches: the activations of `so_far` and of `model`.
         batches: the samples.
         rng: draws positions, the same for all samples of a batch.
         positions: of all samples, at most, that are looked at.
 
+    Returns:
+        The samples; None where a tensor is no array, has no samples along its first axis, or is
+        not finite, and where the layer has too many columns.
+
     Raises:
-        StorageError: the disk has no room for what does not fit into memory.
+        StorageError: the disk has no room for activations that do not fit into memory.
     """
     groups, rows, width = layer.linear.matrix(weight.values).shape
     if width > _MOST_COLUMNS:
@@ -52,26 +61,20 @@ def gather_samples(
     try:
         ours = LayerTensors(caches[0], so_far, layer, read, batches)
         floats = LayerTensors(caches[1], model, layer, wanted, batches)
-    except ModelError:  # what crosses is no array
+    except ModelError:  # a tensor at the cut is no array
         return None
     samples = sum(batch.count for batch in batches)
     at_most = min(positions, _WORK / width**2)
     if layer.activation is not None:  # columns and targets are kept
         at_most = min(at_most, _MOST / (groups * (width + 2 * rows)))
-    found = LayerSamples(layer.bias is not None, layer.activation)
+    # The activation behind a sum reads the sum, which only a residual branch has as its target.
+    residual = _is_residual(layer, ours.of(0), floats.of(0))
+    sees_activation = layer.sum is None or residual
+    found = LayerSamples(layer.bias is not None, layer.activation if sees_activation else None)
     for index, batch in enumerate(batches):
         tensors, targets = ours.of(index), floats.of(index)
-        values, target = tensors[layer.input], np.asarray(targets[layer.output], np.float32)
-        shift = None
-        # A branch that is spread over a larger sum, or the other way round, is no residual.
-        if layer.sum is not None and layer.other is not None:
-            other = np.asarray(tensors[layer.other], np.float32)
-            if other.shape == target.shape == targets[layer.sum].shape:
-                with np.errstate(invalid="ignore"):  # masks of infinity
-                    target = np.asarray(targets[layer.sum], np.float32) - other
-                shift = other
-            else:
-                found.activation = None  # what it reads is the sum
+        values = tensors[layer.input]
+        target, shift = _target(layer, tensors, targets, residual)
         if not layer.linear.has_samples(values.shape) or len(values) != len(target):
             return None
         everywhere = layer.linear.positions(target.shape)
@@ -94,38 +97,20 @@ def gather_samples(
     return found if found.sums.finite else None
 
 
-class LayerTensors:
-    """Tensors at a layer of a model, batch by batch.
+def _is_residual(layer: Layer, tensors: Arrays, targets: Arrays) -> bool:
+    """Whether the output is one branch of a sum: a branch that is broadcast is none."""
+    if layer.sum is None or layer.other is None:
+        return False
+    shapes = {tensors[layer.other].shape, targets[layer.output].shape, targets[layer.sum].shape}
+    return len(shapes) == 1
 
-    Args:
-        front: what crosses cuts through the model.
-        model: the model.
-        layer: where it is cut.
-        names: the tensors that are wanted.
-        batches: what the model is fed.
-    """
 
-    def __init__(
-        self,
-        cache: ActivationCache,
-        model: Model,
-        layer: Layer,
-        names: Sequence[str],
-        batches: Sequence[Batch],
-    ) -> None:
-        self._known = Known(batches, cache.crossing(model, cut_at(model, layer.weight)))
-        known = list(self._known[0])
-        missing = [name for name in names if name not in known]
-        self._session = None
-        if missing:
-            part = bridge(model, specs_of(self._known, known), missing)
-            if part is None:
-                raise ModelError(f"{missing[0]!r} cannot be computed by itself.")
-            self._session = Session(serialize(part), f"the layer of {layer.weight!r}")
-
-    def of(self, index: int) -> Arrays:
-        """The tensors of one batch, by name."""
-        known = self._known[index]
-        if self._session is None:
-            return known
-        return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}
+def _target(
+    layer: Layer, tensors: Arrays, targets: Arrays, residual: bool
+) -> tuple[Float32Array, Array | None]:
+    """What the layer should give, and what its output is added to before the activation."""
+    if not residual or layer.sum is None or layer.other is None:
+        return np.asarray(targets[layer.output], np.float32), None
+    other = np.asarray(tensors[layer.other], np.float32)
+    with np.errstate(invalid="ignore"):  # masks of infinity
+        return np.asarray(targets[layer.sum], np.float32) - other, other

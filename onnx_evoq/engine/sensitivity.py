@@ -8,7 +8,7 @@ from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import AS_IT_COMES, Resources, ScoringSet
+from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, ScoringSet
 
 
 def rank_by_sensitivity(
@@ -16,7 +16,7 @@ def rank_by_sensitivity(
     quantized: Quantized,
     scoring: ScoringSet,
     deadline: Deadline | None = None,
-    resources: Resources = AS_IT_COMES,
+    resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> dict[str, float]:
     """The metric with each weight alone on its grid, from the least to the most sensitive weight.

@@ -98,7 +98,7 @@ def _compensated(
         if layer.bias is not None:
             values[layer.bias] = bias
         model = replace_weights(model, values)
-    return model_value(model, scoring, task.resources.providers)
+    return model_value(model, scoring, task.resources)
 
 
 def _fill(left: Float64Array) -> None:

@@ -15,8 +15,7 @@ from onnx_evoq.model import packed_bytes, serialize, weights_named
 from onnx_evoq.pipeline import emit, metadata_of
 from onnx_evoq.progress import silent
 from onnx_evoq.reconstruct import reconstruct_layers
-from onnx_evoq.score import Session, predict
-from onnx_evoq.setup import Drop, Policy, Score, Task, expanded, model_value
+from onnx_evoq.setup import Drop, Policy, Score, Task, expanded, model_value, run_model
 
 _POINT_SAMPLES = 512  # that layers are reconstructed on
 _POINT_POSITIONS = 32_768  # that moments are gathered from, in a third of the usual number
@@ -84,17 +83,17 @@ def build_point(task: Task, policy: Policy, seed: int, drop: Drop) -> ParetoPoin
     found = reconstruct_layers(
         fewer, np.random.default_rng(seed), with_activations=False, positions=_POINT_POSITIONS
     )
-    result, scoring, providers = found.emitted, task.search_set, task.resources.providers
+    result, scoring, resources = found.emitted, task.search_set, task.resources
     metadata = metadata_of(found.quantized, seed, scoring.target.metric.name, _LONGEST, _LONGEST)
-    emitted, _ = emit(found.model, found.quantized, "qdq", metadata, scoring.batches[0], providers)
+    emitted, _ = emit(found.model, found.quantized, "qdq", metadata, scoring.batches[0], resources)
     # One run of the search set for both errors.
-    outputs = list(predict(Session(serialize(result), providers=providers), scoring.batches))
+    outputs = list(run_model(result, scoring.batches, resources))
     return ParetoPoint(
         policy,
         packed_bytes(found.model, found.quantized),
         len(serialize(emitted)),
         scoring.target.value(outputs),
-        model_value(result, task.heldout_set, providers),
+        model_value(result, task.heldout_set, resources),
         drop(result),
         scoring.scored_by(find_metric("nmse")).target.value(outputs),
     )

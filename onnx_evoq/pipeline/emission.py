@@ -8,7 +8,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Literal
 
@@ -16,9 +16,9 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import largest_difference
-from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of, serialize
-from onnx_evoq.score import SESSION_OPTIONS, Session, predict
-from onnx_evoq.setup import Score
+from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of
+from onnx_evoq.score import SESSION_OPTIONS
+from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, run_model
 
 # Conversion may reorder float arithmetic, but not more than this, relative to the largest output.
 _SAME = 1e-4
@@ -61,7 +61,7 @@ def emit(
     form: Form,
     metadata: Mapping[str, str],
     batch: Batch,
-    providers: Sequence[str] | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
 ) -> tuple[Model, list[str]]:
     """The emitted model and notes.
 
@@ -71,7 +71,7 @@ def emit(
         form: "qdq" or "float".
         metadata: what to leave in the file.
         batch: inputs to compare outputs on.
-        providers: as for `Session`.
+        resources: what may be used.
 
     Raises:
         ModelError: it cannot be emitted in this form.
@@ -80,13 +80,13 @@ def emit(
     if form == "float":
         return as_float, []
     notes = []
-    expected = _outputs(as_float, batch, providers)
+    expected = _outputs(as_float, batch, resources)
     needed = min(grid.widest for _, grid in quantized.values())
     for narrowest in [bits for bits in _WIDTHS if bits >= needed or bits == _WIDTHS[-1]]:
         try:
             emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)
-            _check_same(emitted, expected, batch, providers)
-            changed = largest_difference(_outputs(emitted, batch, providers, {}), expected)
+            _check_same(emitted, expected, batch, resources)
+            changed = largest_difference(_outputs(emitted, batch, resources, {}), expected)
             if not changed <= _RUINED and narrowest < _WIDTHS[-1]:
                 raise ModelError(
                     "ONNX Runtime's default options would change the outputs by "
@@ -111,10 +111,8 @@ def emit(
     return emitted, notes
 
 
-def _check_same(
-    emitted: Model, expected: Arrays, batch: Batch, providers: Sequence[str] | None
-) -> None:
-    difference = largest_difference(_outputs(emitted, batch, providers), expected)
+def _check_same(emitted: Model, expected: Arrays, batch: Batch, resources: Resources) -> None:
+    difference = largest_difference(_outputs(emitted, batch, resources), expected)
     if not difference <= _SAME:
         raise ModelError(
             f"the emitted model's outputs differ by {difference:.1e} from what was scored."
@@ -124,8 +122,7 @@ def _check_same(
 def _outputs(
     model: Model,
     batch: Batch,
-    providers: Sequence[str] | None,
+    resources: Resources,
     options: Mapping[str, str] = SESSION_OPTIONS,
 ) -> Arrays:
-    session = Session(serialize(model), "the emitted model", providers, options)
-    return next(predict(session, [batch]))
+    return next(run_model(model, [batch], resources, "the emitted model", options))

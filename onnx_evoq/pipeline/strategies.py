@@ -6,10 +6,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from onnx_evoq.evolve import (
+    FROM_NEAREST,
+    FROM_RECONSTRUCTION,
+    TOGETHER_FROM_NEAREST,
+    TOGETHER_FROM_RECONSTRUCTION,
     Evolved,
     SearchSettings,
     coevolve,
@@ -22,9 +27,98 @@ from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import MAX_BITS, Task, nearest_of
+from onnx_evoq.setup import MAX_BITS, Task, check_choices, nearest_of
 
 _ATTEMPT = 4  # the share of the time left that an attempt may take, one in so many
+
+
+StrategyName = Literal["neuroevolution", "coevolution", "none"]
+
+_SETTINGS = {
+    ("neuroevolution", "reconstruct"): FROM_RECONSTRUCTION,
+    ("neuroevolution", "nearest"): FROM_NEAREST,
+    ("coevolution", "reconstruct"): TOGETHER_FROM_RECONSTRUCTION,
+    ("coevolution", "nearest"): TOGETHER_FROM_NEAREST,
+}
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How codes are searched, and where the search starts.
+
+    Attributes:
+        name: "neuroevolution", layer by layer; "coevolution" of all weights together, those first
+            whose codes are least certain; or "none" for the start alone.
+        init: where the search starts: "reconstruct" for codes that keep the output of each layer,
+            in closed form, or "nearest" rounding, as in arXiv 2605.05228.
+        population: candidates that stay after each generation; None for 4 from a reconstruction and
+            32 from nearest rounding. In coevolution, candidates that are drawn at a time, 32.
+        generations: generations per weight, and pass; None for 64. In coevolution, groups of
+            weights that are searched, 1024 at most.
+        mutation_rate: probability that a code moves; None for about 3 codes of a weight from a
+            reconstruction, and 0.02 from nearest rounding. In coevolution, the share of all codes
+            in the first group, 0.002 and 0.05.
+
+    Raises:
+        OptionError: a choice is unknown, or a number makes no sense.
+
+    Example:
+        >>> Strategy("coevolution", init="nearest", generations=100).searches
+        True
+    """
+
+    name: StrategyName = "neuroevolution"
+    init: Literal["reconstruct", "nearest"] = "reconstruct"
+    population: int | None = None
+    generations: int | None = None
+    mutation_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        check_choices(
+            strategy=(self.name, ("neuroevolution", "coevolution", "none")),
+            init=(self.init, ("reconstruct", "nearest")),
+        )
+        self._chosen()
+
+    @property
+    def searches(self) -> bool:
+        """Whether codes evolve at all."""
+        return self.name != "none"
+
+    @property
+    def settings(self) -> SearchSettings | None:
+        """How codes evolve; None for the start alone."""
+        return self._chosen() if self.searches else None
+
+    def _chosen(self) -> SearchSettings:
+        name = self.name if self.searches else "neuroevolution"
+        usual = _SETTINGS[name, self.init]
+        return replace(
+            usual,
+            population=usual.population if self.population is None else self.population,
+            generations=usual.generations if self.generations is None else self.generations,
+            mutation_rate=(
+                usual.mutation_rate if self.mutation_rate is None else self.mutation_rate
+            ),
+        )
+
+
+DEFAULT_STRATEGY = Strategy()
+
+
+def fine_tune(
+    task: Task, order: Sequence[str], strategy: Strategy, rng: np.random.Generator
+) -> "FineTuned":
+    """Quantize a model by a strategy: its start, and the search from there.
+
+    Args:
+        task: what there is to do.
+        order: names of the weights, least sensitive first.
+        strategy: where to start, and how to search.
+        rng: draws all that is random.
+    """
+    start = from_reconstruction if strategy.init == "reconstruct" else from_nearest
+    return start(task, order, strategy.settings, rng)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,30 @@
 """Knows how a result looks: the values that the public functions return, and their tables."""
 
-from onnx_evoq.report.results import Evaluation, Inspection, Result, Sensitivity, SensitivityRow
-from onnx_evoq.report.search import Search, check_picture, search_picture, search_text
+from onnx_evoq.report.front_picture import check_picture, search_picture
+from onnx_evoq.report.mixed_precision import MixedPrecision
+from onnx_evoq.report.results import (
+    Evaluation,
+    Inspection,
+    LayerResult,
+    Result,
+    Sensitivity,
+    SensitivityRow,
+    WeightInfo,
+)
+from onnx_evoq.report.search import Search, search_text
 from onnx_evoq.report.summary import layer_results, notes_on, weight_info
 from onnx_evoq.report.tables import evaluation_text, inspection_text, result_text, sensitivity_text
 
 __all__ = [
     "Evaluation",
     "Inspection",
+    "LayerResult",
+    "MixedPrecision",
     "Result",
     "Search",
     "Sensitivity",
     "SensitivityRow",
+    "WeightInfo",
     "check_picture",
     "evaluation_text",
     "inspection_text",

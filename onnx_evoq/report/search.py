@@ -1,21 +1,18 @@
 """What a search among widths and expansions found, as a value, as text and as a picture."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_evoq.errors import BudgetError, OutputError
+from onnx_evoq.errors import BudgetError
 from onnx_evoq.mixed_precision import ParetoPoint
-from onnx_evoq.output_file import write_file
 from onnx_evoq.report.results import Result, json_values
 from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import within
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 _LABEL = 16  # columns of a metric's name
 
@@ -133,7 +130,7 @@ def search_text(search: Search) -> str:
         rows.append(
             [
                 f"{'*' if key in front else ' '} {kind}".rstrip(),
-                _widths(point),
+                widths_of(point),
                 f"{len(point.policy.expansion) or '-'}",
                 f"{list(point.policy.granularity.values()).count('channel') or '-'}",
                 size(point.packed_bytes),
@@ -160,7 +157,8 @@ def search_text(search: Search) -> str:
     )
 
 
-def _widths(point: ParetoPoint) -> str:
+def widths_of(point: ParetoPoint) -> str:
+    """The width of all weights of a point, or the narrowest and the widest."""
     widths = [
         width
         for bits in point.policy.bits.values()
@@ -168,58 +166,3 @@ def _widths(point: ParetoPoint) -> str:
     ]
     low, high = min(widths), max(widths)
     return str(low) if low == high else f"{low}-{high}"
-
-
-def check_picture(path: str | Path) -> None:
-    """Raise an OutputError unless Matplotlib is there, and draws files of that kind."""
-    if _kind(path) not in _figure().canvas.get_supported_filetypes():
-        raise OutputError(f"{path}: is no kind of picture that Matplotlib writes: name it .png.")
-
-
-def _kind(path: str | Path) -> str:
-    return Path(path).suffix[1:].lower()
-
-
-def _figure() -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as cause:
-        raise OutputError(
-            "drawing needs Matplotlib: pip install 'onnx-evoq[report]', or leave --picture out."
-        ) from cause
-    return Figure(figsize=(7, 4.5), layout="constrained")
-
-
-def search_picture(search: Search, path: str | Path) -> None:
-    """Draw size against error: the front, uniform widths, greedy choices.
-
-    Errors are drawn as logarithms where all of them have one.
-
-    Raises:
-        OutputError: Matplotlib is not installed, or the file cannot be written.
-    """
-    check_picture(path)
-    figure = _figure()
-    axes = figure.add_subplot()
-    rows = (
-        ("front", search.front, "o-"), ("uniform widths", search.uniform, "s--"),
-        ("greedy by sensitivity", search.greedy, "x:"),
-    )  # fmt: skip
-    for label, points, style in rows:
-        axes.plot(
-            [search.bytes_of(p) / 1000 for p in points], [p.heldout for p in points], style,
-            label=label,
-        )  # fmt: skip
-    for point in search.uniform:
-        index = (search.bytes_of(point) / 1000, point.heldout)
-        axes.annotate(_widths(point), index, (4, 4), textcoords="offset points")
-    if all(point.heldout > 0 for point in (*search.front, *search.uniform, *search.greedy)):
-        axes.set_yscale("log")
-    axes.set_xlabel(f"kB ({search.size})")
-    axes.set_ylabel(f"{metric_label(search.metric)}, held-out samples")
-    axes.set_title(Path(search.source).name)
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format=_kind(path), dpi=150)
-    write_file(path, picture.getvalue())

@@ -1,9 +1,18 @@
 """Knows what a job is about: what is quantized, what judges it, and what may be used."""
 
-from onnx_evoq.setup.calibration import find_samples, prepare_calibration
+from onnx_evoq.setup.calibration import Calibration, find_samples, prepare_calibration
 from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
-from onnx_evoq.setup.float_model import fold_if_exact, open_float_model
-from onnx_evoq.setup.grids import Granularities, Granularity, axis_of_steps, bits_of, nearest_of
+from onnx_evoq.setup.float_model import FloatModel, fold_if_exact, open_float_model
+from onnx_evoq.setup.grids import (
+    DEFAULT_GRID,
+    Granularities,
+    Granularity,
+    Grid,
+    axis_of_steps,
+    bits_of,
+    nearest_of,
+)
+from onnx_evoq.setup.model_run import open_session, run_model
 from onnx_evoq.setup.options import (
     MAX_BITS,
     MIN_BITS,
@@ -14,18 +23,22 @@ from onnx_evoq.setup.options import (
 )
 from onnx_evoq.setup.outputs import default_metric, named_alike, not_finite, outputs_of
 from onnx_evoq.setup.policy import Policy, apply_policy, expanded, policy_from
-from onnx_evoq.setup.resources import AS_IT_COMES, Resources, free_memory, on_cpu, workers_of
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, free_memory, on_cpu, workers_of
 from onnx_evoq.setup.score import Score, score_of
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 from onnx_evoq.setup.task import Task
 
 __all__ = [
-    "AS_IT_COMES",
+    "DEFAULT_GRID",
+    "DEFAULT_RESOURCES",
     "MAX_BITS",
     "MIN_BITS",
+    "Calibration",
     "Drop",
+    "FloatModel",
     "Granularities",
     "Granularity",
+    "Grid",
     "MaxDropCheck",
     "Policy",
     "Resources",
@@ -52,9 +65,11 @@ __all__ = [
     "not_finite",
     "on_cpu",
     "open_float_model",
+    "open_session",
     "outputs_of",
     "policy_from",
     "prepare_calibration",
+    "run_model",
     "score_of",
     "within",
     "workers_of",

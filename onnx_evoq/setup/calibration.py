@@ -19,10 +19,12 @@ from onnx_evoq.metrics import (
     find_metric,
     largest_difference,
 )
-from onnx_evoq.model import Model, input_specs, serialize
+from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
+from onnx_evoq.setup.model_run import open_session
 from onnx_evoq.setup.outputs import not_finite
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet
 from onnx_evoq.signature import TensorSpec
 
@@ -91,7 +93,7 @@ def prepare_calibration(
     metric: MetricName,
     holdout: float | None,
     rng: np.random.Generator,
-    providers: Sequence[str] | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Calibration:
     """Read the samples, split them, and run the reference model on both parts.
@@ -104,13 +106,13 @@ def prepare_calibration(
             agreement where no output is of floats.
         holdout: share of the samples that accepts; None to score on all of them in both parts.
         rng: splits the samples, and draws synthetic ones.
-        providers: as for `Session`.
+        resources: what may be used.
         progress: shows how far it is.
     """
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)
     samples = find_samples(specs, data, rng, progress)
-    session = Session(serialize(model), name, providers)
+    session = open_session(model, resources, name)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]

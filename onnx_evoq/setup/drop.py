@@ -1,6 +1,6 @@
 """How much of a model's quality may be lost: the guard behind a drop that the user sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import class_scores, find_metric
 from onnx_evoq.model import Model
 from onnx_evoq.setup.calibration import Calibration
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 
 MaxDropCheck = Callable[[Model], bool]
@@ -18,7 +19,7 @@ def max_drop_check(
     model: Model,
     calibration: Calibration,
     max_drop: float,
-    providers: Sequence[str] | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
 ) -> MaxDropCheck:
     """Whether a model stays within `max_drop` percent of the float model on the held-out set.
 
@@ -26,9 +27,9 @@ def max_drop_check(
         model: the float model.
         experiment: what scores.
         max_drop: percent, as `drop_measure` counts them.
-        providers: as for `Session`.
+        resources: what may be used.
     """
-    drop = drop_measure(model, calibration, providers)
+    drop = drop_measure(model, calibration, resources)
     return lambda changed: within(drop(changed), max_drop)
 
 
@@ -38,7 +39,7 @@ def within(drop: float, max_drop: float) -> bool:
 
 
 def drop_measure(
-    model: Model, calibration: Calibration, providers: Sequence[str] | None = None
+    model: Model, calibration: Calibration, resources: Resources = DEFAULT_RESOURCES
 ) -> Drop:
     """How much of the float model's quality another one loses on the held-out set, in percent:
 
@@ -51,16 +52,16 @@ def drop_measure(
     Args:
         model: the float model.
         experiment: what scores.
-        providers: as for `Session`.
+        resources: what may be used.
     """
     scoring = _what_counts(calibration)
-    before = model_value(model, scoring, providers)
+    before = model_value(model, scoring, resources)
     relative = scoring.target.metric.against == "user"
     sign = 1.0 if scoring.target.metric.higher_is_better else -1.0
     whole = abs(before) if relative else 1.0
 
     def drop(changed: Model) -> float:
-        after = model_value(changed, scoring, providers)
+        after = model_value(changed, scoring, resources)
         return 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
 
     return drop

@@ -1,6 +1,6 @@
 """The model that is worked on, and its weights."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from onnx_evoq.model import (
     fold_batch_norm,
     load,
     name_of,
-    serialize,
 )
-from onnx_evoq.score import Session, predict
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.grids import leave_out
+from onnx_evoq.setup.model_run import run_model
+from onnx_evoq.setup.resources import Resources
 
 # Folding is exact but for the order of float32 (or float16) operations.
 _SAME = {"float32": 1e-3, "float16": 2e-2}
@@ -65,10 +65,10 @@ def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatMod
 
 
 def fold_if_exact(
-    float_model: FloatModel, calibration: Calibration, providers: Sequence[str] | None
+    float_model: FloatModel, calibration: Calibration, resources: Resources
 ) -> FloatModel:
     """The subject as it is, or without folding where that would change the outputs."""
-    if computes_the_same(float_model.model, float_model, calibration, providers):
+    if computes_the_same(float_model.model, float_model, calibration, resources):
         return float_model
     weights, _ = find_weights(float_model.reference)
     return replace(
@@ -80,13 +80,10 @@ def fold_if_exact(
 
 
 def computes_the_same(
-    model: Model, float_model: FloatModel, calibration: Calibration, providers: Sequence[str] | None
+    model: Model, float_model: FloatModel, calibration: Calibration, resources: Resources
 ) -> bool:
     """Whether a model has the outputs of the subject's reference, but for the order of sums."""
     batch = calibration.search.batches[0]
-    outputs = [
-        next(predict(Session(serialize(each), providers=providers), [batch]))
-        for each in (model, float_model.reference)
-    ]
+    outputs = [next(run_model(each, [batch], resources)) for each in (model, float_model.reference)]
     allowed = max(_SAME[weight.dtype] for weight in float_model.weights)
     return largest_difference(*outputs) <= allowed  # not so if it is NaN

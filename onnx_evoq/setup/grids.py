@@ -1,16 +1,61 @@
 """Which weights are quantized, and on which grid each of them is."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
-from onnx_evoq.setup.options import check_bits
+from onnx_evoq.setup.options import check_bits, check_choices
 
 Granularity = Literal["tensor", "channel"]
 Granularities = Granularity | Mapping[str, Granularity]  # of all weights, or by name
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid that weights are put on, and the weights that stay float.
+
+    Attributes:
+        granularity: one step per "tensor" or per output "channel"; for a search of widths also
+            "any", which gives each layer the one that pays.
+        scale: "pow2" for steps that are powers of two, "float" for any.
+        keep: patterns of weights that stay float; each must match a weight or its node.
+
+    Raises:
+        OptionError: a choice is unknown.
+
+    Example:
+        >>> Grid(granularity="channel").scale
+        'pow2'
+    """
+
+    granularity: Granularity | Literal["any"] = "tensor"
+    scale: Scale = "pow2"
+    keep: Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        check_choices(
+            granularity=(self.granularity, ("tensor", "channel", "any")),
+            scale=(self.scale, ("pow2", "float")),
+        )
+
+    def of_all(self) -> Granularity:
+        """The granularity of all weights.
+
+        Raises:
+            OptionError: it is "any", which only a search of widths can choose.
+        """
+        if self.granularity == "any":
+            raise OptionError(
+                "granularity 'any' is for a search of widths: choose tensor or channel."
+            )
+        return self.granularity
+
+
+DEFAULT_GRID = Grid()
 
 
 def matches(weight: Weight, pattern: str) -> bool:

@@ -1,7 +1,6 @@
 """All outputs of a model, and those of another one under the same names."""
 
 import contextlib
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,9 +9,11 @@ from onnx_evoq.batch import concatenated, make_batches
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
-from onnx_evoq.model import Model, input_specs, serialize
+from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent, stepping
-from onnx_evoq.score import Session, choose_batch_size, predict
+from onnx_evoq.score import choose_batch_size, predict
+from onnx_evoq.setup.model_run import open_session
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 
 def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
@@ -37,7 +38,7 @@ def outputs_of(
     model: Model,
     name: str,
     samples: Samples,
-    providers: Sequence[str] | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Arrays:
     """The outputs for all samples, name -> (samples, ...).
@@ -46,7 +47,7 @@ def outputs_of(
         model: any model.
         name: how messages call it.
         samples: what it is fed.
-        providers: as for `Session`.
+        resources: what may be used.
         progress: shows how far it is.
 
     Raises:
@@ -56,7 +57,7 @@ def outputs_of(
     missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
     if missing is not None:
         raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
-    session = Session(serialize(model), name, providers)
+    session = open_session(model, resources, name)
     size = choose_batch_size(session, samples.inputs, specs)
     batches = make_batches(samples.inputs, specs, size)
     with progress("running", len(batches)) as step:

@@ -20,6 +20,7 @@ from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 from onnx_evoq.setup.grids import Granularities, Granularity
 from onnx_evoq.setup.options import MAX_BITS, MIN_BITS
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 _FORM = (
     '{"bits": {"WEIGHT": 4, ..}, "granularity": {"WEIGHT": "channel", ..}, '
@@ -137,7 +138,7 @@ def apply_policy(
     float_model: FloatModel,
     policy: Policy,
     calibration: Calibration,
-    providers: Sequence[str] | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
 ) -> FloatModel:
     """The subject with its channels split, which computes the same.
 
@@ -156,7 +157,7 @@ def apply_policy(
                 f"the policy has {len(bits)} widths for {weight.name!r}, which has {channels} "
                 "channels: search again for this model."
             )
-    if policy.expansion and not computes_the_same(model, float_model, calibration, providers):
+    if policy.expansion and not computes_the_same(model, float_model, calibration, resources):
         raise ModelError(
             "with some channels split the model's outputs change: search without expansion."
         )

@@ -31,7 +31,7 @@ class Resources:
             raise OptionError(f"workers {self.workers} score nothing: choose 1 or more.")
 
 
-AS_IT_COMES = Resources()
+DEFAULT_RESOURCES = Resources()
 
 
 def on_cpu(resources: Resources) -> bool:

@@ -1,14 +1,15 @@
 """The scores that a user is shown: a whole model, loaded afresh, on both sets."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.model import Model, serialize
+from onnx_evoq.model import Model
 from onnx_evoq.progress import Progress, silent, stepping
-from onnx_evoq.score import Session, predict
+from onnx_evoq.score import predict
 from onnx_evoq.setup.calibration import Calibration
+from onnx_evoq.setup.model_run import open_session
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Score:
 def score_of(
     model: Model,
     calibration: Calibration,
-    providers: Sequence[str] | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Score:
     """The steering metric and, where labels are classes, top-1 of a model loaded afresh."""
-    session = Session(serialize(model), providers=providers)
+    session = open_session(model, resources)
     values: dict[str, float] = {}
     shares: dict[str, float] = {}
     sets = {"search": calibration.search, "heldout": calibration.heldout}

@@ -7,8 +7,9 @@ from itertools import accumulate
 
 from onnx_evoq.batch import Batch
 from onnx_evoq.metrics import Metric, Target
-from onnx_evoq.model import Model, serialize
-from onnx_evoq.score import Session, predict
+from onnx_evoq.model import Model
+from onnx_evoq.setup.model_run import run_model
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class ScoringSet:
         return sum(batch.count for batch in self.batches)
 
 
-def model_value(model: Model, scoring: ScoringSet, providers: Sequence[str] | None = None) -> float:
+def model_value(
+    model: Model, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
+) -> float:
     """The metric of a whole model, in a fresh session."""
-    session = Session(serialize(model), providers=providers)
-    return scoring.target.value(predict(session, scoring.batches))
+    return scoring.target.value(run_model(model, scoring.batches, resources))

@@ -9,7 +9,7 @@ from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.drop import MaxDropCheck
 from onnx_evoq.setup.grids import Granularities
-from onnx_evoq.setup.resources import AS_IT_COMES, Resources
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 
 
@@ -41,12 +41,12 @@ class Task:
     heldout_set: ScoringSet
     deadline: Deadline
     max_drop_check: MaxDropCheck | None = None
-    resources: Resources = AS_IT_COMES
+    resources: Resources = DEFAULT_RESOURCES
     progress: Progress = silent
 
     def fitness(self, model: Model) -> float:
         """The fitness of a model on the held-out set."""
-        value = model_value(model, self.heldout_set, self.resources.providers)
+        value = model_value(model, self.heldout_set, self.resources)
         return self.heldout_set.target.metric.fitness(value)
 
     def allows(self, model: Model) -> bool:

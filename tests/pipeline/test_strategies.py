@@ -10,8 +10,8 @@ from graphs import conv_net, mlp, random, rounded, table_read_twice, task_of, ty
 
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
-from onnx_evoq.pipeline import emit, from_nearest, from_reconstruction
-from onnx_evoq.pipeline.strategies import FineTuned
+from onnx_evoq.pipeline import emit
+from onnx_evoq.pipeline.strategies import FineTuned, from_nearest, from_reconstruction
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Deadline

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from calls import optimize
 from graphs import conv_net, mlp, random
 
 import onnx_evoq
@@ -20,7 +21,7 @@ TINY = {"bits": 4, "population": 2, "generations": 1}
 @pytest.fixture
 def result() -> Result:
     """A small model, quantized with data of its own."""
-    return onnx_evoq.optimize(mlp(), random(16, 4), **TINY)
+    return optimize(mlp(), random(16, 4), **TINY)
 
 
 def test_a_score_without_labels_has_no_top1() -> None:
@@ -42,7 +43,7 @@ def test_a_result_survives_json(result: Result) -> None:
     [({}, int), ({"granularity": "channel"}, list), ({"scale": "float"}, type(None))],
 )
 def test_frac_bits_survive_json_on_every_grid(options: dict[str, str], kind: type) -> None:
-    result = onnx_evoq.optimize(mlp(), random(16, 4), strategy="none", **TINY, **options)
+    result = optimize(mlp(), random(16, 4), strategy="none", **TINY, **options)
     layers = json.loads(json.dumps(result.to_dict()))["layers"]
     assert [type(layer["frac_bits"]) for layer in layers] == [kind, kind]
 

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from onnx_evoq.cli_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
+from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,18 @@
+"""The public functions, one per job; each reads from top to bottom as the list of its steps."""
+
+from onnx_evoq.api.evaluate import evaluate
+from onnx_evoq.api.inspect import inspect
+from onnx_evoq.api.optimize import optimize
+from onnx_evoq.api.rank_sensitivity import rank_sensitivity
+from onnx_evoq.api.search_and_optimize import search_and_optimize
+from onnx_evoq.api.search_bits import SearchSpace, search_bits
+
+__all__ = [
+    "SearchSpace",
+    "evaluate",
+    "inspect",
+    "optimize",
+    "rank_sensitivity",
+    "search_and_optimize",
+    "search_bits",
+]

@@ -1,0 +1,242 @@
+"""The commands: parse, call the Python function of the same job, print. No logic."""
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import onnx_evoq
+from onnx_evoq.cli.arguments import arguments_of
+from onnx_evoq.cli.command_options import (
+    CHOICE_OPTIONS,
+    OPTIMIZE_OPTIONS,
+    SEARCH_OPTIONS,
+    SPACE_OPTIONS,
+    STRATEGY_OPTIONS,
+    WIDTH_OPTIONS,
+)
+from onnx_evoq.cli.outputs import check_outputs, show, target_of, write
+from onnx_evoq.cli.shared_options import (
+    COMMON_OPTIONS,
+    DATA_OPTIONS,
+    GRANULARITY,
+    GRID_OPTIONS,
+    HOLDOUT,
+    METRIC,
+    MODEL,
+    RESOURCE_OPTIONS,
+    Command,
+)
+from onnx_evoq.errors import BudgetError, EvoqError, OptionError
+from onnx_evoq.model import serialize
+from onnx_evoq.report import (
+    check_picture,
+    evaluation_text,
+    inspection_text,
+    result_text,
+    search_picture,
+    search_text,
+    sensitivity_text,
+)
+from onnx_evoq.setup import MAX_BITS, MIN_BITS
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(package_name="onnx-evoq")
+def main() -> None:
+    """Make an exported ONNX model small and keep its answers.
+
+    onnx-evoq puts the weights of MODEL on an N-bit fixed-point grid and searches for the grid
+    points that keep the model's outputs, scored by ONNX Runtime. It needs a few hundred samples,
+    no labels and no training framework.
+
+    \b
+      onnx-evoq optimize model.onnx --bits 6 --data calib.npz
+      onnx-evoq evaluate model.w6.onnx --data test.npz --reference model.onnx
+    """
+
+
+def reporting(command: Command) -> Command:
+    """Print an error of this package, or that memory ran out, on one line and exit with 1."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except EvoqError as error:
+            message = str(error)
+        except MemoryError as error:
+            message = (
+                f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
+                "(--samples), or hold less in memory (--memory)."
+            )
+        else:
+            return
+        click.echo("Error: " + " ".join(message.split()), err=True)
+        sys.exit(1)
+
+    return run
+
+
+@main.command(short_help="Quantize a model and search for better codes.")
+@MODEL
+@WIDTH_OPTIONS
+@DATA_OPTIONS
+@METRIC
+@GRANULARITY
+@GRID_OPTIONS
+@STRATEGY_OPTIONS
+@OPTIMIZE_OPTIONS
+@HOLDOUT
+@COMMON_OPTIONS
+@RESOURCE_OPTIONS
+@reporting
+def optimize(
+    model: Path,
+    output: Path | None,
+    form: str,
+    bits_for: tuple[tuple[str, int], ...],
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Quantize MODEL and search for the codes that keep its answers.
+
+    Writes the fine-tuned model and prints the scores of the float, the nearest-rounded and the
+    evolved model, the last of them measured on the file that was written.
+    """
+    if (options["bits"] is None) == (options["policy"] is None):
+        raise click.UsageError("Give either --bits or --policy.")
+    kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
+    target = target_of(model, output, kind)
+    to_stdout = check_outputs([target], model, options, as_json)
+    result = onnx_evoq.optimize(
+        model,
+        bits_for=dict(bits_for),
+        format=form,  # type: ignore[arg-type]  # click checked the choices
+        **arguments_of(options, quiet),
+    )
+    write(target, serialize(result.model))
+    text = result_text(result, str(target))
+    show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
+
+
+@main.command(short_help="Search for widths per layer: size against error.")
+@MODEL
+@DATA_OPTIONS
+@METRIC
+@SPACE_OPTIONS
+@GRID_OPTIONS
+@CHOICE_OPTIONS
+@SEARCH_OPTIONS
+@HOLDOUT
+@COMMON_OPTIONS
+@RESOURCE_OPTIONS
+@reporting
+def search(
+    model: Path,
+    output: Path | None,
+    save_policy: Path | None,
+    picture: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search for widths, steps and channels to split per layer, for the best size at each error.
+
+    Prints the points that no other beats in both, beside one width for all layers and widths chosen
+    by sensitivity alone. With --budget or --max-drop one of them is picked and optimized, and the
+    model is written. --policy optimizes a saved choice without a search.
+    """
+    choosing = any(options[name] is not None for name in ("budget", "max_drop", "policy"))
+    for given, name in ((output, "--output"), (save_policy, "--save-policy")):
+        if given is not None and not choosing:
+            raise OptionError(f"{name} needs a choice: give --budget, --max-drop or --policy.")
+    if options["policy"] is not None and (options["budget"] is not None or picture is not None):
+        raise OptionError("--policy makes no search: leave --budget and --picture out.")
+    target = target_of(model, output, "mixed")
+    outputs = [target if choosing else None, save_policy, picture]
+    written = [path for path in outputs if path is not None]
+    to_stdout = check_outputs(written, model, options, as_json)
+    if picture is not None:
+        check_picture(picture)
+    try:
+        found = onnx_evoq.search_and_optimize(model, **arguments_of(options, quiet))
+    except BudgetError as error:  # the front is worth showing
+        if error.search is not None:
+            _draw(error.search, picture)
+            values, notes = error.search.to_dict(), error.search.notes
+            show(search_text(error.search), values, notes, quiet, as_json, to_stdout)
+        raise
+    texts = []
+    if found.search is not None:
+        _draw(found.search, picture)
+        texts.append(search_text(found.search))
+    if found.result is not None:
+        write(target, serialize(found.result.model))
+        texts.append(result_text(found.result, str(target)))
+        if save_policy is not None:
+            write(save_policy, found.policy_json())
+    text = "\n\n".join(texts)
+    show(text, found.to_dict(target), found.notes, quiet, as_json, to_stdout)
+
+
+def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
+    if picture is not None:
+        search_picture(found, picture)
+
+
+@main.command(short_help="Rank weights by what quantizing them costs.")
+@MODEL
+@click.option(
+    "--bits",
+    type=click.IntRange(MIN_BITS, MAX_BITS),
+    default=4,
+    show_default=True,
+    help="The width to try each weight at.",
+)
+@DATA_OPTIONS
+@METRIC
+@GRANULARITY
+@GRID_OPTIONS
+@COMMON_OPTIONS
+@RESOURCE_OPTIONS
+@reporting
+def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Rank the weights of MODEL by what quantizing each of them alone costs."""
+    ranking = onnx_evoq.rank_sensitivity(model, **arguments_of(options, quiet))
+    show(sensitivity_text(ranking), ranking.to_dict(), ranking.notes, quiet, as_json)
+
+
+@main.command(short_help="Score a model, quantized or not.")
+@MODEL
+@DATA_OPTIONS
+@METRIC
+@click.option(
+    "--reference",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FLOAT_MODEL",
+    help="Also compare with this model's outputs: agreement, mse, kl.",
+)
+@COMMON_OPTIONS
+@reporting
+def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Score MODEL, quantized or not, on data that the search never saw."""
+    evaluation = onnx_evoq.evaluate(model, **arguments_of(options, quiet))
+    show(evaluation_text(evaluation), evaluation.to_dict(), evaluation.notes, quiet, as_json)
+
+
+@main.command(short_help="List weights, and why others are none.")
+@MODEL
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@reporting
+def inspect(model: Path, as_json: bool) -> None:
+    """List the weights of MODEL, and why other initializers are none.
+
+    Shows operator, shape, channel axis, integer bits, range, whether output channels can be split
+    (and if not, what is in the way), and the bytes at each width.
+    """
+    inspection = onnx_evoq.inspect(model)
+    show(inspection_text(inspection), inspection.to_dict(), (), False, as_json)

@@ -1,0 +1,112 @@
+"""Where a command writes. Its outputs are checked before any work is done."""
+
+import itertools
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnx_evoq.cli.option_types import CONFIG
+from onnx_evoq.errors import OptionError, OutputError
+from onnx_evoq.model import data_files
+from onnx_evoq.output_file import (
+    check_writable,
+    is_stdout,
+    same_file,
+    write_file,
+    write_stdout,
+)
+from onnx_evoq.user_function import is_import_path
+
+
+def target_of(model: Path, output: Path | None, kind: str) -> Path:
+    """Where to write a model that comes of another."""
+    return output or model.with_name(f"{model.stem}.{kind}.onnx")
+
+
+def check_outputs(
+    outputs: Sequence[Path], model: Path, options: Mapping[str, Any], as_json: bool
+) -> bool:
+    """Look at all outputs, and tell whether one of them is standard output.
+
+    Raises:
+        OutputError: one cannot be written, is something that is read, or is another one.
+        OptionError: one is standard output, where the JSON object goes.
+    """
+    for path in outputs:
+        if not _is_dash(path):
+            check_writable(path)
+    to_stdout = any(_is_dash(path) or is_stdout(path) for path in outputs)
+    if to_stdout and as_json:
+        raise OptionError("--json writes to standard output, too: name a file for the output.")
+    for path, (file, role) in itertools.product(outputs, _inputs(model, options)):
+        if _same(path, file):
+            raise OutputError(f"{path}: {role}: name another file.")
+    for one, other in itertools.combinations(outputs, 2):
+        if _same(one, other):
+            raise OutputError(f"{other}: another output goes there, too: name another file.")
+    return to_stdout
+
+
+def _inputs(model: Path, options: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """The files that a command reads, each with what it is."""
+    files = [(model, "is the model itself")]
+    files += [(file, "holds the model's data") for file in data_files(model)]
+    given = {**options, "config": click.get_current_context().meta.get(CONFIG)}
+    for name in ("data", "labels", "policy", "config", "metric"):
+        text = str(given.get(name) or "")
+        if is_import_path(text):  # file.py:function
+            files.append((Path(text.rpartition(":")[0]), f"is what --{name} reads"))
+        elif text and name != "metric":
+            files.append((Path(text), f"is what --{name} reads"))
+    return files
+
+
+def _is_dash(path: Path) -> bool:
+    return str(path) == "-"
+
+
+def _same(output: Path, other: Path) -> bool:
+    """Whether both are one file, or standard output."""
+    if _is_dash(output):
+        return _is_dash(other) or is_stdout(other)
+    return is_stdout(output) if _is_dash(other) else same_file(output, other)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write to a file, or to standard output where that is called ``-`` or has a path."""
+    if _is_dash(path) or is_stdout(path):
+        write_stdout(content)
+    else:
+        write_file(path, content)
+
+
+def show(
+    text: str,
+    values: Mapping[str, Any],
+    notes: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+    to_stderr: bool = False,
+) -> None:
+    """Print notes on stderr, and then the text or its values as one JSON object.
+
+    Args:
+        text: what a person reads.
+        values: the same for machines.
+        notes: sentences that a user should read.
+        quiet: whether notes are left out.
+        as_json: whether the values are printed instead of the text.
+        to_stderr: whether the text goes to stderr, since a model goes to stdout.
+    """
+    for note in () if quiet else notes:
+        click.echo(_wrapped(f"Note: {note}"), err=True)
+    click.echo(json.dumps(values, allow_nan=False) if as_json else text, err=to_stderr)
+
+
+def _wrapped(text: str) -> str:
+    # Paths are left whole.
+    return textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False)

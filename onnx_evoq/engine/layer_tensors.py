@@ -1,0 +1,52 @@
+"""The tensors at a layer of a model: what it reads, and what it gives."""
+
+from collections.abc import Sequence
+
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch
+from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Layer, Model, bridge, cut_at
+from onnx_evoq.setup import open_session
+
+
+class LayerTensors:
+    """Tensors at a layer of a model, batch by batch.
+
+    Args:
+        cache: the activations of the model at a cut.
+        model: the model.
+        layer: the layer at which the model is cut.
+        names: the tensors that are wanted.
+        batches: what the model is fed.
+
+    Raises:
+        ModelError: a tensor cannot be computed by itself, or is no array.
+        StorageError: the disk has no room for activations that do not fit into memory.
+    """
+
+    def __init__(
+        self,
+        cache: ActivationCache,
+        model: Model,
+        layer: Layer,
+        names: Sequence[str],
+        batches: Sequence[Batch],
+    ) -> None:
+        crossing = cache.crossing(model, cut_at(model, layer.weight))
+        self._known = KnownTensors(batches, crossing)
+        known = list(self._known[0])
+        missing = [name for name in names if name not in known]
+        self._session = None
+        if missing:
+            part = bridge(model, specs_of(self._known, known), missing)
+            if part is None:
+                raise ModelError(f"{missing[0]!r} cannot be computed by itself.")
+            self._session = open_session(part, cache.resources, f"the layer of {layer.weight!r}")
+
+    def of(self, index: int) -> Arrays:
+        """The tensors of one batch, by name."""
+        known = self._known[index]
+        if self._session is None:
+            return known
+        return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}

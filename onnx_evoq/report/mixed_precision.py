@@ -1,0 +1,61 @@
+"""A search for a width for each layer, the point that was chosen, and the model it became."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnx_evoq.errors import OptionError
+from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.output_file import write_file
+from onnx_evoq.report.results import Result
+from onnx_evoq.report.search import Search
+from onnx_evoq.setup import Policy
+
+
+@dataclass(frozen=True)
+class MixedPrecision:
+    """A search for a width for each layer, and what became of it.
+
+    Attributes:
+        search: the front; None where a policy was given.
+        chosen: the point or the policy that was optimized; None where nothing was chosen.
+        result: the optimized model; None where nothing was chosen.
+        notes: sentences that a user should read.
+    """
+
+    search: Search | None
+    chosen: Policy | ParetoPoint | None
+    result: Result | None
+    notes: tuple[str, ...]
+
+    def policy_json(self) -> bytes:
+        """The chosen point as a JSON file holds it, for `optimize` to read as its policy.
+
+        Raises:
+            OptionError: nothing was chosen.
+        """
+        if self.chosen is None:
+            raise OptionError("nothing was chosen: give a budget, an allowed drop, or a policy.")
+        return json.dumps(self.chosen.to_dict(), indent=1).encode()
+
+    def save_policy(self, path: str | Path) -> None:
+        """Write the chosen point as JSON, for `optimize` to read as its policy.
+
+        Raises:
+            OptionError: nothing was chosen.
+            OutputError: the file cannot be written.
+        """
+        write_file(path, self.policy_json())
+
+    def to_dict(self, output: str | Path | None = None) -> dict[str, Any]:
+        """As JSON takes it.
+
+        Args:
+            output: where the optimized model was written.
+        """
+        values = {} if self.search is None else self.search.to_dict()
+        if self.chosen is not None and self.result is not None:
+            values["chosen"] = self.chosen.to_dict()
+            values["optimized"] = self.result.to_dict(output)
+        return {**values, "notes": list(self.notes)}

@@ -1,0 +1,58 @@
+"""Run a model over batches: the one way to do so outside of a search."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from onnx_evoq.array_types import Array
+from onnx_evoq.batch import Batch
+from onnx_evoq.model import Model, serialize
+from onnx_evoq.score import SESSION_OPTIONS, Session, predict
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+
+
+def open_session(
+    model: Model,
+    resources: Resources = DEFAULT_RESOURCES,
+    name: str = "the model",
+    options: Mapping[str, str] = SESSION_OPTIONS,
+    threads: int | None = None,
+) -> Session:
+    """Load a model into ONNX Runtime, on the execution providers that a user chose.
+
+    Args:
+        model: any model, or a part of one.
+        resources: what may be used.
+        name: how messages call the model.
+        options: session configuration entries.
+        threads: cores that one run uses; None for all.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the model.
+        OptionError: a provider is not available.
+    """
+    return Session(serialize(model), name, resources.providers, options, threads)
+
+
+def run_model(
+    model: Model,
+    batches: Sequence[Batch],
+    resources: Resources = DEFAULT_RESOURCES,
+    name: str = "the model",
+    options: Mapping[str, str] = SESSION_OPTIONS,
+) -> Iterator[dict[str, Array]]:
+    """Run a model, loaded afresh, over batches.
+
+    Args:
+        model: any model.
+        batches: the samples.
+        resources: what may be used.
+        name: how messages call the model.
+        options: session configuration entries.
+
+    Returns:
+        The outputs of each batch by name, (count, ...) each.
+
+    Raises:
+        ModelError: the model cannot be loaded or run.
+        OptionError: a provider is not available.
+    """
+    return predict(open_session(model, resources, name, options), batches)
