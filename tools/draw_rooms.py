@@ -178,8 +178,9 @@ def draw_table(
     parts = [
         text(24, TOP, "Which room uses which", 15, 'font-weight="600"'),
         text(24, TOP + 22, "A row has a dot in the column of each room that it uses. All dots lie "
-             "right of the steps:", 12, f'fill="{SOFT}"'),
-        text(24, TOP + 38, "no room uses one above it. Blue rooms are the ground, ochre rooms the chain.", 12, f'fill="{SOFT}"'),
+             "right of the steps:", more=f'fill="{SOFT}"'),
+        text(24, TOP + 38, "no room uses one above it. Blue rooms are the ground, ochre rooms the "
+             "chain.", more=f'fill="{SOFT}"'),
     ]  # fmt: skip
     begin = TOP + 112
     for index, room in enumerate(order):
@@ -193,7 +194,7 @@ def draw_table(
             f'<rect x="{x}" y="{y}" width="{COLUMN}" height="{ROW - 3}" fill="{LINE}"/>',
         ]
     for index, room in enumerate(order):
-        for below in uses[room]:
+        for below in sorted(uses[room]):
             x = right + order.index(below) * COLUMN + COLUMN / 2
             dot = GROUND_DOT if below in ground else CHAIN_DOT
             y = begin + index * ROW + ROW / 2 - 1.5
