@@ -54,6 +54,11 @@ def test_programs_call_what_exists(document: Path) -> None:
 
 
 @each_document
+def test_files_in_running_text_exist(document: Path) -> None:
+    assert missing_files(document.read_text(encoding="utf-8"), document.parent) == []
+
+
+@each_document
 def test_what_is_not_marked_runs(document: Path, tmp_path: Path) -> None:
     found = blocks(document.read_text(encoding="utf-8"))
     programs = [block for block in found if block.language in ("sh", "python") and not block.needs]
@@ -70,6 +75,29 @@ def test_blocks_run_one_after_the_other_in_one_folder(tmp_path: Path) -> None:
     run(Block("python", "", "assert open('bits').read() == '4\\n'", 1), tmp_path)
     with pytest.raises(AssertionError, match="line 7"):
         run(Block("sh", "", "false\ntrue", 7), tmp_path)
+
+
+def missing_files(text: str, folder: Path = PROJECT) -> list[str]:
+    """Files and folders that running text names in backticks or in links, and that do not exist.
+
+    Files of the package may be named without its folder. Names with capitals stand for any file.
+
+    Args:
+        text: of a document.
+        folder: where the document is, from which its links go out.
+    """
+    named = re.findall(r"`([a-z_.]+/[a-z_./]+)`", text)
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    roots = (PROJECT, PROJECT / "onnx_evoq")
+    return [
+        *[name for name in named if not any((root / name).exists() for root in roots)],
+        *[link for link in linked if not (folder / link).exists()],
+    ]
+
+
+def test_a_file_that_is_missing_is_found() -> None:
+    assert missing_files("`tools/demo` and `no/file.py`, [a](none.md)") == ["no/file.py", "none.md"]
+    assert missing_files("`search/pareto.py`, `tests/ROOM/NAME.py`, [a](https://a.b/c)") == []
 
 
 def copy_project(folder: Path) -> None:
