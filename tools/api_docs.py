@@ -21,8 +21,36 @@ PACKAGE = "onnx_evoq"
 HEAD = f"""\
 # Python API
 
-Made by `tools/api_docs` from the docstrings. All names below are imported from `{PACKAGE}`.
+Made by `tools/api_docs` from the docstrings. All names are imported from `{PACKAGE}`, except the
+[types](#types) at the end. A default such as `DEFAULT_GRID` is a value made without arguments, here
+`Grid()`; `ANY_GRANULARITY` is `Grid("any")`.
 """
+
+# What signatures name and a caller need not import.
+TYPES = {
+    "ModelSource": "the path of an ONNX file, or a `Model`",
+    "Model": "an `onnx.ModelProto`",
+    "DataSource": "a `Source`, a `Data`, or None for synthetic inputs",
+    "Source": "a path, an array (samples, ...), a mapping of arrays by input, an iterable of feeds "
+    "`{input: array}`, or a function that returns one",
+    "PolicySource": "a `Policy`, a `ParetoPoint`, a mapping as `Policy.to_dict` gives it, or the "
+    "path of a JSON file",
+    "MetricName": "`auto`, `mse`, `kl`, `cosine`, `sqnr`, `nmse`, `agreement`, `top1`, `top5` or "
+    "`cross_entropy`; `package.module:function` or `file.py:function`; or a function of the "
+    "outputs (a dict of arrays) and the labels, with an attribute `higher_is_better`",
+    "StrategyName": "`neuroevolution`, `coevolution` or `none`",
+    "Granularity": "`tensor` or `channel`",
+    "Scale": "`pow2` or `float`",
+    "Bits": "a width, or a tuple with one for each channel",
+    "Form": "`qdq` or `float`",
+    "Skipped": "an initializer that is no weight: `name`, `dtype`, `shape` and `reason`",
+    "Progress": "a function of a label and the total amount of work; it returns a context manager "
+    "that gives a `Step`, as `bars` does. `silent`, the default, shows nothing",
+    "Step": "a function that is called with the amount of work done since the last call",
+}
+
+# Members that the package alone uses.
+HIDDEN = {"preprocess", "of_all", "granularities", "searches", "settings", "notes_on"}
 
 RENDERING: ConfigDict = {
     "heading_level": 3,
@@ -40,7 +68,11 @@ RENDERING: ConfigDict = {
 
 def public_objects(project: Path = PROJECT, package: str = PACKAGE) -> list[griffe.Object]:
     """What the package offers, in the order of its `__all__`."""
-    loader = griffe.GriffeLoader(docstring_parser="google", search_paths=[project])
+    loader = griffe.GriffeLoader(
+        docstring_parser="google",
+        docstring_options={"returns_multiple_items": False},
+        search_paths=[project],
+    )
     loaded = loader.load(package)
     loader.resolve_aliases()
     return [defined(loaded[str(name)]) for name in loaded.exports or ()]
@@ -67,6 +99,8 @@ def is_error(item: griffe.Class) -> bool:
 
 def section(item: griffe.Object, public: set[str]) -> str:
     """One object as Markdown, with links to public names only."""
+    for hidden in HIDDEN & item.members.keys():
+        item.del_member(hidden)
     for described in (item, *item.members.values()):
         if not described.is_alias and described.docstring:  # "Example:" is set as a mere remark
             text = described.docstring.value
@@ -91,7 +125,7 @@ def linked(annotation: str, public: set[str]) -> str:
 
 
 def page(objects: list[griffe.Object]) -> str:
-    """The whole page: functions, then values, then errors, the general ones first."""
+    """The whole page: functions, values, errors with the general ones first, and types."""
     public = {item.name for item in objects}
     parts = [HEAD]
     for kind in ("Functions", "Values", "Errors"):
@@ -100,6 +134,7 @@ def page(objects: list[griffe.Object]) -> str:
             members.sort(key=lambda item: len(item.mro()))
         if members:
             parts += [f"## {kind}", *(section(item, public) for item in members)]
+    parts += ["## Types", "\n".join(f"- `{name}`: {text}." for name, text in TYPES.items())]
     return mdformat.text("\n\n".join(parts), options={"wrap": 100})
 
 

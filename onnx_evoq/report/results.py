@@ -133,7 +133,15 @@ class Result:
 
 @dataclass(frozen=True)
 class SensitivityRow:
-    """One weight of a ranking: its metric when it alone is on its grid."""
+    """One weight of a ranking.
+
+    Attributes:
+        name: the initializer's name.
+        op_type: the operator that uses it.
+        shape: its shape.
+        bits: the width of its codes.
+        score: the metric with this weight alone on its grid.
+    """
 
     name: str
     op_type: str
