@@ -1,52 +1,130 @@
-"""Measure what each part of the way from rounding to the emitted codes gives.
+"""Measure what each step of the way from rounding to the emitted codes gives.
 
-The same time for each way that searches. Errors are judged on test data that neither selected nor
-accepted: the mean squared error of the outputs against the float model's, relative to that of plain
-reconstruction, and the divergence (kl) of the answers.
+Each way starts afresh, and each has the same time. What comes out is judged on test data that
+neither selected nor accepted. For each way, a table shows
 
-    python tools/bench_ablation.py --shared DIR [--only NAME ..] [--time-budget SECONDS]
+- the mean squared error of the outputs against the float model's (mse), also relative to that of
+  plain reconstruction,
+- the divergence of the answers (kl), the share of them that are the float model's (agree), and
+  top-1, both in percent,
+- and the seconds that it took.
+
+The models are a CIFAR-10 ResNet-20, a ResNet-8 and a keyword spotter; the widths are 3 bits with
+one step per tensor, and 2 bits with one step per channel. DIR holds the real models and data.
+
+    python tools/bench_ablation.py --shared DIR
+    python tools/bench_ablation.py --shared DIR --only ic_resnet8 --bits 3 --time-budget 30
+    python tools/bench_ablation.py --shared DIR --ways nearest --samples 512 --seed 1 --json
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_accuracy import CASES
+from bench_accuracy_cases import CASES
 from bench_optimize import machine
 
 import onnx_evoq
 from onnx_evoq import Data
-from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION
+from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
 from onnx_evoq.model import with_codes
-from onnx_evoq.pipeline.refine import Parts
-from onnx_evoq.pipeline.strategies import FineTuned, from_nearest, from_reconstruction
-from onnx_evoq.report.tables import table
+from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
+from onnx_evoq.reconstruct import Reconstructed, correct_outputs, reconstruct_layers
+from onnx_evoq.report import table
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, bits_of, fold_if_exact, open_float_model, prepare_calibration
-from onnx_evoq.setup.calibration import Calibration
-from onnx_evoq.setup.float_model import FloatModel
+from onnx_evoq.setup import (
+    DEFAULT_RESOURCES,
+    Calibration,
+    FloatModel,
+    Task,
+    bits_of,
+    fold_if_exact,
+    open_float_model,
+    prepare_calibration,
+)
+
+Draws = np.random.Generator
+Found = tuple[Reconstructed, int]  # a model on its grid, and how many candidates were scored
+Way = Callable[[Task, Draws], Found]  # from the float model to that
+Step = Callable[[Task, Reconstructed, Draws], Found]  # from one to a better one
+
+
+def rounded(settings: SearchSettings | None) -> Way:
+    """Round to the nearest; evolve the codes from there, unless the settings are None."""
+
+    def way(task: Task, rng: Draws) -> Found:
+        found = from_nearest(task, list(task.bits), settings, rng)
+        model, evolved = found.model, found.evolved
+        return Reconstructed(model, evolved.quantized, {}, ()), evolved.evaluations
+
+    return way
+
+
+def reconstructed(*steps: Step, with_activations: bool = True) -> Way:
+    """Reconstruct layer by layer, and take steps from there.
+
+    The random numbers are those of `from_reconstruction`.
+    """
+
+    def way(task: Task, rng: Draws) -> Found:
+        start_rng, refine_rng = rng.spawn(2)
+        seed = int(start_rng.integers(2**63))
+        now = reconstruct_layers(task, np.random.default_rng(seed), with_activations)
+        evaluations = 0
+        for step in steps:
+            now, scored = step(task, now, refine_rng)
+            evaluations += scored
+        return now, evaluations
+
+    return way
+
+
+def equalization(task: Task, now: Reconstructed, rng: Draws) -> Found:
+    """Scale layers for their grids, and reconstruct again."""
+    return equalize(task, now, rng), 0
+
+
+def output_correction(task: Task, now: Reconstructed, rng: Draws) -> Found:
+    """Choose codes again by what they do to the end of the network."""
+    corrected, evaluations, _ = correct_outputs(task, now, rng)
+    return corrected, evaluations
+
+
+def evolution(settings: SearchSettings) -> Step:
+    """Evolve the codes, scored at the end of the network."""
+
+    def step(task: Task, now: Reconstructed, rng: Draws) -> Found:
+        evolved = evolve(task, now, settings, rng)
+        return replace(now, quantized=evolved.quantized), evolved.evaluations
+
+    return step
+
+
+def refined(task: Task, rng: Draws) -> Found:
+    """Go the whole way of `optimize`."""
+    found = from_reconstruction(task, list(task.bits), FROM_RECONSTRUCTION, rng)
+    model, evolved = found.model, found.evolved
+    return Reconstructed(model, evolved.quantized, {}, ()), evolved.evaluations
+
 
 PLAIN = "reconstruct, plain"
-NONE = Parts(equalize_layers=False, correct_codes=False, evolve=False)
-WAYS: dict[str, Parts | None] = {
-    "nearest": None,
-    "nearest + evolution (the paper)": None,
-    PLAIN: replace(NONE, behind=False),
-    "reconstruct in sight of activations": NONE,
-    "+ evolution, moves drawn evenly": Parts(
-        equalize_layers=False, correct_codes=False, by_cost=False
-    ),
-    "+ evolution, moves drawn by cost": Parts(equalize_layers=False, correct_codes=False),
-    "+ scaled layers": Parts(correct_codes=False, evolve=False),
-    "+ steering": Parts(equalize_layers=False, evolve=False),
-    "+ scaled layers, steering": Parts(evolve=False),
-    "all of them": Parts(),
+WAYS: dict[str, Way] = {
+    "nearest": rounded(None),
+    "nearest + evolution (the paper)": rounded(FROM_NEAREST),
+    PLAIN: reconstructed(with_activations=False),
+    "reconstruct in sight of activations": reconstructed(),
+    "+ evolution": reconstructed(evolution(FROM_RECONSTRUCTION)),
+    "+ equalization": reconstructed(equalization),
+    "+ output correction": reconstructed(output_correction),
+    "+ equalization, output correction": reconstructed(equalization, output_correction),
+    "all of them": refined,
 }
 MODELS = ("resnet20", "ic_resnet8", "ds_cnn")
 ROWS = ((3, "tensor"), (2, "channel"))
@@ -54,9 +132,9 @@ ROWS = ((3, "tensor"), (2, "channel"))
 
 def main() -> None:
     """Measure model by model."""
-    parser = arguments(__doc__.split("\n")[0], "way")
+    parser = arguments(__doc__, "way")
     parser.add_argument(
-        "--ways", nargs="+", help="ways whose name holds one; plain reconstruction is there"
+        "--ways", nargs="+", help="ways whose name holds one of these; plain reconstruction, too"
     )
     given = parser.parse_args()
     print(machine(), file=sys.stderr if given.json else sys.stdout, flush=True)
@@ -79,12 +157,14 @@ def main() -> None:
 
 
 def arguments(description: str, timed: str) -> argparse.ArgumentParser:
-    """What can be chosen of models and widths, and how long each of what is timed takes."""
-    parser = argparse.ArgumentParser(description=description)
+    """The options for models, widths, and the time of each `timed`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
     parser.add_argument("--only", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--bits", type=int, choices=[2, 3], help="one width")
-    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--samples", type=int, default=1024, help="to calibrate on, at most")
     parser.add_argument("--time-budget", type=float, default=60.0, help=f"seconds of each {timed}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one object per row")
@@ -100,7 +180,7 @@ class Opened:
     test: Data
 
     def task(self, bits: int, granularity: Any, seconds: float) -> Task:
-        """Quantize it within so many seconds from now."""
+        """The task to quantize it within so many seconds from now."""
         return Task(
             self.float_model.model, self.float_model.weights,
             bits_of(self.float_model.weights, bits, {}),
@@ -108,21 +188,21 @@ class Opened:
             Deadline(seconds),
         )  # fmt: skip
 
-    def judged(self, found: FineTuned) -> onnx_evoq.Evaluation:
-        """What was found, on the test data."""
-        model = with_codes(found.model, found.evolved.quantized)
+    def judged(self, found: Reconstructed) -> onnx_evoq.Evaluation:
+        """The scores of what was found, on the test data."""
         return onnx_evoq.evaluate(
-            model, self.test, metric="top1", reference=self.float_model.reference
-        )
+            with_codes(found.model, found.quantized), self.test,
+            metric="top1", reference=self.float_model.reference,
+        )  # fmt: skip
 
 
 def opened(given: argparse.Namespace, name: str, stack: ExitStack) -> Opened:
     """One of the models, and its data."""
-    calibration, test = CASES[name].data(given.shared, given.samples, stack)
+    data, test = CASES[name].data(given.shared, given.samples, stack)
     float_model = open_float_model(given.shared / CASES[name].model, ())
     rng = np.random.default_rng(given.seed)
-    calibration = prepare_calibration(float_model.reference, name, calibration, "auto", 0.25, rng)
-    return Opened(fold_if_exact(float_model, calibration, None), calibration, test)
+    calibration = prepare_calibration(float_model.reference, name, data, "auto", 0.25, rng)
+    return Opened(fold_if_exact(float_model, calibration, DEFAULT_RESOURCES), calibration, test)
 
 
 def measured(
@@ -132,30 +212,22 @@ def measured(
     rows = []
     with ExitStack() as stack:
         case = opened(given, name, stack)
-        for way, parts in WAYS.items():
-            if given.ways and way != PLAIN and not any(w in way for w in given.ways):
+        for label, way in WAYS.items():
+            if given.ways and label != PLAIN and not any(part in label for part in given.ways):
                 continue
             task = case.task(bits, granularity, given.time_budget)
-            order, draws = [w.name for w in task.weights], np.random.default_rng(given.seed)
             began = time.monotonic()
-            if parts is None:
-                settings = None if way == "nearest" else FROM_NEAREST
-                found = from_nearest(task, order, settings, draws)
-            else:
-                searches = parts.equalize_layers or parts.correct_codes or parts.evolve
-                still = FROM_RECONSTRUCTION if searches else None
-                found = from_reconstruction(task, order, still, draws, parts)
+            found, evaluations = way(task, np.random.default_rng(given.seed))
             seconds = time.monotonic() - began
             score = case.judged(found)
             rows.append(
                 {
-                    "model": name, "bits": bits, "granularity": granularity, "way": way,
+                    "model": name, "bits": bits, "granularity": granularity, "way": label,
                     "mse": score.mse, "kl": score.kl, "agreement": score.agreement,
-                    "top1": score.value, "seconds": seconds,
-                    "evaluations": found.evolved.evaluations,
+                    "top1": score.value, "seconds": seconds, "evaluations": evaluations,
                 }
             )  # fmt: skip
-            print(f"{name} {bits} {way}: {score.mse:.4g}", file=sys.stderr, flush=True)
+            print(f"{name} {bits} {label}: {score.mse:.4g}", file=sys.stderr, flush=True)
     plain = next(row["mse"] for row in rows if row["way"] == PLAIN)
     return [{**row, "relative": row["mse"] / plain} for row in rows]
 

@@ -1,139 +1,53 @@
 """Measure what `optimize` keeps of real models: float, nearest, reconstruct and evolved.
 
-All three are fitted to images without labels and judged on test data that they never see. Top-1
-in percent; for squeezenet1_1 the answers that are the float model's, in percent; for nanodet_320
-the mAP of examples/detection.py. Each row runs in a process of its own, whose peak memory (of the
-optimizing, before the test data are read) and whose end it states: a row that fails is told on
-stderr, the others go on, and the exit code is 1.
+The three quantized forms are calibrated without labels, and judged on test data that they never
+see. A table shows the score of each form, the seconds of the evolved one, and the peak memory in
+MB, before the test data are read. The score is top-1 in percent; for squeezenet1_1 it is the share
+of answers that are the float model's, in percent, and for nanodet_320 the mAP of
+examples/detection.py. bench_accuracy_cases.py says which models and data DIR holds.
+
+    python tools/bench_accuracy.py --shared DIR
+    python tools/bench_accuracy.py --shared DIR --only ic_resnet8 --bits 3 --time-budget 100
+    python tools/bench_accuracy.py --shared DIR --only resnet20 --without-data --json
+
+Each row runs in a process of its own. A row that fails is reported on stderr; the others go on, and
+the exit code is 1.
 """
 
 import argparse
 import json
 import multiprocessing
-import os
 import resource
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from bench_accuracy_cases import CASES, WITHOUT_DATA
 from bench_optimize import machine
 
 import onnx_evoq
-from onnx_evoq import Data, Evaluation
-from onnx_evoq.report.tables import table
+from onnx_evoq import Evaluation, Grid, Strategy
+from onnx_evoq.report import table
+from onnx_evoq.setup import Granularity
 
-DETECTION = Path(__file__).parent.parent / "examples" / "detection.py"
-
-STEPS: dict[str, Any] = {
-    "divide": 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
-}  # fmt: skip
-
-WAYS: Mapping[str, dict[str, Any]] = {
-    "nearest": {"init": "nearest", "strategy": "none"},
-    "reconstruct": {"init": "reconstruct", "strategy": "none"},
-    "evolved": {},
+WAYS = {
+    "nearest": Strategy("none", init="nearest"),
+    "reconstruct": Strategy("none"),
+    "evolved": Strategy(),
 }
-
-Feeds = Callable[[Path, int, ExitStack], tuple[Data, Data]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model and how it is measured.
-
-    Attributes:
-        model: its file, in the folder of real models and data.
-        data: gives its calibration and test data, of that folder.
-        metric: "top1", "agreement" with the float model, or a function of the user's.
-        rows: bits -> granularity.
-    """
-
-    model: str
-    data: Feeds
-    metric: str
-    rows: Mapping[int, str]
-
-
-def unlabelled(file: Path, samples: int, **steps: Any) -> Data:
-    """The first samples of an .npz file, without their labels."""
-    with np.load(file) as arrays:
-        return Data({"x": arrays["x"][:samples]}, **steps)
-
-
-def cifar(shared: Path, samples: int, _: ExitStack) -> tuple[Data, Data]:
-    """CIFAR-10 images, scaled."""
-    folder = shared / "cifar10"
-    calibration = unlabelled(folder / "calib.npz", samples, **STEPS)
-    return calibration, Data(folder / "test.npz", **STEPS)
-
-
-def raw_cifar(shared: Path, samples: int, _: ExitStack) -> tuple[Data, Data]:
-    """The same, 0 to 255."""
-    folder = shared / "cifar10"
-    return unlabelled(folder / "calib.npz", samples), Data(folder / "test.npz")
-
-
-def keywords(shared: Path, samples: int, _: ExitStack) -> tuple[Data, Data]:
-    """Spectra of spoken words."""
-    folder = shared / "keyword_spotting"
-    return unlabelled(folder / "calib.npz", samples), Data(folder / "test.npz")
-
-
-def imagenet(shared: Path, samples: int, stack: ExitStack) -> tuple[Data, Data]:
-    """One image per class; those to calibrate on are linked into a folder without labels."""
-    folder = shared / "imagenet_sample"
-    labels, images = folder / "labels.csv", folder / "images"
-    rows = [line.split(",") for line in labels.read_text(encoding="utf-8").split()]
-    links = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    for file, _, split in rows:
-        if split == "calib":
-            (links / file).symlink_to((images / file).resolve())
-    return (
-        Data(links, samples=samples, crop=224, **STEPS),
-        Data(images, labels=labels, split="test", crop=224, **STEPS),
-    )
-
-
-def detection(shared: Path, samples: int, _: ExitStack) -> tuple[Data, Data]:
-    """Photographs with boxes."""
-    os.environ["DETECTION_DATA"] = str(shared / "detection")
-    return Data(f"{DETECTION}:calibration", samples=samples), Data(f"{DETECTION}:val")
-
-
-TENSOR_AND_CHANNEL = {4: "tensor", 3: "tensor", 2: "channel"}
-CASES = {
-    case.model.rpartition("/")[2].removesuffix(".onnx"): case
-    for case in (
-        Case("cifar10/resnet20.onnx", cifar, "top1", TENSOR_AND_CHANNEL),
-        Case("mlperf_tiny/ic_resnet8.onnx", raw_cifar, "top1", TENSOR_AND_CHANNEL),
-        Case("keyword_spotting/ds_cnn.onnx", keywords, "top1", {4: "tensor", 3: "tensor"}),
-        Case(
-            "imagenet_sample/squeezenet1_1.onnx", imagenet, "agreement", {4: "tensor", 3: "tensor"}
-        ),
-        Case(
-            "detection/nanodet_320.onnx",
-            detection,
-            f"{DETECTION}:mean_ap",
-            {6: "tensor", 4: "channel"},
-        ),
-    )
-}
-WITHOUT_DATA = {"resnet20": {4: "channel", 6: "tensor"}}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one process measures."""
+    """What one process measures: a model at a width, and the options of `optimize`."""
 
     name: str
     bits: int
-    granularity: str
+    granularity: Granularity
     shared: Path
     samples: int
     without_data: bool
@@ -150,16 +64,16 @@ def measured(row: Row) -> dict[str, Any]:
     with ExitStack() as stack:
         calibration, test = case.data(row.shared, row.samples, stack)
         results = {}
-        for way, settings in WAYS.items():
+        for way, strategy in WAYS.items():
             results[way] = onnx_evoq.optimize(
                 model,
                 None if row.without_data else calibration,
                 bits=row.bits,
-                granularity=row.granularity,
-                **settings,
+                grid=Grid(granularity=row.granularity),
+                strategy=strategy,
                 **row.options,
             )
-            told(f"{row}: {way} after {results[way].seconds:.0f} s")
+            log(f"{row}: {way} after {results[way].seconds:.0f} s")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     metric = "top1" if case.metric == "agreement" else case.metric  # agreement comes with any
     models: dict[str, Any] = {
@@ -229,8 +143,8 @@ def shown(row: Mapping[str, Any]) -> list[str]:
     return [row["model"], str(row["bits"]), row["granularity"], *values, *end]
 
 
-def told(text: str) -> None:
-    """Progress."""
+def log(text: str) -> None:
+    """Report progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -258,7 +172,9 @@ def asked(given: argparse.Namespace) -> list[Row]:
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="models whose name holds one")
     parser.add_argument("--bits", type=int, action="append", help="widths instead of the usual")
@@ -284,16 +200,16 @@ def main() -> int:
         file = row.shared / CASES[row.name].model
         answer = in_its_own_process(row) if file.exists() else f"{file} is missing."
         if isinstance(answer, str):
-            told(f"{row}: failed: {answer}")
+            log(f"{row}: failed: {answer}")
             failed = True
             continue
         rows.append(shown(answer))
         cells = zip(("float", *WAYS), rows[-1][3:7], strict=True)
-        told(f"{row}: " + ", ".join(f"{way} {cell}" for way, cell in cells))
+        log(f"{row}: " + ", ".join(f"{way} {cell}" for way, cell in cells))
         if given.json:
             print(json.dumps(answer), flush=True)
     if not rows:
-        told("nothing was measured: check --only and --shared.")
+        log("nothing was measured: check --only and --shared.")
         return 1
     if not given.json:
         header = ["model", "bits", "per", "float", *WAYS, "s", "MB"]

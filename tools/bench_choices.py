@@ -1,19 +1,24 @@
 """Measure the ways of scoring that were tried and not taken, each against the one that was.
 
-For a few layers, evenly spread:
+For a few layers, evenly spread, a table shows pairs of times in milliseconds, and a correlation:
 
-- processes: candidates scored by two processes, each with its own session on one core, and by one
-  session on all cores, against two threads of one process. The processes inherit the crossing
-  tensors, and starting them is not counted.
-- binding: runs with inputs and outputs bound to buffers once, against runs that take arrays.
-- stacking: eight times the samples in one run, against eight runs, which is what scoring eight
-  candidates in one call could gain at most.
-- local filter: how well the error of the layer's own output, a quadratic form in the weight that
-  costs no run of the network, predicts the error of the network's output: the correlation over a
-  generation. Convolutions on images without groups only.
+- session, threads, process: candidates scored by one session on all cores, by two threads of one
+  process, which was taken, and by two processes, each with its own session on one core. The
+  processes inherit the activations at the cut, and starting them is not counted.
+- arrays, bound: runs that take arrays, which was taken, and runs with inputs and outputs bound to
+  buffers once.
+- apart, stacked: eight runs, which was taken, and eight times the samples in one run. That is what
+  scoring eight candidates in one call could gain at most.
+- local: how well the error of the layer's own output predicts the error of the network's output, as
+  the correlation over a generation. The former is a quadratic form in the weight that costs no run
+  of the network. It is there for convolutions on images without groups only.
 
-Without options, on digits_resnet of models/. Of the options, those that name model, data, samples,
-bits and seed count.
+The model and its options are those of bench_scoring.py. Of these options, those that name model,
+data, samples, bits and seed count.
+
+    python tools/bench_choices.py
+    python tools/bench_choices.py --model resnet20.onnx --data calib.npz --divide 255 \\
+        --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --samples 512 --bits 3 --seed 1
 """
 
 import multiprocessing
@@ -26,14 +31,13 @@ import numpy as np
 import onnx
 import onnxruntime
 from bench_optimize import machine
-from bench_scoring import Bench, arguments, prepared, spread
+from bench_scoring_case import Behind, Bench, arguments, behind, prepared, spread
 from numpy.typing import NDArray
 
-from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.model import cut_at, serialize, suffix
-from onnx_evoq.report.tables import table
-from onnx_evoq.score import Evaluator, Session
-from onnx_evoq.signature import TensorSpec
+from onnx_evoq.engine import ActivationCache, Evaluators
+from onnx_evoq.model import serialize
+from onnx_evoq.report import table
+from onnx_evoq.score import Evaluator
 
 Floats = NDArray[np.float32]
 Values = dict[str, Floats]
@@ -55,32 +59,28 @@ def seconds(work: Callable[[], Any]) -> float:
 def generation(bench: Bench, name: str, evaluator: Evaluator) -> list[Values]:
     """The values of the first children of a weight, by its name."""
     search, values_of = bench.search_for(name), bench.values(name)
-    search.tell(np.array([evaluator.value(values_of(search.ask()[0]))]))
+    start = search.ask()
+    search.tell(start, np.array([evaluator.value(values_of(start[0]))]))
     return [values_of(codes) for codes in search.ask()]
 
 
-def opened(bench: Bench, name: str, evaluator: Evaluator, threads: int | None) -> Session:
-    """The model behind the cut, for runs on so many cores."""
-    cut = cut_at(bench.model, name)
-    tensors = evaluator._tensors[0]
-    specs = [
-        TensorSpec(each, tensors[each].dtype, (None, *tensors[each].shape[1:]))
-        for each in cut.suffix_inputs
-    ]
-    return Session(serialize(suffix(bench.model, cut, specs)), threads=threads)
+def cut_behind(bench: Bench, name: str, any_count: bool = False) -> Behind:
+    """The part of the model behind a weight, by its name; `any_count` is as for `behind`."""
+    cache = ActivationCache(bench.search.batches, bench.resources())
+    return behind(bench.model, name, cache, bench.search, any_count)
 
 
 def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
     """Milliseconds per candidate: one session on all cores, two threads, two processes."""
-    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).at(bench.model, name)
     values = generation(bench, name, evaluator)[:CANDIDATES]
-    whole, single = opened(bench, name, evaluator, None), opened(bench, name, evaluator, 1)
-    batches = list(evaluator._tensors)
+    part = cut_behind(bench, name)
+    whole, single = part.session(None), part.session(1)
 
     def by_session(session: Any, some: list[Values]) -> None:
         for each in some:
-            for tensors in batches:
-                session.run(evaluator.feed(each, tensors))
+            for batch in range(len(part.known)):
+                session.run(None, part.feed(each, batch))
 
     def one() -> None:
         by_session(whole, values)
@@ -91,7 +91,7 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
         list(pool.map(lambda some: by_session(single, some), (values[::2], values[1::2])))
 
     def work(some: list[Values], start: Any, done: Any) -> None:
-        session = opened(bench, name, evaluator, 1)
+        session = part.session(1)
         by_session(session, some[:1])
         for _ in range(TIMES):
             start.wait()
@@ -121,10 +121,10 @@ def side_by_side(bench: Bench, name: str) -> tuple[float, float, float]:
 
 def binding(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds per run: taking arrays, and bound to buffers."""
-    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
-    session = opened(bench, name, evaluator, 1)._session
+    part = cut_behind(bench, name)
+    session = part.session(1)
     values = bench.values(name)(bench.start[name].codes)
-    feed = evaluator.feed(values, evaluator._tensors[0])
+    feed = part.feed(values, 0)
     bound = session.io_binding()
     buffer = onnxruntime.OrtValue.ortvalue_from_numpy(values[name])
     for key, value in feed.items():
@@ -150,10 +150,10 @@ def binding(bench: Bench, name: str) -> tuple[float, float]:
 
 def stacking(bench: Bench, name: str) -> tuple[float, float]:
     """Milliseconds for eight times the samples of a batch: in eight runs, and in one."""
-    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
-    session = opened(bench, name, evaluator, 1)._session
+    part = cut_behind(bench, name, any_count=True)
+    session = part.session(1)
     values = bench.values(name)(bench.start[name].codes)
-    one = evaluator.feed(values, evaluator._tensors[0])
+    one = part.feed(values, 0)
     many = {
         key: value if key == name else np.concatenate([value] * STACKED)
         for key, value in one.items()
@@ -184,21 +184,23 @@ def local_filter(bench: Bench, name: str) -> float | None:
     plain = conv.get("group", 1) == 1 and set(conv.get("dilations", [1])) == {1}
     if node.op_type != "Conv" or not plain or "auto_pad" in conv or "pads" not in conv:
         return None
-    (evaluator,) = Evaluators([bench.search], bench.resources()).evaluators(bench.model, name)
+    (evaluator,) = Evaluators([bench.search], bench.resources()).at(bench.model, name)
     values = generation(bench, name, evaluator)
     losses = evaluator.losses(values, lambda each: each, 0, len(evaluator.counts))
-    jacobian_of_bias = onnx.ModelProto.FromString(serialize(bench.model))
-    del jacobian_of_bias.graph.output[:]
-    jacobian_of_bias.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))
+    probe = onnx.ModelProto.FromString(serialize(bench.model))
+    del probe.graph.output[:]
+    probe.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(serialize(jacobian_of_bias), options)
+    session = onnxruntime.InferenceSession(serialize(probe), options)
     moments = 0.0
     for batch in bench.search.batches:
         x = columns(session.run(None, batch.feed)[0], conv)
         moments = moments + x.T @ x  # (inputs, inputs)
     target = next(w for w in bench.weights if w.name == name).values
-    errors = [(each[name] - target).reshape(len(each), -1) for each in values]  # (outputs, inputs)
+    errors = [
+        (each[name] - target).reshape(len(target), -1) for each in values
+    ]  # (outputs, inputs)
     costs = [float(np.sum((error @ moments) * error)) for error in errors]
     means = [float(np.mean(each)) for each in losses if each is not None]
     return float(np.corrcoef(costs, means)[0, 1])

@@ -1,11 +1,19 @@
 """Measure the front of `search` against uniform widths and greedy choices by sensitivity.
 
-Of each model: the hypervolume of the three, with channel expansion and without; the held-out error
-of the front's point at the size of 3 and of 4 uniform bits, as a share of the uniform one's; and
-what becomes of both on test data that neither selected nor accepted, once they are optimized:
-reconstructed, or with --tune for so many seconds.
+For each model, it prints the summary of a search with channel expansion and of one without, in
+which the hypervolumes of the three stand. A table follows for the sizes of 4 and of 3 uniform bits:
 
-    python tools/bench_search.py --shared DIR [--only NAME ..] [--time-budget SECONDS] [--json]
+- the error of the front's point on held-out samples, as a share of the uniform one's;
+- the same share, the mean squared errors (mse) and the scores (top-1 in percent) of both on test
+  data that neither selected nor accepted, after each was optimized: reconstructed, or with --tune
+  evolved for so many seconds.
+
+bench_accuracy_cases.py says which models and data DIR holds.
+
+    python tools/bench_search.py --shared DIR
+    python tools/bench_search.py --shared DIR --only ic_resnet8 --with-only --per-channel
+    python tools/bench_search.py --shared DIR --granularity tensor --samples 512 --seed 1 \\
+        --time-budget 300 --tune 60 --json
 """
 
 import argparse
@@ -15,13 +23,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench_accuracy import CASES
+from bench_accuracy_cases import CASES
 from bench_optimize import machine
 
 import onnx_evoq
-from onnx_evoq.mixed_precision import ParetoPoint
-from onnx_evoq.report import search_text
-from onnx_evoq.report.tables import table
+from onnx_evoq import Grid, ParetoPoint, SearchSpace
+from onnx_evoq.report import search_text, table
 
 MODELS = ("resnet20", "ic_resnet8")
 WIDTHS = (4, 3)  # uniform, at whose sizes points are compared
@@ -29,10 +36,12 @@ WIDTHS = (4, 3)  # uniform, at whose sizes points are compared
 
 def main() -> None:
     """Measure model by model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shared", type=Path, required=True, help="folder of models and data")
     parser.add_argument("--only", nargs="+", choices=list(CASES), default=MODELS)
-    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--samples", type=int, default=1024, help="to calibrate on")
     parser.add_argument("--time-budget", type=float, default=600.0, help="seconds of each search")
     parser.add_argument("--tune", type=float, help="seconds that each point is optimized")
     parser.add_argument(
@@ -62,9 +71,8 @@ def measured(given: argparse.Namespace, name: str, out: Any) -> dict[str, Any]:
             found[way] = onnx_evoq.search_bits(
                 model,
                 calibration,
-                granularity=given.granularity,
-                per_channel=given.per_channel,
-                expansion=expansion,
+                space=SearchSpace(per_channel=given.per_channel, expansion=expansion),
+                grid=Grid(granularity=given.granularity),
                 time_budget=given.time_budget,
                 seed=given.seed,
             )
@@ -86,8 +94,8 @@ def measured(given: argparse.Namespace, name: str, out: Any) -> dict[str, Any]:
                         model,
                         calibration,
                         policy=each,
-                        strategy="none" if given.refine is None else "neuroevolution",
-                        time_budget=given.refine,
+                        strategy="none" if given.tune is None else "neuroevolution",
+                        time_budget=given.tune,
                         seed=given.seed,
                     )
                     score = onnx_evoq.evaluate(made.model, test, reference=model)

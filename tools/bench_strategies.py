@@ -1,11 +1,20 @@
 """Measure layer-wise evolution against coevolution of all weights, in the same time.
 
-From nearest rounding, from a reconstruction alone, and from one that was scaled and steered. Errors
-are judged on test data that neither selected nor accepted: the mean squared error of the outputs
-against the float model's, relative to that of the start, the divergence (kl) of the answers, and
-the share of answers that are the float model's.
+Both start from nearest rounding, from a reconstruction alone, and from one with equalization and
+output correction. What comes out is judged on test data that neither selected nor accepted. For
+each start and each strategy, a table shows
 
-    python tools/bench_strategies.py --shared DIR [--only NAME ..] [--time-budget SECONDS]
+- the mean squared error of the outputs against the float model's (mse), also relative to that of
+  the start,
+- the divergence of the answers (kl), and the share of them that are the float model's in percent
+  (agree),
+- the candidates that were scored, and the seconds that it took, those of the start included.
+
+Models, widths and DIR are those of bench_ablation.py.
+
+    python tools/bench_strategies.py --shared DIR
+    python tools/bench_strategies.py --shared DIR --only ds_cnn --bits 3 --time-budget 30
+    python tools/bench_strategies.py --shared DIR --starts nearest --samples 512 --seed 1 --json
 """
 
 import argparse
@@ -13,11 +22,20 @@ import json
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from bench_ablation import ROWS, arguments, opened
+from bench_ablation import (
+    ROWS,
+    Way,
+    arguments,
+    equalization,
+    evolution,
+    opened,
+    output_correction,
+    reconstructed,
+    rounded,
+)
 from bench_optimize import machine
 
 from onnx_evoq.evolve import (
@@ -26,22 +44,15 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
 )
-from onnx_evoq.pipeline.refine import Parts
-from onnx_evoq.pipeline.strategies import from_nearest, from_reconstruction
-from onnx_evoq.report.tables import table
-from onnx_evoq.setup import Task
+from onnx_evoq.report import table
 
-STARTS: dict[str, Parts | None] = {
-    "nearest": None,
-    "reconstruct": Parts(equalize_layers=False, correct_codes=False),
-    "scaled and steered": Parts(),
-}
+STARTS = {"nearest": (), "reconstruct": (), "corrected": (equalization, output_correction)}
 STRATEGIES = ("none", "layer-wise", "coevolution")
 
 
 def main() -> None:
     """Measure model by model."""
-    parser = arguments(__doc__.split("\n")[0], "search")
+    parser = arguments(__doc__, "search")
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     given = parser.parse_args()
     print(machine(), file=sys.stderr if given.json else sys.stdout, flush=True)
@@ -62,7 +73,7 @@ def main() -> None:
                     f"{row['evaluations']:,}", f"{row['seconds']:.0f}",
                 ]
                 for row in rows
-            ]), flush=True)  # fmt: skip
+            ], 2), flush=True)  # fmt: skip
 
 
 def measured(
@@ -73,11 +84,12 @@ def measured(
     with ExitStack() as stack:
         case = opened(given, name, stack)
         for start in given.starts:
-            before = float("nan")
+            before: Any = float("nan")
             for strategy in STRATEGIES:
                 task = case.task(bits, granularity, given.time_budget)
                 began = time.monotonic()
-                found = searched(task, STARTS[start], strategy, given.seed)
+                way = way_of(start, strategy)
+                found, evaluations = way(task, np.random.default_rng(given.seed))
                 seconds = time.monotonic() - began
                 score = case.judged(found)
                 before = score.mse if strategy == "none" else before
@@ -86,24 +98,23 @@ def measured(
                         "model": name, "bits": bits, "granularity": granularity, "start": start,
                         "strategy": strategy, "mse": score.mse, "relative": score.mse / before,
                         "kl": score.kl, "agreement": score.agreement, "top1": score.value,
-                        "evaluations": found.evolved.evaluations, "seconds": seconds,
+                        "evaluations": evaluations, "seconds": seconds,
                     }
                 )  # fmt: skip
                 print(f"{name} {bits} {start} {strategy}: {score.mse:.4g}", file=sys.stderr)
     return rows
 
 
-def searched(task: Task, parts: Parts | None, strategy: str, seed: int) -> Any:
-    """What a strategy finds from a start: what came before it takes its time, too."""
-    order, rng = [weight.name for weight in task.weights], np.random.default_rng(seed)
+def way_of(start: str, strategy: str) -> Way:
+    """A start, and the search from there; the start takes its time from the search."""
     together = strategy == "coevolution"
-    if parts is None:
-        still = None if strategy == "none" else FROM_NEAREST
-        return from_nearest(task, order, TOGETHER_FROM_NEAREST if together else still, rng)
+    if start == "nearest":
+        settings = TOGETHER_FROM_NEAREST if together else FROM_NEAREST
+        return rounded(None if strategy == "none" else settings)
+    if strategy == "none":
+        return reconstructed(*STARTS[start])
     settings = TOGETHER_FROM_RECONSTRUCTION if together else FROM_RECONSTRUCTION
-    return from_reconstruction(
-        task, order, settings, rng, replace(parts, evolve=strategy != "none")
-    )
+    return reconstructed(*STARTS[start], evolution(settings))
 
 
 if __name__ == "__main__":

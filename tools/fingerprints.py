@@ -1,12 +1,13 @@
 """Print the SHA-256 of what a fixed set of commands emits, to see whether a change changed it.
 
-    tools/fingerprints.py > before.txt      # then change something
-    tools/fingerprints.py --check before.txt
+    python tools/fingerprints.py > before.txt      # then change something
+    python tools/fingerprints.py --check before.txt
+    python tools/fingerprints.py --only digits_depthwise
 
-Each strategy from each start, formats, steps and widths, a drop that is bounded, and `search`, on
-three models of `models/`, with small generations and without a time budget. One thread computes
-NumPy's matrix products, as several give other bytes. The fingerprints depend on the machine and
-the versions of NumPy and ONNX Runtime: compare them on one machine.
+The commands cover each strategy from each start, formats, steps and widths, a bounded drop, and
+`search`, on three models of `models/`, with small generations and without a time budget. One thread
+computes NumPy's matrix products, as several give other bytes. The fingerprints depend on the
+machine and the versions of NumPy and ONNX Runtime: compare them on one machine.
 """
 
 import argparse
@@ -117,7 +118,9 @@ def fingerprints(names: Sequence[str]) -> Iterator[str]:
 
 def main() -> None:
     """Print the fingerprints, or compare them with earlier ones."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", type=Path, metavar="FILE", help="earlier output to compare with")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="some models")
     given = parser.parse_args()

@@ -8,10 +8,12 @@ channels of MSL, another spacecraft, are left out. Each window is shifted and sc
 deviation 1 in the graph, because the files of training and of testing do not share their scale.
 
     python tools/make_anomaly_model.py --data DIR     # less than a minute on one core
+    python tools/make_anomaly_model.py --data DIR --out FOLDER
 
 DIR holds train/*.npy and test/*.npy, (time, columns) each, and labeled_anomalies.csv. Training sees
-train/ alone; test/ and the labels serve the scores that are printed, by the data and the metric of
-`examples/anomaly.py`. The run is seeded.
+train/ alone; test/ and the labels serve the scores that it prints, for each channel and for several
+margins, by the data and the metric of `examples/anomaly.py`. The run is seeded. PyTorch is imported
+late: `--help` works without it.
 
 References:
     The data: Hundman et al., https://arxiv.org/abs/1802.04431
@@ -25,12 +27,14 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-import torch
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PROJECT = Path(__file__).parent.parent
 sys.path.insert(0, str(PROJECT / "examples"))
@@ -42,39 +46,15 @@ EPOCHS = 12
 BATCH = 64
 RATE = 3e-3
 DECAY = 1.0  # of the weights: the training windows overlap, and are few
-WIDTHS = (32, 48, 48, 64, 64)  # channels behind each halving of the window
-CODE = 8  # numbers in the bottleneck
-QUIET = 0.05  # keeps a constant window from being scaled up to noise
-
-
-class Autoencoder(nn.Module):
-    """Six convolutions from 128 steps down to 8 numbers, six transposed convolutions back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        length = anomaly.WINDOW // 2 ** len(WIDTHS)  # what is left before the bottleneck
-        down: list[nn.Module] = []
-        up: list[nn.Module] = []
-        for inputs, outputs in zip((1, *WIDTHS), WIDTHS, strict=False):
-            down += [nn.Conv1d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
-            up = [nn.ReLU(), nn.ConvTranspose1d(outputs, inputs, 4, stride=2, padding=1), *up]
-        self.encoder = nn.Sequential(*down, nn.Conv1d(WIDTHS[-1], CODE, length))
-        self.decoder = nn.Sequential(nn.ConvTranspose1d(CODE, WIDTHS[-1], length), *up)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, 128) -> reconstruction of the normalized window minus that window, (n, 1, 128)"""
-        centred = x - x.mean(2, keepdim=True)
-        deviation = (centred * centred).mean(2, keepdim=True).sqrt()  # (n, 1, 1)
-        window = centred / (deviation + QUIET)  # (n, 1, 128)
-        code = self.encoder(window)  # (n, 8, 1)
-        residual: Tensor = self.decoder(code) - window
-        return residual
 
 
 def train(x: np.ndarray) -> nn.Module:
     """Train with AdamW and a one-cycle rate on the mean squared residual; x: (n, 1, 128)."""
+    import torch
+    from anomaly_network import Autoencoder
+
     torch.manual_seed(SEED)
-    net = Autoencoder()
+    net = Autoencoder(anomaly.WINDOW)
     data = torch.from_numpy(x)
     steps = EPOCHS * -(-len(x) // BATCH)
     weights = [p for p in net.parameters() if p.ndim > 1]
@@ -94,6 +74,8 @@ def train(x: np.ndarray) -> nn.Module:
 
 def export(net: nn.Module, path: Path) -> None:
     """Write the ONNX file with a free batch dimension and one output, `residual`."""
+    import torch
+
     with warnings.catch_warnings():  # this exporter is deprecated, but needs no further package
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
@@ -119,10 +101,15 @@ def run(path: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train and export the detector of anomalies.")
+    """Make the model, and print its scores."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and test/")
     parser.add_argument("--out", type=Path, default=PROJECT / "models", help="folder to write to")
     args = parser.parse_args()
+    import torch
+
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
 

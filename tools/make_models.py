@@ -1,37 +1,34 @@
 """Train and export the small models in `models/`, and write their data beside them.
 
-This file and `make_anomaly_model.py` alone need PyTorch; nothing imports them. The networks are
-plain and small on purpose: each brings one kind of graph (BatchNormalization left in place,
-residual additions, depthwise convolutions, attention, transposed convolutions), and the exports use
-different opsets. Nothing here knows about quantization.
+The networks are plain and small on purpose: each brings one kind of graph (BatchNormalization left
+as it is, residual additions, depthwise convolutions, attention, transposed convolutions), and the
+exports use different opsets. Nothing here knows about quantization. It prints a table with the
+weights, the opset, the bytes and the test score of each file.
 
     python tools/make_models.py                       # all models, a minute or two on one core
-    python tools/make_models.py --only digits_resnet
+    python tools/make_models.py --only digits_resnet --out DIR
 
-Every run is seeded per model, so `--only` writes the same file as a whole run does.
+Every run is seeded per model, so that `--only` writes the same file as a whole run does. PyTorch
+and scikit-learn are imported late: `--help` works without them.
 
 References:
     Digits: E. Alpaydin, C. Kaynak, https://doi.org/10.24432/C50P49
-    Depthwise separable convolutions: Howard et al., https://arxiv.org/abs/1704.04861
-    Residual blocks: He et al., https://arxiv.org/abs/1512.03385
-    Pre-norm transformer: Xiong et al., https://arxiv.org/abs/2002.04745
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-import torch
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
-from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SEED = 0
 TRAIN_IMAGES = 1000
@@ -41,189 +38,11 @@ BATCH = 50
 Images = tuple[np.ndarray, np.ndarray]  # x: (n, 1, 8, 8) float32 in 0..1, y: (n,) int64
 
 
-class Vgg(nn.Module):
-    """Two pairs of 3x3 convolutions with BatchNorm, then two fully connected layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            *conv_bn(1, 16), nn.ReLU(),
-            *conv_bn(16, 16), nn.ReLU(), nn.MaxPool2d(2),
-            *conv_bn(16, 32), nn.ReLU(),
-            *conv_bn(32, 32), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
-        self.head = nn.Sequential(nn.Linear(32 * 2 * 2, 48), nn.ReLU(), nn.Linear(48, 10))
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.features(x)  # (n, 32, 2, 2)
-        logits: Tensor = self.head(features.flatten(1))  # (n, 10)
-        return logits
-
-
-class Residual(nn.Module):
-    """`relu(conv(relu(conv(x))) + shortcut(x))`; the shortcut is a 1x1 convolution or nothing."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            *conv_bn(inputs, outputs, stride=stride), nn.ReLU(), *conv_bn(outputs, outputs)
-        )
-        same = inputs == outputs and stride == 1
-        self.shortcut = nn.Sequential(
-            *([] if same else conv_bn(inputs, outputs, kernel=1, stride=stride))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.branch(x) + self.shortcut(x))
-
-
-class ResNet(nn.Module):
-    """A stem, three residual blocks, global average pooling and a linear classifier."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(
-            *conv_bn(1, 16), nn.ReLU(),
-            Residual(16, 16, stride=1),
-            Residual(16, 24, stride=2),
-            Residual(24, 32, stride=2),
-        )  # fmt: skip
-        self.head = nn.Linear(32, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.blocks(x)  # (n, 32, 2, 2)
-        pooled = functional.adaptive_avg_pool2d(features, 1).flatten(1)  # (n, 32)
-        logits: Tensor = self.head(pooled)  # (n, 10)
-        return logits
-
-
-class Depthwise(nn.Module):
-    """A stem and four depthwise separable blocks with ReLU6, as in MobileNet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(
-            *conv_bn(1, 16), nn.ReLU6(),
-            *separable(16, 32, stride=1),
-            *separable(32, 48, stride=2),
-            *separable(48, 64, stride=1),
-            *separable(64, 64, stride=2),
-        )  # fmt: skip
-        self.head = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.blocks(x)  # (n, 64, 2, 2)
-        pooled = functional.adaptive_avg_pool2d(features, 1).flatten(1)  # (n, 64)
-        logits: Tensor = self.head(pooled)  # (n, 10)
-        return logits
-
-
-class Attention(nn.Module):
-    """Multi-head self attention from four linear layers, a softmax and two products."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.depth = width // heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
-
-    def split(self, x: Tensor) -> Tensor:
-        """(n, tokens, width) -> (n, heads, tokens, depth)"""
-        return x.reshape(-1, 8, self.heads, self.depth).transpose(1, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        query = self.split(self.query(x))
-        key = self.split(self.key(x))
-        value = self.split(self.value(x))
-        scores = query @ key.transpose(2, 3) * self.depth**-0.5  # (n, heads, tokens, tokens)
-        mixed = scores.softmax(-1) @ value  # (n, heads, tokens, depth)
-        joined = mixed.transpose(1, 2).reshape(-1, 8, self.heads * self.depth)
-        output: Tensor = self.out(joined)  # (n, tokens, width)
-        return output
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block: attention, then a two-layer perceptron, each added to x."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
-        output: Tensor = x + self.mlp(self.norm2(x))
-        return output
-
-
-class Transformer(nn.Module):
-    """The image as 8 tokens of 8 pixels (its rows), learned positions, two blocks, mean pooling."""
-
-    def __init__(self, width: int = 48, heads: int = 4) -> None:
-        super().__init__()
-        self.embed = nn.Linear(8, width)
-        self.position = nn.Parameter(0.02 * torch.randn(1, 8, width))
-        self.blocks = nn.Sequential(Block(width, heads), Block(width, heads))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.embed(x.reshape(-1, 8, 8)) + self.position  # (n, tokens, width)
-        pooled = self.norm(self.blocks(tokens)).mean(1)  # (n, width)
-        logits: Tensor = self.head(pooled)  # (n, 10)
-        return logits
-
-
-class Autoencoder(nn.Module):
-    """64 pixels to 32 numbers with convolutions, and back with transposed convolutions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(32, 8, 3, stride=2, padding=1),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(8, 32, 4, stride=2, padding=1), nn.ReLU(),
-            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 1, 3, padding=1), nn.Sigmoid(),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        code = self.encoder(x)  # (n, 8, 2, 2)
-        image: Tensor = self.decoder(code)  # (n, 1, 8, 8)
-        return image
-
-
-def conv_bn(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1
-) -> list[nn.Module]:
-    """Return a convolution without bias and its BatchNorm."""
-    conv = nn.Conv2d(
-        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
-    )
-    return [conv, nn.BatchNorm2d(outputs)]
-
-
-def separable(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-    """Return a 3x3 convolution of each channel alone and a 1x1 convolution across channels."""
-    depthwise = conv_bn(inputs, inputs, stride=stride, groups=inputs)
-    return [*depthwise, nn.ReLU6(), *conv_bn(inputs, outputs, kernel=1), nn.ReLU6()]
-
-
 @dataclass(frozen=True)
 class Recipe:
     """How one model is built, trained and exported."""
 
-    net: Callable[[], nn.Module]
+    net: str  # in digits_networks.py
     opset: int
     epochs: int
     rate: float = 3e-3
@@ -232,16 +51,18 @@ class Recipe:
 
 
 RECIPES = {
-    "digits_vgg": Recipe(Vgg, opset=13, epochs=60, fold_batchnorm=False),
-    "digits_resnet": Recipe(ResNet, opset=11, epochs=60),
-    "digits_depthwise": Recipe(Depthwise, opset=20, epochs=80),
-    "digits_transformer": Recipe(Transformer, opset=17, epochs=150),
-    "digits_autoencoder": Recipe(Autoencoder, opset=18, epochs=100, autoencoder=True),
+    "digits_vgg": Recipe("Vgg", opset=13, epochs=60, fold_batchnorm=False),
+    "digits_resnet": Recipe("ResNet", opset=11, epochs=60),
+    "digits_depthwise": Recipe("Depthwise", opset=20, epochs=80),
+    "digits_transformer": Recipe("Transformer", opset=17, epochs=150),
+    "digits_autoencoder": Recipe("Autoencoder", opset=18, epochs=100, autoencoder=True),
 }
 
 
 def split_digits() -> tuple[Images, Images, Images]:
     """Return training, calibration (drawn from the training images) and test images."""
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     x = (digits.images[:, None] / 16).astype(np.float32)  # (1797, 1, 8, 8)
     y = digits.target.astype(np.int64)
@@ -252,6 +73,9 @@ def split_digits() -> tuple[Images, Images, Images]:
 
 def shift(x: Tensor) -> Tensor:
     """Move each image by -1, 0 or +1 pixels along both axes; what enters is black."""
+    import torch
+    from torch.nn import functional
+
     padded = functional.pad(x, (1, 1, 1, 1))  # (n, 1, 10, 10)
     image = torch.arange(len(x))[:, None, None]
     row = torch.randint(3, (len(x), 1, 1)) + torch.arange(8)[None, :, None]
@@ -261,8 +85,12 @@ def shift(x: Tensor) -> Tensor:
 
 def train(recipe: Recipe, data: Images) -> nn.Module:
     """Train with AdamW and a one-cycle rate; cross entropy, or squared error of the pixels."""
+    import digits_networks
+    import torch
+    from torch.nn import functional
+
     torch.manual_seed(SEED)
-    net = recipe.net()
+    net: nn.Module = getattr(digits_networks, recipe.net)()
     x, y = map(torch.from_numpy, data)
     steps = recipe.epochs * (len(x) // BATCH)
     optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=0.02)
@@ -290,6 +118,8 @@ def export(net: nn.Module, recipe: Recipe, path: Path) -> None:
     Constant folding also merges each BatchNorm into its convolution. `PRESERVE` without folding
     keeps the nodes, in inference mode because the network is.
     """
+    import torch
+
     output = "reconstruction" if recipe.autoencoder else "logits"
     mode = torch.onnx.TrainingMode
     with warnings.catch_warnings():  # this exporter is deprecated, but needs no further package
@@ -326,10 +156,15 @@ def count_weights(path: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train and export the models in models/.")
+    """Make the models, and print a row for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder to write to")
     parser.add_argument("--only", choices=sorted(RECIPES), help="make this model alone")
     args = parser.parse_args()
+    import torch
+
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
 

@@ -68,10 +68,10 @@ def stages(file: Name, files: Iterable[Name]) -> list[Stage]:
     others = {folder for name in left if name != mirrored for folder in name.parents}
     room = next((folder for folder in folders if folder in others), None)
     found = []
-    for stage, place in (("mirrored", mirrored), ("room", room), ("suite", Name(TESTS))):
-        tests = [name for name in left if place == name or place in name.parents]
+    for stage, path in (("mirrored", mirrored), ("room", room), ("suite", Name(TESTS))):
+        tests = [name for name in left if path == name or path in name.parents]
         if tests:
-            found.append(Stage(stage, tuple(map(str, tests)), (str(place),)))
+            found.append(Stage(stage, tuple(map(str, tests)), (str(path),)))
         left = [name for name in left if name not in tests]
     return found
 
@@ -86,7 +86,7 @@ class Runner:
         self._copies: Queue[Path] = Queue()
         for worker in range(workers):
             self._copies.put(copied(root, files, scratch / f"worker{worker}"))
-        self._guard = Lock()
+        self._mutex = Lock()
         self._locks: dict[tuple[str, ...], Lock] = {}
         self._seconds: dict[tuple[str, ...], float] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -137,7 +137,7 @@ class Runner:
 
     def _limit(self, tests: tuple[str, ...]) -> float:
         """The seconds after which tests count as hanging; they are measured once."""
-        with self._guard:
+        with self._mutex:
             lock = self._locks.setdefault(tests, Lock())
         with lock:
             if tests not in self._seconds:
@@ -153,7 +153,7 @@ class Runner:
         """Whether tests pass within so many seconds; what they started is stopped with them."""
         pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         bounded = ["sh", "-c", f'ulimit -v {MEMORY} 2>/dev/null; exec "$@"', "sh", *pytest]
-        with self._guard:
+        with self._mutex:
             if self._stopped:
                 raise KeyboardInterrupt
             process = subprocess.Popen(
@@ -173,11 +173,11 @@ class Runner:
             process.wait()
             return False
         finally:
-            with self._guard:
+            with self._mutex:
                 self._running.discard(process)
 
     def _stop(self) -> None:
-        with self._guard:
+        with self._mutex:
             self._stopped = True
             for process in self._running:
                 with suppress(ProcessLookupError):  # it has just ended
@@ -206,7 +206,7 @@ def environment(copy: Path) -> dict[str, str]:
 
 def finished(futures: Collection[Future[Result]], label: str) -> Iterator[Future[Result]]:
     """Each as it is done; on stderr a bar with the time left, or a line from time to time."""
-    began = told = time.monotonic()
+    began = logged = time.monotonic()
     pending = set(futures)
     with tqdm(
         total=len(futures),
@@ -221,6 +221,6 @@ def finished(futures: Collection[Future[Result]], label: str) -> Iterator[Future
             bar.update(len(done))
             bar.refresh()
             now, ready = time.monotonic(), len(futures) - len(pending)
-            if bar.disable and ready and now - told > LOG_SECONDS:
-                told, left = now, (now - began) / ready * len(pending)
+            if bar.disable and ready and now - logged > LOG_SECONDS:
+                logged, left = now, (now - began) / ready * len(pending)
                 print(f"{label}: {ready} of {len(futures)}, {left:.0f} s left", file=sys.stderr)

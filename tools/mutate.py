@@ -1,4 +1,4 @@
-"""Break lines of the package, one at a time, and tell which of them no test notices.
+"""Break lines of the package, one at a time, and print those that no test notices.
 
     python tools/mutate.py [--count 100] [--seed 0] [--only PATH ..] [--workers 2] [--json]
 
@@ -12,9 +12,9 @@ each with the tests that the one before did not run:
     suite     all others
 
 A broken line is caught where a test fails, or takes five times as long as all of the stage took
-unbroken, and 20 s at least. What only the suite catches tells that the file's own tests are weak;
---json tells which lines these are. The exit code is 0 if 95 % or more are caught, 1 if fewer, and 2
-if the unbroken project fails its tests. Interrupted, it tells what it has found by then.
+unbroken, and 20 s at least. What only the suite catches shows that the file's own tests are weak;
+--json names these lines. The exit code is 0 if 95 % or more are caught, 1 if fewer, and 2 if the
+unbroken project fails its tests. Interrupted, it prints what it has found by then.
 """
 
 import argparse
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = PROJECT) -> int:
     outcomes.sort(key=lambda outcome: (outcome.file, outcome.line))
     survivors = [outcome for outcome in outcomes if outcome.caught is None]
     if given.json:
-        told = {"summary": summary(outcomes), "mutants": [asdict(each) for each in outcomes]}
-        print(json.dumps(told, indent=1))
+        found = {"summary": summary(outcomes), "mutants": [asdict(each) for each in outcomes]}
+        print(json.dumps(found, indent=1))
     else:
         for each in survivors:
             print(f"{each.file}:{each.line}\n  - {each.before}\n  + {each.after}")
@@ -119,5 +119,5 @@ def choose(root: Path, files: Iterable[Name], count: int, seed: int) -> list[tup
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tells what is known by then
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # prints what is known by then
     sys.exit(main())

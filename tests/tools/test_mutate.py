@@ -1,4 +1,4 @@
-"""Which lines are broken, which tests they meet, and what is told of them."""
+"""Which lines are broken, which tests they meet, and what is printed of them."""
 
 import json
 import subprocess
@@ -39,9 +39,9 @@ def test_what_no_test_notices_survives(project: Path, capsys: pytest.CaptureFixt
         if [each.new for _, each in choose(project, names, 2, seed)] == ["/", ">="]
     )
     assert main(["--count", "2", "--seed", str(seed), "--json"], project) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["summary"].startswith("1 of 2 caught: 1 by the mirrored test,")
-    caught, survivor = told["mutants"]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["summary"].startswith("1 of 2 caught: 1 by the mirrored test,")
+    caught, survivor = printed["mutants"]
     assert (caught["line"], caught["caught"]) == (2, "mirrored")
     assert (survivor["line"], survivor["caught"]) == (6, None)
     assert survivor["after"] == "return a if a >= b else b"
@@ -51,9 +51,9 @@ def test_what_no_test_notices_survives(project: Path, capsys: pytest.CaptureFixt
 def test_tests_that_fail_anyway_stop_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "tests/room/test_shapes.py").write_text("def test_no():\n    assert False\n")
     assert main(["--count", "1"], project) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == ("tests/room/test_shapes.py fails with nothing broken: mend it first.\n")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == ("tests/room/test_shapes.py fails with nothing broken: mend it first.\n")
 
 
 def test_a_seed_draws_the_same_lines_and_each_once(project: Path) -> None:
