@@ -223,7 +223,9 @@ def draw(package: Path = PACKAGE) -> str:
 
 def main() -> None:
     """Write the picture, or compare it with the one that is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="fail if the picture is not current")
     check = parser.parse_args().check
     drawn = draw()
