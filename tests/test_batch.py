@@ -121,7 +121,7 @@ def test_cut_and_rejoined_samples_are_the_same() -> None:
 def test_feeds_end_at_marks() -> None:
     x = np.arange(10.0, dtype=np.float32)[:, None]
     open_batch = TensorSpec("x", np.dtype("float32"), (None, 1))
-    batches = make_batches({"x": x}, [open_batch], 4, marks=(3, 8, 100))
+    batches = make_batches({"x": x}, [open_batch], 4, ends=(3, 8, 100))
     assert [batch.count for batch in batches] == [3, 4, 1, 2]
     assert (
         np.concatenate([batch.feed["x"] for batch in batches]).ravel().tolist()
@@ -132,5 +132,5 @@ def test_feeds_end_at_marks() -> None:
 def test_a_prescribed_size_goes_before_marks() -> None:
     x = np.zeros((10, 1), np.float32)
     fixed = TensorSpec("x", np.dtype("float32"), (4, 1))
-    batches = make_batches({"x": x}, [fixed], 4, marks=(3, 8))
+    batches = make_batches({"x": x}, [fixed], 4, ends=(3, 8))
     assert [batch.count for batch in batches] == [4, 4, 2]
