@@ -9,7 +9,6 @@ def test_silent_progress_takes_steps_and_shows_nothing() -> None:
 
 
 def test_there_is_a_step_of_one_after_each_item() -> None:
-    events: list[object] = []
-    for item in stepping("ab", events.append):
-        events.append(item)
-    assert events == ["a", 1, "b", 1]
+    steps: list[float] = []
+    assert [(item, len(steps)) for item in stepping("ab", steps.append)] == [("a", 0), ("b", 1)]
+    assert steps == [1, 1]

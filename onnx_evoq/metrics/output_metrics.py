@@ -157,7 +157,7 @@ def _classes_last(values: Array) -> PerSample:
     y = values.astype(np.float64)
     if y.ndim == 4:
         y = np.moveaxis(y, _class_axis(y.shape), -1)
-    return y.reshape(len(y), -1) if y.ndim == 1 else y
+    return y[:, None] if y.ndim == 1 else y
 
 
 def _class_axis(shape: tuple[int, ...]) -> int:

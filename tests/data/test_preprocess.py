@@ -114,5 +114,7 @@ def test_a_crop_may_be_the_whole_image() -> None:
 
 @pytest.mark.parametrize("size", [(3, 3), (2, 4)])
 def test_a_crop_larger_than_the_images_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(DataError, match=r"^a\.png: 2x3 is smaller than the crop .x.: resize to more"):
+    with pytest.raises(
+        DataError, match=r"^a\.png: 2x3 is smaller than the crop .x.: resize to more"
+    ):
         centre_crop(np.ones((1, 1, 2, 3)), size, False, "a.png")

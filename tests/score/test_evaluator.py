@@ -55,9 +55,7 @@ def evaluator_of(
     """An evaluator whose reference outputs are zero."""
     reference = [{name: np.zeros((batch.count, 1)) for name in outputs} for batch in BATCHES]
     target = Target(find_metric(metric), reference, labels)
-    return Evaluator(
-        session, SpyPool(), {"w": "float16"}, ["a"], outputs, tensors, BATCHES, target
-    )
+    return Evaluator(session, SpyPool(), {"w": "float16"}, ["a"], outputs, tensors, BATCHES, target)
 
 
 def weight(*numbers: float) -> Values:

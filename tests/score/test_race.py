@@ -66,7 +66,9 @@ def losses(mean: float, seed: int = 0, deviation: float = 1.0) -> NDArray[np.flo
         ([1] * 64, [32, 64]),
     ],
 )
-def test_candidates_are_compared_at_powers_of_two_from_32_samples(counts: list[int], ends: list[int]) -> None:
+def test_candidates_are_compared_at_powers_of_two_from_32_samples(
+    counts: list[int], ends: list[int]
+) -> None:
     assert comparison_batches(counts) == ends
 
 
@@ -289,6 +291,36 @@ def test_without_any_time_all_candidates_are_given_up_unscored() -> None:
     fitness(contest, losses(1.0))
     assert fitness_in_no_time(contest, losses(1.0) - 1) == np.inf
     assert evaluator.scored == 512
+
+
+class UserMetric:
+    """A stand-in of an evaluator with a user's metric: the sum of the codes."""
+
+    counts = (32, 32)
+
+    def __init__(self) -> None:
+        def total(outputs: object, labels: object) -> float:
+            return 0.0
+
+        total.higher_is_better = True  # type: ignore[attr-defined]
+        self.metric = find_metric(total)
+        self.scored: list[float] = []
+
+    def value(self, values: Mapping[str, NDArray[np.float32]]) -> float:
+        self.scored.append(float(values["w"].sum()))
+        return self.scored[-1]
+
+
+def test_a_user_metric_scores_each_candidate_completely_until_the_stop() -> None:
+    evaluator = UserMetric()
+    contest = race(evaluator, keep=2)  # type: ignore[arg-type]
+    candidates = [np.float32([value]) for value in (3, 1, 3, 5)]
+    looks = iter([False, False])
+    found = contest.fitness(candidates, stop=lambda: next(looks, True))
+    assert found.tolist() == [-3.0, -1.0, -3.0, np.inf]
+    assert evaluator.scored == [3.0, 1.0]
+    assert contest.fitness(candidates).tolist() == [-3.0, -1.0, -3.0, -5.0]
+    assert evaluator.scored == [3.0, 1.0, 5.0]
 
 
 def fitness_in_no_time(contest: Race, candidate: NDArray[np.float32]) -> float:

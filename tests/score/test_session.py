@@ -20,9 +20,7 @@ def session_of(model: ModelProto) -> Session:
 
 def test_inputs_and_outputs_are_in_the_order_of_the_model() -> None:
     nodes = [node("Relu", ["a"], ["y"]), node("Neg", ["b"], ["x"])]
-    session = session_of(
-        model_of(nodes, {"b": ["n"], "a": ["n"]}, {"y": ["n"], "x": ["n"]}, {})
-    )
+    session = session_of(model_of(nodes, {"b": ["n"], "a": ["n"]}, {"y": ["n"], "x": ["n"]}, {}))
     assert (session.inputs, session.outputs) == (("b", "a"), ("y", "x"))
     outputs = session.run({"a": np.float32([-1, 2]), "b": np.float32([3, 4])})
     assert {name: values.tolist() for name, values in outputs.items()} == {
@@ -62,7 +60,9 @@ def test_the_options_of_a_session_reach_onnx_runtime(monkeypatch: pytest.MonkeyP
 
 
 def test_a_model_that_cannot_be_loaded_is_named() -> None:
-    with pytest.raises(ModelError, match="the test model: ONNX Runtime cannot load it: .*PROTOBUF"):
+    with pytest.raises(
+        ModelError, match=r"the test model: ONNX Runtime cannot load it: .*PROTOBUF"
+    ):
         Session(b"nothing", "the test model")
 
 

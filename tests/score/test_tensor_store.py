@@ -25,7 +25,9 @@ def stored(limit: int) -> TensorStore:
 
 
 @pytest.mark.parametrize(("limit", "spilled"), [(10**6, 0), (0, 5), (56 * 2, 3), (56 * 2 - 1, 4)])
-def test_tensors_are_read_as_they_were_added_from_memory_or_the_file(limit: int, spilled: int) -> None:
+def test_tensors_are_read_as_they_were_added_from_memory_or_the_file(
+    limit: int, spilled: int
+) -> None:
     store = stored(limit)
     assert store.spilled == spilled
     assert len(store) == 5
@@ -108,7 +110,9 @@ def test_a_missing_folder_of_temporary_files_is_named(
         stored(0)
 
 
-def test_a_system_without_a_folder_of_temporary_files_names_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_a_folder_of_temporary_files_names_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def find_none() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
