@@ -208,18 +208,47 @@ def test_evidence_of_a_pair_is_the_move_of_the_better_one() -> None:
     assert [codes.tolist() for codes in successors] == [better.tolist()] * 3
 
 
-def test_each_length_moves_the_codes_whose_evidence_exceeds_their_cost() -> None:
-    search = pair_of(np.ones(5), np.ones(5))  # every move costs the largest gap
+def with_evidence(*evidence: float) -> Coevolution:
+    """A search whose population has this evidence; every move costs 1, the largest gap."""
+    search = pair_of(np.ones(len(evidence)), np.ones(len(evidence)))
     pair = search.ask()
-    evidence = np.array([0.4, 0.12, -0.12, 0.05, -0.03])
-    search._drawn_moves = np.stack([2 * evidence, 0 * evidence])  # weights of 1/2 and -1/2
-    search.tell(pair, np.array([1.0, 2.0]))
-    _, *successors = search.ask()
+    search._drawn_moves = np.stack([2 * np.array(evidence), np.zeros(len(evidence))])
+    search.tell(pair, np.array([1.0, 2.0]))  # with weights 1/2 and -1/2
+    return search
+
+
+def test_each_length_moves_the_codes_whose_evidence_exceeds_their_cost() -> None:
+    _, *successors = with_evidence(0.34, 0.26, -0.12, 0.105, -0.0365).ask()
     assert [codes.tolist() for codes in successors] == [
         [1, 0, 0, 0, 0],  # 3 * evidence exceeds 1
         [1, 1, -1, 0, 0],  # 9 * evidence
         [1, 1, -1, 1, 0],  # 27 * evidence
     ]
+
+
+def test_ideal_codes_shift_by_the_evidence_times_the_length_where_codes_moved() -> None:
+    search = with_evidence(0.4, 0.12, -0.12, 0.05)
+    search.tell(search.ask(), np.array([0.0, -1.0, 5.0, 5.0]))
+    assert search.best.tolist() == [1, 0, 0, 0]
+    # t e / 2, less 1 %: with t = 3 for the first code, and t = 1 for the others.
+    ideal = 0.99 * np.array([0.6, 0.06, -0.06, 0.025])
+    assert search._ideal == pytest.approx(ideal)
+    assert search.gaps == pytest.approx(1 - 2 * np.abs(ideal - search.best))
+
+
+def test_costs_are_in_units_of_the_price() -> None:
+    up, down = np.array([0.5, 3.0]), np.array([3.5, 1.0])
+    search = Coevolution(np.zeros(2, np.int8), -8, 7, up, down, 4, 2, np.random.default_rng(0))
+    assert np.array(search._costs()) == pytest.approx(np.stack([up, down]))
+    assert search.gaps.tolist() == [0.5, 1.0]
+
+
+def test_the_largest_gap_counts_as_a_twentieth_of_the_mean_price_at_least() -> None:
+    up, down = np.full(4, 0.08), np.full(4, 3.92)  # a price of 2
+    search = Coevolution(np.zeros(4, np.int8), -8, 7, up, down, 4000, 4, np.random.default_rng(0))
+    turn(search, lambda codes: 0.0)
+    share = (np.array(search.ask()) == 1).mean()
+    assert share == pytest.approx(0.2119, abs=0.015)  # z > 0.08 / 0.1
 
 
 def test_an_accepted_move_shifts_the_ideal_code_at_most_to_a_tie() -> None:
