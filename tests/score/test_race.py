@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.score import DOUBT, Race
+from onnx_evoq.score import COMPARED_AT, DOUBT, Race
 from onnx_evoq.score.race import comparison_batches, forecast
 
 COUNTS = [32, 32, 64, 128, 256]
@@ -70,6 +70,93 @@ def test_candidates_are_compared_at_powers_of_two_from_32_samples(
     counts: list[int], ends: list[int]
 ) -> None:
     assert comparison_batches(counts) == ends
+
+
+def test_there_are_twelve_comparisons_up_to_65_536_samples() -> None:
+    assert (len(COMPARED_AT), COMPARED_AT[0], COMPARED_AT[-1]) == (12, 32, 65_536)
+
+
+def waves(mean: float, deviation: float) -> NDArray[np.float32]:
+    """512 losses that alternate between two values."""
+    signs = np.where(np.arange(512) % 2, -1.0, 1.0)
+    return (mean + deviation * signs).astype(np.float32)
+
+
+def samples_until_decided(
+    candidate: NDArray[np.float32], *earlier: NDArray[np.float32], keep: int = 1
+) -> tuple[float, int]:
+    """The fitness of a candidate after others, and on how many samples it was scored."""
+    evaluator = Losses()
+    contest = race(evaluator, keep)
+    for each in earlier:
+        fitness(contest, each)
+    evaluator.scored = 0
+    return fitness(contest, candidate), evaluator.scored
+
+
+def test_a_candidate_is_given_up_beyond_its_doubt() -> None:
+    # After 32 of 512 samples, the error is sqrt(32 / 31) * sqrt(15 / 16 / 32) = 0.1739.
+    start = waves(0, 0)
+    assert samples_until_decided(waves(0.36, 1), start) == (np.inf, 32)
+    assert samples_until_decided(waves(0.34, 1), start)[1] > 32
+
+
+@pytest.mark.parametrize(("mean", "given_up"), [(0.13, True), (0.11, False)])
+def test_by_default_the_doubt_is_seven_tenths_of_an_error(mean: float, given_up: bool) -> None:
+    evaluator = Losses()
+    contest = Race(evaluator, 1, lambda codes: {"w": codes})  # type: ignore[arg-type]
+    fitness(contest, waves(0, 0))
+    evaluator.scored = 0
+    fitness(contest, waves(mean, 1))
+    assert (evaluator.scored == 32) is given_up
+
+
+def test_the_start_counts_as_a_whole_population() -> None:
+    assert samples_until_decided(waves(0.5, 0.1), waves(0, 0), keep=3) == (np.inf, 32)
+
+
+def test_after_a_stop_only_one_candidate_is_scored_on_all_samples() -> None:
+    evaluator = Losses()
+    contest = race(evaluator, keep=4)
+    fitness(contest, waves(0, 0))
+    evaluator.scored = 0
+    deceiving, good = waves(-0.5, 1.5), waves(-0.3, 1.5)
+    deceiving[32:] = 5
+    looks = iter([False, False])  # time for the first 32 samples
+    values = contest.fitness([good, deceiving], stop=lambda: next(looks, True))
+    assert values == pytest.approx([np.inf, deceiving.mean()])
+    assert evaluator.scored == 32 + 512
+
+
+def test_a_candidate_is_settled_within_a_share_of_the_distance_to_the_best() -> None:
+    # Its own forecast is t, and the best is 0.7 below: the error must be 0.21 at most.
+    earlier = waves(0, 0), waves(-1, 0)
+    value, scored = samples_until_decided(waves(-0.3, 1.2), *earlier, keep=2)
+    assert (value, scored) == (pytest.approx(-0.3, abs=1e-6), 32)
+    assert samples_until_decided(waves(-0.3, 1.22), *earlier, keep=2)[1] == 64
+
+
+def test_after_a_quarter_of_the_samples_a_candidate_is_settled_by_the_sign() -> None:
+    value, scored = samples_until_decided(waves(-0.3, 9), waves(0, 0), waves(-1, 0), keep=2)
+    assert (value, scored) == (pytest.approx(-0.3, abs=1e-6), 128)
+
+
+@pytest.mark.parametrize(("differing", "scored"), [(7, 64), (8, 32)])
+def test_a_candidate_must_differ_on_eight_samples_to_be_decided(
+    differing: int, scored: int
+) -> None:
+    worse = np.zeros(512, np.float32)
+    worse[:differing] = worse[32 : 32 + differing] = 1
+    assert samples_until_decided(worse, waves(0, 0)) == (np.inf, scored)
+
+
+def test_the_relatives_are_the_latest_32_candidates() -> None:
+    contest = race(Losses(), keep=1, doubt=np.inf)
+    for seed in range(40):
+        fitness(contest, losses(1.0, seed))
+    assert len(contest._relatives) == 32
+    assert contest._relatives[0] == pytest.approx(losses(1.0, 39))
+    assert contest._relatives[-1] == pytest.approx(losses(1.0, 8))
 
 
 def test_a_forecast_is_that_of_the_closest_relative() -> None:
