@@ -117,7 +117,7 @@ def check_shapes(batches: Sequence[Arrays]) -> None:
             listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])
             raise ModelError(
                 f"output {name!r} changes its shape from sample to sample ({listed}): export the "
-                "model without what selects (NonZero or NonMaxSuppression, say)."
+                "model without nodes that select (NonZero or NonMaxSuppression, for example)."
             )
 
 

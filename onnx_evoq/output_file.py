@@ -1,7 +1,7 @@
 """Write a file completely or not at all, and write into pipes and devices.
 
-Links are followed. A new or regular file is written beside its place and then renamed, so that it
-is never half written. The content is written into a pipe, into a character device, and into this
+Links are followed. A new or regular file is written under another name and then renamed, so that
+it is never half written. The content is written into a pipe, into a character device, and into this
 process's standard output, without replacing them.
 """
 
@@ -109,7 +109,7 @@ def _one_sentence(name: str | Path) -> Iterator[None]:
 
 
 def _existing(path: Path) -> os.stat_result | None:
-    """The status of an existing file, links followed; None if there is none.
+    """The status of an existing file, links followed; None if it does not exist.
 
     Raises:
         OutputError: it cannot be written.
@@ -131,16 +131,16 @@ def _is_replaced(existing: os.stat_result | None) -> bool:
     return existing is None or stat.S_ISREG(existing.st_mode)
 
 
-def _replace(place: Path, older: os.stat_result | None, content: bytes) -> None:
-    """Write a file beside its place, then rename it."""
-    temporary = place.with_name(f"{_PREFIX}{uuid.uuid4().hex}")
+def _replace(path: Path, older: os.stat_result | None, content: bytes) -> None:
+    """Write a temporary file in the same folder, then rename it."""
+    temporary = path.with_name(f"{_PREFIX}{uuid.uuid4().hex}")
     # The system applies the umask. A file that replaces a private one is private from the start.
     temporary.touch(0o666 if older is None else 0o600, exist_ok=False)
     try:
         temporary.write_bytes(content)
         if older is not None:
             _copy_owner_and_mode(older, temporary)
-        temporary.replace(place)
+        temporary.replace(path)
     except BaseException:  # an interrupt leaves nothing behind, either
         temporary.unlink()
         raise

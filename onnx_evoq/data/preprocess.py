@@ -108,11 +108,11 @@ def centre_crop(
 
 
 def _per_channel(
-    numbers: Sequence[float], values: NDArray[Any], axis: int, name: str, what: str
+    numbers: Sequence[float], values: NDArray[Any], axis: int, name: str, step: str
 ) -> Float32Array:
     if len(numbers) not in (1, values.shape[axis]):
         raise DataError(
-            f"{name!r} has {values.shape[axis]} channels but {len(numbers)} values of {what} "
+            f"{name!r} has {values.shape[axis]} channels but {len(numbers)} values of {step} "
             "were given: give one per channel."
         )
     shape = [1] * values.ndim

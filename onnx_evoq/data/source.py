@@ -71,7 +71,7 @@ class Data:
 
     def __post_init__(self) -> None:
         if self.samples is not None and self.samples < 1:
-            raise DataError(f"samples {self.samples} is none: give a few hundred.")
+            raise DataError(f"samples {self.samples} is too few: give a few hundred.")
         if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
             raise DataError(f"input_range {self.input_range} is empty: give (lowest, highest).")
         if self.layout not in (None, "nchw", "nhwc"):

@@ -153,8 +153,8 @@ def _check_shapes(outputs: Outputs, reference: Outputs) -> None:
         if outputs[name].shape != expected.shape:
             raise ModelError(
                 f"output {name!r} has shape {outputs[name].shape[1:]} instead of the float model's "
-                f"{expected.shape[1:]}: export the model without what selects (NonZero or "
-                "NonMaxSuppression, say)."
+                f"{expected.shape[1:]}: export the model without nodes that select "
+                "(NonZero or NonMaxSuppression, for example)."
             )
 
 

@@ -1,4 +1,4 @@
-"""The time budget of a run, its progress bars, and what ends it early."""
+"""The time budget of a run, its progress bars, and the reasons for an early end."""
 
 from onnx_evoq.run.bars import bars
 from onnx_evoq.run.deadline import Deadline

@@ -62,7 +62,7 @@ def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSp
 
 def _keeps_samples_apart(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> bool:
     """Whether two samples in one batch have the outputs that they have in two batches."""
-    # Neighbours are often alike, so that a mixture of them would not show.
+    # Not neighbours, which are often equal, so that a mixture of them would not show.
     pair = {name: array[[0, len(array) // 2]] for name, array in inputs.items()}
     try:
         (together,) = predict(session, make_batches(pair, specs, 2))

@@ -186,27 +186,28 @@ class NSGA2:
         return random_genomes(count, self._choices, self._rng)
 
     def _new(
-        self, count: int, draw: Callable[[int], Genomes], found: dict[bytes, Genomes]
+        self, count: int, draw: Callable[[int], Genomes], initial: dict[bytes, Genomes]
     ) -> list[Genomes]:
-        """The genomes that were found, with new genomes that were not scored, up to `count`.
+        """The initial genomes, and new ones that were not scored, up to `count` in all.
 
         If several rounds of draws give too few new genomes, a random genome is taken, or the first
         new one that follows it in lexicographic order. So the search ends only when all genomes
         were scored.
         """
+        genomes = dict(initial)
         for _ in range(_ROUNDS):
-            if len(found) >= count:
+            if len(genomes) >= count:
                 break
             for genome in draw(count):
-                if len(found) < count and genome.tobytes() not in self._scored:
-                    found.setdefault(genome.tobytes(), genome)
+                if len(genomes) < count and genome.tobytes() not in self._scored:
+                    genomes.setdefault(genome.tobytes(), genome)
         space = math.prod(self._choices.tolist())
-        while len(found) < count and len(found) + len(self._scored) < space:
+        while len(genomes) < count and len(genomes) + len(self._scored) < space:
             (genome,) = self._random(1)
-            while genome.tobytes() in self._scored or genome.tobytes() in found:
+            while genome.tobytes() in self._scored or genome.tobytes() in genomes:
                 genome = following(genome, self._choices)
-            found[genome.tobytes()] = genome
-        return list(found.values())
+            genomes[genome.tobytes()] = genome
+        return list(genomes.values())
 
     def _checked(self, genomes: ArrayLike) -> Genomes:
         """The genomes as (individuals, genes), int64; raises ValueError if they do not fit."""

@@ -141,8 +141,8 @@ def test_samples_and_input_range_go_to_synthetic_inputs() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"samples": 0}, "samples 0 is none"),
-        ({"samples": -1}, "samples -1 is none"),
+        ({"samples": 0}, "samples 0 is too few"),
+        ({"samples": -1}, "samples -1 is too few"),
         ({"input_range": (1, 0)}, "input_range .* is empty"),
         ({"layout": "chw"}, "layout 'chw' is unknown: choose nchw or nhwc"),
         ({"color": "grb"}, "color 'grb' is unknown: choose rgb or bgr"),
