@@ -100,12 +100,13 @@ def _matches(shape: tuple[int, ...], spec: TensorSpec, resizes: bool) -> bool:
 
 
 def _check_shape(values: NDArray[Any], spec: TensorSpec, source: str) -> None:
+    """Raise DataError if the values are neither samples nor whole feeds of the input."""
     if spec.shape is None:
         return
-    have = values.shape if values.ndim == len(spec.shape) + 1 else (None, *values.shape[1:])
-    want = (None, *spec.shape) if values.ndim == len(spec.shape) + 1 else (None, *spec.shape[1:])
-    if len(have) != len(want) or any(
-        w not in (None, h) for h, w in zip(have[1:], want[1:], strict=True)
+    whole_feeds = values.ndim == len(spec.shape) + 1
+    sizes = spec.shape if whole_feeds else spec.shape[1:]  # of the axes behind the samples
+    if values.ndim - 1 != len(sizes) or any(
+        want not in (None, have) for have, want in zip(values.shape[1:], sizes, strict=True)
     ):
         raise DataError(
             f"{source}: the array for {spec.name!r} has shape {values.shape}, but the model takes "

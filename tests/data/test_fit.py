@@ -114,7 +114,7 @@ def test_floats_do_not_go_into_whole_numbers() -> None:
 @pytest.mark.parametrize("value", [-1, 256])
 def test_whole_numbers_out_of_range_are_refused(value: int) -> None:
     with pytest.raises(DataError, match="'x' holds values that uint8 cannot"):
-        fit([[value]], spec(1, dtype="uint8"))
+        fit([[5, value, 6]], spec(3, dtype="uint8"))
 
 
 def test_strings_are_no_numbers() -> None:
@@ -188,6 +188,18 @@ def test_steps_for_images_are_refused_without_images(steps: Preprocess) -> None:
     spec = TensorSpec("x", np.dtype("float32"), (None, 4))
     with pytest.raises(DataError, match="resize, crop and color are for images"):
         fit_to_model(Raw({"x": np.ones((2, 4))}, None, "data"), [spec], steps)
+
+
+def test_one_image_among_the_inputs_is_enough_for_steps_for_images() -> None:
+    specs = [spec(1, 2, 2), TensorSpec("ids", np.dtype("int64"), (None, 3))]
+    raw = Raw({"x": np.ones((2, 1, 4, 4)), "ids": np.ones((2, 3), np.int64)}, None, "data")
+    fitted = fit_to_model(raw, specs, Preprocess(crop=2)).inputs
+    assert (fitted["x"].shape, fitted["ids"].shape) == ((2, 1, 2, 2), (2, 3))
+
+
+def test_images_of_a_wrong_size_are_refused_as_they_are() -> None:
+    with pytest.raises(DataError, match=r"'x' has shape \(1, 5, 6, 3\), but the model takes"):
+        fit(np.ones((1, 5, 6, 3)), spec(3, 7, 7))
 
 
 def test_whole_feeds_of_images_are_scaled_along_their_channels() -> None:

@@ -40,6 +40,12 @@ def test_the_first_generation_has_the_initial_genomes_and_random_ones() -> None:
     assert (first < CHOICES).all()
 
 
+def test_a_complete_first_generation_draws_nothing() -> None:
+    rng = np.random.default_rng(0)
+    NSGA2(everything()[:6], CHOICES, 6, rng)
+    assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
+
+
 def test_all_initial_genomes_are_proposed_once_even_if_more_than_the_population() -> None:
     given = everything()[:30]
     search = NSGA2(np.concatenate([given, given[:5]]), CHOICES, 4, np.random.default_rng(0))
