@@ -1,12 +1,12 @@
-"""Samples to feeds and back: plain data between the rooms.
+"""Cut samples into batches, and cut the outputs of batches into samples again.
 
-Samples lie along the first axis of every array. How many of them one run of a model takes is up to
-the model: a fixed batch dimension is fed by repeating the last sample, and what was repeated is
-taken off the outputs again. An array with one axis more than the model's input holds a whole feed
-per sample (an input without a batch axis, say), and then each run takes one sample.
+Samples lie along the first axis of every array. If a model prescribes its batch size, the last
+batch is padded: its last sample is repeated, and the outputs of the repetitions are dropped. If an
+array has one axis more than the model's input, each sample is a whole feed, and each batch is one
+sample. That is how inputs without a batch axis are fed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,12 @@ from onnx_evoq.signature import TensorSpec
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one run takes.
+    """The samples of one run.
 
     Attributes:
         feed: input arrays by name.
-        size: samples that are fed.
-        count: how many of them are real; the rest repeats the last one.
+        size: the number of samples in the feed.
+        count: the number of samples without padding.
     """
 
     feed: dict[str, Array]
@@ -32,7 +32,12 @@ class Batch:
 
 
 def fixed_batch_size(inputs: Arrays, specs: Sequence[TensorSpec]) -> int | None:
-    """The batch size that the model or the data prescribe, None where it is free."""
+    """The batch size that the model or the data prescribe; None if it is free.
+
+    Args:
+        inputs: an array (samples, ...) for each of `specs`.
+        specs: the model's inputs.
+    """
     if any(_whole_feeds(inputs[spec.name], spec) for spec in specs):
         return 1
     sizes = {spec.shape[0] for spec in specs if spec.shape} - {None}
@@ -40,23 +45,29 @@ def fixed_batch_size(inputs: Arrays, specs: Sequence[TensorSpec]) -> int | None:
 
 
 def make_batches(
-    inputs: Arrays, specs: Sequence[TensorSpec], size: int, marks: Sequence[int] = ()
+    inputs: Arrays, specs: Sequence[TensorSpec], size: int, ends: Sequence[int] = ()
 ) -> list[Batch]:
-    """Cut samples into feeds of `size` samples.
+    """Cut samples into batches.
 
     Args:
         inputs: an array (samples, ...) for each of `specs`.
         specs: the model's inputs.
-        size: samples per run; the last feed is shorter unless the model prescribes the size.
-        marks: numbers of samples at which a feed must end, so that the first so many can be scored
-            alone; not kept where the model prescribes the size.
+        size: samples per batch. The last batch is shorter, or padded if the model prescribes its
+            batch size.
+        ends: numbers of samples at which a batch must end, so that the samples before them can be
+            scored alone. They are ignored if the model prescribes its batch size.
+
+    Example:
+        >>> specs = [TensorSpec("x", np.dtype("float32"), (None, 2))]
+        >>> [batch.count for batch in make_batches({"x": np.zeros((5, 2))}, specs, 2)]
+        [2, 2, 1]
     """
     samples = len(inputs[specs[0].name]) if specs else 1
     padded = fixed_batch_size(inputs, specs) is not None
-    ends = [samples] if padded else sorted({*marks, samples})
+    ends = [samples] if padded else sorted({*ends, samples})
     batches, start = [], 0
     while start < samples:
-        end = next(mark for mark in ends if mark > start)
+        end = next(end for end in ends if end > start)
         count = min(size, end - start, samples - start)
         rows = np.arange(start, start + (size if padded else count)).clip(max=samples - 1)
         feed = {spec.name: _rows(inputs[spec.name], spec, rows) for spec in specs}
@@ -66,10 +77,18 @@ def make_batches(
 
 
 def per_sample(name: str, output: Array, batch: Batch) -> Array:
-    """An output with one row per real sample, (count, ...).
+    """Give an output one row per sample, (count, ...), without the padding.
 
-    An output without a batch axis gets one where one sample was fed; where several were, its first
-    axis must be a multiple of them.
+    If the batch is one sample, an output without a batch axis gets one. If it is several, the first
+    axis of the output must be a multiple of their number.
+
+    Args:
+        name: the name of the output in messages.
+        output: the output of a run.
+        batch: the samples of this run.
+
+    Raises:
+        ModelError: the output has no row per sample.
     """
     if batch.size == 1:
         return output if output.ndim and output.shape[0] == 1 else output[None]
@@ -83,42 +102,47 @@ def per_sample(name: str, output: Array, batch: Batch) -> Array:
     )
 
 
-def check_shapes(parts: Sequence[Arrays]) -> None:
-    """Make sure that outputs have one shape per sample, as comparing them demands.
+def check_shapes(batches: Sequence[Arrays]) -> None:
+    """Check that an output has the same shape for all samples, so that it can be compared.
 
     Args:
-        parts: outputs by name, (count, ...) each.
+        batches: the outputs of each batch, name -> (count, ...).
 
     Raises:
         ModelError: an output's shape changes from sample to sample.
     """
-    for name in parts[0]:
-        shapes = {part[name].shape[1:] for part in parts}
+    for name in batches[0]:
+        shapes = {batch[name].shape[1:] for batch in batches}
         if len(shapes) > 1:
             listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])
             raise ModelError(
                 f"output {name!r} changes its shape from sample to sample ({listed}): export the "
-                "model without what selects (NonZero or NonMaxSuppression, say)."
+                "model without nodes that select (NonZero or NonMaxSuppression, for example)."
             )
 
 
-def concatenated(parts: Sequence[Arrays]) -> dict[str, Array]:
-    """Outputs of all batches, name -> (samples, ...).
+def concatenated(outputs: Iterable[Arrays]) -> dict[str, Array]:
+    """Join the outputs of all batches, name -> (samples, ...).
+
+    Args:
+        outputs: the outputs of each batch, name -> (count, ...).
 
     Raises:
         ModelError: an output's shape changes from sample to sample.
     """
-    check_shapes(parts)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    batches = list(outputs)
+    check_shapes(batches)
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def _whole_feeds(array: Array, spec: TensorSpec) -> bool:
+    """Whether each sample of an array is a whole feed."""
     return spec.shape is not None and array.ndim == len(spec.shape) + 1
 
 
 def _rows(array: Array, spec: TensorSpec, rows: Indices) -> Array:
     if _whole_feeds(array, spec):
         return np.asarray(array[rows[0]])
-    if rows[-1] - rows[0] == len(rows) - 1:  # a view, not a copy, where nothing is repeated
+    if rows[-1] - rows[0] == len(rows) - 1:  # without padding: a view, no copy
         return np.ascontiguousarray(array[rows[0] : rows[-1] + 1])
     return array[rows]

@@ -1,23 +1,24 @@
-"""Everything that this package raises on purpose.
+"""The errors that this package raises on purpose.
 
     EvoqError
     ├── ModelError    the model: unreadable, unsupported, already quantized, nothing to quantize
     ├── DataError     the data: missing, of another shape or type than the model takes, bad labels
-    ├── MetricError   the metric: unknown, in need of labels, raises or returns NaN
+    ├── MetricError   the metric: unknown, without the labels it needs, raises or returns NaN
     ├── OptionError   an option: out of range, or a pattern that matches no weight
-    ├── BudgetError   a size or a drop that nothing reaches
+    ├── BudgetError   a size or a drop that no model reaches
     ├── OutputError   a file that cannot be written
     └── StorageError  no room for temporary files
 
-Each message is one sentence or two that name the culprit (file, tensor, option) and the remedy.
-The command line prints it on one line and exits with 1. A lack of memory is Python's MemoryError.
+Each message is one or two sentences that name the culprit (file, tensor, option) and the remedy.
+The command line prints it on one line and exits with status 1. A lack of memory is Python's
+MemoryError.
 """
 
 from typing import Any
 
 
 class EvoqError(Exception):
-    """Base of all errors of this package: catch this one to catch them all."""
+    """The base class of all errors of this package."""
 
 
 class ModelError(EvoqError):
@@ -33,7 +34,7 @@ class MetricError(EvoqError):
 
 
 class OptionError(EvoqError):
-    """An option has a value that makes no sense for this model."""
+    """An option has a value that is out of range or does not fit the model."""
 
 
 class BudgetError(EvoqError):
@@ -51,4 +52,4 @@ class OutputError(EvoqError):
 
 
 class StorageError(EvoqError):
-    """There is no room for temporary files, or they cannot be read again."""
+    """There is no room for temporary files, or they cannot be read."""

@@ -1,8 +1,8 @@
-"""Write a file whole or not at all, and through what is no regular file.
+"""Write a file completely or not at all, and write into pipes and devices.
 
-A path leads to its place through links, as the system follows them. A regular file there, or none,
-is replaced by a file that was written beside it. A pipe and a character device stay what they are:
-the content goes through them, and so it does where the path is this process's standard output.
+Links are followed. A new or regular file is written under another name and then renamed, so that
+it is never half written. The content is written into a pipe, into a character device, and into this
+process's standard output, without replacing them.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 from onnx_evoq.errors import OutputError
 
 _STDOUT = 1  # its file descriptor
-_PREFIX = ".onnx-evoq-"  # of a file that is not whole yet
+_PREFIX = ".onnx-evoq-"  # of a file that is not complete yet
 _REFUSED = (
     (stat.S_ISDIR, "is a folder: name a file in it."),
     (stat.S_ISSOCK, "is a socket: name a file."),
@@ -27,9 +27,9 @@ _REFUSED = (
 
 
 def check_writable(path: str | Path) -> None:
-    """Make sure that `write_file` will be able to write `path`, before hours go into its content.
+    """Check that `write_file` can write a path, before hours are spent on the content.
 
-    It opens nothing that is there already: opening a pipe would wait for its reader.
+    Existing files are not opened, because opening a pipe would wait for its reader.
 
     Raises:
         OutputError: the folder is missing or read-only, or `path` is a folder, a socket, a block
@@ -37,19 +37,19 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     with _one_sentence(path):
-        if not is_stdout(path) and _is_replaced(_found(path)):
+        if not is_stdout(path) and _is_replaced(_existing(path)):
             with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=_PREFIX):
                 pass
 
 
 def write_file(path: str | Path, content: bytes) -> None:
-    """Write `content` to where `path` leads.
+    """Write a file, pipe, device or the standard output.
 
-    A regular file is replaced as a whole and keeps its mode and, where this process may set that,
-    its owner. A new one gets the mode that the process gives to all its files.
+    A regular file is replaced in one step. It keeps its mode and, if this process may set it, its
+    owner. A new file gets the mode that the process gives to all its files.
 
     Raises:
-        OutputError: it cannot be written; an older regular file is still whole then.
+        OutputError: the file cannot be written. An older regular file is still complete then.
 
     Example:
         >>> write_file("model.w6.onnx", b"...")  # doctest: +SKIP
@@ -60,21 +60,19 @@ def write_file(path: str | Path, content: bytes) -> None:
             with os.fdopen(_STDOUT, "wb", buffering=0, closefd=False) as file:
                 _write_all(file, content)
             return
-        found = _found(path)
-        if _is_replaced(found):
-            _replace(path.resolve(), found, content)
+        existing = _existing(path)
+        if _is_replaced(existing):
+            _replace(path.resolve(), existing, content)
         else:
             with os.fdopen(os.open(path, os.O_WRONLY), "wb", buffering=0) as file:
                 _write_all(file, content)
 
 
 def write_stdout(content: bytes) -> None:
-    """Write `content` to standard output.
-
-    Nothing of it stays in a buffer, so that nothing fails once more when the process ends.
+    """Write to standard output, without a buffer that could fail again when the process ends.
 
     Raises:
-        OutputError: it cannot be written, as its reader is gone, say.
+        OutputError: it cannot be written, for example because its reader is gone.
     """
     with _one_sentence("standard output"):
         sys.stdout.flush()
@@ -82,26 +80,26 @@ def write_stdout(content: bytes) -> None:
 
 
 def is_stdout(path: str | Path) -> bool:
-    """Whether `path` leads to the pipe or the regular file that is the standard output."""
+    """Whether a path leads to the pipe or the regular file that is the standard output."""
     try:
-        found = os.fstat(_STDOUT)
-        same = os.path.samestat(Path(path).stat(), found)
-    except OSError:  # one of them is not there
+        stdout = os.fstat(_STDOUT)
+        same = os.path.samestat(Path(path).stat(), stdout)
+    except OSError:  # one of them does not exist
         return False
-    return same and (stat.S_ISFIFO(found.st_mode) or stat.S_ISREG(found.st_mode))
+    return same and (stat.S_ISFIFO(stdout.st_mode) or stat.S_ISREG(stdout.st_mode))
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths lead to one file, or will once they are written."""
+    """Whether two paths lead to the same file, even if it does not exist yet."""
     try:
         return Path(one).samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextlib.contextmanager
 def _one_sentence(name: str | Path) -> Iterator[None]:
-    """Tell what the system says of a file as this package does."""
+    """Turn an error of the operating system into an `OutputError` of one sentence."""
     try:
         yield
     except OSError as cause:
@@ -110,42 +108,46 @@ def _one_sentence(name: str | Path) -> Iterator[None]:
         ) from cause
 
 
-def _found(path: Path) -> os.stat_result | None:
-    """What is there, links followed; None for nothing."""
+def _existing(path: Path) -> os.stat_result | None:
+    """The status of an existing file, links followed; None if it does not exist.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
     for is_kind, sentence in _REFUSED:
-        if is_kind(found.st_mode):
+        if is_kind(status.st_mode):
             raise OutputError(f"{path}: {sentence}")
     if not os.access(path, os.W_OK):
         raise OutputError(f"{path}: may not be written: change its mode, or name another file.")
-    return found
+    return status
 
 
-def _is_replaced(found: os.stat_result | None) -> bool:
-    return found is None or stat.S_ISREG(found.st_mode)
+def _is_replaced(existing: os.stat_result | None) -> bool:
+    """Whether a path is written by replacing it: it is new, or a regular file."""
+    return existing is None or stat.S_ISREG(existing.st_mode)
 
 
-def _replace(place: Path, older: os.stat_result | None, content: bytes) -> None:
-    """Write a file beside `place`, then rename it."""
-    temporary = place.with_name(f"{_PREFIX}{uuid.uuid4().hex}")
-    # The system takes the umask off the mode. What replaces a private file is private from the
-    # start.
+def _replace(path: Path, older: os.stat_result | None, content: bytes) -> None:
+    """Write a temporary file in the same folder, then rename it."""
+    temporary = path.with_name(f"{_PREFIX}{uuid.uuid4().hex}")
+    # The system applies the umask. A file that replaces a private one is private from the start.
     temporary.touch(0o666 if older is None else 0o600, exist_ok=False)
     try:
         temporary.write_bytes(content)
         if older is not None:
-            _take_after(temporary, older)
-        temporary.replace(place)
-    except BaseException:  # an interrupt, too, leaves nothing behind
+            _copy_owner_and_mode(older, temporary)
+        temporary.replace(path)
+    except BaseException:  # an interrupt leaves nothing behind, either
         temporary.unlink()
         raise
 
 
-def _take_after(file: Path, older: os.stat_result) -> None:
-    """Give a file the owner of an older one, as far as this process may do so, and its mode."""
+def _copy_owner_and_mode(older: os.stat_result, file: Path) -> None:
+    """Give a file the mode of an older one and, as far as this process may, its owner."""
     if hasattr(os, "chown"):  # not on every system
         for user, group in ((-1, older.st_gid), (older.st_uid, -1)):
             with contextlib.suppress(PermissionError):
@@ -154,7 +156,7 @@ def _take_after(file: Path, older: os.stat_result) -> None:
 
 
 def _write_all(file: Any, content: bytes) -> None:
-    """Write to a file without a buffer, which may take a part at a time."""
+    """Write to an unbuffered file, which may write a part at a time."""
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) or 0 :]  # None: a pipe that does not wait is full

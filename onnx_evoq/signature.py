@@ -1,4 +1,4 @@
-"""What a model's input looks like: plain data that the rooms hand to each other."""
+"""The name, type and shape of a model's input."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, type and shape of a model's input.
+    """The declaration of a model's input.
 
     Attributes:
-        name: the tensor's name.
+        name: the name of the tensor.
         dtype: its NumPy type.
-        shape: one entry per axis, None where the model leaves the size open; None for the whole
-            shape where the model does not even state the rank.
-        below: for indices into a table, the number of its rows.
+        shape: one entry per axis, None for an axis that the model leaves open. The whole shape is
+            None if the model does not even state the rank.
+        below: the number of rows of the table, if the input is indices into a table.
     """
 
     name: str
@@ -23,7 +23,12 @@ class TensorSpec:
     below: int | None = None
 
     def describe(self) -> str:
-        """The spec as a reader would write it: ``float32 (n, 3, 32, 32)``."""
+        """The type and shape in words, for messages.
+
+        Example:
+            >>> TensorSpec("x", np.dtype("float32"), (None, 3, 32, 32)).describe()
+            'float32 (n, 3, 32, 32)'
+        """
         if self.shape is None:
             return f"{self.dtype} of any shape"
         axes = ", ".join("n" if size is None else str(size) for size in self.shape)

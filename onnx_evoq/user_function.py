@@ -1,4 +1,4 @@
-"""Find a user's function by its name: ``package.module:function`` or ``file.py:function``."""
+"""Import a user's function by its name: ``package.module:function`` or ``file.py:function``."""
 
 import importlib
 import importlib.util
@@ -11,22 +11,26 @@ from onnx_evoq.errors import EvoqError
 
 
 def is_import_path(text: str) -> bool:
-    """Whether `text` has the form ``where:function`` (a drive like ``C:\\x`` has not)."""
+    """Whether a text has the form ``where:function``; a drive like ``C:\\x`` has not."""
     where, colon, name = text.rpartition(":")
     return bool(colon) and bool(where) and name.isidentifier()
 
 
 def load_function(reference: str, error: type[EvoqError]) -> Callable[..., Any]:
-    """Import the function that `reference` names.
+    """Import the function that a reference names.
 
-    Modules are looked up as Python does, with the working directory first.
+    Python's search path is used for modules, with the working directory first.
 
     Args:
         reference: ``package.module:function`` or ``path/to/file.py:function``.
-        error: the error class to raise, so that the message is about data or about a metric.
+        error: the class of the error to raise: `DataError` or `MetricError`, for example.
 
     Raises:
-        EvoqError: (of class `error`) the module cannot be imported or has no such function.
+        EvoqError: (of the class `error`) the module cannot be imported or has no such function.
+
+    Example:
+        >>> load_function("os.path:basename", EvoqError)("folder/file")
+        'file'
     """
     where, _, name = reference.rpartition(":")
     try:

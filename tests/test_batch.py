@@ -1,9 +1,16 @@
-"""Samples cut into feeds, and outputs cut back into samples."""
+"""Samples cut into batches, and outputs of batches cut into samples."""
 
 import numpy as np
 import pytest
 
-from onnx_evoq.batch import Batch, fixed_batch_size, make_batches, per_sample
+from onnx_evoq.batch import (
+    Batch,
+    check_shapes,
+    concatenated,
+    fixed_batch_size,
+    make_batches,
+    per_sample,
+)
 from onnx_evoq.errors import ModelError
 from onnx_evoq.signature import TensorSpec
 
@@ -26,7 +33,7 @@ def test_last_feed_of_a_free_batch_is_shorter(size: int, counts: list[int]) -> N
     assert np.concatenate([batch.feed["x"] for batch in batches]).tolist() == ROWS.tolist()
 
 
-def test_inputs_are_cut_alike() -> None:
+def test_all_inputs_are_cut_at_the_same_samples() -> None:
     for batch in cut(2, spec(None, 2), spec(None, 2, name="z")):
         assert batch.feed["z"].tolist() == (-batch.feed["x"]).tolist()
 
@@ -50,6 +57,7 @@ def test_fewer_samples_than_the_fixed_batch_fill_one_feed() -> None:
         ([spec(None, 2)], None),
         ([spec(4, 2)], 4),
         ([spec(None, 2), spec(4, 2, name="z")], 4),
+        ([spec(3, 2), spec(4, 2, name="z")], 3),
         ([TensorSpec("x", np.dtype("float32"), None)], None),
         ([], None),
     ],
@@ -118,10 +126,10 @@ def test_cut_and_rejoined_samples_are_the_same() -> None:
     assert np.concatenate(rejoined).tolist() == ROWS.tolist()
 
 
-def test_feeds_end_at_marks() -> None:
+def test_batches_end_at_given_numbers_of_samples() -> None:
     x = np.arange(10.0, dtype=np.float32)[:, None]
     open_batch = TensorSpec("x", np.dtype("float32"), (None, 1))
-    batches = make_batches({"x": x}, [open_batch], 4, marks=(3, 8, 100))
+    batches = make_batches({"x": x}, [open_batch], 4, ends=(3, 8, 100))
     assert [batch.count for batch in batches] == [3, 4, 1, 2]
     assert (
         np.concatenate([batch.feed["x"] for batch in batches]).ravel().tolist()
@@ -129,8 +137,37 @@ def test_feeds_end_at_marks() -> None:
     )
 
 
-def test_a_prescribed_size_goes_before_marks() -> None:
+def test_a_prescribed_batch_size_goes_before_given_ends() -> None:
     x = np.zeros((10, 1), np.float32)
     fixed = TensorSpec("x", np.dtype("float32"), (4, 1))
-    batches = make_batches({"x": x}, [fixed], 4, marks=(3, 8))
+    batches = make_batches({"x": x}, [fixed], 4, ends=(3, 8))
     assert [batch.count for batch in batches] == [4, 4, 2]
+
+
+def test_a_model_without_inputs_has_one_empty_batch() -> None:
+    (batch,) = make_batches({}, [], 4)
+    assert (batch.feed, batch.size, batch.count) == ({}, 1, 1)
+
+
+def test_samples_without_padding_are_not_copied() -> None:
+    first, last = cut(3, spec(None, 2))
+    assert np.shares_memory(first.feed["x"], ROWS)
+    assert np.shares_memory(last.feed["x"], ROWS)
+
+
+def test_joined_outputs_are_those_of_all_samples() -> None:
+    batches = iter([{"y": np.ones((2, 3))}, {"y": np.zeros((1, 3))}])
+    assert concatenated(batches)["y"].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+
+
+def test_an_output_that_changes_its_shape_is_named() -> None:
+    batches = [{"y": np.ones((2, 3))}, {"y": np.zeros((2, 4))}]
+    for join in (check_shapes, concatenated):
+        with pytest.raises(
+            ModelError, match=r"output 'y' changes its shape .* \(\(3,\) and \(4,\)\): export"
+        ):
+            join(batches)
+
+
+def test_batches_may_differ_in_their_number_of_samples() -> None:
+    check_shapes([{"y": np.ones((2, 3))}, {"y": np.zeros((1, 3))}])

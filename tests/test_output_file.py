@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what is no regular file is written through."""
+"""Files are written completely or not at all, and pipes and devices are written into."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def pipe(tmp_path: Path) -> Iterator[tuple[Path, int]]:
 # A regular file, or none
 
 
-def test_content_arrives_and_nothing_else_stays(tmp_path: Path) -> None:
+def test_the_content_is_written_and_no_other_file(tmp_path: Path) -> None:
     write_file(tmp_path / "a.onnx", b"content")
     assert names(tmp_path) == ["a.onnx"]
     assert (tmp_path / "a.onnx").read_bytes() == b"content"
@@ -108,7 +108,7 @@ def test_a_file_that_may_not_be_written_is_named(
 
 @pytest.mark.parametrize("step", ["touch", "write_bytes", "chmod", "replace"])
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-def test_whatever_fails_the_older_file_stays_whole_and_alone(
+def test_after_any_failure_the_older_file_is_complete_and_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, failure: BaseException
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -148,7 +148,7 @@ def test_an_older_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
     assert mode_of(tmp_path / "a.onnx") == mode
 
 
-def test_what_replaces_a_private_file_is_private_before_it_has_content(
+def test_the_new_version_of_a_private_file_is_private_before_it_has_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes: list[int] = []
@@ -183,7 +183,7 @@ def test_an_owner_that_may_not_be_set_is_no_failure(
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, there: bool) -> None:
+def test_a_link_is_kept_and_its_target_is_written(tmp_path: Path, there: bool) -> None:
     (tmp_path / "folder").mkdir()
     place = tmp_path / "folder" / "a.onnx"
     if there:
@@ -230,10 +230,10 @@ def test_files_of_equal_content_are_two(tmp_path: Path) -> None:
     assert not same_file(tmp_path / "one", tmp_path / "to come")
 
 
-# What is no regular file
+# Pipes and devices
 
 
-def test_a_pipe_is_written_through_and_stays_one(pipe: tuple[Path, int]) -> None:
+def test_content_is_written_into_a_pipe(pipe: tuple[Path, int]) -> None:
     path, reader = pipe
     write_file(path, b"content")
     assert os.read(reader, 100) == b"content"
@@ -241,7 +241,7 @@ def test_a_pipe_is_written_through_and_stays_one(pipe: tuple[Path, int]) -> None
     assert names(path.parent) == ["pipe"]
 
 
-def test_a_link_to_a_pipe_is_written_through(pipe: tuple[Path, int]) -> None:
+def test_content_is_written_into_a_pipe_behind_a_link(pipe: tuple[Path, int]) -> None:
     path, reader = pipe
     path.with_name("link").symlink_to("pipe")
     write_file(path.with_name("link"), b"content")
@@ -267,7 +267,7 @@ def test_a_pipe_whose_reader_leaves_is_named(tmp_path: Path) -> None:
     reader.join()
 
 
-def test_a_character_device_is_written_through(
+def test_content_is_written_into_a_character_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = tmp_path / "device"

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("", False),
     ],
 )
-def test_reference_is_where_colon_name(text: str, expected: bool) -> None:
+def test_a_reference_has_a_colon_before_a_name(text: str, expected: bool) -> None:
     assert is_import_path(text) is expected
 
 
@@ -59,6 +59,15 @@ def test_function_of_a_file_is_found_wherever_it_lies(folder: Path) -> None:
     path.write_text("def two():\n    return 2\n")
     assert load_function(f"{path}:two", DataError)() == 2
     assert load_function("deep/evoq_reader.py:two", DataError)() == 2
+
+
+def test_the_working_directory_is_searched_once(folder: Path) -> None:
+    (folder / "evoq_first.py").write_text("def f():\n    return 1\n")
+    sys.path[:] = [path for path in sys.path if path not in ("", str(folder))]
+    load_function("evoq_first:f", DataError)
+    load_function("evoq_first:f", DataError)
+    assert sys.path[0] == str(folder)
+    assert sys.path.count(str(folder)) == 1
 
 
 def test_any_callable_will_do(folder: Path) -> None:
@@ -93,14 +102,14 @@ def test_missing_module_is_named() -> None:
         ("def f(:", "SyntaxError: "),
     ],
 )
-def test_error_of_an_import_is_passed_on_in_words(folder: Path, text: str, message: str) -> None:
+def test_error_of_an_import_is_quoted(folder: Path, text: str, message: str) -> None:
     (folder / "evoq_broken.py").write_text(text)
     with pytest.raises(DataError, match=f"'evoq_broken.py:f' cannot be imported: {message}"):
         load_function("evoq_broken.py:f", DataError)
 
 
 @pytest.mark.parametrize("name", ["missing", "number"])
-def test_what_is_no_function_is_named(folder: Path, name: str) -> None:
+def test_a_name_that_is_no_function_is_an_error(folder: Path, name: str) -> None:
     (folder / "evoq_values.py").write_text("number = 3\n")
     with pytest.raises(
         DataError, match=rf"'evoq_values\.py' has no function named '{name}': check the part after"

@@ -1,4 +1,4 @@
-"""Knows calibration data: npz and npy files, image folders, Python readers, synthetic inputs."""
+"""Read calibration data: npz and npy files, image folders, Python readers, synthetic inputs."""
 
 from onnx_evoq.data.samples import Samples, split
 from onnx_evoq.data.source import Data, Source, as_data, load_samples

@@ -1,4 +1,4 @@
-"""Arrays from .npz and .npy files, or as given."""
+"""Match arrays from .npz files, .npy files and mappings to the model's inputs."""
 
 import zipfile
 import zlib
@@ -18,9 +18,14 @@ LABELS = "y"
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """Arrays as they were found, one per input of the model; (samples, ...) each.
+    """Arrays as they were read, before they are made to fit the model.
 
-    `sized` says that images were resized and cropped while they were read.
+    Attributes:
+        inputs: (samples, ...) for each of the model's inputs.
+        labels: (samples, ...), or None where there are none.
+        source: the name of the data in messages.
+        notes: sentences for the user.
+        sized: whether images were already resized and cropped while they were read.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -31,12 +36,17 @@ class Raw:
 
 
 def read_arrays(path: Path, specs: Sequence[TensorSpec], samples: int | None) -> Raw:
-    """The arrays of an .npz file, named like the model's inputs, or the one of an .npy file.
+    """Read an .npz file with arrays named like the model's inputs, or an .npy file.
 
-    For a model with one input, `x` is a name of it too. Labels are in `y`.
+    If the model has one input, its array may also be named `x`. Labels are named `y`.
+
+    Args:
+        path: the file.
+        specs: the model's inputs.
+        samples: how many samples to use, the first ones; None for all.
 
     Raises:
-        DataError: it cannot be read, needs pickle, or lacks an input.
+        DataError: the file cannot be read, holds pickled objects, or lacks an input.
     """
     try:
         with path.open("rb") as file:
@@ -60,8 +70,14 @@ def from_mapping(
 ) -> Raw:
     """Match arrays to the model's inputs by name.
 
+    Args:
+        arrays: (samples, ...) each, named as in `read_arrays`.
+        source: the name of the data in messages.
+        specs: the model's inputs.
+        samples: how many samples to use, the first ones; None for all.
+
     Raises:
-        DataError: an input has no array, or the lengths differ.
+        DataError: an input has no array, or the numbers of samples differ.
     """
     names = [spec.name for spec in specs]
     inputs = {name: _array(arrays[name], name, source) for name in names if name in arrays}
@@ -77,7 +93,7 @@ def from_mapping(
     labels = None
     if LABELS in arrays and LABELS not in names:
         labels = _array(arrays[LABELS], LABELS, source)
-    return _bounded(inputs, labels, source, samples)
+    return _first_samples(inputs, labels, source, samples)
 
 
 def _array(values: Any, name: str, source: str) -> NDArray[Any]:
@@ -87,12 +103,13 @@ def _array(values: Any, name: str, source: str) -> NDArray[Any]:
         raise DataError(f"{source}: {name!r} is no array: pad its rows to one length.") from cause
 
 
-def _bounded(
+def _first_samples(
     inputs: Mapping[str, NDArray[Any]],
     labels: NDArray[Any] | None,
     source: str,
     samples: int | None,
 ) -> Raw:
+    """The first samples of all arrays, which must have one length."""
     scalar = next((name for name, array in inputs.items() if array.ndim == 0), None)
     if scalar is not None:
         raise DataError(f"{source}: {scalar!r} is a single number: give an array (samples, ...).")
@@ -102,10 +119,10 @@ def _bounded(
         raise DataError(f"{source}: the inputs differ in their number of samples ({listed}).")
     count = next(iter(lengths.values()), 0)
     if labels is not None and (labels.ndim == 0 or len(labels) != count):
-        found = "a single number" if labels.ndim == 0 else f"{len(labels)} labels"
-        raise DataError(f"{source}: {count} samples but {found} in 'y': give one label per sample.")
-    kept = {name: array[:samples] for name, array in inputs.items()}
-    return Raw(kept, None if labels is None else labels[:samples], source)
+        given = "a single number" if labels.ndim == 0 else f"{len(labels)} labels"
+        raise DataError(f"{source}: {count} samples but {given} in 'y': give one label per sample.")
+    first = {name: array[:samples] for name, array in inputs.items()}
+    return Raw(first, None if labels is None else labels[:samples], source)
 
 
 def _listed(arrays: Mapping[str, Any]) -> str:

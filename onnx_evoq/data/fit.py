@@ -1,4 +1,4 @@
-"""Make arrays fit a model's inputs, or say why they do not."""
+"""Make arrays fit a model's inputs: preprocess them, and check their shapes and types."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,12 @@ from onnx_evoq.signature import TensorSpec
 
 
 def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Samples:
-    """Preprocess `raw`, convert it to the inputs' types and check the shapes.
+    """Preprocess arrays, convert them to the types of the model's inputs and check their shapes.
+
+    Args:
+        raw: the arrays, one per input.
+        specs: the model's inputs.
+        steps: the preprocessing.
 
     Raises:
         DataError: a shape or type does not match, or a value is NaN or infinite.
@@ -48,7 +53,7 @@ def _fit(
     if values.ndim == 4:
         kind = values.dtype
         values, axis = _as_images(values, spec, steps, source, notes)
-        if not takes_floats and kind.kind in "iu":  # resizing made floats
+        if not takes_floats and kind.kind in "iu":  # resized images are floats
             values = np.rint(values).astype(kind)
     elif spec.shape is not None and values.ndim == 5 and len(spec.shape) == 4:  # whole feeds
         axis = 4 if channels_last(spec, steps.layout) else 2
@@ -67,12 +72,12 @@ def _fit(
 def _as_images(
     values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
 ) -> tuple[NDArray[Any], int]:
-    """Images in the model's layout, cropped and in its colours, and their channel axis."""
+    """Resized and cropped images in the model's layout and colours, and their channel axis."""
     last = channels_last(spec, steps.layout)
     resizes = steps.resize is not None or steps.crop is not None
-    turned = values.transpose(0, 2, 3, 1) if last else values.transpose(0, 3, 1, 2)
-    if not _matches(values.shape, spec, resizes) and _matches(turned.shape, spec, resizes):
-        values = turned
+    transposed = values.transpose(0, 2, 3, 1) if last else values.transpose(0, 3, 1, 2)
+    if not _matches(values.shape, spec, resizes) and _matches(transposed.shape, spec, resizes):
+        values = transposed
         notes.append(f"{source}: {spec.name!r} was transposed to {'nhwc' if last else 'nchw'}.")
     if steps.resize is not None:
         values = resized_arrays(values, steps.resize, last)
@@ -85,7 +90,7 @@ def _as_images(
 
 
 def _matches(shape: tuple[int, ...], spec: TensorSpec, resizes: bool) -> bool:
-    """Whether the axes agree; of images yet to be resized, those that surely are channels."""
+    """Whether all axes behind the first agree; before a resize, only those that hold channels."""
     if spec.shape is None or len(shape) != len(spec.shape):
         return False
     pairs = list(zip(shape, spec.shape, strict=True))[1:]
@@ -95,12 +100,13 @@ def _matches(shape: tuple[int, ...], spec: TensorSpec, resizes: bool) -> bool:
 
 
 def _check_shape(values: NDArray[Any], spec: TensorSpec, source: str) -> None:
+    """Raise DataError if the values are neither samples nor whole feeds of the input."""
     if spec.shape is None:
         return
-    have = values.shape if values.ndim == len(spec.shape) + 1 else (None, *values.shape[1:])
-    want = (None, *spec.shape) if values.ndim == len(spec.shape) + 1 else (None, *spec.shape[1:])
-    if len(have) != len(want) or any(
-        w not in (None, h) for h, w in zip(have[1:], want[1:], strict=True)
+    whole_feeds = values.ndim == len(spec.shape) + 1
+    sizes = spec.shape if whole_feeds else spec.shape[1:]  # of the axes behind the samples
+    if values.ndim - 1 != len(sizes) or any(
+        want not in (None, have) for have, want in zip(values.shape[1:], sizes, strict=True)
     ):
         raise DataError(
             f"{source}: the array for {spec.name!r} has shape {values.shape}, but the model takes "
@@ -118,7 +124,7 @@ def _cast(values: NDArray[Any], spec: TensorSpec, source: str) -> Array:
         limits = np.iinfo(spec.dtype)
         if int(values.min()) < limits.min or int(values.max()) > limits.max:
             raise DataError(f"{source}: {spec.name!r} holds values that {spec.dtype} cannot.")
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+    with np.errstate(over="ignore"):  # infinite values are refused below
         cast = np.ascontiguousarray(values, dtype=spec.dtype)
     if cast.dtype.kind == "f" and not np.isfinite(cast).all():
         raise DataError(f"{source}: {spec.name!r} holds NaN or infinity: clean the samples.")

@@ -1,6 +1,6 @@
-"""A folder of images: class sub-folders, a CSV file of labels, or no labels at all.
+"""Read a folder of images, with labels from class sub-folders or a CSV file, or without labels.
 
-Pillow reads and resizes; it is an optional extra.
+Pillow, an optional extra, reads and resizes the images.
 """
 
 import csv
@@ -34,23 +34,24 @@ def read_folder(
     specs: Sequence[TensorSpec],
     progress: Progress = silent,
 ) -> Raw:
-    """Images of one size, uint8: (samples, h, w, c) or (samples, c, h, w), as the model has it.
+    """Read images as uint8, (samples, h, w, c) or (samples, c, h, w) in the model's layout.
 
-    Class sub-folders are numbered in the order of their names (by number where all are numbers)
-    and taken in turn, so that the first so many samples are balanced.
+    Class sub-folders are numbered in the order of their names, or by value if all names are
+    numbers. Their images are taken in turn, so that the first samples are balanced.
 
     Args:
-        folder: where the images are.
-        labels: a CSV file with columns file,label and optionally split.
-        split: which rows of it to use.
-        samples: at most so many images.
-        steps: resize and crop are applied here; without them, images that do not have the
-            model's size are resized to cover it and cropped to it.
-        specs: the model's inputs, of which there must be one.
-        progress: shows how far it is.
+        folder: the folder of images.
+        labels: a CSV file with the columns file,label and optionally split.
+        split: which rows of the CSV file to use.
+        samples: how many images to use, the first ones; None for all.
+        steps: resize and crop are done here. Without them, images that do not have the model's
+            size are resized to cover it and cropped to it.
+        specs: the model's only input.
+        progress: shows a progress bar.
 
     Raises:
-        DataError: no images, an unreadable one, a bad CSV file, or Pillow is missing.
+        DataError: there are no images, an image or the CSV file cannot be read, the images differ
+            in size, the model has several inputs, or Pillow is missing.
     """
     if len(specs) != 1:
         raise DataError(
@@ -67,7 +68,7 @@ def read_folder(
     if not files:
         raise DataError(f"{folder}: holds no images: give a few hundred.")
     last = channels_last(specs[0], steps.layout)
-    size, channels = _wanted(specs[0], last)
+    size, channels = _model_size(specs[0], last)
     notes: set[str] = set()
     mode = "L" if channels == 1 else "RGB"
     with progress("images", len(files)) as step:  # (h, w, c) each
@@ -90,6 +91,7 @@ def read_folder(
 
 
 def _from_folder(folder: Path) -> tuple[list[Path], list[int] | None]:
+    """The images of a folder, and their class numbers if there are class sub-folders."""
     classes = [path for path in _listed(folder) if path.is_dir() and not path.name.startswith(".")]
     if not classes:
         return _images_in(folder), None
@@ -112,6 +114,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path], list[int]]:
+    """The images and labels that a CSV file lists."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -140,8 +143,8 @@ def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path],
         raise DataError(f"{table}: a label is not a whole number ({cause}).") from cause
 
 
-def _wanted(spec: TensorSpec, last: bool) -> tuple[tuple[int, int] | None, int | None]:
-    """(height, width) and channels that the model states."""
+def _model_size(spec: TensorSpec, last: bool) -> tuple[tuple[int, int] | None, int | None]:
+    """(height, width) and channels of the model's images; None where the model leaves them open."""
     if spec.shape is None or len(spec.shape) != 4:
         raise DataError(
             f"images need an input of four axes, and {spec.name!r} is {spec.describe()}: "
@@ -156,14 +159,15 @@ def _wanted(spec: TensorSpec, last: bool) -> tuple[tuple[int, int] | None, int |
 def _open(
     file: Path, mode: str, steps: Preprocess, size: tuple[int, int] | None, notes: set[str]
 ) -> NDArray[np.uint8]:
+    """Read, resize and crop one image, (h, w, c)."""
     pillow = require_pillow()
     try:
         with pillow.open(file) as opened:
             image = opened.convert(mode)
     except MemoryError:
         raise
-    except Exception as cause:  # Pillow raises many kinds, all of them about this file
-        if isinstance(cause, OSError) and cause.errno is not None:  # the disk's, not the image's
+    except Exception as cause:  # Pillow raises many types, all of them about this file
+        if isinstance(cause, OSError) and cause.errno is not None:  # of the disk, not of the image
             raise DataError(f"{file}: cannot be read: {cause.strerror}.") from cause
         raise DataError(f"{file}: cannot be read as an image: remove or replace it.") from cause
     resize, crop = steps.resize, steps.crop
@@ -179,14 +183,10 @@ def _open(
 
 
 def _cover(image: "Image", size: tuple[int, int]) -> "Image":
-    cholesky_factor = max(size[0] / image.height, size[1] / image.width)
-    return resized(
-        image,
-        (
-            max(size[0], round(image.height * cholesky_factor)),
-            max(size[1], round(image.width * cholesky_factor)),
-        ),
-    )
+    """Resize an image, with its proportions, to the smallest size that covers (height, width)."""
+    ratio = max(size[0] / image.height, size[1] / image.width)
+    height, width = round(image.height * ratio), round(image.width * ratio)
+    return resized(image, (max(size[0], height), max(size[1], width)))
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""From raw images to what the model takes. The order: resize, crop, colour, layout, numbers.
+"""The preprocessing steps: layout, resize, crop, colour, and last the numbers:
 
 x = (x / divide - mean) / std
 """
@@ -19,7 +19,7 @@ CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The steps; see `Data` for what each means.
+    """The preprocessing steps; `Data` explains each of them.
 
     Raises:
         DataError: a divisor is 0.
@@ -41,17 +41,17 @@ class Preprocess:
 
     @property
     def changes_numbers(self) -> bool:
-        """Whether values are scaled at all."""
+        """Whether a step changes values: divide, mean or std."""
         return not (self.divide is None and self.mean is None and self.std is None)
 
     @property
     def needs_images(self) -> bool:
-        """Whether a step makes sense for images only."""
+        """Whether a step is for images only: resize, crop or color."""
         return not (self.resize is None and self.crop is None and self.color == "rgb")
 
 
 def channels_last(spec: TensorSpec, layout: str | None) -> bool:
-    """Whether the model takes (n, h, w, c) images; told from its input where `layout` is None."""
+    """Whether the model takes images (n, h, w, c); guessed from its input if `layout` is None."""
     if layout is not None:
         return layout == "nhwc"
     if spec.shape is None or len(spec.shape) != 4:
@@ -60,7 +60,13 @@ def channels_last(spec: TensorSpec, layout: str | None) -> bool:
 
 
 def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> Float32Array:
-    """Apply divide, mean and std along the channel axis.
+    """Apply divide, mean and std.
+
+    Args:
+        values: any shape.
+        axis: the channel axis.
+        steps: the preprocessing.
+        name: the name of the input in messages.
 
     Raises:
         DataError: there is not one mean (or std) per channel.
@@ -78,16 +84,16 @@ def scale(values: NDArray[Any], axis: int, steps: Preprocess, name: str) -> Floa
 def centre_crop(
     images: NDArray[Any], size: int | tuple[int, int], last: bool, name: str = "images"
 ) -> NDArray[Any]:
-    """The centre of images.
+    """Crop images to their centre.
 
     Args:
         images: (n, h, w, c) if `last`, else (n, c, h, w).
         size: (height, width), or the side of a square.
         last: whether channels are the last axis.
-        name: how the message calls them.
+        name: the name of the images in messages.
 
     Raises:
-        DataError: the images are smaller.
+        DataError: the images are smaller than the crop.
     """
     height, width = (size, size) if isinstance(size, int) else size
     rows, columns = images.shape[1:3] if last else images.shape[2:4]
@@ -102,11 +108,11 @@ def centre_crop(
 
 
 def _per_channel(
-    numbers: Sequence[float], values: NDArray[Any], axis: int, name: str, what: str
+    numbers: Sequence[float], values: NDArray[Any], axis: int, name: str, step: str
 ) -> Float32Array:
     if len(numbers) not in (1, values.shape[axis]):
         raise DataError(
-            f"{name!r} has {values.shape[axis]} channels but {len(numbers)} values of {what} "
+            f"{name!r} has {values.shape[axis]} channels but {len(numbers)} values of {step} "
             "were given: give one per channel."
         )
     shape = [1] * values.ndim

@@ -1,4 +1,4 @@
-"""Feeds from Python: an iterable of ``{input: array}``, or a reader with ``get_next()``."""
+"""Collect feeds from Python: an iterable of ``{input: array}``, or a reader with ``get_next()``."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,13 +22,18 @@ def from_iterable(
 ) -> Raw:
     """Collect feeds into arrays (samples, ...).
 
-    Each feed is what one run of the model takes, one or several samples of it; `y` beside the
-    inputs holds labels. ONNX Runtime's ``CalibrationDataReader`` (``get_next()`` until None) is
-    an iterable too. Where an array has no batch axis in common with the others, each feed is one
-    sample.
+    A feed is a mapping with the inputs of one run of the model, for one or several samples; `y` may
+    hold labels. If the arrays of a feed differ in their first axis, each feed is one sample.
+
+    Args:
+        source: an iterable of feeds, or ONNX Runtime's ``CalibrationDataReader``, whose
+            ``get_next()`` returns feeds until None; or a function that returns one of these.
+        name: the name of the data in messages.
+        specs: the model's inputs.
+        samples: how many samples to read; None for all.
 
     Raises:
-        DataError: it raises, yields something else, or the shapes differ from feed to feed.
+        DataError: the source raises, yields something else, or the shapes differ from feed to feed.
     """
     feeds: list[Feed] = []
     count = 0
@@ -48,8 +53,9 @@ def from_iterable(
         raise DataError(f"{name}: failed: {type(cause).__name__}: {cause}") from cause
     if not feeds:
         raise DataError(f"{name}: holds no samples: give a few hundred.")
-    wanted = {spec.name for spec in specs} | {"x", LABELS}  # a feed may hold more, an id say
-    keys = [key for key in feeds[0] if key in wanted] or list(feeds[0])
+    # A feed may hold other things, an id for example.
+    used = {spec.name for spec in specs} | {"x", LABELS}
+    keys = [key for key in feeds[0] if key in used] or list(feeds[0])
     joined = {key: _join(name, key, feeds, specs) for key in keys}
     return from_mapping(joined, name, specs, samples)
 
@@ -63,12 +69,13 @@ def _iterate(source: Any) -> Iterator[Any]:
 
 
 def _samples_in(feed: Feed, specs: Sequence[TensorSpec]) -> int:
-    """The common first axis of the inputs, or 1 where each feed is one sample."""
+    """The common first axis of a feed's inputs; 1 if they differ: the feed is one sample then."""
     sizes = {feed[s.name].shape[0] if feed[s.name].ndim else 0 for s in specs if s.name in feed}
     return sizes.pop() if len(sizes) == 1 and 0 not in sizes else 1
 
 
 def _join(name: str, key: str, feeds: Sequence[Feed], specs: Sequence[TensorSpec]) -> Array:
+    """One array of all feeds, (samples, ...)."""
     if any(key not in feed for feed in feeds):
         raise DataError(f"{name}: some feeds lack {key!r}: give every input in each feed.")
     arrays = [feed[key] for feed in feeds]

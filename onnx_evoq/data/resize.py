@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def require_pillow() -> ModuleType:
-    """Pillow's Image module.
+    """Import Pillow's Image module.
 
     Raises:
         DataError: Pillow is not installed.
@@ -30,28 +30,31 @@ def require_pillow() -> ModuleType:
 
 
 def resized(image: "Image", size: int | tuple[int, int]) -> "Image":
-    """`image` with that (height, width), or with that shorter side; bilinear."""
+    """Resize an image to (height, width), or to this shorter side, with bilinear interpolation."""
     pillow = require_pillow()
     if isinstance(size, int):
-        cholesky_factor = size / min(image.size)
-        size = (round(image.height * cholesky_factor), round(image.width * cholesky_factor))
+        ratio = size / min(image.size)
+        size = (round(image.height * ratio), round(image.width * ratio))
     return image.resize((size[1], size[0]), pillow.Resampling.BILINEAR)
 
 
 def resized_arrays(images: NDArray[Any], size: int | tuple[int, int], last: bool) -> Float32Array:
-    """The same for arrays, channel by channel in float.
+    """Resize images in arrays, channel by channel, in float32.
 
     Args:
         images: (n, h, w, c) if `last`, else (n, c, h, w).
         size: (height, width), or the shorter side.
         last: whether channels are the last axis.
+
+    Returns:
+        The resized images in the layout of `images`.
     """
     pillow = require_pillow()
     planes = (images.transpose(0, 3, 1, 2) if last else images).astype(np.float32)  # (n, c, h, w)
-    done = np.stack(
+    result = np.stack(
         [
             [np.asarray(resized(pillow.fromarray(plane), size)) for plane in image]
             for image in planes
         ]
     )
-    return np.asarray(done.transpose(0, 2, 3, 1) if last else done, np.float32)
+    return np.asarray(result.transpose(0, 2, 3, 1) if last else result, np.float32)

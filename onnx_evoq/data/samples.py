@@ -16,7 +16,7 @@ class Samples:
     Attributes:
         inputs: (samples, ...) for each of the model's inputs, in its type.
         labels: (samples, ...) in the order of the inputs, or None.
-        notes: sentences that a user should read: what was assumed about the data.
+        notes: sentences for the user, about assumptions on the data.
         source: a short name for reports.
     """
 
@@ -29,21 +29,25 @@ class Samples:
         return len(next(iter(self.inputs.values())))
 
     def take(self, rows: Indices) -> "Samples":
-        """Those samples, in that order."""
+        """Take the samples of these indices, in this order."""
         labels = None if self.labels is None else self.labels[rows]
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         return Samples(inputs, labels, self.notes, self.source)
 
 
 def split(samples: Samples, holdout: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
-    """Search set and held-out set: disjoint, drawn at random, in random order.
+    """Split samples at random into a search set and a held-out set.
 
-    So the first so many samples of a set stand for all of it, however the data were sorted.
+    Both sets are in random order, so that the first samples of a set represent all of it.
 
     Args:
         samples: at least two.
-        holdout: share of the samples that is held out, in (0, 1); at least one is.
+        holdout: the share of samples that is held out, in (0, 1). At least one sample is held out,
+            and at least one is not.
         rng: draws the held-out samples.
+
+    Returns:
+        The search set and the held-out set.
 
     Raises:
         DataError: there are fewer than two samples.

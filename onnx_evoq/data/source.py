@@ -1,4 +1,4 @@
-"""Where samples come from, and how raw samples become a model's inputs."""
+"""Load samples from any source, and preprocess them into a model's inputs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,23 +31,24 @@ Source = (
 
 @dataclass(frozen=True)
 class Data:
-    """Calibration or test data and what to do to them.
+    """Calibration or test data, and their preprocessing.
 
     Attributes:
         source: an .npz (arrays named like the model's inputs, or `x`; labels in `y`), an .npy, a
             folder of images, ``package.module:function``, an array (samples, ...), a mapping of
             arrays, or an iterable of ``{input: array}`` feeds. None draws synthetic inputs.
-        labels: a CSV file with columns file,label and optionally split (image folders only).
-        split: the rows of that file to use.
-        samples: use the first so many; class folders are taken in turn, so these are balanced.
-        divide: divide image values by this.
-        mean: subtract this per channel (or one value), after the division.
-        std: divide by this per channel (or one value), after that.
-        layout: "nchw" or "nhwc", the layout that the model takes; None to tell from its input.
+        labels: a CSV file with the columns file,label and optionally split (image folders only).
+        split: the value of the column split in the rows to use.
+        samples: how many samples to use, the first ones. Class folders are taken in turn, so that
+            the first samples are balanced.
+        divide: the number by which values are divided.
+        mean: a value per channel, or one for all, that is subtracted after the division.
+        std: a value per channel, or one for all, by which the difference is divided.
+        layout: "nchw" or "nhwc", the layout that the model takes; None to guess it from the input.
         color: "rgb", or "bgr" for a model that takes blue first.
         resize: (height, width), or one number for the shorter side.
         crop: (height, width) of the centre that is used, or one number for a square.
-        input_range: lowest and highest value of synthetic inputs; None for about -2 to 2.
+        input_range: the lowest and highest value of synthetic inputs; None for about -2 to 2.
 
     Example:
         >>> Data("images/", divide=255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
@@ -70,7 +71,7 @@ class Data:
 
     def __post_init__(self) -> None:
         if self.samples is not None and self.samples < 1:
-            raise DataError(f"samples {self.samples} is none: give a few hundred.")
+            raise DataError(f"samples {self.samples} is too few: give a few hundred.")
         if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
             raise DataError(f"input_range {self.input_range} is empty: give (lowest, highest).")
         if self.layout not in (None, "nchw", "nhwc"):
@@ -80,7 +81,7 @@ class Data:
 
     @property
     def preprocess(self) -> Preprocess:
-        """The steps between a raw image and the model's input."""
+        """The preprocessing steps."""
         mean, std = (
             (numbers,) if isinstance(numbers, int | float) else numbers
             for numbers in (self.mean, self.std)
@@ -89,7 +90,7 @@ class Data:
 
 
 def as_data(source: Data | Source | None) -> Data:
-    """`source` as `Data`."""
+    """Wrap a source in `Data`; `Data` is returned as it is."""
     return source if isinstance(source, Data) else Data(source)
 
 
@@ -99,19 +100,19 @@ def load_samples(
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> Samples:
-    """Read `data` and make it fit the model's inputs, or draw synthetic inputs where it is empty.
+    """Read data and make them fit the model's inputs, or draw synthetic inputs without a source.
 
     Args:
-        data: what to read.
+        data: the source and its preprocessing.
         specs: the model's inputs.
         rng: draws synthetic inputs.
-        progress: shows how far it is.
+        progress: shows a progress bar.
 
     Raises:
-        DataError: it cannot be read, is empty, or does not fit the model.
+        DataError: the data cannot be read, are empty, or do not fit the model.
     """
     if data.source is None:
-        _refuse_steps(data)
+        _refuse_preprocessing(data)
         count = SYNTHETIC_SAMPLES if data.samples is None else data.samples
         return synthetic_samples(specs, count, rng, data.input_range)
     if data.input_range is not None:
@@ -123,8 +124,8 @@ def load_samples(
     return fit_to_model(raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps)
 
 
-def _refuse_steps(data: Data) -> None:
-    """Synthetic inputs are made as the model takes them, so there is nothing to do to them."""
+def _refuse_preprocessing(data: Data) -> None:
+    """Raise DataError if there are steps: synthetic inputs are drawn as the model takes them."""
     for name in ("labels", "split", "divide", "mean", "std", "layout", "resize", "crop"):
         if getattr(data, name) is not None:
             raise DataError(f"{name} is given, but no data that it applies to: name the data too.")
@@ -133,11 +134,13 @@ def _refuse_steps(data: Data) -> None:
 
 
 def _refuse_labels(data: Data, source: str) -> None:
+    """Raise DataError if there is a labels file, as the source is no folder of images."""
     if data.labels is not None or data.split is not None:
         raise DataError(f"{source}: labels and split files go with image folders only.")
 
 
 def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Progress) -> Raw:
+    """Read a source by its type."""
     if isinstance(source, str | Path) and not is_import_path(str(source)):
         path = Path(source)
         try:

@@ -1,12 +1,12 @@
-"""Inputs out of nothing: what a model declares, filled with plausible numbers.
+"""Draw synthetic inputs of the types and shapes that a model declares.
 
-1. Images (any float input of four axes): noise whose amplitude falls as 1 / f^1.5 in space,
-   as that of natural images, with channels that share 90 % of their variance.
-2. Other floats: white noise.
-3. Indices of a table: uniform over its rows. Other whole numbers and flags: 0 or 1.
+1. Images (float inputs of four axes) are noise with the spectrum of natural images: the amplitude
+   falls with the spatial frequency as 1 / f^1.5. Channels share 90 % of their variance.
+2. Other floats are white noise.
+3. Indices into a table are uniform over its rows. Other whole numbers and flags are 0 or 1.
 
-Floats have mean 0 and deviation 1, or lie between the given limits with those two deviations from
-their middle.
+Floats have mean 0 and standard deviation 1. With limits, they have the mean in the middle between
+the limits, which are two standard deviations away, and are clipped to them.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError, ModelError
 from onnx_evoq.signature import TensorSpec
 
-SYNTHETIC_SAMPLES = 256  # unless told otherwise
-IMAGE_SIDE = 224  # pixels, where the model leaves the size of its images open
-OTHER_AXIS = 32  # where it leaves another axis open
+SYNTHETIC_SAMPLES = 256  # by default
+IMAGE_SIDE = 224  # pixels, if the model leaves the size of its images open
+OTHER_AXIS = 32  # the size of other axes that the model leaves open
 _EXPONENT = 1.5
-_SHARED = 0.9
+_SHARED = 0.9  # of the variance of channels
 
 
 def synthetic_samples(
@@ -32,13 +32,13 @@ def synthetic_samples(
     rng: np.random.Generator,
     limits: tuple[float, float] | None = None,
 ) -> Samples:
-    """Draw `samples` samples for a model with inputs `specs`.
+    """Draw samples for a model.
 
     Args:
         specs: the model's inputs.
         samples: how many.
-        rng: draws them.
-        limits: lowest and highest value of a float input; None for about -2 to 2.
+        rng: draws the values.
+        limits: the lowest and highest value of float inputs; None for about -2 to 2.
 
     Raises:
         ModelError: an input is neither a number nor a flag.
@@ -62,7 +62,7 @@ def _draw(
     if not spec.shape:  # a scalar: one per feed
         shape: tuple[int, ...] = (samples,)
     else:
-        shape = (samples, *_closed(spec))
+        shape = (samples, *_sizes(spec))
     if spec.dtype.kind == "b" or spec.dtype.kind in "iu":
         return rng.integers(0, spec.below or 2, shape).astype(spec.dtype)
     if spec.dtype.kind != "f":
@@ -80,12 +80,12 @@ def _draw(
 
 
 def natural_noise(shape: tuple[int, ...], last: bool, rng: np.random.Generator) -> Float64Array:
-    """Noise with the spectrum of natural images, mean 0 and deviation 1 over all of it.
+    """Draw noise with the spectrum of natural images, with mean 0 and standard deviation 1.
 
     Args:
         shape: (n, c, h, w), or (n, h, w, c) if `last`.
         last: whether channels are the last axis.
-        rng: draws it.
+        rng: draws the noise.
     """
     n, c, h, w = (shape[0], shape[3], shape[1], shape[2]) if last else shape
     frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None])  # (h, w // 2 + 1)
@@ -102,8 +102,8 @@ def _is_image(spec: TensorSpec) -> bool:
     return spec.shape is not None and len(spec.shape) == 4
 
 
-def _closed(spec: TensorSpec) -> list[int]:
-    """The sizes of the axes behind the first, with open ones filled in."""
+def _sizes(spec: TensorSpec) -> list[int]:
+    """The sizes of all axes behind the first, with a default for those that are left open."""
     assert spec.shape is not None
     axes = list(spec.shape[1:])
     if _is_image(spec):

@@ -1,4 +1,4 @@
-"""Knows what is measured: metrics, and what outputs are compared with."""
+"""The metrics that score a model's outputs, and the reference or labels that they compare with."""
 
 from onnx_evoq.metrics.metric import METRIC_NAMES, Metric, MetricName, find_metric
 from onnx_evoq.metrics.output_metrics import PerSample, largest_difference

@@ -1,4 +1,4 @@
-"""A metric: what is measured, and which way is better."""
+"""Metrics by name: how outputs are scored, and whether more is better."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample
 from onnx_evoq.user_function import is_import_path, load_function
 
 Labels = Array
-MetricName = str | Callable[..., Any]  # a user's function is its own name
+MetricName = str | Callable[..., Any]  # the name of a metric, or a user's function
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Metric:
     """A way to score outputs.
 
     Attributes:
-        name: how reports call it.
-        higher_is_better: whether more is better; a search minimises the fitness, which is the
-            value or its negative.
-        against: "reference" for the float model's outputs, "labels", or "user" for a function of
-            the user's, which gets all outputs and the labels at once.
-        measure: one number per sample, (samples,), of outputs, reference outputs and the names
-            of outputs that are probabilities; or of class scores, labels and whether the scores
-            are probabilities; or, for "user", one number of all outputs and labels.
+        name: the name in reports.
+        higher_is_better: whether more is better.
+        against: what outputs are compared with: "reference" for the float model's outputs,
+            "labels", or "user" for a user's function, which takes all outputs and the labels.
+        measure: the function that scores. For "reference" it takes outputs, reference outputs and
+            the names of the outputs that are probabilities; for "labels" class scores, labels and
+            whether the scores are probabilities; both return one number per sample, (samples,).
+            For "user" it takes the outputs and labels of all samples, and returns one number.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Metric:
     measure: Callable[..., Any]
 
     def fitness(self, value: float) -> float:
-        """What a search minimises; NaN is the worst."""
+        """The number that a search minimises: the value or its negative; NaN becomes infinity."""
         if math.isnan(value):
             return math.inf
         return -value if self.higher_is_better else value
 
     def value_of(self, fitness: float) -> float:
-        """The value that has that fitness."""
+        """The value that has this fitness."""
         return -fitness if self.higher_is_better else fitness
 
     def per_sample(
@@ -52,38 +52,42 @@ class Metric:
         outputs: Outputs,
         reference: Outputs | None,
         labels: Labels | None,
-        probable: Names,
+        probabilities: Names,
     ) -> PerSample:
-        """One number per sample of a built-in metric; their mean is its value.
+        """A built-in metric of each sample, (samples,); their mean is the value of the metric.
 
         Args:
             outputs: a model's outputs, (samples, ...) each.
-            reference: those of the reference model, where the metric needs them.
-            labels: (samples,), where the metric needs them.
-            probable: names of the outputs that are probabilities.
+            reference: the float model's outputs; may be None for a metric against labels.
+            labels: (samples,); may be None for a metric against the reference.
+            probabilities: the names of the outputs that are class probabilities.
 
         Raises:
-            ModelError: an output has another shape than the reference's.
-            MetricError: the first output is no row of class scores, and the metric needs some.
-            DataError: labels are no classes, and the metric needs them.
+            ModelError: an output has another shape than its reference.
+            MetricError: the metric needs class scores, and the first output is no row of them.
+            DataError: the metric needs labels, and they are no class numbers.
         """
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity score as the worst
             if self.against == "labels":
-                assert labels is not None  # Target made sure
+                assert labels is not None  # Target checks it
                 scores = task_metrics.class_scores(outputs)
                 whole = task_metrics.check_labels(labels, scores.shape[1])
                 return np.asarray(
-                    self.measure(scores, whole, task_metrics.scores_name(outputs) in probable)
+                    self.measure(scores, whole, task_metrics.scores_name(outputs) in probabilities)
                 )
-            assert reference is not None  # likewise
+            assert reference is not None  # Target checks it
             _check_shapes(outputs, reference)
-            return np.asarray(self.measure(outputs, reference, probable))
+            return np.asarray(self.measure(outputs, reference, probabilities))
 
     def user_value(self, outputs: Outputs, labels: Labels | None) -> float:
-        """The value of a user's metric; NaN if it returns that.
+        """The value of a user's metric; it may be NaN.
+
+        Args:
+            outputs: the outputs for all samples, (samples, ...) each.
+            labels: (samples,), or None where there are none.
 
         Raises:
-            MetricError: it raises, or returns something else than a number.
+            MetricError: the function raises, or returns something else than a number.
         """
         try:
             value = self.measure(dict(outputs), labels)
@@ -117,20 +121,20 @@ METRIC_NAMES = tuple(_BUILT_IN)
 
 
 def find_metric(name: MetricName) -> Metric:
-    """The metric of that name, or a function of the user's.
+    """The built-in metric of this name, or a user's function as a metric.
 
-    A user's function takes the outputs, name -> (samples, ...), and the labels (or None), returns
-    one number, and says which way is better by an attribute::
+    A user's function takes the outputs, name -> (samples, ...), and the labels (or None). It
+    returns one number. An attribute says whether more is better::
 
         def f1(outputs, labels): ...
         f1.higher_is_better = True
 
     Args:
-        name: one of `METRIC_NAMES`, ``package.module:function``, ``file.py:function``, or the
-            function itself.
+        name: one of `METRIC_NAMES`, ``package.module:function``, ``file.py:function``, or a
+            function.
 
     Raises:
-        MetricError: no such metric, or it does not say which way is better.
+        MetricError: there is no such metric, or the function lacks the attribute.
     """
     if callable(name):
         return _user_metric(getattr(name, "__name__", "metric"), name)
@@ -149,8 +153,8 @@ def _check_shapes(outputs: Outputs, reference: Outputs) -> None:
         if outputs[name].shape != expected.shape:
             raise ModelError(
                 f"output {name!r} has shape {outputs[name].shape[1:]} instead of the float model's "
-                f"{expected.shape[1:]}: export the model without what selects (NonZero or "
-                "NonMaxSuppression, say)."
+                f"{expected.shape[1:]}: export the model without nodes that select "
+                "(NonZero or NonMaxSuppression, for example)."
             )
 
 

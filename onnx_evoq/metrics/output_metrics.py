@@ -1,15 +1,12 @@
-"""How far a model's outputs lie from those of the reference model. No labels needed.
+"""Metrics that compare a model's outputs with those of the float model. They need no labels.
 
-Every function takes the outputs and the reference outputs, name -> (samples, ...), and returns one
-number per sample, (samples,); a metric's value is their mean. Several outputs count alike. An
-output that is NaN never scores better than a number does.
+Every metric takes the outputs y and the reference outputs r, name -> (samples, ...), and the names
+of the outputs that are class probabilities, which only `kl` and `agreement` read. It returns one
+number per sample, (samples,); the value of the metric is their mean.
 
-Outputs of whole numbers count where there are none of floats; outputs of text never do, except that
-`agreement` and `largest_difference` compare for equality what is not of floats.
-
-Those that read outputs as classes also take the names of the outputs that are probabilities, and
-look at the reference outputs where they are not told. A caller with several batches must tell, or
-the answer would depend on the batch.
+A model with several outputs has the mean over its outputs. Only outputs of floats count; where
+there are none, the error metrics use outputs of whole numbers, and `agreement` compares outputs of
+any type for equality. An output that is NaN never scores better than a number does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,17 +23,17 @@ Names = frozenset[str]
 _TINY = 1e-12
 
 
-def mse(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
+def mse(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
     """Mean squared error: ``mean((y - r)^2)``."""
     return _over_outputs(outputs, reference, lambda y, r: np.asarray(np.mean((y - r) ** 2, axis=1)))
 
 
-def sqnr(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
+def sqnr(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
     """Signal to quantization noise in dB: ``10 log10(sum r^2 / sum (y - r)^2)``, -120 to 120."""
 
     def decibels(y: PerSample, r: PerSample) -> PerSample:
         noise, signal = np.sum((y - r) ** 2, axis=1), np.sum(r**2, axis=1)
-        # A sample without noise has the most that is stated, even where it has no signal either.
+        # A sample without noise has the largest value, even where it has no signal either.
         noisy = ~(noise == 0)  # NaN is noise
         ratio = np.divide(signal, noise, out=np.full_like(signal, np.inf), where=noisy)
         return np.asarray(10 * np.log10(ratio.clip(1e-12, 1e12)))
@@ -44,8 +41,8 @@ def sqnr(outputs: Outputs, reference: Outputs, probable: Names | None = None) ->
     return _over_outputs(outputs, reference, decibels)
 
 
-def cosine(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
-    """Cosine similarity: ``y.r / (|y| |r|)``."""
+def cosine(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+    """Cosine similarity: ``y.r / (|y| |r|)``, and 1 where both are zero."""
 
     def similarity(y: PerSample, r: PerSample) -> PerSample:
         lengths = np.linalg.norm(y, axis=1) * np.linalg.norm(r, axis=1)
@@ -55,26 +52,29 @@ def cosine(outputs: Outputs, reference: Outputs, probable: Names | None = None) 
     return _over_outputs(outputs, reference, similarity)
 
 
-def nmse(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
+def nmse(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
     """Normalized mean squared error: ``sum (y - r)^2 / sum r^2``."""
 
-    def share(y: PerSample, r: PerSample) -> PerSample:
+    def normalized(y: PerSample, r: PerSample) -> PerSample:
         return np.asarray(np.sum((y - r) ** 2, axis=1) / np.maximum(np.sum(r**2, axis=1), _TINY))
 
-    return _over_outputs(outputs, reference, share)
+    return _over_outputs(outputs, reference, normalized)
 
 
-def kl(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
-    """Divergence ``sum p log(p / q)`` of the class probabilities q from the reference's p.
+def kl(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+    """Kullback-Leibler divergence ``sum p log(p / q)`` of class probabilities.
 
-    Outputs that are probabilities already are taken as they are, others go through a softmax; one
-    with a single class is taken for a Bernoulli variable. NaN where no output is of floats.
+    The model's outputs give q, and the reference outputs give p. Outputs that are no probabilities
+    go through a softmax. An output with a single class is the probability of a Bernoulli variable,
+    or its logit. The value is NaN where no output is of floats.
     """
-    known = probable_outputs([reference]) if probable is None else probable
-    divergences = [np.full(_samples(reference), np.nan)] if not _floats(reference) else []
-    for name in _floats(reference):
+    names = _floats(reference)
+    if not names:
+        return np.full(_samples(reference), np.nan)
+    divergences = []
+    for name in names:
         log_q, log_p = (
-            log_probabilities(_classes_last(each[name]), name in known)
+            log_probabilities(_classes_last(each[name]), name in probabilities)
             for each in (outputs, reference)
         )
         divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)  # (samples, positions..)
@@ -82,41 +82,41 @@ def kl(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> P
     return np.asarray(np.mean(divergences, axis=0))
 
 
-def agreement(outputs: Outputs, reference: Outputs, probable: Names | None = None) -> PerSample:
-    """Share of the answers (largest class, at each position) that are the reference's."""
-    known = probable_outputs([reference]) if probable is None else probable
+def agreement(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+    """Share of positions at which the largest class is that of the reference outputs."""
     shares = []
     for name in _floats(reference) or list(reference):
-        same = _same_answers(outputs[name], reference[name], name in known)
+        same = _same_class(outputs[name], reference[name], name in probabilities)
         shares.append(same.reshape(len(same), -1).mean(axis=1))
     return np.asarray(np.mean(shares, axis=0))
 
 
-def _same_answers(output: Array, reference: Array, probable: bool) -> NDArray[np.bool_]:
+def _same_class(output: Array, reference: Array, are_probabilities: bool) -> NDArray[np.bool_]:
+    """Where two outputs have the same largest class, (samples, positions..); never for NaN."""
     if reference.dtype.kind != "f":
         return np.asarray(output == reference)
     y, r = _classes_last(output), _classes_last(reference)
     if r.shape[-1] == 1:
-        middle = 0.5 if probable else 0.0
+        middle = 0.5 if are_probabilities else 0.0
         same = (y[..., 0] > middle) == (r[..., 0] > middle)
     else:
         same = y.argmax(axis=-1) == r.argmax(axis=-1)
-    return np.asarray(same & ~np.isnan(y).any(axis=-1))
+    return np.asarray(same & ~np.isnan(y).any(axis=-1))  # argmax takes NaN for the largest
 
 
-def probable_outputs(parts: Sequence[Outputs]) -> Names:
-    """The names of outputs that are class probabilities in all of `parts`."""
+def probability_outputs(batches: Sequence[Outputs]) -> Names:
+    """The names of the outputs that are class probabilities in all batches."""
     return frozenset(
         name
-        for name in _floats(parts[0])
-        if all(is_probability(_classes_last(part[name])) for part in parts)
+        for name in _floats(batches[0])
+        if all(is_probability(_classes_last(batch[name])) for batch in batches)
     )
 
 
 def largest_difference(outputs: Outputs, reference: Outputs) -> float:
-    """``max|y - r| / max|r|``, of the output where it is largest; NaN where one holds NaN.
+    """``max|y - r| / max|r|`` of the output where it is largest; NaN where an output holds NaN.
 
-    Of outputs that are not of floats, the share of values that differ.
+    For outputs that are not of floats, it is the share of values that differ.
     """
     differences = [0.0]
     for name, expected in reference.items():
@@ -144,6 +144,7 @@ def _samples(outputs: Outputs) -> int:
 def _over_outputs(
     outputs: Outputs, reference: Outputs, measure: Callable[[PerSample, PerSample], PerSample]
 ) -> PerSample:
+    """The mean of a measure over all outputs, (samples,)."""
     names = _floats(reference) or [n for n, v in reference.items() if v.dtype.kind in "biu"]
     if not names:
         return np.full(_samples(reference), np.nan)
@@ -152,11 +153,11 @@ def _over_outputs(
 
 
 def _classes_last(values: Array) -> PerSample:
-    """(samples, positions.., classes): the classes of maps are told from their shape."""
+    """(samples, positions.., classes), with the class axis of maps guessed from their shape."""
     y = values.astype(np.float64)
     if y.ndim == 4:
         y = np.moveaxis(y, _class_axis(y.shape), -1)
-    return y.reshape(len(y), -1) if y.ndim == 1 else y
+    return y[:, None] if y.ndim == 1 else y
 
 
 def _class_axis(shape: tuple[int, ...]) -> int:
@@ -168,28 +169,28 @@ def _class_axis(shape: tuple[int, ...]) -> int:
 
 
 def is_probability(values: PerSample) -> bool:
-    """Whether all of (.., classes) are probabilities: from 0 to 1, with a sum of 1 over classes."""
+    """Whether (.., classes) are probabilities: from 0 to 1, with a sum of 1 over the classes."""
     inside = bool(np.all((values >= 0) & (values <= 1)))
     if values.shape[-1] == 1:
         return inside
     return inside and bool(np.allclose(values.sum(axis=-1), 1, atol=1e-3))
 
 
-def log_probabilities(values: PerSample, given: bool) -> PerSample:
+def log_probabilities(values: PerSample, are_probabilities: bool) -> PerSample:
     """Logarithms of class probabilities, (.., classes), or (.., 2) for a single class.
 
     Args:
-        values: (.., classes): probabilities, or what a softmax makes some of.
-        given: whether they are probabilities already.
+        values: (.., classes): probabilities, or logits for a softmax.
+        are_probabilities: whether they are probabilities.
     """
     if values.shape[-1] == 1:  # (.., 1) -> (.., 2)
         logit = (
             values
-            if not given
+            if not are_probabilities
             else np.log(values.clip(_TINY, 1)) - np.log1p(-values.clip(0, 1 - _TINY))
         )
-        values, given = np.concatenate([np.zeros_like(logit), logit], axis=-1), False
-    if given:
+        values, are_probabilities = np.concatenate([np.zeros_like(logit), logit], axis=-1), False
+    if are_probabilities:
         return np.asarray(np.log(values.clip(_TINY)))
     shifted = values - values.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -1,4 +1,4 @@
-"""What outputs are scored against: a metric, and reference outputs or labels of some samples."""
+"""A target: a metric with the reference outputs or labels that outputs are compared with."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from onnx_evoq.array_types import Array
 from onnx_evoq.batch import concatenated
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics.metric import Metric
-from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample, probable_outputs
+from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample, probability_outputs
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The expected answers for a sequence of batches.
+    """A metric, and the expected outputs or labels for a sequence of batches.
 
     Attributes:
-        metric: how outputs are compared with them.
-        reference: the reference model's outputs for each batch, None where the metric needs none.
-        labels: (samples,) over all batches, None where there are none.
+        metric: how outputs are scored.
+        reference: the float model's outputs for each batch; None where the metric needs none.
+        labels: (samples,) over all batches; None where there are none.
 
     Raises:
-        MetricError: the metric needs labels or a reference that are not there.
+        MetricError: the metric needs labels or reference outputs, and there are none.
     """
 
     metric: Metric
@@ -43,48 +43,51 @@ class Target:
             )
 
     @cached_property
-    def _probable(self) -> Names | None:
-        """Names of the outputs that are probabilities, None where there is no reference."""
-        return None if self.reference is None else probable_outputs(self.reference)
+    def _probabilities(self) -> Names | None:
+        """Names of the outputs that are class probabilities; None without a reference.
+
+        All batches are looked at together, so that the answer does not depend on the batch.
+        """
+        return None if self.reference is None else probability_outputs(self.reference)
 
     def value(self, outputs: Iterable[Outputs]) -> float:
         """The metric's value over all batches.
 
         Args:
-            outputs: a model's outputs for each batch, consumed one by one.
+            outputs: a model's outputs for each batch; it may be an iterator.
 
         Raises:
             EvoqError: as for `Metric.per_sample` and `Metric.user_value`.
         """
         if self.metric.against == "user":
-            return self.metric.user_value(concatenated(list(outputs)), self.labels)
+            return self.metric.user_value(concatenated(outputs), self.labels)
         return float(self.per_sample(outputs).mean())
 
     def per_sample(self, outputs: Iterable[Outputs], first: int = 0) -> PerSample:
-        """The metric of each sample, (samples,); their mean is its value. Not for a user's metric.
+        """A built-in metric of each sample, (samples,); their mean is the value of the metric.
 
         Args:
-            outputs: a model's outputs for the batches from `first` on, consumed one by one.
-            first: the place of the first of these batches; 0 where there is no reference.
+            outputs: a model's outputs for the batches from `first` on; it may be an iterator.
+            first: the index of the first of these batches; 0 where there is no reference.
 
         Raises:
             EvoqError: as for `Metric.per_sample`.
         """
-        probable = self._probable
-        if probable is None:
+        probabilities = self._probabilities
+        if probabilities is None:
             outputs = list(outputs)
-            probable = probable_outputs(outputs)
+            probabilities = probability_outputs(outputs)
         values, start = [], self._starts[first]
-        for position, part in enumerate(outputs, first):
-            end = start + len(next(iter(part.values())))
-            reference = None if self.reference is None else self.reference[position]
+        for index, batch in enumerate(outputs, first):
+            end = start + len(next(iter(batch.values())))
+            reference = None if self.reference is None else self.reference[index]
             labels = None if self.labels is None else self.labels[start:end]
-            values.append(self.metric.per_sample(part, reference, labels, probable))
+            values.append(self.metric.per_sample(batch, reference, labels, probabilities))
             start = end
         return np.concatenate(values)
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Where each batch starts among the samples."""
-        sizes = [len(next(iter(part.values()))) for part in self.reference or ()]
+        """The index of each batch's first sample among all samples."""
+        sizes = [len(next(iter(batch.values()))) for batch in self.reference or ()]
         return [0, *accumulate(sizes)]

@@ -1,7 +1,8 @@
-"""Metrics against labels. The first output of floats must hold one row of class scores per sample.
+"""Metrics that compare class scores with labels.
 
-Every function takes scores (samples, classes), labels (samples,) and whether the scores are
-probabilities, and returns one number per sample, (samples,).
+The first output of floats must hold one row of class scores per sample. Every metric takes scores
+(samples, classes), labels (samples,) and whether the scores are probabilities. It returns one
+number per sample, (samples,).
 """
 
 import numpy as np
@@ -14,20 +15,25 @@ from onnx_evoq.metrics.output_metrics import Outputs, PerSample, log_probabiliti
 Labels = NDArray[np.int64]
 
 
-def top1(scores: PerSample, labels: Labels, probable: bool) -> PerSample:
+def top1(scores: PerSample, labels: Labels, are_probabilities: bool) -> PerSample:
     """1 where the largest score is the label's, else 0."""
-    return top_k(scores, labels, probable, 1)
+    return top_k(scores, labels, are_probabilities, 1)
 
 
-def top5(scores: PerSample, labels: Labels, probable: bool) -> PerSample:
+def top5(scores: PerSample, labels: Labels, are_probabilities: bool) -> PerSample:
     """1 where the label is among the five largest scores, else 0."""
-    return top_k(scores, labels, probable, 5)
+    return top_k(scores, labels, are_probabilities, 5)
 
 
-def top_k(scores: PerSample, labels: Labels, probable: bool, k: int) -> PerSample:
-    """1 where fewer than k classes beat the label; of equal scores the lower class wins."""
-    if scores.shape[1] == 1:  # one score for yes
-        right = (scores[:, 0] > (0.5 if probable else 0.0)) == (labels == 1)
+def top_k(scores: PerSample, labels: Labels, are_probabilities: bool, k: int) -> PerSample:
+    """1 where fewer than k classes rank above the label, else 0; 0 where a score is NaN.
+
+    Of two equal scores, the class with the lower number ranks above the other. A single score is
+    that of class 1, which ranks above class 0 where the score is a probability above 1/2, or a
+    logit above 0.
+    """
+    if scores.shape[1] == 1:
+        right = (scores[:, 0] > (0.5 if are_probabilities else 0.0)) == (labels == 1)
     else:
         own = scores[np.arange(len(labels)), labels][:, None]  # (samples, 1)
         earlier = np.arange(scores.shape[1]) < labels[:, None]  # (samples, classes)
@@ -35,17 +41,17 @@ def top_k(scores: PerSample, labels: Labels, probable: bool, k: int) -> PerSampl
     return np.asarray(right & ~np.isnan(scores).any(axis=1), np.float64)
 
 
-def cross_entropy(scores: PerSample, labels: Labels, probable: bool) -> PerSample:
-    """``-log p(label)``, p being the scores or, where they are no probabilities, their softmax."""
-    log_p = log_probabilities(scores, probable)
+def cross_entropy(scores: PerSample, labels: Labels, are_probabilities: bool) -> PerSample:
+    """``-log p(label)``, where p are the scores or, if they are logits, their softmax."""
+    log_p = log_probabilities(scores, are_probabilities)
     return np.asarray(-log_p[np.arange(len(labels)), labels])
 
 
 def scores_name(outputs: Outputs) -> str:
-    """The first output of floats.
+    """The name of the first output of floats, which holds the class scores.
 
     Raises:
-        MetricError: there is none.
+        MetricError: no output is of floats.
     """
     for name, values in outputs.items():
         if values.dtype.kind == "f":
@@ -60,7 +66,7 @@ def class_scores(outputs: Outputs) -> PerSample:
     """The first output of floats as (samples, classes).
 
     Raises:
-        MetricError: there is none, or it has more than one row of scores per sample.
+        MetricError: no output is of floats, or it has more than one row of scores per sample.
     """
     name = scores_name(outputs)
     values = outputs[name]
@@ -77,23 +83,30 @@ def class_scores(outputs: Outputs) -> PerSample:
 
 
 def class_numbers(labels: Array) -> Labels | None:
-    """Labels as whole numbers, None where they are something else (a regression's targets, say)."""
+    """Labels as class numbers, (samples,); None where they are not whole numbers.
+
+    The targets of a regression are no class numbers, for example.
+    """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.dtype == bool:
         labels = labels.astype(np.int64)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.number):
         return None
-    with np.errstate(invalid="ignore"):  # NaN becomes some number, which differs from it
+    with np.errstate(invalid="ignore"):  # NaN becomes some number, which is unequal to NaN
         whole = labels.astype(np.int64)
     return None if (whole != labels).any() else whole
 
 
 def check_labels(labels: Array, classes: int) -> Labels:
-    """Labels as class numbers.
+    """Labels as class numbers, (samples,).
+
+    Args:
+        labels: (samples,) or (samples, 1).
+        classes: how many class scores the model has; a single score counts as two classes.
 
     Raises:
-        DataError: they are not whole numbers from 0 to classes - 1.
+        DataError: the labels are not whole numbers from 0 to classes - 1.
     """
     whole = class_numbers(labels)
     if whole is None:

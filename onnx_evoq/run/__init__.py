@@ -1,4 +1,4 @@
-"""Knows time: how long a run may take, and how it shows its progress."""
+"""The time budget of a run, its progress bars, and the reasons for an early end."""
 
 from onnx_evoq.run.bars import bars
 from onnx_evoq.run.deadline import Deadline

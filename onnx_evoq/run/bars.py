@@ -11,19 +11,24 @@ from onnx_evoq.progress import Step
 
 @contextmanager
 def bars(label: str, total: float) -> Iterator[Step]:
-    """A tqdm bar on stderr with the time left, if stderr is a terminal.
+    """Show a tqdm progress bar with the remaining time on stderr, if that is a terminal.
 
     Args:
-        label: what is going on.
-        total: the amount of work; steps are parts of it.
+        label: the name of the work.
+        total: the amount of work. The bar is a function that takes the amount of each step.
+
+    Example:
+        >>> with bars("samples", 2) as step:
+        ...     for _ in range(2):
+        ...         done = step(1)
     """
-    shape = "{desc:<12} {percentage:3.0f}%|{bar}| {elapsed} spent, {remaining} left"
+    layout = "{desc:<12} {percentage:3.0f}%|{bar}| {elapsed} spent, {remaining} left"
     with tqdm(
         total=total,
         desc=label,
         file=sys.stderr,
         disable=not sys.stderr.isatty(),
-        bar_format=shape,
+        bar_format=layout,
         dynamic_ncols=True,
         leave=False,
     ) as bar:

@@ -5,10 +5,14 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """So many seconds from now; infinitely many for None.
+    """A point in time, some seconds from now.
+
+    Example:
+        >>> Deadline(None).left, Deadline(0).passed
+        (inf, True)
 
     Args:
-        seconds: time until the deadline.
+        seconds: the time until the deadline; None for no deadline.
         clock: gives the time in seconds.
     """
 
@@ -23,10 +27,9 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether there is no time left."""
+        """Whether no time is left."""
         return self.left == 0.0
 
     def share(self, parts: int) -> "Deadline":
-        """The deadline for the first of `parts` equal parts of the time left."""
-        seconds = None if self._end == float("inf") else self.left / max(1, parts)
-        return Deadline(seconds, self._clock)
+        """The deadline for the first of several equal parts of the time left."""
+        return Deadline(self.left / max(1, parts), self._clock)

@@ -1,4 +1,4 @@
-"""Why a search ended early, and the one place that handles Ctrl-C."""
+"""Reasons for which a search ends early, and the handling of Ctrl-C."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Stopped(StrEnum):
-    """Why not all of a search was done; None stands for a search that came to its end.
+    """The reason for which a search ended early; None stands for a complete search.
 
     Attributes:
         TIME: the time budget was used up.
@@ -18,7 +18,7 @@ class Stopped(StrEnum):
 
 
 class Interruption:
-    """Whether a block of statements was interrupted.
+    """Says whether a block of statements was interrupted.
 
     Attributes:
         reason: `Stopped.INTERRUPT` after Ctrl-C, else None.
@@ -29,7 +29,7 @@ class Interruption:
 
 @contextmanager
 def until_interrupted() -> Iterator[Interruption]:
-    """Run a block until Ctrl-C, and go on behind it with what was found by then.
+    """Run a block of statements; on Ctrl-C, leave it and go on with the statement behind it.
 
     Example:
         >>> with until_interrupted() as interruption:

@@ -1,6 +1,6 @@
-"""Knows ONNX Runtime: the only room that imports onnxruntime.
+"""Run models in ONNX Runtime, and score candidates. No other room imports onnxruntime.
 
-Sessions, predictions over samples, metrics, and the evaluator that scores candidates.
+It holds sessions, predictions over batches, and the evaluator and the race that score candidates.
 """
 
 from onnx_evoq.score.evaluator import Evaluator

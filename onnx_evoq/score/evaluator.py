@@ -1,4 +1,4 @@
-"""Score candidates for weights that are inputs of the graph: one session serves all."""
+"""Score candidates for one or several weights, in a session that takes these weights as inputs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,36 +12,41 @@ from onnx_evoq.metrics import Metric, PerSample, Target
 from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
 
-Values = Mapping[str, Float32Array]  # by weight
+Values = Mapping[str, Float32Array]  # by the name of a weight
 Candidate = TypeVar("Candidate")
 Result = TypeVar("Result")
 
 
 def never() -> bool:
-    """What stops nothing."""
+    """The `stop` of a caller that never stops."""
     return False
 
 
 class Evaluator:
-    """Scores values of one weight or several, everything else in the model standing still.
+    """Scores candidate values of one or several weights, while the rest of the model stays fixed.
 
-    Equivalent to building the model anew with each candidate and running all of it::
+    The session holds the part of the model that depends on these weights. The activations that this
+    part reads were computed once for all candidates, and are cached. The scores are those of the
+    whole model::
 
         for values in candidates:
             model = replace_weights(model, values)
             scores.append(target.value(predict(Session(model), batches)))
 
     Args:
-        session: the part of the model that follows the weights, with these as inputs, to run on one
-            core.
-        crew: does the runs.
-        dtypes: the types of those inputs, by name.
-        inputs: what the session takes besides the weights.
-        outputs: the names of all outputs, in the model's order; those that the session does not
-            give depend on none of the weights, and are among `tensors`.
-        tensors: for each batch, the inputs and those outputs.
-        batches: the batches that they stem from.
-        target: what the outputs are scored against, a reference among it.
+        session: the part of the model that depends on the weights, with the weights as inputs. It
+            should use one core, see `RunPool`.
+        run_pool: does the runs.
+        dtypes: the types of the weights in the session, by name.
+        inputs: the names of the session's other inputs.
+        outputs: the names of all outputs of the model, in its order. Outputs that do not depend on
+            the weights are not outputs of the session, but among the cached `tensors`.
+        tensors: for each batch, the cached activations: `inputs`, and those outputs.
+        batches: the batches that the cached activations were computed from.
+        target: the metric, with the reference outputs or labels of these batches.
+
+    Attributes:
+        evaluations: how many candidates were scored so far.
     """
 
     def __init__(
@@ -67,21 +72,21 @@ class Evaluator:
 
     @property
     def metric(self) -> Metric:
-        """What is measured."""
+        """The metric that scores."""
         return self._target.metric
 
     @property
     def counts(self) -> list[int]:
-        """How many samples each batch holds."""
+        """The number of samples in each batch."""
         return [batch.count for batch in self._batches]
 
     def value(self, values: Values) -> float:
-        """The metric of the model with `values` as the weights."""
+        """The metric of the model with these values as the weights, over all samples."""
         self.evaluations += 1
         batches = len(self._batches)
         if self.metric.against == "user":
             kind = ("outputs", batches)
-            (outputs,) = self._pool.do([self._runs(values, self._answers, 0, batches)], kind)
+            (outputs,) = self._pool.do([self._runs(values, self._outputs_of, 0, batches)], kind)
             return self._target.value(outputs)
         (losses,) = self._pool.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())
@@ -94,17 +99,17 @@ class Evaluator:
         end: int,
         stop: Callable[[], bool] = never,
     ) -> list[PerSample | None]:
-        """The metric of each sample of the batches from `first` to `end`, (samples,) per candidate.
+        """The metric of each sample of some batches, (samples,), for each candidate.
 
         A candidate counts as an evaluation where `first` is 0.
 
         Args:
-            candidates: what stands for values of the weights.
-            values_of: these values; asked for when a candidate's turn comes.
-            first: the first batch.
-            end: the one behind the last.
-            stop: looked at before each run; once it is true, candidates whose runs are not done
-                have None.
+            candidates: anything that stands for values of the weights.
+            values_of: computes these values from a candidate, just before it is scored.
+            first: the index of the first batch.
+            end: one more than the index of the last batch.
+            stop: is called before each run. Once it returns true, the result is None for each
+                candidate whose runs are not all done.
         """
 
         def runs(candidate: Candidate) -> Iterator[Run[PerSample]]:
@@ -117,13 +122,13 @@ class Evaluator:
                     yield run
 
         kind = (len(candidates), first, end)
-        found = self._pool.do([runs(candidate) for candidate in candidates], kind)
-        return [np.concatenate(parts) if len(parts) == end - first else None for parts in found]
+        scored = self._pool.do([runs(candidate) for candidate in candidates], kind)
+        return [np.concatenate(parts) if len(parts) == end - first else None for parts in scored]
 
     def answers(
         self, candidates: Iterable[Values], read: Callable[[Arrays], PerSample]
     ) -> Iterator[PerSample]:
-        """What `read` makes of the model's outputs, (samples, ...), candidate by candidate.
+        """Apply `read` to the model's outputs, and yield the result, (samples, ...), per candidate.
 
         Args:
             candidates: values of the weights.
@@ -131,7 +136,7 @@ class Evaluator:
         """
 
         def work(values: Values, index: int) -> PerSample:
-            return read(self._answers(values, index))
+            return read(self._outputs_of(values, index))
 
         batches = len(self._batches)
         for candidate in candidates:
@@ -141,25 +146,29 @@ class Evaluator:
             yield np.concatenate(parts)
 
     def feed(self, values: Values, tensors: Arrays) -> dict[str, Array]:
-        """What a run takes: `values` as the weights, and its part of a batch's tensors."""
+        """The session's inputs: these values as the weights, and the cached activations it reads.
+
+        Args:
+            values: values of the weights.
+            tensors: the cached activations of a batch.
+        """
         feed: dict[str, Array] = {name: tensors[name] for name in self._inputs}
         for name, dtype in self._dtypes.items():
             feed[name] = values[name].astype(dtype, copy=False)
         return feed
 
     def _runs(
-        self,
-        values: Values,
-        work: Callable[[Values, int], Result],
-        first: int,
-        end: int,
+        self, values: Values, work: Callable[[Values, int], Result], first: int, end: int
     ) -> Iterator[Run[Result]]:
+        """One run per batch, from the index `first` up to `end`."""
         return (partial(work, values, index) for index in range(first, end))
 
-    def _answers(self, values: Values, index: int) -> dict[str, Array]:
-        tensors = self._tensors[index]  # once: they may have to be read from a file
+    def _outputs_of(self, values: Values, index: int) -> dict[str, Array]:
+        """The model's outputs for a batch, (count, ...) each."""
+        tensors = self._tensors[index]  # looked up once, as it may read a file
         known = {**tensors, **self._session.run(self.feed(values, tensors))}
         return {n: per_sample(n, known[n], self._batches[index]) for n in self._outputs}
 
     def _losses(self, values: Values, index: int) -> PerSample:
-        return self._target.per_sample([self._answers(values, index)], index)
+        """The metric of each sample of a batch, (count,)."""
+        return self._target.per_sample([self._outputs_of(values, index)], index)

@@ -1,4 +1,4 @@
-"""Run a model over samples."""
+"""Run a model over batches of samples."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,38 +10,59 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.score.session import Session
 from onnx_evoq.signature import TensorSpec
 
-# Values of input per run: enough to keep the cores busy, few enough to stay near their caches.
+# Input values per run: enough to keep the cores busy, few enough to stay in their caches.
 _VALUES_PER_RUN = 200_000
-_SMALLEST, _LARGEST = 8, 512
+_SMALLEST_BATCH, _LARGEST_BATCH = 8, 512  # samples
 
 
 def predict(session: Session, batches: Sequence[Batch]) -> Iterator[dict[str, Array]]:
-    """The outputs of each batch, each array (count, ...)."""
+    """Run a model over batches, and yield the outputs of each, name -> (count, ...).
+
+    ``list(predict(...))`` holds the outputs of all batches, and `onnx_evoq.batch.concatenated`
+    joins them to (samples, ...).
+
+    Args:
+        session: the model.
+        batches: the feeds, in order.
+
+    Raises:
+        ModelError: a run fails, or an output has no row per sample.
+    """
     for batch in batches:
         outputs = session.run(batch.feed)
         yield {name: per_sample(name, value, batch) for name, value in outputs.items()}
 
 
 def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> int:
-    """How many samples to feed at a time.
+    """Choose how many samples to feed at a time.
 
-    What the model prescribes; else a size that is quick, provided that two samples fed together
-    give what they give one by one. A model that declares a free batch dimension but mixes samples,
-    or was exported with the size of a batch in its Reshapes, is fed one by one.
+    A batch size that the model prescribes is kept. Else a fast size is chosen, provided that two
+    samples in one batch have the outputs that they have in two. Some models declare a free batch
+    dimension but mix samples, or hold a batch size in their Reshapes: these take one sample at a
+    time.
+
+    Args:
+        session: the model.
+        inputs: (samples, ...) for each of `specs`.
+        specs: the model's inputs.
+
+    Raises:
+        ModelError: the model cannot run on a single sample.
     """
     fixed = fixed_batch_size(inputs, specs)
     if fixed is not None:
         return fixed
     samples = len(inputs[specs[0].name]) if specs else 1
-    if samples < 2 or not _batches_well(session, inputs, specs):
+    if samples < 2 or not _keeps_samples_apart(session, inputs, specs):
         return 1
     values = sum(int(np.prod(inputs[spec.name].shape[1:])) for spec in specs)
     size: int = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // max(1, values))))
-    return min(max(size, _SMALLEST), _LARGEST)
+    return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
-def _batches_well(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> bool:
-    # The first sample, and the one that differs most likely from it.
+def _keeps_samples_apart(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> bool:
+    """Whether two samples in one batch have the outputs that they have in two batches."""
+    # Not neighbours, which are often equal, so that a mixture of them would not show.
     pair = {name: array[[0, len(array) // 2]] for name, array in inputs.items()}
     try:
         (together,) = predict(session, make_batches(pair, specs, 2))

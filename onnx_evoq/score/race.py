@@ -1,27 +1,30 @@
-"""Score generations of candidates on more and more samples, each on as many as its fate needs.
+"""Score generations of candidates by racing: bad candidates are given up after few samples.
 
-A search that keeps the best K of all it has seen need not know the loss of all others, nor that of
-the K to the last digit. Candidates run over 32 samples, then 64, 128 and so on to all N, the same
-for all of them. After n samples with losses l, a candidate's mean over all N is forecast with the
-help of a relative, whose losses r on all samples are known:
+This is successive halving with a statistical test instead of a fixed share: all candidates are
+scored on 32 samples, those still in the race on 64, then 128 and so on up to all N samples. After
+each stage they are compared. A search that keeps the best K candidates needs no loss of the others,
+and only an approximate loss of most of the K.
+
+After n samples with losses l, the mean loss over all N samples is forecast with a control variate:
+a relative, which is an earlier candidate whose losses r on all samples are known.
 
     forecast = mean_N(r) + mean_n(l - r),    error = std_n(l - r) / sqrt(n) * sqrt(1 - n / N)
 
-The relative is the one of the last RELATIVES candidates scored on all samples with the smallest
-std_n(l - r). What is hard for both cancels, and with all samples no error is left. With t the K-th
-best forecast so far, this generation's among them, a candidate is
+The relative is the one with the smallest std_n(l - r), among the last RELATIVES candidates that
+were scored on all samples. Samples that are hard for both cancel, and with all samples the error is
+zero. Let t be the K-th best forecast so far, including this generation. Then a candidate is
 
-1. given up, once forecast - t > doubt * error;
-2. settled, once forecast <= t and the error is below SETTLED times the distance from the best to t:
-   its fitness is the forecast;
-3. given up or settled by the sign of forecast - t, once a quarter of the samples is scored: the
-   error is then sqrt(3) times that of the mean of all N as an estimate for unseen samples, and a
-   population whose members are that close has little to choose from;
-4. else scored on more samples. A candidate that differs from its relative on fewer than DIFFERING
-   samples, as answers that are right or wrong do, is always scored on more: a deviation of so few
-   means nothing.
+1. given up, if forecast - t > doubt * error;
+2. settled, if forecast <= t and error <= SETTLED * (t - best forecast): its fitness is the
+   forecast;
+3. given up or settled by the sign of forecast - t, after a quarter of the samples. The error is
+   then sqrt(3) times the error of the mean over all N samples as an estimate for unseen samples, so
+   that more samples would tell the search little;
+4. else scored on more samples. So is a candidate whose loss differs from the relative's on fewer
+   than DIFFERING samples, as happens where answers are right or wrong: a deviation of so few
+   differences is unreliable.
 
-The best so far is always scored on all samples.
+The best candidate so far is always scored on all samples.
 """
 
 from bisect import bisect_left
@@ -47,18 +50,18 @@ COMPARED_AT = tuple(32 * 2**k for k in range(12))  # samples after which candida
 # 96 % of the 32 best of each of 40 generations were found with a tenth of the samples. Stricter
 # values found more and took longer; searches ended at the same error as with full scoring.
 DOUBT = 0.7  # errors by which a candidate must be worse than t to be given up
-SETTLED = 0.3  # error of what is settled, as a share of the distance from the best to t
-RELATIVES = 32  # as many of those that were last scored on all samples
-DIFFERING = 8  # samples whose loss must differ from the relative's for a deviation to mean much
+SETTLED = 0.3  # error of a settled candidate, as a share of the distance from the best to t
+RELATIVES = 32
+DIFFERING = 8  # samples
 
 
 class Forecast(NamedTuple):
-    """What is known of a candidate's mean loss over all samples.
+    """An estimate of a candidate's mean loss over all samples.
 
     Attributes:
-        mean: the forecast.
-        error: its standard error; 0 where all samples were scored.
-        differing: samples whose loss is not the relative's.
+        mean: the estimate.
+        error: its standard error; 0 if all samples were scored.
+        differing: the number of samples whose loss differs from the relative's.
     """
 
     mean: float
@@ -68,7 +71,7 @@ class Forecast(NamedTuple):
 
 @dataclass(eq=False)
 class _Entrant:
-    """A candidate in a race, with its losses so far and the fitness that they promise."""
+    """A candidate in a race, with its losses on the first samples and the fitness they forecast."""
 
     codes: Candidate
     losses: PerSample = field(default_factory=lambda: np.empty(0))
@@ -76,18 +79,18 @@ class _Entrant:
 
 
 class Race:
-    """Fitness of candidates: exact for the best, forecast for others that stay.
+    """Computes the fitness of candidates: exact for the best, forecast for the rest of the best K.
 
-    What was seen before is not scored again. A candidate is an array of integers of any shape: the
-    codes of a weight, those of all weights one behind the other, or whatever else stands for values
-    of weights.
+    A candidate that was seen before is not scored again. A candidate is an array of integers of any
+    shape that stands for values of weights, for example the codes of one weight, or the codes of
+    all weights one after the other.
 
     Args:
         evaluator: scores candidates.
-        keep: how many of the best stay: the population of the search.
-        values_of: the weights' values that a candidate stands for.
-        doubt: errors by which a candidate must be worse than the last of these to be given up;
-            infinite to score all of them on all samples.
+        keep: K, the population of the search.
+        values_of: computes the values of the weights from a candidate.
+        doubt: the number of errors by which a candidate must be worse than the K-th best to be
+            given up; infinity to score every candidate on all samples.
     """
 
     def __init__(
@@ -100,23 +103,25 @@ class Race:
         self._evaluator = evaluator
         self._values_of = values_of
         self._doubt = doubt
-        self._known: dict[bytes, float] = {}
-        self._best = np.full(keep, np.inf)  # fitness of those that stay, ascending
-        self._relatives: deque[PerSample] = deque(maxlen=RELATIVES)  # (samples,) each, last first
+        self._known: dict[bytes, float] = {}  # fitness by the hash of a candidate
+        self._best = np.full(keep, np.inf)  # fitness of the best K so far, ascending
+        self._relatives: deque[PerSample] = deque(maxlen=RELATIVES)  # (samples,) each, latest first
         self._comparisons = comparison_batches(evaluator.counts)
         self._samples = sum(evaluator.counts)
 
     def fitness(
         self, candidates: Sequence[Candidate], stop: Callable[[], bool] = never
     ) -> Float64Array:
-        """What a search minimises, (candidates,): infinite for those that are given up.
+        """The fitness of a generation, (candidates,), which a search minimises.
 
-        The first candidate of all counts `keep` times, as the start of a search does.
+        It is infinite for the candidates that are given up. The first candidate ever counts K
+        times, because a search starts with K copies of it.
 
         Args:
             candidates: arrays of one type and shape.
-            stop: looked at before each run; once it is true, what is in doubt is given up, but for
-                the most promising, if it is better than all before.
+            stop: is called before each run. Once it returns true, all candidates that are not yet
+                settled are given up, except for the most promising one, if it is better than all
+                earlier ones.
         """
         keys = [blake2b(codes.tobytes(), digest_size=16).digest() for codes in candidates]
         fresh = {
@@ -125,21 +130,23 @@ class Race:
             if key not in self._known
         }
         by_user = self._evaluator.metric.against == "user"
-        found = (self._valued if by_user else self._raced)(list(fresh.values()), stop)
-        copies = [] if self._known else found[:1] * (len(self._best) - 1)
-        self._known.update(zip(fresh, found, strict=False))
-        self._best = np.sort([*self._best, *found, *copies])[: len(self._best)]
+        scored = (self._scored_whole if by_user else self._raced)(list(fresh.values()), stop)
+        copies = [] if self._known else scored[:1] * (len(self._best) - 1)
+        self._known.update(zip(fresh, scored, strict=False))
+        self._best = np.sort([*self._best, *scored, *copies])[: len(self._best)]
         return np.array([self._known.get(key, np.inf) for key in keys])
 
-    def _valued(self, candidates: Sequence[Candidate], stop: Callable[[], bool]) -> list[float]:
-        """A user's metric needs all outputs at once."""
-        found: list[float] = []
+    def _scored_whole(
+        self, candidates: Sequence[Candidate], stop: Callable[[], bool]
+    ) -> list[float]:
+        """Fitness by a user's metric, which takes all outputs at once and so allows no race."""
+        fitness: list[float] = []
         for codes in candidates:
             if stop():
                 break
             value = self._evaluator.value(self._values_of(codes))
-            found.append(self._evaluator.metric.fitness(value))
-        return found
+            fitness.append(self._evaluator.metric.fitness(value))
+        return fitness
 
     def _raced(self, candidates: Sequence[Candidate], stop: Callable[[], bool]) -> list[float]:
         entrants = [_Entrant(codes) for codes in candidates]
@@ -154,9 +161,9 @@ class Race:
                     entrant.fitness = np.inf
             if not in_time or not running:
                 break
-        self._prove_the_best(entrants)
+        self._complete_the_best(entrants)
         for entrant in running:
-            if len(entrant.losses) < self._samples:  # out of time, and not better than all before
+            if len(entrant.losses) < self._samples:  # out of time, and not the best so far
                 entrant.fitness = np.inf
         for entrant in entrants:
             if len(entrant.losses) == self._samples and np.isfinite(entrant.fitness):
@@ -166,7 +173,11 @@ class Race:
     def _score(
         self, running: list[_Entrant], first: int, end: int, stop: Callable[[], bool] = never
     ) -> bool:
-        """Add the losses on the batches from `first` to `end`; whether all was done in time."""
+        """Add the losses on the batches from `first` up to `end`.
+
+        Returns:
+            Whether all of them were computed before `stop`.
+        """
         codes = [entrant.codes for entrant in running]
         scored = self._evaluator.losses(codes, self._values_of, first, end, stop)
         sign = -1.0 if self._evaluator.metric.higher_is_better else 1.0
@@ -178,31 +189,32 @@ class Race:
         return all(losses is not None for losses in scored)
 
     def _undecided(self, running: list[_Entrant], entrants: list[_Entrant]) -> list[_Entrant]:
-        """Those that must be scored on more samples, most promising first."""
+        """The candidates that must be scored on more samples, most promising first."""
         running = [entrant for entrant in running if np.isfinite(entrant.fitness)]
         if not self._relatives or np.isinf(self._doubt):
             return sorted(running, key=lambda entrant: entrant.fitness)
         relatives = np.array(self._relatives)  # (relatives, samples)
         forecasts = [forecast(entrant.losses, relatives) for entrant in running]
-        for entrant, found in zip(running, forecasts, strict=True):
-            entrant.fitness = found.mean
+        for entrant, estimate in zip(running, forecasts, strict=True):
+            entrant.fitness = estimate.mean
         everyone = np.sort([*self._best, *[entrant.fitness for entrant in entrants]])
-        best, last = everyone[0], everyone[len(self._best) - 1]
-        left = []
-        for entrant, found in zip(running, forecasts, strict=True):
-            excess, enough = found.mean - last, 4 * len(entrant.losses) >= self._samples
-            if found.differing < DIFFERING or np.isinf(last):
-                left.append(entrant)
-            elif excess > (0.0 if enough else self._doubt * found.error):
+        best, last = everyone[0], everyone[len(self._best) - 1]  # last: t, the K-th best
+        undecided = []
+        for entrant, estimate in zip(running, forecasts, strict=True):
+            excess, enough = estimate.mean - last, 4 * len(entrant.losses) >= self._samples
+            if estimate.differing < DIFFERING or np.isinf(last):
+                undecided.append(entrant)
+            elif excess > (0.0 if enough else self._doubt * estimate.error):
                 entrant.fitness = np.inf
-            elif not enough and (excess > 0 or found.error > SETTLED * (last - best)):
-                left.append(entrant)
-        return sorted(left, key=lambda entrant: entrant.fitness)
+            elif not enough and (excess > 0 or estimate.error > SETTLED * (last - best)):
+                undecided.append(entrant)
+        return sorted(undecided, key=lambda entrant: entrant.fitness)
 
-    def _prove_the_best(self, entrants: list[_Entrant]) -> None:
-        """While a forecast is better than all before, score that candidate on all samples.
+    def _complete_the_best(self, entrants: list[_Entrant]) -> None:
+        """Score the best candidate on all samples, if its forecast is better than all before.
 
-        Even when time is up: else it would be lost.
+        If its exact fitness is worse than another forecast, that candidate is next. This is done
+        even when time is up, because the best candidate would be lost otherwise.
         """
         batches = len(self._evaluator.counts)
         ends = list(accumulate(self._evaluator.counts, initial=0))
@@ -216,12 +228,12 @@ class Race:
 
 
 def forecast(losses: PerSample, relatives: Float64Array) -> Forecast:
-    """The mean loss over all samples, from that over the first of them and the closest relative.
+    """Estimate the mean loss over all samples from the first n, with the closest relative.
 
     Args:
-        losses: (n,): of the first n samples.
-        relatives: (relatives, samples): losses of others that were scored on all samples; the first
-            of those that are equally close is taken.
+        losses: (n,), the losses on the first n samples.
+        relatives: (relatives, samples), the losses of candidates that were scored on all samples.
+            The first one wins among equally close ones.
 
     Example:
         >>> forecast(np.array([1.0, 3.0]), np.array([[1.0, 2.0, 4.0, 5.0]])).mean
@@ -230,24 +242,26 @@ def forecast(losses: PerSample, relatives: Float64Array) -> Forecast:
     count, samples = len(losses), relatives.shape[1]
     differences = losses - relatives[:, :count]  # (relatives, n)
     deviations = differences.std(axis=1, ddof=1)  # (relatives,)
-    closest_codes = int(deviations.argmin())
+    closest = int(deviations.argmin())
     return Forecast(
-        float(relatives[closest_codes].mean() + differences[closest_codes].mean()),
-        float(deviations[closest_codes] * np.sqrt((1 - count / samples) / count)),
-        int(np.count_nonzero(differences[closest_codes])),
+        float(relatives[closest].mean() + differences[closest].mean()),
+        float(deviations[closest] * np.sqrt((1 - count / samples) / count)),
+        int(np.count_nonzero(differences[closest])),
     )
 
 
 def comparison_batches(counts: Sequence[int]) -> list[int]:
-    """After how many batches candidates are compared: at 32, 64, 128, .. samples, and at the end.
+    """The numbers of batches after which candidates are compared: at 32, 64, 128, .. samples.
+
+    The last number is that of all batches.
 
     Args:
-        counts: samples in each batch.
+        counts: the number of samples in each batch.
 
     Example:
         >>> comparison_batches([16] * 64)
         [2, 4, 8, 16, 32, 64]
     """
     totals = list(accumulate(counts))
-    ends = [bisect_left(totals, wanted) + 1 for wanted in COMPARED_AT if wanted <= totals[-1]]
+    ends = [bisect_left(totals, samples) + 1 for samples in COMPARED_AT if samples <= totals[-1]]
     return sorted({*ends, len(counts)})

@@ -1,14 +1,14 @@
-"""Runs that do not depend on each other: one after another, or several at a time.
+"""Do runs that do not depend on each other: one by one, or several at a time.
 
-A session that scores candidates gives one core to a run. So the sums in it are made in one order,
-and its numbers are the same to the bit however many runs there are at a time; with several cores to
-a run, ONNX Runtime's matrix products are not. Runs at a time are faster than cores to a run, too,
-on most models; on the smallest, handing runs to threads costs more than the runs do. So the first
-work is a trial: work of the same kind is done in the one way and in the other in turn, until it is
-clear which is faster.
+A session that scores candidates gives one core to a run. So it adds up in one order, and its
+numbers are the same to the bit however many runs there are at a time. With several cores to a run,
+the matrix products of ONNX Runtime are not. On most models, several runs at a time are also faster
+than several cores to a run. On the smallest models, handing runs to threads costs more than the
+runs themselves. So a pool begins with a trial: it does work of the same kind in both ways in turn,
+until it is clear which way is faster.
 
-The runs are threads of this process. ONNX Runtime lets go of Python's lock while it computes, so
-that threads use the cores as processes would, share the tensors that cross the cut, and start at
+The runs are threads of this process. ONNX Runtime releases Python's global lock while it computes.
+So threads use the cores as processes would, but they share the cached activations and start at
 once.
 """
 
@@ -20,70 +20,79 @@ from threading import Lock
 from typing import TypeVar
 
 Result = TypeVar("Result")
-Run = Callable[[], Result]  # one run
-# The runs for one candidate, made when their turn comes, and never two at the same moment.
+Run = Callable[[], Result]
+# The runs for one candidate. A job is iterated lazily, and by one thread at a time.
 Job = Iterable[Run[Result]]
 
-_CLEAR = 0.05  # seconds after which the times of a way are worth something
-_AT_LEAST = 2  # times of a way; the first runs of a session are slow
+_ENOUGH_SECONDS = 0.05  # in total, for the times of a way to be reliable
+_ENOUGH_TIMES = 2  # the first runs of a session are slow
 
 
 class RunPool:
-    """Does jobs, several runs at a time where a trial finds that faster.
+    """Does jobs, with several runs at a time where a trial finds that faster.
 
     Example:
         >>> RunPool(workers=2).do([[lambda: 1, lambda: 2], [lambda: 3]])
         [[1, 2], [3]]
 
     Args:
-        workers: runs at a time, at most.
+        workers: how many runs are done at a time, at most.
+        clock: gives the time in seconds.
+
+    Attributes:
+        side_by_side: whether several runs are done at a time; None while the trial goes on.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, clock: Callable[[], float] = time.perf_counter) -> None:
         self._workers = workers
+        self._clock = clock
         self._pool = None if workers == 1 else ThreadPoolExecutor(workers)
-        # Seconds that work of a kind took: side by side, and one by one.
-        self._took: dict[Hashable, tuple[list[float], list[float]]]
-        self._took = defaultdict(lambda: ([], []))
-        self.side_by_side: bool | None = False if workers == 1 else None  # None: not clear yet
+        # Seconds that work of each kind took: side by side, and one by one.
+        self._seconds: dict[Hashable, tuple[list[float], list[float]]]
+        self._seconds = defaultdict(lambda: ([], []))
+        self.side_by_side: bool | None = False if workers == 1 else None
 
     def do(self, jobs: Sequence[Job[Result]], kind: Hashable = None) -> list[list[Result]]:
-        """The results of each job's tasks, in their order.
+        """Do all runs, and return the results of each job in the order of its runs.
 
         Args:
-            jobs: what to do.
-            kind: equal for work that costs about the same, so that its times can be compared; None
-                for work that is no part of the trial, and goes side by side while that is open.
+            jobs: the runs.
+            kind: equal for work that costs about the same, so that its times can be compared. None
+                for work that takes no part in the trial; it is done side by side meanwhile.
         """
         if self.side_by_side is None and kind is not None:
             return self._trial(jobs, kind)
         return self._one_by_one(jobs) if self.side_by_side is False else self._side_by_side(jobs)
 
     def _trial(self, jobs: Sequence[Job[Result]], kind: Hashable) -> list[list[Result]]:
-        side_by_side, one_by_one = self._took[kind]
+        """Do the jobs in the way that was timed less often, and decide once both ways are clear."""
+        side_by_side, one_by_one = self._seconds[kind]
         alone = len(one_by_one) < len(side_by_side)
-        began = time.perf_counter()
+        began = self._clock()
         results = self._one_by_one(jobs) if alone else self._side_by_side(jobs)
-        (one_by_one if alone else side_by_side).append(time.perf_counter() - began)
-        if all(len(t) >= _AT_LEAST and sum(t) >= _CLEAR for t in (one_by_one, side_by_side)):
+        (one_by_one if alone else side_by_side).append(self._clock() - began)
+        if all(
+            len(seconds) >= _ENOUGH_TIMES and sum(seconds) >= _ENOUGH_SECONDS
+            for seconds in (one_by_one, side_by_side)
+        ):
             self.side_by_side = min(side_by_side) < min(one_by_one)
         return results
 
     def _one_by_one(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:
-        return [[task() for task in job] for job in jobs]
+        return [[run() for run in job] for job in jobs]
 
     def _side_by_side(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:
         assert self._pool is not None  # as there are several workers
-        left, lock, stopped = _places(jobs), Lock(), False
+        remaining, lock, stopped = _numbered(jobs), Lock(), False
         results: list[dict[int, Result]] = [{} for _ in jobs]
 
         def work() -> None:
             while not stopped:
                 with lock:
-                    job, index, task = next(left, (0, 0, None))
-                if task is None:
+                    job, index, run = next(remaining, (0, 0, None))
+                if run is None:
                     return
-                results[job][index] = task()
+                results[job][index] = run()
 
         futures: list[Future[None]] = []
         try:
@@ -94,10 +103,11 @@ class RunPool:
             wait(futures)
         for future in futures:
             future.result()
-        return [[by_place[index] for index in sorted(by_place)] for by_place in results]
+        return [[by_index[index] for index in sorted(by_index)] for by_index in results]
 
 
-def _places(jobs: Sequence[Job[Result]]) -> Iterator[tuple[int, int, Run[Result]]]:
-    for job, tasks in enumerate(jobs):
-        for index, task in enumerate(tasks):
-            yield job, index, task
+def _numbered(jobs: Sequence[Job[Result]]) -> Iterator[tuple[int, int, Run[Result]]]:
+    """Each run with the index of its job, and its own index in the job."""
+    for job, runs in enumerate(jobs):
+        for index, run in enumerate(runs):
+            yield job, index, run

@@ -1,8 +1,9 @@
-"""Open a model in ONNX Runtime and run it.
+"""Load a model in ONNX Runtime and run it.
 
-DequantizeLinear on a constant is folded (`session.disable_quant_qdq`), so that an emitted model
-computes with the very numbers ``step * codes`` that were scored. With the default options ONNX
-Runtime fuses DequantizeLinear and MatMul into a kernel that also rounds the activations.
+The option `session.disable_quant_qdq` lets ONNX Runtime fold DequantizeLinear on a constant. So an
+emitted model computes with exactly the numbers ``step * codes`` that were scored. With its default
+options, ONNX Runtime fuses DequantizeLinear and MatMul into a kernel that also rounds the
+activations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,15 +22,15 @@ class Session:
 
     Args:
         model: a serialized model.
-        name: how messages call the model.
+        name: the model's name in messages.
         providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
         options: session configuration entries.
-        threads: cores that one run uses; None for all.
+        threads: how many cores one run uses; None for all.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
         MemoryError: there is not enough memory for it.
-        OptionError: no such provider here.
+        OptionError: a provider is not available.
     """
 
     def __init__(
@@ -43,9 +44,9 @@ class Session:
         self.name = name
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = threads or 0  # 0: all cores
-        settings.log_severity_level = 4  # errors come as exceptions
-        # Threads that wait for the next run by spinning take the cores from NumPy between runs: a
-        # reconstruction took 12 % longer.
+        settings.log_severity_level = 4  # only fatal ones: errors come as exceptions
+        # Threads that spin while they wait for the next run take the cores from NumPy between runs:
+        # a reconstruction took 12 % longer.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         for key, value in options.items():
             settings.add_session_config_entry(key, value)
@@ -62,7 +63,10 @@ class Session:
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs by name.
+        """Run the model once, and return its outputs by name.
+
+        Args:
+            feed: the input arrays by name.
 
         Raises:
             ModelError: the run fails, or an output is not a tensor.
@@ -84,6 +88,7 @@ class Session:
 
 
 def _known_providers(providers: Sequence[str]) -> list[str]:
+    """ONNX Runtime's spellings of the providers; "cpu" stands for "CPUExecutionProvider"."""
     available = {name.lower(): name for name in ort.get_available_providers()}
     chosen = []
     for provider in providers:
@@ -99,7 +104,7 @@ def _known_providers(providers: Sequence[str]) -> list[str]:
 
 
 def _lacks_memory(cause: Exception) -> bool:
-    """Whether memory ran out, of which ONNX Runtime tells in words only."""
+    """Whether memory ran out, which ONNX Runtime reports in the text of its exceptions only."""
     words = ("Failed to allocate memory", "bad_alloc", "bad allocation")
     return isinstance(cause, MemoryError) or any(text in str(cause) for text in words)
 

@@ -1,4 +1,4 @@
-"""Keep tensors of many batches within a bound of memory; what is beyond it lies in a file."""
+"""Keep the tensors of many batches: in memory up to a limit, and in a temporary file beyond it."""
 
 import os
 import tempfile
@@ -11,11 +11,11 @@ import numpy as np
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.errors import StorageError
 
-_ALIGNED = 64  # bytes: kernels may read whole cache lines
+_ALIGNMENT = 64  # bytes: kernels may read whole cache lines
 
 
 class _Location(NamedTuple):
-    """Where a tensor lies in the file."""
+    """The position of a tensor in the file."""
 
     offset: int
     dtype: np.dtype
@@ -23,11 +23,11 @@ class _Location(NamedTuple):
 
 
 class TensorStore(Sequence[Arrays]):
-    """Tensors by batch, in the order in which they were added.
+    """A sequence of batches of tensors, in the order in which they were added.
 
-    The first ones are held in memory, up to the bound. The others are written to a temporary file,
-    which goes when the store does, and are mapped into memory one batch at a time when they are
-    read: slower, but to the bit the same.
+    The first batches stay in memory, up to the limit. The others go to a temporary file, which is
+    deleted with the store. They are mapped into memory one batch at a time: that is slower, and
+    gives the same bytes.
 
     Example:
         >>> store = TensorStore(limit=0)
@@ -36,38 +36,38 @@ class TensorStore(Sequence[Arrays]):
         [0.0, 1.0, 2.0]
 
     Args:
-        limit: bytes that may be held in memory.
+        limit: how many bytes may stay in memory.
     """
 
     def __init__(self, limit: int) -> None:
-        self._left = limit
+        self._free = limit  # bytes
         self._file: IO[bytes] | None = None
-        self._end = 0  # of what was written to it
-        self._parts: list[dict[str, Array | _Location]] = []
+        self._end = 0  # bytes in the file
+        self._batches: list[dict[str, Array | _Location]] = []
 
     def append(self, tensors: Arrays) -> None:
         """Add the tensors of a batch.
 
         Raises:
-            StorageError: there is no room for a temporary file, or for more in it.
+            StorageError: there is no room for a temporary file, or for this batch in it.
         """
         size = sum(tensor.nbytes for tensor in tensors.values())
-        held = size <= self._left
-        self._left -= size if held else 0
-        self._parts.append(
+        in_memory = size <= self._free
+        self._free -= size if in_memory else 0
+        self._batches.append(
             {
-                name: t if held or not _fits_a_file(t) else self._write(t)
+                name: t if in_memory or not _can_be_mapped(t) else self._write(t)
                 for name, t in tensors.items()
             }
         )
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._batches)
 
     def __getitem__(self, index: int) -> Arrays:  # type: ignore[override]  # no slices
         return {
-            name: self._read(part) if isinstance(part, _Location) else part
-            for name, part in self._parts[index].items()
+            name: self._read(t) if isinstance(t, _Location) else t
+            for name, t in self._batches[index].items()
         }
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -75,19 +75,19 @@ class TensorStore(Sequence[Arrays]):
 
     @property
     def spilled(self) -> int:
-        """How many batches lie in the file, in part at least."""
-        return sum(any(isinstance(t, _Location) for t in part.values()) for part in self._parts)
+        """How many batches have tensors in the file."""
+        return sum(any(isinstance(t, _Location) for t in b.values()) for b in self._batches)
 
     def _write(self, tensor: Array) -> _Location:
-        offset = self._end + -self._end % _ALIGNED
+        offset = self._end + -self._end % _ALIGNMENT
         rest = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
         end = offset + rest.size
         try:
             if self._file is None:  # without a buffer, so that closing it writes nothing
-                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # lives on
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # stays open
                 weakref.finalize(self, self._file.close)
             self._file.seek(offset)
-            while rest.size:  # a disk that is nearly full takes a part
+            while rest.size:  # a nearly full disk may write a part only
                 rest = rest[self._file.write(rest.data) :]
         except OSError as cause:
             raise StorageError(
@@ -110,12 +110,13 @@ class TensorStore(Sequence[Arrays]):
 
 
 def _folder() -> str:
-    """Where temporary files go."""
+    """The folder of temporary files."""
     try:
         return tempfile.gettempdir()
     except FileNotFoundError:  # there is no such folder at all
         return os.environ.get("TMPDIR", "any folder")
 
 
-def _fits_a_file(tensor: Array) -> bool:
+def _can_be_mapped(tensor: Array) -> bool:
+    """Whether NumPy can map the tensor from a file: it is no scalar, not empty and not of text."""
     return tensor.size > 0 and tensor.ndim > 0 and not tensor.dtype.hasobject

@@ -1,4 +1,7 @@
-"""Knows search, in NumPy alone: it never sees ONNX, a session or a file."""
+"""Search strategies by ask and tell, in NumPy alone: they know no ONNX, no session and no file.
+
+All three have the shape of `strategy.Strategy`.
+"""
 
 from onnx_evoq.search.coevolution import Coevolution
 from onnx_evoq.search.neuroevolution import Neuroevolution

@@ -1,8 +1,8 @@
-"""Variation of genomes: rows of integers, of which gene g lies in [0, choices[g]).
+"""Crossover and mutation of genomes: rows of integers, in which gene g lies in [0, choices[g]).
 
-Neighbouring values of a gene are alike (bit widths in their order, shares of channels in theirs),
-so that mutation mostly goes to one of them; it sometimes goes anywhere, so that no value is out of
-reach behind bad ones.
+Neighbouring values of a gene are similar: a gene is a bit width or a share of channels, in order.
+So most mutations go to a neighbouring value. Some go to any value, so that bad values in between
+are no barrier.
 """
 
 import numpy as np
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 Genomes = NDArray[np.int64]
 
-_JUMP = 0.2  # share of mutations that go anywhere
+_JUMP = 0.2  # share of mutations that go to any other value
 
 
 def random_genomes(count: int, choices: Genomes, rng: np.random.Generator) -> Genomes:
-    """Genomes, (count, genes), in which each value is as likely as any other."""
+    """Draw genomes, (count, genes), in which all values of a gene are equally likely."""
     return rng.integers(0, choices, size=(count, len(choices)))
 
 
 def uniform_crossover(
     mothers: Genomes, fathers: Genomes, rate: float, rng: np.random.Generator
 ) -> Genomes:
-    """A child of each pair: each gene is the mother's or the father's, with equal odds.
+    """Make a child of each pair: each gene is the mother's or the father's, with equal odds.
 
     Args:
         mothers: (pairs, genes).
         fathers: (pairs, genes).
-        rate: probability that a pair crosses; the child is the mother otherwise.
+        rate: probability that a pair crosses; otherwise the child is a copy of the mother.
         rng: draws pairs and genes.
 
     Returns:
@@ -39,18 +39,18 @@ def uniform_crossover(
 def mutate_genomes(
     genomes: Genomes, choices: Genomes, rate: float, rng: np.random.Generator
 ) -> Genomes:
-    """Children whose genes mutate independently.
+    """Make children whose genes mutate independently of each other.
 
-    1. Four times in five a gene moves by -1 or +1, with equal odds; at either end of its range it
-       moves inwards.
+    1. With probability 4/5 a mutating gene moves by -1 or +1, with equal odds. At either end of its
+       range it moves inwards.
     2. Otherwise it takes any other value, with equal odds.
-    3. A gene with one choice stays.
+    3. A gene with one choice never mutates.
 
     Args:
         genomes: (individuals, genes).
-        choices: (genes,).
+        choices: (genes,), the number of values of each gene.
         rate: probability that a gene mutates.
-        rng: draws genes and moves.
+        rng: draws which genes mutate, and how.
 
     Returns:
         (individuals, genes).
@@ -64,7 +64,7 @@ def mutate_genomes(
 
 
 def following(genome: Genomes, choices: Genomes) -> Genomes:
-    """The next genome, (genes,), in lexicographic order; the first one after the last.
+    """The next genome, (genes,), in lexicographic order; the first one follows the last.
 
     Example:
         >>> following(np.array([0, 1, 2]), np.array([2, 2, 3])).tolist()

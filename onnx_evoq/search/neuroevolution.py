@@ -1,7 +1,7 @@
 """Neuroevolution of one layer's codes: algorithm 2 of arXiv 2605.05228.
 
-Elitist (mu + lambda) evolution with mu = lambda: each iteration every candidate has one child by
-mutation, parents and children are sorted together, and the best stay.
+This is elitist (mu + lambda) evolution with mu = lambda. In each iteration, every parent has one
+child by mutation. Parents and children are ranked together, and the best are the next parents.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ import numpy as np
 
 from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.search.operators import best_of
-from onnx_evoq.search.strategy import check_told
+from onnx_evoq.search.strategy import check_tell
 
 
 class Neuroevolution:
-    """Evolves integer codes; the caller scores them.
+    """Evolves the integer codes of one layer; a `Strategy` with one objective, the fitness.
 
     Example:
         >>> from onnx_evoq.search.operators import mutate
@@ -28,36 +28,35 @@ class Neuroevolution:
         [[2, 2, 2], [2, 2, 2]]
 
     Args:
-        codes: where to start, any shape, int8.
-        population: candidates that stay after each iteration.
+        codes: the start, int8, any shape.
+        population: the number of parents, and of children in each iteration.
         child_of: makes a child of a parent.
     """
 
     def __init__(self, codes: Codes, population: int, child_of: Callable[[Codes], Codes]) -> None:
         self._child_of = child_of
-        # P times the start, scored once: the first generation is the start itself.
-        self._parents = [codes] * population
+        self._parents = [codes] * population  # the start is scored once
         self._fitness = np.full(population, np.inf)
         self._asked: list[Codes] | None = None
         self._started = False
 
     @property
     def parents(self) -> list[Codes]:
-        """The candidates that stay, best first."""
+        """The parents of the next generation, best first."""
         return list(self._parents)
 
     @property
     def best(self) -> Codes:
-        """The best codes so far; the start before anything was scored."""
+        """The best codes so far; the start if nothing was scored yet."""
         return self._parents[0]
 
     @property
     def best_fitness(self) -> float:
-        """Their fitness, infinite before anything was scored, or if it is NaN."""
+        """The fitness of the best codes; infinite if nothing was scored yet, or if it is NaN."""
         return float("inf") if np.isnan(self._fitness[0]) else float(self._fitness[0])
 
     def ask(self) -> list[Codes]:
-        """The candidates to score, each in the shape of the start: it alone, then a generation."""
+        """Propose the start alone, and then a generation of children, in the start's shape."""
         if self._started:
             self._asked = [self._child_of(parent) for parent in self._parents]
         else:
@@ -65,17 +64,17 @@ class Neuroevolution:
         return self._asked
 
     def tell(self, candidates: Sequence[Codes], fitness: Float64Array) -> None:
-        """Select by the fitness of what `ask` gave.
+        """Select the next parents by fitness.
 
         Args:
-            candidates: those of the last `ask`.
-            fitness: (candidates,); NaN is the worst.
+            candidates: all candidates of the last `ask`, in order.
+            fitness: (candidates,), minimised; NaN is the worst.
 
         Raises:
-            RuntimeError: nothing was asked for.
-            ValueError: they are not the candidates that were asked for, with one fitness each.
+            RuntimeError: there was no `ask` since the last `tell`.
+            ValueError: the candidates are others, or there is not one fitness for each of them.
         """
-        check_told(self._asked, candidates, fitness)
+        check_tell(self._asked, candidates, fitness)
         if self._started:
             everyone = [*self._parents, *candidates]
             scores = np.concatenate([self._fitness, fitness])

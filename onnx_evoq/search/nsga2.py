@@ -1,12 +1,12 @@
 """NSGA-II on genomes of integers: Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist
 multiobjective genetic algorithm: NSGA-II", 2002, https://doi.org/10.1109/4235.996017.
 
-Parents and children compete; the best `population` stay, by front, then by crowding distance
-(section III-C). Three things are not the paper's:
+Parents and children compete. The best `population` of them are the next parents, by front and then
+by crowding distance (section III-C). Three things differ from the paper:
 
-1. Genes are integers, crossed uniformly and mutated as `genomes` says; a pair has one child.
-2. No genome is proposed again once its objectives are known.
-3. The caller may drop candidates unscored, and tell genomes of its own.
+1. Genes are integers. `genomes` has their crossover and mutation; a pair has one child.
+2. A genome is not proposed again once its objectives are known.
+3. The caller may leave candidates unscored, and may `tell` genomes of its own.
 """
 
 import math
@@ -23,17 +23,17 @@ from onnx_evoq.search.genomes import (
     random_genomes,
     uniform_crossover,
 )
-from onnx_evoq.search.pareto import crowding_distance, known, non_dominated_sort
+from onnx_evoq.search.pareto import crowding_distance, is_finite, non_dominated_sort
 
-_ROUNDS = 20  # of as many draws as candidates are sought, before one is sought nearby
+_ROUNDS = 20  # generations that are drawn before a search for the next new genome
 
 
 class NSGA2:
-    """Evolves genomes of integers towards several objectives at once; the caller scores them.
+    """Evolves genomes of integers; a `Strategy` with several objectives.
 
-    `ask` and `tell` need not pair up: a caller with a cheap guess of the objectives asks for many
-    candidates and tells only those that were worth scoring. What was asked for and not told may
-    come again.
+    `tell` takes any genomes, not only all candidates of the last `ask`. So a caller with a cheap
+    guess of the objectives can ask for many candidates, and score only the promising ones. The
+    others may be proposed again.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -49,14 +49,14 @@ class NSGA2:
         [[0.0, 16.0], [1.0, 9.0], [2.0, 4.0], [3.0, 1.0], [4.0, 0.0]]
 
     Args:
-        initial: (individuals, genes), genomes of the first generation. Random ones join them if
-            they are fewer than `population`.
+        initial: (individuals, genes), the genomes of the first generation. Random genomes are
+            added if they are fewer than `population`.
         choices: (genes,); gene g lies in [0, choices[g]).
-        population: genomes that stay after each generation.
-        rng: draws everything.
+        population: the number of parents of each generation.
+        rng: draws genomes, pairs, crossover and mutation.
         crossover_rate: probability that a pair crosses.
-        mutation_rate: probability that a gene mutates; one in the number of genes that have a
-            choice, if None.
+        mutation_rate: probability that a gene mutates; None for 1 / (number of genes that have
+            several choices).
 
     Raises:
         ValueError: the genomes do not fit the choices, or the population is smaller than one.
@@ -81,81 +81,84 @@ class NSGA2:
         self._rng = rng
         self._crossover_rate = crossover_rate
         self._mutation_rate = 1 / free if mutation_rate is None else mutation_rate
-        self._told: set[bytes] = set()
+        self._scored: set[bytes] = set()
         self._parents = self._front = np.empty((0, len(self._choices)), np.int64)
         self._objectives = self._front_objectives = np.empty((0, 0))
         self._ranks, self._crowding = np.empty(0, np.intp), np.empty(0)
         first = {genome.tobytes(): genome for genome in self._checked(initial)}
-        self._waiting = self._new(population, self._random, first)
+        self._first_generation = self._new(population, self._random, first)
 
     @property
     def parents(self) -> tuple[Genomes, Float64Array]:
-        """What stays: genomes (individuals, genes), best first, and (individuals, objectives)."""
+        """The parents: genomes (individuals, genes), best first, and (individuals, objectives)."""
         return self._parents.copy(), self._objectives.copy()
 
     @property
     def front(self) -> tuple[Genomes, Float64Array]:
-        """All that were told and are dominated by none that was, sorted by the first objective.
+        """The Pareto front of all genomes that were scored, sorted by the first objective.
 
         Returns:
             Genomes (individuals, genes), and their objectives (individuals, objectives). Genomes
-            that have the same objectives are all there, in the order in which they were told;
-            those with a NaN or an infinity are not.
+            with equal objectives are all in it, in the order of their scoring. Genomes with a NaN
+            or an infinity are not in it.
         """
         return self._front.copy(), self._front_objectives.copy()
 
     def ask(self, count: int | None = None) -> Genomes:
-        """Candidates to score: the first generation, then offspring; none told, none twice.
+        """Propose candidates: the first generation, and then offspring.
 
-        While there are no parents because nothing was told, candidates are random.
+        A candidate is never one that was scored, and all of them differ. They are random if nothing
+        was scored yet.
 
         Args:
-            count: how many; the whole first generation, then `population`, if None.
+            count: how many; None for the whole first generation, and then for `population`.
 
         Returns:
-            (candidates, genes). Fewer than `count` where that is what is left of the first
-            generation, or of all genomes; none if all were told.
+            (candidates, genes): `count` of them, or the rest of the first generation, or the rest
+            of all genomes. They are none if all genomes were scored.
         """
-        waiting = [genome for genome in self._waiting if genome.tobytes() not in self._told]
-        if waiting:
-            count = len(waiting) if count is None else count
-            self._waiting = waiting[count:]
-            return self._stacked(waiting[:count])
+        first = [
+            genome for genome in self._first_generation if genome.tobytes() not in self._scored
+        ]
+        if first:
+            count = len(first) if count is None else count
+            self._first_generation = first[count:]
+            return self._stacked(first[:count])
         draw = self._offspring if len(self._parents) else self._random
         return self._stacked(self._new(self._population if count is None else count, draw, {}))
 
     def tell(self, genomes: ArrayLike, objectives: ArrayLike) -> None:
-        """Take the objectives of genomes, and select the parents of the next generation.
+        """Select the parents of the next generation by the objectives of genomes.
 
         Args:
-            genomes: (individuals, genes), any that were not told before: some or all that `ask`
-                gave, or others.
-            objectives: (individuals, objectives), minimised; a NaN or an infinity in any of them
-                makes a genome the worst.
+            genomes: (individuals, genes), candidates of `ask` or others, which `tell` was not given
+                before.
+            objectives: (individuals, objectives), minimised. A genome with a NaN or an infinity is
+                the worst.
 
         Raises:
-            ValueError: the genomes do not fit the choices, one was told before, or there is not one
-                row of objectives per genome, as many as ever.
+            ValueError: a genome does not fit the choices or was scored before, or there is not one
+                row of objectives per genome, of the same length as before.
         """
-        told, scores = self._checked(genomes), np.asarray(objectives, np.float64)
-        if not len(told):
+        rows, scores = self._checked(genomes), np.asarray(objectives, np.float64)
+        if not len(rows):
             return
-        if scores.ndim != 2 or len(scores) != len(told):
-            raise ValueError(f"{len(told)} genomes but objectives of shape {scores.shape}")
-        if not self._told:
+        if scores.ndim != 2 or len(scores) != len(rows):
+            raise ValueError(f"{len(rows)} genomes but objectives of shape {scores.shape}")
+        if not self._scored:
             self._objectives = self._front_objectives = np.empty((0, scores.shape[1]))
         if scores.shape[1] != self._objectives.shape[1]:
             raise ValueError(
                 f"{scores.shape[1]} objectives where there were {self._objectives.shape[1]} before"
             )
-        seen = set(self._told)
-        for genome in told:
-            if genome.tobytes() in seen:
+        scored = set(self._scored)
+        for genome in rows:
+            if genome.tobytes() in scored:
                 raise ValueError(f"tell each genome once: {genome.tolist()} was told before")
-            seen.add(genome.tobytes())
-        self._told = seen
-        self._select(told, scores)
-        self._archive(told[known(scores)], scores[known(scores)])
+            scored.add(genome.tobytes())
+        self._scored = scored
+        self._select(rows, scores)
+        self._update_front(rows[is_finite(scores)], scores[is_finite(scores)])
 
     def _select(self, genomes: Genomes, objectives: Float64Array) -> None:
         everyone = np.concatenate([self._parents, genomes])
@@ -163,7 +166,7 @@ class NSGA2:
         stay, self._ranks, self._crowding = survivors(scores, self._population)
         self._parents, self._objectives = everyone[stay], scores[stay]
 
-    def _archive(self, genomes: Genomes, objectives: Float64Array) -> None:
+    def _update_front(self, genomes: Genomes, objectives: Float64Array) -> None:
         everyone = np.concatenate([self._front, genomes])
         scores = np.concatenate([self._front_objectives, objectives])
         if len(everyone):
@@ -183,28 +186,31 @@ class NSGA2:
         return random_genomes(count, self._choices, self._rng)
 
     def _new(
-        self, count: int, draw: Callable[[int], Genomes], found: dict[bytes, Genomes]
+        self, count: int, draw: Callable[[int], Genomes], initial: dict[bytes, Genomes]
     ) -> list[Genomes]:
-        """What was found, and untold genomes that join it until there are `count`.
+        """The initial genomes, and new ones that were not scored, up to `count` in all.
 
-        After some rounds of draws that were known already, a random genome is taken, or the first
-        after it that is new. So the search ends only where the space does.
+        If several rounds of draws give too few new genomes, a random genome is taken, or the first
+        new one that follows it in lexicographic order. So the search ends only when all genomes
+        were scored.
         """
+        genomes = dict(initial)
         for _ in range(_ROUNDS):
-            if len(found) >= count:
+            if len(genomes) >= count:
                 break
             for genome in draw(count):
-                if len(found) < count and genome.tobytes() not in self._told:
-                    found.setdefault(genome.tobytes(), genome)
+                if len(genomes) < count and genome.tobytes() not in self._scored:
+                    genomes.setdefault(genome.tobytes(), genome)
         space = math.prod(self._choices.tolist())
-        while len(found) < count and len(found) + len(self._told) < space:
+        while len(genomes) < count and len(genomes) + len(self._scored) < space:
             (genome,) = self._random(1)
-            while genome.tobytes() in self._told or genome.tobytes() in found:
+            while genome.tobytes() in self._scored or genome.tobytes() in genomes:
                 genome = following(genome, self._choices)
-            found[genome.tobytes()] = genome
-        return list(found.values())
+            genomes[genome.tobytes()] = genome
+        return list(genomes.values())
 
     def _checked(self, genomes: ArrayLike) -> Genomes:
+        """The genomes as (individuals, genes), int64; raises ValueError if they do not fit."""
         rows = np.asarray(genomes)
         genes = len(self._choices)
         if rows.size == 0:
@@ -227,30 +233,30 @@ class NSGA2:
 
 
 def survivors(objectives: Float64Array, count: int) -> tuple[Indices, Indices, Float64Array]:
-    """The best `count`: front by front, and the least crowded of the last, if it fits in part.
+    """The best `count` points: front by front, and of the last front the least crowded.
 
     Args:
         objectives: (individuals, objectives).
-        count: how many stay.
+        count: how many survive.
 
     Returns:
-        Their positions, best first, earlier before later among equals; the front that each is in,
-        counted from 0; and how crowded it is there. Each is (survivors,).
+        Three arrays (survivors,): their indices, best first, where ties keep their order; the
+        number of the front of each, counted from 0; and the crowding distance of each.
 
     Example:
         >>> survivors(np.array([[4., 4.], [0., 3.], [1., 2.], [2., 1.5], [3., 0.]]), 3)
         (array([1, 4, 3]), array([0, 0, 0]), array([       inf,        inf, 1.33333333]))
     """
     indices, ranks, crowding = [], [], []
-    left = count
+    remaining = count
     for rank, front in enumerate(non_dominated_sort(objectives)):
         distance = crowding_distance(objectives[front])
-        best = np.argsort(-distance, kind="stable")[:left]
+        best = np.argsort(-distance, kind="stable")[:remaining]
         indices.append(front[best])
         ranks.append(np.full(len(best), rank))
         crowding.append(distance[best])
-        left -= len(best)
-        if not left:
+        remaining -= len(best)
+        if not remaining:
             break
     return np.concatenate(indices), np.concatenate(ranks), np.concatenate(crowding)
 
@@ -258,13 +264,16 @@ def survivors(objectives: Float64Array, count: int) -> tuple[Indices, Indices, F
 def tournament(
     ranks: Indices, crowding: Float64Array, count: int, rng: np.random.Generator
 ) -> Indices:
-    """Winners, (count,), each of a draw of two: of the lower front, else of the larger distance.
+    """Hold binary tournaments: the lower front wins, and within a front the larger distance.
 
     Args:
-        ranks: (individuals,), the front that each is in.
-        crowding: (individuals,), how far its neighbours are there.
-        count: how many.
-        rng: draws who competes.
+        ranks: (individuals,), the number of the front of each.
+        crowding: (individuals,), the crowding distance of each.
+        count: how many tournaments.
+        rng: draws the two individuals of each tournament.
+
+    Returns:
+        (count,), the index of each winner.
     """
     one, other = rng.integers(0, len(ranks), size=(2, count))
     same = ranks[one] == ranks[other]

@@ -1,15 +1,16 @@
-"""Pareto dominance: how points compare that have several objectives, all minimised.
+"""Pareto dominance: how to compare points with several objectives, all of them minimised.
 
 1. A point dominates another if it is nowhere worse and somewhere better.
-2. Points that none dominates are the first front; without them, the second; and so on (the fast
-   non-dominated sort of Deb et al. 2002, https://doi.org/10.1109/4235.996017, section III-A).
-3. Within a front, a point is worth more the further its neighbours are (the crowding distance,
-   section III-B).
-4. What a set of points is worth altogether is the area that it dominates (the hypervolume, Zitzler
-   and Thiele 1999, https://doi.org/10.1109/4235.797969).
+2. The points that no other point dominates are the first front. Without them, the next such points
+   are the second front, and so on. This is the non-dominated sort of Deb et al. 2002,
+   https://doi.org/10.1109/4235.996017, section III-A.
+3. Within a front, a point is better if its neighbours are further away: the crowding distance,
+   section III-B.
+4. A set of points is better if it dominates a larger area: the hypervolume of Zitzler and Thiele
+   1999, https://doi.org/10.1109/4235.797969.
 
-A point with a NaN or an infinity among its objectives is the worst: all others dominate it, and it
-dominates none.
+A point with a NaN or an infinity among its objectives is the worst: all finite points dominate it,
+and it dominates none.
 """
 
 import numpy as np
@@ -18,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from onnx_evoq.array_types import Float64Array, Indices
 
 
-def known(objectives: Float64Array) -> NDArray[np.bool_]:
-    """Which points, (..., objectives), have neither a NaN nor an infinity."""
+def is_finite(objectives: Float64Array) -> NDArray[np.bool_]:
+    """Whether points, (..., objectives), have neither a NaN nor an infinity: (...)."""
     return np.asarray(np.isfinite(objectives).all(axis=-1))
 
 
@@ -39,41 +40,40 @@ def dominates(one: ArrayLike, other: ArrayLike) -> NDArray[np.bool_]:
     """
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     better = (one <= other).all(axis=-1) & (one < other).any(axis=-1)
-    return known(one) & (better | ~known(other))
+    return is_finite(one) & (better | ~is_finite(other))
 
 
 def non_dominated_sort(objectives: ArrayLike) -> list[Indices]:
-    """The fronts, best first.
+    """Sort points into fronts, best first.
 
     Args:
         objectives: (points, objectives).
 
     Returns:
-        The positions of each front's points, ascending.
+        The indices of each front's points, ascending.
 
     Example:
         >>> [front.tolist() for front in non_dominated_sort([[1, 3], [2, 3], [3, 1], [2, 4]])]
         [[0, 2], [1], [3]]
     """
     points = np.asarray(objectives, np.float64)
-    beats = dominates(points[:, None], points[None])  # (points, points)
-    better = beats.sum(axis=0)  # by how many each point is dominated, of those in no front yet
+    dominated = dominates(points[:, None], points[None])  # (points, points): column by row
+    dominators = dominated.sum(axis=0)  # (points,), without those that are in a front
     fronts = []
-    while (front := np.flatnonzero(better == 0)).size:
+    while (front := np.flatnonzero(dominators == 0)).size:
         fronts.append(front)
-        better[front] = -1
-        better -= beats[front].sum(axis=0)
+        dominators[front] = -1  # in a front
+        dominators -= dominated[front].sum(axis=0)
     return fronts
 
 
 def crowding_distance(objectives: ArrayLike) -> Float64Array:
-    """How far the neighbours of each point of a front are: the more, the less crowded.
+    """The distance between the neighbours of each point of a front: the larger, the better.
 
         distance_i = sum over objectives of (f_{i+1} - f_{i-1}) / (f_max - f_min)
 
-    with the points in the order of that objective, equal ones in the order in which they are
-    given. The first and the last of each order are infinitely far. An objective in which all points
-    are equal tells nothing about them and adds nothing.
+    with the points sorted by that objective; ties keep their order. The first and the last point of
+    each order have an infinite distance. An objective in which all points are equal adds nothing.
 
     Args:
         objectives: (points, objectives) of one front.
@@ -87,7 +87,7 @@ def crowding_distance(objectives: ArrayLike) -> Float64Array:
     """
     points = np.asarray(objectives, np.float64)
     distance = np.zeros(len(points))
-    indices = np.flatnonzero(known(points))
+    indices = np.flatnonzero(is_finite(points))
     if len(indices) <= 2:
         distance[indices] = np.inf
         return distance
@@ -102,18 +102,19 @@ def crowding_distance(objectives: ArrayLike) -> Float64Array:
 
 
 def hypervolume(objectives: ArrayLike, reference: ArrayLike) -> float:
-    """The area that points dominate, up to a reference point: the more, the better.
+    """The area that points dominate, up to a reference point: the larger, the better.
 
-        sum over points in the order of f_0 of (f_0 of the next - f_0) * (r_1 - least f_1 so far)
+        sum over points sorted by f_0 of (f_0 of the next - f_0) * (r_1 - least f_1 so far)
 
-    where r_0 follows the last.
+    where the next of the last point is the reference r.
 
     Args:
-        objectives: (points, 2); those that do not dominate the reference add nothing.
-        reference: (2,), what is worst in each objective.
+        objectives: (points, 2). Points that are not better than the reference in both objectives
+            add nothing.
+        reference: (2,), the worst value of each objective.
 
     Raises:
-        ValueError: there are not two objectives.
+        ValueError: the number of objectives is not two.
 
     Example:
         >>> hypervolume([[1, 3], [2, 1]], [4, 4])
@@ -125,7 +126,7 @@ def hypervolume(objectives: ArrayLike, reference: ArrayLike) -> float:
             f"the area is of two objectives, not of points of shape {points.shape} and a reference "
             f"of shape {worst.shape}"
         )
-    points = points[known(points) & (points < worst).all(axis=1)]
+    points = points[is_finite(points) & (points < worst).all(axis=1)]
     points = points[np.argsort(points[:, 0])]
     widths = np.diff(points[:, 0], append=worst[0])
     heights = worst[1] - np.minimum.accumulate(points[:, 1])

@@ -1,12 +1,13 @@
-"""The one shape of all strategies: `ask` for candidates, score them, `tell` their scores.
+"""The one shape of all search strategies: `ask` for candidates, score them, `tell` their scores.
 
-The caller owns the loop, the scores and the time:
+The caller owns the loop, the scores and the time budget:
 
     while not deadline.passed:
         candidates = strategy.ask()
         strategy.tell(candidates, score(candidates))
 
-A strategy never sees what is optimized, so that a pool, a budget or a log needs no hook in it.
+A strategy does not know what it optimizes. So a run pool, a time budget or a log needs no hook in
+it. A new strategy is tested by adding it to the list in tests/search/test_strategy.py.
 """
 
 from collections.abc import Sequence
@@ -20,28 +21,33 @@ Candidates = TypeVar("Candidates", bound=Sequence[Any])
 
 
 class Strategy(Protocol[Candidates]):
-    """What proposes candidates and learns from their scores, which are minimised."""
+    """Proposes candidates, and learns from their scores, which it minimises."""
 
     def ask(self) -> Candidates:
-        """The candidates to score next."""
+        """Propose the candidates to score next."""
 
     def tell(self, candidates: Candidates, scores: Float64Array, /) -> None:
-        """Learn from the scores of what `ask` gave.
+        """Learn from the scores of candidates.
 
         Args:
-            candidates: what was scored.
-            scores: one per candidate, or one row; NaN is the worst.
+            candidates: the scored candidates, as `ask` returned them.
+            scores: (candidates,), or (candidates, objectives); NaN is the worst.
         """
 
 
-def check_told(
+def check_tell(
     asked: Sequence[Codes] | None, candidates: Sequence[Codes], fitness: Float64Array
 ) -> None:
-    """Make sure that candidates are those that were asked for, and that each has a fitness.
+    """Check that the arguments of `tell` go with the last `ask`.
+
+    Args:
+        asked: the candidates that `ask` returned; None if their scores are known already.
+        candidates: the first argument of `tell`.
+        fitness: the second argument of `tell`, (candidates,).
 
     Raises:
-        RuntimeError: nothing was asked for.
-        ValueError: other candidates are told, or there is not one fitness for each.
+        RuntimeError: there was no `ask` since the last `tell`.
+        ValueError: the candidates are others, or there is not one fitness for each of them.
     """
     if asked is None:
         raise RuntimeError("tell() goes with the candidates of ask(): call ask() first")

@@ -52,9 +52,25 @@ def test_source_is_the_path(tmp_path: Path) -> None:
     assert read_arrays(path, ONE, None).source == str(path)
 
 
-def test_missing_only_input_names_what_is_there_and_what_to_call_it(tmp_path: Path) -> None:
+def test_a_missing_input_names_the_arrays_of_the_file_and_the_right_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.npz: holds 'img'.*name the array 'image' or 'x'"):
         read_arrays(saved(tmp_path, img=ROWS), ONE, None)
+
+
+def test_a_missing_input_named_x_is_named_once() -> None:
+    specs = [TensorSpec("x", np.dtype("float32"), (None, 2))]
+    with pytest.raises(DataError, match=r"input is 'x': name the array 'x'\.$"):
+        from_mapping({"a": ROWS}, "the data", specs, None)
+
+
+def test_an_array_named_like_the_input_goes_before_x() -> None:
+    raw = from_mapping({"x": ROWS + 1, "image": ROWS}, "the data", ONE, None)
+    assert raw.inputs["image"].tolist() == ROWS.tolist()
+
+
+def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be read as \.npz: No such file or directory\.$"):
+        read_arrays(tmp_path / "none.npz", ONE, None)
 
 
 def test_missing_one_of_two_inputs_does_not_offer_x() -> None:
@@ -86,19 +102,19 @@ def test_a_single_number_is_no_array_of_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("samples", "kept"), [(None, 3), (1, 1), (2, 2), (9, 3)])
-def test_samples_bounds_inputs_and_labels_alike(samples: int | None, kept: int) -> None:
+def test_samples_limits_inputs_and_labels(samples: int | None, kept: int) -> None:
     raw = from_mapping({"x": ROWS, "y": np.arange(3)}, "the data", ONE, samples)
     assert raw.labels is not None
     assert (len(raw.inputs["image"]), len(raw.labels)) == (kept, kept)
 
 
-def test_npz_of_objects_is_refused_unread(tmp_path: Path) -> None:
+def test_npz_of_objects_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match=r"data\.npz: holds pickled objects.*save plain arrays"):
         read_arrays(path, ONE, None)
 
 
-def test_npy_of_objects_is_refused_unread(tmp_path: Path) -> None:
+def test_npy_of_objects_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.npy"
     np.save(path, np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match=r"data\.npy: holds pickled objects.*save plain arrays"):
@@ -150,14 +166,14 @@ def test_truncated_npy_is_named(tmp_path: Path) -> None:
         read_arrays(path, ONE, None)
 
 
-def test_what_a_file_holds_counts_not_its_ending(tmp_path: Path) -> None:
+def test_a_file_is_read_by_its_content_not_by_its_ending(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     with path.open("wb") as file:
         np.save(file, ROWS)
     assert read_arrays(path, ONE, None).inputs["image"].tolist() == ROWS.tolist()
 
 
-def test_npy_does_not_serve_a_model_of_two_inputs(tmp_path: Path) -> None:
+def test_npy_is_refused_for_a_model_of_two_inputs(tmp_path: Path) -> None:
     path = tmp_path / "data.npy"
     np.save(path, ROWS)
     with pytest.raises(DataError, match=r"holds 'x', but the model's input is 'a'"):

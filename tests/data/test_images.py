@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -234,9 +235,48 @@ def test_bgr_takes_blue_first(tmp_path: Path) -> None:
     assert load(tmp_path, color="bgr").inputs["x"][0, :, 0, 0].tolist() == [30, 20, 10]
 
 
-def test_model_without_image_axes_is_told_to_take_arrays(tmp_path: Path) -> None:
+def test_model_without_image_axes_needs_arrays(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'x' is float32 \(n, 4\): give arrays \(\.npz\) instead"):
         load(draw(tmp_path, {"a.png": 1}), spec(4))
+
+
+def test_folder_needs_a_model_of_one_input(tmp_path: Path) -> None:
+    specs = [spec(3, 2, 2), spec(3, 2, 2)]
+    with pytest.raises(DataError, match="goes with a model of one input, not 2"):
+        load_samples(Data(draw(tmp_path, {"a.png": 1})), specs, np.random.default_rng(0))
+
+
+def test_second_row_without_a_label_is_counted_from_one(tmp_path: Path) -> None:
+    draw(tmp_path, {"a.png": 1})
+    with pytest.raises(DataError, match="row 2 has no file or no label"):
+        load(tmp_path, labels=table(tmp_path, "file,label\na.png,1\na.png\n"))
+
+
+@pytest.mark.parametrize(("size", "side"), [((4, 8), 2), ((8, 4), 2), ((3, 7), 5)])
+def test_images_are_resized_to_cover_the_model_s_size(
+    tmp_path: Path, size: tuple[int, int], side: int
+) -> None:
+    draw(tmp_path, {"a.png": 7}, size)
+    samples = load(tmp_path, spec(3, side, side))
+    assert samples.inputs["x"].shape == (1, 3, side, side)
+    assert (samples.inputs["x"] == 7).all()
+
+
+def test_covering_keeps_the_proportions(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (4, 1))  # 4x16, covered by 2x8
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    fitted = load(tmp_path, spec(1, 2, 2)).inputs["x"]
+    assert fitted[0, 0, 0, 1] - fitted[0, 0, 0, 0] == pytest.approx(20, abs=1)
+
+
+def test_progress_has_a_step_per_image(tmp_path: Path) -> None:
+    steps: list[float] = []
+    draw(tmp_path, {"a.png": 1, "b.png": 2})
+    load_samples(
+        Data(tmp_path), [spec(3, 2, 2)], np.random.default_rng(0),
+        lambda label, total: nullcontext(lambda amount: steps.append(amount / total)),
+    )  # fmt: skip
+    assert steps == [0.5, 0.5]
 
 
 def test_missing_pillow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_function_is_called_for_its_feeds() -> None:
     assert firsts(read(lambda: feeds(1, 1))) == [0, 1]
 
 
-def test_reader_is_asked_until_it_gives_none() -> None:
+def test_reader_is_read_until_none() -> None:
     assert firsts(read(Reader())) == [0, 1, 2]
 
 
@@ -93,6 +93,30 @@ def test_without_a_common_batch_axis_each_feed_is_one_sample() -> None:
     }
 
 
+def test_feeds_of_one_sample_without_a_batch_axis_end_at_the_number_of_samples() -> None:
+    feed = {"a": np.ones((1, 2)), "b": np.ones(3)}
+    raw = from_iterable([feed] * 4, "the data", TWO, 2)
+    assert len(raw.inputs["a"]) == 2
+
+
+def test_labels_without_a_batch_axis_in_the_inputs_are_joined() -> None:
+    feed = {"a": np.ones((1, 2)), "b": np.ones(3), "y": np.int64(5)}
+    raw = from_iterable([feed] * 2, "the data", TWO, None)
+    assert raw.labels is not None
+    assert raw.labels.tolist() == [5, 5]
+
+
+def test_an_input_named_y_is_no_label() -> None:
+    specs = [TensorSpec("y", np.dtype("float32"), (None, 2))]
+    raw = from_iterable([{"y": np.ones((2, 2))}] * 2, "the data", specs, None)
+    assert raw.inputs["y"].shape == (4, 2)
+    assert raw.labels is None
+
+
+def test_an_empty_feed_counts_as_one_sample_for_the_limit() -> None:
+    assert len(read([{"x": np.ones((0, 2))}, {"x": np.ones((1, 2))}], samples=1).inputs["x"]) == 0
+
+
 def test_numbers_alone_are_stacked() -> None:
     specs = [TensorSpec("x", np.dtype("float32"), ())]
     raw = from_iterable([{"x": np.float32(1)}, {"x": np.float32(2)}], "the data", specs, None)
@@ -110,7 +134,7 @@ def test_feed_that_lacks_an_input_is_refused() -> None:
         read([{"x": np.ones((1, 2))}, {"z": np.ones((1, 2))}])
 
 
-def test_feeds_that_all_lack_the_input_name_what_is_there() -> None:
+def test_feeds_that_all_lack_the_input_name_their_arrays() -> None:
     with pytest.raises(DataError, match=r"reader\.py:feeds: holds 'z', but the model's input is"):
         read([{"z": np.ones((1, 2))}])
 
@@ -127,7 +151,7 @@ def test_no_feeds_are_no_samples() -> None:
         read([])
 
 
-def test_exception_of_a_reader_is_passed_on_in_words() -> None:
+def test_exception_of_a_reader_is_quoted() -> None:
     def broken() -> Iterator[dict[str, np.ndarray]]:
         yield {"x": np.ones((1, 2))}
         raise KeyError("pixels")
@@ -137,7 +161,7 @@ def test_exception_of_a_reader_is_passed_on_in_words() -> None:
     assert isinstance(info.value.__cause__, KeyError)
 
 
-def test_what_cannot_be_iterated_is_refused() -> None:
+def test_source_that_cannot_be_iterated_is_refused() -> None:
     with pytest.raises(DataError, match="failed: TypeError: 'int' object is not iterable"):
         read(5)
 

@@ -71,7 +71,7 @@ def test_missing_file_is_named() -> None:
         load("nowhere.npy.gz")
 
 
-def test_unknown_ending_lists_what_is_known(tmp_path: Path) -> None:
+def test_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.touch()
     with pytest.raises(
@@ -141,8 +141,8 @@ def test_samples_and_input_range_go_to_synthetic_inputs() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"samples": 0}, "samples 0 is none"),
-        ({"samples": -1}, "samples -1 is none"),
+        ({"samples": 0}, "samples 0 is too few"),
+        ({"samples": -1}, "samples -1 is too few"),
         ({"input_range": (1, 0)}, "input_range .* is empty"),
         ({"layout": "chw"}, "layout 'chw' is unknown: choose nchw or nhwc"),
         ({"color": "grb"}, "color 'grb' is unknown: choose rgb or bgr"),
@@ -155,6 +155,16 @@ def test_fields_that_make_no_sense_are_refused(fields: dict, message: str) -> No
 
 def test_one_mean_stands_for_all_channels() -> None:
     assert Data(mean=0.5, std=2).preprocess == Data(mean=(0.5,), std=(2,)).preprocess
+
+
+def test_color_without_data_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^color is given, but no data that it applies to"):
+        load(None, color="bgr")
+
+
+def test_an_input_range_of_one_number_is_empty() -> None:
+    with pytest.raises(DataError, match=r"input_range \(1, 1\) is empty"):
+        Data(input_range=(1, 1))
 
 
 @pytest.mark.parametrize(

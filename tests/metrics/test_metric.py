@@ -1,11 +1,11 @@
-"""Finding a metric by name, or a function of the user's."""
+"""Metrics by name, and user's functions as metrics."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from onnx_evoq.errors import MetricError
+from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.metrics import METRIC_NAMES, find_metric
 
 OUTPUTS = {"y": np.array([[1.0], [2.0]])}
@@ -18,16 +18,67 @@ def mean_output(outputs: dict, labels: np.ndarray | None) -> float:
 mean_output.higher_is_better = False  # type: ignore[attr-defined]
 
 
-def test_fitness_is_smaller_for_the_better() -> None:
-    for name in METRIC_NAMES:
-        metric = find_metric(name)
-        better, worse = (2.0, 1.0) if metric.higher_is_better else (1.0, 2.0)
-        assert metric.fitness(better) < metric.fitness(worse)
+# Whether more is better, and what outputs are compared with.
+KINDS = {
+    "mse": (False, "reference"),
+    "kl": (False, "reference"),
+    "cosine": (True, "reference"),
+    "sqnr": (True, "reference"),
+    "nmse": (False, "reference"),
+    "agreement": (True, "reference"),
+    "top1": (True, "labels"),
+    "top5": (True, "labels"),
+    "cross_entropy": (False, "labels"),
+}
 
 
-@pytest.mark.parametrize("name", METRIC_NAMES)
-def test_nan_is_the_worst(name: str) -> None:
+def test_the_built_in_metrics_are_of_their_kinds() -> None:
+    metrics = [find_metric(name) for name in METRIC_NAMES]
+    assert {m.name: (m.higher_is_better, m.against) for m in metrics} == KINDS
+
+
+def test_the_fitness_is_the_negative_value_if_more_is_better() -> None:
+    assert find_metric("top1").fitness(0.75) == -0.75
+    assert find_metric("mse").fitness(0.75) == 0.75
+
+
+def test_the_value_of_a_fitness_has_that_fitness() -> None:
+    assert find_metric("top1").value_of(-0.75) == 0.75
+    assert find_metric("mse").value_of(0.75) == 0.75
+
+
+@pytest.mark.parametrize("name", ["mse", "top1"])
+def test_nan_has_the_worst_fitness(name: str) -> None:
     assert find_metric(name).fitness(float("nan")) == float("inf")
+
+
+def test_a_metric_against_the_reference_compares_each_sample() -> None:
+    reference = {"y": np.array([[1.0], [5.0]])}
+    values = find_metric("mse").per_sample(OUTPUTS, reference, None, frozenset())
+    assert values.tolist() == [0.0, 9.0]
+
+
+def test_a_metric_against_labels_reads_scores_as_logits_or_as_probabilities() -> None:
+    scores, labels = {"y": np.array([[0.4], [0.6]])}, np.array([0, 1])
+    top1 = find_metric("top1")
+    assert top1.per_sample(scores, None, labels, frozenset({"y"})).tolist() == [1.0, 1.0]
+    assert top1.per_sample(scores, None, labels, frozenset()).tolist() == [0.0, 1.0]
+
+
+def test_a_metric_against_labels_checks_that_they_are_classes_of_the_output() -> None:
+    with pytest.raises(DataError, match="the model has 3 classes"):
+        find_metric("top1").per_sample({"y": np.ones((1, 3))}, None, np.array([3]), frozenset())
+
+
+def test_infinite_outputs_give_no_warning() -> None:
+    outputs, reference = {"y": np.array([[np.inf, 1e300]])}, {"y": np.array([[np.inf, -1e300]])}
+    values = find_metric("mse").per_sample(outputs, reference, None, frozenset())
+    assert np.isnan(values).all()
+
+
+def test_an_output_of_another_shape_than_its_reference_is_named() -> None:
+    with pytest.raises(ModelError, match=r"output 'y' has shape \(1,\) instead of .* \(2,\)"):
+        find_metric("mse").per_sample(OUTPUTS, {"y": np.ones((2, 2))}, None, frozenset())
 
 
 def test_a_function_is_a_metric() -> None:

@@ -1,22 +1,32 @@
-"""Sessions, and models run over batches of samples."""
+"""Sessions: how models are loaded and run, and what their errors say."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
-from graphs import mlp, model_of, node, random, run
-from onnx import ModelProto
+from graphs import mlp, model_of, node, random
+from onnx import ModelProto, TensorProto, helper
 
-from onnx_evoq.batch import make_batches
 from onnx_evoq.errors import ModelError, OptionError
-from onnx_evoq.model import input_specs, load
-from onnx_evoq.score import Session, choose_batch_size, predict
+from onnx_evoq.score import Session
+from onnx_evoq.score.session import _first_line
 
 
 def session_of(model: ModelProto) -> Session:
     return Session(model.SerializeToString(), "the test model")
 
 
-def chosen_size(model: ModelProto, x: np.ndarray) -> int:
-    return choose_batch_size(session_of(model), {"x": x}, input_specs(load(model)))
+def test_inputs_and_outputs_are_in_the_order_of_the_model() -> None:
+    nodes = [node("Relu", ["a"], ["y"]), node("Neg", ["b"], ["x"])]
+    session = session_of(model_of(nodes, {"b": ["n"], "a": ["n"]}, {"y": ["n"], "x": ["n"]}, {}))
+    assert (session.inputs, session.outputs) == (("b", "a"), ("y", "x"))
+    outputs = session.run({"a": np.float32([-1, 2]), "b": np.float32([3, 4])})
+    assert {name: values.tolist() for name, values in outputs.items()} == {
+        "y": [0, 2],
+        "x": [-3, -4],
+    }
 
 
 @pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider", "cpuexecutionprovider"])
@@ -30,12 +40,42 @@ def test_an_unknown_provider_lists_the_known() -> None:
         Session(mlp().SerializeToString(), providers=["abacus"])
 
 
-def test_what_cannot_be_loaded_is_named() -> None:
-    with pytest.raises(ModelError, match="the test model: ONNX Runtime cannot load it"):
+def test_the_options_of_a_session_reach_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    created: list[Any] = []
+
+    def create(model: bytes, settings: Any, providers: list[str]) -> Any:
+        created.append((settings, providers))
+        return SimpleNamespace(get_inputs=list, get_outputs=list)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", create)
+    Session(b"")
+    Session(b"", options={"session.set_denormal_as_zero": "1"}, threads=3)
+    (usual, providers), (given, _) = created
+    assert providers == ["CPUExecutionProvider"]
+    assert (usual.intra_op_num_threads, given.intra_op_num_threads) == (0, 3)
+    assert usual.log_severity_level == 4
+    assert usual.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert usual.get_session_config_entry("session.disable_quant_qdq") == "1"
+    assert given.get_session_config_entry("session.set_denormal_as_zero") == "1"
+
+
+def test_a_model_that_cannot_be_loaded_is_named() -> None:
+    with pytest.raises(
+        ModelError, match=r"the test model: ONNX Runtime cannot load it: .*PROTOBUF"
+    ):
         Session(b"nothing", "the test model")
 
 
-def test_what_cannot_be_run_names_the_feed() -> None:
+def test_a_lack_of_memory_while_loading_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("std::bad_alloc")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    with pytest.raises(MemoryError, match="loading the test model"):
+        Session(b"", "the test model")
+
+
+def test_a_run_that_fails_names_the_feed() -> None:
     with pytest.raises(ModelError, match=r"the test model: fails on x float32\[2, 5\]"):
         session_of(mlp()).run({"x": random(2, 5)})
 
@@ -47,37 +87,17 @@ def test_a_lack_of_memory_is_no_fault_of_the_model() -> None:
         session.run({"x": np.array([2**50])})
 
 
-@pytest.mark.parametrize("size", [1, 3, 4, 7, 10])
-def test_the_size_of_batches_changes_no_output(size: int) -> None:
-    model, x = load(mlp()), random(7, 4, seed=3)
-    batches = make_batches({"x": x}, input_specs(model), size)
-    parts = [part["logits"] for part in predict(session_of(model), batches)]
-    np.testing.assert_allclose(np.concatenate(parts), run(model, {"x": x})["logits"], rtol=1e-5)
+def test_an_output_that_is_no_tensor_is_named() -> None:
+    model = model_of([node("SequenceConstruct", ["x"], ["s"])], {"x": [2]}, {}, {})
+    sequence = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None)
+    model.graph.output.append(sequence)
+    with pytest.raises(ModelError, match="output 's' is not a tensor: export tensor outputs only"):
+        session_of(model).run({"x": random(2)})
 
 
-def test_a_fixed_batch_is_filled_and_cut_again() -> None:
-    model, x = load(mlp(batch=4)), random(7, 4, seed=3)
-    assert chosen_size(model, x) == 4
-    batches = make_batches({"x": x}, input_specs(model), 4)
-    parts = [part["logits"] for part in predict(session_of(model), batches)]
-    assert [len(part) for part in parts] == [4, 3]
-    np.testing.assert_allclose(np.concatenate(parts), run(mlp(), {"x": x})["logits"], rtol=1e-5)
-
-
-def test_small_samples_are_fed_in_large_batches() -> None:
-    assert chosen_size(mlp(), random(7, 4)) == 512
-
-
-def test_a_model_that_mixes_samples_is_fed_one_by_one() -> None:
-    nodes = [
-        node("ReduceMean", ["x"], ["mean"], axes=[0]),
-        node("Sub", ["x", "mean"], ["y"]),
-    ]
-    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {})
-    assert chosen_size(model, random(7, 4)) == 1
-
-
-def test_a_model_with_a_size_in_its_reshape_is_fed_one_by_one() -> None:
-    nodes = [node("Reshape", ["x", "shape"], ["y"])]
-    model = model_of(nodes, {"x": ["n", 4]}, {"y": [1, 2, 2]}, {"shape": np.array([1, 2, 2])})
-    assert chosen_size(model, random(7, 4)) == 1
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("\n first\nsecond", "first"), ("", "ValueError"), ("x" * 400, "x" * 300)],
+)
+def test_messages_have_the_first_line_of_an_error(text: str, line: str) -> None:
+    assert _first_line(ValueError(text)) == line

@@ -1,4 +1,4 @@
-"""Tensors within a bound of memory, and beyond it in a file."""
+"""Tensors in memory up to a limit, and in a file beyond it."""
 
 import errno
 import io
@@ -25,7 +25,9 @@ def stored(limit: int) -> TensorStore:
 
 
 @pytest.mark.parametrize(("limit", "spilled"), [(10**6, 0), (0, 5), (56 * 2, 3), (56 * 2 - 1, 4)])
-def test_what_is_read_is_what_was_added_wherever_it_lies(limit: int, spilled: int) -> None:
+def test_tensors_are_read_as_they_were_added_from_memory_or_the_file(
+    limit: int, spilled: int
+) -> None:
     store = stored(limit)
     assert store.spilled == spilled
     assert len(store) == 5
@@ -35,7 +37,7 @@ def test_what_is_read_is_what_was_added_wherever_it_lies(limit: int, spilled: in
             assert (found[name] == expected).all()
 
 
-def test_what_was_read_outlives_the_store() -> None:
+def test_a_tensor_outlives_the_store() -> None:
     tensor = stored(0)[3]["a"]
     assert (tensor == PARTS[3]["a"]).all()
 
@@ -43,7 +45,7 @@ def test_what_was_read_outlives_the_store() -> None:
 @pytest.mark.parametrize(
     "tensor", [np.float32(3), np.zeros((0, 4)), np.array(["text"], object), np.array([True, False])]
 )
-def test_odd_tensors_are_kept_too(tensor: np.ndarray) -> None:
+def test_tensors_that_cannot_be_mapped_are_kept_too(tensor: np.ndarray) -> None:
     store = TensorStore(0)
     store.append({"t": np.asarray(tensor)})
     assert np.array_equal(store[0]["t"], tensor)
@@ -55,7 +57,7 @@ def test_an_array_that_is_not_contiguous_keeps_its_order() -> None:
     assert (store[0]["t"] == PARTS[0]["a"].T).all()
 
 
-def test_what_lies_in_the_file_is_aligned() -> None:
+def test_tensors_in_the_file_are_aligned_to_64_bytes() -> None:
     store = TensorStore(0)
     store.append({"odd": np.array([True, False, True]), "wide": np.arange(4.0)})
     assert store[0]["wide"].flags.aligned
@@ -81,14 +83,14 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_disk")
-def test_a_disk_may_take_a_part_at_a_time() -> None:
+def test_a_disk_may_write_a_part_at_a_time() -> None:
     store = TensorStore(0)
     store.append({"t": np.arange(35.0)})
     assert (store[0]["t"] == np.arange(35.0)).all()
 
 
 @pytest.mark.usefixtures("small_disk")
-def test_a_full_disk_is_named_with_what_is_needed_and_what_helps() -> None:
+def test_a_full_disk_is_named_with_the_needed_room_and_the_remedy() -> None:
     store = TensorStore(0)
     store.append({"t": np.arange(8.0)})
     with pytest.raises(StorageError) as caught:
@@ -108,7 +110,9 @@ def test_a_missing_folder_of_temporary_files_is_named(
         stored(0)
 
 
-def test_no_folder_of_temporary_files_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_a_folder_of_temporary_files_names_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def find_none() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
@@ -119,7 +123,7 @@ def test_no_folder_of_temporary_files_at_all_is_told(monkeypatch: pytest.MonkeyP
         stored(0)
 
 
-def test_a_file_that_cannot_be_read_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 

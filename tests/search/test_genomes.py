@@ -6,7 +6,7 @@ import pytest
 from onnx_evoq.search.genomes import following, mutate_genomes, random_genomes, uniform_crossover
 
 
-def test_random_genomes_have_each_value_as_often_as_any_other() -> None:
+def test_all_values_of_a_random_gene_are_equally_likely() -> None:
     genomes = random_genomes(6000, np.array([1, 2, 3]), np.random.default_rng(0))
     counts = [np.bincount(genomes[:, gene]).tolist() for gene in range(3)]
     assert counts[0] == [6000]
@@ -17,7 +17,7 @@ def test_random_genomes_have_each_value_as_often_as_any_other() -> None:
 def test_crossover_takes_each_gene_from_either_parent() -> None:
     mothers, fathers = np.zeros((4000, 3), np.int64), np.ones((4000, 3), np.int64)
     children = uniform_crossover(mothers, fathers, 1.0, np.random.default_rng(0))
-    counts = np.bincount(children @ [1, 2, 4], minlength=8)  # of each of the eight mixtures
+    counts = np.bincount(children @ [1, 2, 4], minlength=8)  # of the eight possible children
     assert counts == pytest.approx(np.full(8, 500), abs=90)
 
 
@@ -58,13 +58,13 @@ def test_a_gene_with_one_choice_stays_and_one_with_two_goes_to_the_other() -> No
     assert (children == [0, 1, 0]).all()
 
 
-def test_parents_are_left_alone() -> None:
+def test_the_parents_are_not_changed() -> None:
     parents = np.zeros((5, 3), np.int64)
     mutate_genomes(parents, np.full(3, 4), 1.0, np.random.default_rng(0))
     assert not parents.any()
 
 
-def test_following_genomes_are_all_there_are() -> None:
+def test_the_following_genomes_are_all_genomes() -> None:
     choices = np.array([2, 1, 3])
     genome, seen = np.array([1, 0, 1]), []
     for _ in range(6):

@@ -14,7 +14,7 @@ def started(population: int = 4, seed: int = 0) -> Neuroevolution:
     )
 
 
-def test_the_start_is_asked_for_once_and_first() -> None:
+def test_the_start_is_the_first_candidate_and_alone() -> None:
     search = started()
     asked = search.ask()
     assert [start.tolist() for start in asked] == [[[1, -2], [3, 0]]]
@@ -39,7 +39,24 @@ def test_parents_compete_with_their_children() -> None:
     search.tell(better, np.array([8.0, 8.0]))  # none stays: the child of 4.0 and a start of 5.0 do
     assert (search.best == children[0]).all()
     assert search.best_fitness == 4.0
-    assert len(better) == 2
+    assert [codes.tolist() for codes in search.parents] == [
+        children[0].tolist(),
+        [[1, -2], [3, 0]],
+    ]
+
+
+def test_before_any_score_the_best_is_the_start_and_infinitely_bad() -> None:
+    search = started()
+    assert search.best.tolist() == [[1, -2], [3, 0]]
+    assert search.best_fitness == np.inf
+    assert len(search.parents) == 4
+
+
+def test_each_parent_has_one_child() -> None:
+    search = Neuroevolution(np.zeros(1, np.int8), 3, lambda codes: codes + np.int8(1))
+    search.tell(search.ask(), np.array([9.0]))
+    search.tell(search.ask(), np.array([1.0, 10.0, 10.0]))
+    assert [codes.tolist() for codes in search.ask()] == [[2], [1], [1]]
 
 
 def test_the_best_never_gets_worse() -> None:
@@ -51,14 +68,14 @@ def test_the_best_never_gets_worse() -> None:
         before = search.best_fitness
 
 
-def test_candidates_of_unknown_fitness_are_never_chosen() -> None:
+def test_candidates_with_a_fitness_of_nan_are_not_selected() -> None:
     search = started()
     search.tell(search.ask(), np.array([5.0]))
     search.tell(search.ask(), np.full(4, np.nan))
     assert search.best_fitness == 5.0
 
 
-def test_a_start_of_unknown_fitness_gives_way() -> None:
+def test_a_start_with_a_fitness_of_nan_is_replaced() -> None:
     search = started()
     search.tell(search.ask(), np.array([np.nan]))
     assert search.best_fitness == np.inf

@@ -1,0 +1,132 @@
+"""Models run over batches of samples, and the batch size that suits a model."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from graphs import mlp, model_of, node, random, run
+from onnx import ModelProto
+
+from onnx_evoq.array_types import Array
+from onnx_evoq.batch import concatenated, make_batches
+from onnx_evoq.model import input_specs, load
+from onnx_evoq.score import Session, choose_batch_size, predict
+from onnx_evoq.signature import TensorSpec
+
+SPECS = [TensorSpec("x", np.dtype("float32"), (None, 1))]
+
+
+def session_of(model: ModelProto) -> Session:
+    return Session(model.SerializeToString(), "the test model")
+
+
+def chosen_size(model: ModelProto, *x: np.ndarray) -> int:
+    """The batch size for a model whose inputs get the arrays `x`, in order."""
+    specs = input_specs(load(model))
+    inputs = {spec.name: values for spec, values in zip(specs, x, strict=True)}
+    return choose_batch_size(session_of(model), inputs, specs)
+
+
+def rows(function: Callable[[Array], Any], x: list[float] | None = None) -> int:
+    """The batch size for a stand-in of a session, whose output "y" is a function of its input."""
+
+    class Stub:
+        def run(self, feed: dict[str, Array]) -> dict[str, Array]:
+            return {"y": np.asarray(function(feed["x"]))}
+
+    inputs = {"x": np.float32([[1], [2], [3], [4]] if x is None else [[value] for value in x])}
+    return choose_batch_size(cast("Session", Stub()), inputs, SPECS)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 10])
+def test_the_batch_size_changes_no_output(size: int) -> None:
+    model, x = load(mlp()), random(7, 4, seed=3)
+    batches = make_batches({"x": x}, input_specs(model), size)
+    outputs = concatenated(predict(session_of(model), batches))
+    np.testing.assert_allclose(outputs["logits"], run(model, {"x": x})["logits"], rtol=1e-5)
+
+
+def test_a_prescribed_batch_is_padded_and_its_outputs_are_cut() -> None:
+    model, x = load(mlp(batch=4)), random(7, 4, seed=3)
+    assert chosen_size(model, x) == 4
+    batches = make_batches({"x": x}, input_specs(model), 4)
+    parts = [part["logits"] for part in predict(session_of(model), batches)]
+    assert [len(part) for part in parts] == [4, 3]
+    np.testing.assert_allclose(np.concatenate(parts), run(mlp(), {"x": x})["logits"], rtol=1e-5)
+
+
+def test_batches_are_run_one_after_the_other_as_they_are_taken() -> None:
+    model = load(mlp())
+    batches = make_batches({"x": random(3, 4)}, input_specs(model), 1)
+    batches[1].feed["x"] = random(1, 5)  # cannot be run
+    outputs = predict(session_of(model), batches)
+    assert next(outputs)["logits"].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [(4, 512), (390, 512), (400, 256), (784, 128), (12_500, 16), (24_000, 8), (300_000, 8)],
+)
+def test_a_batch_has_about_200_000_values_and_8_to_512_samples(values: int, size: int) -> None:
+    model = model_of([node("Relu", ["x"], ["y"])], {"x": ["n", values]}, {"y": None}, {})
+    assert chosen_size(model, np.zeros((2, values), np.float32)) == size
+
+
+def test_the_values_of_all_inputs_count() -> None:
+    nodes = [node("Relu", ["x"], ["y"]), node("Relu", ["a"], ["b"])]
+    inputs = {"x": ["n", 40, 10], "a": ["n", 384]}
+    model = model_of(nodes, inputs, {"y": None, "b": None}, {})
+    x, a = np.zeros((2, 40, 10), np.float32), np.zeros((2, 384), np.float32)
+    assert chosen_size(model, x, a) == 128
+
+
+def test_one_sample_is_a_batch() -> None:
+    assert chosen_size(mlp(), random(1, 4)) == 1
+    assert chosen_size(mlp(), random(2, 4)) == 512
+
+
+def test_a_model_without_inputs_is_run_once() -> None:
+    assert choose_batch_size(session_of(mlp()), {}, []) == 1
+
+
+def test_a_model_that_mixes_samples_takes_one_at_a_time() -> None:
+    nodes = [node("ReduceMean", ["x"], ["mean"], axes=[0]), node("Sub", ["x", "mean"], ["y"])]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {})
+    assert chosen_size(model, random(7, 4)) == 1
+
+
+def test_a_mixture_is_noticed_where_neighbours_are_equal() -> None:
+    assert rows(lambda x: x - x.mean(), [1, 1, 2, 2]) == 1
+
+
+def test_a_model_with_a_batch_size_in_its_reshape_takes_one_sample_at_a_time() -> None:
+    nodes = [node("Reshape", ["x", "shape"], ["y"])]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": [1, 2, 2]}, {"shape": np.array([1, 2, 2])})
+    assert chosen_size(model, random(7, 4)) == 1
+
+
+def test_rounding_errors_are_no_mixture() -> None:
+    assert rows(lambda x: x * (1 + 2e-4 * len(x))) == 512
+    assert rows(lambda x: 0 * x + 2e-5 * len(x)) == 512
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * (1 + 0.01 * len(x)),
+        lambda x: 0 * x + 0.001 * len(x),
+        lambda x: x + (len(x) == 2) * np.float32([[1], [0]])[: len(x)],
+        lambda x: x + (len(x) == 2) * np.float32([[0], [1]])[: len(x)],
+        lambda x: np.repeat(x, len(x), axis=1),
+    ],
+    ids=["relative", "absolute", "in the first", "in the second", "in the shape"],
+)
+def test_any_other_difference_is_a_mixture(function: Callable[[Array], Any]) -> None:
+    assert rows(function) == 1
+
+
+def test_whole_numbers_must_be_equal() -> None:
+    assert rows(lambda x: x.astype(np.int64)) == 512
+    assert rows(lambda x: 10**6 * x.astype(np.int64) + len(x)) == 1
+    assert rows(lambda x: np.int64([[1, len(x)]] * len(x))) == 1
