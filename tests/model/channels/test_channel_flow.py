@@ -5,7 +5,7 @@ from graphs import node
 
 from onnx_evoq.model.channels.channel_flow import (
     Channels,
-    channels_behind,
+    channels_after,
     combined_channels,
     concatenated_channels,
     constants_axis,
@@ -18,11 +18,11 @@ TOKENS = Channels((("w", 8),), axis=-1, rank=None)
 
 
 def test_behind_a_flatten_channels_are_blocks() -> None:
-    assert flattened_channels(MAPS, 1) == Channels((("w", 8),), -1, 2, flat=True)
+    assert flattened_channels(MAPS, 1) == Channels((("w", 8),), -1, 2, in_blocks=True)
 
 
 @pytest.mark.parametrize("channels", [TOKENS, Channels((("w", 8),), -1, 4)])
-def test_channels_behind_other_axes_are_no_blocks(channels: Channels) -> None:
+def test_channels_after_other_axes_are_no_blocks(channels: Channels) -> None:
     assert flattened_channels(channels, 1) is None
 
 
@@ -59,7 +59,7 @@ def test_channels_along_other_axes_do_not_meet() -> None:
 
 
 def test_blocks_meet_constants_only() -> None:
-    blocks = Channels((("w", 1),), -1, 2, flat=True)  # of 1 x 16 and of 1 x 1 features, say
+    blocks = Channels((("w", 1),), -1, 2, in_blocks=True)  # of 1 x 16 and of 1 x 1 features, say
     assert combined_channels([blocks, blocks]) is None
     assert combined_channels([blocks], [1]) == blocks
 
@@ -77,4 +77,4 @@ def test_constants_of_a_norm_have_one_axis() -> None:
 
 def test_normalization_that_trains_is_not_known() -> None:
     norm = node("BatchNormalization", ["x", "s", "o", "m", "v"], ["y"], training_mode=1)
-    assert channels_behind(norm, [MAPS, None, None, None, None], {}) is None
+    assert channels_after(norm, [MAPS, None, None, None, None], {}) is None

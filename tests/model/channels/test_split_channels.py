@@ -20,11 +20,11 @@ from onnx_evoq.model import (
     splittable_layers,
 )
 from onnx_evoq.model.channels.split_channels import (
-    Reader,
+    ChannelReader,
     bytes_per_copy,
-    outliers,
-    readers_of,
-    splits_of,
+    channel_readers,
+    outlier_orders,
+    splits_from_shares,
     with_split_channels,
 )
 from onnx_evoq.model.graph.check import check_valid
@@ -42,8 +42,8 @@ def values_of(model: ModelProto) -> dict[str, NDArray[np.generic]]:
 def random_splits(model: ModelProto, rng: np.random.Generator) -> dict[str, list[int]]:
     """Some channels of each layer that can be expanded, at least one."""
     return {
-        name: rng.permutation(layer_.channels)[: rng.integers(1, layer_.channels + 1)].tolist()
-        for name, layer_ in splittable_layers(model)[0].items()
+        name: rng.permutation(layer.channels)[: rng.integers(1, layer.channels + 1)].tolist()
+        for name, layer in splittable_layers(model)[0].items()
     }
 
 
@@ -411,7 +411,7 @@ def test_the_farthest_channels_come_first() -> None:
     first, second = np.ones((3, 4), np.float32), np.zeros((4, 2), np.float32)
     second[:, 1] = [1, -4, 2, 1]
     nodes = [node("Gemm", ["x", "w"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
-    orders = outliers(net(nodes, {"w": first, "v": second}, ("n", 3)))
+    orders = outlier_orders(net(nodes, {"w": first, "v": second}, ("n", 3)))
     assert {name: order.tolist() for name, order in orders.items()} == {"w": [1, 2, 0, 3]}
 
 
@@ -421,7 +421,7 @@ def test_each_reader_counts_relative_to_its_own_range() -> None:
     nodes.append(node("Concat", ["yu", "yv"], ["y"], axis=1))
     u = np.array([[100], [50], [1]], np.float32)  # 1, 1/2, 1/100 of its range
     v = np.array([[0.1], [0.7], [0.8]], np.float32)  # 1/8, 7/8, 1
-    orders = outliers(net(nodes, {"w": random(3, 3), "u": u, "v": v}, ("n", 3)))
+    orders = outlier_orders(net(nodes, {"w": random(3, 3), "u": u, "v": v}, ("n", 3)))
     assert orders["w"].tolist() == [0, 2, 1]
 
 
@@ -434,12 +434,12 @@ def test_a_block_counts_by_its_largest_entry() -> None:
     v = np.zeros((3 * 4, 2), np.float32)
     v[[2, 7, 8], [0, 1, 1]] = [1, -3, 2]
     model = net(nodes, {"w": random(3, 3, 5, 5), "v": v})
-    assert outliers(model)["w"].tolist() == [1, 2, 0]
+    assert outlier_orders(model)["w"].tolist() == [1, 2, 0]
 
 
 def test_splitting_the_farthest_halves_the_range() -> None:
     model = load(mlp())
-    order = outliers(model)["first"]
+    order = outlier_orders(model)["first"]
     before = np.abs(values_of(model)["second"]).max(axis=0)
     after = np.abs(values_of(with_split_channels(model, {"first": order[:2].tolist()}))["second"])
     assert after.max() == pytest.approx(max(before.max() / 2, np.sort(before)[-3]))
@@ -450,18 +450,18 @@ def test_splitting_the_farthest_halves_the_range() -> None:
 )
 def test_a_share_is_rounded_up(share: float, count: int) -> None:
     order = np.arange(8)[::-1]
-    assert splits_of({"w": share}, {"w": order}) == {"w": tuple(range(7, 7 - count, -1))}
+    assert splits_from_shares({"w": share}, {"w": order}) == {"w": tuple(range(7, 7 - count, -1))}
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="must lie in"):
-        splits_of({"w": share}, {"w": np.arange(8)})
+        splits_from_shares({"w": share}, {"w": np.arange(8)})
 
 
 def test_a_share_of_what_cannot_be_split_is_refused() -> None:
     with pytest.raises(ValueError, match="'v' cannot be split"):
-        splits_of({"v": 0.5}, {"w": np.arange(8)})
+        splits_from_shares({"v": 0.5}, {"w": np.arange(8)})
 
 
 def test_a_folded_model_is_expanded() -> None:
@@ -494,25 +494,25 @@ def test_the_models_of_the_project_keep_their_answers(models: Path, name: str) -
 @pytest.mark.parametrize("share", [1 / 16, 1 / 4])
 def test_real_models_keep_their_answers(shared: Path, name: str, share: float) -> None:
     model = fold_batch_norm(load(shared / f"{name}.onnx"))[0]
-    orders = outliers(model)
-    expanded = with_split_channels(model, splits_of(dict.fromkeys(orders, share), orders))
+    orders = outlier_orders(model)
+    expanded = with_split_channels(model, splits_from_shares(dict.fromkeys(orders, share), orders))
     feed = feed_of(model, np.random.default_rng(0))
     assert difference(model, expanded, feed, reference="resnet" in name) < 1e-5
 
 
 def test_readers_are_found_where_they_read() -> None:
-    assert readers_of(load(fire())) == {
-        "squeeze": [Reader("one", 1, 0, 1), Reader("three", 1, 0, 1)],
-        "one": [Reader("last", 1, 0, 1)],
-        "three": [Reader("last", 1, 5, 1)],  # behind the 5 channels of one
+    assert channel_readers(load(fire())) == {
+        "squeeze": [ChannelReader("one", 1, 0, 1), ChannelReader("three", 1, 0, 1)],
+        "one": [ChannelReader("last", 1, 0, 1)],
+        "three": [ChannelReader("last", 1, 5, 1)],  # behind the 5 channels of one
     }
-    assert readers_of(load(mlp())) == {"first": [Reader("second", 1, 0, 1)]}
+    assert channel_readers(load(mlp())) == {"first": [ChannelReader("second", 1, 0, 1)]}
 
 
 def test_behind_a_flatten_each_channel_is_read_as_a_block() -> None:
-    assert readers_of(load(flat())) == {
-        "up": [Reader("wide", 0, 0, 16)],  # 4 x 4 positions
-        "wide": [Reader("last", 0, 0, 1)],
+    assert channel_readers(load(flat())) == {
+        "up": [ChannelReader("wide", 0, 0, 16)],  # 4 x 4 positions
+        "wide": [ChannelReader("last", 0, 0, 1)],
     }
 
 
