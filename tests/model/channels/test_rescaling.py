@@ -1,4 +1,4 @@
-"""Channels are scaled where the answers stay the same, and those that meet are scaled together."""
+"""Rescaled models compute the same outputs, and added channels are scaled together."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,9 +40,7 @@ def between(nodes: Sequence[NodeProto], weights: Weights, columns: int, **more: 
     return net([first, *nodes, last], {**own, **weights}, **more)
 
 
-def groups_that_keep_the_answers(
-    model: ModelProto, batch: int = 2, rtol: float = 1e-5
-) -> ChannelGroups:
+def checked_groups(model: ModelProto, batch: int = 2, rtol: float = 1e-5) -> ChannelGroups:
     """The groups of a model; random scales must not change what it computes."""
     groups = channel_groups(model)
     rng = np.random.default_rng(5)
@@ -187,7 +185,7 @@ KEEPING = {
 def test_groups_pass_through(case: tuple) -> None:
     nodes, weights, columns = case
     weights = {k: v.astype(np.float32) if v.dtype == float else v for k, v in weights.items()}
-    groups = groups_that_keep_the_answers(between(nodes, weights, len(columns)))
+    groups = checked_groups(between(nodes, weights, len(columns)))
     assert groups.rows["w1"].tolist() == FREE
     assert groups.columns["w2"].tolist() == columns
     assert set(groups.columns["w1"]) == set(groups.rows["w2"]) == {-1}  # the model's input, output
@@ -237,9 +235,9 @@ JOINING = {
 
 
 @pytest.mark.parametrize("case", JOINING.values(), ids=JOINING)
-def test_channels_that_meet_have_one_scale(case: tuple) -> None:
+def test_channels_that_are_combined_have_one_scale(case: tuple) -> None:
     nodes, weights, rows, columns = case
-    groups = groups_that_keep_the_answers(between(nodes, weights, len(columns)))
+    groups = checked_groups(between(nodes, weights, len(columns)))
     assert groups.rows["w1"].tolist() == rows
     assert groups.columns["w2"].tolist() == columns
 
@@ -311,14 +309,14 @@ PINNING = {
 
 
 @pytest.mark.parametrize("case", PINNING.values(), ids=PINNING)
-def test_what_minds_its_scale_keeps_it(case: tuple) -> None:
+def test_operators_that_depend_on_the_scale_pin_it(case: tuple) -> None:
     nodes, constants = case
     weights = {
         name: np.asarray(value, None if isinstance(value, np.generic | np.ndarray) else np.float32)
         for name, value in constants.items()
     }
     weights = {k: v.astype(np.float32) if v.dtype == float else v for k, v in weights.items()}
-    groups = groups_that_keep_the_answers(between(nodes, weights, 4))
+    groups = checked_groups(between(nodes, weights, 4))
     assert groups.count == 0
     assert groups.rows["w1"].tolist() == groups.columns["w2"].tolist() == [-1] * 4
 
@@ -346,7 +344,7 @@ def test_scales_worked_by_hand() -> None:
 
 def test_a_residual_sum_has_one_scale() -> None:
     model, _ = fold_batch_norm(load(conv_net()))
-    groups = groups_that_keep_the_answers(model)
+    groups = checked_groups(model)
     six = list(range(6))
     assert groups.rows["w1"].tolist() == groups.rows["w2"].tolist() == six
     assert groups.columns["w2"].tolist() == groups.columns["w3"].tolist() == six
@@ -373,7 +371,7 @@ def test_a_shortcut_may_skip_positions_and_add_channels() -> None:
         "steps": ints(2, 2),
         "pads": ints(0, 1, 0, 0, 0, 1, 0, 0),
     }
-    groups = groups_that_keep_the_answers(net(nodes, weights))
+    groups = checked_groups(net(nodes, weights))
     assert groups.rows["w1"].tolist() == groups.columns["w2"].tolist() == [0, 1]
     assert groups.rows["w2"].tolist() == groups.columns["w3"].tolist() == [2, 0, 1, 3]
 
@@ -386,11 +384,11 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_convolutions_of_every_kind(case: tuple) -> None:
+def test_convolutions_of_each_kind_are_rescaled(case: tuple) -> None:
     op_type, shape, channels, attributes = case
     nodes = [node(op_type, ["a", "w", "c"], ["d"], **attributes), node("Relu", ["d"], ["b"])]
     weights = {"w": random(*shape), "c": random(channels)}
-    groups = groups_that_keep_the_answers(between(nodes, weights, channels))
+    groups = checked_groups(between(nodes, weights, channels))
     assert groups.columns["w"].tolist() == FREE
     assert groups.rows["w"].tolist() == groups.columns["w2"].tolist() == [4, 5, 6, 7, 8, 9]
 
@@ -408,7 +406,7 @@ def test_gemm_reads_its_weight_both_ways(transposed: int) -> None:
         "w2": two.T if transposed else two,
         "b2": random(2),
     }
-    groups = groups_that_keep_the_answers(net(nodes, weights, ["n", 3]))
+    groups = checked_groups(net(nodes, weights, ["n", 3]))
     assert groups.rows["w1"].tolist() == groups.columns["w2"].tolist() == [0, 1, 2, 3, 4]
     assert len(groups.columns["w1"]) == 3
     assert len(groups.rows["w2"]) == 2
@@ -418,28 +416,28 @@ def test_gemm_reads_its_weight_both_ways(transposed: int) -> None:
 def test_a_gemm_bias_that_is_not_per_channel_pins(bias: NDArray[np.float32]) -> None:
     nodes = [node("Gemm", ["x", "w1", "b1"], ["a"]), node("Gemm", ["a", "w2"], ["y"])]
     weights = {"w1": random(4, 3), "b1": bias, "w2": random(3, 2)}
-    assert groups_that_keep_the_answers(net(nodes, weights, [2, 4])).count == 0
+    assert checked_groups(net(nodes, weights, [2, 4])).count == 0
 
 
-def test_what_gemm_adds_is_pinned_too() -> None:
+def test_a_computed_third_input_of_a_gemm_is_pinned_too() -> None:
     nodes = [
         node("Gemm", ["x", "w0"], ["c"]),
         node("Gemm", ["x", "w1", "c"], ["a"]),
         node("Gemm", ["a", "w2"], ["y"]),
     ]
     weights = {"w0": random(4, 3), "w1": random(4, 3, seed=1), "w2": random(3, 2)}
-    assert groups_that_keep_the_answers(net(nodes, weights, ["n", 4])).count == 0
+    assert checked_groups(net(nodes, weights, ["n", 4])).count == 0
 
 
 def test_an_add_behind_a_layer_is_its_bias() -> None:
-    groups = groups_that_keep_the_answers(load(mlp()))
+    groups = checked_groups(load(mlp()))
     assert groups.count == 6
     assert groups.rows["first"].tolist() == groups.columns["second"].tolist() == list(range(6))
     nodes = [node("Add", ["c", "a"], ["b"])]
-    assert groups_that_keep_the_answers(between(nodes, {"c": random(4, 1, 1)}, 4)).count == 4
+    assert checked_groups(between(nodes, {"c": random(4, 1, 1)}, 4)).count == 4
 
 
-def test_attention_scales_its_values() -> None:
+def test_the_values_of_attention_are_rescaled_alone() -> None:
     nodes = [
         node("MatMul", ["x", "wq"], ["q"]),
         node("MatMul", ["x", "wv"], ["v"]),
@@ -450,7 +448,7 @@ def test_attention_scales_its_values() -> None:
         node("MatMul", ["o", "wo"], ["y"]),
     ]
     weights = {"wq": random(3, 3), "wv": random(3, 5), "wo": random(5, 2)}
-    groups = groups_that_keep_the_answers(net(nodes, weights, ["n", 7, 3]))
+    groups = checked_groups(net(nodes, weights, ["n", 7, 3]))
     assert groups.rows["wv"].tolist() == groups.columns["wo"].tolist() == [0, 1, 2, 3, 4]
     assert groups.rows["wq"].tolist() == [-1, -1, -1]
 
@@ -463,9 +461,7 @@ def test_channels_that_a_product_sums_have_one_scale() -> None:
         node("MatMul", ["p", "t"], ["o"]),
         node("MatMul", ["o", "wo"], ["y"]),
     ]
-    groups = groups_that_keep_the_answers(
-        net(nodes, {"wv": random(3, 3), "wo": random(7, 2)}, ["n", 7, 3])
-    )
+    groups = checked_groups(net(nodes, {"wv": random(3, 3), "wo": random(7, 2)}, ["n", 7, 3]))
     assert groups.rows["wv"].tolist() == [0, 0, 0]
     assert groups.columns["wo"].tolist() == [0] * 7
 
@@ -477,7 +473,7 @@ def test_a_gemm_that_transposes_its_input_is_no_layer() -> None:
         node("Gemm", ["b", "w2"], ["y"]),
     ]
     weights = {name: random(3, 3, seed=seed) for seed, name in enumerate(["w0", "w1", "w2"])}
-    groups = groups_that_keep_the_answers(net(nodes, weights, [3, 3]))
+    groups = checked_groups(net(nodes, weights, [3, 3]))
     assert groups.count == 0
     assert "w1" not in groups.rows
 
@@ -486,7 +482,7 @@ def test_a_weight_that_is_an_output_keeps_its_scale() -> None:
     model = between([node("Relu", ["a"], ["b"])], {}, 4)
     model.graph.output.add().name = "w2"
     model.graph.output[1].type.CopyFrom(model.graph.output[0].type)
-    groups = groups_that_keep_the_answers(model)
+    groups = checked_groups(model)
     assert groups.count == 0
     assert "w2" not in groups.rows
 
@@ -502,7 +498,7 @@ def test_a_shared_or_computed_weight_keeps_its_scale() -> None:
     ]
     names = ["w0", "shared", "w1", "before"]
     weights = {name: random(3, 3, seed=seed) for seed, name in enumerate(names)}
-    groups = groups_that_keep_the_answers(net(nodes, weights, ["n", 3]))
+    groups = checked_groups(net(nodes, weights, ["n", 3]))
     assert groups.count == 0
     assert set(groups.rows) == set(groups.columns) == {"w0", "w1"}
 
@@ -511,11 +507,11 @@ def test_an_output_of_the_model_is_pinned() -> None:
     model = between([node("Relu", ["a"], ["b"])], {}, 4)
     model.graph.output.add().CopyFrom(model.graph.output[0])
     model.graph.output[1].name = "b"
-    assert groups_that_keep_the_answers(model).count == 0
+    assert checked_groups(model).count == 0
 
 
 @pytest.mark.parametrize("x", [["n", 3, "h", "w"], None], ids=["open size", "no shape"])
-def test_open_shapes_pin_everything(x: Sequence[int | str] | None) -> None:
+def test_an_input_of_unknown_size_pins_everything(x: Sequence[int | str] | None) -> None:
     model = net([node("Conv", ["x", "w"], ["a"]), node("Conv", ["a", "v"], ["y"])], TWO, x)
     groups = channel_groups(model)
     assert groups.count == 0
@@ -533,11 +529,11 @@ def test_a_fixed_batch_is_kept() -> None:
         node("MatMul", ["b", "m"], ["y"]),
     ]
     weights = {"w": random(4, 3, 1, 1), "shape": ints(128, 64), "m": random(64, 5)}
-    groups = groups_that_keep_the_answers(net(nodes, weights, [128, 3, 4, 4]))
+    groups = checked_groups(net(nodes, weights, [128, 3, 4, 4]))
     assert groups.columns["m"].tolist() == [channel for channel in FREE for _ in range(16)]
 
 
-def test_a_part_of_the_batch_is_pinned() -> None:
+def test_a_slice_of_the_batch_is_pinned() -> None:
     nodes = [
         node("Gemm", ["x", "w1"], ["a"]),
         node("Gather", ["a", "order"], ["b"], axis=1),
@@ -547,30 +543,30 @@ def test_a_part_of_the_batch_is_pinned() -> None:
     ]
     indices = {"zero": ints(0), "one": ints(1), "two": ints(2), "order": ints(1, 2, 0)}
     model = net(nodes, {"w1": random(3, 3), "w2": random(3, 3), **indices}, ["n", 3])
-    assert groups_that_keep_the_answers(model).count == 0
+    assert checked_groups(model).count == 0
 
 
 def test_float16_models_are_scaled_too() -> None:
     model, _ = fold_batch_norm(load(conv_net(dtype="float16")))
-    groups = groups_that_keep_the_answers(model, rtol=0.02)
+    groups = checked_groups(model, rtol=0.02)
     assert groups.count == 6
     scaled = rescaled(model, groups, np.full(6, 2.0))
     assert {weight.dtype for weight in find_weights(scaled)[0]} == {"float16"}
 
 
-def test_old_operator_sets_work() -> None:
+def test_pad_slice_and_upsample_of_old_operator_sets_are_understood() -> None:
     nodes = [
         node("Pad", ["a"], ["c"], pads=[0, 0, 1, 1, 0, 0, 0, 0]),
         node("Slice", ["c"], ["d"], axes=[1], starts=[1], ends=[4]),
         node("Upsample", ["d"], ["b"], scales=[1.0, 1.0, 2.0, 2.0]),
     ]
-    groups = groups_that_keep_the_answers(between(nodes, {}, 3, opset=7))
+    groups = checked_groups(between(nodes, {}, 3, opset=7))
     assert groups.columns["w2"].tolist() == [1, 2, 3]
 
 
 def test_an_old_pad_with_twos_pins() -> None:
     nodes = [node("Pad", ["a"], ["b"], pads=[0, 0, 1, 1, 0, 0, 0, 0], value=2.0)]
-    assert groups_that_keep_the_answers(between(nodes, {}, 4, opset=7)).count == 0
+    assert checked_groups(between(nodes, {}, 4, opset=7)).count == 0
 
 
 @pytest.mark.parametrize(
@@ -581,7 +577,7 @@ def test_an_old_pad_with_twos_pins() -> None:
     ],
     ids=["Dropout in training", "Bernoulli"],
 )
-def test_what_is_random_pins(nodes: Sequence[NodeProto]) -> None:
+def test_random_values_are_pinned(nodes: Sequence[NodeProto]) -> None:
     weights = {
         "half": np.float32(0.5),
         "yes": np.array(True),
@@ -607,7 +603,7 @@ def test_scales_must_be_positive_and_one_for_each_group(scales: list[float]) -> 
 
 def of_file(path: Path) -> ChannelGroups:
     model, _ = fold_batch_norm(load(path))
-    groups = groups_that_keep_the_answers(model, 1, rtol=1e-4)
+    groups = checked_groups(model, 1, rtol=1e-4)
     assert set(groups.rows) <= {weight.name for weight in find_weights(model)[0]}
     return groups
 
@@ -616,7 +612,9 @@ def of_file(path: Path) -> ChannelGroups:
     ("name", "count"),
     [("autoencoder", 104), ("depthwise", 0), ("resnet", 144), ("transformer", 96), ("vgg", 144)],
 )
-def test_models_of_the_project(models: Path, name: str, count: int) -> None:
+def test_the_models_of_the_project_have_as_many_groups_as_known(
+    models: Path, name: str, count: int
+) -> None:
     assert of_file(models / f"digits_{name}.onnx").count == count
 
 
@@ -633,5 +631,5 @@ def test_models_of_the_project(models: Path, name: str, count: int) -> None:
         ("mlperf_tiny/vww_mobilenet", 2736),
     ],
 )
-def test_models_from_outside(shared: Path, path: str, count: int) -> None:
+def test_real_models_have_as_many_groups_as_known(shared: Path, path: str, count: int) -> None:
     assert of_file(shared / f"{path}.onnx").count == count

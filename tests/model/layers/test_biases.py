@@ -67,7 +67,7 @@ def test_only_layers_of_the_named_weights_change() -> None:
     assert biases(own_biases(two_gemms(), ["w2"])) == ["b", "w2_bias"]
 
 
-def test_a_bias_of_ones_own_stays() -> None:
+def test_a_bias_that_only_its_layer_reads_stays() -> None:
     model = load(conv_net())
     assert biases(own_biases(model, ["w2", "w3"])) == biases(model)
 
@@ -79,7 +79,7 @@ def test_a_bias_that_is_computed_stays() -> None:
     assert own_biases(model, ["w"]) == model
 
 
-def test_a_matmul_gets_none() -> None:
+def test_a_matmul_gets_no_bias() -> None:
     nodes = [node("MatMul", ["x", "w"], ["y"])]
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
     assert own_biases(model, ["w"]) == model
