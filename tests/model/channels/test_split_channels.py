@@ -204,7 +204,7 @@ def test_other_readers_of_a_constant_per_channel_keep_the_old_one() -> None:
 
 
 def chain(op_type: str, *, bias: bool, dtype: str = "float32", **attributes: object) -> ModelProto:
-    """x -> three layers with Relu between them -> y: the middle one can be split in its rows and columns."""
+    """x -> three layers with Relu between them -> y."""
     shapes = {
         "Conv": [(6, 3, 3, 3), (5, 6, 3, 3), (4, 5, 1, 1)],
         "ConvTranspose": [(3, 6, 3, 3), (6, 5, 3, 3), (5, 4, 1, 1)],

@@ -2,7 +2,7 @@
 
 import numpy as np
 from graphs import conv_net, mlp, model_of, node, random, run, split_net
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from onnx_evoq.model import bridge, cut_at, fold_batch_norm, load, uncut
 from onnx_evoq.model.layers.cut import Cut, suffix
@@ -73,6 +73,49 @@ def test_constants_are_copied_instead_of_cached() -> None:
     assert suffix_operators(model, cut) == ["Exp", "MatMul", "Add"]
 
 
+def test_a_node_that_only_moves_the_weight_is_in_the_suffix_once() -> None:
+    nodes = [node("Transpose", ["w"], ["t"]), node("MatMul", ["x", "t"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
+    assert suffix_operators(model, cut_at(model, "w")) == ["Transpose", "MatMul"]
+
+
+def test_constants_of_constants_are_copied_in_order() -> None:
+    nodes = [
+        node("Exp", ["k"], ["b"]),
+        node("Neg", ["k"], ["unread"]),
+        node("Sqrt", ["b"], ["c"]),
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "c"], ["y"]),
+    ]
+    weights = {"w": random(4, 4), "k": random(4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    cut = cut_at(model, "w")
+    assert suffix_operators(model, cut) == ["Exp", "Sqrt", "MatMul", "Add"]
+    assert (cut.prefix, cut.suffix_inputs) == (None, ("x",))
+
+
+def test_the_suffix_computes_what_the_model_does() -> None:
+    model, x = folded(), random(2, 3, 8, 8)
+    cut = cut_at(model, "w2")
+    assert cut.prefix is not None
+    assert [value.name for value in cut.prefix.graph.output] == ["c"]
+    tensor = next(t for t in model.graph.initializer if t.name == "w2")
+    crossing = run(cut.prefix, {"x": x})
+    rest = suffix(model, cut, [TensorSpec("c", np.dtype("float32"), (None, 6, 8, 8))])
+    found = run(rest, {"w2": numpy_helper.to_array(tensor), **crossing})
+    np.testing.assert_allclose(found["logits"], run(model, {"x": x})["logits"], rtol=1e-5)
+    assert (cut.dtypes, cut.whole) == ({"w2": "float32"}, False)
+
+
+def test_the_suffix_of_a_float16_weight_takes_float16() -> None:
+    model = fold_batch_norm(load(conv_net(dtype="float16")))[0]
+    cut = cut_at(model, "w3")
+    assert cut.dtypes == {"w3": "float16"}
+    rest = suffix(model, cut, [TensorSpec("g", np.dtype("float16"), (None, 6))])
+    types = {value.name: value.type.tensor_type.elem_type for value in rest.graph.input}
+    assert types == {"w3": 10, "g": 10}
+
+
 def test_a_weight_used_twice_is_cut_before_its_first_use() -> None:
     nodes = [
         node("Relu", ["x"], ["a"]),
@@ -115,6 +158,8 @@ def test_the_suffix_of_an_uncut_model_is_the_whole_model() -> None:
     model = load(mlp())
     cut = uncut(model, "second")
     assert cut.suffix_inputs == ("x",)
+    assert (cut.prefix, cut.prefix_outputs, cut.outputs) == (None, (), ("logits",))
+    assert cut.whole
     assert suffix_operators(model, cut) == [n.op_type for n in model.graph.node]
 
 
