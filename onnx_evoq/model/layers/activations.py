@@ -39,7 +39,7 @@ def activation_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activa
 def _clip(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activation | None:
     """The limits of a Clip: attributes up to operator set 10, inputs from 11 on."""
     limits = [attribute(node, "min", -float("inf")), attribute(node, "max", float("inf"))]
-    for index, name in enumerate(node.input[1:3]):
+    for index, name in enumerate(node.input[1:]):
         if name and name not in tensors:
             return None
         if name:

@@ -92,17 +92,13 @@ def _own_tensors(graph: GraphProto) -> dict[str, TensorProto]:
 
 
 def _is_layer(node: NodeProto, weight: TensorProto) -> bool:
-    if not is_standard(node):
-        return False
-    match node.op_type:
-        case "Conv" | "ConvTranspose":
-            return len(weight.dims) >= 3
-        case "Gemm":
-            return len(weight.dims) == 2 and not attribute(node, "transA", 0)
-        case "MatMul":
-            return len(weight.dims) == 2
-        case _:
-            return False
+    rank = len(weight.dims)
+    if node.op_type in ("Conv", "ConvTranspose"):
+        return is_standard(node) and rank > 2
+    reads_matrix = node.op_type == "MatMul" or (
+        node.op_type == "Gemm" and not attribute(node, "transA", 0)
+    )
+    return is_standard(node) and reads_matrix and rank == 2
 
 
 def _layer(
@@ -150,5 +146,6 @@ def weight_channels(node: NodeProto, weight: TensorProto) -> tuple[Indices, Indi
 
 def _per_channel(bias: TensorProto, channels: int, from_last: int) -> bool:
     """Whether `bias` has one value per channel along the axis -`from_last`, and no other axes."""
-    shape = (*[1] * (from_last - len(bias.dims)), *bias.dims)
-    return shape[-from_last] == channels and np.prod(shape, dtype=np.int64) == channels
+    size = np.prod(bias.dims, dtype=np.int64)
+    along_axis = bias.dims[-from_last] if len(bias.dims) >= from_last else 1
+    return bool(along_axis == channels == size)

@@ -54,6 +54,17 @@ def test_a_term_that_broadcasts_unites_all_positions() -> None:
     assert sets.roots(row).tolist() == [2, 2, 2]
 
 
+def test_a_sum_of_one_term_has_its_ids() -> None:
+    sets = DisjointSets()
+    assert sets.united([sets.new_ids(2)]).tolist() == [2, 3]
+
+
+def test_a_sum_with_zeros_over_an_axis_has_the_other_ids() -> None:
+    sets = DisjointSets()
+    (new,) = sets.new_ids(1).tolist()
+    assert sets.united_along(ids(ZERO, new, ZERO), [0]).tolist() == [new]
+
+
 def test_zero_takes_the_id_of_the_other_term() -> None:
     sets = DisjointSets()
     new = sets.new_ids(2)

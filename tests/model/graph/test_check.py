@@ -1,7 +1,7 @@
 """Checks that agree with onnx.checker, except for shapes of inputs and outputs."""
 
 import pytest
-from graphs import mlp, split_net
+from graphs import mlp, node, split_net
 from onnx import ModelProto, checker, helper
 
 from onnx_evoq.model.graph.check import check_valid
@@ -25,6 +25,19 @@ def test_an_input_or_output_need_not_state_a_shape(end: str) -> None:
     before = model.SerializeToString()
     check_valid(model)
     assert model.SerializeToString() == before
+
+
+def test_an_input_that_is_a_sequence_passes() -> None:
+    tensor = helper.make_tensor_type_proto(1, [3])
+    parts = helper.make_value_info("parts", helper.make_sequence_type_proto(tensor))
+    graph = helper.make_graph(
+        [node("ConcatFromSequence", ["parts"], ["y"], axis=0)],
+        "test",
+        [parts],
+        [helper.make_tensor_value_info("y", 1, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    check_valid(model)
 
 
 @pytest.mark.parametrize("make", [mlp, lambda: without_shape("input")])

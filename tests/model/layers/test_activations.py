@@ -90,8 +90,9 @@ def test_a_leaky_relu_of_another_slope_than_0_to_1_is_none(alpha: float) -> None
     assert activation_for(node("LeakyRelu", ["x"], ["y"], alpha=alpha)) is None
 
 
-def test_a_falling_hard_sigmoid_is_none() -> None:
-    assert activation_for(node("HardSigmoid", ["x"], ["y"], alpha=-0.2)) is None
+@pytest.mark.parametrize("alpha", [-0.2, 0.0])
+def test_a_hard_sigmoid_that_does_not_rise_is_none(alpha: float) -> None:
+    assert activation_for(node("HardSigmoid", ["x"], ["y"], alpha=alpha)) is None
 
 
 def test_limits_of_old_clips_are_attributes() -> None:

@@ -149,6 +149,13 @@ def test_a_term_per_channel_after_a_convolution_is_a_bias(shape: tuple, is_bias:
         assert not layer.fixed
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1, 1)], ids=str)
+def test_one_value_is_a_bias_of_one_channel(shape: tuple[int, ...]) -> None:
+    nodes = [node("Conv", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    (layer,) = layers_of(nodes, ["n", 4, 3], w=random(1, 4, 1), b=random(*shape))
+    assert layer.biases == ("b",)
+
+
 def test_a_layer_may_have_two_biases() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Add", ["a", "c"], ["y"])]
     (layer,) = layers_of(nodes, w=random(4, 3), b=random(3), c=random(3))
