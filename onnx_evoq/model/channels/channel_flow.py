@@ -125,8 +125,8 @@ def concatenated_channels(tensors: Sequence[Channels], axis: int) -> Channels | 
         (('w', 8), ('v', 2))
     """
     first = tensors[0]
-    if axis >= 0:
-        axis -= first.rank or 0
+    if axis >= 0 and first.rank is not None:
+        axis -= first.rank
     if {(c.axis, c.rank, c.in_blocks) for c in tensors} != {(axis, first.rank, False)}:
         return None
     return replace(first, sources=tuple(source for c in tensors for source in c.sources))
@@ -171,15 +171,16 @@ def reduced_channels(channels: Channels, axes: Sequence[int], *, keep: bool) -> 
         >>> reduced_channels(Channels((("w", 8),), axis=-3, rank=4), [2, 3], keep=False)
         Channels(sources=(('w', 8),), axis=-1, rank=2, in_blocks=False)
     """
-    if not axes or (channels.rank is None and max(axes) >= 0):
+    rank = channels.rank
+    if not axes or (rank is None and max(axes) >= 0):
         return None
-    reduced = {axis if axis < 0 else axis - (channels.rank or 0) for axis in axes}
+    reduced = {axis if rank is None or axis < 0 else axis - rank for axis in axes}
     if channels.axis in reduced:
         return None
     if keep:
         return channels
     removed_after = sum(axis > channels.axis for axis in reduced)
-    rank = None if channels.rank is None else channels.rank - len(reduced)
+    rank = None if rank is None else rank - len(reduced)
     return replace(channels, axis=channels.axis + removed_after, rank=rank)
 
 

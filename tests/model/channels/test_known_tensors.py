@@ -101,6 +101,11 @@ def test_a_shape_that_is_unknown_empty_or_too_large_is_none(unknown: NodeProto) 
     assert known.shapes(unknown) == [None]
 
 
+def test_a_shape_of_one_value_is_known() -> None:
+    known = known_of(["n", 4])
+    assert known.shape(node("ReduceSum", ["x"], ["y"], keepdims=0)) == ()
+
+
 def test_a_shape_of_the_largest_size_is_known() -> None:
     sizes = {"large": np.array([MOST_VALUES // 4, 4])}
     known = known_of(["n", 4], node("Expand", ["x", "large"], ["y"]), **sizes)
