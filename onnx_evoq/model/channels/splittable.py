@@ -150,8 +150,7 @@ class _ChannelFlow:
         self.refuse(captured, self._obstacle(node))
         layer = self._layers.get(node.output[0]) if node.output else None
         if layer is not None:
-            if not self._read(layer, inputs):
-                self.refuse(inputs, self._obstacle(node))
+            self._read(layer, inputs)
             self._start(layer)
         elif inputs:
             self._pass_on(node)
@@ -175,20 +174,20 @@ class _ChannelFlow:
             self._reasons[weight] = "it has groups"
         self._set_channels(node.output[0], channels)
 
-    def _read(self, layer: LinearLayer, inputs: list[str]) -> bool:  # rule 5
-        """Whether a layer reads the channels of its inputs one by one; if so, add its slices."""
+    def _read(self, layer: LinearLayer, inputs: list[str]) -> None:  # rule 5
+        """Add the slices of a layer that reads channels one by one, or refuse the channels."""
         node = layer.node
-        if not inputs:
-            return True
-        channels = self._channels[node.input[0]] if inputs == [node.input[0]] else None
-        if channels is None or attribute(node, "group", 1) != 1:
-            return False
-        if not (channels.axis == -1 if layer.axis == -1 else channels.on_second_axis):
-            return False
-        if layer.input_channels % channels.count:
-            return False
-        self._add_slices(channels, node, 1, 1 - layer.output_axis, halved=True)
-        return True
+        channels = self._channels.get(node.input[0])
+        if (
+            channels is not None
+            and (channels.axis == -1 if layer.axis == -1 else channels.on_second_axis)
+            and inputs == [node.input[0]]
+            and attribute(node, "group", 1) == 1
+            and layer.input_channels % channels.count == 0
+        ):
+            self._add_slices(channels, node, 1, 1 - layer.output_axis, halved=True)
+        else:
+            self.refuse(inputs, self._obstacle(node))
 
     def _pass_on(self, node: NodeProto) -> None:  # rules 2 to 4
         """Carry the channels through a node that is no layer, if it keeps them."""

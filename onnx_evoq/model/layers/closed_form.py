@@ -161,14 +161,13 @@ def _bias_shape(linear: Linear, channels: int) -> tuple[int, ...]:
 
 
 def _linear(node: NodeProto, index: int, weight: TensorProto) -> Linear | None:
-    rank = len(weight.dims)
-    if node.op_type == "MatMul" and rank == 2:
+    if node.op_type == "MatMul" and len(weight.dims) == 2:
         return Dense(transposed=index == 1, left=index == 0)
     if node.op_type == "Gemm" and index == 1:
         plain = attribute(node, "alpha", 1) == attribute(node, "beta", 1) == 1
         if plain and not attribute(node, "transA", 0):
             return Dense(transposed=not attribute(node, "transB", 0))
-    if node.op_type in ("Conv", "ConvTranspose") and index == 1 and rank > 2:
+    if node.op_type in ("Conv", "ConvTranspose") and index == 1:
         return _window(node, weight)
     return None
 

@@ -50,6 +50,17 @@ def test_groups_are_numbered_in_the_order_of_the_layers() -> None:
     assert groups.rows["w1"].dtype == np.intp
 
 
+def test_channels_that_are_only_zero_belong_to_no_group() -> None:
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a"]),
+        node("Pad", ["a", "pads"], ["b"]),
+        node("MatMul", ["b", "w2"], ["y"]),
+    ]
+    weights = {"w1": random(3, 2), "w2": random(3, 2), "pads": np.array([0, 1, 0, 0])}
+    groups = channel_groups(load(model_of(nodes, {"x": ["n", 3]}, {"y": None}, weights)))
+    assert groups.columns["w2"].tolist() == [-1, 0, 1]
+
+
 def test_each_kernel_entry_of_a_convolution_is_scaled() -> None:
     nodes = [node("Conv", ["x", "w1"], ["a"], group=2), node("Conv", ["a", "w2"], ["y"])]
     weights = {"w1": random(4, 2, 3, 3), "w2": random(2, 4, 1, 1)}

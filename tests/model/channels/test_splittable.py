@@ -329,3 +329,71 @@ def test_each_model_of_the_project_has_layers_to_split(models: Path) -> None:
         "digits_transformer": 2,  # between the two matrices of each block
         "digits_vgg": 5,  # all but the last
     }
+
+
+def tokens(*nodes: NodeProto, x: Sequence[int | str] = ("n", 5, 3)) -> tuple[set[str], dict]:
+    """The splittable weights and the reasons of x -> nodes -> y, with matrices w, v and u."""
+    weights = {"w": random(3, 4), "v": random(4, 4), "u": random(20, 2), "t": random(4, 2)}
+    allowed, reasons = splittable_layers(net(nodes, weights, x))
+    return set(allowed), reasons
+
+
+def test_a_flatten_of_tokens_is_an_obstacle() -> None:
+    flatten = node("Flatten", ["a"], ["f"], "flat")
+    allowed, reasons = tokens(
+        node("MatMul", ["x", "w"], ["a"]), flatten, node("Gemm", ["f", "u"], ["y"])
+    )
+    assert "w" not in allowed
+    assert reasons["w"] == "its output goes into Flatten (flat)"
+
+
+def test_the_output_of_a_gemm_has_two_axes() -> None:
+    flatten = node("Flatten", ["a"], ["f"])
+    gemm, last = node("Gemm", ["x", "w"], ["a"]), node("Gemm", ["f", "t"], ["y"])
+    assert "w" in tokens(gemm, flatten, last, x=("n", 3))[0]
+
+
+def test_a_matmul_keeps_the_number_of_axes_of_its_input() -> None:
+    nodes = [
+        node("Gemm", ["x", "w"], ["g"]),
+        node("MatMul", ["g", "v"], ["a"]),
+        node("Flatten", ["a"], ["f"]),
+        node("Gemm", ["f", "t"], ["y"]),
+    ]
+    assert tokens(*nodes, x=("n", 3))[0] == {"w", "v"}
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4)], ids=str)
+def test_a_third_input_per_channel_has_a_slice(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "c"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
+    weights = {"w": random(3, 4), "c": random(*shape), "v": random(4, 2)}
+    layer = splittable_layers(net(nodes, weights, ("n", 3)))[0]["w"]
+    assert layer.slices == (
+        ChannelSlice("a", 1, "w", 1, 0, 1, halved=False),
+        ChannelSlice("a", 2, "c", len(shape) - 1, 0, 1, halved=False),
+        ChannelSlice("y", 1, "v", 0, 0, 1, halved=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "has_slice"),
+    [((1, 1, 1), False), ((4, 4), False), ((4, 1, 1), True), ((1, 4, 4, 4), True)],
+    ids=str,
+)
+def test_a_constant_has_a_slice_if_it_has_a_value_per_channel(
+    shape: tuple[int, ...], has_slice: bool
+) -> None:
+    nodes = [node("Mul", ["a", "c"], ["b"]), node("Conv", ["b", "w2"], ["y"])]
+    layer = splittable_layers(before(nodes, {**W2, "c": random(*shape)}))[0]["w1"]
+    assert [s.constant for s in layer.slices] == ["w1", "b1", *["c"] * has_slice, "w2"]
+
+
+def test_a_constant_per_feature_of_a_block_is_an_obstacle() -> None:
+    nodes = [
+        node("Flatten", ["a"], ["f"]),
+        node("Add", ["f", "c"], ["b"], "bias"),
+        node("Gemm", ["b", "w2"], ["y"]),
+    ]
+    for size, allowed in ((64, False), (1, True)):
+        weights = {"c": random(size), "w2": random(64, 3)}
+        assert ("w1" in splittable_layers(before(nodes, weights))[0]) == allowed

@@ -129,6 +129,14 @@ def test_a_transposed_convolution_with_other_pads_has_no_layer(
     assert conv_layer("ConvTranspose", (4, 4, 3, 3), **attributes) is None
 
 
+@pytest.mark.parametrize("pads", [[2, 0, 0, 0], [0, 4, 0, 0], [0, 0, 3, 5]], ids=str)
+def test_a_transposed_convolution_may_crop_the_reach_of_its_kernel(pads: list[int]) -> None:
+    shape, dilations = (4, 4, 3, 3), [1, 2]  # a reach of 2 and 4
+    assert conv_layer("ConvTranspose", shape, pads=pads, dilations=dilations) is not None
+    more = [pads[0] + 3, *pads[1:]]
+    assert conv_layer("ConvTranspose", shape, pads=more, dilations=dilations) is None
+
+
 def test_a_convolution_along_one_axis_has_a_layer() -> None:
     nodes = [node("Conv", ["x", "w"], ["y"])]
     layers = layers_of(nodes, {"x": ["n", 4, 9]}, {"y": None}, w=random(5, 4, 3))
@@ -186,6 +194,13 @@ def test_a_third_input_that_others_read_leaves_no_layer() -> None:
 def test_a_third_input_of_another_shape_leaves_no_layer(shape: tuple[int, ...]) -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
     assert layers_of(nodes, {"x": [3, 4]}, {"y": None}, w=random(4, 4), b=random(*shape)) == {}
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)], ids=str)
+def test_one_value_is_the_bias_of_one_channel(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
+    layers = layers_of(nodes, ROW, {"y": None}, w=random(4, 1), b=random(*shape))
+    assert layers["w"].bias == "b"
 
 
 def test_a_row_is_a_bias_too() -> None:

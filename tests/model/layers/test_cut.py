@@ -105,6 +105,15 @@ def test_the_suffix_computes_what_the_model_does() -> None:
     found = run(rest, {"w2": numpy_helper.to_array(tensor), **crossing})
     np.testing.assert_allclose(found["logits"], run(model, {"x": x})["logits"], rtol=1e-5)
     assert (cut.dtypes, cut.whole) == ({"w2": "float32"}, False)
+    assert {tensor.name for tensor in rest.graph.initializer} == {"b2", "w3", "b3"}
+    assert [value.name for value in rest.graph.input] == ["w2", "c"]
+
+
+def test_the_parts_of_a_model_are_named_after_it() -> None:
+    model = folded()
+    for name, expected in (("net", "net"), ("", "graph")):
+        model.graph.name = name
+        assert cut_at(model, "w2").prefix.graph.name == expected  # type: ignore[union-attr]
 
 
 def test_the_suffix_of_a_float16_weight_takes_float16() -> None:
