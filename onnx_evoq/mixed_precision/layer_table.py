@@ -28,18 +28,18 @@ from onnx_evoq.mixed_precision.space import (
     space_of,
 )
 from onnx_evoq.model import (
+    ChannelReader,
     Layer,
     Model,
-    Reader,
     Weight,
     bytes_besides,
     bytes_per_copy,
+    channel_readers,
+    channels_to_split,
     find_layers,
-    first_of,
     initializer_values,
-    outliers,
+    outlier_orders,
     own_biases,
-    readers_of,
 )
 from onnx_evoq.quantize import LayerAtWidth, dequantize, fit, nearest, quantize_at_widths
 from onnx_evoq.setup import Granularity, Task, axis_of_steps
@@ -148,7 +148,7 @@ def build_layer_table(
     """
     model, weights = own_biases(task.model, task.bits), task.weights
     layers = find_layers(model, weights)
-    readers, orders = readers_of(model), outliers(model)
+    readers, orders = channel_readers(model), outlier_orders(model)
     blocks = blocks_of(readers, [weight.name for weight in weights]) if expansion else []
     split = [name for block in blocks for name in block]
     cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
@@ -218,7 +218,7 @@ def _has_rows(weight: Weight, variant: LayerAtWidth) -> bool:
 
 
 def _entries(
-    read: Sequence[tuple[str, Reader]], orders: Mapping[str, Indices], share: float
+    read: Sequence[tuple[str, ChannelReader]], orders: Mapping[str, Indices], share: float
 ) -> list[int]:
     """Entries along a weight's input axis that are split, if a share of its sources' channels is.
 
@@ -230,7 +230,7 @@ def _entries(
     return [
         reader.start + channel * reader.block + entry
         for name, reader in read
-        for channel in first_of(orders[name], share)
+        for channel in channels_to_split(orders[name], share)
         for entry in range(reader.block)
     ]
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Indices
-from onnx_evoq.model import Reader, Weight, first_of
+from onnx_evoq.model import ChannelReader, Weight, channels_to_split
 from onnx_evoq.setup import Granularity, Policy
 
 Genome = NDArray[np.int64]
@@ -176,7 +176,7 @@ class Space:
             bits[part.weight] = tuple(several.tolist())
         for name, width_of in bits.items():
             if not isinstance(width_of, int) and shares.get(name):  # copies lie behind
-                first = first_of(self.orders[name], shares[name])
+                first = channels_to_split(self.orders[name], shares[name])
                 bits[name] = width_of + tuple(width_of[channel] for channel in first)
         return Policy(
             bits,
@@ -185,11 +185,13 @@ class Space:
         )
 
 
-def blocks_of(readers: Mapping[str, Sequence[Reader]], names: Sequence[str]) -> list[list[str]]:
+def blocks_of(
+    readers: Mapping[str, Sequence[ChannelReader]], names: Sequence[str]
+) -> list[list[str]]:
     """The weights whose channels can be split, those that a layer reads side by side together.
 
     Args:
-        readers: as `readers_of` gives them.
+        readers: as `channel_readers` gives them.
         names: weights that are quantized; a layer that others read, too, cannot be split.
     """
     blocks: list[list[str]] = []
@@ -214,7 +216,7 @@ def space_of(
     weights: Sequence[Weight],
     groups: Mapping[str, Sequence[Indices]],
     blocks: Sequence[Sequence[str]],
-    readers: Mapping[str, Sequence[Reader]],
+    readers: Mapping[str, Sequence[ChannelReader]],
     orders: Mapping[str, Indices],
     per_copy: Mapping[str, int],
     fixed: int,
@@ -229,8 +231,8 @@ def space_of(
         weights: what is quantized, in the graph's order.
         groups: the groups of channels of those that have several.
         blocks: as `blocks_of` gives them.
-        readers: as `readers_of` gives them.
-        orders: as `outliers` gives them.
+        readers: as `channel_readers` gives them.
+        orders: as `outlier_orders` gives them.
         per_copy: bytes that a copy of a channel adds besides its codes and step, by weight.
         fixed: bytes of all that no choice changes.
         in_file: whether the file's size counts, instead of the packed one.
@@ -239,17 +241,19 @@ def space_of(
         step_bytes: what a step takes.
     """
     block_of = {name: index for index, block in enumerate(blocks) for name in block}
-    read: dict[str, list[tuple[str, Reader]]] = {}
+    read: dict[str, list[tuple[str, ChannelReader]]] = {}
     for name in block_of:
         for reader in readers[name]:
             read.setdefault(reader.weight, []).append((name, reader))
     parts = []
     for weight in weights:
         name = weight.name
-        split = [first_of(orders[name], s) if name in block_of else () for s in SPLIT_SHARES]
+        split = [
+            channels_to_split(orders[name], s) if name in block_of else () for s in SPLIT_SHARES
+        ]
         entries = [
             sum(
-                len(first_of(orders[other], s)) * reader.block
+                len(channels_to_split(orders[other], s)) * reader.block
                 for other, reader in read.get(name, ())
             )
             for s in SPLIT_SHARES

@@ -1,18 +1,19 @@
-"""Knows ONNX: the only room that imports onnx.
+"""Knows ONNX models: the only room that imports onnx.
 
-Load a file, find its weights, fold BatchNormalization, cut the graph at a layer, emit the result.
+It loads a file, finds the weights, folds BatchNormalization, finds the layers, cuts the graph at
+them, rescales and splits their channels, and emits the quantized model.
 """
 
 from onnx_evoq.model.channels import (
     ChannelGroups,
-    Reader,
+    ChannelReader,
     bytes_per_copy,
     channel_groups,
-    first_of,
-    outliers,
-    readers_of,
+    channel_readers,
+    channels_to_split,
+    outlier_orders,
     rescaled,
-    splits_of,
+    splits_from_shares,
     splittable_layers,
     with_split_channels,
 )
@@ -27,7 +28,6 @@ from onnx_evoq.model.graph import (
     emit_float,
     emit_qdq,
     find_weights,
-    fold_batch_norm,
     input_specs,
     load,
     name_of,
@@ -45,6 +45,7 @@ from onnx_evoq.model.layers import (
     bridge,
     cut_at,
     find_layers,
+    fold_batch_norm,
     initializer_values,
     own_biases,
     suffix,
@@ -53,17 +54,19 @@ from onnx_evoq.model.layers import (
 
 __all__ = [
     "ChannelGroups",
+    "ChannelReader",
     "Cut",
     "Layer",
     "Model",
     "Quantized",
-    "Reader",
     "Skipped",
     "Weight",
     "bridge",
     "bytes_besides",
     "bytes_per_copy",
     "channel_groups",
+    "channel_readers",
+    "channels_to_split",
     "check_finite",
     "cut_at",
     "data_files",
@@ -71,22 +74,20 @@ __all__ = [
     "emit_qdq",
     "find_layers",
     "find_weights",
-    "first_of",
     "fold_batch_norm",
     "initializer_values",
     "input_specs",
     "load",
     "name_of",
     "opset_of",
-    "outliers",
+    "outlier_orders",
     "own_biases",
     "packed_bytes",
-    "readers_of",
     "replace_weights",
     "rescaled",
     "serialize",
     "size_in_bytes",
-    "splits_of",
+    "splits_from_shares",
     "splittable_layers",
     "suffix",
     "uncut",

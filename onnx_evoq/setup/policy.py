@@ -9,8 +9,8 @@ from typing import Any
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import (
     Model,
-    outliers,
-    splits_of,
+    outlier_orders,
+    splits_from_shares,
     splittable_layers,
     weights_named,
     with_split_channels,
@@ -131,7 +131,7 @@ def expanded(model: Model, expansion: Mapping[str, float]) -> Model:
         if name not in allowed:
             why = reasons.get(name, "there is no such weight")
             raise OptionError(f"the channels of {name!r} cannot be split: {why}.")
-    return with_split_channels(model, splits_of(wanted, outliers(model)))
+    return with_split_channels(model, splits_from_shares(wanted, outlier_orders(model)))
 
 
 def apply_policy(

@@ -12,7 +12,7 @@ from onnx import ModelProto
 from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
 from onnx_evoq.mixed_precision.point import build_point
 from onnx_evoq.mixed_precision.space import SPLIT_SHARES, WIDTHS, Part, Space, blocks_of
-from onnx_evoq.model import Model, Reader, fold_batch_norm, load
+from onnx_evoq.model import ChannelReader, Model, fold_batch_norm, load
 from onnx_evoq.setup.task import Task
 
 
@@ -141,8 +141,8 @@ def test_a_copy_adds_its_codes_and_what_else_it_has() -> None:
     assert stepped.size(split) == 10 * 3 + 2 * 12 + 4 * 10 + (10 + 4) * 4
 
 
-def read_by(*weights: str) -> list[Reader]:
-    return [Reader(weight, 1, 0, 1) for weight in weights]
+def read_by(*weights: str) -> list[ChannelReader]:
+    return [ChannelReader(weight, 1, 0, 1) for weight in weights]
 
 
 def test_layers_that_a_layer_reads_side_by_side_are_one_block() -> None:

@@ -1,27 +1,27 @@
-"""Knows where the channels of layers go: how they can be scaled, and split."""
+"""Knows where the channels of layers flow: how they can be rescaled, and how they can be split."""
 
 from onnx_evoq.model.channels.rescaling import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.channels.split_channels import (
-    Reader,
+    ChannelReader,
     bytes_per_copy,
-    first_of,
-    outliers,
-    readers_of,
-    splits_of,
+    channel_readers,
+    channels_to_split,
+    outlier_orders,
+    splits_from_shares,
     with_split_channels,
 )
 from onnx_evoq.model.channels.splittable import splittable_layers
 
 __all__ = [
     "ChannelGroups",
-    "Reader",
+    "ChannelReader",
     "bytes_per_copy",
     "channel_groups",
-    "first_of",
-    "outliers",
-    "readers_of",
+    "channel_readers",
+    "channels_to_split",
+    "outlier_orders",
     "rescaled",
-    "splits_of",
+    "splits_from_shares",
     "splittable_layers",
     "with_split_channels",
 ]

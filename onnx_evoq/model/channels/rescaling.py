@@ -1,12 +1,14 @@
-"""Scale channels so that a model computes the same from other weights.
+"""Rescale channels for cross-layer equalization: other weights that compute the same outputs.
 
-An output channel of a linear layer may be scaled by s > 0, if every layer that reads it takes the
-matching input channel times 1/s, and nothing in between minds (Nagel et al., Data-Free Quantization
-Through Weight Equalization and Bias Correction, 2019, https://arxiv.org/abs/1906.04721):
+An output channel of a linear layer may be scaled by s > 0, if every layer that reads it scales the
+matching input channel by 1/s, and every node between them passes the scale on (Nagel et al.,
+Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
+https://arxiv.org/abs/1906.04721):
 
     W[o, i] -> W[o, i] * s(o) / s(i)        b[o] -> b[o] * s(o)
 
-Channels that meet, as in a residual sum, have one scale together: they are a group.
+Channels that are added to each other, as in a residual sum, must have the same scale: they form a
+group.
 """
 
 from collections.abc import Mapping
@@ -24,16 +26,17 @@ from onnx_evoq.model.layers import linear_layers
 
 @dataclass(frozen=True, eq=False)
 class ChannelGroups:
-    """The groups of channels that have one scale together.
+    """The groups of channels that must have the same scale.
 
-    They are numbered from 0 in the order of the layers; -1 stands for a channel that must keep its
-    scale. A weight that is shared, or that a layer does not read directly, is in neither mapping.
+    The groups are numbered from 0 in the order of the layers; -1 stands for a channel that must
+    keep its scale. A weight that several nodes read, or that no layer reads directly, is in neither
+    mapping.
 
     Attributes:
-        count: how many groups there are.
+        count: the number of groups.
         rows: weight name -> (output channels,) the group of each output channel.
-        columns: weight name -> (input channels,) the group of each input channel; of all input
-            channels, also where each output channel reads but one group of them.
+        columns: weight name -> (input channels,) the group of each input channel. A convolution
+            with groups has an entry for all input channels of all its groups.
     """
 
     count: int
@@ -45,7 +48,7 @@ def channel_groups(model: ModelProto) -> ChannelGroups:
     """Find the channels that may be scaled, and which of them must be scaled together.
 
     Args:
-        model: a model as `load` returns it. BatchNormalization pins what it reads: fold it first.
+        model: a model as `load` returns it. BatchNormalization pins its input: fold it first.
 
     Raises:
         ModelError: an input of the model is not a tensor of numbers.
@@ -61,34 +64,30 @@ def channel_groups(model: ModelProto) -> ChannelGroups:
 
 
 def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> ModelProto:
-    """A copy of `model` with other weights and biases that computes the same.
+    """A copy of `model` with rescaled weights and biases that computes the same outputs.
 
-    The arithmetic is in float64; each tensor keeps its type. What is beyond the range of float16
-    becomes infinite there.
+    The arithmetic is in float64; each tensor keeps its type. A value beyond the range of float16
+    becomes infinite in a float16 tensor.
 
     Args:
         model: the model.
-        groups: as `channel_groups` found them in it.
-        scales: (groups.count,) what to multiply the channels of each group with.
+        groups: the groups that `channel_groups` found in it.
+        scales: (groups.count,) the factor for the channels of each group.
 
     Raises:
-        ValueError: there is not one positive, finite scale for each group.
+        ValueError: the scales are not one positive, finite number for each group.
     """
     if scales.shape != (groups.count,) or not (np.isfinite(scales) & (scales > 0)).all():
         raise ValueError(f"scales must be {groups.count} positive numbers, one for each group")
-    by_number = np.append(scales, 1.0)  # the last one, at -1, is for what keeps its scale
+    by_group = np.append(scales, 1.0)  # the last one, at -1, is for channels that stay
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     changed: dict[str, Float64Array] = {}
     for layer in linear_layers(model.graph):
-        of_outputs = by_number[groups.rows[layer.weight]]  # (output channels,)
-        of_inputs = by_number[groups.columns[layer.weight]]  # (input channels,)
+        of_outputs = by_group[groups.rows[layer.weight]]  # (output channels,)
+        of_inputs = by_group[groups.columns[layer.weight]]  # (input channels,)
         weight = numpy_helper.to_array(tensors[layer.weight]).astype(np.float64)
-        cholesky_factor = (
-            of_outputs[layer.outputs] / of_inputs[layer.inputs]
-        )  # the weight's first two axes
-        changed[layer.weight] = weight * cholesky_factor.reshape(
-            *cholesky_factor.shape, *[1] * (weight.ndim - 2)
-        )
+        factors = of_outputs[layer.outputs] / of_inputs[layer.inputs]  # (n, m), its first two axes
+        changed[layer.weight] = weight * factors.reshape(*factors.shape, *[1] * (weight.ndim - 2))
         for name in layer.biases:
             bias = numpy_helper.to_array(tensors[name]).astype(np.float64)
             changed[name] = bias * of_outputs.reshape(bias.shape)
@@ -97,7 +96,7 @@ def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> 
 
 
 def _numbered(ids: IdTensor, numbers: dict[int, int]) -> Indices:
-    """The number of each id, the next one for an id that has none."""
+    """(channels,) the number of each id; an id without one gets the next."""
     return np.array(
         [numbers.setdefault(entry, len(numbers) - 2) for entry in ids.tolist()], np.intp
     )

@@ -1,10 +1,11 @@
-"""Duplicate output channels of layers, so that what reads them has smaller weights.
+"""Split output channels of layers, so that the layers that read them have smaller weights.
 
-Both copies are what the channel was, and each layer that reads them has half the weight for either
-(see `layer_` for where that is allowed). Halving is exact in binary, but for the denormal
-numbers, so only the order of sums changes what the model computes.
+Outlier channel splitting (OCS, https://arxiv.org/abs/1901.09504) duplicates a channel. Both copies
+have the values that the channel had, and each layer that reads them has half the weight for either
+(see `splittable` for the layers that allow it). Halving is exact in binary, except for denormal
+numbers, so the model computes the same but for the order of sums.
 
-The copies of a layer's channels come behind its last one; behind a Concat, where that one lies.
+The copies of a layer's channels lie after its last channel, also within a Concat of several layers.
 """
 
 from collections import defaultdict
@@ -18,48 +19,45 @@ from onnx import GraphProto, ModelProto, numpy_helper
 
 from onnx_evoq.array_types import Indices
 from onnx_evoq.model.channels.splittable import ChannelSlice, SplittableLayer, splittable_layers
-from onnx_evoq.model.graph import names_in_use, reader_counts, unused_name
+from onnx_evoq.model.graph import copy_of, names_in_use, reader_counts, unused_name
 
 Splits: TypeAlias = Mapping[str, Sequence[int]]
-Values: TypeAlias = NDArray[np.floating]
+Floats: TypeAlias = NDArray[np.floating]
 
 
-def outliers(model: ModelProto) -> dict[str, Indices]:
-    """The channels of each layer that can be expanded, the largest outliers first.
+def outlier_orders(model: ModelProto) -> dict[str, Indices]:
+    """The output channels of each splittable layer, the largest outliers first.
 
-    How far out a channel c lies is the largest `|W2[:, c]| / max|W2|` of the layers that read it,
-    with weights W2: splitting the first channels of the order is what shrinks their range.
+    The size of channel c is the largest `|W2[:, c]| / max|W2|` over the layers that read it, with
+    weights W2: to split the first channels of the order makes the range of W2 smaller.
 
     Args:
         model: a model as `load` returns it.
 
     Returns:
-        weight -> (channels,) indices of its output channels, those that lie as far out in order.
+        weight -> (channels,) indices of its output channels; channels of equal size are in order.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = {node.output[0]: node for node in model.graph.node if node.output}
     orders = {}
-    for name, layer_ in splittable_layers(model)[0].items():
-        farthest = np.zeros(layer_.channels)
-        for part in layer_.slices:
-            if part.halved:
-                tensor = tensors[nodes[part.node].input[part.input]]
-                size = np.abs(numpy_helper.to_array(tensor)).astype(np.float64)
-                of_columns = np.moveaxis(size, part.axis, 0).reshape(size.shape[part.axis], -1)
-                end = part.start + layer_.channels * part.block
-                of_channels = of_columns[part.start : end].reshape(layer_.channels, -1)
-                farthest = np.maximum(farthest, of_channels.max(axis=1) / (size.max() or 1.0))
-        orders[name] = np.argsort(-farthest, kind="stable")
+    for name, layer in splittable_layers(model)[0].items():
+        largest = np.zeros(layer.channels)  # (channels,)
+        for reader in _readers(layer):
+            size = np.abs(numpy_helper.to_array(tensors[reader.weight])).astype(np.float64)
+            columns = np.moveaxis(size, reader.axis, 0).reshape(size.shape[reader.axis], -1)
+            end = reader.start + layer.channels * reader.block
+            own = columns[reader.start : end].reshape(layer.channels, -1)  # (channels, ...)
+            largest = np.maximum(largest, own.max(axis=1) / (size.max() or 1.0))
+        orders[name] = np.argsort(-largest, kind="stable")
     return orders
 
 
-class Reader(NamedTuple):
-    """A layer that reads the channels of another.
+class ChannelReader(NamedTuple):
+    """A layer that reads the output channels of another layer.
 
     Attributes:
-        weight: its weight.
-        axis: of that weight, along which its inputs lie.
-        start: where the channels begin there.
+        weight: the name of its weight.
+        axis: the axis of that weight that its input channels lie along.
+        start: the index of the first channel there.
         block: how many entries in a row belong to one channel.
     """
 
@@ -69,75 +67,72 @@ class Reader(NamedTuple):
     block: int
 
 
-def readers_of(model: ModelProto) -> dict[str, list[Reader]]:
-    """The layers that read the channels of each layer that can be expanded, by its weight.
+def channel_readers(model: ModelProto) -> dict[str, list[ChannelReader]]:
+    """The layers that read the channels of each splittable layer, by the weight of the latter.
 
     Args:
         model: a model as `load` returns it.
     """
-    nodes = {node.output[0]: node for node in model.graph.node if node.output}
-    return {
-        name: [
-            Reader(nodes[part.node].input[part.input], part.axis, part.start, part.block)
-            for part in layer_.slices
-            if part.halved
-        ]
-        for name, layer_ in splittable_layers(model)[0].items()
-    }
+    return {name: _readers(layer) for name, layer in splittable_layers(model)[0].items()}
+
+
+def _readers(layer: SplittableLayer) -> list[ChannelReader]:
+    return [
+        ChannelReader(entry.constant, entry.axis, entry.start, entry.block)
+        for entry in layer.slices
+        if entry.halved
+    ]
 
 
 def bytes_per_copy(model: ModelProto) -> dict[str, int]:
-    """What a copy of a channel adds besides its codes, by the weight of each expandable layer.
+    """The bytes that a copy of a channel adds besides its codes, by the weight of its layer.
 
-    That is its bias, and what other constants hold for it. (A constant that several nodes read gets
-    a copy for itself, which is not counted.)
+    These are its bias and its values in other constants. (A constant that several nodes read is
+    copied for the layer, and that copy is not counted.)
 
     Args:
         model: a model as `load` returns it.
     """
-    nodes = {node.output[0]: node for node in model.graph.node if node.output}
-    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    found = {}
-    for name, layer_ in splittable_layers(model)[0].items():
-        constants = [
-            (values[nodes[part.node].input[part.input]], part)
-            for part in layer_.slices
-            if not part.halved and nodes[part.node].input[part.input] != name
-        ]
-        found[name] = sum(
-            array.nbytes // array.shape[part.axis] * part.block for array, part in constants
+    arrays = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    return {
+        name: sum(
+            arrays[entry.constant].nbytes // arrays[entry.constant].shape[entry.axis] * entry.block
+            for entry in layer.slices
+            if not entry.halved and entry.constant != name
         )
-    return found
+        for name, layer in splittable_layers(model)[0].items()
+    }
 
 
-def first_of(order: Indices, share: float) -> tuple[int, ...]:
-    """The channels to split, if a share of a layer's are: the first `ceil(share * channels)`.
+def channels_to_split(order: Indices, share: float) -> tuple[int, ...]:
+    """The first `ceil(share * channels)` channels of an order.
 
     Args:
-        order: the layer's channels, those to split first first, as `outliers` gives them.
-        share: between 0 and 1.
+        order: (channels,) the channels of a layer, from `outlier_orders`.
+        share: the share of the channels to split, from 0 to 1.
 
     Example:
-        >>> first_of(np.array([2, 0, 1, 4, 3]), 1 / 4)
+        >>> channels_to_split(np.array([2, 0, 1, 4, 3]), 1 / 4)
         (2, 0)
     """
     return tuple(order[: ceil(share * len(order))].tolist())
 
 
-def splits_of(
+def splits_from_shares(
     shares: Mapping[str, float], orders: Mapping[str, Indices]
 ) -> dict[str, tuple[int, ...]]:
-    """The channels to split, if a share of each layer's are.
+    """The channels to split of several layers, by weight.
 
     Args:
-        shares: weight -> share between 0 and 1.
-        orders: weight -> its channels, those to split first first, as `outliers` gives them.
+        shares: weight -> the share of its output channels to split, from 0 to 1.
+        orders: weight -> (channels,) its channels in order, from `outlier_orders`.
 
     Raises:
-        ValueError: a share is none, or a weight has no order.
+        ValueError: a share is not between 0 and 1, or a weight has no order.
 
     Example:
-        >>> splits_of({"w": 1 / 4, "v": 0}, {"w": np.array([2, 0, 1, 4, 3]), "v": np.array([0])})
+        >>> orders = {"w": np.array([2, 0, 1, 4, 3]), "v": np.array([0])}
+        >>> splits_from_shares({"w": 1 / 4, "v": 0}, orders)
         {'w': (2, 0), 'v': ()}
     """
     for name, share in shares.items():
@@ -145,18 +140,18 @@ def splits_of(
             raise ValueError(f"the share of channels of {name!r} must lie in [0, 1], not {share}")
         if name not in orders:
             raise ValueError(f"the channels of {name!r} cannot be split")
-    return {name: first_of(orders[name], share) for name, share in shares.items()}
+    return {name: channels_to_split(orders[name], share) for name, share in shares.items()}
 
 
 def with_split_channels(model: ModelProto, splits: Splits) -> ModelProto:
-    """A copy of `model` with more channels that computes the same.
+    """A copy of `model` with duplicated channels that computes the same outputs.
 
     Args:
-        model: a model as `load` returns it, BatchNormalization folded.
+        model: a model as `load` returns it, with BatchNormalization folded.
         splits: weight -> the output channels to duplicate, each once.
 
     Raises:
-        ValueError: a weight's channels cannot be split, or there are no such ones.
+        ValueError: the channels of a weight cannot be split, or it has no such channels.
 
     Example:
         >>> from onnx import parser
@@ -165,8 +160,8 @@ def with_split_channels(model: ModelProto, splits: Splits) -> ModelProto:
         ...     net (float[1, 1] x) => (float[1, 1] y)
         ...     <float[1, 2] w = {1, 2}, float[2, 1] v = {3, 4}>
         ...     { a = MatMul(x, w)  b = Relu(a)  y = MatMul(b, v) }''')
-        >>> expanded = with_split_channels(model, {"w": [1]})
-        >>> [numpy_helper.to_array(t).ravel().tolist() for t in expanded.graph.initializer]
+        >>> split = with_split_channels(model, {"w": [1]})
+        >>> [numpy_helper.to_array(t).ravel().tolist() for t in split.graph.initializer]
         [[1.0, 2.0, 2.0], [3.0, 2.0, 2.0]]
     """
     allowed, reasons = splittable_layers(model)
@@ -179,61 +174,61 @@ def with_split_channels(model: ModelProto, splits: Splits) -> ModelProto:
             0 <= channel < allowed[name].channels for channel in channels
         ):
             raise ValueError(f"{name!r} has no such channels, each once: {list(channels)}")
-    expanded = ModelProto()
-    expanded.CopyFrom(model)
-    _rewrite(expanded.graph, [allowed[name] for name in chosen], chosen)
-    stale = {name for weight in chosen for name in allowed[weight].carriers}
-    for value in [value for value in expanded.graph.value_info if value.name in stale]:
-        expanded.graph.value_info.remove(value)
-    return expanded
+    split = copy_of(model)
+    _split_constants(split.graph, [allowed[name] for name in chosen], chosen)
+    stale = {name for weight in chosen for name in allowed[weight].widened}
+    for value in [value for value in split.graph.value_info if value.name in stale]:
+        split.graph.value_info.remove(value)
+    return split
 
 
-def _rewrite(graph: GraphProto, layers: Sequence[SplittableLayer], splits: Splits) -> None:
-    """Duplicate what belongs to a channel in all constants, in place."""
-    found: dict[tuple[str, int], list[_Split]] = defaultdict(list)  # by node and input
+class _SliceSplit(NamedTuple):
+    """The channels to duplicate in a slice of a constant that has `total` channels."""
+
+    slice: ChannelSlice
+    total: int
+    channels: Sequence[int]
+
+
+def _split_constants(graph: GraphProto, layers: Sequence[SplittableLayer], splits: Splits) -> None:
+    """Duplicate the entries of split channels in all constants, in place."""
+    by_input: dict[tuple[str, int], list[_SliceSplit]] = defaultdict(list)  # of a node
     for layer in layers:
-        for part in layer.slices:
-            split = _Split(part, layer.channels, splits[layer.weight])
-            found[part.node, part.input].append(split)
+        for entry in layer.slices:
+            split = _SliceSplit(entry, layer.channels, splits[layer.weight])
+            by_input[entry.node, entry.input].append(split)
     nodes = {node.output[0]: node for node in graph.node if node.output}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     counts, used = reader_counts(graph), names_in_use(graph)
-    for (output, position), here in found.items():
+    for (output, position), here in by_input.items():
         names = nodes[output].input
         old = tensors[names[position]]
         values = numpy_helper.to_array(old)
-        for axis in {split.part.axis for split in here}:
-            values = _expanded(values, axis, [split for split in here if split.part.axis == axis])
+        for axis in {split.slice.axis for split in here}:
+            along_axis = [split for split in here if split.slice.axis == axis]
+            values = _with_copies(values, axis, along_axis)
         if counts[old.name] == 1:
             old.CopyFrom(numpy_helper.from_array(values, old.name))
-        else:  # others go on with the old one
+        else:  # the other readers keep the old one
             counts[old.name] -= 1
             names[position] = unused_name(f"{old.name}_expanded", used)
             graph.initializer.append(numpy_helper.from_array(values, names[position]))
 
 
-class _Split(NamedTuple):
-    """Channels to duplicate in a constant, of as many as there are."""
-
-    part: ChannelSlice
-    of: int
-    channels: Sequence[int]
-
-
-def _expanded(values: Values, axis: int, splits: Sequence[_Split]) -> Values:
-    """`values` with copies along `axis`, for layers whose channels lie there side by side."""
+def _with_copies(values: Floats, axis: int, splits: Sequence[_SliceSplit]) -> Floats:
+    """`values` with copies of split channels along `axis`, halved where layers read them."""
     size = values.shape[axis]
     factors = np.ones(size, values.dtype)
-    copied: list[int] = []  # which entries, and in front of which one each copy comes
+    copied: list[int] = []  # the entries to copy, and the entry that each copy lies before
     before: list[int] = []
-    for part, count, channels in splits:
+    for entry, total, channels in splits:
         for channel in channels:
-            start = part.start + channel * part.block
-            entries = range(start, start + part.block)
-            copied.extend(entries)
-            before.extend([part.start + count * part.block] * part.block)
-            if part.halved:
-                factors[entries] = 0.5
-    order = np.insert(np.arange(size), before, copied)  # all places as they are before
+            start = entry.start + channel * entry.block
+            block = range(start, start + entry.block)
+            copied.extend(block)
+            before.extend([entry.start + total * entry.block] * entry.block)
+            if entry.halved:
+                factors[block] = 0.5
+    order = np.insert(np.arange(size), before, copied)  # `before` counts in the old entries
     shape = (-1, *[1] * (values.ndim - 1 - axis))
     return values.take(order, axis) * factors[order].reshape(shape)

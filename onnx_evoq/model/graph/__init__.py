@@ -1,7 +1,6 @@
-"""Knows the graph of an ONNX file: reads, checks and folds it, finds its weights, emits it."""
+"""Knows the graph of an ONNX file: loads and checks it, finds its weights, emits it."""
 
 from onnx_evoq.model.graph.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
-from onnx_evoq.model.graph.fold import fold_batch_norm
 from onnx_evoq.model.graph.inputs import input_specs
 from onnx_evoq.model.graph.load import Model, data_files, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.graph.nodes import (
@@ -9,8 +8,10 @@ from onnx_evoq.model.graph.nodes import (
     all_nodes,
     attribute,
     bodies,
+    captured,
     constant_tensors,
     constants_of,
+    copy_of,
     is_standard,
     names_in_use,
     node_label,
@@ -43,15 +44,16 @@ __all__ = [
     "attribute",
     "bodies",
     "bytes_besides",
+    "captured",
     "check_finite",
     "constant_tensors",
     "constants_of",
+    "copy_of",
     "count",
     "data_files",
     "emit_float",
     "emit_qdq",
     "find_weights",
-    "fold_batch_norm",
     "input_specs",
     "is_standard",
     "load",

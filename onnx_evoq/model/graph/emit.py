@@ -1,18 +1,18 @@
-"""Write quantized weights into a model.
+"""Write quantized weights into a model, in the QDQ or the float format.
 
-QDQ: the codes become integer initializers, and a DequantizeLinear (signed, zero point 0) gives
-back a tensor of the weight's old name, so that no other node changes:
+QDQ: the codes become an integer initializer, and a DequantizeLinear (signed, zero point 0) makes a
+tensor of the weight's old name from it, so that no other node changes:
 
     w_quantized (int8), w_scale (float32), w_zero_point  ->  DequantizeLinear  ->  w
 
 A float16 weight is dequantized in float32 and cast, for runtimes without a float16 scale.
-The narrowest integer type that holds the codes needs an operator set of its own:
+Each integer type needs an operator set:
 
     INT8   5 to 8 bits     opset 10, per channel 13
     INT4   3 and 4 bits    opset 21
     INT2   2 bits          opset 25
 
-where channels differ in width, that is the type of the widest: the others use fewer of its values.
+Where channels differ in width, the type is that of the widest channel.
 
 Float: the same graph with each weight replaced by ``step * codes``.
 """
@@ -33,7 +33,7 @@ from onnx import (
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph.check import check_valid
-from onnx_evoq.model.graph.nodes import names_in_use, opset_of, unused_name
+from onnx_evoq.model.graph.nodes import copy_of, names_in_use, opset_of, unused_name
 from onnx_evoq.quantize import QuantizedWeight
 
 Quantized = Mapping[str, QuantizedWeight]
@@ -47,8 +47,7 @@ def replace_weights(
     model: ModelProto, values: Mapping[str, NDArray[np.float32 | np.float64]]
 ) -> ModelProto:
     """A copy of `model` whose initializers hold `values`, each in its old type and shape."""
-    changed = ModelProto()
-    changed.CopyFrom(model)
+    changed = copy_of(model)
     for tensor in changed.graph.initializer:
         if tensor.name in values:
             dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
@@ -58,12 +57,12 @@ def replace_weights(
 
 
 def with_codes(model: ModelProto, quantized: Quantized) -> ModelProto:
-    """A copy of `model` with each weight replaced by what its codes stand for."""
+    """A copy of `model` with each quantized weight replaced by ``step * codes``."""
     return replace_weights(model, {name: weight.values for name, weight in quantized.items()})
 
 
 def emit_float(model: ModelProto, quantized: Quantized, metadata: Mapping[str, str]) -> ModelProto:
-    """The model with each weight replaced by ``step * codes``."""
+    """The model in the float format, with `metadata` added to its `metadata_props`."""
     emitted = with_codes(model, quantized)
     _describe(emitted, metadata)
     return emitted
@@ -72,17 +71,17 @@ def emit_float(model: ModelProto, quantized: Quantized, metadata: Mapping[str, s
 def emit_qdq(
     model: ModelProto, quantized: Quantized, metadata: Mapping[str, str], *, narrowest: int
 ) -> ModelProto:
-    """The model with integer weights and DequantizeLinear.
+    """The model in the QDQ format: integer weights and DequantizeLinear.
 
     Args:
         model: the float model, as `load` returns it.
         quantized: codes and grid by weight name.
-        metadata: what to leave in `metadata_props`.
-        narrowest: bits of the narrowest type that is used: 2, 4 or 8. INT4 and INT2 may raise the
+        metadata: the entries to add to `metadata_props`.
+        narrowest: the bits of the narrowest type to use: 2, 4 or 8. INT4 and INT2 may raise the
             operator set.
 
     Raises:
-        ModelError: the model cannot be converted to the operator set that this needs.
+        ModelError: the model cannot be converted to the operator set that its types need.
     """
     kinds = {name: _container(max(grid.widest, narrowest)) for name, (_, grid) in quantized.items()}
     opset = max((_OPSET[kind] for kind in kinds.values()), default=0)
@@ -120,20 +119,18 @@ def _container(bits: int) -> int:
 def _with_opset(model: ModelProto, opset: int) -> ModelProto:
     current = opset_of(model)
     if current >= opset:
-        copy = ModelProto()
-        copy.CopyFrom(model)
-        return copy
+        return copy_of(model)
     try:
         converted = version_converter.convert_version(model, opset)
         check_valid(converted)
     except MemoryError:
         raise
-    except Exception as cause:  # the converter raises RuntimeError and others for what it lacks
+    except Exception as cause:  # the converter raises several kinds for operators that it lacks
         raise ModelError(
             f"the model cannot be converted from operator set {current} to {opset}: "
             f"export it with {opset} or newer, or emit the float format."
         ) from cause
-    # The converter leaves the shape of every tensor, which takes room and is not needed.
+    # The converter adds the shape of every tensor, which takes room and is not needed.
     stated = {value.name for value in model.graph.value_info}
     for value in [value for value in converted.graph.value_info if value.name not in stated]:
         converted.graph.value_info.remove(value)
@@ -143,6 +140,7 @@ def _with_opset(model: ModelProto, opset: int) -> ModelProto:
 def _dequantized(
     tensor: TensorProto, quantized: QuantizedWeight, kind: int, used: set[str]
 ) -> tuple[list[TensorProto], list[NodeProto]]:
+    """The initializers and the nodes that make the weight `tensor` from its codes."""
     name, (codes, grid) = tensor.name, quantized
     inputs = [unused_name(f"{name}_{part}", used) for part in ("quantized", "scale", "zero_point")]
     narrow = helper.tensor_dtype_to_np_dtype(kind)

@@ -1,4 +1,4 @@
-"""Which inputs a model must be fed."""
+"""Describe the inputs that a model must be fed."""
 
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
@@ -10,7 +10,7 @@ from onnx_evoq.signature import TensorSpec
 
 
 def input_specs(model: ModelProto) -> list[TensorSpec]:
-    """The model's inputs in their order.
+    """The type and the shape of each of the model's inputs, in their order.
 
     Args:
         model: a model as `load` returns it (there, no initializer is listed as an input).
@@ -23,7 +23,7 @@ def input_specs(model: ModelProto) -> list[TensorSpec]:
 
 
 def _table_rows(model: ModelProto) -> dict[str, int]:
-    """The rows of the smallest table that a tensor indexes directly, by the tensor's name."""
+    """The number of rows of the smallest table that a tensor indexes, by the tensor's name."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     rows: dict[str, int] = {}
     for node in model.graph.node:

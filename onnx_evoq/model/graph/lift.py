@@ -1,11 +1,11 @@
-"""Turn constants that may serve as weights into initializers of the main graph.
+"""Turn constants that may be weights into initializers of the main graph.
 
 1. A Constant node whose float tensor has at least one axis becomes an initializer of the same name.
-2. A float initializer of a graph inside the graph (an If branch, a Loop body) moves to the main
-   graph, from where its body captures it; it is renamed where the name is taken.
+2. A float initializer of a body (an If branch, a Loop body) moves to the main graph, under a new
+   name, and the body captures it from there.
 
-Afterwards every weight is an initializer of the main graph, and the other files of this room need
-to look nowhere else. What the model computes does not change.
+Afterwards every weight is an initializer of the main graph, and the other files of this room look
+only there. The outputs of the model do not change.
 """
 
 from onnx import GraphProto, NodeProto, TensorProto
@@ -51,7 +51,7 @@ def _lift_initializers(body: GraphProto, main: GraphProto, used: set[str]) -> No
     inputs = {value.name for value in body.input}
     outputs = {value.name for value in body.output}
     for tensor in list(body.initializer):
-        # A body must own what it returns, and a default of an input belongs to the input.
+        # A body must own its outputs, and a default value of an input belongs to the input.
         if not _may_be_weight(tensor) or tensor.name in inputs | outputs:
             continue
         # Two branches may each own a tensor of the same name, so the name in the main graph is new.

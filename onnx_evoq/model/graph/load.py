@@ -1,4 +1,4 @@
-"""Read a model and bring it into the one form that the other files of this room expect.
+"""Read a model, check it, and bring it into the form that the other files of this room expect.
 
 1. The file is read with its external data, which must lie in the model's folder.
 2. It is checked: a graph, an operator set that can be run, not yet quantized.
@@ -16,9 +16,16 @@ from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, n
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph.check import check_valid
 from onnx_evoq.model.graph.lift import lift_constants
-from onnx_evoq.model.graph.nodes import all_nodes, is_standard, opset_of, tensors_in, walk
+from onnx_evoq.model.graph.nodes import (
+    all_nodes,
+    copy_of,
+    is_standard,
+    opset_of,
+    tensors_in,
+    walk,
+)
 
-Model = ModelProto  # what other rooms hand around without importing onnx
+Model = ModelProto  # the name for rooms that do not import onnx
 
 MIN_OPSET = 7  # the oldest that ONNX Runtime runs
 _MIN_IR_VERSION = 4  # from here on, an initializer need not be an input
@@ -41,17 +48,13 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
 
     Args:
         source: a file, or a model in memory.
-        quantized: whether a model that is quantized already is welcome (to evaluate it, say).
+        quantized: whether to accept a model that is already quantized, to evaluate it for example.
 
     Raises:
         ModelError: the file is unreadable, or the model unsupported or already quantized.
     """
     name = name_of(source)
-    if isinstance(source, ModelProto):
-        model = ModelProto()
-        model.CopyFrom(source)
-    else:
-        model = _read(Path(source))
+    model = copy_of(source) if isinstance(source, ModelProto) else _read(Path(source))
     _check(model, name)
     if not quantized:
         _refuse_quantized(model, name)
@@ -65,7 +68,7 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
 
 
 def name_of(source: str | Path | ModelProto) -> str:
-    """How messages and reports call a model."""
+    """The name of a model in messages and reports."""
     return "the model in memory" if isinstance(source, ModelProto) else str(source)
 
 
@@ -75,7 +78,7 @@ def serialize(model: ModelProto) -> bytes:
 
 
 def size_in_bytes(source: str | Path | ModelProto) -> int:
-    """Bytes of a model with its external data; what a file with everything inside would take."""
+    """The bytes of a model file and its external data, or of a model in memory as a file."""
     if isinstance(source, ModelProto):
         return int(source.ByteSize())
     path = Path(source)
@@ -84,10 +87,10 @@ def size_in_bytes(source: str | Path | ModelProto) -> int:
 
 
 def data_files(path: Path) -> list[Path]:
-    """The files beside `path` that hold data of the model in it, whether they are there or not.
+    """The files of external data that the model in `path` names, whether they exist or not.
 
     Raises:
-        ModelError: the file is unreadable, or no model.
+        ModelError: `path` cannot be read, or it is not an ONNX file.
     """
     tensors = _external_tensors(_parsed(path))
     locations = dict.fromkeys(_external(tensor).get("location", "") for tensor in tensors)
@@ -101,7 +104,7 @@ def _read(path: Path) -> ModelProto:
 
 
 def _parsed(path: Path) -> ModelProto:
-    """The model as its file has it, without external data."""
+    """The model in a file, without its external data."""
     try:
         content = path.read_bytes()
     except OSError as cause:
@@ -157,7 +160,7 @@ def _read_external_data(model: ModelProto, path: Path) -> None:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except MemoryError:
             raise
-        except Exception as cause:  # onnx raises several kinds here, all of them about this file
+        except Exception as cause:  # onnx raises several kinds, all of them about this file
             raise ModelError(
                 f"{path}: tensor {tensor.name!r} cannot be read from {file.name!r}: {cause}"
             ) from cause
@@ -194,8 +197,8 @@ def _refuse_quantized(model: ModelProto, name: str) -> None:
 
 
 def _drop_initializer_inputs(model: ModelProto) -> None:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for value in [value for value in model.graph.input if value.name in constants]:
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in initializers]:
         model.graph.input.remove(value)
 
 

@@ -1,4 +1,4 @@
-"""Walk a graph and the graphs inside it (the bodies of If, Loop and Scan)."""
+"""Walk a graph and the graphs inside it (the bodies of If, Loop and Scan), and read its nodes."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+
+
+def copy_of(model: ModelProto) -> ModelProto:
+    """A copy that shares nothing with `model`."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
@@ -32,7 +39,7 @@ def all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
 
 
 def tensors_in(graph: GraphProto) -> Iterator[TensorProto]:
-    """Every initializer of `graph` and of the graphs inside it, and every tensor of a node."""
+    """Every tensor that `graph` or a graph inside it holds, as an initializer or in a node."""
     for inner in walk(graph):
         yield from inner.initializer
     for node in all_nodes(graph):
@@ -40,7 +47,7 @@ def tensors_in(graph: GraphProto) -> Iterator[TensorProto]:
 
 
 def reads(node: NodeProto) -> set[str]:
-    """Names that `node` reads from its graph: its inputs and what its bodies capture."""
+    """The names that `node` reads from its graph: its inputs, and those its bodies capture."""
     names = {name for name in node.input if name}
     for body in bodies(node):
         names |= captured(body)
@@ -48,7 +55,7 @@ def reads(node: NodeProto) -> set[str]:
 
 
 def captured(body: GraphProto) -> set[str]:
-    """Names that `body` reads from the graphs around it."""
+    """The names that `body` reads from the graphs around it."""
     own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
     outer: set[str] = set()
     for node in body.node:
@@ -58,7 +65,7 @@ def captured(body: GraphProto) -> set[str]:
 
 
 def reader_counts(graph: GraphProto) -> Counter[str]:
-    """How many inputs of nodes, graphs inside nodes and outputs of `graph` read each tensor."""
+    """How many node inputs, bodies of nodes and outputs of `graph` read each tensor, by name."""
     counts = Counter(name for node in graph.node for name in node.input)
     counts.update(name for node in graph.node for body in bodies(node) for name in captured(body))
     counts.update(value.name for value in graph.output)
@@ -66,7 +73,7 @@ def reader_counts(graph: GraphProto) -> Counter[str]:
 
 
 def constants_of(graph: GraphProto) -> set[str]:
-    """Names of tensors that nodes of `graph` make and that depend on no input of it."""
+    """The names of all node outputs of `graph` that depend on none of its inputs."""
     varying = {value.name for value in graph.input}
     constants: set[str] = set()
     for node in graph.node:
@@ -79,16 +86,16 @@ def constants_of(graph: GraphProto) -> set[str]:
 
 
 def constant_tensors(graph: GraphProto) -> dict[str, TensorProto]:
-    """Initializers of `graph` and what its Constant nodes hold, by name."""
+    """The initializers of `graph` and the values of its Constant nodes, by name."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type != "Constant" or not is_standard(node):
             continue
-        for given in node.attribute:
-            if given.name == "value":
-                tensors[node.output[0]] = given.t
-            elif given.name == "value_float":
-                tensors[node.output[0]] = helper.make_tensor("", TensorProto.FLOAT, [], [given.f])
+        for entry in node.attribute:
+            if entry.name == "value":
+                tensors[node.output[0]] = entry.t
+            elif entry.name == "value_float":
+                tensors[node.output[0]] = helper.make_tensor("", TensorProto.FLOAT, [], [entry.f])
     return tensors
 
 
@@ -104,7 +111,7 @@ def names_in_use(graph: GraphProto) -> set[str]:
 
 
 def unused_name(wanted: str, used: set[str]) -> str:
-    """`wanted`, or `wanted` with a number behind it; the result is added to `used`."""
+    """`wanted`, with a number behind it if that name is used; the result is added to `used`."""
     name, number = wanted, 1
     while name in used:
         name, number = f"{wanted}_{number}", number + 1
@@ -131,7 +138,7 @@ def is_standard(node: NodeProto) -> bool:
 
 
 def node_label(node: NodeProto) -> str:
-    """A name for messages: the node's own, or its operator and first output."""
+    """The name of a node in messages: its own, or its operator and first output."""
     return node.name or f"{node.op_type}({node.output[0] if node.output else ''})"
 
 

@@ -1,4 +1,4 @@
-"""What a single node makes of inputs that are known: values, or shapes alone."""
+"""Compute the outputs of a single node, or their shapes alone, from known inputs."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -13,8 +13,8 @@ from onnx_evoq.model.graph.nodes import node_label, opset_of
 NodeValues: TypeAlias = Array
 Shape: TypeAlias = tuple[int, ...]
 
-MOST_VALUES = 1 << 24  # of one tensor: larger ones are not made
-_SMALL = 1024  # values of a shape, a list of axes or the like
+MOST_VALUES = 1 << 24  # of one tensor: larger tensors are not computed
+_MOST_SHAPE_VALUES = 1024  # of an input that may be a shape or a list of axes
 
 
 def values_of(
@@ -27,13 +27,14 @@ def values_of(
 
     Args:
         node: a node of ONNX's own operator set, without graphs inside it.
-        inputs: one array per input of the node, None for one that the node leaves out.
-        constant: for each input, whether the array has the type and the values that the node will
-            read, so that the shapes of the outputs may follow from it.
-        model: where the node comes from, for its operator set.
+        inputs: one array per input of the node, None for an input that the node leaves out.
+        constant: for each input, whether the array has the type and the values that the node reads
+            when the model runs, so that the shapes of the outputs may depend on it.
+        model: the model of the node, which states its operator set.
 
     Raises:
-        ValueError: the inputs do not suit the node, or an output is too large.
+        ValueError: the node cannot be computed from the inputs, or an output has more than
+            MOST_VALUES values.
     """
     shapes = shapes_of(node, inputs, constant, model)
     if any(shape is not None and count(shape) > MOST_VALUES for shape in shapes):
@@ -52,7 +53,7 @@ def values_of(
         return [np.asarray(value) for value in ReferenceEvaluator(alone).run(None, feed)]
     except MemoryError:
         raise
-    except Exception as cause:  # of any kind, as each operator has its own
+    except Exception as cause:  # each operator raises kinds of its own
         raise ValueError(f"{node_label(node)} cannot be computed: {cause}") from cause
 
 
@@ -62,38 +63,40 @@ def shapes_of(
     constant: Sequence[bool],
     model: ModelProto,
 ) -> list[Shape | None]:
-    """The shapes of the outputs of `node`, None for one that does not follow from the inputs.
+    """The shapes of the outputs of `node`, None for one that the inputs do not determine.
 
-    Args:
-        node: as for `values_of`, and so the others; a single sample will do.
+    The arguments are those of `values_of`.
     """
     renamed = _renamed(node)
     types, data = {}, {}
     for name, value, known in zip(renamed.input, inputs, constant, strict=True):
         if value is not None:
-            # Only indices, sizes and flags must have their type: shapes do not depend on others.
+            # Only indices, sizes and flags need their type: no shape depends on the other types.
             dtype = value.dtype if known and value.dtype.kind in "biu" else np.dtype(np.float32)
             kind = helper.np_dtype_to_tensor_dtype(dtype)
             types[name] = helper.make_tensor_type_proto(kind, value.shape)
-            if known and value.size <= _SMALL and value.dtype == dtype:
+            if known and value.size <= _MOST_SHAPE_VALUES and value.dtype == dtype:
                 data[name] = numpy_helper.from_array(value, name)
     try:
         schema = defs.get_schema(node.op_type, opset_of(model), "")
-        made = shape_inference.infer_node_outputs(
+        types_of_outputs = shape_inference.infer_node_outputs(
             schema, renamed, types, data, opset_imports=list(model.opset_import)
         )
-    except Exception:  # no such operator, or inputs that do not go together: several kinds
+    except Exception:  # there is no such operator, or the inputs do not suit it: several kinds
         return [None for _ in node.output]
-    return [_stated(made[name]) if name in made else None for name in node.output]
+    return [
+        _full_shape(types_of_outputs[name]) if name in types_of_outputs else None
+        for name in node.output
+    ]
 
 
 def count(shape: Shape) -> int:
-    """How many values a tensor of that shape has."""
+    """The number of values of a tensor of that shape."""
     return int(np.prod(shape, dtype=np.int64))
 
 
-def _stated(kind: TypeProto) -> Shape | None:
-    """The shape of a tensor, if all of it is known."""
+def _full_shape(kind: TypeProto) -> Shape | None:
+    """The shape of a tensor, None if the size of an axis is not known."""
     tensor = kind.tensor_type
     if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
         return None
@@ -101,7 +104,7 @@ def _stated(kind: TypeProto) -> Shape | None:
 
 
 def _renamed(node: NodeProto) -> NodeProto:
-    """The node with a name of its own for each input, so that one tensor may stand for two."""
+    """The node with another name for each input, so that a tensor may be given twice."""
     renamed = NodeProto()
     renamed.CopyFrom(node)
     for position, name in enumerate(node.input):

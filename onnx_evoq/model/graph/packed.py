@@ -1,14 +1,13 @@
-"""What a quantized model's numbers take if codes are laid side by side, bit by bit.
+"""Count the bytes of a quantized model whose codes are packed bit by bit.
 
-A file rounds widths up to the types that ONNX has, and holds a graph, names and metadata besides.
-Hardware whose memory has words of any width holds
+An ONNX file rounds widths up to the types that ONNX has, and it also holds a graph, names and
+metadata. Hardware whose memory has words of any width needs only these bytes:
 
-1. each weight's codes at their own widths, rounded up to whole bytes by weight;
-2. for each step, of a tensor or a channel, its frac_bits, a byte; 4 bytes unless all steps of the
-   weight are powers of two;
+1. the codes of each weight at their own widths, rounded up to whole bytes per weight;
+2. one byte for each step, its frac_bits, if all steps of the weight are powers of two; else 4;
 3. all other tensors (biases, tables, constants of nodes) as the model stores them.
 
-Which width a channel has is not counted.
+The widths of the channels themselves are not counted.
 """
 
 from collections.abc import Container
@@ -22,15 +21,15 @@ from onnx_evoq.quantize import packed_size, packed_steps
 
 def packed_bytes(model: ModelProto, quantized: Quantized) -> int:
     """The bytes of `model` with the weights in `quantized` packed."""
-    own = sum(
+    in_weights = sum(
         packed_size(codes.size, grid.bits) + packed_steps(grid)
         for codes, grid in quantized.values()
     )
-    return own + bytes_besides(model, quantized)
+    return in_weights + bytes_besides(model, quantized)
 
 
 def bytes_besides(model: ModelProto, names: Container[str]) -> int:
-    """The bytes of all tensors of `model` but those of these names, as they are stored."""
+    """The bytes of all tensors of `model` except those with one of `names`, as they are stored."""
     others = (tensor for tensor in tensors_in(model.graph) if tensor.name not in names)
     return sum(_stored_bytes(tensor) for tensor in others)
 

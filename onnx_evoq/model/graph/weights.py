@@ -1,14 +1,14 @@
-"""Find the weights of a graph, and say why an initializer is not one.
+"""Find the weights of a graph, and say why any other initializer is not a weight.
 
-An initializer is a weight if a node takes it, directly or through nodes that only pass it on
-(Identity, Cast, Transpose, Reshape, Squeeze, Unsqueeze, Flatten), as
+An initializer is a weight if a node reads it, directly or through nodes that only pass it on
+(Identity, Cast, Transpose, Reshape, Squeeze, Unsqueeze, Flatten), as its input with the index
 
     Conv 1, ConvTranspose 1, Gemm 1, MatMul 0 or 1, LSTM/GRU/RNN 1 and 2, Gather 0 (a table).
 
-The channel axis is where the outputs of the layer lie: Conv 0; ConvTranspose 1; Gemm 0 with
-transB=1, else 1; MatMul the last axis, or the one before it where the weight stands on the left;
-recurrent ops 1; none for a table. Where consumers disagree or a Reshape hides the axis, the weight
-has none, and gets one step per tensor.
+The channel axis is the axis of the layer's outputs: Conv 0; ConvTranspose 1; Gemm 0 with transB=1,
+else 1; MatMul the last axis, or the last but one if the weight is the left factor; recurrent
+operators 1; a table has none. If two nodes disagree, or a Reshape hides the axis, the weight has no
+channel axis and gets one step per tensor.
 """
 
 from collections import defaultdict
@@ -39,7 +39,7 @@ _WEIGHT_INPUTS = {
     "RNN": {1, 2},
     "Gather": {0},
 }
-_PASSING_ON = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+_VIEWS = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 _KEEPING_AXES = {"Identity", "Cast"}
 
 
@@ -49,11 +49,11 @@ class Weight:
 
     Attributes:
         name: the initializer's name.
-        op_type: the operator that uses it (the first one, where several do).
-        nodes: the nodes that use it as a weight.
-        axis: its output-channel axis, None where it has none.
+        op_type: the operator of the first node that reads it as a weight.
+        nodes: the labels of the nodes that read it as a weight.
+        axis: its output-channel axis, None if it has none.
         values: its values as float32.
-        dtype: what the model stores: float32 or float16.
+        dtype: the type that the model stores it in, float32 or float16.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Weight:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """The shape of its values."""
         return self.values.shape
 
 
@@ -81,11 +81,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class _Use:
-    """One node that takes a tensor as a weight; `axis` counts in the initializer's own axes."""
+    """One node that reads an initializer as a weight."""
 
     node: NodeProto
-    axis: int | None
-    has_axis: bool  # False for a table, which goes along with any axis
+    axis: int | None  # of the initializer
+    needs_axis: bool  # False for a table, which agrees with any axis
 
 
 def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
@@ -93,12 +93,11 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
 
     Args:
         model: a model as `load` returns it.
-
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     uses: dict[str, list[_Use]] = {}
     _collect_uses(model.graph, {}, tensors, uses)
-    weights = [_weight(tensors[name], found) for name, found in uses.items()]
+    weights = [_weight(tensors[name], of_name) for name, of_name in uses.items()]
     readers: dict[str, list[NodeProto]] = defaultdict(list)
     for node in all_nodes(model.graph):
         for name in node.input:
@@ -117,7 +116,7 @@ def weights_named(model: ModelProto, names: Collection[str]) -> list[Weight]:
 
 
 def check_finite(weights: Sequence[Weight]) -> None:
-    """Make sure that weights can be quantized.
+    """Check that weights can be quantized.
 
     Raises:
         ModelError: a weight holds NaN or infinity.
@@ -136,27 +135,27 @@ def _collect_uses(
     tensors: dict[str, TensorProto],
     uses: dict[str, list[_Use]],
 ) -> None:
-    """Add the uses in `graph` and in the graphs inside it, which read what `outer` nodes make."""
-    # Branches that lie side by side may use the same names for different tensors.
+    """Add the uses in `graph` and in the graphs inside it; `outer` are the producers around it."""
+    # The two branches of an If may use the same name for different tensors.
     producers = {**outer, **{name: node for node in graph.node for name in node.output if name}}
     for node in graph.node:
         for position in sorted(_WEIGHT_INPUTS.get(node.op_type, ())) if is_standard(node) else ():
             path = None
             if position < len(node.input):
                 path = _path_to_initializer(node.input[position], producers, tensors)
-            if path is not None and _takes_as_weight(node, tensors[path[0]]):
-                name, passed = path
-                use = _Use(node, *_own_axis(node, position, tensors[name], passed))
+            if path is not None and _reads_as_weight(node, tensors[path[0]]):
+                name, views = path
+                use = _Use(node, *_own_axis(node, position, tensors[name], views))
                 uses.setdefault(name, []).append(use)
         for body in bodies(node):
             _collect_uses(body, producers, tensors, uses)
 
 
-def _takes_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
+def _reads_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
     if tensor.data_type not in FLOAT_TYPES or not np.prod(tensor.dims, dtype=np.int64):
         return False
     if node.op_type == "Gather":
-        # A table that masks with infinity is no table of weights.
+        # A table with infinity is a mask, not a table of weights.
         return is_table(node, tensor) and not np.isinf(numpy_helper.to_array(tensor)).any()
     return bool(tensor.dims) or node.op_type != "MatMul"
 
@@ -164,15 +163,15 @@ def _takes_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
 def _path_to_initializer(
     name: str, producers: dict[str, NodeProto], tensors: dict[str, TensorProto]
 ) -> tuple[str, list[NodeProto]] | None:
-    """The initializer that `name` comes from, and the nodes on the way (nearest to it first)."""
-    passed: list[NodeProto] = []
+    """The initializer that `name` is a view of, and the nodes from it to `name`, in order."""
+    views: list[NodeProto] = []
     while name not in tensors:
         node = producers.get(name)
-        if node is None or node.op_type not in _PASSING_ON or not is_standard(node):
+        if node is None or node.op_type not in _VIEWS or not is_standard(node):
             return None
-        passed.insert(0, node)
+        views.insert(0, node)
         name = node.input[0]
-    return name, passed
+    return name, views
 
 
 def is_table(node: NodeProto, tensor: TensorProto) -> bool:
@@ -181,17 +180,17 @@ def is_table(node: NodeProto, tensor: TensorProto) -> bool:
 
 
 def _own_axis(
-    node: NodeProto, position: int, tensor: TensorProto, passed: list[NodeProto]
+    node: NodeProto, position: int, tensor: TensorProto, views: list[NodeProto]
 ) -> tuple[int | None, bool]:
-    """The channel axis in the initializer's axes, and whether the use asks for one at all."""
+    """The channel axis among the initializer's axes, and whether the node needs one at all."""
     if node.op_type == "Gather":
         return None, False
-    # order[i]: which axis of the initializer became axis i of what the node reads
+    # order[i]: the axis of the initializer that is axis i of the view
     order: list[int] = list(range(len(tensor.dims)))
-    for step in passed:
-        if step.op_type == "Transpose":
-            order = [order[axis] for axis in _permutation(step, len(order))]
-        elif step.op_type not in _KEEPING_AXES:
+    for view in views:
+        if view.op_type == "Transpose":
+            order = [order[axis] for axis in _permutation(view, len(order))]
+        elif view.op_type not in _KEEPING_AXES:
             return None, True
     axis = _channel_axis(node, position, len(order))
     return (None if axis is None else order[axis]), True
@@ -220,7 +219,7 @@ def _channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
 
 def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
     values = np.asarray(numpy_helper.to_array(tensor), np.float32)
-    axes = {use.axis for use in uses if use.has_axis}
+    axes = {use.axis for use in uses if use.needs_axis}
     axis = axes.pop() if len(axes) == 1 else None
     nodes = tuple(dict.fromkeys(node_label(use.node) for use in uses))
     return Weight(

@@ -1,4 +1,7 @@
-"""Activations that make one of many values, so that a layer's errors there do not matter."""
+"""Find the range in which an activation depends on its input.
+
+Beyond this range many inputs give the same output, so errors of the layer before do not matter.
+"""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -10,11 +13,11 @@ from onnx_evoq.quantize import Activation
 
 
 def activation_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activation | None:
-    """What a node lets through of its first input; None if that is all.
+    """The range in which a node depends on its first input, None if it depends on it everywhere.
 
     Args:
         node: any node.
-        tensors: the model's constants, by name (`constant_tensors`).
+        tensors: the model's constants by name, from `constant_tensors`.
     """
     if not is_standard(node):
         return None
@@ -34,9 +37,9 @@ def activation_of(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activa
 
 
 def _clip(node: NodeProto, tensors: Mapping[str, TensorProto]) -> Activation | None:
-    """Limits are attributes up to operator set 10, inputs from 11 on."""
+    """The limits of a Clip: attributes up to operator set 10, inputs from 11 on."""
     limits = [attribute(node, "min", -float("inf")), attribute(node, "max", float("inf"))]
-    for index, name in enumerate(node.input[1:3]):
+    for index, name in enumerate(node.input[1:]):
         if name and name not in tensors:
             return None
         if name:

@@ -1,15 +1,19 @@
-"""Layers with a closed form: a weight, what it multiplies, and what comes out.
+"""Find the layers with a closed form: their output is a matrix product with a weight, plus a bias.
 
-A weight has a layer if the main graph's one node that reads it is
+Reconstruction needs the input, the output and the bias of such a layer. `linear_layers` has other
+rules: it finds the layers whose channels can be rescaled and split.
 
-1. a Conv or ConvTranspose (with explicit pads and no output_shape, if transposed),
+A weight has such a layer if exactly one node reads it, in the main graph, and this node is
+
+1. a Conv or ConvTranspose (the latter with explicit pads and no output_shape),
 2. a Gemm without transA and with alpha = beta = 1,
-3. a MatMul whose other input is no constant, with a weight of two axes.
+3. a MatMul with a weight of two axes, whose other input is no constant.
 
-The layer's output is the node's, or that of an Add behind it which adds a constant per channel.
-That constant, or the node's third input, is its bias, if nothing else reads it (`own_biases` sees
-to that for a third input); a node with another third input has no layer. Where the output goes into
-the Add of a residual branch and nowhere else, that sum is what counts.
+The layer's output is that of the node, or that of an Add after it which adds a constant per
+channel. This constant, or the node's third input, is the bias, if nothing else reads it
+(`own_biases` makes sure of that for a third input). A node with any other third input is no such
+layer. If only the Add of a residual branch reads the output, the layer's errors are measured in
+that sum.
 """
 
 from collections import defaultdict
@@ -33,18 +37,18 @@ from onnx_evoq.quantize import Activation, Dense, Linear, Window
 
 @dataclass(frozen=True)
 class Layer:
-    """What a weight does.
+    """A layer with a closed form.
 
     Attributes:
-        weight: its name.
-        linear: how it becomes a matrix.
-        input: the tensor that it multiplies.
+        weight: the name of its weight.
+        linear: how the weight becomes a matrix.
+        input: the tensor that the weight is multiplied with.
         output: the layer's output, its bias included.
-        bias: the initializer that holds its bias; None where it has none of its own.
-        sum: the sum that the output goes into, None where it is no residual branch.
-        other: what the output is added to there.
-        clamp: the activation that alone reads the output, or the sum; None where it lets all
-            through.
+        bias: the initializer that holds its bias; None if it has none of its own.
+        sum: the sum of a residual branch that alone reads the output; None if there is none.
+        other: the other term of that sum.
+        activation: the activation that alone reads the output, or the sum; None if it depends on
+            its input everywhere, or if there is none.
     """
 
     weight: str
@@ -58,67 +62,112 @@ class Layer:
 
 
 def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer]:
-    """The layers of those weights that have one, by the weight's name, in the graph's order.
+    """The layers with a closed form, by the name of their weight, in the graph's order.
 
     Args:
         model: the model, as `load` returns it.
-        weights: as `find_weights` lists them.
+        weights: the weights whose layers to find, as `find_weights` lists them.
     """
-    readers: dict[str, list[NodeProto]] = defaultdict(list)
-    for node in all_nodes(model.graph):
-        for name in {name for name in node.input if name}:
-            readers[name].append(node)
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    outputs = {value.name for value in model.graph.output}
-    own = {name: tensor for name, tensor in tensors.items() if name not in outputs}
-    constant = constants_of(model.graph) | set(tensors)
-    limits = constant_tensors(model.graph)
-    wanted = {weight.name for weight in weights}
-    made = {name for node in model.graph.node for name in node.output}
-
-    def only_reader(output: str) -> NodeProto | None:
-        """The one node that reads a tensor, if it is of the main graph."""
-        if output in outputs or len(readers[output]) != 1:
-            return None
-        return readers[output][0] if readers[output][0].output[0] in made else None
-
+    finder = _LayerFinder(model)
+    names = {weight.name for weight in weights}
     layers = {}
     for node in model.graph.node:
-        index = next((k for k, name in enumerate(node.input) if name in wanted), None)
-        if index is None or len(readers[node.input[index]]) > 1 or not is_standard(node):
-            continue
-        weight = tensors[node.input[index]]
-        linear = _linear(node, index, weight)
-        if linear is None or node.input[1 - index] in constant:
-            continue
-        channels = _channels(linear, weight)
-        output, bias = node.output[0], None
-        if len(node.input) > 2 and node.input[2]:
-            bias = _own_bias(own.get(node.input[2]), readers, (channels,))
-            if bias is None:
-                continue
-        elif node.op_type != "Gemm" and (reader := only_reader(output)) is not None:
-            output, bias = _added_bias(node, reader, linear, channels, own, readers)
-        total, other = None, None
-        if (reader := only_reader(output)) is not None:
-            total, other = _residual(output, reader, constant)
-        reader = only_reader(total or output)
-        activation = None if reader is None else activation_of(reader, limits)
-        layers[weight.name] = Layer(
-            weight.name, linear, node.input[1 - index], output, bias, total, other, activation
-        )
+        index = next((k for k, name in enumerate(node.input) if name in names), None)
+        layer = None if index is None else finder.layer(node, index)
+        if layer is not None:
+            layers[layer.weight] = layer
     return layers
 
 
+class _LayerFinder:
+    """Finds the layers of one model, with what it must know of the whole graph."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self._readers: dict[str, list[NodeProto]] = defaultdict(list)
+        for node in all_nodes(model.graph):
+            for name in {name for name in node.input if name}:
+                self._readers[name].append(node)
+        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._outputs = {value.name for value in model.graph.output}
+        self._constant_names = constants_of(model.graph) | set(self._tensors)
+        self._constants = constant_tensors(model.graph)
+        self._in_main_graph = {name for node in model.graph.node for name in node.output}
+
+    def layer(self, node: NodeProto, index: int) -> Layer | None:
+        """The layer of the weight that is the input `index` of `node`, None if it has none."""
+        weight = self._tensors[node.input[index]]
+        if len(self._readers[weight.name]) > 1 or not is_standard(node):
+            return None
+        linear = _linear(node, index, weight)
+        if linear is None or node.input[1 - index] in self._constant_names:
+            return None
+        rows, channels_per_group = linear.matrix(np.empty(tuple(weight.dims), np.bool_)).shape[:2]
+        channels = int(rows * channels_per_group)
+        output, bias = node.output[0], None
+        if len(node.input) > 2 and node.input[2]:
+            bias = self._own_bias(node.input[2], (channels,))
+            if bias is None:
+                return None
+        elif node.op_type != "Gemm":
+            output, bias = self._added_bias(output, _bias_shape(linear, channels))
+        total, other = self._residual_sum(output)
+        reader = self._only_reader(total or output)
+        activation = None if reader is None else activation_of(reader, self._constants)
+        return Layer(
+            weight.name, linear, node.input[1 - index], output, bias, total, other, activation
+        )
+
+    def _only_reader(self, name: str) -> NodeProto | None:
+        """The node of the main graph that alone reads a tensor."""
+        if name in self._outputs or len(self._readers[name]) != 1:
+            return None
+        (reader,) = self._readers[name]
+        return reader if reader.output[0] in self._in_main_graph else None
+
+    def _added_term(self, output: str) -> tuple[str, str] | None:
+        """The sum of the Add that alone reads `output`, and its other term."""
+        reader = self._only_reader(output)
+        if reader is None or reader.op_type != "Add" or not is_standard(reader):
+            return None
+        other = next((name for name in reader.input if name != output), None)
+        return None if other is None else (reader.output[0], other)
+
+    def _own_bias(self, name: str, shape: tuple[int, ...]) -> str | None:
+        """`name`, if it is an initializer of that shape which nothing else reads."""
+        if name not in self._tensors or name in self._outputs or len(self._readers[name]) > 1:
+            return None
+        dims = tuple(self._tensors[name].dims)
+        while len(dims) > len(shape) and dims[0] == 1:
+            dims = dims[1:]
+        return name if dims == shape else None
+
+    def _added_bias(self, output: str, shape: tuple[int, ...]) -> tuple[str, str | None]:
+        """The output of a layer and its bias, where an Add may add the bias."""
+        added = self._added_term(output)
+        bias = None if added is None else self._own_bias(added[1], shape)
+        return (output, None) if added is None or bias is None else (added[0], bias)
+
+    def _residual_sum(self, output: str) -> tuple[str, str] | tuple[None, None]:
+        """The sum that alone reads `output`, and its other term, if that is no constant."""
+        added = self._added_term(output)
+        return (None, None) if added is None or added[1] in self._constant_names else added
+
+
+def _bias_shape(linear: Linear, channels: int) -> tuple[int, ...]:
+    """The shape of a bias that an Add spreads over the axes after the channel axis."""
+    if isinstance(linear, Window):
+        return (channels, *(1,) * len(linear.kernel))
+    return (channels, 1) if linear.left else (channels,)
+
+
 def _linear(node: NodeProto, index: int, weight: TensorProto) -> Linear | None:
-    rank = len(weight.dims)
-    if node.op_type == "MatMul" and rank == 2:
+    if node.op_type == "MatMul" and len(weight.dims) == 2:
         return Dense(transposed=index == 1, left=index == 0)
     if node.op_type == "Gemm" and index == 1:
         plain = attribute(node, "alpha", 1) == attribute(node, "beta", 1) == 1
         if plain and not attribute(node, "transA", 0):
             return Dense(transposed=not attribute(node, "transB", 0))
-    if node.op_type in ("Conv", "ConvTranspose") and index == 1 and rank > 2:
+    if node.op_type in ("Conv", "ConvTranspose") and index == 1:
         return _window(node, weight)
     return None
 
@@ -141,59 +190,8 @@ def _window(node: NodeProto, weight: TensorProto) -> Window | None:
     )
     if not transposed:
         return window
-    # A ConvTranspose that crops more than a kernel's reach looks at no whole window there.
-    reach = [d * (k - 1) for k, d in zip(kernel, window.dilations, strict=True)]
     if padding != "NOTSET" or "output_shape" in given:
         return None
-    return window if all(p <= r for p, r in zip(pads, reach, strict=False)) else None
-
-
-def _channels(linear: Linear, weight: TensorProto) -> int:
-    rows = linear.matrix(np.empty(tuple(weight.dims), np.bool_)).shape[:2]
-    return int(rows[0] * rows[1])
-
-
-def _own_bias(
-    tensor: TensorProto | None, readers: dict[str, list[NodeProto]], *shapes: tuple[int, ...]
-) -> str | None:
-    """The tensor's name, if it is one value per channel that nothing else reads."""
-    if tensor is None or len(readers[tensor.name]) > 1:
-        return None
-    dims = tuple(tensor.dims)
-    while len(dims) > 1 and dims[0] == 1 and dims not in shapes:
-        dims = dims[1:]
-    return tensor.name if dims in shapes else None
-
-
-def _added_bias(
-    node: NodeProto,
-    reader: NodeProto,
-    linear: Linear,
-    channels: int,
-    tensors: dict[str, TensorProto],
-    readers: dict[str, list[NodeProto]],
-) -> tuple[str, str | None]:
-    """Output and bias of a layer with a node that may add one."""
-    output = node.output[0]
-    if reader.op_type != "Add" or not is_standard(reader):
-        return output, None
-    added = (
-        next(name for name in reader.input if name != output) if len(set(reader.input)) > 1 else ""
-    )
-    # One value per channel, spread over what follows the channel axis.
-    if isinstance(linear, Window):
-        shape: tuple[int, ...] = (channels, *(1,) * len(linear.kernel))
-    else:
-        shape = (channels, 1) if linear.left else (channels,)
-    bias = _own_bias(tensors.get(added), readers, shape)
-    return (output, None) if bias is None else (reader.output[0], bias)
-
-
-def _residual(output: str, reader: NodeProto, constant: set[str]) -> tuple[str | None, str | None]:
-    """The sum that the output goes into, and what it is added to."""
-    if reader.op_type != "Add" or not is_standard(reader):
-        return None, None
-    other = next((name for name in reader.input if name != output), None)
-    if other is None or other in constant:
-        return None, None
-    return reader.output[0], other
+    # A ConvTranspose that crops more than the reach of its kernel in front starts within a window.
+    reach = [d * (k - 1) for k, d in zip(kernel, window.dilations, strict=True)]
+    return window if all(p <= r for p, r in zip(pads[:space], reach, strict=True)) else None

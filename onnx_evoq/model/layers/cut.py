@@ -1,10 +1,10 @@
-"""Cut a graph at weights: what comes before them is run once, what follows is run per candidate.
+"""Cut a graph at weights, so that its prefix is run once and its suffix once per candidate.
 
-1. A node belongs to the suffix if it reads one of the weights or something that a suffix node made.
-2. A node that depends on no input of the model is a constant; where the suffix reads it, it is
-   copied there, so that ONNX Runtime can still fold it.
-3. Everything else is the prefix. Tensors that the suffix reads from it *cross* the cut.
-4. Outputs of the model that depend on none of the weights are computed by the prefix alone.
+1. A node belongs to the suffix if it reads one of the weights or an output of a suffix node.
+2. A node that depends on no input of the model is a constant. If the suffix reads it, it is copied
+   into the suffix, so that ONNX Runtime can still fold it.
+3. All other nodes are the prefix. The tensors that the suffix reads from it *cross* the cut.
+4. Outputs of the model that depend on none of the weights are computed by the prefix.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,13 +22,14 @@ class Cut:
 
     Attributes:
         dtypes: the type that the model stores each of the weights in, by name.
-        prefix: the model that computes `prefix_outputs` from the model's inputs; None where there
-            is nothing to compute.
-        prefix_outputs: tensors that cross the cut or are outputs of the model by themselves.
-        suffix_inputs: everything that the suffix reads besides the weights: tensors that cross the
-            cut, and inputs of the model.
-        outputs: outputs of the model that depend on a weight, which the suffix computes.
-        whole: whether the suffix is the whole model, so that nothing needs to be cached.
+        prefix: the model that computes `prefix_outputs` from the model's inputs; None if there are
+            no such outputs.
+        prefix_outputs: the tensors that cross the cut, and the model's outputs that depend on no
+            weight.
+        suffix_inputs: all that the suffix reads besides the weights: tensors that cross the cut,
+            and inputs of the model.
+        outputs: the outputs of the model that depend on a weight; the suffix computes them.
+        whole: whether the suffix is the whole model, so that there is nothing to cache.
     """
 
     dtypes: Mapping[str, str]
@@ -40,7 +41,7 @@ class Cut:
 
     @property
     def label(self) -> str:
-        """How messages call the weights."""
+        """The weights in a message: the first name, and how many more there are."""
         first, *others = self.dtypes
         return f"{first!r} and {len(others)} more" if others else repr(first)
 
@@ -48,26 +49,24 @@ class Cut:
 def cut_at(model: ModelProto, *weights: str) -> Cut:
     """Cut `model` at the initializers `weights`, one or several."""
     graph = model.graph
-    tail, constants = _tail(graph, weights), constants_of(graph)
-    made_in_tail = {name for node in tail for name in node.output if name} | set(weights)
-    needed = {name for node in tail for name in reads(node)} - made_in_tail
+    behind, constants = _suffix_nodes(graph, weights), constants_of(graph)
+    depending = {name for node in behind for name in node.output if name} | set(weights)
+    needed = {name for node in behind for name in reads(node)} - depending
     needed -= constants | {tensor.name for tensor in graph.initializer}
     inputs = {value.name for value in graph.input}
     outputs = [value.name for value in graph.output]
-    fixed = tuple(name for name in outputs if name not in made_in_tail)
-    wanted = tuple(sorted((needed - inputs) | (set(fixed) - inputs)))
+    prefix_outputs = tuple(sorted((needed | (set(outputs) - depending)) - inputs))
     prefix = None
-    if wanted:
-        head = [
-            node for node in graph.node if not any(name in made_in_tail for name in node.output)
-        ]
-        prefix = _model_of(model, head, list(graph.input), [_untyped(name) for name in wanted])
+    if prefix_outputs:
+        before = [node for node in graph.node if depending.isdisjoint(node.output)]
+        typeless = [_untyped(name) for name in prefix_outputs]
+        prefix = _model_of(model, before, list(graph.input), typeless)
     return Cut(
         _dtypes(graph, weights),
         prefix,
-        wanted,
+        prefix_outputs,
         tuple(sorted(needed)),
-        tuple(name for name in outputs if name in made_in_tail),
+        tuple(name for name in outputs if name in depending),
     )
 
 
@@ -78,13 +77,13 @@ def bridge(
 
     Args:
         model: the model.
-        known: type and shape of tensors that need not be computed again, inputs of the model or
-            not.
+        known: the types and shapes of tensors whose values are known; some may be inputs of the
+            model.
         wanted: the tensors to compute; one that is known is passed on.
 
     Returns:
-        A model that takes of the known tensors and of the model's inputs only what it reads; None
-        if it would read nothing that is known.
+        A model whose inputs are the known tensors and the model's inputs that it reads; None if it
+        would read no known tensor.
     """
     given = {spec.name for spec in known}
     needed, nodes = set(wanted), list[NodeProto]()
@@ -92,7 +91,7 @@ def bridge(
         if needed.intersection(node.output) - given:
             nodes.insert(0, node)
             needed |= reads(node)
-    # A node with a known output and another one that is needed makes both anew.
+    # A node with one known output and one needed output computes both.
     needed -= {name for node in nodes for name in node.output}
     taken = [_typed(spec) for spec in known if spec.name in needed]
     if not taken:
@@ -102,19 +101,19 @@ def bridge(
 
 
 def uncut(model: ModelProto, *weights: str) -> Cut:
-    """The whole model as the suffix: for what crosses a cut, but is no tensor that NumPy knows."""
+    """The whole model as the suffix, for cuts that a value crosses which is no NumPy array."""
     inputs = tuple(value.name for value in model.graph.input)
     outputs = tuple(value.name for value in model.graph.output)
     return Cut(_dtypes(model.graph, weights), None, (), inputs, outputs, whole=True)
 
 
 def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelProto:
-    """What follows the cut, with the weights as graph inputs.
+    """The suffix of a cut as a model, with the weights as inputs.
 
     Args:
         model: the model that was cut.
-        cut: as `cut_at` returned it.
-        inputs: type and shape of each of `cut.suffix_inputs`, as the prefix computed them.
+        cut: the cut, from `cut_at` or `uncut`.
+        inputs: the type and shape of each of `cut.suffix_inputs`, as the prefix computed them.
     """
     tensors = _tensors(model.graph, cut.dtypes)
     values = [
@@ -125,37 +124,38 @@ def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelPr
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
         return _model_of(model, list(model.graph.node), values, outputs)
-    tail, constants = _tail(model.graph, cut.dtypes), constants_of(model.graph)
+    behind, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
-    return _model_of(model, _needed_constants(constant, tail) + tail, values, outputs)
+    return _model_of(model, _needed_constants(constant, behind) + behind, values, outputs)
 
 
 def _tensors(graph: GraphProto, weights: Collection[str]) -> dict[str, TensorProto]:
-    """The initializers of these names, in their order."""
-    found = {tensor.name: tensor for tensor in graph.initializer if tensor.name in weights}
-    return {name: found[name] for name in weights}
+    """The initializers with the names `weights`, in the order of these."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    return {name: tensors[name] for name in weights}
 
 
 def _dtypes(graph: GraphProto, weights: Collection[str]) -> dict[str, str]:
     return {name: FLOAT_TYPES[t.data_type] for name, t in _tensors(graph, weights).items()}
 
 
-def _tail(graph: GraphProto, weights: Collection[str]) -> list[NodeProto]:
-    depends = set(weights)
-    tail = []
+def _suffix_nodes(graph: GraphProto, weights: Collection[str]) -> list[NodeProto]:
+    depending = set(weights)
+    behind = []
     for node in graph.node:  # in topological order, as ONNX demands
-        if reads(node) & depends:
-            depends.update(name for name in node.output if name)
-            tail.append(node)
-    return tail
+        if reads(node) & depending:
+            depending.update(name for name in node.output if name)
+            behind.append(node)
+    return behind
 
 
-def _needed_constants(constant: list[NodeProto], tail: list[NodeProto]) -> list[NodeProto]:
-    needed = {name for node in tail for name in reads(node)}
-    made = {name for node in tail for name in node.output}
+def _needed_constants(constant: list[NodeProto], behind: list[NodeProto]) -> list[NodeProto]:
+    """The constant nodes that suffix nodes read, directly or through each other."""
+    needed = {name for node in behind for name in reads(node)}
+    present = {name for node in behind for name in node.output}  # a weight's Transpose, say
     keep: list[NodeProto] = []
     for node in reversed(constant):
-        if needed & set(node.output) - made:
+        if needed & set(node.output) - present:
             keep.insert(0, node)
             needed |= reads(node)
     return keep
@@ -177,6 +177,7 @@ def _model_of(
     inputs: list[ValueInfoProto],
     outputs: list[ValueInfoProto],
 ) -> ModelProto:
+    """A model of some nodes of `model`, with the initializers that these read."""
     read = {name for node in nodes for name in reads(node)} | {value.name for value in outputs}
     read -= {value.name for value in inputs}
     tensors: list[TensorProto] = [t for t in model.graph.initializer if t.name in read]

@@ -1,11 +1,15 @@
-"""Find the linear layers whose weights and biases belong to them alone.
+"""Find the linear layers whose channels can be rescaled and split.
+
+They must own their weights and biases, so that these can be changed for this layer alone, and it
+must be known which channels each entry of the weight connects. `closed_form` has other rules: it
+finds the layers whose output is a matrix product with a known bias, for reconstruction.
 
 1. A layer is a Conv or ConvTranspose (with any groups), a Gemm that does not transpose its input,
    or a MatMul with a matrix on its right.
 2. Its weight is an initializer that the layer reads directly, and nothing else reads.
-3. Its biases are its third input and what an Add right behind it adds per output channel, each an
-   initializer of its own. A third input of another kind does not keep the layer off the list, but
-   its output channels are fixed then.
+3. Its biases are its third input and the terms that an Add right after it adds per output channel,
+   if each is an initializer that nothing else reads. A layer with a third input of another kind is
+   a layer too, but its output channels are fixed.
 """
 
 from collections import defaultdict
@@ -25,11 +29,12 @@ class LinearLayer:
     Attributes:
         node: the node itself.
         weight: the initializer that holds its weight.
-        biases: initializers with one value per output channel.
-        axis: where channels lie in its input and its output: 1, or -1 for the last axis.
-        outputs: (n, m) the output channel that each place of the weight's first two axes serves.
-        inputs: (n, m) the input channel that it reads.
-        fixed: whether something is added to the output that is no bias of the layer's own.
+        biases: the initializers with one value per output channel.
+        axis: the axis of the channels in its input and its output: 1, or -1 for the last axis.
+        outputs: (n, m) the output channel of each entry along the weight's first two axes.
+        inputs: (n, m) the input channel of each entry along them.
+        fixed: whether its third input is not a bias of its own, so that its outputs cannot be
+            scaled.
     """
 
     node: NodeProto
@@ -42,25 +47,25 @@ class LinearLayer:
 
     @property
     def output_channels(self) -> int:
-        """How many output channels there are."""
+        """The number of output channels."""
         return int(self.outputs.max()) + 1
 
     @property
     def output_axis(self) -> int:
-        """Along which of the weight's first two axes the output channels of a group lie."""
+        """The axis of the weight, 0 or 1, that the output channels of a group lie along."""
         rows_first = self.node.op_type == "Conv" or attribute(self.node, "transB", 0)
         return 0 if rows_first else 1
 
     @property
     def input_channels(self) -> int:
-        """How many input channels there are."""
+        """The number of input channels."""
         return int(self.inputs.max()) + 1
 
 
 def linear_layers(graph: GraphProto) -> list[LinearLayer]:
-    """The layers of `graph` in its order; graphs inside it are not searched."""
+    """The layers of `graph` in its order, without those of the graphs inside it."""
     own = _own_tensors(graph)
-    adds: dict[str, list[str]] = defaultdict(list)  # what an Add reads: what it adds
+    adds: dict[str, list[str]] = defaultdict(list)  # by tensor: the terms added to it
     for node in graph.node:
         if node.op_type == "Add" and is_standard(node):
             first, second = node.input
@@ -75,7 +80,7 @@ def linear_layers(graph: GraphProto) -> list[LinearLayer]:
 
 
 def _own_tensors(graph: GraphProto) -> dict[str, TensorProto]:
-    """Float initializers that one input of one node reads."""
+    """The float initializers that one input of one node reads, by name."""
     readers = reader_counts(graph)
     return {
         tensor.name: tensor
@@ -87,29 +92,27 @@ def _own_tensors(graph: GraphProto) -> dict[str, TensorProto]:
 
 
 def _is_layer(node: NodeProto, weight: TensorProto) -> bool:
-    if not is_standard(node):
-        return False
-    match node.op_type:
-        case "Conv" | "ConvTranspose":
-            return len(weight.dims) >= 3
-        case "Gemm":
-            return len(weight.dims) == 2 and not attribute(node, "transA", 0)
-        case "MatMul":
-            return len(weight.dims) == 2
-        case _:
-            return False
+    rank = len(weight.dims)
+    if node.op_type in ("Conv", "ConvTranspose"):
+        return is_standard(node) and rank > 2
+    reads_matrix = node.op_type == "MatMul" or (
+        node.op_type == "Gemm" and not attribute(node, "transA", 0)
+    )
+    return is_standard(node) and reads_matrix and rank == 2
 
 
 def _layer(
     node: NodeProto, weight: TensorProto, own: dict[str, TensorProto], added: list[str]
 ) -> LinearLayer:
-    outputs, inputs = _channels(node, weight)
+    outputs, inputs = weight_channels(node, weight)
     channels = int(outputs.max()) + 1
     convolves = node.op_type in ("Conv", "ConvTranspose")
-    behind = len(weight.dims) - 1 if convolves else 1  # the channel axis, counted from the last
-    biases = [name for name in added if name in own and _per_channel(own[name], channels, behind)]
+    from_last = len(weight.dims) - 1 if convolves else 1  # the channel axis of the output
+    biases = [
+        name for name in added if name in own and _per_channel(own[name], channels, from_last)
+    ]
     fixed = False
-    if len(node.input) > 2 and node.input[2]:  # of (channels,), or what Gemm broadcasts
+    if len(node.input) > 2 and node.input[2]:  # (channels,), or a shape that Gemm broadcasts
         bias = own.get(node.input[2])
         fixed = bias is None or not _per_channel(bias, channels, 1)
         biases += [] if fixed else [node.input[2]]
@@ -117,8 +120,16 @@ def _layer(
     return LinearLayer(node, weight.name, tuple(biases), axis, outputs, inputs, fixed)
 
 
-def _channels(node: NodeProto, weight: TensorProto) -> tuple[Indices, Indices]:
-    """The output and the input channel of each place of the weight's first two axes."""
+def weight_channels(node: NodeProto, weight: TensorProto) -> tuple[Indices, Indices]:
+    """The output and the input channel of each entry along the weight's first two axes.
+
+    Args:
+        node: a Conv, ConvTranspose or Gemm, or a MatMul with the weight on its right.
+        weight: its weight, with two axes or more.
+
+    Returns:
+        (n, m) indices of output channels, and (n, m) indices of input channels.
+    """
     rows, columns = np.indices(weight.dims[:2])
     groups = int(attribute(node, "group", 1))
     group = rows // (weight.dims[0] // groups)
@@ -133,7 +144,8 @@ def _channels(node: NodeProto, weight: TensorProto) -> tuple[Indices, Indices]:
             return columns, rows
 
 
-def _per_channel(bias: TensorProto, channels: int, behind: int) -> bool:
-    """Whether `bias` broadcasts over everything but the axis that is `behind` from the end."""
-    shape = (*[1] * (behind - len(bias.dims)), *bias.dims)
-    return shape[-behind] == channels and np.prod(shape, dtype=np.int64) == channels
+def _per_channel(bias: TensorProto, channels: int, from_last: int) -> bool:
+    """Whether `bias` has one value per channel along the axis -`from_last`, and no other axes."""
+    size = np.prod(bias.dims, dtype=np.int64)
+    along_axis = bias.dims[-from_last] if len(bias.dims) >= from_last else 1
+    return bool(along_axis == channels == size)

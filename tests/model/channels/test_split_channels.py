@@ -1,4 +1,4 @@
-"""Models with duplicated channels compute what they did before."""
+"""Models with split channels compute the same outputs as before."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ from onnx_evoq.model import (
     splittable_layers,
 )
 from onnx_evoq.model.channels.split_channels import (
-    Reader,
+    ChannelReader,
     bytes_per_copy,
-    outliers,
-    readers_of,
-    splits_of,
+    channel_readers,
+    outlier_orders,
+    splits_from_shares,
     with_split_channels,
 )
 from onnx_evoq.model.graph.check import check_valid
@@ -40,10 +40,10 @@ def values_of(model: ModelProto) -> dict[str, NDArray[np.generic]]:
 
 
 def random_splits(model: ModelProto, rng: np.random.Generator) -> dict[str, list[int]]:
-    """Some channels of each layer that can be expanded, at least one."""
+    """Some channels of each splittable layer, at least one."""
     return {
-        name: rng.permutation(layer_.channels)[: rng.integers(1, layer_.channels + 1)].tolist()
-        for name, layer_ in splittable_layers(model)[0].items()
+        name: rng.permutation(layer.channels)[: rng.integers(1, layer.channels + 1)].tolist()
+        for name, layer in splittable_layers(model)[0].items()
     }
 
 
@@ -76,7 +76,7 @@ def feed_of(model: ModelProto, rng: np.random.Generator, batch: int = 2) -> Feed
     }
 
 
-def keeps_the_answers(
+def check_same_outputs(
     model: ModelProto, *, seeds: int = 2, within: float = 1e-5, reference: bool = True
 ) -> None:
     """Random splits of all layers that allow it must not change what a loaded model computes."""
@@ -84,12 +84,12 @@ def keeps_the_answers(
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         splits = random_splits(model, rng)
-        expanded = with_split_channels(model, splits)
-        check_valid(expanded)
-        assert expanded.ByteSize() > model.ByteSize()
+        split = with_split_channels(model, splits)
+        check_valid(split)
+        assert split.ByteSize() > model.ByteSize()
         feed = feed_of(model, rng)
         by_reference = reference and seed == 0  # it is slow
-        assert difference(model, expanded, feed, reference=by_reference) < within
+        assert difference(model, split, feed, reference=by_reference) < within
 
 
 def net(
@@ -176,20 +176,20 @@ BETWEEN: dict[str, tuple[list[NodeProto], Weights]] = {
 
 
 @pytest.mark.parametrize("name", BETWEEN)
-def test_channels_go_through(name: str) -> None:
+def test_a_split_keeps_the_outputs_through(name: str) -> None:
     model = between(*BETWEEN[name])
     assert set(splittable_layers(model)[0]) == {"w1"}
-    keeps_the_answers(model)
+    check_same_outputs(model)
 
 
-def test_gelu_and_axes_as_an_input_go_through() -> None:
+def test_a_split_keeps_the_outputs_through_gelu_and_axes_as_an_input() -> None:
     nodes = [node("Gelu", ["a"], ["g"]), node("ReduceMean", ["g", "axes"], ["b"])]
     model = between(nodes, {"axes": np.array([2, 3])}, opset=20)
     assert set(splittable_layers(model)[0]) == {"w1"}
-    keeps_the_answers(model)
+    check_same_outputs(model)
 
 
-def test_a_constant_per_channel_that_others_read_stays_as_it_is_for_them() -> None:
+def test_other_readers_of_a_constant_per_channel_keep_the_old_one() -> None:
     nodes = [
         node("Add", ["a", "c"], ["b"]),
         node("Conv", ["b", "w2"], ["d"]),
@@ -197,14 +197,14 @@ def test_a_constant_per_channel_that_others_read_stays_as_it_is_for_them() -> No
     ]
     weights = {"w1": random(4, 3, 1, 1), "c": random(4, 1, 1, seed=1), "w2": random(4, 4, 1, 1)}
     model = net([node("Conv", ["x", "w1"], ["a"]), *nodes], weights)
-    keeps_the_answers(model)
+    check_same_outputs(model)
     after = values_of(with_split_channels(model, {"w1": [3]}))
     assert after["c"].shape == (4, 1, 1)
     np.testing.assert_array_equal(after["c_expanded"], after["c"][[0, 1, 2, 3, 3]])
 
 
 def chain(op_type: str, *, bias: bool, dtype: str = "float32", **attributes: object) -> ModelProto:
-    """x -> three layers with Relu between them -> y: the middle one is expanded on both sides."""
+    """x -> three layers with Relu between them -> y."""
     shapes = {
         "Conv": [(6, 3, 3, 3), (5, 6, 3, 3), (4, 5, 1, 1)],
         "ConvTranspose": [(3, 6, 3, 3), (6, 5, 3, 3), (5, 4, 1, 1)],
@@ -243,17 +243,17 @@ CHAINS: dict[str, tuple[str, dict[str, object]]] = {
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("name", CHAINS)
-def test_a_middle_layer_is_expanded_on_both_sides(name: str, bias: bool) -> None:
+def test_a_middle_layer_is_split_in_its_rows_and_its_columns(name: str, bias: bool) -> None:
     op_type, attributes = CHAINS[name]
     model = chain(op_type, bias=bias, **attributes)
     assert set(splittable_layers(model)[0]) == {"w0", "w1"}
-    keeps_the_answers(model, seeds=3)
+    check_same_outputs(model, seeds=3)
 
 
 @pytest.mark.parametrize("op_type", ["Conv", "Gemm", "MatMul"])
 def test_float16_stays_float16(op_type: str) -> None:
     model = chain(op_type, bias=True, dtype="float16")
-    keeps_the_answers(model, within=2e-3)
+    check_same_outputs(model, within=2e-3)
     after = values_of(with_split_channels(model, {"w0": [0, 5], "w1": [1]}))
     assert {array.dtype for array in after.values()} == {np.dtype(np.float16)}
 
@@ -263,17 +263,17 @@ def test_a_bias_of_a_gemm_may_broadcast(bias: tuple[int, ...]) -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
     weights = {"w": random(3, 6), "b": random(*bias), "v": random(6, 2)}
     model = net(nodes, weights, ("n", 3))
-    keeps_the_answers(model)
+    check_same_outputs(model)
 
 
 def test_a_bias_that_layers_share_is_copied_for_each() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Gemm", ["a", "v", "b"], ["y"])]
     model = net(nodes, {"w": random(3, 4), "b": random(4), "v": random(4, 4)}, ("n", 3))
     assert set(splittable_layers(model)[0]) == {"w"}
-    keeps_the_answers(model)
+    check_same_outputs(model)
 
 
-def test_tokens_keep_their_places() -> None:
+def test_layers_on_tokens_can_be_split() -> None:
     nodes = [
         node("MatMul", ["x", "w"], ["a"]),
         node("Add", ["a", "position"], ["b"]),
@@ -288,7 +288,7 @@ def test_tokens_keep_their_places() -> None:
     }  # fmt: skip
     model = net(nodes, weights, ("n", 5, 3))
     assert set(splittable_layers(model)[0]) == {"w", "v"}
-    keeps_the_answers(model)
+    check_same_outputs(model)
 
 
 @pytest.mark.parametrize("squeeze", ["Flatten", "Squeeze", "ReduceMean"])
@@ -302,11 +302,11 @@ def test_a_head_reads_pooled_channels(squeeze: str) -> None:
     nodes.append(node("Gemm", ["f", "v"], ["y"]))
     model = net(nodes, {"w": random(4, 3, 3, 3), "v": random(4, 2), "axes": np.array([2, 3])})
     assert set(splittable_layers(model)[0]) == {"w"}
-    keeps_the_answers(model)
+    check_same_outputs(model)
 
 
 @pytest.mark.parametrize("transposed", [0, 1])
-def test_behind_a_flatten_whole_blocks_are_copied(transposed: int) -> None:
+def test_after_a_flatten_whole_blocks_are_copied(transposed: int) -> None:
     nodes = [
         node("Conv", ["x", "w"], ["a"]),
         node("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
@@ -315,13 +315,13 @@ def test_behind_a_flatten_whole_blocks_are_copied(transposed: int) -> None:
     ]
     shape = (2, 16) if transposed else (16, 2)
     model = net(nodes, {"w": random(4, 3, 3, 3), "v": random(*shape)})
-    keeps_the_answers(model)
+    check_same_outputs(model)
     after = values_of(with_split_channels(model, {"w": [1]}))["v"]
     columns = after if transposed else after.T
     np.testing.assert_array_equal(columns[:, 16:], columns[:, 4:8])
 
 
-def test_behind_a_concat_copies_come_after_the_channels_of_their_layer() -> None:
+def test_after_a_concat_copies_lie_after_the_channels_of_their_layer() -> None:
     nodes = [
         node("Conv", ["x", "w1"], ["a"]),
         node("Conv", ["x", "w2"], ["b"]),
@@ -338,13 +338,13 @@ def test_behind_a_concat_copies_come_after_the_channels_of_their_layer() -> None
     }  # fmt: skip
     model = net(nodes, weights)
     assert set(splittable_layers(model)[0]) == {"w1", "w2"}
-    keeps_the_answers(model, seeds=4)
+    check_same_outputs(model, seeds=4)
     scale = values_of(with_split_channels(model, {"w2": [2, 0], "w1": [1]}))["scale"]
     order = [0, 1, 1, 2, 3, 4, 4, 2, 5, 6, 6]
     np.testing.assert_array_equal(scale, weights["scale"][order])
 
 
-def test_what_becomes_of_the_weights() -> None:
+def test_rows_are_copied_and_columns_halved() -> None:
     model = load(mlp())
     before, after = values_of(model), values_of(with_split_channels(model, {"first": [4, 0]}))
     order = [0, 1, 2, 3, 4, 5, 4, 0]
@@ -377,13 +377,13 @@ def test_copies_can_be_split_again() -> None:
     assert values_of(twice)["first"].shape == (4, 9)
 
 
-def test_shapes_that_are_stale_are_dropped() -> None:
+def test_stated_shapes_of_tensors_with_more_channels_are_dropped() -> None:
     model = load(mlp())
     stated = shape_inference.infer_shapes(model)
     assert {value.name for value in stated.graph.value_info} == {"a", "b", "c"}
-    expanded = with_split_channels(stated, {"first": [0]})
-    assert not expanded.graph.value_info
-    check_valid(expanded)
+    split = with_split_channels(stated, {"first": [0]})
+    assert not split.graph.value_info
+    check_valid(split)
 
 
 def test_shapes_of_other_tensors_are_kept() -> None:
@@ -402,16 +402,18 @@ def test_shapes_of_other_tensors_are_kept() -> None:
         ({"first": [1, 1]}, "each once"),
     ],
 )
-def test_splits_that_are_none_are_refused(splits: dict[str, list[int]], message: str) -> None:
+def test_a_channel_that_does_not_exist_or_cannot_be_split_is_refused(
+    splits: dict[str, list[int]], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         with_split_channels(load(mlp()), splits)
 
 
-def test_the_farthest_channels_come_first() -> None:
+def test_the_channels_with_the_largest_weights_come_first() -> None:
     first, second = np.ones((3, 4), np.float32), np.zeros((4, 2), np.float32)
     second[:, 1] = [1, -4, 2, 1]
     nodes = [node("Gemm", ["x", "w"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
-    orders = outliers(net(nodes, {"w": first, "v": second}, ("n", 3)))
+    orders = outlier_orders(net(nodes, {"w": first, "v": second}, ("n", 3)))
     assert {name: order.tolist() for name, order in orders.items()} == {"w": [1, 2, 0, 3]}
 
 
@@ -421,7 +423,7 @@ def test_each_reader_counts_relative_to_its_own_range() -> None:
     nodes.append(node("Concat", ["yu", "yv"], ["y"], axis=1))
     u = np.array([[100], [50], [1]], np.float32)  # 1, 1/2, 1/100 of its range
     v = np.array([[0.1], [0.7], [0.8]], np.float32)  # 1/8, 7/8, 1
-    orders = outliers(net(nodes, {"w": random(3, 3), "u": u, "v": v}, ("n", 3)))
+    orders = outlier_orders(net(nodes, {"w": random(3, 3), "u": u, "v": v}, ("n", 3)))
     assert orders["w"].tolist() == [0, 2, 1]
 
 
@@ -434,12 +436,12 @@ def test_a_block_counts_by_its_largest_entry() -> None:
     v = np.zeros((3 * 4, 2), np.float32)
     v[[2, 7, 8], [0, 1, 1]] = [1, -3, 2]
     model = net(nodes, {"w": random(3, 3, 5, 5), "v": v})
-    assert outliers(model)["w"].tolist() == [1, 2, 0]
+    assert outlier_orders(model)["w"].tolist() == [1, 2, 0]
 
 
-def test_splitting_the_farthest_halves_the_range() -> None:
+def test_splitting_the_first_channels_shrinks_the_range() -> None:
     model = load(mlp())
-    order = outliers(model)["first"]
+    order = outlier_orders(model)["first"]
     before = np.abs(values_of(model)["second"]).max(axis=0)
     after = np.abs(values_of(with_split_channels(model, {"first": order[:2].tolist()}))["second"])
     assert after.max() == pytest.approx(max(before.max() / 2, np.sort(before)[-3]))
@@ -450,21 +452,21 @@ def test_splitting_the_farthest_halves_the_range() -> None:
 )
 def test_a_share_is_rounded_up(share: float, count: int) -> None:
     order = np.arange(8)[::-1]
-    assert splits_of({"w": share}, {"w": order}) == {"w": tuple(range(7, 7 - count, -1))}
+    assert splits_from_shares({"w": share}, {"w": order}) == {"w": tuple(range(7, 7 - count, -1))}
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_share_that_is_none_is_refused(share: float) -> None:
+def test_a_share_outside_0_and_1_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="must lie in"):
-        splits_of({"w": share}, {"w": np.arange(8)})
+        splits_from_shares({"w": share}, {"w": np.arange(8)})
 
 
-def test_a_share_of_what_cannot_be_split_is_refused() -> None:
+def test_a_share_of_a_layer_without_an_order_is_refused() -> None:
     with pytest.raises(ValueError, match="'v' cannot be split"):
-        splits_of({"v": 0.5}, {"w": np.arange(8)})
+        splits_from_shares({"v": 0.5}, {"w": np.arange(8)})
 
 
-def test_a_folded_model_is_expanded() -> None:
+def test_a_folded_model_can_be_split() -> None:
     nodes = [
         node("Conv", ["x", "w"], ["a"]),
         node("BatchNormalization", ["a", *NORM], ["b"]),
@@ -474,13 +476,13 @@ def test_a_folded_model_is_expanded() -> None:
     model = net(nodes, {"w": random(4, 3, 3, 3), "v": random(2, 4, 1, 1), **NORM})
     folded, names = fold_batch_norm(model)
     assert names
-    keeps_the_answers(folded)
+    check_same_outputs(folded)
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "depthwise", "resnet", "transformer", "vgg"])
-def test_the_models_of_the_project_keep_their_answers(models: Path, name: str) -> None:
+def test_the_models_of_the_project_keep_their_outputs(models: Path, name: str) -> None:
     model = fold_batch_norm(load(models / f"digits_{name}.onnx"))[0]
-    keeps_the_answers(model, seeds=1, reference=False)
+    check_same_outputs(model, seeds=1, reference=False)
 
 
 @pytest.mark.shared
@@ -492,37 +494,37 @@ def test_the_models_of_the_project_keep_their_answers(models: Path, name: str) -
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("share", [1 / 16, 1 / 4])
-def test_real_models_keep_their_answers(shared: Path, name: str, share: float) -> None:
+def test_real_models_keep_their_outputs(shared: Path, name: str, share: float) -> None:
     model = fold_batch_norm(load(shared / f"{name}.onnx"))[0]
-    orders = outliers(model)
-    expanded = with_split_channels(model, splits_of(dict.fromkeys(orders, share), orders))
+    orders = outlier_orders(model)
+    split = with_split_channels(model, splits_from_shares(dict.fromkeys(orders, share), orders))
     feed = feed_of(model, np.random.default_rng(0))
-    assert difference(model, expanded, feed, reference="resnet" in name) < 1e-5
+    assert difference(model, split, feed, reference="resnet" in name) < 1e-5
 
 
-def test_readers_are_found_where_they_read() -> None:
-    assert readers_of(load(fire())) == {
-        "squeeze": [Reader("one", 1, 0, 1), Reader("three", 1, 0, 1)],
-        "one": [Reader("last", 1, 0, 1)],
-        "three": [Reader("last", 1, 5, 1)],  # behind the 5 channels of one
+def test_readers_state_where_the_channels_begin() -> None:
+    assert channel_readers(load(fire())) == {
+        "squeeze": [ChannelReader("one", 1, 0, 1), ChannelReader("three", 1, 0, 1)],
+        "one": [ChannelReader("last", 1, 0, 1)],
+        "three": [ChannelReader("last", 1, 5, 1)],  # behind the 5 channels of one
     }
-    assert readers_of(load(mlp())) == {"first": [Reader("second", 1, 0, 1)]}
+    assert channel_readers(load(mlp())) == {"first": [ChannelReader("second", 1, 0, 1)]}
 
 
-def test_behind_a_flatten_each_channel_is_read_as_a_block() -> None:
-    assert readers_of(load(flat())) == {
-        "up": [Reader("wide", 0, 0, 16)],  # 4 x 4 positions
-        "wide": [Reader("last", 0, 0, 1)],
+def test_after_a_flatten_each_channel_is_read_as_a_block() -> None:
+    assert channel_readers(load(flat())) == {
+        "up": [ChannelReader("wide", 0, 0, 16)],  # 4 x 4 positions
+        "wide": [ChannelReader("last", 0, 0, 1)],
     }
 
 
-def test_a_copy_of_a_channel_takes_its_bias_and_its_other_constants() -> None:
+def test_a_copy_of_a_channel_adds_its_bias_and_its_other_constants() -> None:
     assert bytes_per_copy(load(fire())) == {"squeeze": 0, "one": 8, "three": 4}  # slopes, a bias
     assert bytes_per_copy(load(mlp())) == {"first": 4}
 
 
 @pytest.mark.parametrize("make", [fire, flat, mlp])
-def test_bytes_of_copies_are_those_that_the_model_grows_by(make: Any) -> None:
+def test_a_split_model_grows_by_the_bytes_of_its_copies(make: Any) -> None:
     model = load(make())
     weights = {weight.name for weight in find_weights(model)[0]}
 

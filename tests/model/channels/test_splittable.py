@@ -1,4 +1,4 @@
-"""Which layers' output channels can be duplicated, and what is in the way of the others."""
+"""Which layers' output channels can be split, and the obstacle for the others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,8 +48,8 @@ def branch(kind: str = "Add") -> list[NodeProto]:
 W2 = {"w2": random(5, 4, 1, 1)}
 OTHER = {**W2, "other": random(4, 3, 1, 1, seed=8)}
 
-# name: nodes behind a, their constants, why w1 cannot be expanded
-IN_THE_WAY = {
+# name: nodes after a, their constants, where the output of w1 goes
+OBSTACLES = {
     "an output": ([node("Relu", ["a"], ["y"])], {}, "an output of the model (y)"),
     "a sum": (branch(), OTHER, "a sum (meeting)"),
     "a difference": (branch("Sub"), OTHER, "a sum (meeting)"),
@@ -130,9 +130,9 @@ IN_THE_WAY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", IN_THE_WAY)
-def test_the_reason_names_what_is_in_the_way(name: str) -> None:
-    nodes, weights, where = IN_THE_WAY[name]
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_the_reason_names_the_obstacle(name: str) -> None:
+    nodes, weights, where = OBSTACLES[name]
     model = model_of(
         [node("Conv", ["x", "w1", "b1"], ["a"]), *nodes],
         {"x": ["n", 3, 4, 4], "z": ["n", 1, 4, 4]},
@@ -145,13 +145,13 @@ def test_the_reason_names_what_is_in_the_way(name: str) -> None:
     assert reasons["w1"] == f"its output {verb} {where}"
 
 
-def test_both_terms_of_a_sum_stay_as_they_are() -> None:
+def test_neither_term_of_a_sum_can_be_split() -> None:
     allowed, reasons = splittable_layers(before(branch(), OTHER))
     assert not allowed
     assert reasons["other"] == reasons["w1"] == "its output goes into a sum (meeting)"
 
 
-def test_a_sum_with_what_was_summed_before_stays_as_it_is() -> None:
+def test_a_layer_added_to_an_earlier_sum_cannot_be_split() -> None:
     nodes = [*branch()[:2], node("Conv", ["c", "w2"], ["d"]), node("Add", ["c", "d"], ["e"], "two")]
     last = node("Conv", ["e", "w3"], ["y"])
     weights = {**OTHER, "w2": random(4, 4, 1, 1), "w3": random(2, 4, 1, 1)}
@@ -160,7 +160,7 @@ def test_a_sum_with_what_was_summed_before_stays_as_it_is() -> None:
     assert reasons["w2"] == "its output goes into a sum (two)"
 
 
-def test_one_reader_in_the_way_is_enough() -> None:
+def test_one_reader_that_does_not_keep_channels_is_enough() -> None:
     nodes = [node("Conv", ["a", "w2"], ["y"]), node("Softmax", ["a"], ["z"], "soft")]
     model = net(
         [node("Conv", ["x", "w1"], ["a"]), *nodes], {"w1": random(4, 3, 1, 1), **W2}, y=("y", "z")
@@ -168,7 +168,7 @@ def test_one_reader_in_the_way_is_enough() -> None:
     assert splittable_layers(model)[1]["w1"] == "its output goes into Softmax (soft)"
 
 
-def test_an_output_that_layers_read_too_is_in_the_way() -> None:
+def test_an_output_of_the_model_that_layers_read_too_cannot_be_split() -> None:
     model = net(
         [node("Conv", ["x", "w1"], ["a"]), node("Conv", ["a", "w2"], ["y"])],
         {"w1": random(4, 3, 1, 1), **W2},
@@ -177,12 +177,12 @@ def test_an_output_that_layers_read_too_is_in_the_way() -> None:
     assert splittable_layers(model)[1]["w1"] == "its output is an output of the model (a)"
 
 
-def test_what_nothing_reads_is_not_expanded() -> None:
+def test_a_layer_whose_output_nothing_reads_cannot_be_split() -> None:
     model = before([node("Conv", ["x", "other"], ["y"])], OTHER)
     assert splittable_layers(model)[1]["w1"] == "no layer reads its output"
 
 
-def test_a_graph_inside_a_node_is_in_the_way() -> None:
+def test_a_graph_inside_a_node_is_an_obstacle() -> None:
     body = helper.make_graph(
         [node("Conv", ["a", "w2"], ["inner"])],
         "body",
@@ -200,7 +200,7 @@ def test_a_graph_inside_a_node_is_in_the_way() -> None:
     assert splittable_layers(model)[1]["w1"] == "its output goes into If (choice)"
 
 
-def test_a_layer_with_groups_keeps_its_channels() -> None:
+def test_a_layer_with_groups_cannot_be_split() -> None:
     model = net(
         [node("Conv", ["x", "w"], ["a"], group=3), node("Conv", ["a", "v"], ["y"])],
         {"w": random(6, 1, 3, 3), "v": random(2, 6, 1, 1)},
@@ -208,7 +208,7 @@ def test_a_layer_with_groups_keeps_its_channels() -> None:
     assert splittable_layers(model)[1]["w"] == "it has groups"
 
 
-def test_a_bias_that_is_computed_keeps_the_channels() -> None:
+def test_a_layer_with_a_computed_bias_cannot_be_split() -> None:
     nodes = [
         node("ReduceMean", ["x"], ["b"], axes=[0], keepdims=0),
         node("Gemm", ["x", "w", "b"], ["a"]),
@@ -226,7 +226,9 @@ def test_a_bias_that_is_computed_keeps_the_channels() -> None:
         (node("MatMul", ["w", "x"], ["a"]), "MatMul"),
     ],
 )
-def test_what_is_no_weight_of_a_layer_is_called_so(layer: NodeProto, op_type: str) -> None:
+def test_the_reason_says_that_a_weight_belongs_to_no_linear_layer(
+    layer: NodeProto, op_type: str
+) -> None:
     last = node("MatMul", ["a", "v"], ["y"])
     weights = {"w": random(4, 4), "i": np.array([1, 2]), "v": random(4, 2)}
     allowed, reasons = splittable_layers(net([layer, last], weights, (4, 4)))
@@ -234,7 +236,7 @@ def test_what_is_no_weight_of_a_layer_is_called_so(layer: NodeProto, op_type: st
     assert reasons["w"] == f"it is not the weight of one linear layer alone ({op_type})"
 
 
-def test_a_shared_weight_is_not_expanded() -> None:
+def test_a_weight_of_two_layers_cannot_be_split() -> None:
     nodes = [
         node("Gemm", ["x", "w"], ["a"]),
         node("Gemm", ["a", "w"], ["b"]),
@@ -244,7 +246,7 @@ def test_a_shared_weight_is_not_expanded() -> None:
     assert reasons["w"].startswith("it is not the weight of one linear layer alone")
 
 
-def test_dropout_that_may_train_is_in_the_way() -> None:
+def test_dropout_in_training_is_an_obstacle() -> None:
     nodes = [node("Dropout", ["a", "", "train"], ["b"], "drop"), node("Conv", ["b", "w2"], ["y"])]
     for training in (False, True):
         allowed, reasons = splittable_layers(before(nodes, {**W2, "train": np.array(training)}))
@@ -261,24 +263,24 @@ def test_every_weight_is_either_allowed_or_has_a_reason() -> None:
         assert not set(allowed) & set(reasons)
 
 
-def test_the_places_of_a_layer_are_its_weight_its_bias_and_the_columns_behind() -> None:
-    expansion = splittable_layers(load(mlp()))[0]["first"]
-    assert expansion.channels == 6
-    assert expansion.slices == (
-        ChannelSlice("a", 1, 1, 0, 1, halved=False),  # MatMul: (in, out)
-        ChannelSlice("b", 1, 0, 0, 1, halved=False),
-        ChannelSlice("logits", 1, 1, 0, 1, halved=True),  # Gemm, transposed: (out, in)
+def test_the_slices_of_a_layer_are_its_weight_its_bias_and_the_columns_of_its_reader() -> None:
+    layer = splittable_layers(load(mlp()))[0]["first"]
+    assert layer.channels == 6
+    assert layer.slices == (
+        ChannelSlice("a", 1, "first", 1, 0, 1, halved=False),  # MatMul: (in, out)
+        ChannelSlice("b", 1, "first_bias", 0, 0, 1, halved=False),
+        ChannelSlice("logits", 1, "second", 1, 0, 1, halved=True),  # Gemm, transposed: (out, in)
     )
-    assert expansion.carriers == ("a", "b", "c")
+    assert layer.widened == ("a", "b", "c")
 
 
-def test_behind_a_flatten_a_channel_has_a_block_of_columns() -> None:
+def test_after_a_flatten_a_channel_has_a_block_of_columns() -> None:
     nodes = [node("Flatten", ["a"], ["b"]), node("Gemm", ["b", "w2"], ["y"])]
-    expansion = splittable_layers(before(nodes, {"w2": random(64, 3)}))[0]["w1"]
-    assert expansion.slices[-1] == ChannelSlice("y", 1, 0, 0, 16, halved=True)
+    layer = splittable_layers(before(nodes, {"w2": random(64, 3)}))[0]["w1"]
+    assert layer.slices[-1] == ChannelSlice("y", 1, "w2", 0, 0, 16, halved=True)
 
 
-def test_behind_a_concat_a_layer_has_columns_of_its_own() -> None:
+def test_after_a_concat_each_layer_has_columns_of_its_own() -> None:
     nodes = [
         node("Conv", ["x", "other"], ["b"]),
         node("Concat", ["b", "a"], ["c"], axis=1),
@@ -286,11 +288,11 @@ def test_behind_a_concat_a_layer_has_columns_of_its_own() -> None:
     ]
     weights = {"other": random(2, 3, 1, 1), "w2": random(5, 6, 1, 1)}
     allowed = splittable_layers(before(nodes, weights))[0]
-    assert allowed["other"].slices[-1] == ChannelSlice("y", 1, 1, 0, 1, halved=True)
-    assert allowed["w1"].slices[-1] == ChannelSlice("y", 1, 1, 2, 1, halved=True)
+    assert allowed["other"].slices[-1] == ChannelSlice("y", 1, "w2", 1, 0, 1, halved=True)
+    assert allowed["w1"].slices[-1] == ChannelSlice("y", 1, "w2", 1, 2, 1, halved=True)
 
 
-def test_a_sum_beside_a_layer_in_a_concat_does_not_hinder_it() -> None:
+def test_a_sum_in_the_same_concat_is_no_obstacle_for_a_layer() -> None:
     nodes = [
         *branch()[:2],
         node("Conv", ["x", "third"], ["d"]),
@@ -302,10 +304,10 @@ def test_a_sum_beside_a_layer_in_a_concat_does_not_hinder_it() -> None:
     }  # fmt: skip
     allowed, reasons = splittable_layers(before(nodes, weights))
     assert set(reasons) == {"w1", "other", "w3"}
-    assert allowed["third"].slices[-1] == ChannelSlice("y", 1, 1, 4, 1, halved=True)
+    assert allowed["third"].slices[-1] == ChannelSlice("y", 1, "w3", 1, 4, 1, halved=True)
 
 
-def test_only_the_first_layers_of_residual_branches_can_be_expanded() -> None:
+def test_layers_that_end_in_a_residual_sum_cannot_be_split() -> None:
     allowed, reasons = splittable_layers(fold_batch_norm(load(conv_net()))[0])
     assert not allowed
     assert reasons == {
@@ -315,7 +317,7 @@ def test_only_the_first_layers_of_residual_branches_can_be_expanded() -> None:
     }
 
 
-def test_the_models_of_the_project_have_layers_to_expand(models: Path) -> None:
+def test_each_model_of_the_project_has_layers_to_split(models: Path) -> None:
     found = {
         path.stem: len(splittable_layers(fold_batch_norm(load(path))[0])[0])
         for path in models.glob("digits_*.onnx")
@@ -327,3 +329,71 @@ def test_the_models_of_the_project_have_layers_to_expand(models: Path) -> None:
         "digits_transformer": 2,  # between the two matrices of each block
         "digits_vgg": 5,  # all but the last
     }
+
+
+def tokens(*nodes: NodeProto, x: Sequence[int | str] = ("n", 5, 3)) -> tuple[set[str], dict]:
+    """The splittable weights and the reasons of x -> nodes -> y, with matrices w, v and u."""
+    weights = {"w": random(3, 4), "v": random(4, 4), "u": random(20, 2), "t": random(4, 2)}
+    allowed, reasons = splittable_layers(net(nodes, weights, x))
+    return set(allowed), reasons
+
+
+def test_a_flatten_of_tokens_is_an_obstacle() -> None:
+    flatten = node("Flatten", ["a"], ["f"], "flat")
+    allowed, reasons = tokens(
+        node("MatMul", ["x", "w"], ["a"]), flatten, node("Gemm", ["f", "u"], ["y"])
+    )
+    assert "w" not in allowed
+    assert reasons["w"] == "its output goes into Flatten (flat)"
+
+
+def test_the_output_of_a_gemm_has_two_axes() -> None:
+    flatten = node("Flatten", ["a"], ["f"])
+    gemm, last = node("Gemm", ["x", "w"], ["a"]), node("Gemm", ["f", "t"], ["y"])
+    assert "w" in tokens(gemm, flatten, last, x=("n", 3))[0]
+
+
+def test_a_matmul_keeps_the_number_of_axes_of_its_input() -> None:
+    nodes = [
+        node("Gemm", ["x", "w"], ["g"]),
+        node("MatMul", ["g", "v"], ["a"]),
+        node("Flatten", ["a"], ["f"]),
+        node("Gemm", ["f", "t"], ["y"]),
+    ]
+    assert tokens(*nodes, x=("n", 3))[0] == {"w", "v"}
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4)], ids=str)
+def test_a_third_input_per_channel_has_a_slice(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "c"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
+    weights = {"w": random(3, 4), "c": random(*shape), "v": random(4, 2)}
+    layer = splittable_layers(net(nodes, weights, ("n", 3)))[0]["w"]
+    assert layer.slices == (
+        ChannelSlice("a", 1, "w", 1, 0, 1, halved=False),
+        ChannelSlice("a", 2, "c", len(shape) - 1, 0, 1, halved=False),
+        ChannelSlice("y", 1, "v", 0, 0, 1, halved=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "has_slice"),
+    [((1, 1, 1), False), ((4, 4), False), ((4, 1, 1), True), ((1, 4, 4, 4), True)],
+    ids=str,
+)
+def test_a_constant_has_a_slice_if_it_has_a_value_per_channel(
+    shape: tuple[int, ...], has_slice: bool
+) -> None:
+    nodes = [node("Mul", ["a", "c"], ["b"]), node("Conv", ["b", "w2"], ["y"])]
+    layer = splittable_layers(before(nodes, {**W2, "c": random(*shape)}))[0]["w1"]
+    assert [s.constant for s in layer.slices] == ["w1", "b1", *["c"] * has_slice, "w2"]
+
+
+def test_a_constant_per_feature_of_a_block_is_an_obstacle() -> None:
+    nodes = [
+        node("Flatten", ["a"], ["f"]),
+        node("Add", ["f", "c"], ["b"], "bias"),
+        node("Gemm", ["b", "w2"], ["y"]),
+    ]
+    for size, allowed in ((64, False), (1, True)):
+        weights = {"c": random(size), "w2": random(64, 3)}
+        assert ("w1" in splittable_layers(before(nodes, weights))[0]) == allowed

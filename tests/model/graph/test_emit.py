@@ -85,7 +85,7 @@ def test_widths_may_differ_from_weight_to_weight() -> None:
     assert types(emitted)["second_quantized"] == "INT4"
 
 
-def test_a_model_that_cannot_be_converted_says_so() -> None:
+def test_a_model_that_cannot_be_converted_is_refused() -> None:
     # The attribute `spatial` went away with operator set 9.
     norm = node("BatchNormalization", ["a", "s", "s", "s", "s"], ["y"], spatial=0)
     nodes = [node("MatMul", ["x", "w"], ["a"]), norm]

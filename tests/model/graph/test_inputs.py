@@ -1,4 +1,4 @@
-"""What a model must be fed."""
+"""The inputs that a model must be fed."""
 
 import numpy as np
 import onnx

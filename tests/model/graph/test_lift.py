@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.model import find_weights, load
+from onnx_evoq.model.graph.lift import lift_constants
 
 
 def branch(name: str, weight: np.ndarray) -> onnx.GraphProto:
@@ -96,3 +97,89 @@ def test_a_weight_of_a_loop_body_moves_too() -> None:
     x = random(2, 4, seed=9)
     before, after = (ReferenceEvaluator(m).run(None, {"x": x})[0] for m in (model, loaded))
     assert (before == after).all()
+
+
+def with_branch(body: onnx.GraphProto, **weights: np.ndarray) -> onnx.ModelProto:
+    """x, flag -> an If whose branches are both `body` -> y, as a graph that is lifted."""
+    nodes = [
+        node("If", ["flag"], ["y"], then_branch=body, else_branch=branch("else", random(4, 3)))
+    ]
+    inputs = {"x": ["n", 4], "flag": []}
+    model = model_of(nodes, inputs, {"y": None}, weights, dtypes={"flag": "bool"})
+    lift_constants(model.graph)
+    return model
+
+
+def then_branch_of(choice: onnx.NodeProto) -> onnx.GraphProto:
+    return next(entry.g for entry in choice.attribute if entry.name == "then_branch")
+
+
+def names(tensors: object) -> list[str]:
+    return [tensor.name for tensor in tensors]  # type: ignore[attr-defined]
+
+
+def body_of(
+    *nodes: onnx.NodeProto, inputs: str = "", output: str = "o", **tensors: np.ndarray
+) -> onnx.GraphProto:
+    values = [helper.make_empty_tensor_value_info(name) for name in inputs]
+    result = [helper.make_empty_tensor_value_info(output)]
+    held = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+    return helper.make_graph(list(nodes), "body", values, result, held)
+
+
+def test_only_float_tensors_with_an_axis_move() -> None:
+    body = body_of(
+        node("MatMul", ["x", "w"], ["o"]), w=random(4, 3), s=np.float32(2), i=np.array([1]),
+        h=np.float16([1]), d=np.array([1.0]),
+    )  # fmt: skip
+    model = with_branch(body)
+    assert names(model.graph.initializer) == ["else.w", "body.w", "body.h"]
+    then = then_branch_of(model.graph.node[0])
+    assert names(then.initializer) == ["s", "i", "d"]
+    assert list(then.node[0].input) == ["x", "body.w"]
+
+
+def test_an_output_and_a_default_of_an_input_stay_in_their_body() -> None:
+    body = body_of(node("Neg", ["a"], ["b"]), inputs="a", a=random(3), o=random(3), w=random(3))
+    model = with_branch(body)
+    assert names(model.graph.initializer) == ["else.w", "body.w"]
+    assert names(then_branch_of(model.graph.node[0]).initializer) == ["a", "o"]
+
+
+def test_a_name_that_is_taken_gets_a_number() -> None:
+    model = with_branch(
+        body_of(node("Neg", ["w"], ["o"]), w=random(3)), **{"body.w": random(2), "w": random(2)}
+    )
+    assert names(model.graph.initializer) == ["body.w", "w", "else.w", "body.w_1"]
+
+
+def test_an_inner_body_reads_the_moved_tensor_unless_it_owns_the_name() -> None:
+    reading = body_of(node("Neg", ["w"], ["o"]))
+    by_input = body_of(node("Neg", ["w"], ["o"]), inputs="w")
+    by_tensor = body_of(node("Neg", ["w"], ["o"]), w=np.float32(1))
+    nodes = [
+        node("If", ["flag"], ["p"], then_branch=each, else_branch=reading)
+        for each in (by_input, by_tensor)
+    ]
+    model = with_branch(body_of(*nodes, node("Add", ["w", "w"], ["o"]), w=random(3)))
+    then = then_branch_of(model.graph.node[0])
+    read = [[a.g.node[0].input[0] for a in inner.attribute] for inner in then.node[:2]]
+    assert read == [["body.w", "w"]] * 2  # else_branch, then_branch
+    assert list(then.node[2].input) == ["body.w", "body.w"]
+
+
+def test_constants_within_a_body_move_too() -> None:
+    value = numpy_helper.from_array(random(4, 3), "value")
+    model = with_branch(
+        body_of(node("Constant", [], ["c"], value=value), node("MatMul", ["x", "c"], ["o"]))
+    )
+    assert names(model.graph.initializer) == ["else.w", "body.c"]
+    assert [n.op_type for n in then_branch_of(model.graph.node[0]).node] == ["MatMul"]
+
+
+def test_a_constant_of_another_domain_stays() -> None:
+    value = numpy_helper.from_array(random(4, 3), "value")
+    nodes = [node("Constant", [], ["c"], value=value, domain="com.example")]
+    model = model_of([*nodes, node("MatMul", ["x", "c"], ["y"])], {"x": None}, {"y": None}, {})
+    lift_constants(model.graph)
+    assert len(model.graph.node) == 2

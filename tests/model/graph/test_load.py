@@ -143,7 +143,7 @@ def test_a_quantized_model_is_refused() -> None:
         load(quantized())
 
 
-def test_a_quantized_model_is_welcome_where_it_is_evaluated() -> None:
+def test_a_quantized_model_is_loaded_on_request() -> None:
     assert len(load(quantized(), quantized=True).graph.node) == 2
 
 

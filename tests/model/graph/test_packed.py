@@ -1,4 +1,4 @@
-"""What numbers take at their own widths, against sums worked by hand."""
+"""Packed sizes against sums worked by hand."""
 
 import numpy as np
 from graphs import conv_net, mlp, model_of, node, random, rounded
@@ -31,7 +31,7 @@ def test_each_channel_has_its_width_and_its_step() -> None:
     assert packed_bytes(model, quantized) == 12 + 6 + 6 + 3 + BIASES
 
 
-def test_weights_that_stay_float_take_what_they_took() -> None:
+def test_weights_that_stay_float_keep_their_bytes() -> None:
     model = load(mlp())
     first = {"first": rounded(model, 8)["first"]}
     assert packed_bytes(model, first) == 24 + 1 + 4 * 18 + BIASES
@@ -44,7 +44,7 @@ def test_half_floats_take_two_bytes() -> None:
     assert packed_bytes(model, rounded(model, 8)) == weights + 3 + others
 
 
-def test_constants_count_wherever_they_are() -> None:
+def test_constants_of_nodes_and_bodies_count() -> None:
     def branch(name: str) -> object:
         value = helper.make_tensor_value_info(name, 1, [3])
         bias = numpy_helper.from_array(random(3), f"{name}_bias")
@@ -72,7 +72,7 @@ def test_text_counts_by_its_bytes() -> None:
     assert packed_bytes(model, rounded(model, 8)) == 24 + 1 + 18 + 1 + BIASES + 8
 
 
-def test_at_8_bits_that_is_the_file_without_its_graph() -> None:
+def test_at_8_bits_the_packed_size_is_that_of_the_tensors_in_the_file() -> None:
     model = load(conv_net())
     quantized = rounded(model, 8)
     emitted = emit_qdq(model, quantized, {}, narrowest=8)

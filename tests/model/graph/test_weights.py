@@ -77,7 +77,7 @@ def test_biases_and_norms_are_skipped_with_a_reason() -> None:
     }
 
 
-def test_other_initializers_say_what_they_are() -> None:
+def test_the_reason_names_the_reader_of_an_initializer() -> None:
     nodes = [
         node("Reshape", ["x", "shape"], ["a"]),
         node("Add", ["a", "bias"], ["y"]),
@@ -156,7 +156,7 @@ def test_where_two_nodes_disagree_there_is_no_axis() -> None:
     assert axes(model) == {"w": None}
 
 
-def test_a_table_goes_along_with_the_axis_of_a_layer() -> None:
+def test_a_table_that_a_layer_reads_too_has_the_axis_of_the_layer() -> None:
     nodes = [
         node("Gather", ["w", "x"], ["a"]),
         node("Gemm", ["a", "w"], ["y"], transB=1),
@@ -176,7 +176,7 @@ def test_a_weight_that_is_not_finite_is_refused(bad: float) -> None:
         check_finite(weights)
 
 
-def test_a_table_that_masks_with_infinity_is_no_weight() -> None:
+def test_a_table_with_infinity_is_no_weight() -> None:
     nodes = [node("Gather", ["mask", "x"], ["y"])]
     mask = np.triu(np.full((4, 4), -np.inf, np.float32), 1)
     model = model_of(nodes, {"x": ["n"]}, {"y": ["n", 4]}, {"mask": mask}, dtypes={"x": "int64"})
@@ -202,7 +202,7 @@ def test_branches_side_by_side_may_use_the_same_names() -> None:
     assert axes(model) == {"a": 0, "b": 1}
 
 
-def test_another_domain_is_left_alone() -> None:
+def test_a_node_of_another_domain_has_no_weight() -> None:
     model = mlp()
     model.graph.node[0].domain = "my.domain"
     model.opset_import.add(domain="my.domain", version=1)

@@ -1,4 +1,4 @@
-"""What activations let through, against onnx.reference."""
+"""The ranges of activations, against onnx.reference."""
 
 from typing import Any
 
@@ -39,12 +39,12 @@ def outputs(activation: NodeProto, limits: Limits, x: np.ndarray) -> np.ndarray:
     return ReferenceEvaluator(model).run(None, {"x": x.astype(np.float32)})[0]
 
 
-def found_for(activation: NodeProto, limits: Limits | None = None) -> Activation | None:
+def activation_for(activation: NodeProto, limits: Limits | None = None) -> Activation | None:
     tensors = {name: numpy_helper.from_array(limit) for name, limit in (limits or {}).items()}
     return activation_of(activation, tensors)
 
 
-def clamp_in(
+def activation_in(
     *nodes: NodeProto, outputs: tuple[str, ...] = ("y",), **limits: Any
 ) -> Activation | None:
     """That of a Gemm with output "x", in a model with more nodes."""
@@ -57,7 +57,7 @@ def clamp_in(
 @pytest.mark.parametrize("kind", ACTIVATIONS)
 def test_an_activation_has_these_limits(kind: str) -> None:
     activation, limits, expected = ACTIVATIONS[kind]
-    found = found_for(activation, limits)
+    found = activation_for(activation, limits)
     assert found is not None
     assert (found.low, found.high, found.alpha) == pytest.approx(
         (expected.low, expected.high, expected.alpha)
@@ -78,7 +78,7 @@ def test_it_is_flat_beyond_its_limits_and_not_just_within_them(kind: str) -> Non
 @pytest.mark.parametrize("alpha", [None, 0.0, 0.3])
 def test_a_leaky_relu_has_its_slope_below_zero(alpha: float | None) -> None:
     leaky = node("LeakyRelu", ["x"], ["y"], **({} if alpha is None else {"alpha": alpha}))
-    found = found_for(leaky)
+    found = activation_for(leaky)
     assert found is not None
     assert (found.low, found.high) == (0, np.inf)
     below = outputs(leaky, {}, np.array([-2, -1]))
@@ -86,48 +86,51 @@ def test_a_leaky_relu_has_its_slope_below_zero(alpha: float | None) -> None:
 
 
 @pytest.mark.parametrize("alpha", [-0.5, 1.0, 2.0])
-def test_a_leaky_relu_that_hides_nothing_is_none(alpha: float) -> None:
-    assert found_for(node("LeakyRelu", ["x"], ["y"], alpha=alpha)) is None
+def test_a_leaky_relu_of_another_slope_than_0_to_1_is_none(alpha: float) -> None:
+    assert activation_for(node("LeakyRelu", ["x"], ["y"], alpha=alpha)) is None
 
 
-def test_a_falling_hard_sigmoid_is_none() -> None:
-    assert found_for(node("HardSigmoid", ["x"], ["y"], alpha=-0.2)) is None
+@pytest.mark.parametrize("alpha", [-0.2, 0.0])
+def test_a_hard_sigmoid_that_does_not_rise_is_none(alpha: float) -> None:
+    assert activation_for(node("HardSigmoid", ["x"], ["y"], alpha=alpha)) is None
 
 
 def test_limits_of_old_clips_are_attributes() -> None:
-    assert found_for(node("Clip", ["x"], ["y"], min=-1.0, max=6.0)) == Activation(-1, 6)
-    assert found_for(node("Clip", ["x"], ["y"], max=6.0)) == Activation(-np.inf, 6)
+    assert activation_for(node("Clip", ["x"], ["y"], min=-1.0, max=6.0)) == Activation(-1, 6)
+    assert activation_for(node("Clip", ["x"], ["y"], max=6.0)) == Activation(-np.inf, 6)
 
 
 @pytest.mark.parametrize("limits", [(None, None), (2, 2), (2, -1), (np.nan, 6), (0, np.nan)])
 def test_a_clip_that_lets_all_or_nothing_through_is_none(limits: tuple[float, float]) -> None:
-    assert found_for(*clip(*limits)) is None
+    assert activation_for(*clip(*limits)) is None
 
 
 def test_limits_may_be_float16() -> None:
     limits = {"low": np.float16(0), "high": np.float16(6)}
-    assert found_for(clip(0, 6)[0], limits) == Activation(0, 6)
+    assert activation_for(clip(0, 6)[0], limits) == Activation(0, 6)
 
 
 def test_limits_may_have_an_axis() -> None:
-    assert clamp_in(clip(0, 6)[0], low=np.float32([0]), high=np.float32([6])) == Activation(0, 6)
+    assert activation_in(clip(0, 6)[0], low=np.float32([0]), high=np.float32([6])) == Activation(
+        0, 6
+    )
 
 
 def test_limits_may_be_constant_nodes() -> None:
     low = helper.make_node("Constant", [], ["low"], value_float=0.0)
     high = node("Constant", [], ["high"], value=numpy_helper.from_array(np.float32(6)))
-    assert clamp_in(low, high, clip(0, 6)[0]) == Activation(0, 6)
+    assert activation_in(low, high, clip(0, 6)[0]) == Activation(0, 6)
 
 
-def test_limits_that_are_computed_are_not_known() -> None:
+def test_a_clip_with_computed_limits_is_none() -> None:
     most = node("ReduceMax", ["i"], ["high"], keepdims=0)
-    assert clamp_in(most, clip(0, 6)[0], low=np.float32(0)) is None
+    assert activation_in(most, clip(0, 6)[0], low=np.float32(0)) is None
 
 
 @pytest.mark.parametrize("kind", ["Sigmoid", "Abs", "Softmax"])
-def test_what_is_nowhere_flat_is_none(kind: str) -> None:
-    assert found_for(node(kind, ["x"], ["y"])) is None
+def test_an_operator_that_is_nowhere_flat_is_none(kind: str) -> None:
+    assert activation_for(node(kind, ["x"], ["y"])) is None
 
 
-def test_operators_of_others_are_none() -> None:
-    assert found_for(node("Relu", ["x"], ["y"], domain="com.example")) is None
+def test_an_operator_of_another_domain_is_none() -> None:
+    assert activation_for(node("Relu", ["x"], ["y"], domain="com.example")) is None

@@ -56,6 +56,14 @@ def test_a_bias_that_layers_share_is_copied() -> None:
     np.testing.assert_array_equal(values["w1_bias"], values["b"])
 
 
+def test_three_layers_that_share_a_bias_get_three() -> None:
+    names = ["w1", "w2", "w3"]
+    nodes = [node("Gemm", [f"a{k}", name, "b"], [f"a{k + 1}"]) for k, name in enumerate(names)]
+    weights = {name: random(4, 4) for name in names}
+    model = load(model_of(nodes, {"a0": ["n", 4]}, {"a3": None}, {**weights, "b": random(4)}))
+    assert biases(own_biases(model, names)) == ["w1_bias", "w2_bias", "b"]
+
+
 def test_a_bias_that_is_an_output_is_copied() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
     weights = {"w": random(4, 4), "b": random(4)}
@@ -67,7 +75,7 @@ def test_only_layers_of_the_named_weights_change() -> None:
     assert biases(own_biases(two_gemms(), ["w2"])) == ["b", "w2_bias"]
 
 
-def test_a_bias_of_ones_own_stays() -> None:
+def test_a_bias_that_only_its_layer_reads_stays() -> None:
     model = load(conv_net())
     assert biases(own_biases(model, ["w2", "w3"])) == biases(model)
 
@@ -79,7 +87,7 @@ def test_a_bias_that_is_computed_stays() -> None:
     assert own_biases(model, ["w"]) == model
 
 
-def test_a_matmul_gets_none() -> None:
+def test_a_matmul_gets_no_bias() -> None:
     nodes = [node("MatMul", ["x", "w"], ["y"])]
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
     assert own_biases(model, ["w"]) == model

@@ -1,4 +1,4 @@
-"""Which weights have a layer with a closed form, and what it reads and gives."""
+"""The layers with a closed form: their matrix, bias, residual sum and activation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +53,9 @@ def test_a_gemm_is_dense(trans_b: int) -> None:
 
 
 @pytest.mark.parametrize("attributes", [{"transA": 1}, {"alpha": 2.0}, {"beta": 0.5}])
-def test_a_gemm_that_does_more_has_no_layer(attributes: dict[str, Any]) -> None:
+def test_a_gemm_that_scales_or_transposes_its_input_has_no_layer(
+    attributes: dict[str, Any],
+) -> None:
     assert gemm_layer(**attributes) is None
 
 
@@ -73,7 +75,7 @@ def test_a_matmul_with_more_axes_has_no_layer() -> None:
     assert layers_of(nodes, {"x": ["n", 2, 4]}, {"y": None}, w=random(2, 4, 3)) == {}
 
 
-def test_what_multiplies_a_constant_has_no_layer() -> None:
+def test_a_weight_times_a_constant_has_no_layer() -> None:
     nodes = [
         node("Neg", ["k"], ["c"]),
         node("MatMul", ["c", "w"], ["a"]),
@@ -89,7 +91,7 @@ def test_a_convolution_is_a_window() -> None:
     assert layer.linear == Window((3, 1), (2, 1), (1, 2), (1, 0, 2, 1), 2)
 
 
-def test_a_convolution_need_not_say_anything() -> None:
+def test_a_convolution_without_attributes_has_the_defaults_of_onnx() -> None:
     layer = conv_layer()
     assert layer == Layer("w", Window((3, 3), (1, 1), (1, 1), (0, 0, 0, 0)), "x", "y", None)
 
@@ -121,10 +123,18 @@ def test_a_transposed_convolution_is_a_window_too() -> None:
     [{"output_shape": [10, 10]}, {"auto_pad": "SAME_UPPER"}, {"pads": [3, 0, 0, 0]}],
     ids=str,
 )
-def test_a_transposed_convolution_whose_pads_are_odd_has_no_layer(
+def test_a_transposed_convolution_with_other_pads_has_no_layer(
     attributes: dict[str, Any],
 ) -> None:
     assert conv_layer("ConvTranspose", (4, 4, 3, 3), **attributes) is None
+
+
+@pytest.mark.parametrize("pads", [[2, 0, 0, 0], [0, 4, 0, 0], [0, 0, 3, 5]], ids=str)
+def test_a_transposed_convolution_may_crop_the_reach_of_its_kernel(pads: list[int]) -> None:
+    shape, dilations = (4, 4, 3, 3), [1, 2]  # a reach of 2 and 4
+    assert conv_layer("ConvTranspose", shape, pads=pads, dilations=dilations) is not None
+    more = [pads[0] + 3, *pads[1:]]
+    assert conv_layer("ConvTranspose", shape, pads=more, dilations=dilations) is None
 
 
 def test_a_convolution_along_one_axis_has_a_layer() -> None:
@@ -186,6 +196,13 @@ def test_a_third_input_of_another_shape_leaves_no_layer(shape: tuple[int, ...]) 
     assert layers_of(nodes, {"x": [3, 4]}, {"y": None}, w=random(4, 4), b=random(*shape)) == {}
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)], ids=str)
+def test_one_value_is_the_bias_of_one_channel(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
+    layers = layers_of(nodes, ROW, {"y": None}, w=random(4, 1), b=random(*shape))
+    assert layers["w"].bias == "b"
+
+
 def test_a_row_is_a_bias_too() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
     layers = layers_of(nodes, ROW, {"y": None}, w=random(4, 3), b=random(1, 3))
@@ -199,27 +216,27 @@ def test_an_add_behind_a_matmul_holds_its_bias(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1,), (2, 3), (2, 1)], ids=str)
-def test_what_else_an_add_adds_is_no_bias(shape: tuple[int, ...]) -> None:
+def test_an_added_constant_of_another_shape_is_no_bias(shape: tuple[int, ...]) -> None:
     layer = added(random(*shape))
     assert (layer.output, layer.bias, layer.sum) == ("a", None, None)
 
 
-def test_a_bias_that_others_read_is_nobodys_own() -> None:
+def test_an_added_constant_that_others_read_is_no_bias() -> None:
     layer = added(random(3), [node("Mul", ["s", "b"], ["y"])], y=None)
     assert (layer.output, layer.bias) == ("a", None)
 
 
-def test_a_bias_that_is_an_output_is_nobodys_own() -> None:
+def test_an_added_constant_that_is_an_output_is_no_bias() -> None:
     layer = added(random(3), s=None, b=[3])
     assert (layer.output, layer.bias) == ("a", None)
 
 
-def test_an_output_of_the_model_is_the_layers() -> None:
+def test_an_output_of_the_model_ends_the_layer_before_its_add() -> None:
     layer = added(random(3), s=None, a=None)
     assert (layer.output, layer.bias) == ("a", None)
 
 
-def test_an_output_with_two_readers_is_the_layers() -> None:
+def test_an_output_with_two_readers_ends_the_layer_before_its_add() -> None:
     layer = added(random(3), [node("Mul", ["s", "a"], ["y"])], y=None)
     assert (layer.output, layer.bias) == ("a", None)
 
@@ -261,17 +278,17 @@ def test_a_branch_may_have_its_bias_and_then_the_sum() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Sub", "Mul"])
-def test_only_a_sum_counts(kind: str) -> None:
+def test_a_difference_or_product_is_no_residual_sum(kind: str) -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node(kind, ["a", "x"], ["y"])]
     assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"].sum is None
 
 
-def test_what_is_added_to_itself_is_no_branch() -> None:
+def test_an_output_added_to_itself_is_no_residual_branch() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "a"], ["y"])]
     assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"].sum is None
 
 
-def test_a_branch_that_others_read_does_not_repair_the_sum() -> None:
+def test_an_output_that_others_read_is_no_residual_branch() -> None:
     nodes = [
         node("MatMul", ["x", "w"], ["a"]),
         node("Add", ["a", "x"], ["s"]),
@@ -291,18 +308,18 @@ def activation(
     return layers_of(nodes, ROW, dict.fromkeys(outputs), w=random(4, 4), **weights)["w"].activation
 
 
-def test_what_alone_reads_the_output_is_the_activation() -> None:
+def test_the_only_reader_of_the_output_is_the_activation() -> None:
     assert activation(node("Relu", ["a"], ["y"])) == Activation()
     assert activation(node("Sigmoid", ["a"], ["y"])) is None
 
 
-def test_an_output_that_is_read_elsewhere_has_to_be_whole() -> None:
+def test_an_output_with_a_second_reader_has_no_activation() -> None:
     relu = node("Relu", ["a"], ["r"])
     assert activation(relu, outputs=["r", "a"]) is None
     assert activation(relu, node("Mul", ["a", "r"], ["y"])) is None
 
 
-def test_so_has_one_that_a_body_reads() -> None:
+def test_an_output_that_a_body_reads_has_no_activation() -> None:
     def branch(name: str) -> onnx.GraphProto:
         value = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4])
         return helper.make_graph([node("Relu", ["a"], [name])], name, [], [value])
@@ -316,17 +333,17 @@ def test_so_has_one_that_a_body_reads() -> None:
     assert activation(*nodes, node("Relu", ["a"], ["r"]), outputs=["y", "r"]) is None
 
 
-def test_behind_a_bias_there_may_be_an_activation() -> None:
+def test_the_activation_may_follow_the_bias() -> None:
     behind = [node("Add", ["a", "b"], ["s"]), node("Relu", ["s"], ["y"])]
     assert activation(*behind, b=random(4)) == Activation()
 
 
-def test_in_a_residual_branch_it_is_the_one_behind_the_sum() -> None:
+def test_the_activation_of_a_residual_branch_follows_its_sum() -> None:
     behind = [node("Add", ["a", "x"], ["s"]), node("Relu", ["s"], ["y"])]
     assert activation(*behind) == Activation()
     assert activation(*behind, outputs=["y", "s"]) is None
 
 
-def test_behind_a_sum_that_is_none_of_a_branch_there_is_none() -> None:
+def test_a_sum_with_a_constant_has_no_activation() -> None:
     behind = [node("Add", ["a", "c"], ["s"]), node("Relu", ["s"], ["y"])]
     assert activation(*behind, c=random(1)) is None

@@ -1,8 +1,8 @@
-"""Which part of a graph a cut leaves to be run per candidate."""
+"""The prefix and the suffix of a cut, and bridges between cuts."""
 
 import numpy as np
 from graphs import conv_net, mlp, model_of, node, random, run, split_net
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from onnx_evoq.model import bridge, cut_at, fold_batch_norm, load, uncut
 from onnx_evoq.model.layers.cut import Cut, suffix
@@ -13,7 +13,7 @@ def folded() -> ModelProto:
     return fold_batch_norm(load(conv_net()))[0]
 
 
-def behind(model: ModelProto, cut: Cut) -> list[str]:
+def suffix_operators(model: ModelProto, cut: Cut) -> list[str]:
     """The operators of the suffix."""
     specs = [TensorSpec(name, np.dtype("float32"), None) for name in cut.suffix_inputs]
     return [n.op_type for n in suffix(model, cut, specs).graph.node]
@@ -23,19 +23,25 @@ def test_the_first_layer_reads_the_input_itself() -> None:
     cut = cut_at(folded(), "w1")
     assert cut.prefix is None
     assert cut.suffix_inputs == ("x",)
-    assert behind(folded(), cut)[0] == "Conv"
+    assert suffix_operators(folded(), cut)[0] == "Conv"
 
 
-def test_what_skips_a_layer_crosses_its_cut() -> None:
+def test_a_tensor_that_a_shortcut_reads_crosses_the_cut() -> None:
     cut = cut_at(folded(), "w2")
-    assert cut.suffix_inputs == ("c",)  # read by the convolution and by the sum behind it
-    assert behind(folded(), cut) == ["Conv", "Add", "GlobalAveragePool", "Flatten", "Gemm"]
+    assert cut.suffix_inputs == ("c",)  # read by the convolution and by the sum suffix_operators it
+    assert suffix_operators(folded(), cut) == [
+        "Conv",
+        "Add",
+        "GlobalAveragePool",
+        "Flatten",
+        "Gemm",
+    ]
 
 
-def test_behind_the_last_layer_there_is_only_that_layer() -> None:
+def test_the_suffix_of_the_last_layer_is_that_layer() -> None:
     cut = cut_at(folded(), "w3")
     assert cut.suffix_inputs == ("g",)
-    assert behind(folded(), cut) == ["Gemm"]
+    assert suffix_operators(folded(), cut) == ["Gemm"]
     assert cut.prefix is not None
     assert cut.prefix_outputs == ("g",)
 
@@ -64,7 +70,59 @@ def test_constants_are_copied_instead_of_cached() -> None:
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
     cut = cut_at(model, "w2")
     assert cut.suffix_inputs == ("a",)
-    assert behind(model, cut) == ["Exp", "MatMul", "Add"]
+    assert suffix_operators(model, cut) == ["Exp", "MatMul", "Add"]
+
+
+def test_a_node_that_only_moves_the_weight_is_in_the_suffix_once() -> None:
+    nodes = [node("Transpose", ["w"], ["t"]), node("MatMul", ["x", "t"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
+    assert suffix_operators(model, cut_at(model, "w")) == ["Transpose", "MatMul"]
+
+
+def test_constants_of_constants_are_copied_in_order() -> None:
+    nodes = [
+        node("Exp", ["k"], ["b"]),
+        node("Neg", ["k"], ["unread"]),
+        node("Sqrt", ["b"], ["c"]),
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "c"], ["y"]),
+    ]
+    weights = {"w": random(4, 4), "k": random(4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+    cut = cut_at(model, "w")
+    assert suffix_operators(model, cut) == ["Exp", "Sqrt", "MatMul", "Add"]
+    assert (cut.prefix, cut.suffix_inputs) == (None, ("x",))
+
+
+def test_the_suffix_computes_what_the_model_does() -> None:
+    model, x = folded(), random(2, 3, 8, 8)
+    cut = cut_at(model, "w2")
+    assert cut.prefix is not None
+    assert [value.name for value in cut.prefix.graph.output] == ["c"]
+    tensor = next(t for t in model.graph.initializer if t.name == "w2")
+    crossing = run(cut.prefix, {"x": x})
+    rest = suffix(model, cut, [TensorSpec("c", np.dtype("float32"), (None, 6, 8, 8))])
+    found = run(rest, {"w2": numpy_helper.to_array(tensor), **crossing})
+    np.testing.assert_allclose(found["logits"], run(model, {"x": x})["logits"], rtol=1e-5)
+    assert (cut.dtypes, cut.whole) == ({"w2": "float32"}, False)
+    assert {tensor.name for tensor in rest.graph.initializer} == {"b2", "w3", "b3"}
+    assert [value.name for value in rest.graph.input] == ["w2", "c"]
+
+
+def test_the_parts_of_a_model_are_named_after_it() -> None:
+    model = folded()
+    for name, expected in (("net", "net"), ("", "graph")):
+        model.graph.name = name
+        assert cut_at(model, "w2").prefix.graph.name == expected  # type: ignore[union-attr]
+
+
+def test_the_suffix_of_a_float16_weight_takes_float16() -> None:
+    model = fold_batch_norm(load(conv_net(dtype="float16")))[0]
+    cut = cut_at(model, "w3")
+    assert cut.dtypes == {"w3": "float16"}
+    rest = suffix(model, cut, [TensorSpec("g", np.dtype("float16"), (None, 6))])
+    types = {value.name: value.type.tensor_type.elem_type for value in rest.graph.input}
+    assert types == {"w3": 10, "g": 10}
 
 
 def test_a_weight_used_twice_is_cut_before_its_first_use() -> None:
@@ -75,14 +133,14 @@ def test_a_weight_used_twice_is_cut_before_its_first_use() -> None:
         node("MatMul", ["c", "w"], ["y"]),
     ]
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}))
-    assert behind(model, cut_at(model, "w")) == ["MatMul", "Tanh", "MatMul"]
+    assert suffix_operators(model, cut_at(model, "w")) == ["MatMul", "Tanh", "MatMul"]
 
 
-def test_what_depends_on_none_of_several_weights_comes_before_their_cut() -> None:
+def test_a_cut_at_several_weights_begins_at_the_first_of_them() -> None:
     cut = cut_at(folded(), "w3", "w2")
     assert list(cut.dtypes) == ["w3", "w2"]
     assert cut.suffix_inputs == ("c",)
-    assert behind(folded(), cut) == behind(folded(), cut_at(folded(), "w2"))
+    assert suffix_operators(folded(), cut) == suffix_operators(folded(), cut_at(folded(), "w2"))
     assert cut_at(folded(), "w1", "w3").prefix is None
 
 
@@ -97,7 +155,7 @@ def test_a_cut_between_branches_computes_the_other_branch_once() -> None:
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
     cut = cut_at(model, "w1", "w3")
     assert cut.suffix_inputs == ("b", "x")
-    assert behind(model, cut) == ["MatMul", "Add", "MatMul"]
+    assert suffix_operators(model, cut) == ["MatMul", "Add", "MatMul"]
 
 
 def test_a_cut_names_its_first_weight() -> None:
@@ -105,11 +163,13 @@ def test_a_cut_names_its_first_weight() -> None:
     assert cut_at(folded(), "w2", "w1", "w3").label == "'w2' and 2 more"
 
 
-def test_uncut_runs_everything() -> None:
+def test_the_suffix_of_an_uncut_model_is_the_whole_model() -> None:
     model = load(mlp())
     cut = uncut(model, "second")
     assert cut.suffix_inputs == ("x",)
-    assert behind(model, cut) == [n.op_type for n in model.graph.node]
+    assert (cut.prefix, cut.prefix_outputs, cut.outputs) == (None, (), ("logits",))
+    assert cut.whole
+    assert suffix_operators(model, cut) == [n.op_type for n in model.graph.node]
 
 
 FLOATS = np.dtype("float32")
@@ -124,7 +184,7 @@ def test_a_bridge_computes_only_what_lies_between_two_cuts() -> None:
     assert {tensor.name for tensor in between.graph.initializer} == {"w2", "b2"}
 
 
-def test_a_bridge_passes_on_what_crosses_both_cuts() -> None:
+def test_a_bridge_passes_on_a_tensor_that_crosses_both_cuts() -> None:
     between = bridge(folded(), [TensorSpec("c", FLOATS, (None, 6, 8, 8))], ["c", "d"])
     assert between is not None
     c = random(2, 6, 8, 8)
@@ -142,7 +202,7 @@ def test_there_is_no_bridge_backwards() -> None:
     assert bridge(folded(), [TensorSpec("g", FLOATS, (None, 6))], ["c"]) is None
 
 
-def test_a_bridge_makes_anew_what_comes_with_something_that_is_needed() -> None:
+def test_a_bridge_computes_all_outputs_of_a_node_if_one_is_needed() -> None:
     known = [TensorSpec(name, FLOATS, (None, 4)) for name in "ar"]
     between = bridge(load(split_net()), known, ["b", "c"])
     assert between is not None

@@ -38,7 +38,7 @@ def with_norm(
     )
 
 
-def same_answers(one: ModelProto, two: ModelProto, x: NDArray[np.floating]) -> None:
+def check_same_outputs(one: ModelProto, two: ModelProto, x: NDArray[np.floating]) -> None:
     before, after = (next(iter(run(model, {"x": x}).values())) for model in (one, two))
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
 
@@ -86,14 +86,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_folding_keeps_the_answers(case: tuple) -> None:
+def test_folding_keeps_the_outputs(case: tuple) -> None:
     layer, weights, channels, shape = case
     model = with_norm(layer, weights, channels, ["n", *shape])
     folded, names = fold_batch_norm(load(model))
     assert names == ["norm"]
     assert [n.op_type for n in folded.graph.node] == [layer.op_type]
     assert {tensor.name for tensor in folded.graph.initializer} == {"w", "y_bias"}
-    same_answers(model, folded, random(3, *shape, seed=5))
+    check_same_outputs(model, folded, random(3, *shape, seed=5))
 
 
 def test_a_fold_worked_by_hand() -> None:
@@ -138,7 +138,7 @@ def test_a_shared_weight_keeps_its_values_for_the_others() -> None:
     folded, names = fold_batch_norm(load(model))
     assert names == ["norm"]
     assert [weight.name for weight in find_weights(folded)[0]] == ["w_folded", "w"]
-    same_answers(model, folded, random(2, 3, 8, 8))
+    check_same_outputs(model, folded, random(2, 3, 8, 8))
 
 
 CONV = node("Conv", ["x", "w"], ["a"])
@@ -202,7 +202,7 @@ def beyond_float16() -> ModelProto:
         with_a_bias_per_sample,
     ],
 )
-def test_what_cannot_be_folded_is_left(make: object) -> None:
+def test_a_node_that_cannot_be_folded_stays(make: object) -> None:
     model = load(make())  # type: ignore[operator]
     folded, names = fold_batch_norm(model)
     assert names == []

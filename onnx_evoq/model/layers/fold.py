@@ -1,16 +1,16 @@
 """Fold BatchNormalization into the Conv, ConvTranspose or Gemm before it.
 
 With ``g = scale / sqrt(var + epsilon)`` per channel, ``y = g * (W x + b - mean) + B`` is the layer
-with weight ``g W`` and bias ``g (b - mean) + B``. It is done where
+with weight ``g W`` and bias ``g (b - mean) + B``. A node is folded if
 
 1. BatchNormalization runs in inference mode and all its parameters are initializers,
 2. nothing else reads the layer's output,
 3. the layer's weight (and bias, if any) is an initializer that the layer reads directly,
-4. that bias is one per channel, as all are but those that Gemm broadcasts over samples,
+4. that bias has one value per channel, not one per sample as Gemm allows,
 5. the folded values are finite in the weight's type.
 
-The weight keeps its name, unless other nodes read it too: then they keep the old one, and the
-folded one is new. The arithmetic is in float64.
+The folded weight keeps the weight's name. If other nodes read the weight too, they keep it, and the
+folded one gets a new name. The arithmetic is in float64.
 """
 
 from typing import TypeAlias
@@ -19,10 +19,11 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from onnx_evoq.array_types import Array, Float64Array
-from onnx_evoq.model.graph.nodes import (
+from onnx_evoq.model.graph import (
     attribute,
     bodies,
     captured,
+    copy_of,
     is_standard,
     names_in_use,
     node_label,
@@ -39,8 +40,7 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
     Args:
         model: a model as `load` returns it; it stays as it is.
     """
-    folded_model = ModelProto()
-    folded_model.CopyFrom(model)
+    folded_model = copy_of(model)
     graph = folded_model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     used = names_in_use(graph)
@@ -63,7 +63,7 @@ def _layer_before(norm: NodeProto, graph: GraphProto, tensors: Tensors) -> NodeP
     if not is_standard(norm) or training or any(n not in tensors for n in norm.input[1:5]):
         return None  # rule 1
     if len(tensors[norm.input[1]].dims) != 1:
-        return None  # one scale per position, as old operator sets have it (spatial=0)
+        return None  # one scale per position, as old operator sets allow (spatial=0)
     value = norm.input[0]
     readers = [node for node in graph.node if value in reads(node)]
     if len(readers) != 1 or value in {output.name for output in graph.output}:
@@ -93,7 +93,7 @@ def _folded_values(norm: NodeProto, layer: NodeProto, tensors: Tensors) -> tuple
             bias = bias.reshape(-1) * attribute(layer, "beta", 1.0)  # (channels,) or (1,)
     kind = tensors[layer.input[1]].data_type
     dtype = np.float16 if kind == TensorProto.FLOAT16 else np.float32
-    with np.errstate(over="ignore"):  # what becomes infinite is not folded
+    with np.errstate(over="ignore"):  # rule 5 refuses infinite values
         folded_weight = _scaled(weight, gain, layer).astype(dtype)
         return folded_weight, (gain * (bias - mean) + offset).astype(dtype)
 
@@ -107,7 +107,7 @@ def _fold(
     used: set[str],
 ) -> None:
     name = layer.input[1]
-    if sum(name in reads(node) for node in graph.node) > 1:  # others go on with the old weight
+    if sum(name in reads(node) for node in graph.node) > 1:  # the others keep the old weight
         name = unused_name(f"{name}_folded", used)
     bias_name = unused_name(f"{norm.output[0]}_bias", used)
     for target, array in zip((name, bias_name), values, strict=True):
@@ -127,7 +127,7 @@ def _scaled(weight: Float64Array, gain: Float64Array, layer: NodeProto) -> Float
         return weight * gain.reshape(-1, *[1] * (weight.ndim - 1))  # (out, in/group, *kernel)
     if layer.op_type == "Gemm":
         return weight * (gain[:, None] if attribute(layer, "transB", 0) else gain)
-    # ConvTranspose: (in, out/group, *kernel); the inputs of one group meet its outputs only
+    # ConvTranspose: (in, out/group, *kernel); each group connects its own inputs and outputs
     groups = int(attribute(layer, "group", 1))
     split = weight.reshape(groups, -1, *weight.shape[1:])  # (group, in/group, out/group, *kernel)
     per_group = gain.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
