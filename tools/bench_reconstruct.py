@@ -13,8 +13,13 @@ import time
 import numpy as np
 from bench_optimize import machine
 
-from onnx_evoq.data import Samples
-from onnx_evoq.quantize import Dense, SampleChunk, reconstruct_with_activation
+from onnx_evoq.quantize import (
+    Dense,
+    GridSpec,
+    LayerSamples,
+    SampleChunk,
+    reconstruct_with_activation,
+)
 from onnx_evoq.report.tables import table
 
 LAYERS = [(64, 576), (128, 1152), (256, 2304), (512, 4608)]  # rows, columns
@@ -29,7 +34,7 @@ def measure(rows: int, columns: int) -> dict[str, float]:
         return rng.standard_normal(shape, dtype=np.float32)
 
     weight, mix = normal(rows, columns) / columns**0.5, normal(RANK, columns) / RANK**0.5
-    samples, gathering = Samples(centred=True), 0.0
+    samples, gathering = LayerSamples(centred=True), 0.0
     for _ in range(CHUNKS):
         x = normal(POSITIONS // CHUNKS, RANK) @ mix
         x += 0.3 * normal(*x.shape)
@@ -38,7 +43,7 @@ def measure(rows: int, columns: int) -> dict[str, float]:
         samples.add(SampleChunk(x[None], targets[None]))
         gathering += time.perf_counter() - start
     start = time.perf_counter()
-    reconstruct_with_activation(weight, Dense(transposed=False), samples, 4)
+    reconstruct_with_activation(weight, Dense(transposed=False), samples, GridSpec(bits=4))
     return {"moments": gathering, "reconstruct": time.perf_counter() - start}
 
 
