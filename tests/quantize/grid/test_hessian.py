@@ -1,4 +1,4 @@
-"""The cost of a row, the cost of moves and the Cholesky factor, by hand and by their definitions."""
+"""Costs of rows and of moves, and the Cholesky factor, by hand and by their definitions."""
 
 import numpy as np
 import pytest
