@@ -88,7 +88,7 @@ def reconstruct(
     w_fits = not np.isfinite(damping)
     hessian_damping = _HESSIAN_DAMPING_IF_W_FITS if w_fits else max(damping, _MIN_HESSIAN_DAMPING)
     hessian = FactoredHessian(damped_hessian(moments.hessian, hessian_damping))
-    grid = choose_steps(best_weight, hessian, layer, weight.shape, spec)
+    grid = choose_steps(best_weight, hessian, layer, weight.shape, spec, descending=True)
     rows = row_grid(grid, layer, weight.shape)
     codes = closest_codes(best_weight, hessian, rows)
     up, down = (

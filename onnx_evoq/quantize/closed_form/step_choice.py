@@ -39,7 +39,8 @@ def choose_steps(
     layer: Linear,
     shape: tuple[int, ...],
     spec: GridSpec,
-    descending: bool = True,
+    *,
+    descending: bool,
 ) -> FixedPoint:
     """The grid with the step of the lowest cost, for the whole tensor or for each channel.
 

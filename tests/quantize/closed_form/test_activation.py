@@ -45,6 +45,7 @@ def bound(activation: Activation, targets: Floats, outputs: Floats) -> float:
         (CLIP, 5, 0, 2),
         (CLIP, 5, -4, 2),
         (LEAKY, -2, -1, -1.25),  # a quarter of the way
+        (LEAKY, -6, -2, -3),
         (LEAKY, -2, 4, -1),
         (LEAKY, 3, -1, 3),
         (Activation(-3), -4, -3.5, -3.5),

@@ -5,10 +5,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from graphs import random
-from layer_problems import DENSE, moments_with, sums_of
+from layer_problems import DENSE, moments_with, problem, sums_of
 
 from onnx_evoq.quantize import GridSpec, LayerAtWidth, Scale, Window, quantize_at_widths
+from onnx_evoq.quantize.closed_form.best_weight import damped_hessian
 from onnx_evoq.quantize.closed_form.moments import Moments
+from onnx_evoq.quantize.closed_form.step_choice import choose_steps
+from onnx_evoq.quantize.grid.descent import coordinate_descent
+from onnx_evoq.quantize.grid.gptq import gptq_rounding
+from onnx_evoq.quantize.grid.grid_rows import row_grid
+from onnx_evoq.quantize.grid.hessian import FactoredHessian
 
 WIDTHS = (2, 4, 8)
 X = random(200, 6) @ random(6, 6, seed=1) + 1
@@ -102,6 +108,23 @@ def test_splitting_outliers_lowers_the_error() -> None:
     moments = sums_of(X, X @ weight.T + BIAS, centred=True).moments()
     plain, split = (at_width(3, moments, weight, columns).costs.sum() for columns in ((), (2,)))
     assert split < plain
+
+
+def test_steps_are_compared_after_gptq_rounding_alone_and_codes_descend() -> None:
+    weights, hessian, _ = problem((1, 100, 8), noise=0.05)
+    weight, spec = weights[0].astype(np.float32), GridSpec(3, 0)
+    matrix = weight[None].astype(np.float64)
+    moments = moments_with(hessian.matrix, rows=100)
+    damped = FactoredHessian(damped_hessian(hessian.matrix, 0.03))
+    grid, other = (
+        choose_steps(matrix, damped, DENSE, weight.shape, spec, descending=descending)
+        for descending in (False, True)
+    )
+    assert (grid.step != other.step).any()
+    rows = row_grid(grid, DENSE, weight.shape)
+    codes = coordinate_descent(matrix, damped, rows, gptq_rounding(matrix, damped, rows))
+    (variant,) = quantize_at_widths(weight, DENSE, moments, [spec])
+    assert (variant.values == (rows.steps * codes)[0]).all()
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -28,7 +28,7 @@ def steps_for(
     shape, spec = matrix.shape[1:], GridSpec(4, axis, scale)  # type: ignore[arg-type]
     hessian = np.eye(shape[1])[None]
     hessian[0, 0, 0] = first
-    chosen = choose_steps(matrix, FactoredHessian(hessian), DENSE, shape, spec)
+    chosen = choose_steps(matrix, FactoredHessian(hessian), DENSE, shape, spec, descending=True)
     assert (chosen.bits, chosen.axis) == (4, axis)
     assert chosen.step.dtype == np.float32
     assert chosen.step.shape == (() if axis is None else (shape[0],))
@@ -91,7 +91,7 @@ def test_steps_are_compared_after_descent_unless_columns_are_many(
 ) -> None:
     monkeypatch.setattr(f"{STEP_CHOICE}.MANY_COLUMNS", most)
     weights, hessian, _ = problem((1, 200, 8), noise=0.05)
-    chosen = choose_steps(weights, hessian, DENSE, (200, 8), GridSpec(3, 0), descending)
+    chosen = choose_steps(weights, hessian, DENSE, (200, 8), GridSpec(3, 0), descending=descending)
     largest = 2.0 ** np.ceil(np.log2(np.abs(weights).max(axis=2, keepdims=True))) / 4
     costs = []
     for share in (1, 0.5, 0.25, 0.125):
@@ -107,8 +107,7 @@ def test_steps_are_compared_after_descent_unless_columns_are_many(
 def test_channels_with_their_own_widths_are_rounded_within_them() -> None:
     # Step 1 holds all of these at 4 bits; at 2 bits the covering step of 4 rounds them to 0 and 4.
     matrix = np.resize(np.arange(-8.0, 8.0), (1, 2, 96))
-    chosen = choose_steps(
-        matrix, FactoredHessian(np.eye(96)[None]), DENSE, (2, 96), GridSpec((4, 2), axis=0)
-    )
+    hessian, spec = FactoredHessian(np.eye(96)[None]), GridSpec((4, 2), axis=0)
+    chosen = choose_steps(matrix, hessian, DENSE, (2, 96), spec, descending=False)
     assert chosen.bits == (4, 2)
     assert chosen.step.tolist() == [1, 4]
