@@ -90,18 +90,23 @@ def test_steps_are_compared_after_descent_unless_columns_are_many(
     most: int, descending: bool, after_descent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{STEP_CHOICE}.MANY_COLUMNS", most)
-    weights, hessian, _ = problem((1, 200, 8), noise=0.05)
-    chosen = choose_steps(weights, hessian, DENSE, (200, 8), GridSpec(3, 0), descending=descending)
-    largest = 2.0 ** np.ceil(np.log2(np.abs(weights).max(axis=2, keepdims=True))) / 4
-    costs = []
-    for share in (1, 0.5, 0.25, 0.125):
-        grid = RowGrid(share * largest, -4, 3)
-        codes = gptq_rounding(weights, hessian, grid)
-        if after_descent:
-            codes = coordinate_descent(weights, hessian, grid, codes)
-        costs.append(cost(weights, hessian, grid, codes)[0])
-    expected = largest[0, :, 0] * np.array([1, 0.5, 0.25, 0.125])[np.argmin(costs, axis=0)]
-    assert (chosen.step == expected).all()
+    weights, hessian, _ = problem((1, 100, 8), noise=0.05)
+    weights **= 3  # some are small
+    spec = GridSpec(2, 0)
+    chosen = choose_steps(weights, hessian, DENSE, (100, 8), spec, descending=descending)
+    largest = 2.0 ** np.ceil(np.log2(np.abs(weights).max(axis=2, keepdims=True))) / 2
+    shares, expected = np.array([1, 0.5, 0.25, 0.125]), []
+    for after in (False, True):
+        costs = []
+        for share in shares:
+            grid = RowGrid(share * largest, -2, 1)
+            codes = gptq_rounding(weights, hessian, grid)
+            if after:
+                codes = coordinate_descent(weights, hessian, grid, codes)
+            costs.append(cost(weights, hessian, grid, codes)[0])
+        expected.append(largest[0, :, 0] * shares[np.argmin(costs, axis=0)])
+    assert (expected[0] != expected[1]).any()
+    assert (chosen.step == expected[after_descent]).all()
 
 
 def test_channels_with_their_own_widths_are_rounded_within_them() -> None:
