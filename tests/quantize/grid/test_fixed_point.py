@@ -78,6 +78,12 @@ def test_a_float_step_reaches_the_maximum_with_the_largest_code() -> None:
     assert nearest(weight, grid).tolist() == [7, -2]
 
 
+def test_a_weight_of_zeros_has_the_step_of_a_maximum_of_one() -> None:
+    zeros = np.zeros((2, 3), np.float32)
+    assert fit(zeros, bits=4).step == 0.125
+    assert fit(zeros, bits=4, scale="float").step == np.float32(1 / 7)
+
+
 def test_channels_have_widths_of_their_own() -> None:
     # maxima 0.9 and 3.0: int_bits 0 and 2, frac_bits 4 - 0 - 1 = 3 and 2 - 2 - 1 = -1
     weight = np.array([[0.9, 0.1, -0.9], [3.0, 1.0, -9.0]], np.float32)
