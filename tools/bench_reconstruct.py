@@ -17,7 +17,13 @@ import time
 import numpy as np
 from bench_optimize import machine
 
-from onnx_evoq.quantize import Dense, LayerSamples, SampleChunk, reconstruct_with_activation
+from onnx_evoq.quantize import (
+    Dense,
+    GridSpec,
+    LayerSamples,
+    SampleChunk,
+    reconstruct_with_activation,
+)
 from onnx_evoq.report import table
 
 LAYERS = [(64, 576), (128, 1152), (256, 2304), (512, 4608)]  # rows, columns
@@ -41,7 +47,7 @@ def measure(rows: int, columns: int) -> dict[str, float]:
         samples.add(SampleChunk(x[None], targets[None]))
         gathering += time.perf_counter() - start
     start = time.perf_counter()
-    reconstruct_with_activation(weight, Dense(transposed=False), samples, 4)
+    reconstruct_with_activation(weight, Dense(transposed=False), samples, GridSpec(bits=4))
     return {"moments": gathering, "reconstruct": time.perf_counter() - start}
 
 

@@ -41,7 +41,7 @@ from onnx_evoq.model import (
     outlier_orders,
     own_biases,
 )
-from onnx_evoq.quantize import LayerAtWidth, dequantize, fit, nearest, quantize_at_widths
+from onnx_evoq.quantize import GridSpec, LayerAtWidth, dequantize, fit, nearest, quantize_at_widths
 from onnx_evoq.setup import Granularity, Task, axis_of_steps
 
 _TABLE_POSITIONS = 32_768  # that moments are gathered from: a choice needs less than codes
@@ -265,10 +265,11 @@ def _variants(
     of_column = layer.linear.matrix(entry)[0, 0]  # (columns,)
     return [
         [
-            quantize_at_widths(
-                weight.values, layer.linear, moments, WIDTHS, axis, task.scale,
+            dict(zip(WIDTHS, quantize_at_widths(
+                weight.values, layer.linear, moments,
+                [GridSpec(bits, axis, task.scale) for bits in WIDTHS],
                 np.flatnonzero(np.isin(of_column, entries)).tolist(),
-            )
+            ), strict=True))
             for entries in split
         ]
         for axis in axes

@@ -1,4 +1,4 @@
-"""Knows numbers, in NumPy alone: the fixed-point format, nearest rounding, reconstruction."""
+"""Quantization of numbers in NumPy: the fixed-point grid, rounding, reconstruction of layers."""
 
 from onnx_evoq.quantize.closed_form import (
     Activation,
@@ -19,6 +19,7 @@ from onnx_evoq.quantize.grid import (
     Bits,
     Dense,
     FixedPoint,
+    GridSpec,
     Linear,
     QuantizedWeight,
     Scale,
@@ -30,8 +31,7 @@ from onnx_evoq.quantize.grid import (
     nearest,
     packed_size,
     packed_steps,
-    row_limits,
-    row_steps,
+    row_grid,
     sum_preserving_roundings,
 )
 
@@ -40,6 +40,7 @@ __all__ = [
     "Bits",
     "Dense",
     "FixedPoint",
+    "GridSpec",
     "LayerAtWidth",
     "LayerSamples",
     "Linear",
@@ -63,7 +64,6 @@ __all__ = [
     "reconstruct_with_activation",
     "refit",
     "round_alone",
-    "row_limits",
-    "row_steps",
+    "row_grid",
     "sum_preserving_roundings",
 ]

@@ -59,13 +59,17 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
                 rounded = round_alone(weight.values, layer.linear, moments, bits)
                 (evaluator,) = evaluators.at(model, weight.name)
                 sensitivity = evaluator.value({weight.name: rounded.values})
-                if np.isfinite(sensitivity) and rounded.error > 0 and rounded.weights.sum() > 0:
+                if (
+                    np.isfinite(sensitivity)
+                    and rounded.error > 0
+                    and rounded.input_shares.sum() > 0
+                ):
                     profiles.append(
                         Profile(
                             rounded.costs,
                             int(scale_of[groups.rows[weight.name][0]]),
                             scale_of[groups.columns[weight.name]],
-                            rounded.weights,
+                            rounded.input_shares,
                             sensitivity / rounded.error,
                         )
                     )

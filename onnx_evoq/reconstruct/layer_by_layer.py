@@ -20,9 +20,9 @@ from onnx_evoq.array_types import Float32Array
 from onnx_evoq.engine import POSITIONS, ActivationCache, gather_samples
 from onnx_evoq.model import Model, find_layers, own_biases, replace_weights, with_codes
 from onnx_evoq.quantize import (
+    GridSpec,
     QuantizedWeight,
     Reconstruction,
-    fit,
     nearest,
     reconstruct_with_activation,
 )
@@ -73,18 +73,19 @@ def reconstruct_layers(
     with task.progress("reconstructing", len(task.weights)) as step:
         for weight in task.weights:
             name, axis = weight.name, axis_of_steps(weight, task.granularity)
+            spec = GridSpec(bits[name], axis, scale, weight.dtype)
             samples = None
             if name in layers:
                 samples = gather_samples(
                     model, so_far, weight, layers[name], caches, batches, rng, positions
                 )
             if samples is None:
-                grid = fit(weight.values, bits[name], axis, scale, weight.dtype)
+                grid = spec.fit(weight.values)
                 quantized[name] = QuantizedWeight(nearest(weight.values, grid), grid)
             else:
                 layer = layers[name]
                 found[name] = reconstruct_with_activation(
-                    weight.values, layer.linear, samples, bits[name], axis, scale, weight.dtype
+                    weight.values, layer.linear, samples, spec
                 )
                 quantized[name] = found[name].quantized
                 if layer.bias is not None:

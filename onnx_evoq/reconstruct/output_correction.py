@@ -33,8 +33,7 @@ from onnx_evoq.quantize import (
     QuantizedWeight,
     Reconstruction,
     correct_codes,
-    row_limits,
-    row_steps,
+    row_grid,
 )
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
@@ -180,9 +179,8 @@ def _corrected(
     matrix, moves = correct_codes(
         linear.matrix(codes).astype(np.float64),
         linear.matrix(now.layers[layer.weight].best_weight).astype(np.float64),
-        row_steps(grid, linear, codes.shape),
+        row_grid(grid, linear, codes.shape),
         known,
-        *row_limits(grid, linear, codes.shape),
         share,
     )
     weight = QuantizedWeight(linear.weight(matrix, codes.shape).astype(np.int8), grid)

@@ -1,4 +1,4 @@
-"""Knows the closed forms: the best weights of a layer for what was seen of its inputs."""
+"""The closed forms: the best weights of a layer for the second moments of its inputs."""
 
 from onnx_evoq.quantize.closed_form.activation import Activation
 from onnx_evoq.quantize.closed_form.at_widths import LayerAtWidth, quantize_at_widths

@@ -1,21 +1,22 @@
-"""What an activation behind a layer lets through, and which of the layer's errors it hides.
+"""The least-squares targets of a layer whose output an activation reads.
 
-Relu makes one of all negative values: where the float model's output t is negative, an output y
-that is negative, too, is as good as t. So least squares should fit, instead of t,
+Relu gives 0 for every negative value. So where the float model's output t is negative, every
+negative output y of the quantized layer is as good as t. Least squares should therefore fit,
+instead of t,
 
-    y       where t and y lie on the same flat side,
-    limit   where only t lies there,
-    t       elsewhere.
+    y       where both t and y lie on the same flat side of the activation,
+    limit   where t lies on a flat side and y does not,
+    t       everywhere else.
 
-What is lost behind the activation is at most the sum of (y - t)^2 where t is let through, and of
-the squared distance between y and the flat side where t lies there. The sum of (y' - target)^2 is
-never below that bound of y', and equals it at y' = y: minimising it over y', and doing so again
-with the y that came out, only lowers the bound (majorization and minimization). The loss itself may
-rise a little: where t is let through and y is not, the bound counts more than is lost, or nothing
-would lead y back.
+The error behind the activation is bounded by a sum: (y - t)^2 where t is not on a flat side, and
+the squared distance from y to the flat side where t is. For the targets that follow from y, the sum
+of (y' - target)^2 is never below the bound at y', and equals it at y' = y. So each round that
+minimizes that sum over y', and then takes the targets that follow from its result, lowers the bound
+(majorization-minimization). The error itself may rise a little: where t is not on a flat side and y
+is, the bound counts more than the error. Without that nothing would lead y back.
 
-Where a side is not flat but has a slope a, as LeakyRelu has, y has to come nearer to t by a^2 of
-the way, and for small a the same is nearly true.
+LeakyRelu has a slope a below its limit instead of a flat side. There the target lies a^2 of the way
+from y to t, which is nearly exact for small a.
 """
 
 from dataclasses import dataclass
@@ -27,12 +28,13 @@ from onnx_evoq.array_types import Float32Array
 
 @dataclass(frozen=True)
 class Activation:
-    """Relu, LeakyRelu, Clip and the like.
+    """An activation that clips its input: Relu, LeakyRelu, Clip and the like.
 
     Attributes:
-        low: what is below becomes one, or is scaled by `alpha`.
-        high: what is above becomes one.
-        alpha: slope below `low`.
+        low: the lower limit. The activation gives `low` for inputs below it, or
+            ``low + alpha * (input - low)``.
+        high: the upper limit. The activation gives `high` for inputs above it.
+        alpha: the slope below `low`, 0 for a flat side.
     """
 
     low: float = 0.0
@@ -42,12 +44,13 @@ class Activation:
     def targets(
         self, targets: Float32Array, outputs: Float32Array, shift: Float32Array | None = None
     ) -> Float32Array:
-        """What `outputs` should become, so that no more changes than has to.
+        """The targets that ask for no change that the activation hides, in the same shape.
 
         Args:
-            targets: what the float model gives.
-            outputs: what there is, in the same shape.
-            shift: what both are added to before they are clamped, likewise.
+            targets: t, the outputs of the float layer, of any shape.
+            outputs: y, the outputs of the quantized layer, in the same shape.
+            shift: what the model adds to the layer's output before the activation (the other branch
+                of a residual sum), in the same shape; None if it adds nothing.
 
         Example:
             >>> t, y = np.array([-2.0, -2.0, 3.0]), np.array([-1.0, 4.0, -1.0])
@@ -58,10 +61,10 @@ class Activation:
         high = np.float32(self.high) if shift is None else np.float32(self.high) - shift
         below = np.minimum(outputs, low)
         if self.alpha:
-            share = np.float32(self.alpha)
-            nearer = outputs + share**2 * (targets - outputs)
-            below = np.where(outputs < low, nearer, low + share * (targets - low))
-        wanted = np.where(targets <= low, below, targets)
+            slope = np.float32(self.alpha)
+            nearer = outputs + slope**2 * (targets - outputs)
+            below = np.where(outputs < low, nearer, low + slope * (targets - low))
+        result = np.where(targets <= low, below, targets)
         if np.isfinite(self.high):
-            wanted = np.where(targets >= high, np.maximum(outputs, high), wanted)
-        return wanted
+            result = np.where(targets >= high, np.maximum(outputs, high), result)
+        return result

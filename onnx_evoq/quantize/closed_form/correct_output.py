@@ -1,19 +1,20 @@
-"""Codes of a layer, chosen again by what they do to the end of the network.
+"""Output correction: codes of a layer, chosen again for the outputs of the whole network.
 
-Shifting the bias of channel o by a little moves the network's outputs for sample s by J[s, o]. If a
-row of weights changes by d, the channel moves by d . x at each position; its mean over positions,
-d . m[s] with m[s] the mean of the sample's columns, acts like a shift of the bias. So with r[s]
-what is wrong with the outputs, and to first order, the rows' codes q should minimise
+J[s, o] is the derivative of the network's outputs for sample s in the bias of channel o, a vector.
+If a row of weights changes by d, its channel changes by d . x at each position. The mean of that
+over positions, d . m[s] with m[s] the mean of the sample's columns, acts like a shift of the bias.
+So with r[s] the errors of the network's outputs, and to first order, the codes q of the rows should
+minimize
 
     mean_s |r[s] + sum_o J[s, o] (d_o . m[s] + b_o)|^2
         + share * sum_o mean_s |J[s, o]|^2 * (step q_o - w*_o)^T V (step q_o - w*_o)
 
-where d_o = step (q_o - q_o before), b_o moves the bias, and the second term is for what differs
-from position to position: V is the covariance of columns within samples. What that does to the end
-of the network is not known, so that only its size is asked for.
+with d_o = step (q_o - q_o before), b_o the change of the bias, and V the covariance of columns
+within samples. The second term is for changes that differ from position to position. Their effect
+on the network's outputs is not known, so only their size is penalized.
 
-Rows are taken one by one, the most influential first. For each of them the sum is a quadratic form
-in q_o once the best b_o is put in, and its minimum a closest-vector problem (`lattice`).
+Rows are solved one after another, the most influential first. With the best b_o put in, the sum is
+a quadratic form in q_o, and its minimum is a closest-vector problem (`closest_point`).
 """
 
 from dataclasses import dataclass
@@ -21,21 +22,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.quantize.grid import Limit, coordinate_descent, pair_exchange
+from onnx_evoq.quantize.grid import FactoredHessian, RowGrid, coordinate_descent, pair_exchange
 
-_HESSIAN_DAMPING = 1e-3  # share of the mean of the diagonal
-_NOISE = 1e-6  # the same, before the bias takes its part
+# Damping as a share of the mean of the Hessian's diagonal. If one sample decides alone, the rest of
+# the Hessian is rounding error: the second share, of the diagonal without the bias, is for that.
+_OUTPUT_DAMPING = 1e-3
+_OUTPUT_DAMPING_WITHOUT_BIAS = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class LinearizedOutput:
-    """What is known of a layer and of the end of the network.
+    """The network's outputs as a linear function of one layer's weights and biases.
 
     Attributes:
-        means: m, (samples, groups, columns).
-        within: V, (groups, columns, columns).
-        jacobian: J, (samples, groups * rows, outputs).
-        errors: r, (samples, outputs).
+        means: m, the mean columns of each sample, (samples, groups, columns).
+        within: V, the covariance of columns within samples, (groups, columns, columns).
+        jacobian: J, derivatives of the outputs in the biases, (samples, groups * rows, outputs).
+        errors: r, errors of the outputs, (samples, outputs).
     """
 
     means: Float64Array
@@ -47,55 +50,57 @@ class LinearizedOutput:
 def correct_codes(
     codes: Float64Array,
     best_weight: Float64Array,
-    steps: Float64Array,
-    known: LinearizedOutput,
-    low: Limit,
-    high: Limit,
+    grid: RowGrid,
+    output: LinearizedOutput,
     share: float,
 ) -> tuple[Float64Array, Float64Array]:
-    """New codes, (groups, rows, columns), and how far the biases move, (groups * rows,).
+    """Codes and changes of the biases that lower the error of the network's outputs.
 
     Args:
-        codes: the codes so far.
-        aim: W*, in the same shape.
-        steps: (groups, rows, 1).
-        known: of the layer.
-        low: smallest code, of all or of each row (groups, rows, 1).
-        high: largest code, likewise.
-        share: how much what differs from position to position counts.
+        codes: the codes so far, (groups, rows, columns).
+        best_weight: W*, (groups, rows, columns).
+        grid: the steps and limits of the rows.
+        output: the network's outputs as a function of this layer.
+        share: the weight of changes that differ from position to position.
+
+    Returns:
+        The new codes, (groups, rows, columns), and the change of each bias, (groups * rows,).
     """
     _, rows, columns = codes.shape
-    samples = len(known.means)
-    found, moves, wrong = codes.copy(), np.zeros(known.jacobian.shape[1]), known.errors.copy()
-    least, most = (np.broadcast_to(limit, steps.shape) for limit in (low, high))
-    influence = np.square(known.jacobian).sum(axis=(0, 2)) / samples  # (groups * rows,)
+    samples, channels, _ = output.jacobian.shape
+    codes, bias_changes, errors = codes.copy(), np.zeros(channels), output.errors.copy()
+    low, high = (np.broadcast_to(limit, grid.steps.shape) for limit in (grid.low, grid.high))
+    influence = np.square(output.jacobian).sum(axis=(0, 2)) / samples  # (groups * rows,)
     for channel in np.argsort(-influence):
         if not influence[channel] > 0:
             break
         group, row = divmod(int(channel), rows)
-        mean, within = known.means[:, group], share * influence[channel] * known.within[group]
-        reach = known.jacobian[:, channel]  # (samples, outputs)
-        weight = np.square(reach).sum(axis=1) / samples  # (samples,)
-        pull = (reach * wrong).sum(axis=1) / samples
-        # Second and first derivatives in the weights, and in the bias.
-        hessian = (mean * weight[:, None]).T @ mean
-        both, own = weight @ mean, weight.sum()
-        slope, bias_slope = pull @ mean, pull.sum()
-        whole = float(np.trace(hessian))
-        hessian += within - np.outer(both, both) / own
-        slope += within @ (steps[group, row] * found[group, row] - best_weight[group, row])
-        slope -= both * bias_slope / own
-        # Where one sample decides alone, what is left is rounding: the second share is for that.
-        size = max(_HESSIAN_DAMPING * np.trace(hessian), _NOISE * whole)
-        hessian += (size / columns + 1e-300) * np.eye(columns)
-        before = steps[group, row] * found[group, row]  # (columns,)
-        target = before - np.linalg.solve(hessian, slope)
-        problem = (target[None, None], hessian[None], steps[None, group, row, None])
-        limits = least[None, group, row, None], most[None, group, row, None]
-        best = coordinate_descent(*problem, found[None, None, group, row], *limits)
-        best = pair_exchange(*problem, best, *limits)[0, 0]
-        change = steps[group, row] * best - before
-        moves[channel] = -(bias_slope + both @ change) / own
-        found[group, row] = best
-        wrong += reach * (mean @ change + moves[channel])[:, None]
-    return found, moves
+        mean, jacobian = output.means[:, group], output.jacobian[:, channel]  # (samples, ...)
+        before = grid.steps[group, row] * codes[group, row]  # (columns,)
+        # Derivatives of half the sum: first and second ones in the weights and in the bias.
+        weight = np.square(jacobian).sum(axis=1) / samples  # (samples,)
+        pull = (jacobian * errors).sum(axis=1) / samples  # (samples,)
+        gradient, bias_gradient = pull @ mean, pull.sum()
+        hessian, bias_hessian = (mean * weight[:, None]).T @ mean, weight.sum()
+        mixed = weight @ mean  # in the weights and the bias, (columns,)
+        trace = float(np.trace(hessian))
+        within = share * influence[channel] * output.within[group]
+        # The best bias change is -(bias_gradient + mixed . change) / bias_hessian.
+        hessian += within - np.outer(mixed, mixed) / bias_hessian
+        gradient += within @ (before - best_weight[group, row])
+        gradient -= mixed * bias_gradient / bias_hessian
+        damping = max(_OUTPUT_DAMPING * np.trace(hessian), _OUTPUT_DAMPING_WITHOUT_BIAS * trace)
+        hessian += (damping / columns + 1e-300) * np.eye(columns)
+        target = before - np.linalg.solve(hessian, gradient)
+        problem = (
+            target[None, None],
+            FactoredHessian(hessian[None]),
+            RowGrid(*(each[None, group, row, None] for each in (grid.steps, low, high))),
+        )
+        best = coordinate_descent(*problem, codes[None, None, group, row])
+        best = pair_exchange(*problem, best)[0, 0]
+        change = grid.steps[group, row] * best - before
+        bias_changes[channel] = -(bias_gradient + mixed @ change) / bias_hessian
+        codes[group, row] = best
+        errors += jacobian * (mean @ change + bias_changes[channel])[:, None]
+    return codes, bias_changes

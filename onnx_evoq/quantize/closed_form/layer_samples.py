@@ -1,4 +1,4 @@
-"""A layer's columns and targets, kept so that other targets may be put in."""
+"""A layer's columns and targets, kept so that the targets can be replaced."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,13 @@ from onnx_evoq.quantize.closed_form.moments import MomentSums
 
 @dataclass(frozen=True, eq=False)
 class SampleChunk:
-    """A few positions.
+    """A layer's columns and targets at some positions.
 
     Attributes:
         columns: x, (groups, positions, columns).
         targets: t, (groups, positions, rows).
-        shift: what the output is added to before it is clamped, likewise; None for nothing.
+        shift: what the model adds to the output before the activation, (groups, positions, rows);
+            None if it adds nothing.
     """
 
     columns: Float32Array
@@ -25,14 +26,15 @@ class SampleChunk:
 
 
 class LayerSamples:
-    """What was seen of a layer.
+    """A layer's columns and targets, with their second moments.
 
     Attributes:
-        sums: its moments.
+        sums: the moments.
+        activation: the activation behind the layer, or None.
 
     Args:
-        centred: whether the means are taken off.
-        clamp: what reads the layer's output; None for what lets all of it through.
+        centred: whether the means are subtracted, as for a layer with a bias.
+        activation: the activation that reads the layer's output; None if there is none.
     """
 
     def __init__(self, centred: bool, activation: Activation | None = None) -> None:
@@ -41,24 +43,24 @@ class LayerSamples:
         self._chunks: list[SampleChunk] = []
 
     def add(self, chunk: SampleChunk) -> None:
-        """Add a few positions."""
+        """Add a chunk; it is kept only if there is an activation."""
         self.sums.add(chunk.columns, chunk.targets)
         if self.activation is not None:
             self._chunks.append(chunk)
 
     def moments_behind_activation(self, weight: Float64Array, bias: Float64Array) -> MomentSums:
-        """The moments with targets that leave to the activation what it hides (`activation`).
+        """The moments for targets that leave errors to the activation that hides them.
 
         Args:
-            weight: of the layer, (groups, rows, columns).
-            bias: (groups, rows).
+            weight: the layer's current weight, (groups, rows, columns).
+            bias: the layer's current bias, (groups, rows).
         """
         activation = self.activation
         if activation is None:
             return self.sums
-        turned = np.ascontiguousarray(weight.transpose(0, 2, 1), np.float32)
+        transposed = np.ascontiguousarray(weight.transpose(0, 2, 1), np.float32)
         added = np.asarray(bias, np.float32)[:, None]  # (groups, 1, rows)
         return self.sums.with_targets(
-            (c.columns, activation.targets(c.targets, c.columns @ turned + added, c.shift))
+            (c.columns, activation.targets(c.targets, c.columns @ transposed + added, c.shift))
             for c in self._chunks
         )

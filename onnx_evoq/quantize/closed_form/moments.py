@@ -1,10 +1,10 @@
 """Second moments of a layer's columns and targets, gathered chunk by chunk.
 
-What reconstruction needs of the data is H = E[x x^T] and C = E[t x^T], with the means taken off
-where the layer has a bias to hold them. Products of a chunk are made in float32, of values from
-which the first chunk's mean is taken, and summed in float64: so that no large mean hides a small
-variance, and sums over millions of positions lose nothing. Chunks go to two folds in turn, so that
-what was fitted to one can be judged on the other.
+Reconstruction needs H = E[x x^T] and C = E[t x^T], without the means if the layer has a bias to
+hold them. The products of a chunk are computed in float32, after the first chunk's mean is
+subtracted, so that no large mean hides a small variance. They are summed in float64, so that sums
+over millions of positions stay exact enough. Chunks go to two folds in turn, so that a fit to one
+fold can be judged on the other.
 """
 
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ from onnx_evoq.array_types import Float32Array, Float64Array
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Moments of columns x and targets t.
+    """Second moments of columns x and targets t.
 
     Attributes:
-        metric: H, (groups, columns, columns).
+        hessian: H, (groups, columns, columns).
         cross: C, (groups, rows, columns).
-        x_mean: (groups, columns).
-        t_mean: (groups, rows).
-        centred: whether H and C are without the means.
+        x_mean: E[x], (groups, columns).
+        t_mean: E[t], (groups, rows).
+        centred: whether the means are subtracted in H and C.
     """
 
     hessian: Float64Array
@@ -36,7 +36,15 @@ class Moments:
 
 @dataclass(eq=False)
 class _Sums:
-    """Float64Array over one fold, of values less the origin."""
+    """Sums over the chunks of one fold, after the origin is subtracted.
+
+    Attributes:
+        count: number of positions.
+        x: sum of x, (groups, columns).
+        t: sum of t, (groups, rows).
+        xx: sum of x x^T, (groups, columns, columns).
+        tx: sum of t x^T, (groups, rows, columns).
+    """
 
     count: int
     x: Float64Array
@@ -46,7 +54,7 @@ class _Sums:
 
 
 class MomentSums:
-    """Gathers chunks of columns and targets.
+    """Gathers the second moments of chunks of columns and targets.
 
     Example:
         >>> sums = MomentSums(centred=True)
@@ -57,15 +65,15 @@ class MomentSums:
         (1.0, 2.0, 2.0)
 
     Args:
-        centred: whether the means are taken off.
+        centred: whether the means are subtracted, as for a layer with a bias.
     """
 
     def __init__(self, centred: bool) -> None:
         self._centred = centred
-        self._origin: tuple[Float32Array, Float32Array] | None = None
+        self._origin: tuple[Float32Array, Float32Array] | None = None  # of columns and targets
         self._folds: list[_Sums] = []
         self._chunks = 0
-        self._room: Float32Array | None = None
+        self._buffer: Float32Array | None = None
 
     def add(self, columns: Float32Array, targets: Float32Array) -> None:
         """Add a chunk.
@@ -79,14 +87,14 @@ class MomentSums:
         x, fold = self._add_targets(columns, targets)
         fold.count += x.shape[1]
         fold.x += x.sum(axis=1, dtype=np.float64)
-        for group in range(len(x)):  # x.T @ x of one array is half the work to BLAS
+        for group in range(len(x)):  # BLAS computes x.T @ x of one array in half the time
             fold.xx[group] += x[group].T @ x[group]
 
     def with_targets(self, chunks: Iterable[tuple[Float32Array, Float32Array]]) -> "MomentSums":
-        """The moments of the same columns and other targets.
+        """The moments of the same columns with other targets.
 
         Args:
-            chunks: columns and targets, chunk by chunk as they were added.
+            chunks: the columns and the new targets, in the chunks in which they were added.
         """
         other = MomentSums(self._centred)
         other._origin = self._origin
@@ -101,12 +109,12 @@ class MomentSums:
     def _add_targets(
         self, columns: Float32Array, targets: Float32Array
     ) -> tuple[Float32Array, _Sums]:
-        """The columns less their origin, and the fold that the targets went to."""
+        """Add the targets to the next fold; return the columns minus their origin, and the fold."""
         assert self._origin is not None
-        if self._room is None or self._room.shape != columns.shape:
-            self._room = np.empty_like(columns)
-        # In memory that is there already: a new array of this size costs more than the sums.
-        x = np.subtract(columns, self._origin[0][:, None], out=self._room)
+        if self._buffer is None or self._buffer.shape != columns.shape:
+            self._buffer = np.empty_like(columns)
+        # The buffer is used again: a new array of this size costs more time than the sums.
+        x = np.subtract(columns, self._origin[0][:, None], out=self._buffer)
         t = targets - self._origin[1][:, None]
         fold = self._folds[self._chunks % 2]
         self._chunks += 1
@@ -116,15 +124,15 @@ class MomentSums:
 
     @property
     def finite(self) -> bool:
-        """Whether all values, and their products, were within the range of float32."""
+        """Whether all values and their products are in the range of float32."""
         return all(
             bool(np.isfinite(sums).all()) for fold in self._folds for sums in (fold.xx, fold.tx)
         )
 
     def moments(self) -> Moments:
-        """Of all chunks."""
+        """The moments of all chunks."""
         one, other = self._folds
-        return self._of(
+        return self._moments_of(
             _Sums(
                 one.count + other.count, one.x + other.x, one.t + other.t,
                 one.xx + other.xx, one.tx + other.tx,
@@ -132,10 +140,13 @@ class MomentSums:
         )  # fmt: skip
 
     def folds(self) -> tuple[Moments, Moments] | None:
-        """Of every other chunk each; None if there was only one."""
-        return (self._of(self._folds[0]), self._of(self._folds[1])) if self._chunks > 1 else None
+        """The moments of every other chunk, and of the rest; None if there is only one chunk."""
+        if self._chunks <= 1:
+            return None
+        return self._moments_of(self._folds[0]), self._moments_of(self._folds[1])
 
     def _start(self, columns: Float32Array, targets: Float32Array) -> None:
+        """Set the origin (the first chunk's means, if they are subtracted) and empty folds."""
         groups, _, width = columns.shape
         rows = targets.shape[2]
         self._origin = (
@@ -151,13 +162,11 @@ class MomentSums:
             for _ in range(2)
         ]  # fmt: skip
 
-    def _of(self, sums: _Sums) -> Moments:
+    def _moments_of(self, sums: _Sums) -> Moments:
         assert self._origin is not None
-        count = max(sums.count, 1)
-        x, t = sums.x / count, sums.t / count
-        hessian, cross = sums.xx / count, sums.tx / count
+        x, t = sums.x / sums.count, sums.t / sums.count
+        hessian, cross = sums.xx / sums.count, sums.tx / sums.count
         if self._centred:
             hessian -= x[:, :, None] * x[:, None, :]
             cross -= t[:, :, None] * x[:, None, :]
-        x_mean, t_mean = x + self._origin[0], t + self._origin[1]
-        return Moments(hessian, cross, x_mean, t_mean, self._centred)
+        return Moments(hessian, cross, x + self._origin[0], t + self._origin[1], self._centred)

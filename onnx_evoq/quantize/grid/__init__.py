@@ -1,19 +1,12 @@
-"""Knows the fixed-point grid, and which of its points lies closest to real weights."""
+"""The fixed-point grid, and the grid point that is closest to real weights."""
 
-from onnx_evoq.quantize.grid.closest_point import (
-    CholeskyFactor,
-    Limit,
-    cholesky_factor,
-    closest_codes,
-    coordinate_descent,
-    cost,
-    gptq_rounding,
-    pair_exchange,
-    single_move_costs,
-)
+from onnx_evoq.quantize.grid.closest_point import closest_codes
+from onnx_evoq.quantize.grid.descent import coordinate_descent
+from onnx_evoq.quantize.grid.exchange import pair_exchange
 from onnx_evoq.quantize.grid.fixed_point import (
     Bits,
     FixedPoint,
+    GridSpec,
     QuantizedWeight,
     Scale,
     dequantize,
@@ -23,25 +16,29 @@ from onnx_evoq.quantize.grid.fixed_point import (
     packed_size,
     packed_steps,
 )
-from onnx_evoq.quantize.grid.grid_rows import row_channels, row_limits, row_steps
+from onnx_evoq.quantize.grid.gptq import gptq_rounding
+from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
+from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, FactoredHessian, cost, single_move_costs
 from onnx_evoq.quantize.grid.linear import Dense, Linear, Window
 from onnx_evoq.quantize.grid.sum_preserving import cost_with_sums, sum_preserving_roundings
 
 __all__ = [
+    "MANY_COLUMNS",
     "Bits",
-    "CholeskyFactor",
     "Dense",
+    "FactoredHessian",
     "FixedPoint",
-    "Limit",
+    "GridSpec",
     "Linear",
     "QuantizedWeight",
+    "RowGrid",
     "Scale",
     "Window",
-    "cholesky_factor",
     "closest_codes",
     "coordinate_descent",
     "cost",
     "cost_with_sums",
+    "covering_grid",
     "dequantize",
     "fit",
     "gptq_rounding",
@@ -51,8 +48,7 @@ __all__ = [
     "packed_steps",
     "pair_exchange",
     "row_channels",
-    "row_limits",
-    "row_steps",
+    "row_grid",
     "single_move_costs",
     "sum_preserving_roundings",
 ]

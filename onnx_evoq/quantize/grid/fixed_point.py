@@ -6,10 +6,10 @@ Equations 1-3 of arXiv 2605.05228:
     frac_bits = bits - int_bits - 1,   step = 2^-frac_bits                       (2)
     q(x)      = step * clip(round(x / step), -2^(bits-1), 2^(bits-1) - 1)        (3)
 
-with rounding half to even, for a whole tensor or for each channel along one axis, where the width,
-too, may differ from channel to channel. Note what (1)
-says about a maximum that is itself a power of two: 1.0 has int_bits 0, so that the largest value
-of the grid is 1 - step, and 1.0 is clipped to it (-1.0 is not).
+with rounding half to even. A tensor has one step, or one for each channel along an axis; the width
+may differ from channel to channel, too. By (1) a maximum that is itself a power of two is clipped:
+1.0 has int_bits 0, the largest value of the grid is 1 - step, and 1.0 becomes 1 - step (-1.0 stays
+-1.0).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from onnx_evoq.array_types import Codes, Float32Array
 
 Scale = Literal["pow2", "float"]
 Bits = int | tuple[int, ...]  # one width, or one per channel
-CodeLimit = int | NDArray[np.int16]  # likewise
+CodeLimit = int | NDArray[np.int16]  # one for all channels, or one per channel
 
 # Steps stay normal float32 numbers, so that step * code is exact where they are powers of two.
 _MIN_EXPONENT = -126
@@ -30,14 +30,13 @@ _MIN_EXPONENT = -126
 
 @dataclass(frozen=True, eq=False)
 class FixedPoint:
-    """A grid: which numbers a weight may take.
+    """A grid: the numbers that a weight may take.
 
     Attributes:
-        bits: width of a code, 2 to 8; one per channel where there is an axis. Equal widths may be
-            told either way: the grid is the same.
+        bits: width of the codes, 2 to 8: one for all channels, or, with an axis, one per channel.
         step: value of the least significant bit, float32: shape () per tensor, (channels,) per
             channel.
-        axis: the channel axis of the weight, None per tensor.
+        axis: the channel axis of the weight, None for one step per tensor.
 
     Raises:
         ValueError: there are widths per channel, but not one for each step.
@@ -63,24 +62,24 @@ class FixedPoint:
 
     @property
     def low(self) -> CodeLimit:
-        """The smallest code, -2^(bits-1); (channels,) where each has a width of its own."""
+        """The smallest code, -2^(bits-1); (channels,) if each channel has its own width."""
         return -1 - self.high
 
     @property
     def high(self) -> CodeLimit:
-        """The largest code, 2^(bits-1) - 1, likewise."""
+        """The largest code, 2^(bits-1) - 1; (channels,) if each channel has its own width."""
         if isinstance(self.bits, int):
             return int(2 ** (self.bits - 1) - 1)
         return np.asarray(2 ** (np.array(self.bits) - 1) - 1, np.int16)
 
     @property
     def widest(self) -> int:
-        """The width that holds all codes."""
+        """The largest width of all channels."""
         return self.bits if isinstance(self.bits, int) else max(self.bits)
 
     @property
     def frac_bits(self) -> int | list[int] | None:
-        """Bits behind the binary point (a list per channel); None if a step is no power of two."""
+        """Bits behind the binary point (a list per channel); None unless all steps are 2^n."""
         # step = mantissa * 2^exponent, mantissa in [.5, 1)
         mantissa, exponent = np.frexp(self.step)
         if np.any(mantissa != 0.5):
@@ -93,7 +92,7 @@ class FixedPoint:
         return self.step if self.axis is None else self.step.reshape(_along(self.axis, rank))
 
     def limits_for(self, rank: int) -> tuple[CodeLimit, CodeLimit]:
-        """The smallest and the largest code, shaped likewise; plain numbers for one width."""
+        """The smallest and the largest code, shaped as in `steps_for`; numbers for one width."""
         low, high = self.low, self.high
         if self.axis is None or isinstance(low, int) or isinstance(high, int):
             return low, high
@@ -130,14 +129,18 @@ def fit(
     scale: Scale = "pow2",
     dtype: str = "float32",
 ) -> FixedPoint:
-    """The grid of `bits` bits for `values` (equations 1 and 2); see above for powers of two.
+    """The grid that covers the range of `values` (equations 1 and 2).
 
     Args:
         values: a weight, any shape, finite.
-        bits: 2 to 8, one for all or one per channel.
+        bits: 2 to 8, one for all channels or one per channel.
         axis: the channel axis for a step per channel, None for one step.
-        scale: "pow2" for a power of two as in the paper, "float" for max|x| / (2^(bits-1) - 1).
-        dtype: what stores the weight; no code stands for more than that type holds.
+        scale: "pow2" for steps that are powers of two as in the paper, "float" for steps of
+            max|x| / (2^(bits-1) - 1).
+        dtype: the type that stores the weight: step * code stays within its range.
+
+    Raises:
+        ValueError: there are widths per channel, but not one for each step.
 
     Example:
         >>> fit(np.array([0.3, -0.9], np.float32), bits=4).step
@@ -145,17 +148,42 @@ def fit(
     """
     others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
     largest = np.abs(values).max(axis=others, initial=0.0).astype(np.float64)  # () or (channels,)
-    widths = np.array(bits)  # likewise
+    widths = np.array(bits)  # () or (channels,)
     limits = np.finfo(dtype)
     if scale == "float":
         covering = np.where(largest > 0, largest, 1.0) / (2 ** (widths - 1) - 1)
         step = np.clip(covering, 2.0**_MIN_EXPONENT, float(limits.max) / 2 ** (widths - 1))
         step = step.astype(np.float32)
     else:
-        # 2^(maxexp - 1) is finite, twice that is not
+        # 2^(maxexp - 1) is finite, and twice that is not.
         frac_bits = widths - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
         step = np.ldexp(1.0, np.maximum(-frac_bits, _MIN_EXPONENT)).astype(np.float32)
     return FixedPoint(bits, np.asarray(step), axis)
+
+
+@dataclass(frozen=True)
+class GridSpec:
+    """The choices for a weight's grid, without its steps.
+
+    Attributes:
+        bits: width of the codes, one for all channels or one per channel.
+        axis: the channel axis for a step per channel, None for one step.
+        scale: whether steps are powers of two ("pow2") or any numbers ("float").
+        dtype: the type that stores the weight.
+
+    Example:
+        >>> GridSpec(bits=4, axis=0).fit(np.array([[0.3, -0.9], [3.0, 1.0]], np.float32)).step
+        array([0.125, 0.5  ], dtype=float32)
+    """
+
+    bits: Bits
+    axis: int | None = None
+    scale: Scale = "pow2"
+    dtype: str = "float32"
+
+    def fit(self, values: Float32Array) -> FixedPoint:
+        """The grid that covers the range of `values` (`fit`)."""
+        return fit(values, self.bits, self.axis, self.scale, self.dtype)
 
 
 def nearest(values: Float32Array, grid: FixedPoint) -> Codes:
@@ -170,11 +198,11 @@ def nearest(values: Float32Array, grid: FixedPoint) -> Codes:
 
 
 def packed_size(count: int, bits: Bits) -> int:
-    """Whole bytes of `count` codes laid side by side, bit by bit: the sum of their widths / 8.
+    """Whole bytes of `count` codes that are packed bit by bit: the sum of their widths / 8.
 
     Args:
-        count: how many codes, as many in each channel.
-        bits: width of all of them, or of each channel's.
+        count: number of codes, the same in each channel.
+        bits: width of the codes, one for all channels or one per channel.
 
     Example:
         >>> packed_size(10, 6), packed_size(10, (2, 5))  # 60 bits; 5 * 2 + 5 * 5 = 35
@@ -185,7 +213,7 @@ def packed_size(count: int, bits: Bits) -> int:
 
 
 def packed_steps(grid: FixedPoint) -> int:
-    """Bytes of a grid's steps: one each where all are powers of two (frac_bits), else float32.
+    """Bytes of a grid's steps: one each if all are powers of two (frac_bits), else four (float32).
 
     Example:
         >>> [packed_steps(FixedPoint(4, np.float32(step))) for step in (0.125, 0.1)]
@@ -195,7 +223,7 @@ def packed_steps(grid: FixedPoint) -> int:
 
 
 def dequantize(codes: Codes, grid: FixedPoint) -> Float32Array:
-    """The numbers that `codes` stand for: ``step * codes``, float32, same shape.
+    """The values of `codes`: ``step * codes``, float32, in the same shape.
 
     Example:
         >>> dequantize(np.array([2, -7], np.int8), FixedPoint(4, np.float32(0.125)))
@@ -209,7 +237,7 @@ class QuantizedWeight(NamedTuple):
 
     Attributes:
         codes: int8, in the weight's shape.
-        grid: what they stand for.
+        grid: the grid that the codes are on.
     """
 
     codes: Codes

@@ -1,8 +1,9 @@
 """Layers as matrices: every linear operator is ``y = W x`` for columns x gathered from its input.
 
-The weight becomes a matrix per group, (groups, rows, columns), a row for each output channel; what
-it multiplies becomes one vector of columns per output position. A ConvTranspose is a Conv with
-stride 1 over its input with ``stride - 1`` zeros between values, and its kernel turned around.
+The weight becomes one matrix per group, (groups, rows, columns), with a row for each output
+channel. The input becomes one vector x of columns for each output position (im2col). A
+ConvTranspose is a Conv with stride 1 and a flipped kernel, over the input with ``stride - 1`` zeros
+between its values.
 """
 
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from onnx_evoq.array_types import Float32Array, Indices
 
 @dataclass(frozen=True)
 class Dense:
-    """A matrix product.
+    """A matrix product: MatMul or Gemm.
 
     Attributes:
         transposed: whether the weight is (columns, rows), as in MatMul, instead of (rows, columns).
-        left: whether the weight stands on the left, so that columns lie along the input's axis -2.
+        left: whether the weight is the left factor, so that columns lie along the input's axis -2.
+        groups: always 1.
+        taps: columns of each input channel, always 1.
     """
 
     transposed: bool
@@ -29,27 +32,33 @@ class Dense:
     taps: ClassVar[int] = 1
 
     def matrix(self, weight: NDArray[Any]) -> NDArray[Any]:
-        """(1, rows, columns) of the weight."""
+        """The matrix of a weight, (1, rows, columns)."""
         return (weight.T if self.transposed else weight)[None]
 
     def weight(self, matrix: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """The weight in its `shape`, from `matrix`."""
+        """The weight of that shape whose matrix is `matrix`."""
         return np.ascontiguousarray(matrix[0].T if self.transposed else matrix[0]).reshape(shape)
 
     def has_samples(self, shape: tuple[int, ...]) -> bool:
-        """Whether an input of that shape has samples along its first axis."""
+        """Whether the first axis of an input of that shape is the samples'."""
         return len(shape) > (2 if self.left else 1)
 
     def positions(self, output: tuple[int, ...]) -> int:
-        """Positions per sample of an output of that shape."""
+        """Number of positions per sample in an output of that shape."""
         return int(np.prod(output[1:], dtype=np.int64)) // self._channels(output)
 
     def columns(self, values: NDArray[Any], at: Indices, output: tuple[int, ...]) -> Float32Array:
-        """(1, samples * positions, columns) at the positions `at`, of the layer's input."""
+        """Columns of the layer's input, (1, samples * positions, columns).
+
+        Args:
+            values: the input.
+            at: indices of output positions.
+            output: the output's shape.
+        """
         return self._vectors(values, at)[None]
 
     def outputs(self, values: NDArray[Any], at: Indices) -> Float32Array:
-        """(1, samples * positions, rows) at the positions `at`, of the layer's output."""
+        """Values of the layer's output at the positions `at`, (1, samples * positions, rows)."""
         return self._vectors(values, at)[None]
 
     def _channels(self, shape: tuple[int, ...]) -> int:
@@ -68,12 +77,14 @@ class Window:
 
     Attributes:
         kernel: size along each axis.
-        strides: likewise, as are `dilations`.
-        pads: before each axis, then behind each; None (not for a ConvTranspose) for what gives
-            ``ceil(size / stride)`` outputs, the odd one behind unless `pad_before`.
-        groups: the input's channels are divided among so many groups of the output's.
+        strides: stride along each axis.
+        dilations: dilation along each axis.
+        pads: zeros at the start of each axis, then at the end of each axis. None (not for a
+            ConvTranspose) pads so that there are ``ceil(size / stride)`` outputs, as SAME_UPPER
+            does.
+        groups: number of groups that the input and output channels are divided into.
         transposed: whether it is a ConvTranspose.
-        pad_before: where the odd one of automatic padding goes.
+        pad_before: whether automatic padding puts an odd zero at the start, as SAME_LOWER does.
     """
 
     kernel: tuple[int, ...]
@@ -86,38 +97,44 @@ class Window:
 
     @property
     def taps(self) -> int:
-        """Columns of each input channel."""
+        """Columns of each input channel: the size of the kernel."""
         return int(np.prod(self.kernel))
 
     def matrix(self, weight: NDArray[Any]) -> NDArray[Any]:
-        """(groups, rows, columns) of the weight."""
+        """The matrix of a weight, (groups, rows, columns)."""
         if not self.transposed:  # (rows, columns / kernel, *kernel)
             return weight.reshape(self.groups, len(weight) // self.groups, -1)
-        split = weight.reshape(self.groups, len(weight) // self.groups, *weight.shape[1:])
-        turned = np.flip(split, tuple(range(3, split.ndim)))  # (groups, inputs, rows, *kernel)
-        rows = np.swapaxes(turned, 1, 2)
+        grouped = weight.reshape(self.groups, len(weight) // self.groups, *weight.shape[1:])
+        flipped = np.flip(grouped, tuple(range(3, grouped.ndim)))  # (groups, inputs, rows, *kernel)
+        rows = np.swapaxes(flipped, 1, 2)
         return rows.reshape(self.groups, rows.shape[1], -1)
 
     def weight(self, matrix: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """The weight in its `shape`, from `matrix`."""
+        """The weight of that shape whose matrix is `matrix`."""
         if not self.transposed:
             return matrix.reshape(shape)
         rows = matrix.reshape(self.groups, matrix.shape[1], -1, *self.kernel)
-        turned = np.flip(np.swapaxes(rows, 1, 2), tuple(range(3, rows.ndim)))
-        return np.ascontiguousarray(turned).reshape(shape)
+        flipped = np.flip(np.swapaxes(rows, 1, 2), tuple(range(3, rows.ndim)))
+        return np.ascontiguousarray(flipped).reshape(shape)
 
     def has_samples(self, shape: tuple[int, ...]) -> bool:
-        """Whether an input of that shape has samples along its first axis."""
+        """Whether the first axis of an input of that shape is the samples'."""
         return len(shape) == len(self.kernel) + 2
 
     def positions(self, output: tuple[int, ...]) -> int:
-        """Positions per sample of an output of that shape."""
+        """Number of positions per sample in an output of that shape."""
         return int(np.prod(output[2:], dtype=np.int64))
 
     def columns(self, values: NDArray[Any], at: Indices, output: tuple[int, ...]) -> Float32Array:
-        """(groups, samples * positions, columns) at the positions `at`, of the layer's input."""
+        """Columns of the layer's input, (groups, samples * positions, columns).
+
+        Args:
+            values: the input.
+            at: indices of output positions.
+            output: the output's shape.
+        """
         if self.transposed:
-            values = _spread(values, self.strides)
+            values = _dilated(values, self.strides)
         strides = (1,) * len(self.kernel) if self.transposed else self.strides
         padded = np.pad(values, self._padding(values.shape[2:], output[2:], strides))
         reach = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
@@ -135,7 +152,7 @@ class Window:
         return np.moveaxis(flat.reshape(len(flat), self.groups, -1), 1, 0)
 
     def outputs(self, values: NDArray[Any], at: Indices) -> Float32Array:
-        """(groups, samples * positions, rows) at the positions `at`, of the layer's output."""
+        """Values of the layer's output at `at`, (groups, samples * positions, rows)."""
         flat = values.reshape(*values.shape[:2], -1)[:, :, at]  # (samples, channels, positions)
         flat = np.moveaxis(flat, 1, 2).reshape(len(values) * len(at), self.groups, -1)
         return np.ascontiguousarray(np.moveaxis(flat, 1, 0), np.float32)
@@ -143,27 +160,33 @@ class Window:
     def _padding(
         self, size: tuple[int, ...], output: tuple[int, ...], strides: tuple[int, ...]
     ) -> list[tuple[int, int]]:
-        """How much to pad each axis of the (spread) input, so that windows give the output."""
+        """Zeros at the start and end of each axis of the input, so that windows give the output.
+
+        Args:
+            size: the spatial shape of the input (of a ConvTranspose, with zeros between values).
+            output: the spatial shape of the output.
+            strides: stride along each axis.
+        """
         count, pads = len(self.kernel), []
         for axis in range(count):
             reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1
-            whole = max(0, (output[axis] - 1) * strides[axis] + reach - size[axis])
+            total = max(0, (output[axis] - 1) * strides[axis] + reach - size[axis])
             if self.pads is None:
-                before = (whole + 1) // 2 if self.pad_before else whole // 2
+                before = (total + 1) // 2 if self.pad_before else total // 2
             elif self.transposed:
                 before = reach - 1 - self.pads[axis]
             else:
                 before = self.pads[axis]
-            pads.append((before, max(0, whole - before)))
+            pads.append((before, max(0, total - before)))
         return [(0, 0), (0, 0), *pads]
 
 
 Linear = Dense | Window
 
 
-def _spread(values: NDArray[Any], strides: tuple[int, ...]) -> NDArray[Any]:
+def _dilated(values: NDArray[Any], strides: tuple[int, ...]) -> NDArray[Any]:
     """`values` with ``stride - 1`` zeros between neighbours along each spatial axis."""
     space = [(n - 1) * s + 1 for n, s in zip(values.shape[2:], strides, strict=True)]
-    spread = np.zeros((*values.shape[:2], *space), values.dtype)
-    spread[(slice(None), slice(None), *(slice(None, None, s) for s in strides))] = values
-    return spread
+    dilated = np.zeros((*values.shape[:2], *space), values.dtype)
+    dilated[(slice(None), slice(None), *(slice(None, None, s) for s in strides))] = values
+    return dilated

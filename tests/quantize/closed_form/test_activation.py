@@ -1,4 +1,4 @@
-"""Targets behind activations: worked by hand, and that they bound what is lost."""
+"""Targets behind activations: by hand, and as a bound on the error behind the activation."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def activated(activation: Activation, y: Floats) -> Floats:
 
 
 def bound(activation: Activation, targets: Floats, outputs: Floats) -> float:
-    """What is lost if outputs count as they are wherever targets are let through."""
+    """The bound on the error: (y - t)^2 unless t is on a flat side, else the distance to it."""
     beyond = np.where(targets <= activation.low, np.maximum(outputs - activation.low, 0), 0)
     beyond += np.where(targets >= activation.high, np.maximum(activation.high - outputs, 0), 0)
     through = (targets > activation.low) & (targets < activation.high)
@@ -45,6 +45,7 @@ def bound(activation: Activation, targets: Floats, outputs: Floats) -> float:
         (CLIP, 5, 0, 2),
         (CLIP, 5, -4, 2),
         (LEAKY, -2, -1, -1.25),  # a quarter of the way
+        (LEAKY, -6, -2, -3),
         (LEAKY, -2, 4, -1),
         (LEAKY, 3, -1, 3),
         (Activation(-3), -4, -3.5, -3.5),
@@ -62,7 +63,7 @@ def test_a_limit_belongs_to_its_flat_side() -> None:
 
 
 @pytest.mark.parametrize("activation", [RELU, CLIP, LEAKY, Activation(-1, 2, 0.25)], ids=str)
-def test_what_is_added_shifts_the_limits(activation: Activation) -> None:
+def test_what_the_model_adds_shifts_the_limits(activation: Activation) -> None:
     t, y, shift = 2 * random(3, 500).astype(np.float64)
     expected = activation.targets(t + shift, y + shift) - shift
     np.testing.assert_allclose(activation.targets(t, y, shift), expected, atol=1e-12)
@@ -79,7 +80,7 @@ def test_targets_are_float32() -> None:
 
 
 @pytest.mark.parametrize("kind", FLAT)
-def test_what_meets_its_targets_loses_nothing(kind: str) -> None:
+def test_outputs_that_meet_their_targets_have_no_error(kind: str) -> None:
     activation, (t, y) = FLAT[kind], 2 * random(2, 500)
     assert (activated(activation, activation.targets(t, y)) == activated(activation, t)).all()
 
@@ -94,7 +95,7 @@ def test_errors_against_targets_are_the_bound_and_elsewhere_above_it(kind: str) 
 
 
 @pytest.mark.parametrize("kind", FLAT)
-def test_no_more_is_lost_than_the_bound_says(kind: str) -> None:
+def test_the_error_is_within_the_bound(kind: str) -> None:
     activation, (ts, ys) = FLAT[kind], 2 * random(2, 500).astype(np.float64)
     for t, y in zip(ts, ys, strict=True):
         assert (activated(activation, y) - activated(activation, t)) ** 2 <= bound(
@@ -102,7 +103,7 @@ def test_no_more_is_lost_than_the_bound_says(kind: str) -> None:
         ) + 1e-12
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", FLAT)
 def test_no_round_of_least_squares_raises_the_bound(kind: str, seed: int) -> None:
     activation, x = FLAT[kind], random(60, 5, seed=seed).astype(np.float64)
@@ -118,7 +119,7 @@ def test_no_round_of_least_squares_raises_the_bound(kind: str, seed: int) -> Non
 @pytest.mark.parametrize(
     "activation", [RELU, CLIP, Activation(alpha=0.01), Activation(alpha=0.1)], ids=str
 )
-def test_rounds_lower_what_is_lost_behind_the_activation(activation: Activation) -> None:
+def test_rounds_lower_the_error_behind_the_activation(activation: Activation) -> None:
     x = random(60, 5).astype(np.float64)
     t = x @ random(5, seed=1) - (x @ random(5, seed=2)) ** 2  # negative where it bends most
     plain = y = x @ np.linalg.lstsq(x, t)[0]

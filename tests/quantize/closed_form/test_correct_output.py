@@ -1,127 +1,224 @@
-"""Codes chosen by what they do to the end of a network that is known to first order."""
+"""Output correction against brute force over the codes of small layers."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from layer_problems import Floats, all_codes
 
 from onnx_evoq.quantize import LinearizedOutput, correct_codes
+from onnx_evoq.quantize.grid.grid_rows import RowGrid
 
 LOW, HIGH = -2, 1
 
 
-def known(seed: int, samples: int = 40, rows: int = 2, columns: int = 3) -> LinearizedOutput:
+def linearized(
+    seed: int, *, groups: int = 1, rows: int = 2, columns: int = 3, samples: int = 30
+) -> LinearizedOutput:
+    """A layer whose columns have means of about 1, so that weights and biases act together."""
     rng = np.random.default_rng(seed)
+    factor = rng.standard_normal((groups, columns, columns))
     return LinearizedOutput(
-        means=rng.standard_normal((samples, 1, columns)),
-        within=np.eye(columns)[None],
-        jacobian=rng.standard_normal((samples, rows, 4)),
-        errors=rng.standard_normal((samples, 4)),
+        means=rng.standard_normal((samples, groups, columns)) + 1,
+        within=factor @ factor.transpose(0, 2, 1) / columns,
+        jacobian=rng.standard_normal((samples, groups * rows, 2)) + 0.5,
+        errors=rng.standard_normal((samples, 2)) + 1,
     )
 
 
-def left(steering: LinearizedOutput, change: np.ndarray, moves: np.ndarray) -> float:
-    """Mean square of what is wrong at the end after rows change by (rows, columns)."""
-    shift = steering.means[:, 0] @ change.T + moves  # (samples, rows)
-    wrong = steering.errors + (steering.jacobian * shift[:, :, None]).sum(axis=1)
-    return float(np.square(wrong).sum() / len(wrong))
+def unit_steps(groups: int, rows: int, step: float = 1.0) -> RowGrid:
+    return RowGrid(np.full((groups, rows, 1), step), LOW, HIGH)
 
 
-def steered(
-    steering: LinearizedOutput, codes: np.ndarray, share: float = 0.0
-) -> tuple[np.ndarray, ...]:
-    steps = np.ones((1, codes.shape[1], 1))
-    return correct_codes(codes, codes.copy(), steps, steering, LOW, HIGH, share)
+def objective(
+    output: LinearizedOutput,
+    before: Floats,
+    after: Floats,
+    best_weight: Floats,
+    bias_changes: Floats,
+    share: float,
+) -> float:
+    """The sum that the module states, term by term; weights are (groups, rows, columns)."""
+    samples, (groups, rows, _) = len(output.means), before.shape
+    total = 0.0
+    for s in range(samples):
+        error = output.errors[s].copy()
+        for group, row in np.ndindex(groups, rows):
+            o = group * rows + row
+            shift = (after - before)[group, row] @ output.means[s, group] + bias_changes[o]
+            error += output.jacobian[s, o] * shift
+        total += (error @ error) / samples
+    for group, row in np.ndindex(groups, rows):
+        size = np.square(output.jacobian[:, group * rows + row]).sum() / samples
+        difference = (after - best_weight)[group, row]
+        total += share * size * (difference @ output.within[group] @ difference)
+    return float(total)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_what_is_wrong_at_the_end_falls(seed: int) -> None:
-    steering, codes = known(seed), np.zeros((1, 2, 3))
-    found, moves = steered(steering, codes)
-    before = left(steering, np.zeros((2, 3)), np.zeros(2))
-    assert left(steering, found[0] - codes[0], moves) < before
+def best_bias(output: LinearizedOutput, change: Floats, group: int, channel: int) -> float:
+    """The bias change of the lowest error, by least squares in one unknown."""
+    jacobian = output.jacobian[:, channel]
+    errors = output.errors + jacobian * (output.means[:, group] @ change)[:, None]
+    return float(-(jacobian * errors).sum() / np.square(jacobian).sum())
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_row_alone_ends_near_the_best_of_all_its_codes(seed: int) -> None:
-    steering, codes = known(seed, rows=1), np.zeros((1, 1, 3))
-    found, moves = steered(steering, codes)
-    best = np.inf
-    for q in itertools.product(range(LOW, HIGH + 1), repeat=3):
-        change = np.array([q], float)
-        ask = np.linspace(-2, 2, 401)  # the bias that goes with it
-        best = min(best, *(left(steering, change, np.array([b])) for b in ask))
-    assert left(steering, found[0], moves) <= 1.02 * best
+def by_brute_force(
+    codes: Floats, best_weight: Floats, step: float, output: LinearizedOutput, share: float
+) -> tuple[Floats, Floats]:
+    """Row by row, the most influential first, the codes of the lowest objective."""
+    (groups, rows, columns), before = codes.shape, step * codes
+    codes, biases = codes.copy(), np.zeros(groups * rows)
+    for channel in np.argsort(-np.square(output.jacobian).sum(axis=(0, 2))):
+        group, row = divmod(int(channel), rows)
+        lowest = np.inf
+        now = replace(output, errors=_errors(output, before, step * codes, biases))
+        for candidate in all_codes(columns, LOW, HIGH):
+            tried, tried_biases = codes.copy(), biases.copy()
+            tried[group, row] = candidate
+            change = step * candidate - before[group, row]
+            tried_biases[channel] = best_bias(now, change, group, int(channel))
+            value = objective(output, before, step * tried, best_weight, tried_biases, share)
+            if value < lowest:
+                lowest, best = value, (tried, tried_biases)
+        codes, biases = best
+    return codes, biases
 
 
-def test_the_bias_moves_by_what_is_wrong() -> None:
+def _errors(output: LinearizedOutput, before: Floats, after: Floats, biases: Floats) -> Floats:
+    rows = before.shape[1]
+    errors = output.errors.copy()
+    for group, row in np.ndindex(before.shape[:2]):
+        o = group * rows + row
+        shift = output.means[:, group] @ (after - before)[group, row] + biases[o]
+        errors += output.jacobian[:, o] * shift[:, None]
+    return errors
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_gets_the_codes_and_the_bias_of_the_lowest_objective(seed: int, share: float) -> None:
+    output, rng = linearized(seed, rows=1), np.random.default_rng(seed)
+    codes = rng.integers(LOW, HIGH + 1, (1, 1, 3)).astype(float)
+    best_weight = codes + rng.uniform(-0.5, 0.5, codes.shape)
+    found, biases = correct_codes(codes, best_weight, unit_steps(1, 1), output, share)
+    expected, expected_biases = by_brute_force(codes, best_weight, 1.0, output, share)
+    assert found.tolist() == expected.tolist()
+    assert biases == pytest.approx(expected_biases)
+
+
+@pytest.mark.parametrize(("groups", "rows", "step"), [(1, 3, 0.5), (2, 2, 0.25)])
+def test_rows_follow_each_other_by_their_influence(groups: int, rows: int, step: float) -> None:
+    output = linearized(7, groups=groups, rows=rows, columns=2, samples=8)
+    output = replace(output, jacobian=output.jacobian * np.arange(1, groups * rows + 1)[:, None])
+    rng = np.random.default_rng(1)
+    codes = rng.integers(LOW, HIGH + 1, (groups, rows, 2)).astype(float)
+    best_weight = step * (codes + rng.uniform(-0.5, 0.5, codes.shape))
+    found, biases = correct_codes(codes, best_weight, unit_steps(groups, rows, step), output, 0.5)
+    expected, expected_biases = by_brute_force(codes, best_weight, step, output, 0.5)
+    assert found.tolist() == expected.tolist()
+    assert biases == pytest.approx(expected_biases)
+    assert (found != codes).any()
+
+
+def test_the_bias_moves_by_the_error() -> None:
     samples = 30
-    steering = LinearizedOutput(
+    output = LinearizedOutput(
         means=np.zeros((samples, 1, 1)),
         within=np.ones((1, 1, 1)),
         jacobian=np.full((samples, 1, 1), 2.0),
         errors=np.full((samples, 1), 3.0),
     )
-    found, moves = steered(steering, np.zeros((1, 1, 1)), share=1.0)
-    assert moves == pytest.approx([-1.5])  # 3 + 2 b = 0
+    codes = np.zeros((1, 1, 1))
+    found, biases = correct_codes(codes, codes, unit_steps(1, 1), output, 1.0)
+    assert biases == pytest.approx([-1.5])  # 3 + 2 b = 0
     assert found.tolist() == [[[0.0]]]
 
 
-def test_codes_stay_in_range() -> None:
-    found, _ = steered(known(0), np.full((1, 2, 3), float(HIGH)))
-    assert found.min() >= LOW
-    assert found.max() <= HIGH
+def test_one_sample_is_left_to_the_bias() -> None:
+    # With one sample a bias alone removes all of the error that a row can: codes stay.
+    output, codes = linearized(5, rows=1, samples=1), np.zeros((1, 1, 3))
+    output = replace(output, errors=np.full((1, 2), 30.0))
+    found, biases = correct_codes(codes, codes, unit_steps(1, 1), output, 0.0)
+    assert found.tolist() == codes.tolist()
+    assert biases[0] == pytest.approx(best_bias(output, np.zeros(3), 0, 0))
 
 
-def test_rows_stay_in_ranges_of_their_own() -> None:
+def test_damping_holds_back_columns_that_hardly_matter() -> None:
+    # H = diag(1/2, 2e-4), d = 1e-3 * 0.5 / 2, and the gradient in the second column is 0.01: it
+    # moves by -0.01 / (2e-4 + 2.5e-4) = -22.2, and without damping by -50.
+    output = LinearizedOutput(
+        means=np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.02], [0.0, -0.02]])[:, None],
+        within=np.zeros((1, 2, 2)),
+        jacobian=np.ones((4, 1, 1)),
+        errors=np.array([[0.0], [0.0], [1.0], [-1.0]]),
+    )
+    codes, grid = np.zeros((1, 1, 2)), RowGrid(np.ones((1, 1, 1)), -99, 99)
+    found, _ = correct_codes(codes, codes, grid, output, 0.0)
+    assert found.tolist() == [[[0, -22]]]
+
+
+def test_damping_is_at_least_a_millionth_of_the_diagonal_without_the_bias() -> None:
+    # The bias leaves 4e-6 of H = 1.004, so d = 1.004e-6. The gradient is -2e-4: the weight moves by
+    # 2e-4 / 5.004e-6 = 39.97, and without damping by 50.
+    output = LinearizedOutput(
+        means=np.array([1.0, 1.004])[:, None, None],
+        within=np.zeros((1, 1, 1)),
+        jacobian=np.ones((2, 1, 1)),
+        errors=np.array([[0.1], [-0.1]]),
+    )
+    codes, grid = np.zeros((1, 1, 1)), RowGrid(np.ones((1, 1, 1)), -99, 99)
+    found, _ = correct_codes(codes, codes, grid, output, 0.0)
+    assert found.tolist() == [[[40]]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_error_of_the_outputs_falls(seed: int) -> None:
+    output, codes = linearized(seed), np.zeros((1, 2, 3))
+    found, biases = correct_codes(codes, codes, unit_steps(1, 2), output, 0.0)
+    before = objective(output, codes, codes, codes, np.zeros(2), 0.0)
+    assert objective(output, codes, found, codes, biases, 0.0) < before
+
+
+def test_the_codes_that_are_given_stay_as_they_are() -> None:
+    output, codes = replace(linearized(1), errors=5 * linearized(1).errors), np.zeros((1, 2, 3))
+    errors = output.errors.copy()
+    found, _ = correct_codes(codes, codes, unit_steps(1, 2), output, 0.0)
+    assert found.any()
+    assert not codes.any()
+    assert (output.errors == errors).all()
+
+
+def test_rows_stay_in_their_own_ranges() -> None:
     low, high = np.array([[[-1.0], [-4.0]]]), np.array([[[0.0], [3.0]]])
-    codes, loud = np.zeros((1, 2, 3)), replace(known(3), errors=20 * known(3).errors)
-    found, _ = correct_codes(codes, codes, np.ones((1, 2, 1)), loud, low, high, 0.0)
+    codes, large = np.zeros((1, 2, 3)), replace(linearized(4), errors=99 * linearized(4).errors)
+    found, _ = correct_codes(codes, codes, RowGrid(np.ones((1, 2, 1)), low, high), large, 0.0)
     assert (low <= found).all()
     assert (found <= high).all()
     assert found[0, 1].min() < -1
     assert found[0, 1].max() > 1
 
 
-def test_equal_ranges_may_be_told_row_by_row() -> None:
+def test_limits_may_be_numbers_or_one_per_row() -> None:
     codes, steps = np.zeros((1, 2, 3)), np.ones((1, 2, 1))
-    each = (np.full((1, 2, 1), float(LOW)), np.full((1, 2, 1), float(HIGH)))
-    one = correct_codes(codes, codes, steps, known(3), LOW, HIGH, 0.5)
-    other = correct_codes(codes, codes, steps, known(3), *each, 0.5)
+    by_row = RowGrid(steps, np.full((1, 2, 1), float(LOW)), np.full((1, 2, 1), float(HIGH)))
+    one = correct_codes(codes, codes, unit_steps(1, 2), linearized(3), 0.5)
+    other = correct_codes(codes, codes, by_row, linearized(3), 0.5)
     assert (one[0] == other[0]).all()
     assert (one[1] == other[1]).all()
 
 
-def test_what_differs_within_samples_holds_codes_back() -> None:
-    codes = np.zeros((1, 2, 3))
-    loud = replace(known(1), errors=5 * known(1).errors)
-    free, _ = steered(loud, codes)
-    held, _ = steered(loud, codes, share=1e6)
-    assert np.abs(free).sum() > 0
-    assert np.abs(held).sum() == 0
+def test_changes_within_samples_hold_codes_back() -> None:
+    codes, output = np.zeros((1, 2, 3)), replace(linearized(1), errors=5 * linearized(1).errors)
+    free, _ = correct_codes(codes, codes, unit_steps(1, 2), output, 0.0)
+    held, _ = correct_codes(codes, codes, unit_steps(1, 2), output, 1e6)
+    assert free.any()
+    assert not held.any()
 
 
 def test_a_channel_without_influence_keeps_its_codes() -> None:
-    steering = known(2)
-    steering.jacobian[:, 1] = 0
-    found, moves = steered(steering, np.zeros((1, 2, 3)))
-    assert np.abs(found[0, 1]).sum() == 0
-    assert moves[1] == 0
-
-
-def test_groups_read_their_own_columns() -> None:
-    rng = np.random.default_rng(3)
-    one, two = known(4, rows=1), known(5, rows=1)
-    both = LinearizedOutput(
-        np.concatenate([one.means, two.means], axis=1),
-        np.concatenate([one.within, two.within]),
-        np.concatenate([one.jacobian, np.zeros_like(two.jacobian)], axis=1),
-        one.errors,
-    )
-    codes = rng.integers(LOW, HIGH + 1, (2, 1, 3)).astype(float)
-    found, moves = steered(both, codes)
-    alone, move = steered(one, codes[:1])
-    np.testing.assert_array_equal(found[0], alone[0])
-    np.testing.assert_array_equal(found[1], codes[1])
-    assert moves[0] == pytest.approx(move[0])
+    output, codes = linearized(2), np.ones((1, 2, 3))
+    output.jacobian[:, 1] = 0
+    found, biases = correct_codes(codes, 0 * codes, unit_steps(1, 2), output, 0.5)
+    assert (found[0, 1] == 1).all()
+    assert (found[0, 0] != 1).any()
+    assert biases[1] == 0

@@ -1,4 +1,4 @@
-"""Samples with other targets against moments gathered anew."""
+"""Samples with replaced targets against moments that are gathered from the beginning."""
 
 import weakref
 
@@ -44,7 +44,7 @@ def fields(moments: Moments) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     "activation", [Activation(), Activation(-1, 2), Activation(alpha=0.1)], ids=str
 )
-def test_targets_follow_what_the_layer_gives(
+def test_targets_follow_from_the_outputs_of_the_layer(
     activation: Activation, shifted: bool, centred: bool
 ) -> None:
     given = chunks(shifted=shifted)
@@ -58,7 +58,7 @@ def test_targets_follow_what_the_layer_gives(
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_what_was_seen_is_left_alone() -> None:
+def test_the_moments_of_the_first_targets_stay_as_they_are() -> None:
     samples = samples_of(chunks(), Activation())
     before = samples.sums.moments()
     samples.moments_behind_activation(WEIGHT, BIAS)
@@ -74,7 +74,7 @@ def test_without_an_activation_targets_stay() -> None:
 
 
 @pytest.mark.parametrize("activation", [None, Activation()], ids=str)
-def test_only_what_an_activation_asks_for_is_held(activation: Activation | None) -> None:
+def test_chunks_are_kept_only_for_an_activation(activation: Activation | None) -> None:
     (chunk, *_) = chunks()
     columns, samples = weakref.ref(chunk.columns), samples_of([chunk], activation)
     del chunk

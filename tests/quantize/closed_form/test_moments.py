@@ -41,7 +41,7 @@ def test_moments_are_those_of_the_formulas(centred: bool) -> None:
     assert_same(sums.moments(), plain(x, t, centred=centred), 1e-5)
 
 
-def test_a_centred_metric_is_the_covariance() -> None:
+def test_a_centred_hessian_is_the_covariance() -> None:
     x = random(1, 300, 4)
     hessian = gathered(x, x, centred=True).moments().hessian[0]
     np.testing.assert_allclose(hessian, np.cov(x[0], rowvar=False, bias=True), atol=1e-6)
@@ -64,7 +64,7 @@ def test_a_large_mean_hides_no_variance() -> None:
     assert np.diagonal(moments.hessian[0]) == pytest.approx(np.ones(4), abs=0.03)
 
 
-def test_a_first_chunk_that_is_unlike_the_others_does_no_harm() -> None:
+def test_a_first_chunk_unlike_the_others_loses_no_precision() -> None:
     x = random(1, 4000, 3) + np.float32(100)
     x[:, :10] = 0
     assert_same(gathered(x, x, centred=True, chunks=400).moments(), plain(x, x, centred=True), 1e-3)
@@ -87,7 +87,7 @@ def test_whole_numbers_are_summed_exactly(chunks: int) -> None:
     assert (one.cross == other.cross).all()
 
 
-def test_folds_are_every_other_chunk() -> None:
+def test_folds_are_alternate_chunks() -> None:
     x, t = random(2, 100, 4), random(2, 100, 3, seed=1)
     folds = gathered(x, t, centred=False, chunks=5).folds()  # 20 positions each
     even = np.arange(100) // 20 % 2 == 0
@@ -96,7 +96,7 @@ def test_folds_are_every_other_chunk() -> None:
     assert_same(folds[1], plain(x[:, ~even], t[:, ~even], centred=False), 1e-5)
 
 
-def test_each_fold_has_means_of_its_own() -> None:
+def test_each_fold_has_its_own_means() -> None:
     x = np.repeat(np.array([0, 10], np.float32), 50)[None, :, None]
     folds = gathered(x, x, centred=True, chunks=2).folds()
     assert folds is not None
@@ -108,7 +108,7 @@ def test_one_chunk_has_no_folds() -> None:
     assert gathered(random(1, 5, 2), random(1, 5, 2), centred=True, chunks=1).folds() is None
 
 
-def test_chunks_are_left_alone() -> None:
+def test_adding_leaves_a_chunk_as_it_is() -> None:
     x = random(1, 5, 2)
     before = x.copy()
     gathered(x, x, centred=True)
@@ -116,7 +116,7 @@ def test_chunks_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("centred", [True, False])
-def test_other_targets_give_what_they_would_have_given_at_first(centred: bool) -> None:
+def test_replaced_targets_give_the_moments_of_these_targets(centred: bool) -> None:
     x, t, other = random(2, 120, 4) + 3, random(2, 120, 3, seed=1), random(2, 120, 3, seed=2) + 1
     pieces = [np.array_split(array, 5, axis=1) for array in (x, other)]
     found = gathered(x, t, centred=centred, chunks=5).with_targets(zip(*pieces, strict=True))
@@ -126,8 +126,25 @@ def test_other_targets_give_what_they_would_have_given_at_first(centred: bool) -
         assert_same(one, two, 1e-5)
 
 
-def test_the_same_targets_give_the_same() -> None:
+def test_the_same_targets_give_the_same_moments() -> None:
     x, t = random(2, 100, 4), random(2, 100, 3, seed=1)
     sums = gathered(x, t, centred=True, chunks=4)
     pieces = [np.array_split(array, 4, axis=1) for array in (x, t)]
     assert_same(sums.with_targets(zip(*pieces, strict=True)).moments(), sums.moments(), 0)
+
+
+def test_chunks_may_differ_in_size() -> None:
+    x, t = random(2, 60, 4) + 1, random(2, 60, 3, seed=1)
+    sums = MomentSums(centred=True)
+    for start, end in ((0, 30), (30, 31), (31, 60)):
+        sums.add(x[:, start:end], t[:, start:end])
+    assert_same(sums.moments(), plain(x, t, centred=True), 1e-5)
+
+
+@pytest.mark.parametrize(("x", "t"), [(1e30, 1), (np.nan, 1), (1, np.inf), (1e20, 1e30)])
+def test_values_whose_products_overflow_are_not_finite(x: float, t: float) -> None:
+    columns, targets = random(1, 8, 2), random(1, 8, 2, seed=1)
+    assert gathered(columns, targets, centred=False, chunks=2).finite
+    columns[0, 5, 0], targets[0, 5, 0] = x, t
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not gathered(columns, targets, centred=False, chunks=2).finite

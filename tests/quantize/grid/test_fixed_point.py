@@ -3,14 +3,25 @@
 import numpy as np
 import pytest
 from graphs import random
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from onnx_evoq.quantize import FixedPoint, Scale, dequantize, fit, int_bits, nearest, packed_size
+from onnx_evoq.quantize import (
+    FixedPoint,
+    GridSpec,
+    QuantizedWeight,
+    Scale,
+    dequantize,
+    fit,
+    int_bits,
+    nearest,
+    packed_size,
+    packed_steps,
+)
 
 scales = st.sampled_from(["pow2", "float"])
 axes = st.integers(0, 1)
@@ -67,6 +78,12 @@ def test_a_float_step_reaches_the_maximum_with_the_largest_code() -> None:
     assert nearest(weight, grid).tolist() == [7, -2]
 
 
+def test_a_weight_of_zeros_has_the_step_of_a_maximum_of_one() -> None:
+    zeros = np.zeros((2, 3), np.float32)
+    assert fit(zeros, bits=4).step == 0.125
+    assert fit(zeros, bits=4, scale="float").step == np.float32(1 / 7)
+
+
 def test_channels_have_widths_of_their_own() -> None:
     # maxima 0.9 and 3.0: int_bits 0 and 2, frac_bits 4 - 0 - 1 = 3 and 2 - 2 - 1 = -1
     weight = np.array([[0.9, 0.1, -0.9], [3.0, 1.0, -9.0]], np.float32)
@@ -83,6 +100,7 @@ def test_float_steps_divide_the_range_of_each_channel_by_its_largest_code() -> N
     assert grid.step.tolist() == [np.float32(0.7 / 7), np.float32(3.0)]
 
 
+@settings(max_examples=30)
 @given(weight=arrays.arrays(np.float32, (3, 4), elements=finite), scale=scales, axis=axes)
 def test_a_channel_is_rounded_as_if_all_had_its_width(
     weight: NDArray[np.float32], scale: Scale, axis: int
@@ -140,6 +158,30 @@ def test_packed_codes_take_their_own_bits_and_whole_bytes(
     assert packed_size(count, bits) == size
 
 
+@pytest.mark.parametrize(
+    ("steps", "size"), [((0.5,), 1), ((0.5, 2.0), 2), ((0.5, 0.3), 8), ((1.0, 0.75, 0.3), 12)]
+)
+def test_steps_take_a_byte_each_if_all_are_powers_of_two_and_four_bytes_else(
+    steps: tuple[float, ...], size: int
+) -> None:
+    assert packed_steps(FixedPoint(4, f32(*steps), axis=0)) == size
+
+
+def test_a_spec_fits_the_grid_of_its_choices() -> None:
+    weight = np.array([[0.7, 3.0], [60000.0, 1.0]], np.float32)
+    for choices in ((4,), ((4, 2), 1, "float"), (3, None, "pow2", "float16"), (3, 0)):
+        ours, theirs = GridSpec(*choices).fit(weight), fit(weight, *choices)  # type: ignore[arg-type]
+        assert (ours.step == theirs.step).all()
+        assert (ours.bits, ours.axis) == (theirs.bits, theirs.axis)
+
+
+def test_the_values_of_a_quantized_weight_are_its_codes_times_their_steps() -> None:
+    codes = np.array([[2, -7], [1, 3]], np.int8)
+    weight = QuantizedWeight(codes, FixedPoint(4, f32(0.5, 0.25), axis=0))
+    assert weight.values.tolist() == [[1, -3.5], [0.25, 0.75]]
+    assert weight.values.dtype == np.float32
+
+
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_codes_fill_the_signed_range(bits: int) -> None:
     grid = FixedPoint(bits, np.float32(1))
@@ -181,6 +223,7 @@ def test_no_code_stands_for_infinity(bits: int, dtype: str, scale: str) -> None:
     assert np.abs(ends).max() >= largest / 2.1
 
 
+@settings(max_examples=30)
 @given(
     weight=arrays.arrays(np.float32, (3, 5), elements=finite),
     bits=st.integers(2, 8),
@@ -199,6 +242,7 @@ def test_no_code_is_nearer_than_the_nearest(
         assert (error <= np.abs(other * steps - weight)).all()
 
 
+@settings(max_examples=30)
 @given(weight=arrays.arrays(np.float32, (4, 3), elements=finite), bits=st.integers(2, 8))
 def test_rounding_twice_changes_nothing(weight: NDArray[np.float32], bits: int) -> None:
     grid = fit(weight, bits)

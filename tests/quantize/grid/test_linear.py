@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def output_of(op: str, left: Floats, right: Floats, **attributes: object) -> Floats:
-    """What the operator makes of its two inputs."""
+    """The output of an operator for its two inputs."""
     names = ["left", "right"]
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape)
@@ -82,9 +82,9 @@ def test_a_conv_that_pads_nothing() -> None:
 def test_the_odd_padding_goes_behind_or_before() -> None:
     # Two windows of two over three values: one zero is missing.
     x, y = np.array([[[1, 2, 3]]], np.float32), (1, 1, 2)
-    moments_behind_activation = Window((2,), (2,), (1,), None).columns(x, np.arange(2), y)
+    behind = Window((2,), (2,), (1,), None).columns(x, np.arange(2), y)
     before = Window((2,), (2,), (1,), None, pad_before=True).columns(x, np.arange(2), y)
-    assert moments_behind_activation.tolist() == [[[1, 2], [3, 0]]]
+    assert behind.tolist() == [[[1, 2], [3, 0]]]
     assert before.tolist() == [[[0, 1], [2, 3]]]
 
 
@@ -188,6 +188,23 @@ def test_positions_are_those_of_one_sample(
     layer: Linear, output: tuple[int, ...], expected: int
 ) -> None:
     assert layer.positions(output) == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "rank", "expected"),
+    [
+        (Dense(transposed=True), 2, True),
+        (Dense(transposed=True), 1, False),
+        (Dense(transposed=False, left=True), 3, True),
+        (Dense(transposed=False, left=True), 2, False),
+        (Window((3, 3), (1, 1), (1, 1), (0,) * 4), 4, True),
+        (Window((3, 3), (1, 1), (1, 1), (0,) * 4), 3, False),
+    ],
+)
+def test_an_input_of_low_rank_has_no_axis_of_samples(
+    layer: Linear, rank: int, expected: bool
+) -> None:
+    assert layer.has_samples((5,) * rank) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""The step of the lowest cost, on rows made for it."""
+
+import numpy as np
+import pytest
+from layer_problems import DENSE, Floats, problem
+
+from onnx_evoq.quantize import GridSpec
+from onnx_evoq.quantize.closed_form.step_choice import choose_steps
+from onnx_evoq.quantize.grid.descent import coordinate_descent
+from onnx_evoq.quantize.grid.gptq import gptq_rounding
+from onnx_evoq.quantize.grid.grid_rows import RowGrid
+from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+
+STEP_CHOICE = "onnx_evoq.quantize.closed_form.step_choice"
+
+
+def outlier(rows: int, value: float) -> Floats:
+    """Rows of 100 weights of 0.5, the first of each `value`."""
+    matrix = np.full((1, rows, 100), 0.5)
+    matrix[:, :, 0] = value
+    return matrix
+
+
+def steps_for(
+    matrix: Floats, axis: int | None = None, scale: str = "pow2", first: float = 1.0
+) -> list[float]:
+    """The steps for independent columns, of which the first one has H_jj = `first`."""
+    shape, spec = matrix.shape[1:], GridSpec(4, axis, scale)  # type: ignore[arg-type]
+    hessian = np.eye(shape[1])[None]
+    hessian[0, 0, 0] = first
+    chosen = choose_steps(matrix, FactoredHessian(hessian), DENSE, shape, spec, descending=True)
+    assert (chosen.bits, chosen.axis) == (4, axis)
+    assert chosen.step.dtype == np.float32
+    assert chosen.step.shape == (() if axis is None else (shape[0],))
+    return chosen.step.reshape(-1).tolist()
+
+
+def test_an_outlier_is_clipped_if_that_helps_the_other_weights() -> None:
+    # Step 1 costs 99 * 0.5^2 in each row; 0.5 costs (4.5 - 3.5)^2; 0.25 costs (4.5 - 1.75)^2.
+    assert steps_for(outlier(2, 4.5)) == [0.5]
+
+
+def test_a_step_that_fits_all_stays() -> None:
+    assert steps_for(np.arange(-8.0, 8.0)[None, None] + np.zeros((1, 2, 1))) == [1]
+
+
+def test_per_channel_each_channel_has_its_own_step() -> None:
+    matrix = outlier(3, 4.5)
+    matrix[0, 1], matrix[0, 2] = 1.75, np.resize(np.arange(-8.0, 8.0), 100)
+    assert steps_for(matrix, axis=0) == [0.5, 0.25, 1]
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(64, 1.0), (65, 0.5), (128, 0.5), (129, 1.0)])
+def test_every_nth_row_of_a_tall_matrix_chooses_for_all(rows: int, expected: float) -> None:
+    # Every second row asks for 0.5, and all others, more strongly, for 1.
+    matrix = outlier(rows, 4.5)
+    matrix[:, 1::2] = np.resize(np.arange(-8.0, 8.0), 100)
+    assert steps_for(matrix) == [expected]
+
+
+def test_float_steps_are_shares_of_the_one_that_covers_the_range() -> None:
+    # A row costs 99 * 0.3^2 + 1.4^2 = 10.9 at 0.8; 99 * 0.2^2 + 2.1^2 = 8.4 at 0.7; and at 0.6
+    # 99 * 0.1^2 + 2.8^2 = 8.8.
+    assert steps_for(outlier(2, 7.0), scale="float") == pytest.approx([0.7])
+
+
+@pytest.mark.parametrize(
+    ("scale", "share"),
+    [
+        *(("pow2", share) for share in (1.0, 0.5, 0.25, 0.125)),
+        *(("float", share) for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28)),
+    ],
+)
+def test_each_share_is_chosen_for_weights_that_it_fits(scale: str, share: float) -> None:
+    # The first weight has the covering step 1, and counts little. All others lie on the grid of
+    # that share.
+    matrix = np.append(7.0, share * np.arange(-7.0, 8.0))[None, None]
+    assert steps_for(matrix, scale=scale, first=1e-3) == pytest.approx([share])
+
+
+def test_steps_stay_normal_float32_numbers() -> None:
+    matrix = outlier(1, 4.5) * 2.0**-126
+    assert steps_for(matrix) == [2.0**-126]
+
+
+@pytest.mark.parametrize(
+    ("most", "descending", "after_descent"), [(8, True, True), (7, True, False), (8, False, False)]
+)
+def test_steps_are_compared_after_descent_unless_columns_are_many(
+    most: int, descending: bool, after_descent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{STEP_CHOICE}.MANY_COLUMNS", most)
+    weights, hessian, _ = problem((1, 100, 8), noise=0.05)
+    weights **= 3  # some are small
+    spec = GridSpec(2, 0)
+    chosen = choose_steps(weights, hessian, DENSE, (100, 8), spec, descending=descending)
+    largest = 2.0 ** np.ceil(np.log2(np.abs(weights).max(axis=2, keepdims=True))) / 2
+    shares, expected = np.array([1, 0.5, 0.25, 0.125]), []
+    for after in (False, True):
+        costs = []
+        for share in shares:
+            grid = RowGrid(share * largest, -2, 1)
+            codes = gptq_rounding(weights, hessian, grid)
+            if after:
+                codes = coordinate_descent(weights, hessian, grid, codes)
+            costs.append(cost(weights, hessian, grid, codes)[0])
+        expected.append(largest[0, :, 0] * shares[np.argmin(costs, axis=0)])
+    assert (expected[0] != expected[1]).any()
+    assert (chosen.step == expected[after_descent]).all()
+
+
+def test_channels_with_their_own_widths_are_rounded_within_them() -> None:
+    # Step 1 holds all of these at 4 bits; at 2 bits the covering step of 4 rounds them to 0 and 4.
+    matrix = np.resize(np.arange(-8.0, 8.0), (1, 2, 96))
+    hessian, spec = FactoredHessian(np.eye(96)[None]), GridSpec((4, 2), axis=0)
+    chosen = choose_steps(matrix, hessian, DENSE, (2, 96), spec, descending=False)
+    assert chosen.bits == (4, 2)
+    assert chosen.step.tolist() == [1, 4]

@@ -1,0 +1,75 @@
+"""Costs of rows and of moves, and the Cholesky factor, by hand and by their definitions."""
+
+import numpy as np
+import pytest
+from layer_problems import Floats, problem, random_codes, unit_grid
+
+from onnx_evoq.quantize.grid.grid_rows import RowGrid
+from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost, single_move_costs
+
+
+def test_the_cost_of_a_row_worked_by_hand() -> None:
+    # error (0.5, -1): 0.25 * 2 + 2 * 0.5 * -1 * 1 + 1 * 3
+    hessian = FactoredHessian(np.array([[[2.0, 1.0], [1.0, 3.0]]]))
+    codes, weights = np.array([[[1.0, 0.0]]]), np.array([[[0.0, 1.0]]])
+    grid = RowGrid(np.full((1, 1, 1), 0.5), -4, 3)
+    assert cost(weights, hessian, grid, codes).tolist() == [[2.5]]
+
+
+def test_the_factor_sorts_columns_by_their_diagonal() -> None:
+    # Sorted, H = [[1, 1.8], [1.8, 4]] = R^T R with R = [[1, 1.8], [0, 0.87]].
+    order, upper = FactoredHessian(np.array([[[4.0, 1.8], [1.8, 1.0]]])).factor
+    assert order.tolist() == [[1, 0]]
+    np.testing.assert_allclose(upper, [[[1, 1.8], [0, 1]]], atol=1e-12)
+
+
+def test_columns_with_the_same_diagonal_keep_their_order() -> None:
+    assert FactoredHessian(np.eye(40)[None]).factor.order.tolist() == [list(range(40))]
+
+
+def test_the_sorted_hessian_is_the_factor_times_a_diagonal_times_the_factor() -> None:
+    _, hessian, _ = problem((3, 1, 6))
+    for matrix, order, upper in zip(hessian.matrix, *hessian.factor, strict=True):
+        inverse = np.linalg.inv(upper)
+        diagonal = inverse.T @ matrix[np.ix_(order, order)] @ inverse
+        np.testing.assert_allclose(diagonal, np.diag(np.diag(diagonal)), atol=1e-9)
+        assert (np.diag(upper) == 1).all()
+        assert (np.tril(upper, -1) == 0).all()
+
+
+def test_the_factor_is_computed_once() -> None:
+    hessian = FactoredHessian(np.eye(2)[None])
+    assert hessian.factor is hessian.factor
+
+
+def test_the_diagonal_is_that_of_each_group() -> None:
+    hessian = FactoredHessian(np.stack([np.diag([1.0, 2]), np.full((2, 2), 3.0)]))
+    assert hessian.diagonal.tolist() == [[1, 2], [3, 3]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 5)])
+def test_a_move_costs_the_difference_of_the_costs(shape: tuple[int, int, int]) -> None:
+    weights, hessian, grid = problem(shape)
+    grid, codes = RowGrid(grid.steps, -9, 9), random_codes(shape)
+    before = cost(weights, hessian, grid, codes)
+    both = single_move_costs(weights, hessian, grid, codes)
+    for sign, costs in zip((1, -1), both, strict=True):
+        for j in range(shape[2]):
+            moved = codes + sign * (np.arange(shape[2]) == j)
+            change = cost(weights, hessian, grid, moved) - before
+            np.testing.assert_allclose(costs[:, :, j], change, atol=1e-9)
+
+
+def test_a_move_out_of_the_range_costs_infinitely_much() -> None:
+    codes, hessian = np.array([[[-4, 0.0, 3]]]), FactoredHessian(np.eye(3)[None])
+    up, down = single_move_costs(codes, hessian, unit_grid(), codes)
+    assert up.tolist() == [[[1, 1, np.inf]]]
+    assert down.tolist() == [[[np.inf, 1, 1]]]
+
+
+def test_each_row_may_have_its_own_range() -> None:
+    codes, hessian = np.array([[[1.0], [1.0]]]), FactoredHessian(np.eye(1)[None])
+    limits: tuple[Floats, Floats] = np.array([[[-2.0], [1.0]]]), np.array([[[1.0], [7.0]]])
+    up, down = single_move_costs(codes, hessian, RowGrid(np.ones((1, 2, 1)), *limits), codes)
+    assert up.tolist() == [[[np.inf], [1]]]
+    assert down.tolist() == [[[1], [np.inf]]]
