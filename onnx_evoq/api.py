@@ -18,7 +18,7 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_RECONSTRUCTION,
 )
 from onnx_evoq.metrics import Metric, MetricName, Target, find_metric
-from onnx_evoq.mixed_precision import ParetoPoint, hypervolumes, search_front
+from onnx_evoq.mixed_precision import ParetoPoint, SearchSpaceOptions, hypervolumes, search_front
 from onnx_evoq.model import (
     Model,
     check_finite,
@@ -400,21 +400,23 @@ def search_bits(
         progress,
     )
     float_model = fold_if_exact(float_model, calibration, providers)
-    kinds: Sequence[Granularity] = ("tensor", "channel") if granularity == "any" else (granularity,)
+    in_file = size == "file"
+    options = SearchSpaceOptions(
+        expansion,
+        per_channel,
+        in_file,
+        ("tensor", "channel") if granularity == "any" else (granularity,),
+    )
     task = Task(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
-        kinds[0], scale, calibration.search, calibration.heldout,
+        options.granularities[0], scale, calibration.search, calibration.heldout,
         deadline, None, resources, progress,
     )  # fmt: skip
-    in_file = size == "file"
     found = search_front(
         task,
         drop_measure(float_model.model, calibration, providers),
         search_rng,
-        expansion=expansion,
-        groups=per_channel,
-        kinds=kinds,
-        in_file=in_file,
+        options,
     )
     notes = [*calibration.notes, *float_model.notes]
     if found.stopped is Stopped.TIME:

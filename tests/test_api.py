@@ -10,7 +10,7 @@ import pytest
 from graphs import conv_net, mlp, model_of, node, random, run
 
 import onnx_evoq
-import onnx_evoq.mixed_precision.search as mixed_search
+import onnx_evoq.mixed_precision.evolution as evolution
 from onnx_evoq import Data, EvoqError, Result
 from onnx_evoq.model import serialize
 
@@ -267,8 +267,8 @@ def test_evolution_lowers_the_error_of_shipped_models_on_unseen_data(
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations."""
-    monkeypatch.setattr(mixed_search, "_POPULATION", 8)
-    monkeypatch.setattr(mixed_search, "_GENERATIONS", 2)
+    monkeypatch.setattr(evolution, "_POPULATION", 8)
+    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
 
 
 def found_in(model: Any = None, data: Any = None, **options: Any) -> onnx_evoq.Search:
