@@ -27,14 +27,14 @@ def hypervolumes(
     Returns:
         The share of "front", of "uniform" and of "greedy", each between 0 and 1.
     """
-    kinds = {"front": front.points, "uniform": front.uniform, "greedy": front.greedy}
+    points_of = {"front": front.points, "uniform": front.uniform, "greedy": front.greedy}
     objectives = {
-        kind: np.array([[p.bytes(in_file), fitness(p.heldout)] for p in points]).reshape(-1, 2)
-        for kind, points in kinds.items()
+        name: np.array([[p.bytes(in_file), fitness(p.heldout)] for p in points]).reshape(-1, 2)
+        for name, points in points_of.items()
     }  # (points, 2) each
-    objectives = {kind: rows[np.isfinite(rows[:, 1])] for kind, rows in objectives.items()}
+    objectives = {name: rows[np.isfinite(rows[:, 1])] for name, rows in objectives.items()}
     if not len(objectives["uniform"]):
-        return dict.fromkeys(kinds, float("nan"))
+        return dict.fromkeys(points_of, float("nan"))
     everything = np.concatenate(list(objectives.values()))
     logarithmic = np.array([True, bool((everything[:, 1] > 0).all())])  # sizes, errors
 
@@ -45,6 +45,6 @@ def hypervolumes(
     best = scaled(everything).min(axis=0)
     extent = np.where(worst > best, worst - best, 1.0)
     return {
-        kind: hypervolume((scaled(rows) - best) / extent, [1.0, 1.0])
-        for kind, rows in objectives.items()
+        name: hypervolume((scaled(rows) - best) / extent, [1.0, 1.0])
+        for name, rows in objectives.items()
     }

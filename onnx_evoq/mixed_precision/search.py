@@ -86,11 +86,11 @@ def search_front(
     uniform_sizes = [space.size(space.decode(genome)) for genome in uniform]
     sizes = sorted([*uniform_sizes[:-1], *sizes_between(uniform_sizes, points)])
 
+    # 3. Build the uniform points, which all others are compared with, and the greedy points.
     greedy = allocate(table, uniform_sizes)
     builder = PointBuilder(task, space, drop, int(point_rng.integers(2**63)))
     evolution = Evolution()
     with until_interrupted() as interruption:
-        # 3. Build the uniform points, which all others are compared with, and the greedy points.
         builder.build(uniform, always=True)
         builder.build(greedy)
 

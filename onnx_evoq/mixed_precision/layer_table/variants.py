@@ -90,7 +90,7 @@ def quantize_variants(
     """Quantize each layer by itself in all ways that a search may choose.
 
     Args:
-        task: its weights, its search set and its kind of steps; its widths play no part.
+        task: the weights, their samples and the type of their scales; its widths play no part.
         model: the float model; each layer has a bias of its own.
         splits: the channels that may be split.
         granularities: one step per tensor, one per channel, or both.

@@ -16,6 +16,7 @@ A genome is decoded once, into a `Choice`; sizes, policies and errors are functi
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,7 @@ class Part:
     added_columns: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Choice:
+class Choice(NamedTuple):
     """A decoded genome: what each part of the weights gets.
 
     Attributes:
@@ -211,8 +211,7 @@ class Space:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _PartArrays:
+class _PartArrays(NamedTuple):
     """The attributes of all parts as arrays, so that a genome is decoded without a loop.
 
     Attributes:

@@ -79,6 +79,15 @@ def test_the_size_of_a_genome_is_the_packed_size_of_its_model(name: str, scale: 
         assert space.size(choice) == packed_bytes(split, quantized)
 
 
+def test_by_default_channels_are_split_and_have_the_width_and_the_step_of_their_layer() -> None:
+    assert SearchSpaceOptions() == SearchSpaceOptions(True, False, False, ("tensor",))
+
+
+def test_a_weight_without_a_channel_axis_is_one_row() -> None:
+    table = space_of("recurrent").parts[0]
+    assert (table.weight, table.rows, table.columns) == ("table", 1, 7 * 4)
+
+
 def test_a_weight_without_groups_is_one_part() -> None:
     space = space_of("fire")
     assert [part.weight for part in space.parts] == ["squeeze", "one", "three", "last"]
@@ -99,9 +108,10 @@ def test_copies_are_counted_for_each_share_of_the_channels() -> None:
     copies = {"squeeze": [(0, 1, 2)], "one": [(0, 1, 1)], "last": [(0, 0, 0)]}
     for name, expected in copies.items():
         assert [space.parts[k].copies for k in space.indices[name]] == expected
-    of_three = [space.parts[k].copies for k in space.indices["three"]]
-    assert [sum(counts) for counts in zip(*of_three, strict=True)] == [0, 2, 3]
-    assert [sum(c < 9 for c in space.orders["three"][:3]), of_three[0][2]] == [of_three[0][2]] * 2
+    low, high = (space.parts[k].copies for k in space.indices["three"])
+    split = [space.orders["three"][:count] for count in (0, 2, 3)]
+    assert list(low) == [(channels < 9).sum() for channels in split]
+    assert list(high) == [(channels >= 9).sum() for channels in split]
 
 
 def test_readers_get_columns_for_each_copied_channel() -> None:
