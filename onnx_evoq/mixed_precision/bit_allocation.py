@@ -60,14 +60,23 @@ def least_at_prices(table: LayerTable) -> list[Genome]:
         ).tolist()
     genomes = {}
     for price in prices:
-        widths, granularities = np.zeros(len(space.parts), np.intp), {}
-        for weight, own in space.indices.items():
-            widths[own], granularities[weight] = _least_of(
-                table, weight, own, code_bits[own], price
-            )
-        genome = space.encode(widths, granularities)
+        genome = least_at_price(table, code_bits, price)
         genomes[genome.tobytes()] = genome
     return sorted(genomes.values(), key=lambda genome: space.size(space.decode(genome)))
+
+
+def least_at_price(table: LayerTable, code_bits: NDArray[np.int64], price: float) -> Genome:
+    """The genome with the least sensitivity + price * bits, in which nothing is split.
+
+    Args:
+        table: the sensitivity of each part at each width.
+        code_bits: (parts, widths), the bits of each part's codes.
+        price: of a bit.
+    """
+    widths, granularities = np.zeros(len(table.space.parts), np.intp), {}
+    for weight, own in table.space.indices.items():
+        widths[own], granularities[weight] = _least_of(table, weight, own, code_bits[own], price)
+    return table.space.encode(widths, granularities)
 
 
 def _least_of(

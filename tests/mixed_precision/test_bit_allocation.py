@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from onnx_evoq.mixed_precision.bit_allocation import allocate, least_at_prices
+from onnx_evoq.mixed_precision.bit_allocation import allocate, least_at_price, least_at_prices
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
 from onnx_evoq.mixed_precision.search_space import WIDTHS, Genome, Part, Space
 
@@ -83,6 +83,25 @@ def test_no_genome_beats_the_one_of_a_price_with_as_many_bits(
     for genome in least_at_prices(table):
         least = min(e for b, _, e in all_of[name] if b <= bits(table, genome))
         assert error(table, genome) == pytest.approx(least)
+
+
+@pytest.mark.parametrize("name", ["plain", "grouped"])
+def test_at_each_price_no_genome_has_less_sensitivity_and_bits(
+    name: str, all_of: dict[str, list[tuple[int, int, float]]]
+) -> None:
+    table = PLAIN if name == "plain" else GROUPED
+    parts, widths = table.space.parts, range(len(WIDTHS))
+    code_bits = np.array([[table.space.code_bits(p, width) for width in widths] for p in parts])
+    rows = np.array([(b, e) for b, _, e in all_of[name]])
+    for price in np.geomspace(1, 1e-6, 40):
+        genome = least_at_price(table, code_bits, price)
+        total = error(table, genome) + price * bits(table, genome)
+        assert total == pytest.approx((rows[:, 1] + price * rows[:, 0]).min())
+
+
+def test_the_lowest_price_pays_for_a_bit_that_saves_a_tenth() -> None:
+    sensitivity = np.array([[0.9 ** np.arange(7)]] * 2)
+    assert least_at_prices(replace(PLAIN, sensitivity=sensitivity))[-1].tolist() == [6, 6, 0]
 
 
 @pytest.mark.parametrize("table", [PLAIN, GROUPED])

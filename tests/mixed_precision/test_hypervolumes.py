@@ -47,6 +47,11 @@ def test_a_better_error_than_any_width_makes_the_box_larger() -> None:
     assert found == pytest.approx({"front": 0.5, "uniform": 0.125, "greedy": 0})
 
 
+def test_a_size_that_all_uniform_points_share_leaves_logarithms_as_they_are() -> None:
+    front = front_of([point(12, 1.0)], [point(10, 10.0), point(10, 1.0)])
+    assert hypervolumes(front, float)["front"] == pytest.approx(1 - np.log(1.2))
+
+
 @pytest.mark.parametrize("least", [0.0, -5.0])
 def test_errors_are_taken_as_they_are_where_one_has_no_logarithm(least: float) -> None:
     uniform = [point(1, least + 8), point(10, least + 4), point(100, least)]

@@ -102,7 +102,7 @@ def build_layer_table(
     model = own_biases(task.model, task.bits)
     splits = find_splits(model, task.weights, options.expansion)
     layers = quantize_variants(task, model, splits, options.granularities, rng)
-    groups = _channel_groups(layers, task.weights) if options.per_channel else {}
+    groups = find_channel_groups(layers, task.weights) if options.per_channel else {}
     space = build_space(model, task.weights, groups, splits, task.scale, options)
     sensitivity = measure_sensitivity(task, space, layers)
     return LayerTable(space, layers, sensitivity, split_factors(space, layers))
@@ -123,7 +123,9 @@ def group_channels(costs: Float64Array) -> list[Indices]:
     return [np.sort(group) for group in np.array_split(order, count)]
 
 
-def _channel_groups(layers: LayerVariants, weights: Sequence[Weight]) -> dict[str, list[Indices]]:
+def find_channel_groups(
+    layers: LayerVariants, weights: Sequence[Weight]
+) -> dict[str, list[Indices]]:
     """The groups of channels of each weight whose channels are the rows of its matrix."""
     groups = {}
     for weight in weights:

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from graphs import mlp, random, task_of
+from graphs import mlp, model_of, node, random, task_of
 
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, build_layer_table
-from onnx_evoq.mixed_precision.layer_table.layer_table import group_channels
+from onnx_evoq.mixed_precision.layer_table.layer_table import find_channel_groups, group_channels
 from onnx_evoq.mixed_precision.search_space import Choice, Part, SearchSpaceOptions, Space
-from onnx_evoq.model import load, replace_weights
+from onnx_evoq.model import find_weights, load, replace_weights
 from onnx_evoq.quantize import LayerAtWidth
 from onnx_evoq.setup import Task, model_value
 
@@ -145,6 +145,21 @@ def test_weights_whose_channels_are_no_rows_have_no_groups(tabulated: Tabulated)
     parts = {part.weight: part.channels for part in table.space.parts}
     assert [name for name, channels in parts.items() if channels is None] == ["table", "w", "r"]
     assert len(table.space.indices["last"]) == 2  # a MatMul of 9 channels
+
+
+@pytest.mark.parametrize(
+    ("bias", "costs", "grouped"), [(4, 4, True), (0, 4, False), (4, 2, False), (0, 2, False)]
+)
+def test_only_weights_with_a_row_and_a_bias_per_channel_are_grouped(
+    bias: int, costs: int, grouped: bool
+) -> None:
+    weight = find_weights(load(model_of(
+        [node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 2]}, {"y": ["n", 4]}, {"w": random(2, 4)}
+    )))[0][0]  # fmt: skip
+    variant = LayerAtWidth(np.empty(0), np.zeros(bias), np.arange(costs, dtype=np.float64))
+    layers = LayerVariants(load(mlp()), {}, {}, {}, {"w": [[[variant] * 7] * 3]})
+    groups = find_channel_groups(layers, [weight])
+    assert [group.tolist() for group in groups.get("w", [])] == [[0, 1, 2, 3]] * grouped
 
 
 def test_without_channel_groups_each_weight_is_one_part(tabulated: Tabulated) -> None:
