@@ -34,7 +34,11 @@ CHAIN = [
 ]  # fmt: skip
 
 # Rooms within rooms: each may import those before it.
-INNER = {"quantize": ["grid", "closed_form"], "model": ["graph", "layers", "channels"]}
+INNER = {
+    "quantize": ["grid", "closed_form"],
+    "model": ["graph", "layers", "channels"],
+    "mixed_precision": ["search_space", "layer_table"],
+}
 
 ROOMS = {
     **GROUND,

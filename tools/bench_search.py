@@ -28,7 +28,8 @@ from bench_optimize import machine
 
 import onnx_evoq
 from onnx_evoq import Grid, ParetoPoint, SearchSpace
-from onnx_evoq.report import search_text, table
+from onnx_evoq.report import search_text
+from onnx_evoq.report.tables import table
 
 MODELS = ("resnet20", "ic_resnet8")
 WIDTHS = (4, 3)  # uniform, at whose sizes points are compared

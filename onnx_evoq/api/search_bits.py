@@ -1,7 +1,6 @@
 """Search for the widths of the layers that no others beat in both size and error."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 from onnx_evoq.api.job import DataSource, ModelSource, judged_by
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
-from onnx_evoq.mixed_precision import hypervolumes, search_front
+from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
 from onnx_evoq.model import name_of
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import Search
@@ -18,7 +17,6 @@ from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     MAX_BITS,
-    Granularity,
     Grid,
     Resources,
     Task,
@@ -115,23 +113,23 @@ def search_bits(
     float_model = open_float_model(model, grid.keep)
     job = judged_by(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
     float_model, calibration = job.float_model, job.calibration
-    granularities: Sequence[Granularity] = ("tensor", "channel")
-    if grid.granularity != "any":
-        granularities = (grid.granularity,)
+    in_file = space.size == "file"
+    options = SearchSpaceOptions(
+        space.expansion,
+        space.per_channel,
+        in_file,
+        ("tensor", "channel") if grid.granularity == "any" else (grid.granularity,),
+    )
     task = Task(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
-        granularities[0], grid.scale, calibration.search, calibration.heldout, deadline, None,
-        resources, progress,
+        options.granularities[0], grid.scale, calibration.search, calibration.heldout, deadline,
+        None, resources, progress,
     )  # fmt: skip
-    in_file = space.size == "file"
     found = search_front(
         task,
         drop_measure(float_model.model, calibration, resources),
         search_rng,
-        expansion=space.expansion,
-        groups=space.per_channel,
-        kinds=granularities,
-        in_file=in_file,
+        options,
     )
     notes = list(job.notes)
     if found.stopped is Stopped.TIME:

@@ -1,6 +1,6 @@
 """Runs a model that changes weight by weight."""
 
-from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.layer_samples import POSITIONS, gather_samples
@@ -12,12 +12,10 @@ __all__ = [
     "POSITIONS",
     "ActivationCache",
     "Evaluators",
-    "KnownTensors",
     "LayerTensors",
     "Sketch",
     "float_outputs",
     "gather_samples",
     "jacobian_of_bias",
     "rank_by_sensitivity",
-    "specs_of",
 ]

@@ -1,113 +1,147 @@
-"""What sensitivities miss: that layers make up for what those before them lost.
+"""Compensation: the share of each layer's error that the layers behind it cannot make up for.
 
-A model is reconstructed layer by layer, each for the inputs that it gets by then, so that a layer's
-error is repaired by the layers behind it, more or less: to 3 % of what it did to the output at the
-first layer of a ResNet-20, to 86 % at the last one (4 bits). So each layer is quantized once more
-by itself, and all layers behind it get the float weights W* that are best for what reaches them.
-What is then left of the error is what counts: added up over the layers, it is within 4 % of the
-error of that ResNet-20 with all layers built in turn, at 3 and at 4 bits, where the plain harm is
-nearly four times as much.
+A model is reconstructed layer by layer, each for the inputs that the layers before it give. So a
+layer's error is partly compensated by the layers behind it: 3 % of its effect on the output is left
+at the first layer of a ResNet-20, and 86 % at the last one (4 bits). Sensitivities do not show
+that. So each layer is quantized once more by itself, and all layers behind it get the best float
+weights W* for the inputs that they then have. The error that is left is the one that counts. Its
+sum over the layers is within 4 % of the error of that ResNet-20 with all layers reconstructed in
+turn, at 3 and at 4 bits; the sum of the plain sensitivities is nearly four times as much.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.engine import ActivationCache, gather_samples
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.mixed_precision.layer_table import LayerTable
-from onnx_evoq.mixed_precision.space import WIDTHS
+from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
+from onnx_evoq.mixed_precision.search_space import WIDTHS
 from onnx_evoq.model import Layer, Weight, find_layers, replace_weights
-from onnx_evoq.quantize import refit
+from onnx_evoq.quantize import LayerAtWidth, refit
 from onnx_evoq.setup import ScoringSet, Task, model_value
 
-_MEASURED = (4, 3, 2)  # widths; the share that is left hardly changes above
+_MEASURED = tuple(WIDTHS.index(bits) for bits in (4, 3, 2))  # the shares hardly change above
 _REFIT_SAMPLES = 256
-_REFIT_POSITIONS = 16_384  # that moments are gathered from
-_PARTS = 3  # of the time left, one of which this may take
+_REFIT_POSITIONS = 16_384  # fewer than for variants: no codes are rounded with these moments
+_TIME_PARTS = 3  # of the time left, one of which this may take
 _SEED = 0  # of the positions, the same for all layers and all runs
 
 
-def uncompensated_shares(task: Task, found: LayerTable) -> Float64Array:
-    """The share of each part's harm that layers behind it do not repair, (parts, widths).
+def uncompensated_shares(task: Task, table: LayerTable) -> Float64Array:
+    """The share of each part's sensitivity that the layers behind it do not compensate.
 
-    It is measured with one step for each layer, and holds for steps per channel and groups of
-    channels, too. It may be above 1 where harm is not in proportion to the layer's own error.
+    It is measured with one step per tensor, and taken for steps per channel and groups of channels,
+    too. It may be above 1 where the output's error is not in proportion to the layer's own error.
 
-    Widths above those that are measured have the share of the widest of them. Layers that time did
-    not suffice for have that of the nearest one in the graph's order; the last ones come first.
+    Widths above the measured ones have the share of the widest of these. Layers that are not
+    measured in time have the share of the nearest measured layer in the graph's order; the last
+    layers are measured first.
 
     Args:
-        task: what there is to do; its widths play no part.
-        found: the layers at all widths.
+        task: the model, its weights and its samples; its widths play no part.
+        table: the variants of the layers, and their sensitivities.
+
+    Returns:
+        (parts, widths).
     """
-    scoring = task.search_set.first(_REFIT_SAMPLES).scored_by(find_metric("nmse"))
-    layers = {
-        name: replace(layer, activation=None)
-        for name, layer in find_layers(found.model, task.weights).items()
-    }
-    share = 0.5 / max(len(layers), 1)
-    caches = {name: ActivationCache(scoring.batches, task.resources, share) for name in layers}
-    weights, deadline = list(task.weights), task.deadline.share(_PARTS)
-    left = np.full((len(weights), len(WIDTHS)), np.nan)
-    with task.progress("repair", len(_MEASURED) * len(weights)) as step:
-        for bits in _MEASURED:
-            gene = WIDTHS.index(bits)
-            for index in range(len(weights) - 1, -1, -1):
+    weights, deadline = list(task.weights), task.deadline.share(_TIME_PARTS)
+    refits = _Refits.of(task, table.layers)
+    shares = np.full((len(weights), len(WIDTHS)), np.nan)
+    with task.progress("compensation", len(_MEASURED) * len(weights)) as step:
+        for width in _MEASURED:
+            for index in reversed(range(len(weights))):
                 if not deadline.passed:
                     name = weights[index].name
-                    behind = {w: layers[w.name] for w in weights[index + 1 :] if w.name in layers}
-                    error = _compensated(task, found, scoring, name, gene, behind, caches)
-                    sensitivity = found.sensitivity[found.space.indices[name], 0, gene].sum()
-                    left[index, gene] = (
-                        error / sensitivity if 0 < error < np.inf and sensitivity > 0 else 1.0
-                    )
+                    variant = table.layers.of[name][0][0][width]
+                    error = refits.error_behind(name, variant, weights[index + 1 :])
+                    sensitivity = table.sensitivity[table.space.indices[name], 0, width].sum()
+                    measurable = 0 < error < np.inf and sensitivity > 0
+                    shares[index, width] = error / sensitivity if measurable else 1.0
                 step(1)
-    _fill(left)
-    of_weight = {weight.name: index for index, weight in enumerate(weights)}
-    return left[[of_weight[part.weight] for part in found.space.parts]]
+    shares = fill_gaps(shares)
+    index_of = {weight.name: index for index, weight in enumerate(weights)}
+    return shares[[index_of[part.weight] for part in table.space.parts]]
 
 
-def _compensated(
-    task: Task,
-    found: LayerTable,
-    scoring: ScoringSet,
-    name: str,
-    gene: int,
-    behind: Mapping[Weight, Layer],
-    caches: Mapping[str, ActivationCache],
-) -> float:
-    """The output's error with one weight quantized, once the layers behind it are refitted."""
-    variant = found.variants[name][0][0][WIDTHS[gene]]
-    values = {name: variant.values}
-    if name in found.biases:
-        values[found.biases[name]] = variant.bias
-    model = replace_weights(found.model, values)
-    cache = ActivationCache(scoring.batches, task.resources, share=0.25)
-    for weight, layer in behind.items():
-        rng, both = np.random.default_rng(_SEED), [cache, caches[weight.name]]
-        samples = gather_samples(
-            found.model, model, weight, layer, both, scoring.batches, rng, _REFIT_POSITIONS
-        )
-        if samples is None:
-            continue
-        best, bias = refit(weight.values, layer.linear, samples.sums.moments())
-        values = {weight.name: best}
-        if layer.bias is not None:
-            values[layer.bias] = bias
-        model = replace_weights(model, values)
-    return model_value(model, scoring, task.resources)
+@dataclass(frozen=True, eq=False)
+class _Refits:
+    """Refits the layers behind a quantized one.
+
+    Attributes:
+        task: the samples, and the resources that may be used.
+        variants: the float model, and the names of its biases.
+        scoring: the samples that layers are refitted and models are scored on.
+        layers: the layers with a closed form, without their activations, by weight.
+        float_caches: the tensors of the float model at each of these layers.
+    """
+
+    task: Task
+    variants: LayerVariants
+    scoring: ScoringSet
+    layers: Mapping[str, Layer]
+    float_caches: Mapping[str, ActivationCache]
+
+    @classmethod
+    def of(cls, task: Task, variants: LayerVariants) -> "_Refits":
+        """Prepare refits of all layers of the float model."""
+        scoring = task.search_set.first(_REFIT_SAMPLES).scored_by(find_metric("nmse"))
+        layers = {
+            name: replace(layer, activation=None)
+            for name, layer in find_layers(variants.model, task.weights).items()
+        }
+        share = 0.5 / max(len(layers), 1)
+        caches = {name: ActivationCache(scoring.batches, task.resources, share) for name in layers}
+        return cls(task, variants, scoring, layers, caches)
+
+    def error_behind(self, name: str, variant: LayerAtWidth, behind: Sequence[Weight]) -> float:
+        """The output's error with one weight quantized and the layers behind it refitted.
+
+        Args:
+            name: the weight's name.
+            variant: the weight, quantized.
+            behind: the weights behind it, in the graph's order.
+        """
+        float_model, batches = self.variants.model, self.scoring.batches
+        model = replace_weights(float_model, self.variants.whole(name, variant))
+        cache = ActivationCache(batches, self.task.resources, share=0.25)
+        for weight in behind:
+            if weight.name not in self.layers:
+                continue
+            layer, rng = self.layers[weight.name], np.random.default_rng(_SEED)
+            caches = [cache, self.float_caches[weight.name]]
+            samples = gather_samples(
+                float_model, model, weight, layer, caches, batches, rng, _REFIT_POSITIONS
+            )
+            if samples is None:
+                continue
+            best, bias = refit(weight.values, layer.linear, samples.sums.moments())
+            values = {weight.name: best}
+            if layer.bias is not None:
+                values[layer.bias] = bias
+            model = replace_weights(model, values)
+        return model_value(model, self.scoring, self.task.resources)
 
 
-def _fill(left: Float64Array) -> None:
-    """Give what was not measured the share of the nearest layer, or of the next width."""
-    everywhere, widest = np.arange(len(left)), WIDTHS.index(_MEASURED[0])
-    for gene in map(WIDTHS.index, _MEASURED):
-        known = np.flatnonzero(np.isfinite(left[:, gene]))
+def fill_gaps(shares: Float64Array) -> Float64Array:
+    """Give layers that were not measured a share: of the nearest layer, or of the next width.
+
+    Args:
+        shares: (layers, widths); NaN where nothing was measured.
+
+    Returns:
+        (layers, widths), all finite; 1 where no layer was measured at any width.
+    """
+    shares, every = shares.copy(), np.arange(len(shares))
+    widest = _MEASURED[0]
+    for width in _MEASURED:
+        known = np.flatnonzero(np.isfinite(shares[:, width]))
         if len(known):
-            left[:, gene] = left[known[np.abs(known[:, None] - everywhere).argmin(axis=0)], gene]
+            nearest = known[np.abs(known[:, None] - every).argmin(axis=0)]
+            shares[:, width] = shares[nearest, width]
         else:
-            left[:, gene] = 1.0 if gene == widest else left[:, gene + 1]
-    left[:, widest + 1 :] = left[:, [widest]]
+            shares[:, width] = 1.0 if width == widest else shares[:, width + 1]
+    shares[:, widest + 1 :] = shares[:, [widest]]
+    return shares

@@ -1,56 +1,53 @@
 """Mixed precision and channel expansion: NSGA-II over size and output error.
 
 After Wang, Wang and He, "Evolving quantized neural networks for image classification using a
-multi-objective genetic algorithm" (MOGAQNN), ICASSP 2021. A width per layer (or per group of its
-channels), a share of channels to split per layer, and whether a layer has one step or one per
-channel are a genome;
+multi-objective genetic algorithm" (MOGAQNN), ICASSP 2021. A genome holds a width per layer (or per
+group of its channels), the share of each layer's channels that are split, and whether a layer has
+one step or one per channel. The search takes these steps:
 
-1. every layer is quantized at every width once (`candidates`); an individual is put together from
-   these and scored in one session, whose inputs are all weights;
-2. how much of each layer's error is left when the layers behind it make up for it is measured
-   (`compensation`), and an individual's error is corrected by it;
-3. the first generation holds the uniform widths, what the sensitivities choose (`allocation`), and
-   what the errors that are left choose, so that the front never lies behind them; of many children
-   the most promising are scored: the first fronts by size and by the sum of what is left of their
-   parts' errors;
-4. points over the whole range of sizes are built as they will be used, all layers in turn
-   (`rebuilding`): of the front, and those chosen by what is left. What is then dominated goes.
+1. Tabulate the layers: each is quantized once in all variants, and its sensitivity is measured
+   (`layer_table`).
+2. Choose the sizes: those of the uniform widths, and some between them.
+3. Build the points of the uniform widths, and of a greedy allocation of bits at their sizes
+   (`bit_allocation`).
+4. Measure compensation: the share of each layer's error that the layers behind it cannot make up
+   for (`compensation`). Bits are allocated again by the sensitivity that is left.
+5. Evolve all of these genomes with NSGA-II (`evolution`), so that its front never lies behind them.
+   An individual is put together from the variants.
+6. Build the points of the second allocation, and of the best evolved genome at each uniform size.
+7. Select the front: the points that no other beats in both size and error.
+
+To build a point is to reconstruct all layers of the model in turn, as the user will (`point`).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_evoq.engine import Evaluators
-from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.bit_allocation import allocate
 from onnx_evoq.mixed_precision.compensation import uncompensated_shares
-from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
-from onnx_evoq.mixed_precision.point import ParetoPoint, build_point
-from onnx_evoq.mixed_precision.space import WIDTHS, Genome, Space
+from onnx_evoq.mixed_precision.evolution import Evolution, evolve
+from onnx_evoq.mixed_precision.layer_table import build_layer_table
+from onnx_evoq.mixed_precision.point import ParetoPoint, PointBuilder
+from onnx_evoq.mixed_precision.search_space import WIDTHS, SearchSpaceOptions
 from onnx_evoq.run import Stopped, until_interrupted
-from onnx_evoq.search import NSGA2, non_dominated_sort, survivors
-from onnx_evoq.setup import Drop, Granularity, Task
+from onnx_evoq.search import non_dominated_sort
+from onnx_evoq.setup import Drop, Task
 
-_POPULATION = 32
-_GENERATIONS = 24
-_CHILDREN = 4  # drawn for each that is scored
-_FRONT_SAMPLES = 256  # that individuals are scored on
-_TINY = 1e-300
-_NEAR = 0.05  # sizes that differ by less, as a logarithm, are taken for the same
-_TIMED = 0.6  # share of the time after which no generation is begun
+_SAME_SIZE = 0.05  # sizes whose logarithms differ by less are taken for the same
 
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """What a search among policies found.
+    """The result of a search among policies.
 
     Attributes:
-        points: of the front, the smallest first.
-        uniform: one width for all, the narrowest first.
-        greedy: choices by sensitivity alone at the sizes of the uniform widths, the smallest first.
-        evaluations: individuals that were scored.
+        points: the points that no other beats in both size and error, the smallest first.
+        uniform: the points with one width for all layers, the narrowest first.
+        greedy: the points of a bit allocation by sensitivity alone, at the sizes of the uniform
+            widths, the smallest first.
+        evaluations: how many individuals were scored.
         stopped: why the search ended early; None if it did not.
     """
 
@@ -65,143 +62,97 @@ def search_front(
     task: Task,
     drop: Drop,
     rng: np.random.Generator,
-    *,
-    expansion: bool = True,
-    groups: bool = False,
-    in_file: bool = False,
+    options: SearchSpaceOptions,
     points: int = 8,
-    kinds: Sequence[Granularity] = ("tensor",),
 ) -> ParetoFront:
     """Search for the policies that no other beats in both size and error.
 
     Args:
-        task: what there is to do; its widths and guard play no part.
+        task: the model, its weights, its samples and the time; its widths and its max drop play no
+            part.
         drop: measures what a model loses.
         rng: draws everything.
-        expansion: whether channels may be split.
-        groups: whether the channels of a layer are divided into groups with a width each.
-        in_file: whether the file's size counts, instead of the packed one.
-        points: sizes between those of the uniform widths at which points are built, too.
-        kinds: one step per tensor, one per channel, or both; uniform widths have the first.
+        options: what the search may choose.
+        points: how many sizes between the narrowest and the widest uniform width get a point, too.
     """
-    candidates_rng, search_rng, build_rng = rng.spawn(3)
-    seed = int(build_rng.integers(2**63))
-    found = build_layer_table(task, candidates_rng, expansion, groups, in_file, kinds)
-    space = found.space
+    table_rng, evolution_rng, point_rng = rng.spawn(3)
+
+    # 1. Tabulate the layers.
+    table = build_layer_table(task, table_rng, options)
+    space = table.space
+
+    # 2. Choose the sizes.
     uniform = [space.uniform(bits) for bits in WIDTHS]
-    sizes = [space.size(genome) for genome in uniform]
-    greedy = allocate(found, sizes)
-    between = np.geomspace(sizes[0], sizes[-1], points + 2)[1:-1]
-    near = [any(abs(np.log(size / other)) < _NEAR for other in sizes) for size in between]
-    targets = sorted([*sizes[:-1], *between[~np.array(near)]])
+    uniform_sizes = [space.size(space.decode(genome)) for genome in uniform]
+    sizes = sorted([*uniform_sizes[:-1], *sizes_between(uniform_sizes, points)])
 
-    built: dict[bytes, ParetoPoint] = {}
-    stopped, evaluations = None, 0
+    # 3. Build the uniform points, which all others are compared with, and the greedy points.
+    greedy = allocate(table, uniform_sizes)
+    builder = PointBuilder(task, space, drop, int(point_rng.integers(2**63)))
+    evolution = Evolution()
     with until_interrupted() as interruption:
-        # Uniform widths are what all others are compared with: they are always there.
-        _build(task, space, uniform, seed, drop, built, always=True)
-        _build(task, space, greedy, seed, drop, built)
-        left = uncompensated_shares(task, found)
-        counted = replace(found, sensitivity=found.sensitivity * left[:, None])
-        path = allocate(counted, targets)
-        first = [*uniform, *_unlike([*greedy, *path], uniform)]
-        genomes, errors, evaluations, stopped = _evolve(task, found, counted, first, search_rng)
-        _build(task, space, path, seed, drop, built)
-        evolved = [genomes[index] for index in np.argsort(errors, kind="stable")]
-        for limit in sizes[:-1]:
-            fitting = [genome for genome in evolved if space.size(genome) <= limit]
-            _build(task, space, fitting[:1], seed, drop, built)
-        if task.deadline.passed:
-            stopped = stopped or Stopped.TIME
-    if interruption.reason and len(built) < len(uniform):
+        builder.build(uniform, always=True)
+        builder.build(greedy)
+
+        # 4. Measure compensation.
+        compensated = table.compensated(uncompensated_shares(task, table))
+        allocated = allocate(compensated, sizes)
+
+        # 5. Evolve.
+        initial = [*uniform, *greedy, *allocated]
+        evolution = evolve(task, table, compensated, initial, evolution_rng)
+
+        # 6. Build what is promising.
+        builder.build([*allocated, *evolution.best_within(uniform_sizes[:-1])])
+    if interruption.reason and len(builder.points) < len(uniform):
         raise KeyboardInterrupt  # there is nothing to keep yet
-    stopped = interruption.reason or stopped
+
+    # 7. Select the front.
     fitness = task.search_set.target.metric.fitness
-    everything = list(built.values())
-    scores = np.array([[p.bytes(in_file), fitness(p.search)] for p in everything])
-    best = sorted(non_dominated_sort(scores)[0], key=lambda index: scores[index, 0])
-
-    def told(genomes: Iterable[Genome]) -> tuple[ParetoPoint, ...]:
-        there = [built[g.tobytes()] for g in genomes if g.tobytes() in built]
-        return tuple(sorted(there, key=lambda point: point.bytes(in_file)))
-
+    out_of_time = Stopped.TIME if task.deadline.passed else None
     return ParetoFront(
-        tuple(everything[index] for index in best),
-        told(uniform),
-        told(greedy),
-        evaluations,
-        stopped,
+        pareto_points(list(builder.points.values()), fitness, options.in_file),
+        _by_size(builder.built(uniform), options.in_file),
+        _by_size(builder.built(greedy), options.in_file),
+        evolution.evaluations,
+        interruption.reason or evolution.stopped or out_of_time,
     )
 
 
-def _build(
-    task: Task,
-    space: Space,
-    genomes: Sequence[Genome],
-    seed: int,
-    drop: Drop,
-    built: dict[bytes, ParetoPoint],
-    always: bool = False,
-) -> None:
-    """Build what is not there yet, while time is left."""
-    missing = {g.tobytes(): g for g in genomes if g.tobytes() not in built}
-    with task.progress("building", len(missing)) as step:
-        for key, genome in missing.items():
-            if task.deadline.passed and not always:
-                break
-            built[key] = build_point(task, space.policy(genome), seed, drop)
-            step(1)
+def sizes_between(uniform_sizes: Sequence[int], count: int) -> list[float]:
+    """Sizes in geometric progression between the smallest and the largest uniform one.
 
+    Sizes that nearly equal a uniform one are left out.
 
-def _evolve(
-    task: Task,
-    found: LayerTable,
-    counted: LayerTable,
-    first: Sequence[Genome],
-    rng: np.random.Generator,
-) -> tuple[list[Genome], list[float], int, Stopped | None]:
-    """The genomes of the front with their errors, how many were scored, and why it ended early.
+    Args:
+        uniform_sizes: bytes of the uniform widths, ascending.
+        count: how many sizes there are in the progression, both ends left out.
 
-    An error (nmse) is that of layers quantized each by itself, times what that counts by `counted`.
-    A metric of labels or of the user's is what it is.
+    Example:
+        >>> [round(size) for size in sizes_between([100, 400, 1600], 3)]
+        [200, 800]
     """
-    space, total = found.space, task.deadline.left
-    scoring = task.search_set.first(_FRONT_SAMPLES)
-    compares = scoring.target.metric.against == "reference"
-    if compares:
-        scoring = scoring.scored_by(find_metric("nmse"))
-    evaluators = Evaluators([scoring], task.resources, share=0.5)
-    (evaluator,) = evaluators.at(found.model, *found.floats)
-    fitness = scoring.target.metric.fitness
-
-    def error(genome: Genome) -> float:
-        value = fitness(evaluator.value(found.values(genome)))
-        if not compares:
-            return value
-        return value * counted.guess(genome) / max(found.guess(genome), _TINY)
-
-    search = NSGA2(np.array(first), space.choices, _POPULATION, rng)
-    stopped = None
-    with task.progress("evolving", _GENERATIONS) as step, until_interrupted() as interruption:
-        for turn in range(_GENERATIONS):
-            left = task.deadline.left
-            if turn and (left == 0 or left < (1 - _TIMED) * total):
-                stopped = Stopped.TIME
-                break
-            asked = search.ask(None if turn == 0 else _CHILDREN * _POPULATION)
-            if not len(asked):
-                break
-            sizes = [space.size(genome) for genome in asked]
-            guesses = np.array([sizes, [counted.guess(genome) for genome in asked]]).T
-            if turn:
-                asked = asked[survivors(guesses, _POPULATION)[0]]
-            search.tell(asked, [[space.size(genome), error(genome)] for genome in asked])
-            step(1)
-    genomes, objectives = search.front
-    errors = [error for _, error in objectives]  # none if the first generation was interrupted
-    return list(genomes), errors, evaluator.evaluations, interruption.reason or stopped
+    between = np.geomspace(uniform_sizes[0], uniform_sizes[-1], count + 2)[1:-1].tolist()
+    return [
+        size
+        for size in between
+        if all(abs(np.log(size / uniform)) >= _SAME_SIZE for uniform in uniform_sizes)
+    ]
 
 
-def _unlike(genomes: Iterable[Genome], others: Sequence[Genome]) -> list[Genome]:
-    known = {genome.tobytes() for genome in others}
-    return [genome for genome in genomes if genome.tobytes() not in known]
+def pareto_points(
+    points: Sequence[ParetoPoint], fitness: Callable[[float], float], in_file: bool
+) -> tuple[ParetoPoint, ...]:
+    """The points that no other beats in both size and error on the search set, smallest first.
+
+    Args:
+        points: the points.
+        fitness: turns a value of the metric into an error, which is minimised.
+        in_file: whether the size is that of the file, instead of the packed size.
+    """
+    objectives = np.array([[point.bytes(in_file), fitness(point.search)] for point in points])
+    return _by_size([points[index] for index in non_dominated_sort(objectives)[0]], in_file)
+
+
+def _by_size(points: Sequence[ParetoPoint], in_file: bool) -> tuple[ParetoPoint, ...]:
+    return tuple(sorted(points, key=lambda point: point.bytes(in_file)))

@@ -13,14 +13,7 @@ from onnx_evoq.report.results import (
 )
 from onnx_evoq.report.search import Search, search_text
 from onnx_evoq.report.summary import layer_results, notes_on, weight_info
-from onnx_evoq.report.tables import (
-    evaluation_text,
-    inspection_text,
-    result_text,
-    sensitivity_text,
-    size,
-    table,
-)
+from onnx_evoq.report.tables import evaluation_text, inspection_text, result_text, sensitivity_text
 
 __all__ = [
     "Evaluation",
@@ -41,7 +34,5 @@ __all__ = [
     "search_picture",
     "search_text",
     "sensitivity_text",
-    "size",
-    "table",
     "weight_info",
 ]

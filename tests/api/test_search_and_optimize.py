@@ -10,8 +10,8 @@ from calls import grouped
 from graphs import mlp, random
 
 import onnx_evoq
-import onnx_evoq.mixed_precision.search as mixed_search
 from onnx_evoq import BudgetError, EvoqError, MixedPrecision
+from onnx_evoq.mixed_precision import evolution
 from onnx_evoq.model import serialize
 
 X = random(32, 4, seed=5)
@@ -20,8 +20,8 @@ X = random(32, 4, seed=5)
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations, and points that are optimized without a search of codes."""
-    monkeypatch.setattr(mixed_search, "_POPULATION", 8)
-    monkeypatch.setattr(mixed_search, "_GENERATIONS", 2)
+    monkeypatch.setattr(evolution, "_POPULATION", 8)
+    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
 
 
 def found_for(**options: Any) -> MixedPrecision:

@@ -9,8 +9,8 @@ from calls import optimize, search_bits
 from graphs import conv_net, mlp, model_of, node, random, run
 
 import onnx_evoq
-import onnx_evoq.mixed_precision.search as mixed_search
 from onnx_evoq import EvoqError, Result
+from onnx_evoq.mixed_precision import evolution
 from onnx_evoq.model import serialize
 
 QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}
@@ -24,8 +24,8 @@ def optimized(model: Any = None, data: Any = X, **options: Any) -> Result:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations."""
-    monkeypatch.setattr(mixed_search, "_POPULATION", 8)
-    monkeypatch.setattr(mixed_search, "_GENERATIONS", 2)
+    monkeypatch.setattr(evolution, "_POPULATION", 8)
+    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
 
 
 def found_in(model: Any = None, data: Any = None, **options: Any) -> onnx_evoq.Search:

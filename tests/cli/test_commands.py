@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from graphs import conv_net, mlp, model_of, node, random
 from PIL import Image
 
-import onnx_evoq.mixed_precision.search as mixed_search
+import onnx_evoq.mixed_precision.evolution as evolution
 from onnx_evoq.cli import main
 from onnx_evoq.report.tables import size
 
@@ -778,8 +778,8 @@ def test_what_scoring_may_use_changes_no_result(
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations."""
-    monkeypatch.setattr(mixed_search, "_POPULATION", 8)
-    monkeypatch.setattr(mixed_search, "_GENERATIONS", 2)
+    monkeypatch.setattr(evolution, "_POPULATION", 8)
+    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
 
 
 def searched(model: Path, *options: object) -> dict[str, Any]:

@@ -1,84 +1,145 @@
-"""What layers behind make up for."""
+"""The share of each layer's error that the layers behind it do not compensate."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
-from graphs import conv_net, fire, mlp, random, recurrent, task_of
 
-from onnx_evoq.mixed_precision import compensation as compensation
-from onnx_evoq.mixed_precision.compensation import uncompensated_shares
-from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
+from onnx_evoq.mixed_precision.compensation import fill_gaps, uncompensated_shares
+from onnx_evoq.mixed_precision.layer_table import LayerTable
 from onnx_evoq.mixed_precision.point import build_point
-from onnx_evoq.mixed_precision.space import WIDTHS
-from onnx_evoq.model import fold_batch_norm, load
+from onnx_evoq.mixed_precision.search_space import WIDTHS
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup.task import Task
+from onnx_evoq.setup import Task
+
+Tabulated = Callable[..., tuple[Task, LayerTable]]
+
+FOUR_BITS = WIDTHS.index(4)
 
 
-@cache
-def case(name: str = "conv") -> tuple[Task, LayerTable]:
-    model, x = {
-        "mlp": (load(mlp()), random(64, 4, seed=9)),
-        "conv": (fold_batch_norm(load(conv_net()))[0], random(64, 3, 8, 8, seed=9)),
-        "fire": (load(fire()), random(48, 2, 6, 6, seed=9)),
-        "recurrent": (load(recurrent()), np.random.default_rng(0).integers(0, 7, size=(24, 5))),
-    }[name]
-    task = task_of(model, x[8:], x[:8])
-    return task, build_layer_table(task, np.random.default_rng(0), True, False, False)
+@pytest.fixture(scope="module")
+def conv(tabulated: Tabulated) -> tuple[Task, LayerTable, np.ndarray]:
+    """A net of convolutions, its table, and the shares of its layers."""
+    task, table = tabulated("conv")
+    return task, table, uncompensated_shares(task, table)
 
 
-@pytest.mark.parametrize("name", ["mlp", "conv", "fire", "recurrent"])
-def test_each_part_has_a_share_at_each_width(name: str) -> None:
-    task, found = case(name)
-    left = uncompensated_shares(task, found)
-    assert left.shape == (len(found.space.parts), len(WIDTHS))
-    assert (left > 0).all()
-    assert np.isfinite(left).all()
+@pytest.mark.parametrize("name", ["mlp", "recurrent"])
+def test_each_part_has_a_share_at_each_width(name: str, tabulated: Tabulated) -> None:
+    task, table = tabulated(name)
+    shares = uncompensated_shares(task, table)
+    assert shares.shape == (len(table.space.parts), len(WIDTHS))
+    assert (shares > 0).all()
+    assert np.isfinite(shares).all()
 
 
-def test_nothing_repairs_the_last_layer_and_something_the_first() -> None:
-    left = uncompensated_shares(*case())
-    typical = WIDTHS.index(4)  # the width at which harm was measured
-    assert left[-1, typical] == pytest.approx(1, rel=1e-3)
-    assert left[0, typical] < 0.9
+def test_the_parts_of_a_weight_have_its_share(tabulated: Tabulated) -> None:
+    task, table = tabulated("fire", per_channel=True, granularities=("channel",))
+    shares = uncompensated_shares(task, table)
+    assert len(shares) == len(table.space.parts)
+    for own in table.space.indices.values():
+        assert (shares[own] == shares[own[0]]).all()
+    last = table.space.indices["last"][0]
+    assert shares[last, FOUR_BITS] != shares[0, FOUR_BITS]
 
 
-def test_harm_that_is_left_adds_up_to_the_error_of_a_model_built_in_turn() -> None:
-    task, found = case()
-    counted = replace(
-        found, sensitivity=found.sensitivity * uncompensated_shares(task, found)[:, None]
-    )
+def test_the_last_layer_is_not_compensated_and_the_first_one_is(
+    conv: tuple[Task, LayerTable, np.ndarray],
+) -> None:
+    _, _, shares = conv
+    assert shares[-1, FOUR_BITS] == pytest.approx(1, rel=1e-3)
+    assert shares[0, FOUR_BITS] < 0.9
+
+
+def test_compensated_sensitivities_add_up_to_the_error_of_the_built_model(
+    conv: tuple[Task, LayerTable, np.ndarray],
+) -> None:
+    task, table, shares = conv
+    compensated = table.compensated(shares)
     for bits in (3, 4):
-        genome = found.space.uniform(bits)
-        built = build_point(task, found.space.policy(genome), 0, lambda _: 0.0).nmse
-        plain, repaired = (np.log(each.guess(genome) / built) for each in (found, counted))
-        assert abs(repaired) < abs(plain)
-        assert abs(repaired) < 0.4
+        choice = table.space.decode(table.space.uniform(bits))
+        built = build_point(task, table.space.policy(choice), 0, lambda _: 0.0).nmse
+        plain, corrected = (
+            np.log(each.predicted_error(choice) / built) for each in (table, compensated)
+        )
+        assert abs(corrected) < abs(plain)
+        assert abs(corrected) < 0.4
 
 
-def test_widths_above_those_that_are_measured_have_the_share_of_the_widest() -> None:
-    left = uncompensated_shares(*case())
-    widest = WIDTHS.index(4)
-    assert (left[:, widest:] == left[:, [widest]]).all()
+def test_shares_differ_at_the_measured_widths_and_not_above(
+    conv: tuple[Task, LayerTable, np.ndarray],
+) -> None:
+    _, _, shares = conv
+    assert (shares[:, FOUR_BITS:] == shares[:, [FOUR_BITS]]).all()
+    assert len(set(shares[0, : FOUR_BITS + 1])) == 3
 
 
-def test_without_time_all_harm_is_left() -> None:
-    task, found = case()
-    left = uncompensated_shares(replace(task, deadline=Deadline(0.0)), found)
-    assert (left == 1).all()
+def test_the_same_task_has_the_same_shares(
+    conv: tuple[Task, LayerTable, np.ndarray],
+) -> None:
+    task, table, shares = conv
+    np.testing.assert_array_equal(uncompensated_shares(task, table), shares)
 
 
-def test_layers_that_time_did_not_suffice_for_have_the_share_of_the_nearest() -> None:
-    left = np.full((4, len(WIDTHS)), np.nan)
-    left[2:, 2] = [0.5, 1.0]  # 4 bits
-    compensation._fill(left)
-    assert left.tolist() == [[0.5] * 7] * 3 + [[1.0] * 7]
+def test_a_layer_without_sensitivity_has_a_share_of_1(
+    conv: tuple[Task, LayerTable, np.ndarray],
+) -> None:
+    task, table, shares = conv
+    insensitive = replace(table, sensitivity=table.sensitivity * [[[0.0]], [[1.0]], [[1.0]]])
+    corrected = uncompensated_shares(task, insensitive)
+    assert (corrected[0] == 1).all()
+    np.testing.assert_array_equal(corrected[1:], shares[1:])
 
 
-def test_the_same_each_time() -> None:
-    task, found = case()
-    np.testing.assert_array_equal(
-        uncompensated_shares(task, found), uncompensated_shares(task, found)
-    )
+def test_without_time_nothing_is_compensated(tabulated: Tabulated) -> None:
+    task, table = tabulated("mlp")
+    shares = uncompensated_shares(replace(task, deadline=Deadline(0.0)), table)
+    assert (shares == 1).all()
+
+
+def test_compensation_may_take_a_third_of_the_time_left(tabulated: Tabulated) -> None:
+    task, table = tabulated("mlp")
+    now = [0.0]
+    measured = []
+
+    class Slow:
+        """Each measurement takes 4 seconds of 30."""
+
+        def __call__(self, label: str, total: float) -> "Slow":
+            measured.append((label, total))
+            return self
+
+        def __enter__(self) -> Callable[[float], None]:
+            return self.step
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def step(self, amount: float) -> None:
+            now[0] += 4 * amount
+
+    deadline = Deadline(30.0, lambda: now[0])
+    shares = uncompensated_shares(replace(task, deadline=deadline, progress=Slow()), table)
+    full = uncompensated_shares(task, table)
+    assert measured == [("compensation", 6)]
+    assert now[0] == 24  # all six steps were shown
+    assert (shares[:, FOUR_BITS] == full[:, FOUR_BITS]).all()  # after 0 and 4 seconds
+    assert shares[1, FOUR_BITS - 1] == full[1, FOUR_BITS - 1]  # after 8 seconds
+    assert (shares[:, 1] == full[1, 1]).all()  # the last layer stands for the first one
+    assert (shares[:, 0] == shares[:, 1]).all()  # nothing was measured at 2 bits
+
+
+def test_a_layer_that_was_not_measured_has_the_share_of_the_nearest_one() -> None:
+    shares = np.full((5, len(WIDTHS)), np.nan)
+    shares[2:4, FOUR_BITS] = [0.5, 0.25]
+    filled = fill_gaps(shares)
+    assert filled.tolist() == [[0.5] * 7] * 3 + [[0.25] * 7] * 2
+    assert np.isnan(shares[0, FOUR_BITS])  # what was given is left as it was
+
+
+def test_a_width_that_was_not_measured_has_the_shares_of_the_next_one() -> None:
+    shares = np.full((2, len(WIDTHS)), np.nan)
+    shares[:, 2] = [0.5, 0.75]
+    shares[1, 1] = 0.25
+    assert fill_gaps(shares)[:, :4].tolist() == [[0.25, 0.25, 0.5, 0.5], [0.25, 0.25, 0.75, 0.75]]

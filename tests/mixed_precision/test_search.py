@@ -1,4 +1,4 @@
-"""The search for the front between size and error."""
+"""The search for the front between size and output error."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,24 +7,26 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, recurrent, task_of
 
-import onnx_evoq.mixed_precision.search as mixed_search
-from onnx_evoq.mixed_precision import search_front
+from onnx_evoq.mixed_precision import evolution, point, search_front
+from onnx_evoq.mixed_precision.layer_table import LayerTable
 from onnx_evoq.mixed_precision.point import ParetoPoint
-from onnx_evoq.mixed_precision.search import ParetoFront
+from onnx_evoq.mixed_precision.search import ParetoFront, pareto_points, sizes_between
+from onnx_evoq.mixed_precision.search_space import SearchSpaceOptions
 from onnx_evoq.model import Model, fold_batch_norm, load
 from onnx_evoq.run import Deadline
 from onnx_evoq.search.pareto import dominates
-from onnx_evoq.setup import Policy, Resources
-from onnx_evoq.setup.task import Task
+from onnx_evoq.setup import Policy, Resources, Task
 
 SEARCH, HELDOUT = random(24, 4, seed=5), random(12, 4, seed=6)
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def short() -> Any:
     """A search of a few generations."""
-    monkeypatch.setattr(mixed_search, "_POPULATION", 16)
-    monkeypatch.setattr(mixed_search, "_GENERATIONS", 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evolution, "_POPULATION", 8)
+        patch.setattr(evolution, "_GENERATIONS", 3)
+        yield
 
 
 def wide_net(outlier: float = 1.0) -> Model:
@@ -43,9 +45,9 @@ def mlp_task(**options: Any) -> Task:
     return task_of(load(mlp()), SEARCH, HELDOUT, **options)
 
 
-def searched(task: Task, seed: int = 0, **options: Any) -> ParetoFront:
-    options = {"points": 3, **options}
-    return search_front(task, lambda _: 0.0, np.random.default_rng(seed), **options)
+def search(task: Task, seed: int = 0, points: int = 1, **options: Any) -> ParetoFront:
+    rng = np.random.default_rng(seed)
+    return search_front(task, lambda _: 0.0, rng, SearchSpaceOptions(**options), points)
 
 
 def objectives(points: tuple[ParetoPoint, ...], task: Task, in_file: bool = False) -> np.ndarray:
@@ -55,7 +57,7 @@ def objectives(points: tuple[ParetoPoint, ...], task: Task, in_file: bool = Fals
 
 
 def check(front: ParetoFront, task: Task, in_file: bool = False) -> None:
-    """The front is one, it lies behind nothing, and the uniform widths are all there."""
+    """No point of the front is dominated, and the uniform widths are all there."""
     ours = objectives(front.points, task, in_file)
     others = objectives((*front.uniform, *front.greedy), task, in_file)
     assert not dominates(ours[:, None], ours).any()
@@ -65,66 +67,58 @@ def check(front: ParetoFront, task: Task, in_file: bool = False) -> None:
     assert (np.diff(ours[:, 0]) >= 0).all()
     names = [weight.name for weight in task.weights]
     assert len(front.uniform) == 7
-    for bits, point in zip(range(2, 9), front.uniform, strict=True):
-        assert point.policy.bits.keys() == set(names)
-        assert {*np.hstack(list(point.policy.bits.values()))} == {bits}
+    for bits, uniform in zip(range(2, 9), front.uniform, strict=True):
+        assert uniform.policy.bits.keys() == set(names)
+        assert {*np.hstack(list(uniform.policy.bits.values()))} == {bits}
 
 
-def test_the_front_never_lies_behind_uniform_widths_and_greedy_choices() -> None:
-    task = mlp_task()
-    front = searched(task)
-    check(front, task)
+@pytest.fixture(scope="module")
+def front(short: None) -> ParetoFront:
+    """The front of the perceptron."""
+    return search(mlp_task())
+
+
+def test_no_uniform_and_no_greedy_point_beats_the_front(front: ParetoFront) -> None:
+    check(front, mlp_task())
+    assert front.stopped is None
+
+
+def test_a_greedy_point_is_as_small_as_the_uniform_one_of_its_size(front: ParetoFront) -> None:
     assert front.greedy[0] == front.uniform[0]
     for greedy, uniform in zip(front.greedy, front.uniform, strict=True):
         assert greedy.packed_bytes <= uniform.packed_bytes
-    assert front.stopped is None
-    assert front.evaluations > 16
 
 
-@pytest.mark.parametrize("metric", ["sqnr", "kl", "nmse"])
-def test_any_metric_makes_a_front(metric: str) -> None:
-    task = mlp_task(metric=metric)
-    front = searched(task)
+def test_the_front_has_points_between_the_uniform_widths(front: ParetoFront) -> None:
+    assert any(p not in (*front.uniform, *front.greedy) for p in front.points)
+    assert front.evaluations > 2 * 8  # two generations, and the first one
+
+
+def test_the_same_seed_finds_the_same_front_with_any_workers(front: ParetoFront) -> None:
+    assert search(mlp_task(resources=Resources(workers=2))) == front
+
+
+def test_a_metric_of_which_more_is_better_makes_a_front() -> None:
+    task = mlp_task(metric="sqnr")
+    front = search(task)
     check(front, task)
-    if metric == "sqnr":  # higher is better
-        values = [point.search for point in front.points]
-        assert values == sorted(values)
+    values = [point.search for point in front.points]
+    assert values == sorted(values)
 
 
-def test_the_same_seed_finds_the_same() -> None:
-    assert searched(mlp_task(), 1) == searched(mlp_task(), 1)
-
-
-@pytest.mark.parametrize("groups", [False, True])
-def test_workers_change_nothing(groups: bool) -> None:
-    options: Any = {"granularity": "channel"} if groups else {}
-    kinds = ("channel",) if groups else ("tensor",)
-    fronts = [
-        searched(
-            task_of(wide_net(), SEARCH, HELDOUT, resources=Resources(workers=n), **options),
-            groups=groups,
-            kinds=kinds,
-        )
-        for n in (1, 2)
-    ]
-    assert fronts[0] == fronts[1]
-
-
-def test_without_expansion_nothing_is_split() -> None:
-    front = searched(mlp_task(), expansion=False)
-    assert not any(point.policy.expansion for point in front.points)
-
-
-def test_channels_are_split_where_that_pays() -> None:
+def test_channels_are_split_where_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evolution, "_POPULATION", 16)
     task = task_of(wide_net(10.0), SEARCH, HELDOUT)
-    front = searched(task, points=8)
+    front = search(task)
     check(front, task)
     assert any(point.policy.expansion for point in front.points)
+    without = search(task, points=0, expansion=False)
+    assert not any(point.policy.expansion for point in without.points)
 
 
 def test_channels_may_have_widths_in_groups() -> None:
     task = task_of(wide_net(), SEARCH, HELDOUT, granularity="channel")
-    front = searched(task, groups=True, kinds=("channel",))
+    front = search(task, per_channel=True, granularities=("channel",))
     check(front, task)
     mixed = [p.policy.bits["first"] for p in front.points if p not in front.uniform]
     assert any(len(set(bits)) > 1 for bits in mixed)
@@ -133,24 +127,23 @@ def test_channels_may_have_widths_in_groups() -> None:
 
 def test_weights_whose_channels_differ_have_steps_per_channel() -> None:
     spread = 2.0 ** -np.arange(16, dtype=np.float32)
-    weights = {"first": random(64, 16, seed=1) * spread, "second": random(16, 3, seed=2)}
+    weights = {"first": random(8, 16, seed=1) * spread, "second": random(16, 3, seed=2)}
     weights["second"] /= spread[:, None]  # all hidden units count alike
     nodes = [
         node("MatMul", ["x", "first"], ["a"]),
         node("Relu", ["a"], ["b"]),
         node("MatMul", ["b", "second"], ["y"]),
     ]
-    model = load(model_of(nodes, {"x": ["n", 64]}, {"y": ["n", 3]}, weights))
-    task = task_of(model, random(24, 64, seed=5), random(12, 64, seed=6))
-    front = searched(task, kinds=("tensor", "channel"))
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights))
+    task = task_of(model, random(24, 8, seed=5), random(12, 8, seed=6))
+    front = search(task, granularities=("tensor", "channel"))
     check(front, task)
     assert any(p.policy.granularity["first"] == "channel" for p in front.points)
 
 
-def test_the_bytes_of_the_file_can_count() -> None:
+def test_the_size_of_the_file_can_be_minimised() -> None:
     task = mlp_task()
-    front = searched(task, in_file=True)
-    check(front, task, in_file=True)
+    check(search(task, in_file=True), task, in_file=True)
 
 
 @pytest.mark.parametrize("name", ["recurrent", "float16", "one weight"])
@@ -165,14 +158,15 @@ def test_odd_models_have_fronts(name: str) -> None:
         model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3)}))
         x = random(16, 4)
     task = task_of(model, x[:10], x[10:])
-    check(searched(task, points=1), task)
+    check(search(task, points=0), task)
 
 
-def test_a_task_without_time_has_the_uniform_widths() -> None:
-    front = searched(mlp_task(deadline=Deadline(0)))
-    check(front, mlp_task())
+def test_a_search_without_time_has_the_uniform_widths() -> None:
+    task = mlp_task(deadline=Deadline(0))
+    front = search(task)
+    check(front, task)
     assert front.stopped == "time"
-    assert front.evaluations <= 40  # the first generation
+    assert front.evaluations == 8  # the first generation
     assert all(point in front.uniform for point in (*front.points, *front.greedy))
 
 
@@ -181,9 +175,10 @@ class Interrupting:
 
     def __init__(self, stage: str, step: int) -> None:
         self.stage, self.left = stage, step
+        self.stages: list[str] = []
 
     def __call__(self, stage: str, total: float) -> "Interrupting":
-        self.now = stage
+        self.stages.append(stage)
         return self
 
     def __enter__(self) -> Any:
@@ -193,50 +188,79 @@ class Interrupting:
         pass
 
     def step(self, _: float) -> None:
-        if self.now == self.stage:
+        if self.stages[-1] == self.stage:
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("stage", "step"), [("evolving", 2), ("building", 8)])
-def test_an_interrupt_keeps_what_was_found(stage: str, step: int) -> None:
+@pytest.mark.parametrize(("stage", "step"), [("evolving", 2), ("building", 7)])
+def test_an_interrupt_keeps_the_points_that_are_built(stage: str, step: int) -> None:
     task = mlp_task(progress=Interrupting(stage, step))
-    front = searched(task)
+    front = search(task)
     check(front, task)
     assert front.stopped == "interrupt"
 
 
-def test_an_interrupt_in_the_first_generation_leaves_the_uniform_widths(
+@pytest.mark.parametrize("stage", ["variants", "sensitivity", "building"])
+def test_an_interrupt_before_the_uniform_points_are_built_is_passed_on(stage: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(mlp_task(progress=Interrupting(stage, 1)))
+
+
+def test_the_stages_of_a_search_are_shown_in_turn() -> None:
+    progress = Interrupting("none", 1)
+    search(mlp_task(progress=progress), points=0)
+    assert progress.stages == [
+        "variants", "sensitivity", "building", "building", "compensation", "evolving", "building",
+    ]  # fmt: skip
+
+
+def test_an_interrupt_in_the_first_generation_leaves_the_points_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted(*_: object) -> dict:
+    def interrupted(*_: object) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mixed_search.LayerTable, "values", interrupted)
+    monkeypatch.setattr(LayerTable, "values", interrupted)
     task = mlp_task()
-    front = searched(task)
+    front = search(task)
     check(front, task)
     assert (front.stopped, front.evaluations) == ("interrupt", 0)
 
 
-@pytest.mark.parametrize("stage", ["candidates", "sensitivity", "building"])
-def test_an_interrupt_before_there_is_anything_to_keep_goes_on(stage: str) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        searched(mlp_task(progress=Interrupting(stage, 1)))
-
-
-def test_a_point_whose_error_is_no_number_is_not_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = mixed_search.build_point
+def test_a_point_whose_error_is_no_number_is_not_on_the_front(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = point.build_point
 
     def build_point(task: Task, policy: Policy, seed: int, drop: Any) -> ParetoPoint:
-        point = real(task, policy, seed, drop)
-        return replace(point, search=np.nan) if policy.bits["first"] == 2 else point
+        built = real(task, policy, seed, drop)
+        return replace(built, search=np.nan) if policy.bits["first"] == 2 else built
 
-    monkeypatch.setattr(mixed_search, "build_point", build_point)
-    front = searched(mlp_task())
+    monkeypatch.setattr(point, "build_point", build_point)
+    front = search(mlp_task(), points=0)
     assert len(front.uniform) == 7
     assert not any(np.isnan(point.search) for point in front.points)
 
 
-# Greedy choices
+def test_the_sizes_between_are_a_geometric_progression() -> None:
+    assert sizes_between([100, 800], 2) == pytest.approx([200, 400])
+    assert sizes_between([100, 800], 0) == []
+
+
+def test_sizes_that_nearly_equal_a_uniform_one_are_left_out() -> None:
+    assert sizes_between([100, 192, 800], 2) == pytest.approx([400])
+    assert sizes_between([100, 209, 800], 2) == pytest.approx([400])
+    assert sizes_between([100, 190, 800], 2) == pytest.approx([200, 400])
+    assert sizes_between([100, 211, 800], 2) == pytest.approx([200, 400])
+
+
+def test_the_points_that_no_other_beats_are_sorted_by_size() -> None:
+    large, small, beaten, tied = (
+        ParetoPoint(Policy({}), size, 100 - size, error, 0.0, 0.0, 0.0)
+        for size, error in [(30, 1.0), (10, 3.0), (20, 3.0), (10, 3.0)]
+    )
+    found = pareto_points([large, small, beaten, tied], float, in_file=False)
+    assert found == (small, tied, large)
+    assert pareto_points([large, small, beaten], lambda value: -value, True) == (large, beaten)

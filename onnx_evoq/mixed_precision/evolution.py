@@ -1,0 +1,119 @@
+"""Evolves genomes of a search space with NSGA-II over size and output error.
+
+Each generation draws more children than are scored. The most promising are scored: the first
+fronts by size and by predicted error, the sum of the sensitivities after compensation.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnx_evoq.engine import Evaluators
+from onnx_evoq.metrics import find_metric
+from onnx_evoq.mixed_precision.layer_table import LayerTable
+from onnx_evoq.mixed_precision.search_space import Choice, Genome
+from onnx_evoq.run import Stopped, until_interrupted
+from onnx_evoq.search import NSGA2, survivors
+from onnx_evoq.setup import Task
+
+_POPULATION = 32
+_GENERATIONS = 24
+_CHILDREN = 4  # drawn for each one that is scored
+_EVOLUTION_SAMPLES = 256
+_TINY = 1e-300
+_TIME_SHARE = 0.6  # of the time left, after which no generation begins
+
+
+@dataclass(frozen=True, eq=False)
+class Evolution:
+    """The result of an evolution.
+
+    Attributes:
+        genomes: the genomes that no other beats in both size and error, the smallest first.
+        sizes: the bytes of each.
+        errors: the error of each.
+        evaluations: how many individuals were scored.
+        stopped: why the evolution ended early; None if it did not.
+    """
+
+    genomes: Sequence[Genome] = ()
+    sizes: Sequence[float] = ()
+    errors: Sequence[float] = ()
+    evaluations: int = 0
+    stopped: Stopped | None = None
+
+    def best_within(self, limits: Iterable[float]) -> list[Genome]:
+        """For each limit that any genome fits, the genome of the least error within it."""
+        best = []
+        for limit in limits:
+            fitting = [index for index, size in enumerate(self.sizes) if size <= limit]
+            if fitting:
+                best.append(self.genomes[min(fitting, key=lambda index: self.errors[index])])
+        return best
+
+
+def evolve(
+    task: Task,
+    table: LayerTable,
+    compensated: LayerTable,
+    initial: Sequence[Genome],
+    rng: np.random.Generator,
+) -> Evolution:
+    """Minimise size and error together, with NSGA-II.
+
+    An individual is put together from variants of its layers and scored in one session whose inputs
+    are all weights. An error of the outputs (nmse) is corrected for compensation; a metric of
+    labels or of the user's is taken as it is.
+
+    Args:
+        task: the samples, the resources and the deadline.
+        table: the variants of the layers, and their sensitivities.
+        compensated: the same, with the sensitivities that are left after compensation.
+        initial: genomes of the first generation.
+        rng: draws everything.
+    """
+    space, time_at_start = table.space, task.deadline.left
+    scoring = task.search_set.first(_EVOLUTION_SAMPLES)
+    corrects = scoring.target.metric.against == "reference"
+    if corrects:
+        scoring = scoring.scored_by(find_metric("nmse"))
+    fitness = scoring.target.metric.fitness
+    evaluators = Evaluators([scoring], task.resources, share=0.5)
+    (evaluator,) = evaluators.at(table.layers.model, *table.layers.floats)
+
+    def error(choice: Choice) -> float:
+        value = fitness(evaluator.value(table.values(choice)))
+        if not corrects:
+            return value
+        share = compensated.predicted_error(choice) / max(table.predicted_error(choice), _TINY)
+        return value * share
+
+    search = NSGA2(np.array(initial), space.choices, _POPULATION, rng)
+    stopped = None
+    with task.progress("evolving", _GENERATIONS) as step, until_interrupted() as interruption:
+        for generation in range(_GENERATIONS):
+            time_left = task.deadline.left
+            if generation and (time_left == 0 or time_left < (1 - _TIME_SHARE) * time_at_start):
+                stopped = Stopped.TIME
+                break
+            asked = search.ask(None if generation == 0 else _CHILDREN * _POPULATION)
+            if not len(asked):
+                break  # the whole space has been scored
+            choices = [space.decode(genome) for genome in asked]
+            sizes = [space.size(choice) for choice in choices]
+            scored = np.arange(len(asked))
+            if generation:
+                predicted = [compensated.predicted_error(choice) for choice in choices]
+                scored = survivors(np.array([sizes, predicted]).T, _POPULATION)[0]
+            search.tell(asked[scored], [[sizes[k], error(choices[k])] for k in scored])
+            step(1)
+    genomes, objectives = search.front
+    objectives = objectives.reshape(-1, 2)  # of shape (0, 0) if nothing was scored
+    return Evolution(
+        list(genomes),
+        objectives[:, 0].tolist(),
+        objectives[:, 1].tolist(),
+        evaluator.evaluations,
+        interruption.reason or stopped,
+    )

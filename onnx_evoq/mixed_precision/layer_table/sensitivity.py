@@ -1,0 +1,83 @@
+"""How sensitive the model's output is to each part of a weight.
+
+The sensitivity of a part is the error of the model's output (nmse) with that part alone quantized
+and all else float. It is measured at one width and with the first granularity. At other widths and
+granularities it is taken to be in proportion to the error of the layer's own output.
+"""
+
+import numpy as np
+
+from onnx_evoq.array_types import Float64Array
+from onnx_evoq.engine import Evaluators
+from onnx_evoq.metrics import find_metric
+from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants
+from onnx_evoq.mixed_precision.search_space import REFERENCE_WIDTH, SPLIT_SHARES, Space
+from onnx_evoq.setup import Task
+
+_SENSITIVITY_SAMPLES = 256
+_OVERFLOW_ERROR = 1e9  # stands for an error that is no finite number
+
+
+def measure_sensitivity(task: Task, space: Space, layers: LayerVariants) -> Float64Array:
+    """The output's error with one part of the float model quantized.
+
+    Returns:
+        (parts, granularities, widths).
+    """
+    scoring = task.search_set.first(_SENSITIVITY_SAMPLES).scored_by(find_metric("nmse"))
+    evaluators = Evaluators([scoring], task.resources, share=0.5)
+    sensitivity = layer_errors(space, layers, split=0)
+    with task.progress("sensitivity", len(sensitivity)) as step:
+        for name, indices in space.indices.items():
+            names = [name, layers.biases[name]] if name in layers.biases else [name]
+            (evaluator,) = evaluators.at(layers.model, *names)
+            for index in indices:
+                width = REFERENCE_WIDTH
+                while width and not sensitivity[index, 0, width] > 0:
+                    width -= 1  # all codes are exact there
+                variant = layers.of[name][0][0][width]
+                measured = evaluator.value(layers.assemble(name, [(space.parts[index], variant)]))
+                if sensitivity[index, 0, width] > 0:
+                    sensitivity[index] /= sensitivity[index, 0, width]
+                    sensitivity[index] *= measured if np.isfinite(measured) else _OVERFLOW_ERROR
+                step(1)
+    return sensitivity
+
+
+def split_factors(space: Space, layers: LayerVariants) -> Float64Array:
+    """The error of a layer's own output with split inputs, as a multiple of that without.
+
+    Returns:
+        (parts, granularities, widths, split shares); 1 where the error without is 0.
+    """
+    unsplit = layer_errors(space, layers, split=0)
+    errors = [layer_errors(space, layers, split) for split in range(len(SPLIT_SHARES))]
+    return np.stack(
+        [np.divide(e, unsplit, out=np.ones_like(unsplit), where=unsplit > 0) for e in errors],
+        axis=-1,
+    )
+
+
+def layer_errors(space: Space, layers: LayerVariants, split: int) -> Float64Array:
+    """The error of the layer's own output that each part causes.
+
+    Args:
+        space: the parts.
+        layers: the variants of their weights.
+        split: index in `SPLIT_SHARES`, of the channels that the layers read.
+
+    Returns:
+        (parts, granularities, widths).
+    """
+    return np.array(
+        [
+            [
+                [
+                    variant.costs[slice(None) if part.channels is None else part.channels].sum()
+                    for variant in variants[split]
+                ]
+                for variants in layers.of[part.weight]
+            ]
+            for part in space.parts
+        ]
+    )

@@ -1,0 +1,194 @@
+"""The variants of each layer: quantized once for each granularity, split share and width.
+
+A layer with a closed form is quantized for the inputs that the float model gives it
+(`quantize_at_widths`). Any other weight is rounded to the nearest code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onnx_evoq.array_types import Float32Array, Indices
+from onnx_evoq.engine import ActivationCache, gather_samples
+from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES, WIDTHS, ChannelSplits, Part
+from onnx_evoq.model import Layer, Model, Weight, find_layers, initializer_values
+from onnx_evoq.quantize import (
+    GridSpec,
+    LayerAtWidth,
+    LayerSamples,
+    Linear,
+    dequantize,
+    fit,
+    nearest,
+    quantize_at_widths,
+)
+from onnx_evoq.setup import Granularity, Task, axis_of_steps
+
+# A choice among widths needs fewer positions than codes that are emitted.
+_VARIANT_POSITIONS = 32_768
+
+Variants = Sequence[Sequence[Sequence[LayerAtWidth]]]  # [granularity][split share][width]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerVariants:
+    """The layers of a model, each quantized by itself in all ways that a search may choose.
+
+    Attributes:
+        model: the float model; each layer has a bias of its own.
+        floats: the float weights, and the biases that go with them, by name.
+        axes: the channel axis of each weight that has one.
+        biases: the name of the bias of each weight that has one.
+        of: the variants of each weight, [granularity][split share][width]. The split share is that
+            of the channels that the weight reads.
+    """
+
+    model: Model
+    floats: Mapping[str, Float32Array]
+    axes: Mapping[str, int]
+    biases: Mapping[str, str]
+    of: Mapping[str, Variants]
+
+    def whole(self, weight: str, variant: LayerAtWidth) -> dict[str, Float32Array]:
+        """The values of a weight, and of its bias if it has one, that are all of one variant."""
+        values = {weight: variant.values}
+        if weight in self.biases:
+            bias = self.biases[weight]
+            values[bias] = variant.bias.reshape(self.floats[bias].shape)
+        return values
+
+    def assemble(
+        self, weight: str, parts: Sequence[tuple[Part, LayerAtWidth]]
+    ) -> dict[str, Float32Array]:
+        """The values of a weight, and of its bias if it has one, part by part.
+
+        Args:
+            weight: its name.
+            parts: parts of the weight, each with the variant that its channels are taken from.
+                Channels of no part stay float.
+        """
+        if parts[0][0].channels is None:
+            return self.whole(weight, parts[0][1])
+        names = [weight, self.biases[weight]] if weight in self.biases else [weight]
+        values = {name: self.floats[name].copy() for name in names}
+        for part, variant in parts:
+            channels = (slice(None),) * self.axes[weight] + (part.channels,)
+            values[weight][channels] = variant.values[channels]
+            if weight in self.biases:
+                bias = values[self.biases[weight]].reshape(-1)
+                bias[part.channels] = variant.bias[part.channels]
+        return values
+
+
+def quantize_variants(
+    task: Task,
+    model: Model,
+    splits: ChannelSplits,
+    granularities: Sequence[Granularity],
+    rng: np.random.Generator,
+) -> LayerVariants:
+    """Quantize each layer by itself in all ways that a search may choose.
+
+    Args:
+        task: the weights, their samples and the type of their scales; its widths play no part.
+        model: the float model; each layer has a bias of its own.
+        splits: the channels that may be split.
+        granularities: one step per tensor, one per channel, or both.
+        rng: draws positions.
+    """
+    layers = find_layers(model, task.weights)
+    cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
+    variants: dict[str, Variants] = {}
+    with task.progress("variants", len(task.weights)) as step:
+        for weight in task.weights:
+            axes = [axis_of_steps(weight, own) for own in granularities]
+            layer = layers.get(weight.name)
+            samples = None if layer is None else _samples(task, model, weight, layer, cache, rng)
+            if layer is None or samples is None:
+                variants[weight.name] = [_round_nearest(task, weight, axis) for axis in axes]
+            else:
+                columns = split_columns(weight, layer.linear, splits)
+                variants[weight.name] = [
+                    _quantize(task, weight, layer.linear, samples, columns, axis) for axis in axes
+                ]
+            step(1)
+    biases = {
+        name: layer.bias
+        for name, layer in layers.items()
+        if layer.bias is not None and variants[name][0][0][0].bias.size
+    }
+    return LayerVariants(
+        model,
+        {
+            **{weight.name: weight.values for weight in task.weights},
+            **initializer_values(model, biases.values()),
+        },
+        {weight.name: weight.axis for weight in task.weights if weight.axis is not None},
+        biases,
+        variants,
+    )
+
+
+def _samples(
+    task: Task,
+    model: Model,
+    weight: Weight,
+    layer: Layer,
+    cache: ActivationCache,
+    rng: np.random.Generator,
+) -> LayerSamples | None:
+    """What a layer reads and gives in the float model; None where it cannot be had."""
+    linear_only = replace(layer, activation=None)  # only moments are needed
+    return gather_samples(
+        model, model, weight, linear_only, [cache, cache], task.search_set.batches, rng,
+        _VARIANT_POSITIONS,
+    )  # fmt: skip
+
+
+def split_columns(weight: Weight, linear: Linear, splits: ChannelSplits) -> list[list[int]]:
+    """For each split share, the columns of a layer's matrix that are split.
+
+    One list where the layer reads no channels that may be split.
+    """
+    sources = splits.sources.get(weight.name)
+    if not sources:
+        return [[]]
+    axis = sources[0][1].axis
+    shape = [1] * weight.values.ndim
+    shape[axis] = -1
+    entry = np.broadcast_to(np.arange(weight.shape[axis]).reshape(shape), weight.shape)
+    entry_of_column: Indices = linear.matrix(entry)[0, 0]  # (columns,)
+    return [
+        np.flatnonzero(np.isin(entry_of_column, splits.input_entries(weight.name, share))).tolist()
+        for share in SPLIT_SHARES
+    ]
+
+
+def _quantize(
+    task: Task,
+    weight: Weight,
+    linear: Linear,
+    samples: LayerSamples,
+    split_columns: Sequence[Sequence[int]],
+    axis: int | None,
+) -> list[list[LayerAtWidth]]:
+    """One granularity of a layer with a closed form, [split share][width]."""
+    moments = samples.sums.moments()
+    specs = [GridSpec(width, axis, task.scale) for width in WIDTHS]
+    variants = [
+        quantize_at_widths(weight.values, linear, moments, specs, columns)
+        for columns in split_columns
+    ]
+    return variants * (len(SPLIT_SHARES) // len(variants))
+
+
+def _round_nearest(task: Task, weight: Weight, axis: int | None) -> list[list[LayerAtWidth]]:
+    """One granularity of a weight without a closed form, [split share][width]."""
+    variants = []
+    for bits in WIDTHS:
+        grid = fit(weight.values, bits, axis, task.scale, weight.dtype)
+        values = dequantize(nearest(weight.values, grid), grid)
+        error = np.array([((values - weight.values) ** 2).sum()], np.float64)
+        variants.append(LayerAtWidth(values, np.empty(0, np.float32), error))
+    return [variants] * len(SPLIT_SHARES)

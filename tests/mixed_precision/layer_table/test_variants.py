@@ -1,0 +1,175 @@
+"""Each layer, quantized by itself in all ways that a search may choose."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from graphs import conv_net, fire, mlp, random, task_of
+
+from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
+from onnx_evoq.mixed_precision.layer_table.variants import quantize_variants, split_columns
+from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES, WIDTHS, Part, find_splits
+from onnx_evoq.model import (
+    find_layers,
+    find_weights,
+    fold_batch_norm,
+    load,
+    own_biases,
+    replace_weights,
+)
+from onnx_evoq.quantize import LayerAtWidth, QuantizedWeight, fit, nearest
+from onnx_evoq.setup import Task, model_value
+
+Tabulated = Callable[..., tuple[Task, LayerTable]]
+
+UNSPLIT = (0, 0, 0)
+
+
+def part_of(channels: list[int] | None) -> Part:
+    own = None if channels is None else np.array(channels)
+    return Part("w", own, 1, 2, UNSPLIT, 0, -1, -1, UNSPLIT)
+
+
+def variant_of(value: float) -> LayerAtWidth:
+    """A weight (2, 3) whose channels lie along axis 1, all of one value, and its bias."""
+    return LayerAtWidth(
+        np.full((2, 3), value, np.float32), np.full(3, 10 * value, np.float32), np.zeros(3)
+    )
+
+
+def layers_of(biases: dict[str, str]) -> LayerVariants:
+    floats = {"w": np.zeros((2, 3), np.float32), "b": np.zeros((1, 3), np.float32)}
+    return LayerVariants(load(mlp()), floats, {"w": 1}, biases, {})
+
+
+def test_a_weight_of_one_variant_has_its_values_and_a_bias_in_its_own_shape() -> None:
+    variant = variant_of(1)
+    values = layers_of({"w": "b"}).whole("w", variant)
+    assert values["w"] is variant.values
+    assert values["b"].tolist() == [[10, 10, 10]]
+    assert list(layers_of({}).whole("w", variant)) == ["w"]
+
+
+def test_a_part_of_all_channels_is_the_whole_weight() -> None:
+    variant = variant_of(1)
+    values = layers_of({"w": "b"}).assemble("w", [(part_of(None), variant)])
+    assert values["w"] is variant.values
+    assert values["b"].tolist() == [[10, 10, 10]]
+
+
+def test_each_part_takes_its_channels_from_its_variant_and_the_rest_is_float() -> None:
+    layers = layers_of({"w": "b"})
+    parts = [(part_of([2]), variant_of(1)), (part_of([0]), variant_of(2))]
+    values = layers.assemble("w", parts)
+    assert values["w"].tolist() == [[2, 0, 1]] * 2
+    assert values["b"].tolist() == [[20, 0, 10]]
+    assert not layers.floats["w"].any()  # it is left as it was
+    assert not layers.floats["b"].any()
+
+
+def test_parts_of_a_weight_without_a_bias_are_its_channels_alone() -> None:
+    values = layers_of({}).assemble("w", [(part_of([1]), variant_of(1))])
+    assert {name: array.tolist() for name, array in values.items()} == {"w": [[0, 1, 0]] * 2}
+
+
+def test_there_is_a_variant_for_each_granularity_share_and_width(tabulated: Tabulated) -> None:
+    layers = tabulated("fire", granularities=("tensor", "channel"))[1].layers
+    for variants in layers.of.values():
+        assert np.shape([[[v.costs.sum() for v in s] for s in g] for g in variants]) == (2, 3, 7)
+        for narrow, wide in zip(variants[0][0], variants[0][0][2:], strict=False):
+            assert narrow.costs.sum() > wide.costs.sum()
+    costs = [sum(v[g][0][1].costs.sum() for v in layers.of.values()) for g in (0, 1)]
+    assert costs[1] < costs[0]  # steps per channel fit better
+
+
+def test_each_layer_has_a_bias_of_its_own(tabulated: Tabulated) -> None:
+    task, table = tabulated("fire")
+    assert len(table.layers.biases) == 4
+    assert "one_bias" not in {  # it was the only one
+        bias for name, bias in table.layers.biases.items() if name != "one"
+    }
+    floats = table.layers.floats
+    assert {*floats} == {*table.layers.biases, *table.layers.biases.values()}
+    model = replace_weights(table.layers.model, floats)
+    assert model_value(model, task.search_set) == 0
+
+
+def test_an_add_behind_a_matmul_is_its_bias(tabulated: Tabulated) -> None:
+    assert tabulated("mlp")[1].layers.biases == {"first": "first_bias", "second": "second_bias"}
+
+
+def test_the_channel_axis_of_each_weight_is_known(tabulated: Tabulated) -> None:
+    assert tabulated("mlp")[1].layers.axes == {"first": 1, "second": 0}
+
+
+def test_layers_that_read_no_split_channels_have_the_same_variants_for_all_shares(
+    tabulated: Tabulated,
+) -> None:
+    ((none, *shares),) = tabulated("fire")[1].layers.of["squeeze"]
+    assert len(shares) == len(SPLIT_SHARES) - 1
+    for share in shares:
+        assert all(one is other for one, other in zip(none, share, strict=True))
+
+
+def test_split_inputs_change_the_layers_that_read_them(tabulated: Tabulated) -> None:
+    layers = tabulated("fire")[1].layers
+    for name in ("three", "last"):
+        none, _, two = (share[2].values for share in layers.of[name][0])
+        assert not np.array_equal(none, two)
+
+
+def test_the_columns_of_split_channels_are_split(tabulated: Tabulated) -> None:
+    _, table = tabulated("mlp")
+    splits = find_splits(table.layers.model, find_weights(table.layers.model)[0], True)
+    (weight,) = (w for w in find_weights(table.layers.model)[0] if w.name == "second")
+    linear = find_layers(table.layers.model, [weight])["second"].linear
+    first = splits.orders["first"][0]
+    assert split_columns(weight, linear, splits) == [[], [first], [first]]
+    (unread,) = (w for w in find_weights(table.layers.model)[0] if w.name == "first")
+    assert split_columns(unread, linear, splits) == [[]]
+
+
+def test_all_columns_of_a_split_channel_are_split(tabulated: Tabulated) -> None:
+    _, table = tabulated("fire")
+    weights = {weight.name: weight for weight in find_weights(table.layers.model)[0]}
+    splits = find_splits(table.layers.model, list(weights.values()), True)
+    linear = find_layers(table.layers.model, list(weights.values()))["three"].linear
+    first, second = splits.orders["squeeze"][:2]
+    none, one, two = split_columns(weights["three"], linear, splits)
+    assert none == []
+    assert one == list(range(9 * first, 9 * first + 9))  # a kernel of 3 x 3
+    assert two == sorted(one + list(range(9 * second, 9 * second + 9)))
+
+
+def test_weights_without_a_closed_form_are_rounded_to_the_nearest(tabulated: Tabulated) -> None:
+    task, table = tabulated("recurrent")
+    assert list(table.layers.biases) == []  # a MatMul has none, and no Add stands behind it
+    for weight in task.weights[:3]:
+        assert table.layers.of[weight.name][0][1] is table.layers.of[weight.name][0][0]
+        for variant, bits in zip(table.layers.of[weight.name][0][0], WIDTHS, strict=True):
+            grid = fit(weight.values, bits)
+            expected = QuantizedWeight(nearest(weight.values, grid), grid).values
+            np.testing.assert_array_equal(variant.values, expected)
+            error = ((expected - weight.values) ** 2).sum()
+            assert variant.costs == pytest.approx([error])
+            assert variant.bias.size == 0
+
+
+@pytest.mark.parametrize("name", ["fire", "float16"])
+def test_positions_are_drawn_from_the_generator_alone(name: str) -> None:
+    if name == "fire":
+        model, x = load(fire()), random(8, 2, 6, 6, seed=9)
+    else:
+        model = fold_batch_norm(load(conv_net(dtype="float16")))[0]
+        x = random(8, 3, 8, 8, dtype="float16")
+    task = task_of(model, x, x[:4])
+    model = own_biases(model, task.bits)
+    splits = find_splits(model, task.weights, False)
+    one, other = (
+        quantize_variants(task, model, splits, ["channel"], np.random.default_rng(3)) for _ in "ab"
+    )
+    for weight in task.weights:
+        values = [layers.of[weight.name][0][0][2].values for layers in (one, other)]
+        np.testing.assert_array_equal(*values)
+        assert np.isfinite(values[0]).all()
+        assert not np.array_equal(values[0], weight.values)
