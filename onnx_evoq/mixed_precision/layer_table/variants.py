@@ -156,7 +156,7 @@ def split_columns(weight: Weight, linear: Linear, splits: ChannelSplits) -> list
         return [[]]
     axis = sources[0][1].axis
     shape = [1] * weight.values.ndim
-    shape[axis] = -1
+    shape[axis] = weight.shape[axis]
     entry = np.broadcast_to(np.arange(weight.shape[axis]).reshape(shape), weight.shape)
     entry_of_column: Indices = linear.matrix(entry)[0, 0]  # (columns,)
     return [

@@ -100,6 +100,7 @@ def test_an_add_behind_a_matmul_is_its_bias(tabulated: Tabulated) -> None:
 
 def test_the_channel_axis_of_each_weight_is_known(tabulated: Tabulated) -> None:
     assert tabulated("mlp")[1].layers.axes == {"first": 1, "second": 0}
+    assert "table" not in tabulated("recurrent")[1].layers.axes  # it has none
 
 
 def test_layers_that_read_no_split_channels_have_the_same_variants_for_all_shares(
