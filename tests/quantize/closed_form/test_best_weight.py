@@ -121,6 +121,16 @@ def test_it_is_a_tenth_of_the_damping_that_fits_the_other_half_best(
     assert choose_damping(weight[None].astype(np.float64), folds) == pytest.approx(0.03)
 
 
+@pytest.mark.parametrize("damping", [1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0])
+def test_a_tenth_of_each_damping_may_be_chosen(damping: float) -> None:
+    # W = 0. The first half has H = 1 and C = 1, so w = 1 / (1 + d). The other half, a million times
+    # as large, is fitted best by w = 1 / (1 + damping).
+    one = moments_with(np.ones((1, 1, 1)))
+    first = replace(one, cross=np.ones((1, 1, 1)))
+    second = replace(one, hessian=1e6 * one.hessian, cross=1e6 * one.hessian / (1 + damping))
+    assert choose_damping(np.zeros((1, 1, 1)), (first, second)) == pytest.approx(damping / 10)
+
+
 def test_each_half_is_judged_on_the_other() -> None:
     # H = 1 and W = 0. What one half asks for, the other does not: the gain of one is the loss of
     # the other, for all dampings.

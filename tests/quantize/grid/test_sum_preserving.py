@@ -11,6 +11,7 @@ from onnx_evoq.quantize import (
     Dense,
     FixedPoint,
     QuantizedWeight,
+    Window,
     cost_with_sums,
     fit,
     nearest,
@@ -19,6 +20,8 @@ from onnx_evoq.quantize import (
 from onnx_evoq.quantize.grid.sum_preserving import keep_sums
 
 ROWS = Dense(transposed=False)
+KERNELS = Window((3,), (1,), (1,), (0, 0))
+GRID = FixedPoint(4, np.float32(1))
 
 
 def test_the_codes_closest_to_a_tie_move() -> None:
@@ -65,14 +68,28 @@ def test_roundings_differ_from_each_other_and_from_nearest() -> None:
     assert np.abs(errors.sum(axis=(2, 3))).max() <= 0.5
 
 
-def test_what_rounds_exactly_has_no_other_rounding() -> None:
+def test_roundings_restore_all_or_half_of_the_sums_of_kernels_and_rows() -> None:
+    # Eight kernels of three taps in each of four rows, all in units of the step.
+    values = random(4, 8, 3) + np.float32(0.3)
+    start = QuantizedWeight(nearest(values, GRID), GRID)
+    every: list[np.ndarray] = []
+    for kernels, rows in [(1, 0), (0, 1), (1, 1), (0.5, 0), (0, 0.5), (0.5, 0.5), (1, 0.5)]:
+        codes = keep_sums(values.astype(np.float64), start.codes.astype(np.float64), -8, 7, kernels)
+        flat = codes.reshape(4, 24)
+        every.append(keep_sums(values.astype(np.float64).reshape(4, 24), flat, -8, 7, rows))
+    found = sum_preserving_roundings(values, start, KERNELS)
+    assert [codes.reshape(4, 24).tolist() for codes in found] == [one.tolist() for one in every]
+    assert {codes.dtype for codes in found} == {np.dtype(np.int8)}
+
+
+def test_a_weight_on_its_grid_has_no_other_rounding() -> None:
     values = np.array([[1.0, -2], [3, 0]], np.float32)
     grid = FixedPoint(4, np.float32(1))
     start = QuantizedWeight(nearest(values, grid), grid)
     assert sum_preserving_roundings(values, start, ROWS) == []
 
 
-def test_channels_keep_widths_of_their_own() -> None:
+def test_channels_keep_their_own_widths() -> None:
     values = random(2, 30)
     grid = fit(values, (2, 5), axis=0)
     low, high = grid.limits_for(2)
@@ -83,17 +100,20 @@ def test_channels_keep_widths_of_their_own() -> None:
         assert (codes <= high).all()
 
 
-def test_costs_are_the_differences_of_the_sums() -> None:
-    values, grid = random(1, 4), FixedPoint(4, np.float32(0.5))
-    codes = nearest(values, grid)
+@pytest.mark.parametrize("shape", [(2, 4), (2, 3, 3)])
+def test_costs_are_the_differences_of_the_error(shape: tuple[int, ...]) -> None:
+    # A dense layer's kernels have one tap; the convolution's have three.
+    values, grid = random(*shape), FixedPoint(4, np.float32(0.5))
+    codes, layer = nearest(values, grid), ROWS if len(shape) == 2 else KERNELS
 
-    def cost(codes: np.ndarray) -> float:
-        errors = codes - values.astype(np.float64) / 0.5
-        # A dense layer's kernels have one tap.
-        return float(0.9 * np.square(errors).sum() + 0.1 * errors.sum() ** 2)
+    def error(codes: np.ndarray) -> float:
+        errors = (codes - values.astype(np.float64) / 0.5).reshape(2, -1, layer.taps)
+        alone, rows = np.square(errors).sum(), np.square(errors.sum(axis=(1, 2))).sum()
+        return float(0.6 * alone + 0.3 * np.square(errors.sum(axis=2)).sum() + 0.1 * rows)
 
-    up, down = cost_with_sums(values, QuantizedWeight(codes, grid), ROWS)
-    for index in range(4):
-        step = np.eye(4)[index][None]
-        assert up[0, index] == pytest.approx(cost(codes + step) - cost(codes))
-        assert down[0, index] == pytest.approx(cost(codes - step) - cost(codes))
+    up, down = cost_with_sums(values, QuantizedWeight(codes, grid), layer)
+    for index in np.ndindex(*shape):
+        move = np.zeros(shape)
+        move[index] = 1
+        assert up[index] == pytest.approx(error(codes + move) - error(codes))
+        assert down[index] == pytest.approx(error(codes - move) - error(codes))
