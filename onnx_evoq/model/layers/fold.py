@@ -60,7 +60,7 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
 
 def _layer_before(norm: NodeProto, graph: GraphProto, tensors: Tensors) -> NodeProto | None:
     training = attribute(norm, "training_mode", 0) or len([n for n in norm.output if n]) > 1
-    if not is_standard(norm) or training or any(n not in tensors for n in norm.input[1:5]):
+    if not is_standard(norm) or training or any(n not in tensors for n in norm.input[1:]):
         return None  # rule 1
     if len(tensors[norm.input[1]].dims) != 1:
         return None  # one scale per position, as old operator sets allow (spatial=0)
@@ -83,7 +83,7 @@ def _bias_per_sample(layer: NodeProto, tensors: Tensors) -> bool:  # rule 4
 
 def _folded_values(norm: NodeProto, layer: NodeProto, tensors: Tensors) -> tuple[Array, Array]:
     """The layer's new weight and bias, in the weight's type."""
-    scale, offset, mean, var = (_float64(tensors[name]) for name in norm.input[1:5])
+    scale, offset, mean, var = (_float64(tensors[name]) for name in norm.input[1:])
     gain = scale / np.sqrt(var + attribute(norm, "epsilon", 1e-5))  # (channels,)
     weight = _float64(tensors[layer.input[1]])
     bias = np.zeros_like(mean)  # (channels,)

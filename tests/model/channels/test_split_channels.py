@@ -203,6 +203,13 @@ def test_other_readers_of_a_constant_per_channel_keep_the_old_one() -> None:
     np.testing.assert_array_equal(after["c_expanded"], after["c"][[0, 1, 2, 3, 3]])
 
 
+def test_the_last_split_reader_of_a_constant_changes_it_in_place() -> None:
+    nodes, weights = BETWEEN["constant for two nodes"]
+    after = values_of(with_split_channels(between(nodes, weights), {"w1": [0]}))
+    assert set(after) == {"w1", "b1", "c", "c_expanded", "w2", "b2"}
+    np.testing.assert_array_equal(after["c"], after["c_expanded"])
+
+
 def chain(op_type: str, *, bias: bool, dtype: str = "float32", **attributes: object) -> ModelProto:
     """x -> three layers with Relu between them -> y."""
     shapes = {
@@ -398,6 +405,7 @@ def test_shapes_of_other_tensors_are_kept() -> None:
         ({"second": [0]}, "its output is an output of the model"),
         ({"nothing": [0]}, "there is no such weight"),
         ({"first": [6]}, "no such channels"),
+        ({"first": [0, 6]}, "no such channels"),
         ({"first": [-1]}, "no such channels"),
         ({"first": [1, 1]}, "each once"),
     ],

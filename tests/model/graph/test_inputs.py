@@ -38,6 +38,22 @@ def test_indices_know_how_many_rows_their_table_has() -> None:
     assert input_specs(model) == [TensorSpec("tokens", np.dtype("int64"), (None, 7), below=20)]
 
 
+def test_indices_of_two_tables_fit_the_smaller_one() -> None:
+    for sizes in ((20, 9), (9, 20)):
+        nodes = [node("Gather", [f"t{size}", "i"], [f"y{size}"]) for size in sizes]
+        nodes.append(node("Add", ["y20", "y9"], ["y"]))
+        tables = {"t20": random(20, 8), "t9": random(9, 8)}
+        model = model_of(nodes, {"i": ["n"]}, {"y": None}, tables, dtypes={"i": "int64"})
+        assert input_specs(model)[0].below == 9
+
+
+def test_an_input_of_complex_numbers_is_refused() -> None:
+    model = model_of([node("Identity", ["x"], ["y"])], {"x": ["n"]}, {"y": None}, {})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.COMPLEX64
+    with pytest.raises(ModelError, match="'x' holds complex64: export the model with float32"):
+        input_specs(model)
+
+
 def test_a_sequence_as_input_is_refused() -> None:
     tensor = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [3])
     sequence = helper.make_value_info("parts", helper.make_sequence_type_proto(tensor))

@@ -183,3 +183,14 @@ def test_a_constant_of_another_domain_stays() -> None:
     model = model_of([*nodes, node("MatMul", ["x", "c"], ["y"])], {"x": None}, {"y": None}, {})
     lift_constants(model.graph)
     assert len(model.graph.node) == 2
+
+
+def test_a_tensor_of_a_body_within_a_body_moves_too() -> None:
+    inner = body_of(node("Neg", ["v"], ["o"]), v=random(2))
+    inner.name = "inner"
+    outer = body_of(node("If", ["flag"], ["o"], then_branch=inner, else_branch=inner))
+    model = with_branch(outer)
+    assert names(model.graph.initializer) == ["else.w", "inner.v", "inner.v_1"]
+    innermost = then_branch_of(then_branch_of(model.graph.node[0]).node[0])
+    assert list(innermost.node[0].input) == ["inner.v_1"]
+    assert not innermost.initializer

@@ -10,7 +10,7 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx import helper, numpy_helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import load, serialize, size_in_bytes
+from onnx_evoq.model import data_files, load, name_of, serialize, size_in_bytes
 
 Save = Callable[..., Path]
 
@@ -64,6 +64,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_external_data_are_read(tmp_path: Path) -> None:
     loaded = load(external(tmp_path))
+    assert all(not tensor.external_data for tensor in loaded.graph.initializer)
     assert serialize(loaded) == serialize(load(mlp()))
 
 
@@ -110,7 +111,74 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("opset", [1, 5, 99])
+@pytest.mark.parametrize(("key", "value"), [("offset", "first"), ("length", "-4")])
+def test_external_data_at_no_place_are_refused(tmp_path: Path, key: str, value: str) -> None:
+    path = external(tmp_path)
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        entry.value = value if entry.key == key else entry.value
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"'first' names no place in 'weights\.bin'"):
+        load(path)
+
+
+def test_external_data_up_to_the_last_byte_are_read(tmp_path: Path) -> None:
+    path = external(tmp_path)
+    content = (tmp_path / "weights.bin").read_bytes()
+    last = onnx.load(path, load_external_data=False).graph.initializer[-1]
+    end = sum(int(e.value) for e in last.external_data if e.key in ("offset", "length"))
+    (tmp_path / "weights.bin").write_bytes(content[:end])
+    assert serialize(load(path)) == serialize(load(mlp()))
+    (tmp_path / "weights.bin").write_bytes(content[: end - 1])
+    with pytest.raises(ModelError, match="ends before tensor"):
+        load(path)
+
+
+def test_data_files_are_listed_once_whether_they_exist_or_not(tmp_path: Path) -> None:
+    path = external(tmp_path)
+    (tmp_path / "weights.bin").unlink()
+    assert data_files(path) == [tmp_path / "weights.bin"]
+
+
+def test_a_model_is_named_by_its_file() -> None:
+    assert name_of(Path("net.onnx")) == name_of("net.onnx") == "net.onnx"
+    assert name_of(mlp()) == "the model in memory"
+
+
+def test_a_serialized_model_can_be_read_again() -> None:
+    assert onnx.ModelProto.FromString(serialize(mlp())) == mlp()
+
+
+def test_the_oldest_and_the_newest_opset_are_loaded() -> None:
+    for opset in (7, onnx.defs.onnx_opset_version()):
+        nodes = [node("Relu", ["x"], ["y"])]
+        model = model_of(nodes, {"x": ["n"]}, {"y": ["n"]}, {}, opset=opset)
+        assert load(model).opset_import[0].version == opset
+
+
+@pytest.mark.parametrize(
+    "indices", [np.array([1, 5]), np.array([[0, 1], [1, 2]])], ids=["flat", "per axis"]
+)
+def test_a_sparse_initializer_becomes_dense(indices: np.ndarray) -> None:
+    model = model_of([node("Add", ["x", "s"], ["y"])], {"x": [2, 3]}, {"y": [2, 3]}, {})
+    sparse = model.graph.sparse_initializer.add(dims=[2, 3])
+    sparse.values.CopyFrom(numpy_helper.from_array(np.float32([4, 7]), "s"))
+    sparse.indices.CopyFrom(numpy_helper.from_array(indices, "places"))
+    loaded = load(model)
+    assert not loaded.graph.sparse_initializer
+    (dense,) = loaded.graph.initializer
+    assert dense.name == "s"
+    assert numpy_helper.to_array(dense).tolist() == [[0, 4, 0], [0, 0, 7]]
+
+
+def test_constants_that_may_be_weights_become_initializers() -> None:
+    value = numpy_helper.from_array(random(4, 3))
+    nodes = [node("Constant", [], ["w"], value=value), node("MatMul", ["x", "w"], ["y"])]
+    loaded = load(model_of(nodes, {"x": ["n", 4]}, {"y": None}, {}))
+    assert [tensor.name for tensor in loaded.graph.initializer] == ["w"]
+
+
+@pytest.mark.parametrize("opset", [1, 5, 6, 99])
 def test_an_unsupported_opset_is_refused(opset: int) -> None:
     model = mlp()
     model.opset_import[0].version = opset
@@ -141,6 +209,17 @@ def quantized() -> onnx.ModelProto:
 def test_a_quantized_model_is_refused() -> None:
     with pytest.raises(ModelError, match=r"already quantized \(it holds DequantizeLinear nodes\)"):
         load(quantized())
+
+
+def test_an_integer_operator_of_onnx_runtime_is_refused_too() -> None:
+    model = mlp()
+    model.graph.node[0].op_type, model.graph.node[0].domain = "QGemm", "com.microsoft"
+    model.opset_import.add(domain="com.microsoft", version=1)
+    with pytest.raises(ModelError, match="it holds QGemm nodes"):
+        load(model)
+    model.graph.node[0].domain = "com.example"
+    model.opset_import.add(domain="com.example", version=1)
+    assert len(load(model).graph.node) == 4
 
 
 def test_a_quantized_model_is_loaded_on_request() -> None:

@@ -80,6 +80,21 @@ def test_an_output_of_the_largest_size_is_computed(monkeypatch: pytest.MonkeyPat
         expand(11)
 
 
+def test_one_output_that_is_too_large_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_evoq.model.graph.one_node.MOST_VALUES", 4)
+    split = node("Split", ["x", "sizes"], ["a", "b"], axis=0)
+    with pytest.raises(ValueError, match="more than 4 values"):
+        values(split, np.int32([1, 2, 3, 4, 5, 6]), np.array([1, 5]), constant=" c")
+
+
+def test_a_shape_with_one_unknown_size_is_none() -> None:
+    assert shapes(node("TopK", ["x", "k"], ["v", "i"]), X, np.array([2])) == [None, None]
+
+
+def test_the_largest_tensor_has_2_to_the_24_values() -> None:
+    assert MOST_VALUES == 16_777_216
+
+
 def test_a_lack_of_memory_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise MemoryError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, model_of, node, random, run
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from onnx_evoq.model import find_weights, fold_batch_norm, load
 
@@ -73,6 +73,18 @@ CASES = {
     "gemm, transposed and scaled": (
         node("Gemm", ["x", "w", "b"], ["a"], transB=1, alpha=0.5, beta=2.0),
         {"w": random(6, 4), "b": random(6, seed=2)},
+        6,
+        (4,),
+    ),
+    "gemm with bias": (
+        node("Gemm", ["x", "w", "b"], ["a"]),
+        {"w": random(4, 6), "b": random(6, seed=2)},
+        6,
+        (4,),
+    ),
+    "gemm, a row as bias": (
+        node("Gemm", ["x", "w", "b"], ["a"]),
+        {"w": random(4, 6), "b": random(1, 6, seed=2)},
         6,
         (4,),
     ),
@@ -179,6 +191,20 @@ def with_a_bias_per_sample() -> ModelProto:
     return with_norm(layer, {"w": random(4, 6), "b": random(2, 6)}, 6, [2, 4])
 
 
+def with_a_computed_bias() -> ModelProto:
+    layer = node("Conv", ["x", "w", "computed"], ["a"])
+    model = with_norm(layer, {**WEIGHT, "b": random(6)}, 6, ["n", 3, 8, 8])
+    model.graph.node.insert(0, node("Tanh", ["b"], ["computed"]))
+    return model
+
+
+def with_a_convolution_of_another_domain() -> ModelProto:
+    model = with_norm(CONV, WEIGHT, 6, ["n", 3, 8, 8])
+    model.graph.node[0].domain = "com.example"
+    model.opset_import.add(domain="com.example", version=1)
+    return model
+
+
 def beyond_float16() -> ModelProto:
     model = conv_net(dtype="float16")
     for tensor in model.graph.initializer:
@@ -200,6 +226,8 @@ def beyond_float16() -> ModelProto:
         with_a_computed_scale,
         with_a_computed_weight,
         with_a_bias_per_sample,
+        with_a_computed_bias,
+        with_a_convolution_of_another_domain,
     ],
 )
 def test_a_node_that_cannot_be_folded_stays(make: object) -> None:
@@ -207,3 +235,55 @@ def test_a_node_that_cannot_be_folded_stays(make: object) -> None:
     folded, names = fold_batch_norm(model)
     assert names == []
     assert folded == model
+
+
+@pytest.mark.parametrize("outputs", [["y", "m"], ["y", "", "v"]], ids=str)
+def test_a_node_with_outputs_of_training_stays(outputs: list[str]) -> None:
+    model = load(with_norm(CONV, WEIGHT, 6, ["n", 3, 8, 8]))
+    model.graph.node[1].output[:] = outputs
+    assert fold_batch_norm(model)[1] == []
+
+
+def test_a_node_in_training_stays() -> None:
+    model = load(with_norm(CONV, WEIGHT, 6, ["n", 3, 8, 8]))
+    model.graph.node[1].attribute.add().CopyFrom(helper.make_attribute("training_mode", 1))
+    assert fold_batch_norm(model)[1] == []
+
+
+def test_outputs_without_a_name_do_not_count() -> None:
+    model = load(with_norm(CONV, WEIGHT, 6, ["n", 3, 8, 8]))
+    model.graph.node[1].output[:] = ["y", ""]
+    assert fold_batch_norm(model)[1] == ["norm"]
+
+
+def test_norms_in_a_row_and_after_other_nodes_are_folded() -> None:
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Conv", ["r", "w"], ["a"]),
+        node("BatchNormalization", ["a", *NORM], ["b"], "first"),
+        node("BatchNormalization", ["b", *NORM], ["c"], "second"),
+        node("Conv", ["c", "v"], ["d"]),
+        node("BatchNormalization", ["d", *NORM], ["y"], "third"),
+    ]
+    weights = {"w": random(6, 3, 3, 3), "v": random(6, 6, 1, 1), **norm_weights(6)}
+    model = load(model_of(nodes, {"x": ["n", 3, 8, 8]}, {"y": None}, weights))
+    folded, names = fold_batch_norm(model)
+    assert names == ["first", "second", "third"]
+    assert [n.op_type for n in folded.graph.node] == ["Relu", "Conv", "Conv"]
+    check_same_outputs(model, folded, random(2, 3, 8, 8))
+
+
+def test_initializers_that_a_body_or_an_output_reads_stay() -> None:
+    def branch(name: str) -> GraphProto:
+        value = helper.make_tensor_value_info(name, 1, [6])
+        return helper.make_graph([node("Neg", ["mean"], [name])], name, [], [value])
+
+    choice = node("If", ["flag"], ["z"], then_branch=branch("t"), else_branch=branch("e"))
+    model = with_norm(CONV, WEIGHT, 6, ["n", 3, 8, 8], extra=[choice])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "flag"))
+    for name in ("z", "var"):
+        model.graph.output.append(helper.make_tensor_value_info(name, 1, [6]))
+    folded, names = fold_batch_norm(load(model))
+    assert names == ["norm"]
+    kept = {tensor.name for tensor in folded.graph.initializer}
+    assert kept == {"w", "y_bias", "mean", "var", "flag"}
