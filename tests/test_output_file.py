@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from onnx_evoq.errors import OutputError
-from onnx_evoq.output_file import check_writable, is_stdout, same_file, write_file, write_stdout
+from onnx_evoq.output_file import (
+    _write_all,
+    check_writable,
+    is_stdout,
+    same_file,
+    write_file,
+    write_stdout,
+)
 
 Write = Callable[[Path], None]
 BOTH = pytest.mark.parametrize("write", [check_writable, lambda path: write_file(path, b"new")])
@@ -246,6 +253,19 @@ def test_content_is_written_into_a_pipe_behind_a_link(pipe: tuple[Path, int]) ->
     path.with_name("link").symlink_to("pipe")
     write_file(path.with_name("link"), b"content")
     assert os.read(reader, 100) == b"content"
+
+
+def test_the_rest_is_written_again_after_a_pipe_took_a_part_or_nothing() -> None:
+    written: list[bytes] = []
+    taken: list[int | None] = [2, None, 0, 3]
+
+    class Pipe:
+        def write(self, content: memoryview) -> int | None:
+            written.append(bytes(content))
+            return taken.pop(0)
+
+    _write_all(Pipe(), b"abcde")
+    assert written == [b"abcde", b"cde", b"cde", b"cde"]
 
 
 def test_checking_a_pipe_does_not_wait_for_its_reader(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _join(name: str, key: str, feeds: Sequence[Feed], specs: Sequence[TensorSpec
     else:
         first = feeds[0]
         batched = len({first[s.name].shape[:1] for s in specs if s.name in first}) == 1
-    shapes = {array.shape[1:] if batched and array.ndim else array.shape for array in arrays}
+    shapes = {array.shape[1:] if batched else array.shape for array in arrays}
     if len(shapes) > 1 or len({array.ndim for array in arrays}) > 1:
         shapes = shapes if len(shapes) > 1 else {array.shape for array in arrays}
         listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])

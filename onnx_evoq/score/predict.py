@@ -52,8 +52,8 @@ def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSp
     fixed = fixed_batch_size(inputs, specs)
     if fixed is not None:
         return fixed
-    samples = len(inputs[specs[0].name]) if specs else 1
-    if samples < 2 or not _keeps_samples_apart(session, inputs, specs):
+    several = bool(specs) and len(inputs[specs[0].name]) > 1
+    if not several or not _keeps_samples_apart(session, inputs, specs):
         return 1
     values = sum(int(np.prod(inputs[spec.name].shape[1:])) for spec in specs)
     size: int = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // max(1, values))))

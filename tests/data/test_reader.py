@@ -146,6 +146,18 @@ def test_samples_of_differing_shapes_are_refused() -> None:
         read([{"x": np.ones((1, 3))}, {"x": np.ones((1, 2))}])
 
 
+def test_feeds_of_one_sample_must_have_one_shape() -> None:
+    feeds = [{"a": np.ones((1, 2)), "b": np.ones(size)} for size in (3, 4)]
+    with pytest.raises(DataError, match=r"'b' has samples of shapes \(3,\) and \(4,\): pad"):
+        from_iterable(feeds, "the data", TWO, None)
+
+
+def test_feeds_of_two_ranks_name_their_shapes() -> None:
+    specs = [TensorSpec("x", np.dtype("float32"), (None,))]
+    with pytest.raises(DataError, match=r"'x' has samples of shapes \(\) and \(2,\): pad"):
+        from_iterable([{"x": np.ones(2)}, {"x": np.float32(1)}], "the data", specs, None)
+
+
 def test_no_feeds_are_no_samples() -> None:
     with pytest.raises(DataError, match=r"reader\.py:feeds: holds no samples"):
         read([])
