@@ -19,9 +19,9 @@ import numpy as np
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import (
     ROUNDING_DAMPING,
-    best_bias,
     damped_hessian,
 )
+from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
 from onnx_evoq.quantize.closed_form.moments import Moments
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid import (
@@ -89,7 +89,7 @@ def quantize_at_widths(
         variants.append(
             LayerAtWidth(
                 np.asarray(layer.weight(merged, weight.shape), np.float32),
-                best_bias(merged, moments).ravel().astype(np.float32),
+                corrected_bias(merged, moments).ravel().astype(np.float32),
                 cost(best_weight, hessian, rows, codes).ravel(),
             )
         )

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
 from onnx_evoq.quantize.closed_form.moments import Moments
 from onnx_evoq.quantize.grid import MANY_COLUMNS, Linear
 
@@ -40,18 +41,8 @@ def refit(
     """
     matrix = layer.matrix(weight).astype(np.float64)
     best_weight = solve_best_weight(matrix, moments, _REFIT_DAMPING)
-    bias = best_bias(best_weight, moments).ravel()
+    bias = corrected_bias(best_weight, moments).ravel()
     return np.asarray(layer.weight(best_weight, weight.shape), np.float32), bias.astype(np.float32)
-
-
-def best_bias(matrix: Float64Array, moments: Moments) -> Float64Array:
-    """The bias that keeps the mean output, E[t] - W E[x], (groups, rows).
-
-    It is zero if the moments are not centred, as for a layer without a bias.
-    """
-    if not moments.centred:
-        return np.zeros_like(moments.t_mean)
-    return moments.t_mean - (matrix @ moments.x_mean[:, :, None])[:, :, 0]
 
 
 def damped_hessian(hessian: Float64Array, damping: float) -> Float64Array:

@@ -23,11 +23,11 @@ import numpy as np
 
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.quantize.closed_form.best_weight import (
-    best_bias,
     choose_damping,
     damped_hessian,
     solve_best_weight,
 )
+from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
 from onnx_evoq.quantize.closed_form.layer_samples import LayerSamples
 from onnx_evoq.quantize.closed_form.moments import MomentSums
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
@@ -98,7 +98,7 @@ def reconstruct(
     power = ((best_weight @ moments.hessian) * best_weight).sum(axis=2)  # (groups, rows)
     return Reconstruction(
         QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
-        best_bias(rows.steps * codes, moments).ravel().astype(np.float32),
+        corrected_bias(rows.steps * codes, moments).ravel().astype(np.float32),
         up,
         down,
         np.sqrt(np.maximum(power, 0)).ravel().astype(np.float32),
@@ -125,7 +125,7 @@ def reconstruct_with_activation(
     for _ in range(_ACTIVATION_ROUNDS):
         moments = sums.moments()
         best_weight = solve_best_weight(matrix, moments, damping)
-        sums = samples.moments_behind_activation(best_weight, best_bias(best_weight, moments))
+        sums = samples.moments_behind_activation(best_weight, corrected_bias(best_weight, moments))
     first = reconstruct(weight, layer, sums, spec)
     codes, grid = first.quantized
     values = row_grid(grid, layer, weight.shape).steps * layer.matrix(codes)

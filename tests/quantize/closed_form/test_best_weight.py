@@ -9,11 +9,11 @@ from layer_problems import DENSE, correlated, moments_with, sums_of
 
 from onnx_evoq.quantize import refit
 from onnx_evoq.quantize.closed_form.best_weight import (
-    best_bias,
     choose_damping,
     damped_hessian,
     solve_best_weight,
 )
+from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
 from onnx_evoq.quantize.closed_form.moments import Moments
 
 WHITE = moments_with(np.eye(6)[None], rows=3)
@@ -34,7 +34,7 @@ def test_with_centred_moments_it_is_that_of_least_squares_with_a_constant() -> N
     moments = sums_of(x, t, centred=True).moments()
     found = solve_best_weight(np.zeros((1, 2, 5)), moments, 0.0)
     np.testing.assert_allclose(found[0], expected[:, :5], atol=1e-4)
-    np.testing.assert_allclose(best_bias(found, moments)[0], expected[:, 5], atol=1e-3)
+    np.testing.assert_allclose(corrected_bias(found, moments)[0], expected[:, 5], atol=1e-3)
 
 
 def test_a_damped_best_weight_worked_by_hand() -> None:
@@ -55,15 +55,6 @@ def test_targets_of_the_weight_itself_leave_it_alone() -> None:
     moments = sums_of(x, x @ weight.T).moments()
     found = solve_best_weight(weight[None].astype(np.float64), moments, 0.03)
     np.testing.assert_allclose(found[0], weight, atol=1e-4)
-
-
-def test_the_best_bias_keeps_the_mean_worked_by_hand() -> None:
-    # E[t] - W E[x] = 10 - (1 * 2 + 3 * 1)
-    moments = replace(
-        moments_with(np.eye(2)[None]), x_mean=np.array([[2.0, 1.0]]), t_mean=np.array([[10.0]])
-    )
-    assert best_bias(np.array([[[1.0, 3.0]]]), moments).tolist() == [[5]]
-    assert best_bias(np.array([[[1.0, 3.0]]]), replace(moments, centred=False)).tolist() == [[0]]
 
 
 def test_a_refitted_layer_is_the_best_weight_with_its_bias() -> None:
