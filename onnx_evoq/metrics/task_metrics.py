@@ -12,20 +12,20 @@ from onnx_evoq.array_types import Array
 from onnx_evoq.errors import DataError, MetricError
 from onnx_evoq.metrics.output_metrics import Outputs, PerSample, log_probabilities
 
-Labels = NDArray[np.int64]
+ClassLabels = NDArray[np.int64]
 
 
-def top1(scores: PerSample, labels: Labels, are_probabilities: bool) -> PerSample:
+def top1(scores: PerSample, labels: ClassLabels, are_probabilities: bool) -> PerSample:
     """1 where the largest score is the label's, else 0."""
     return top_k(scores, labels, are_probabilities, 1)
 
 
-def top5(scores: PerSample, labels: Labels, are_probabilities: bool) -> PerSample:
+def top5(scores: PerSample, labels: ClassLabels, are_probabilities: bool) -> PerSample:
     """1 where the label is among the five largest scores, else 0."""
     return top_k(scores, labels, are_probabilities, 5)
 
 
-def top_k(scores: PerSample, labels: Labels, are_probabilities: bool, k: int) -> PerSample:
+def top_k(scores: PerSample, labels: ClassLabels, are_probabilities: bool, k: int) -> PerSample:
     """1 where fewer than k classes rank above the label, else 0; 0 where a score is NaN.
 
     Of two equal scores, the class with the lower number ranks above the other. A single score is
@@ -41,7 +41,7 @@ def top_k(scores: PerSample, labels: Labels, are_probabilities: bool, k: int) ->
     return np.asarray(right & ~np.isnan(scores).any(axis=1), np.float64)
 
 
-def cross_entropy(scores: PerSample, labels: Labels, are_probabilities: bool) -> PerSample:
+def cross_entropy(scores: PerSample, labels: ClassLabels, are_probabilities: bool) -> PerSample:
     """``-log p(label)``, where p are the scores or, if they are logits, their softmax."""
     log_p = log_probabilities(scores, are_probabilities)
     return np.asarray(-log_p[np.arange(len(labels)), labels])
@@ -82,7 +82,7 @@ def class_scores(outputs: Outputs) -> PerSample:
     return squeezed.astype(np.float64)
 
 
-def class_numbers(labels: Array) -> Labels | None:
+def class_numbers(labels: Array) -> ClassLabels | None:
     """Labels as class numbers, (samples,); None where they are not whole numbers.
 
     The targets of a regression are no class numbers, for example.
@@ -98,7 +98,7 @@ def class_numbers(labels: Array) -> Labels | None:
     return None if (whole != labels).any() else whole
 
 
-def check_labels(labels: Array, classes: int) -> Labels:
+def check_labels(labels: Array, classes: int) -> ClassLabels:
     """Labels as class numbers, (samples,).
 
     Args:

@@ -53,7 +53,7 @@ class Evolution:
         return best
 
 
-def evolve(
+def evolve_widths(
     task: Task,
     table: LayerTable,
     compensated: LayerTable,

@@ -27,7 +27,7 @@ import numpy as np
 
 from onnx_evoq.mixed_precision.bit_allocation import allocate
 from onnx_evoq.mixed_precision.compensation import uncompensated_shares
-from onnx_evoq.mixed_precision.evolution import Evolution, evolve
+from onnx_evoq.mixed_precision.evolution import Evolution, evolve_widths
 from onnx_evoq.mixed_precision.layer_table import build_layer_table
 from onnx_evoq.mixed_precision.point import ParetoPoint, PointBuilder
 from onnx_evoq.mixed_precision.search_space import WIDTHS, SearchSpaceOptions
@@ -100,7 +100,7 @@ def search_front(
 
         # 5. Evolve.
         initial = [*uniform, *greedy, *allocated]
-        evolution = evolve(task, table, compensated, initial, evolution_rng)
+        evolution = evolve_widths(task, table, compensated, initial, evolution_rng)
 
         # 6. Build what is promising.
         builder.build([*allocated, *evolution.best_within(uniform_sizes[:-1])])

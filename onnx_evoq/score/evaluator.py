@@ -13,8 +13,8 @@ from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
 
 Values = Mapping[str, Float32Array]  # by the name of a weight
-Candidate = TypeVar("Candidate")
-Result = TypeVar("Result")
+CandidateT = TypeVar("CandidateT")
+Value = TypeVar("Value")
 
 
 def never() -> bool:
@@ -93,8 +93,8 @@ class Evaluator:
 
     def losses(
         self,
-        candidates: Sequence[Candidate],
-        values_of: Callable[[Candidate], Values],
+        candidates: Sequence[CandidateT],
+        values_of: Callable[[CandidateT], Values],
         first: int,
         end: int,
         stop: Callable[[], bool] = never,
@@ -112,7 +112,7 @@ class Evaluator:
                 candidate whose runs are not all done.
         """
 
-        def runs(candidate: Candidate) -> Iterator[Run[PerSample]]:
+        def runs(candidate: CandidateT) -> Iterator[Run[PerSample]]:
             if not stop():
                 values = values_of(candidate)
                 self.evaluations += first == 0
@@ -158,8 +158,8 @@ class Evaluator:
         return feed
 
     def _runs(
-        self, values: Values, work: Callable[[Values, int], Result], first: int, end: int
-    ) -> Iterator[Run[Result]]:
+        self, values: Values, work: Callable[[Values, int], Value], first: int, end: int
+    ) -> Iterator[Run[Value]]:
         """One run per batch, from the index `first` up to `end`."""
         return (partial(work, values, index) for index in range(first, end))
 

@@ -19,10 +19,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Lock
 from typing import TypeVar
 
-Result = TypeVar("Result")
-Run = Callable[[], Result]
+Value = TypeVar("Value")
+Run = Callable[[], Value]
 # The runs for one candidate. A job is iterated lazily, and by one thread at a time.
-Job = Iterable[Run[Result]]
+Runs = Iterable[Run[Value]]
 
 _ENOUGH_SECONDS = 0.05  # in total, for the times of a way to be reliable
 _ENOUGH_TIMES = 2  # the first runs of a session are slow
@@ -52,7 +52,7 @@ class RunPool:
         self._seconds = defaultdict(lambda: ([], []))
         self.side_by_side: bool | None = False if workers == 1 else None
 
-    def do(self, jobs: Sequence[Job[Result]], kind: Hashable = None) -> list[list[Result]]:
+    def do(self, jobs: Sequence[Runs[Value]], kind: Hashable = None) -> list[list[Value]]:
         """Do all runs, and return the results of each job in the order of its runs.
 
         Args:
@@ -64,7 +64,7 @@ class RunPool:
             return self._trial(jobs, kind)
         return self._one_by_one(jobs) if self.side_by_side is False else self._side_by_side(jobs)
 
-    def _trial(self, jobs: Sequence[Job[Result]], kind: Hashable) -> list[list[Result]]:
+    def _trial(self, jobs: Sequence[Runs[Value]], kind: Hashable) -> list[list[Value]]:
         """Do the jobs in the way that was timed less often, and decide once both ways are clear."""
         side_by_side, one_by_one = self._seconds[kind]
         alone = len(one_by_one) < len(side_by_side)
@@ -78,13 +78,13 @@ class RunPool:
             self.side_by_side = min(side_by_side) < min(one_by_one)
         return results
 
-    def _one_by_one(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:
+    def _one_by_one(self, jobs: Sequence[Runs[Value]]) -> list[list[Value]]:
         return [[run() for run in job] for job in jobs]
 
-    def _side_by_side(self, jobs: Sequence[Job[Result]]) -> list[list[Result]]:
+    def _side_by_side(self, jobs: Sequence[Runs[Value]]) -> list[list[Value]]:
         assert self._pool is not None  # as there are several workers
         remaining, lock, stopped = _numbered(jobs), Lock(), False
-        results: list[dict[int, Result]] = [{} for _ in jobs]
+        results: list[dict[int, Value]] = [{} for _ in jobs]
 
         def work() -> None:
             while not stopped:
@@ -106,7 +106,7 @@ class RunPool:
         return [[by_index[index] for index in sorted(by_index)] for by_index in results]
 
 
-def _numbered(jobs: Sequence[Job[Result]]) -> Iterator[tuple[int, int, Run[Result]]]:
+def _numbered(jobs: Sequence[Runs[Value]]) -> Iterator[tuple[int, int, Run[Value]]]:
     """Each run with the index of its job, and its own index in the job."""
     for job, runs in enumerate(jobs):
         for index, run in enumerate(runs):

@@ -1,6 +1,6 @@
 """Search strategies by ask and tell, in NumPy alone: they know no ONNX, no session and no file.
 
-All three have the shape of `strategy.Strategy`.
+All three have the shape of `strategy.AskTell`.
 """
 
 from onnx_evoq.search.coevolution import Coevolution

@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
+from onnx_evoq.search.ask_tell import check_tell
 from onnx_evoq.search.operators import best_of
-from onnx_evoq.search.strategy import check_tell
 
 LENGTHS = (3.0, 9.0, 27.0)  # of the line search
 _GROWTH, _SHRINKING = 1.5, 1.2
@@ -44,7 +44,7 @@ _TINY_PRICE = 1e-12
 
 
 class Coevolution:
-    """Evolves the codes of all layers together; a `Strategy` with one objective, the fitness.
+    """Evolves the codes of all layers together; a `AskTell` with one objective, the fitness.
 
     Two kinds of candidates alternate. If `deciding` is false, they are drawn from the distribution,
     and may be scored on few samples, the same for all of them. If it is true, they are the context

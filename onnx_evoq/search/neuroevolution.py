@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.search.ask_tell import check_tell
 from onnx_evoq.search.operators import best_of
-from onnx_evoq.search.strategy import check_tell
 
 
 class Neuroevolution:
-    """Evolves the integer codes of one layer; a `Strategy` with one objective, the fitness.
+    """Evolves the integer codes of one layer; a `AskTell` with one objective, the fitness.
 
     Example:
         >>> from onnx_evoq.search.operators import mutate

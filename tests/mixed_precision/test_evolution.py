@@ -10,7 +10,7 @@ from graphs import model_of, node, random, task_of
 
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision import evolution
-from onnx_evoq.mixed_precision.evolution import Evolution, evolve
+from onnx_evoq.mixed_precision.evolution import Evolution, evolve_widths
 from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
 from onnx_evoq.mixed_precision.search_space import SearchSpaceOptions
 from onnx_evoq.model import load, replace_weights
@@ -31,7 +31,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(task: Task, table: LayerTable, factor: float = 1.0, seed: int = 0) -> Evolution:
     compensated = replace(table, sensitivity=factor * table.sensitivity)
     initial = [table.space.uniform(bits) for bits in (2, 4, 8)]
-    return evolve(task, table, compensated, initial, np.random.default_rng(seed))
+    return evolve_widths(task, table, compensated, initial, np.random.default_rng(seed))
 
 
 def error_of(task: Task, table: LayerTable, genome: Any, metric: str) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, FactoredHessian, move_costs
+from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, FactoredHessian, cost_changes
 
 _SHORTLIST = 128  # moves of a row that are tried in pairs
 _SHORTLIST_IF_MANY_COLUMNS = 32
@@ -124,7 +124,7 @@ def _best_moves(rows: _Rows, hessian: FactoredHessian, shortlist: int) -> _Moves
     limits = (rows.low, rows.high)
     diagonal = hessian.diagonal[rows.group]
     single = np.concatenate(
-        move_costs(rows.codes, rows.gradient, diagonal, rows.step, limits), axis=1
+        cost_changes(rows.codes, rows.gradient, diagonal, rows.step, limits), axis=1
     )  # (rows, 2 * columns)
     index = np.argpartition(single, shortlist - 1, axis=1)[:, :shortlist]
     change = np.take_along_axis(single, index, 1)  # (rows, shortlist)

@@ -97,10 +97,10 @@ def single_move_costs(
     """
     gradient = (grid.steps * codes - weights) @ hessian.matrix
     diagonal = hessian.diagonal[:, None, :]
-    return move_costs(codes, gradient, diagonal, grid.steps, (grid.low, grid.high))
+    return cost_changes(codes, gradient, diagonal, grid.steps, (grid.low, grid.high))
 
 
-def move_costs(
+def cost_changes(
     codes: Float64Array,
     gradient: Float64Array,
     diagonal: Float64Array,

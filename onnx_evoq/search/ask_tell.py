@@ -7,7 +7,7 @@ The caller owns the loop, the scores and the time budget:
         strategy.tell(candidates, score(candidates))
 
 A strategy does not know what it optimizes. So a run pool, a time budget or a log needs no hook in
-it. A new strategy is tested by adding it to the list in tests/search/test_strategy.py.
+it. A new strategy is tested by adding it to the list in tests/search/test_ask_tell.py.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from onnx_evoq.array_types import Codes, Float64Array
 Candidates = TypeVar("Candidates", bound=Sequence[Any])
 
 
-class Strategy(Protocol[Candidates]):
+class AskTell(Protocol[Candidates]):
     """Proposes candidates, and learns from their scores, which it minimises."""
 
     def ask(self) -> Candidates:

@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 
 from onnx_evoq.search import NSGA2, Coevolution, Neuroevolution, mutate
-from onnx_evoq.search.strategy import Strategy, check_tell
+from onnx_evoq.search.ask_tell import AskTell, check_tell
 
 TARGET = np.array([3, 1, 4, 1, 5])
 
 
-def neuroevolution(rng: np.random.Generator) -> Strategy[Any]:
+def neuroevolution(rng: np.random.Generator) -> AskTell[Any]:
     return Neuroevolution(np.zeros(5, np.int8), 8, lambda codes: mutate(codes, 0.3, -8, 7, rng))
 
 
-def coevolution(rng: np.random.Generator) -> Strategy[Any]:
+def coevolution(rng: np.random.Generator) -> AskTell[Any]:
     return Coevolution(np.zeros(5, np.int8), -8, 7, np.ones(5), np.ones(5), 16, 5, rng)
 
 
-def nsga2(rng: np.random.Generator) -> Strategy[Any]:
+def nsga2(rng: np.random.Generator) -> AskTell[Any]:
     return NSGA2([[0] * 5], [8] * 5, 12, rng)
 
 
 # A function that makes each strategy, and its number of objectives.
-STRATEGIES: dict[str, tuple[Callable[[np.random.Generator], Strategy[Any]], int]] = {
+STRATEGIES: dict[str, tuple[Callable[[np.random.Generator], AskTell[Any]], int]] = {
     "neuroevolution": (neuroevolution, 1),
     "coevolution": (coevolution, 1),
     "NSGA-II": (nsga2, 2),
@@ -41,7 +41,7 @@ def scored(candidates: Sequence[Any], objectives: int) -> Any:
 
 
 def searched(
-    make: Callable[[np.random.Generator], Strategy[Any]], objectives: int, seed: int, rounds: int
+    make: Callable[[np.random.Generator], AskTell[Any]], objectives: int, seed: int, rounds: int
 ) -> list[list[Any]]:
     """All candidates, round by round."""
     strategy, history = make(np.random.default_rng(seed)), []
