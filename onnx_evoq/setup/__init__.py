@@ -1,4 +1,4 @@
-"""Knows what a job is about: what is quantized, what judges it, and what may be used."""
+"""Sets up a run: the float model, the grids, the calibration samples, and the resources."""
 
 from onnx_evoq.setup.calibration import Calibration, find_samples, prepare_calibration
 from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
@@ -29,48 +29,11 @@ from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 from onnx_evoq.setup.task import Task
 
 __all__ = [
-    "DEFAULT_GRID",
-    "DEFAULT_RESOURCES",
-    "MAX_BITS",
-    "MIN_BITS",
-    "Calibration",
-    "Drop",
-    "FloatModel",
-    "Granularities",
-    "Granularity",
-    "Grid",
-    "MaxDropCheck",
-    "Policy",
-    "Resources",
-    "Score",
-    "ScoringSet",
-    "Task",
-    "apply_policy",
-    "axis_of_steps",
-    "bits_of",
-    "check_bits",
-    "check_choices",
-    "check_limits",
-    "check_seed",
-    "default_metric",
-    "drop_measure",
-    "expanded",
-    "find_samples",
-    "fold_if_exact",
-    "free_memory",
-    "max_drop_check",
-    "model_value",
-    "named_alike",
-    "nearest_of",
-    "not_finite",
-    "on_cpu",
-    "open_float_model",
-    "open_session",
-    "outputs_of",
-    "policy_from",
-    "prepare_calibration",
-    "run_model",
-    "score_of",
-    "within",
-    "workers_of",
-]
+    "DEFAULT_GRID", "DEFAULT_RESOURCES", "MAX_BITS", "MIN_BITS", "Calibration", "Drop",
+    "FloatModel", "Granularities", "Granularity", "Grid", "MaxDropCheck", "Policy", "Resources",
+    "Score", "ScoringSet", "Task", "apply_policy", "axis_of_steps", "bits_of", "check_bits",
+    "check_choices", "check_limits", "check_seed", "default_metric", "drop_measure", "expanded",
+    "find_samples", "fold_if_exact", "free_memory", "max_drop_check", "model_value", "named_alike",
+    "nearest_of", "not_finite", "on_cpu", "open_float_model", "open_session", "outputs_of",
+    "policy_from", "prepare_calibration", "run_model", "score_of", "within", "workers_of",
+]  # fmt: skip
