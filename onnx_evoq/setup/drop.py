@@ -71,13 +71,13 @@ def drop_measure(
     """
     scoring = _scored_for_drop(calibration)
     before = model_value(model, scoring, resources)
-    relative = scoring.target.metric.against == "user"
-    sign = 1.0 if scoring.target.metric.higher_is_better else -1.0
-    whole = abs(before) if relative else 1.0
+    metric = scoring.target.metric
+    relative_to = abs(before) if metric.against == "user" else 1.0
 
     def drop(changed: Model) -> float:
         after = model_value(changed, scoring, resources)
-        return 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
+        lost = before - after if metric.higher_is_better else after - before
+        return 100 * lost / max(relative_to, float(np.finfo(np.float64).tiny))
 
     return drop
 
@@ -103,5 +103,5 @@ def _classifies(scoring: ScoringSet) -> bool:
     except MetricError:
         return False
     # An autoencoder's output is a row of numbers, too: as many as an input has.
-    sizes = {values[0].size for values in scoring.batches[0].feed.values() if values.ndim}
+    sizes = {v.size // len(v) for v in scoring.batches[0].feed.values() if v.ndim}
     return scores.shape[1] not in sizes

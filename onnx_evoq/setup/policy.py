@@ -112,7 +112,7 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     for key, own in granularity.items():
         if own not in ("tensor", "channel"):
             raise OptionError(f"{name}: granularity {own!r} of {key!r} is not tensor or channel.")
-        if own == "tensor" and not isinstance(bits.get(key, 0), int):
+        if own == "tensor" and isinstance(bits.get(key), tuple):
             raise OptionError(
                 f"{name}: {key!r} has a width per channel, but one step for all: say channel, or "
                 "give it one width."
@@ -126,7 +126,7 @@ def _check_keys(name: str, source: Mapping[str, Any]) -> None:
     """Refuse a key that is almost, but not quite, one of a policy's own."""
     keys = ("bits", "expansion", "granularity")
     for key in source:
-        meant = difflib.get_close_matches(str(key).lower(), keys, 1)
+        meant = difflib.get_close_matches(str(key).lower(), keys)
         if meant and key not in keys:
             raise OptionError(f"{name}: {key!r} is no key of a policy: write {meant[0]!r}.")
 

@@ -10,6 +10,7 @@ from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import replace_weights
 from onnx_evoq.setup import Resources, fold_if_exact, open_float_model, prepare_calibration
+from onnx_evoq.setup import float_model as module
 from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 from onnx_evoq.setup.policy import expanded
 
@@ -72,3 +73,25 @@ def test_split_channels_compute_the_same_and_other_weights_do_not(dtype: str) ->
     )
     other = replace_weights(float_model.model, {"w": 1.1 * weights["w"].astype(np.float32)})
     assert not computes_the_same(other, float_model, calibration, Resources(workers=1))
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "difference", "same"),
+    [
+        (["float32", "float32"], 1e-3, True),
+        (["float32", "float32"], 1.1e-3, False),
+        (["float32", "float16"], 2e-2, True),
+        (["float16", "float32"], 2.1e-2, False),
+    ],
+)
+def test_the_coarsest_type_of_the_weights_gives_the_tolerance(
+    monkeypatch: pytest.MonkeyPatch, dtypes: list[str], difference: float, same: bool
+) -> None:
+    monkeypatch.setattr(module, "largest_difference", lambda ours, theirs: difference)
+    opened = open_float_model(mlp(), [])
+    calibration = prepare_calibration(
+        opened.reference, "m.onnx", Data(random(8, 4)), "auto", 0.25, np.random.default_rng(0)
+    )
+    weights = [replace(w, dtype=t) for w, t in zip(opened.weights, dtypes, strict=True)]
+    float_model = replace(opened, weights=weights)
+    assert computes_the_same(opened.model, float_model, calibration, Resources(workers=1)) == same

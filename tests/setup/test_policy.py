@@ -27,6 +27,7 @@ X = random(16, 4)
         Policy({"a": 4, "b": 8}),
         Policy({"a": 4, "b": (2, 3, 8)}, {"a": 0.125}),
         Policy({"a": (2, 2)}, {"a": 1.0, "b": 0.0625}),
+        Policy({"a": 4, "b": (2, 3)}, {}, {"a": "tensor", "b": "channel"}),
     ],
 )
 def test_a_policy_survives_json(policy: Policy, tmp_path: Path) -> None:
@@ -176,11 +177,14 @@ def test_a_layer_that_cannot_be_split_is_named(make: Any, name: str, why: str) -
 
 
 def applied(
-    policy: Policy, model: ModelProto | None = None, keep: list[str] | None = None
+    policy: Policy,
+    model: ModelProto | None = None,
+    keep: list[str] | None = None,
+    inputs: np.ndarray = X,
 ) -> FloatModel:
     float_model = open_float_model(model or mlp(), keep or [])
     calibration = prepare_calibration(
-        float_model.reference, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0)
+        float_model.reference, "m.onnx", Data(inputs), "auto", 0.5, np.random.default_rng(0)
     )
     return apply_policy(float_model, policy, calibration)
 
@@ -210,6 +214,13 @@ def test_a_policy_of_another_model_is_refused(bits: dict[str, Any], text: str) -
     with pytest.raises(OptionError, match=text) as caught:
         applied(Policy(bits))
     assert "search again" in str(caught.value)
+
+
+def test_a_weight_without_a_channel_axis_has_no_widths_per_channel() -> None:
+    bits = {"table": (4,), "w": 4, "r": 4, "last": 4}
+    inputs = np.arange(80).reshape(16, 5) % 7
+    with pytest.raises(OptionError, match="has 1 widths for 'table', which has 0 channels"):
+        applied(Policy(bits), recurrent(), inputs=inputs)
 
 
 def test_with_split_channels_there_are_more_widths() -> None:
