@@ -1,4 +1,4 @@
-"""What is gathered of a layer, above all where its output goes into a sum."""
+"""The columns and targets of a layer, above all of a layer whose output goes into a sum."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,7 +99,7 @@ def test_without_an_activation_nothing_is_hidden() -> None:
 
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = residual()
-    monkeypatch.setattr(samples, "_MOST", 80 * (8 + 2 * 6))  # two of five positions
+    monkeypatch.setattr(samples, "_KEPT_VALUES", 80 * (8 + 2 * 6))  # two of five positions
     assert sum(chunk.columns.shape[1] for chunk in gathered(model, model)._chunks) == 80
 
 

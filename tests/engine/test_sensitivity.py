@@ -1,4 +1,4 @@
-"""The ranking against brute force."""
+"""The ranking by sensitivity, against whole models with one weight quantized."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_each_weight_is_scored_with_it_alone_quantized(metric: str) -> None:
     assert (np.diff(better) >= 0).all()  # the least sensitive first
 
 
-def test_what_is_not_ranked_in_time_comes_last_in_its_order() -> None:
+def test_weights_that_are_not_measured_in_time_come_last_in_their_order() -> None:
     model, _ = fold_batch_norm(load(conv_net()))
     scoring = scoring_set(model, {"x": random(6, 3, 8, 8)}, 4)
     looks = iter([0.0, 0.0, 5.0, 5.0])  # when it starts, and at each weight

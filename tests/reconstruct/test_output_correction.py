@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, model_of, node, random, task_of
 
-from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
-from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.engine.sketch import Sketch
-from onnx_evoq.model import fold_batch_norm, initializer_values, load, with_codes
+from onnx_evoq.model import fold_batch_norm, load, with_codes
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.run import Deadline
@@ -74,21 +71,3 @@ def test_outputs_that_are_no_numbers_are_not_steered() -> None:
     task = task_of(model, random(20, 4), random(8, 4), metric="agreement")
     start = reconstruct_layers(task, np.random.default_rng(0))
     assert steered(task, start) is start
-
-
-def test_shifting_biases_finds_the_jacobian() -> None:
-    first, second = random(4, 3), random(3, 2, seed=1)
-    nodes = [node("Gemm", ["x", "w1", "b1"], ["a"]), node("Gemm", ["a", "w2", "b2"], ["y"])]
-    weights = {"w1": first, "b1": random(3), "w2": second, "b2": random(2)}
-    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, weights))
-    task = task_of(model, random(10, 4), random(4, 4))
-    sketch = Sketch(task.search_set, np.random.default_rng(0))
-    (evaluator,) = Evaluators([task.search_set], task.resources).at(model, "b1")
-    bias = initializer_values(model, ["b1"])["b1"]
-    probed = jacobian_of_bias(evaluator, "b1", bias, np.ones(3, np.float32), sketch, Deadline(None))
-    assert probed is not None
-    jacobian, errors = probed
-    # The sketch divides by the outputs' size, here one number for all of them.
-    ratio = jacobian / second[None]  # (samples, channels, outputs)
-    np.testing.assert_allclose(ratio, ratio.flat[0], rtol=1e-3)
-    np.testing.assert_allclose(errors, 0, atol=1e-6)
