@@ -133,6 +133,15 @@ def test_a_cut_may_use_half_of_its_share_of_the_memory(
     assert limits == [limit]
 
 
+def test_without_a_share_a_cache_may_use_all_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = []
+    monkeypatch.setattr(module, "TensorStore", lambda limit: limits.append(limit) or [])
+    ActivationCache(BATCHES, Resources(memory=1000)).crossing(MODEL, cut_at(MODEL, "second"))
+    assert limits == [500]
+
+
 def test_known_tensors_are_the_inputs_and_those_at_the_cut() -> None:
     at_cut = [{"a": np.full(1, index)} for index in range(5)]
     known = KnownTensors(BATCHES[1:], at_cut, 2)

@@ -19,11 +19,14 @@ BIAS = np.array([1, 2, 3], np.float32)
 SPREAD = np.array([1, 20, 0], np.float32)
 
 
+START = 100.0
+
+
 class Clock:
     """Each run of the fake evaluator takes `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        self.now, self.seconds = 0.0, seconds
+        self.now, self.seconds = START, seconds
 
     def monotonic(self) -> float:
         return self.now
@@ -52,7 +55,7 @@ def probed(seconds: float, time_left: float, monkeypatch: pytest.MonkeyPatch) ->
     sketch.reference = np.ones((2, 4))
     deadline = Deadline(time_left, clock=clock.monotonic)
     found = jacobian_of_bias(clock, "b", BIAS, SPREAD, sketch, deadline)  # type: ignore[arg-type]
-    return SimpleNamespace(found=found, spent=clock.now)
+    return SimpleNamespace(found=found, spent=clock.now - START)
 
 
 def test_differences_are_divided_by_the_shift_of_each_channel(
@@ -100,7 +103,7 @@ def test_the_time_of_a_run_is_the_mean_of_those_done(monkeypatch: pytest.MonkeyP
     deadline = Deadline(7.9, clock=clock.monotonic)
     # After the third run the mean is 2 s, and 1.9 s are left.
     assert jacobian_of_bias(clock, "b", BIAS, SPREAD, sketch, deadline) is None  # type: ignore[arg-type]
-    assert clock.now == 6
+    assert clock.now == START + 6
 
 
 def test_when_the_last_run_is_done_it_does_not_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ from graphs import conv_net, mlp, model_of, node, random, run, scoring_set, spli
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from onnx_evoq.engine import evaluators as module
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
@@ -205,7 +207,7 @@ ORDERS = [["w1", "w2", "w3"], ["w3", "w1", "w2"], ["w2", "w2", "w1", "w3", "w2"]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=" ".join)
-def test_tensors_at_a_cut_are_not_used_after_a_weight_before_it_has_changed(
+def test_a_change_before_the_last_cut_is_noticed(
     order: list[str],
 ) -> None:
     model, inputs = folded_conv_net()
@@ -218,6 +220,49 @@ def test_tensors_at_a_cut_are_not_used_after_a_weight_before_it_has_changed(
         model = replace_weights(model, {name: candidate})  # as a search changes it
         expected = model_value(model, scoring)
         assert evaluator.value({name: candidate}) == pytest.approx(expected, rel=1e-5)
+
+
+def test_with_a_sequence_at_the_cut_each_candidate_runs_the_whole_model() -> None:
+    nodes = [
+        node("SequenceConstruct", ["x"], ["s"]),
+        node("MatMul", ["x", "w"], ["a"]),
+        node("SequenceInsert", ["s", "a"], ["t"]),
+        node("ConcatFromSequence", ["t"], ["y"], axis=1),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 7]}, {"w": random(4, 3)}))
+    scoring = scoring_set(model, {"x": random(6, 4)}, 4)
+    (evaluator,) = Evaluators([scoring], Resources(workers=1)).at(model, "w")
+    candidate = random(4, 3, seed=5)
+    expected = model_value(replace_weights(model, {"w": candidate}), scoring)
+    assert evaluator.value({"w": candidate}) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("cpu", "threads"), [(True, 1), (False, None)])
+def test_a_run_uses_one_core_of_the_cpu_or_all_of_another_device(
+    monkeypatch: pytest.MonkeyPatch, cpu: bool, threads: int | None
+) -> None:
+    given: list[Any] = []
+    original = module.open_session
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        given.append(options["threads"])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, "on_cpu", lambda resources: cpu)
+    monkeypatch.setattr(module, "open_session", recorded)
+    model = load(mlp())
+    Evaluators([scoring_set(model, {"x": random(4, 4)}, 4)], Resources()).at(model, "first")
+    assert given == [threads]
+
+
+@pytest.mark.parametrize(("options", "share"), [({}, 1.0), ({"share": 0.5}, 0.5)])
+def test_the_cache_may_use_a_share_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, float], share: float
+) -> None:
+    shares: list[float] = []
+    monkeypatch.setattr(module, "ActivationCache", lambda *arguments: shares.append(arguments[2]))
+    Evaluators([], Resources(), **options)
+    assert shares == [share]
 
 
 def wide_mlp() -> tuple[ModelProto, Inputs]:

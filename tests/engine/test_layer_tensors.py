@@ -7,7 +7,7 @@ import pytest
 from graphs import mlp, random, run
 from onnx import ModelProto, helper
 
-from onnx_evoq.batch import make_batches
+from onnx_evoq.batch import Batch, make_batches
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.layer_tensors import LayerTensors
 from onnx_evoq.errors import ModelError
@@ -19,10 +19,12 @@ X = random(7, 4)
 BATCHES = make_batches({"x": X}, input_specs(MODEL), 4)
 
 
-def tensors_at(model: ModelProto, weight: str, names: list[str]) -> LayerTensors:
+def tensors_at(
+    model: ModelProto, weight: str, names: list[str], batches: list[Batch] = BATCHES
+) -> LayerTensors:
     layer = find_layers(model, find_weights(model)[0])[weight]
-    cache = ActivationCache(BATCHES, Resources(workers=1))
-    return LayerTensors(cache, model, layer, names, BATCHES)
+    cache = ActivationCache(batches, Resources(workers=1))
+    return LayerTensors(cache, model, layer, names, batches)
 
 
 def whole_model(*names: str) -> dict[str, Any]:
@@ -46,7 +48,16 @@ def test_at_the_first_layer_everything_is_computed_from_the_inputs() -> None:
     np.testing.assert_allclose(tensors.of(1)["b"], expected["b"][4:], rtol=1e-5)
 
 
-def test_no_session_is_opened_for_what_crosses_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_batch_is_enough() -> None:
+    tensors = tensors_at(MODEL, "second", ["logits"], BATCHES[:1])
+    np.testing.assert_allclose(
+        tensors.of(0)["logits"], whole_model("logits")["logits"][:4], rtol=1e-5
+    )
+
+
+def test_no_session_is_opened_for_a_tensor_that_crosses_the_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     opened = tensors_at(MODEL, "second", ["c"])
     assert opened._session is None
     np.testing.assert_allclose(opened.of(0)["c"], whole_model("c")["c"][:4], rtol=1e-5)

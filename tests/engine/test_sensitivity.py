@@ -1,5 +1,9 @@
 """The ranking by sensitivity, against whole models with one weight quantized."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import conv_net, random, rounded, scoring_set
@@ -19,7 +23,15 @@ def test_each_weight_is_scored_with_it_alone_quantized(metric: str) -> None:
         name: model_value(with_codes(model, {name: weight}), scoring)
         for name, weight in quantized.items()
     }
-    ranking = rank_by_sensitivity(model, quantized, scoring)
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(label: str, total: float) -> Iterator[Any]:
+        shown.append((label, total))
+        yield shown.append
+
+    ranking = rank_by_sensitivity(model, quantized, scoring, progress=progress)
+    assert shown == [("sensitivity", 3), 1, 1, 1]
     assert ranking == pytest.approx(expected, rel=1e-5)
     better = np.array(list(ranking.values())) * (-1 if metric == "cosine" else 1)
     assert (np.diff(better) >= 0).all()  # the least sensitive first

@@ -36,6 +36,12 @@ def test_few_values_are_divided_by_their_root_mean_square_and_size() -> None:
     np.testing.assert_allclose(sketch({"y": 2 * parts[0]["y"]}), 2 * expected[:2], rtol=1e-5)
 
 
+def test_32_values_are_not_projected() -> None:
+    outputs = random(1, 32)
+    expected = outputs / np.sqrt(np.square(outputs).sum())
+    np.testing.assert_allclose(sketch_of([{"y": outputs}]).reference, expected, rtol=1e-5)
+
+
 def test_outputs_of_zeros_stay_finite() -> None:
     sketch = sketch_of([{"y": np.zeros((2, 4), np.float32)}])
     np.testing.assert_array_equal(sketch.reference, 0)
