@@ -103,12 +103,8 @@ def _one_scale_per_layer(groups: ChannelGroups, names: Collection[str]) -> tuple
     for kind in (groups.rows, groups.columns):
         for name in kind.keys() - names:
             scale_of[kind[name]] = -1
-    changed = True
-    while changed:
-        before = scale_of.copy()
-        for rows in groups.rows.values():
-            own = scale_of[rows]
-            scale_of[np.isin(scale_of, own)] = own.min()
-        changed = bool((before != scale_of).any())
+    for rows in groups.rows.values():
+        own = scale_of[rows]
+        scale_of[np.isin(scale_of, own)] = own.min()  # all that were joined before, too
     kept, numbers = np.unique(scale_of, return_inverse=True)  # -1 comes first, and is there
     return numbers - 1, len(kept) - 1

@@ -174,7 +174,7 @@ class _Correction:
             tensors = LayerTensors(self._cache, self.best.emitted, layer, names, batches)
         except ModelError:  # a tensor is no array
             return None
-        groups, _, width = layer.linear.matrix(self.best.layers[layer.weight].best_weight).shape
+        groups, _, width = layer.linear.matrix(self.best.quantized[layer.weight].codes).shape
         means: list[Float32Array] = []
         within, positions = np.zeros((groups, width, width)), 0
         for index, batch in enumerate(batches):
