@@ -1,4 +1,4 @@
-"""Runs a model that changes weight by weight."""
+"""Runs and scores a model whose weights change one by one, without running all of it each time."""
 
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias

@@ -1,4 +1,4 @@
-"""The activations at a cut through a model, for all batches, as the cut moves through the graph."""
+"""The activation cache: the tensors at a cut through a model, for all batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,41 +15,51 @@ from onnx_evoq.signature import TensorSpec
 
 
 @dataclass(frozen=True)
-class _Crossing:
-    """The tensors that crossed a cut, by batch, and a digest of what computed them."""
+class _CachedCut:
+    """The tensors that cross a cut, for each batch, and a digest of the prefix that computes them.
+
+    Attributes:
+        cut: the cut.
+        digest: of the part of the model before the cut.
+        tensors: the tensors that cross the cut, by name, for each batch.
+    """
 
     cut: Cut
-    made_by: bytes
+    digest: bytes
     tensors: Sequence[Arrays]
 
 
 class ActivationCache:
-    """Keeps the activations at a cut through a model that changes weight by weight.
+    """Keeps the tensors at the last cut through a model whose weights change one by one.
 
-    The last cut is remembered. As long as nothing before it changed, a cut further behind starts
-    from its activations. So to go through a model in its order costs one run of it altogether.
+    While nothing before that cut changes, a later cut is computed from its tensors. So cutting a
+    model at each of its layers in order costs one run of the model in all.
 
     Attributes:
-        resources: what may be used.
+        resources: what the runs may use.
 
     Args:
-        batches: what the model is fed.
-        resources: what may be used.
-        share: of the memory.
+        batches: the samples.
+        resources: what the runs may use.
+        share: share of the memory that this cache may use.
     """
 
     def __init__(self, batches: Sequence[Batch], resources: Resources, share: float = 1.0) -> None:
         self._batches = batches
         self.resources = resources
         self._share = share
-        self._last: _Crossing | None = None
+        self._last: _CachedCut | None = None
 
     def crossing(self, model: Model, cut: Cut) -> Sequence[Arrays]:
-        """The tensors that cross the cut, and the outputs before it, for each batch.
+        """Compute the tensors that cross a cut, or take them from the cache.
 
         Args:
-            model: the model as it is now.
-            cut: a cut through it.
+            model: the model with its present weights.
+            cut: a cut through this model.
+
+        Returns:
+            For each batch, the tensors that cross the cut and the model's outputs before it, by
+            name.
 
         Raises:
             ModelError: the part before the cut cannot be run, or a tensor at the cut is no array.
@@ -58,26 +68,33 @@ class ActivationCache:
         if cut.prefix is None:
             return [{} for _ in self._batches]
         prefix, known = cut.prefix, KnownTensors(self._batches, [{} for _ in self._batches])
-        last, made_by = self._last, _digest(prefix)
-        if last is not None and made_by == last.made_by:
+        last, digest = self._last, _digest(prefix)
+        if last is not None and digest == last.digest:
             return last.tensors
-        if last is not None and _digest(cut_at(model, *last.cut.dtypes).prefix) == last.made_by:
+        if last is not None and _digest(cut_at(model, *last.cut.dtypes).prefix) == last.digest:
+            # Nothing before the last cut has changed: run only what lies between the two cuts.
             known = KnownTensors(self._batches, last.tensors)
             specs = specs_of(known, last.cut.prefix_outputs)
             prefix = bridge(model, specs, cut.prefix_outputs) or prefix
         session = open_session(prefix, self.resources, f"the model before {cut.label}")
         memory = self.resources.memory
         allowed = free_memory() // 2 if memory is None else memory
-        # Half for this one, half for the next, which is computed from it.
+        # Half is for this cut, and half for the next one, which is computed from it.
         tensors = TensorStore(int(allowed * self._share) // 2)
         for each in known:
             tensors.append(session.run({name: each[name] for name in session.inputs}))
-        self._last = _Crossing(cut, made_by, tensors)
+        self._last = _CachedCut(cut, digest, tensors)
         return tensors
 
 
 class KnownTensors(Sequence[Arrays]):
-    """For each batch, the tensors that are known: the inputs, and those at the cut."""
+    """For each batch, the model's inputs and the tensors that cross a cut, by name.
+
+    Args:
+        batches: the samples.
+        crossing: the tensors that cross the cut, for more batches perhaps.
+        start: the index in `crossing` of the first of `batches`.
+    """
 
     def __init__(
         self, batches: Sequence[Batch], crossing: Sequence[Arrays], start: int = 0
@@ -96,9 +113,14 @@ def _digest(model: Model | None) -> bytes:
 
 
 def specs_of(known: Sequence[Arrays], names: Sequence[str]) -> list[TensorSpec]:
-    """Type and shape of tensors; an axis that changes from batch to batch is open.
+    """The type and the shape of tensors, which their values for each batch show.
 
-    Known sizes matter: ONNX Runtime infers wrong shapes from an integer vector of unknown length.
+    An axis whose size changes from batch to batch is None; so is a shape whose rank changes. Sizes
+    matter: ONNX Runtime infers wrong shapes from an integer vector of unknown length.
+
+    Args:
+        known: the tensors of each batch.
+        names: the tensors to specify.
     """
     shapes: dict[str, set[tuple[int, ...]]] = {name: set() for name in names}
     dtypes: dict[str, np.dtype] = {}

@@ -1,4 +1,4 @@
-"""The Jacobian of a model's outputs in the biases of a layer, by shifting them one by one."""
+"""The Jacobian of a model's outputs in the biases of a layer, by finite differences."""
 
 import time
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from onnx_evoq.engine.sketch import Sketch
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Evaluator
 
-_SHIFT = 0.1  # of the deviation of a layer's output
-_SMALLEST = 1e-6  # deviation
+_SHIFT = 0.1  # as a share of the standard deviation of the layer's output
+_LEAST_DEVIATION = 1e-6
 
 
 def jacobian_of_bias(
@@ -24,35 +24,41 @@ def jacobian_of_bias(
     sketch: Sketch,
     deadline: Deadline,
 ) -> tuple[Float64Array, Float64Array] | None:
-    """J, (samples, channels, outputs), and the errors of the outputs, (samples, outputs).
-
-    None if the deadline would pass before the end.
+    """Shift the bias of one channel after the other, and run the model with each shift.
 
     Args:
-        evaluator: scores values of a bias.
+        evaluator: runs the model with other values of the bias.
         name: the bias.
-        bias: its values as they are.
-        spread: (channels,) the deviation of each channel of the layer's output.
-        sketch: of the outputs.
-        deadline: when to have stopped.
+        bias: its values, one per channel.
+        spread: (channels,) the standard deviation of each channel of the layer's output.
+        sketch: maps the model's outputs to a few numbers per sample.
+        deadline: the time by which all runs must be done.
+
+    Returns:
+        The Jacobian J of the sketched outputs, (samples, channels, outputs), and their errors,
+        (samples, outputs). None as soon as the runs that are still to do would take longer than
+        the time left, at the mean time of those that are done.
     """
-    shifts = _SHIFT * np.maximum(spread.astype(np.float64), _SMALLEST)
+    shifts = _SHIFT * np.maximum(spread.astype(np.float64), _LEAST_DEVIATION)
     candidates = [bias, *shifted(bias, shifts)]
-    rows: list[Float64Array] = []
+    outputs: list[Float64Array] = []
     began = time.monotonic()
-    for found in evaluator.answers(({name: values} for values in candidates), sketch):
-        rows.append(found)
-        each = (time.monotonic() - began) / len(rows)
-        if len(rows) < len(candidates) and each * (len(candidates) - len(rows)) > deadline.left:
+    for sketched in evaluator.answers(({name: values} for values in candidates), sketch):
+        outputs.append(sketched)
+        seconds_per_run = (time.monotonic() - began) / len(outputs)
+        runs_to_do = len(candidates) - len(outputs)
+        if runs_to_do and seconds_per_run * runs_to_do > deadline.left:
             return None
+    unshifted, *after_shifts = outputs
     jacobian = np.stack(
-        [(moved - rows[0]) / shift for moved, shift in zip(rows[1:], shifts, strict=True)], axis=1
+        [(after - unshifted) / shift for after, shift in zip(after_shifts, shifts, strict=True)],
+        axis=1,
     )
-    return jacobian, rows[0] - sketch.reference
+    return jacobian, unshifted - sketch.reference
 
 
 def shifted(bias: Float32Array, shifts: NDArray[Any]) -> Iterator[Float32Array]:
-    """`bias` with one channel shifted, channel by channel."""
+    """Copies of `bias`, each with the value of another channel shifted."""
     for channel, shift in enumerate(shifts):
         changed = bias.copy()
         changed.flat[channel] += np.float32(shift)

@@ -1,4 +1,4 @@
-"""The scoring engine: evaluators for weights of a model, one after the other or several at once."""
+"""Make evaluators, which score other values of some weights of a model."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,15 @@ from onnx_evoq.setup import Resources, ScoringSet, on_cpu, open_session, workers
 
 
 class Evaluators:
-    """Makes evaluators for a model that changes weight by weight.
+    """Makes evaluators for a model whose weights change one by one.
 
-    What crossed the last cut is remembered. If nothing changed before that cut since, the next
-    cut that lies behind it starts from there, so that going through a model in its order costs one
-    run of it altogether.
+    The model is cut at the weights; the part before the cut is run once (`ActivationCache`), the
+    part behind it once per candidate.
 
     Args:
-        sets: the samples that score.
-        resources: what may be used.
-        share: of the memory.
+        sets: the scoring sets.
+        resources: what the runs may use.
+        share: share of the memory that the activation cache may use.
     """
 
     def __init__(
@@ -33,29 +32,34 @@ class Evaluators:
         self._cache = ActivationCache(self._batches, resources, share)
 
     def at(self, model: Model, *weights: str) -> list[Evaluator]:
-        """An evaluator per scoring set for one weight of `model` or several, all on one session.
+        """Make one evaluator per scoring set for one weight or several; all use one session.
 
-        The graph is cut at the weights, and what crosses the cut is computed once and kept. Where
-        that is no tensor that NumPy knows (a sequence, bfloat16), each candidate runs the whole
-        model.
+        If a value at the cut is no array of NumPy (a sequence, bfloat16), each candidate runs the
+        whole model instead.
+
+        Args:
+            model: the model with its present weights.
+            weights: the names of the weights whose values the evaluators take.
 
         Raises:
             ModelError: the model cannot be run.
-            StorageError: the disk has no room for what does not fit into memory.
+            StorageError: the disk has no room for activations that do not fit into memory.
         """
         cut = cut_at(model, *weights)
         try:
             crossing = self._cache.crossing(model, cut)
-        except ModelError:  # no arrays; a broken model fails again below
+        except ModelError:  # a value at the cut is no array; a broken model fails again below
+            # No later cut may start from the tensors that led to the failure.
             self._cache = ActivationCache(self._batches, self._resources, self._share)
             return self.at_whole_model(model, *weights)
         return self._behind(model, cut, crossing)
 
     def at_whole_model(self, model: Model, *weights: str) -> list[Evaluator]:
-        """The same, but each candidate runs the whole model."""
+        """Make the same evaluators as `at`, but each candidate runs the whole model."""
         return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
 
     def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
+        """Load the part of the model behind the cut, and make an evaluator for each set."""
         known = KnownTensors(self._batches, crossing)
         session = open_session(
             suffix(model, cut, specs_of(known, cut.suffix_inputs)),

@@ -1,8 +1,8 @@
-"""Samples of what a layer reads and of what it should give, gathered over batches.
+"""Gather the columns that a layer multiplies, and the targets of its output, over all batches.
 
-The columns come from the model as it is quantized so far, the targets from the float model. Where
-the layer's output goes into a residual sum, the target is the float model's sum less the quantized
-model's other branch.
+The columns come from the model with the weights before the layer quantized, the targets from the
+float model. If the layer's output is one branch of a residual sum, the target is the float model's
+sum minus the quantized model's other branch.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Model, Weight
 from onnx_evoq.quantize import LayerSamples, SampleChunk
 
-POSITIONS = 98_304  # of all samples, at most, that moments are gathered from
-_WORK = 2e11  # products per matrix, at most, however many positions that leaves
-_MOST = 2**26  # values of columns and targets that are held
-_CHUNK = 2**22  # values of columns that are gathered at a time
-_MOST_COLUMNS = 16_384  # whose moments fit into memory
+POSITIONS = 98_304  # the most positions of all samples together that moments are gathered from
+_MOMENT_PRODUCTS = 2e11  # the most products per matrix, which wide layers pay with fewer positions
+_KEPT_VALUES = 2**26  # the most values of columns and targets that are kept
+_CHUNK_VALUES = 2**22  # values of columns that are gathered at a time
+_MOST_COLUMNS = 16_384  # the moments of more columns do not fit into memory
 
 
 def gather_samples(
     model: Model,
-    so_far: Model,
+    quantized: Model,
     weight: Weight,
     layer: Layer,
     caches: Sequence[ActivationCache],
@@ -34,21 +34,21 @@ def gather_samples(
     rng: np.random.Generator,
     positions: int = POSITIONS,
 ) -> LayerSamples | None:
-    """Gather a layer's columns and targets.
+    """Gather a layer's columns and targets at positions drawn at random.
 
     Args:
         model: the float model, which gives the targets.
-        so_far: the model that gives the columns.
+        quantized: the model with the weights before the layer quantized, which gives the columns.
         weight: the layer's weight.
         layer: the layer.
-        caches: the activations of `so_far` and of `model`.
+        caches: the activation caches of `quantized` and of `model`.
         batches: the samples.
         rng: draws positions, the same for all samples of a batch.
-        positions: of all samples, at most, that are looked at.
+        positions: the most positions of all samples together.
 
     Returns:
-        The samples; None where a tensor is no array, has no samples along its first axis, or is
-        not finite, and where the layer has too many columns.
+        The columns and targets. None if a tensor is no array, does not hold one entry per sample
+        along its first axis, or is not finite, and if the layer has too many columns.
 
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
@@ -56,23 +56,23 @@ def gather_samples(
     groups, rows, width = layer.linear.matrix(weight.values).shape
     if width > _MOST_COLUMNS:
         return None
-    wanted = [layer.output] if layer.sum is None else [layer.output, layer.sum]
-    read = [layer.input] if layer.other is None else [layer.input, layer.other]
+    sum_names = [] if layer.sum is None else [layer.sum]
+    other_names = [] if layer.other is None else [layer.other]
     try:
-        ours = LayerTensors(caches[0], so_far, layer, read, batches)
-        floats = LayerTensors(caches[1], model, layer, wanted, batches)
-    except ModelError:  # a tensor at the cut is no array
+        inputs = LayerTensors(caches[0], quantized, layer, [layer.input, *other_names], batches)
+        outputs = LayerTensors(caches[1], model, layer, [layer.output, *sum_names], batches)
+    except ModelError:  # a tensor is no array
         return None
     samples = sum(batch.count for batch in batches)
-    at_most = min(positions, _WORK / width**2)
+    at_most = min(positions, _MOMENT_PRODUCTS / width**2)
     if layer.activation is not None:  # columns and targets are kept
-        at_most = min(at_most, _MOST / (groups * (width + 2 * rows)))
-    # The activation behind a sum reads the sum, which only a residual branch has as its target.
-    residual = _is_residual(layer, ours.of(0), floats.of(0))
+        at_most = min(at_most, _KEPT_VALUES / (groups * (width + 2 * rows)))
+    # The activation behind a sum reads the sum, which is the target of a residual branch only.
+    residual = _is_residual(layer, inputs.of(0), outputs.of(0))
     sees_activation = layer.sum is None or residual
-    found = LayerSamples(layer.bias is not None, layer.activation if sees_activation else None)
+    gathered = LayerSamples(layer.bias is not None, layer.activation if sees_activation else None)
     for index, batch in enumerate(batches):
-        tensors, targets = ours.of(index), floats.of(index)
+        tensors, targets = inputs.of(index), outputs.of(index)
         values = tensors[layer.input]
         target, shift = _target(layer, tensors, targets, residual)
         if not layer.linear.has_samples(values.shape) or len(values) != len(target):
@@ -83,24 +83,25 @@ def gather_samples(
         count = int(np.clip(round(at_most / samples), 1, everywhere))
         at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
         real = batch.count if len(values) == batch.size else len(values)
-        # At least two chunks, so that there are two folds.
-        at_once = min(max(1, _CHUNK // (groups * width * count)), -(-real // 2))
+        # There are at least two chunks, since moments are kept in two folds.
+        at_once = min(max(1, _CHUNK_VALUES // (groups * width * count)), -(-real // 2))
         for start in range(0, real, at_once):
-            some = slice(start, min(start + at_once, real))
+            chunk_rows = slice(start, min(start + at_once, real))
             chunk = SampleChunk(
-                layer.linear.columns(values[some], at, target.shape),
-                layer.linear.outputs(target[some], at),
-                None if shift is None else layer.linear.outputs(shift[some], at),
+                layer.linear.columns(values[chunk_rows], at, target.shape),
+                layer.linear.outputs(target[chunk_rows], at),
+                None if shift is None else layer.linear.outputs(shift[chunk_rows], at),
             )
             with np.errstate(over="ignore", invalid="ignore"):
-                found.add(chunk)
-    return found if found.sums.finite else None
+                gathered.add(chunk)
+    return gathered if gathered.sums.finite else None
 
 
 def _is_residual(layer: Layer, tensors: Arrays, targets: Arrays) -> bool:
-    """Whether the output is one branch of a sum: a branch that is broadcast is none."""
-    if layer.sum is None or layer.other is None:
+    """Whether the output is a branch of a sum of its own shape, and nothing is broadcast."""
+    if layer.sum is None:
         return False
+    assert layer.other is not None  # as a sum has two branches
     shapes = {tensors[layer.other].shape, targets[layer.output].shape, targets[layer.sum].shape}
     return len(shapes) == 1
 
@@ -108,9 +109,11 @@ def _is_residual(layer: Layer, tensors: Arrays, targets: Arrays) -> bool:
 def _target(
     layer: Layer, tensors: Arrays, targets: Arrays, residual: bool
 ) -> tuple[Float32Array, Array | None]:
-    """What the layer should give, and what its output is added to before the activation."""
-    if not residual or layer.sum is None or layer.other is None:
+    """The target of the layer's output, and the other branch that is added to it, or None."""
+    if not residual:
         return np.asarray(targets[layer.output], np.float32), None
+    assert layer.sum is not None
+    assert layer.other is not None
     other = np.asarray(tensors[layer.other], np.float32)
     with np.errstate(invalid="ignore"):  # masks of infinity
         return np.asarray(targets[layer.sum], np.float32) - other, other

@@ -1,4 +1,4 @@
-"""The tensors at a layer of a model: what it reads, and what it gives."""
+"""The tensors around a layer of a model: its input, its output and their neighbours."""
 
 from collections.abc import Sequence
 
@@ -11,17 +11,20 @@ from onnx_evoq.setup import open_session
 
 
 class LayerTensors:
-    """Tensors at a layer of a model, batch by batch.
+    """Computes some tensors at a layer of a model, batch by batch.
+
+    The model is cut at the layer, and the tensors behind the cut are computed from those that
+    cross it.
 
     Args:
-        cache: the activations of the model at a cut.
+        cache: the activation cache of the model.
         model: the model.
         layer: the layer at which the model is cut.
-        names: the tensors that are wanted.
-        batches: what the model is fed.
+        names: the tensors to compute.
+        batches: the samples.
 
     Raises:
-        ModelError: a tensor cannot be computed by itself, or is no array.
+        ModelError: a tensor cannot be computed from those at the cut, or is no array.
         StorageError: the disk has no room for activations that do not fit into memory.
     """
 
@@ -45,7 +48,7 @@ class LayerTensors:
             self._session = open_session(part, cache.resources, f"the layer of {layer.weight!r}")
 
     def of(self, index: int) -> Arrays:
-        """The tensors of one batch, by name."""
+        """The tensors of one batch by name: the inputs, those at the cut, and those to compute."""
         known = self._known[index]
         if self._session is None:
             return known

@@ -1,7 +1,7 @@
-"""Sensitivity: algorithm 1 of arXiv 2605.05228.
+"""Rank weights by sensitivity: algorithm 1 of arXiv 2605.05228.
 
-Each weight alone is quantized, all others stay float, and the model is scored: only what follows
-the weight is run for it.
+The sensitivity of a weight is the metric of the model in which this weight alone is quantized, and
+all others stay float. Only the part of the model behind the weight is run for it.
 """
 
 from onnx_evoq.engine.evaluators import Evaluators
@@ -19,17 +19,19 @@ def rank_by_sensitivity(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> dict[str, float]:
-    """The metric with each weight alone on its grid, from the least to the most sensitive weight.
-
-    Where time ends before all of them are ranked, the others follow in their order with NaN.
+    """Measure the sensitivity of each weight.
 
     Args:
         model: the float model.
-        quantized: what each weight becomes, by name.
-        scoring: the samples that score.
-        deadline: when to stop; None for no limit.
-        resources: what scoring may use.
-        progress: shows how far it is.
+        quantized: the quantized weights by name.
+        scoring: the scoring set.
+        deadline: the time after which no weight is measured any more; None for no limit.
+        resources: what the runs may use.
+        progress: shows how many weights are done.
+
+    Returns:
+        The metric with each weight alone quantized, by name, from the least to the most sensitive
+        weight. The weights that were not measured in time come last, in their order, with NaN.
     """
     values = {}
     evaluators = Evaluators([scoring], resources)

@@ -1,7 +1,7 @@
-"""A model's outputs in a few numbers per sample.
+"""A sketch of a model's outputs: a few numbers per sample.
 
-Outputs of many values are projected on a few random directions, which keeps lengths and angles
-(Johnson and Lindenstrauss, 1984).
+Outputs of many values are projected on a few random directions, which keeps lengths and angles up
+to a small error (Johnson and Lindenstrauss, 1984).
 """
 
 from collections.abc import Sequence
@@ -11,31 +11,35 @@ import numpy as np
 from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
 from onnx_evoq.setup import ScoringSet
 
-_DIRECTIONS = 32
+_DIRECTIONS = 32  # numbers per sample; outputs of fewer values are not projected
+_LEAST_POWER = 1e-30
 
 
 def float_outputs(scoring: ScoringSet) -> list[str]:
-    """Names of the outputs whose errors are numbers."""
+    """The names of the outputs that hold floats, whose errors are differences of numbers."""
     parts: Sequence[Arrays] = scoring.target.reference or ()
     return [name for name, values in parts[0].items() if values.dtype.kind == "f"]
 
 
 class Sketch:
-    """A few numbers for each sample's outputs, whose distances are those of the outputs.
+    """Maps the outputs of each sample to a few numbers, and keeps the distances between outputs.
+
+    All outputs are divided by their root mean square over the samples and by the square root of
+    their size, so that each output counts the same.
 
     Attributes:
-        size: numbers per sample.
-        reference: (samples, size) of the float model.
+        size: how many numbers there are per sample.
+        reference: (samples, size), the sketch of the float model's outputs.
 
     Args:
-        scoring: the samples and the float model's outputs.
+        scoring: the samples with the float model's outputs.
         rng: draws the directions.
     """
 
     def __init__(self, scoring: ScoringSet, rng: np.random.Generator) -> None:
         parts: Sequence[Arrays] = scoring.target.reference or ()
         self._names = float_outputs(scoring)
-        # Outputs count alike: each is divided by its own size.
+        # The mean square of each output: the mean of those of the batches.
         self._powers = {
             name: float(
                 np.mean([np.mean(np.square(part[name], dtype=np.float64)) for part in parts])
@@ -51,10 +55,10 @@ class Sketch:
         self.size: int = self.reference.shape[1]
 
     def __call__(self, outputs: Arrays) -> Float64Array:
-        """(count, size) of the outputs of a batch."""
+        """Sketch the outputs of a batch: (count, size) from arrays (count, ...)."""
         rows = [
             np.asarray(outputs[name], np.float32).reshape(len(outputs[name]), -1)
-            / np.float32(np.sqrt(max(self._powers[name] * outputs[name][0].size, 1e-30)))
+            / np.float32(np.sqrt(max(self._powers[name] * outputs[name][0].size, _LEAST_POWER)))
             for name in self._names
         ]
         flat = np.concatenate(rows, axis=1)  # (count, width)

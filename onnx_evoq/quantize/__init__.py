@@ -18,7 +18,6 @@ from onnx_evoq.quantize.closed_form import (
 from onnx_evoq.quantize.grid import (
     Bits,
     Dense,
-    FixedPoint,
     GridSpec,
     Linear,
     QuantizedWeight,
@@ -39,7 +38,6 @@ __all__ = [
     "Activation",
     "Bits",
     "Dense",
-    "FixedPoint",
     "GridSpec",
     "LayerAtWidth",
     "LayerSamples",

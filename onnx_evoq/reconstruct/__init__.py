@@ -1,4 +1,4 @@
-"""Reconstructs a network in closed form, layer by layer."""
+"""Reconstructs a network layer by layer in closed form, and corrects its outputs."""
 
 from onnx_evoq.reconstruct.equalization import equalize_layers
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers

@@ -1,9 +1,11 @@
-"""Scale a model's layers so that its weights lie well on their grids (`quantize.equalize_layers`).
+"""Cross-layer equalization: scale the outputs of layers so that rounding costs less.
 
-1. Each layer's metric H is gathered from the float model, and what rounding costs with each step.
-2. A layer's importance is the error of the model's output with its weight alone quantized, per unit
-   of the layer's own error.
-3. Scales are chosen, and the model is rewritten. It computes the same as before.
+1. For each layer, gather the Hessian H of its output error from the float model, and the cost of
+   rounding its weight with each step.
+2. Measure each layer's importance: the error of the model's output with this weight alone
+   quantized, divided by the error of the layer's own output.
+3. Choose one scale per layer (`quantize.choose_scales`), and scale the weights. The model computes
+   the same as before.
 """
 
 from collections.abc import Collection
@@ -25,30 +27,34 @@ from onnx_evoq.model import (
 from onnx_evoq.quantize import Profile, choose_scales, round_alone
 from onnx_evoq.setup import Task
 
-_SCALE_POSITIONS = 16_384  # that moments are gathered from: scales need less than codes
+_SCALE_POSITIONS = 16_384  # scales need fewer positions than codes
 
 
 def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
-    """The same task for a model whose layers are scaled for one step per tensor.
-
-    None where there is nothing to scale, or time ran out before it was known how.
+    """Scale a model's layers so that steps which are powers of two suit its weights.
 
     Args:
-        task: what there is to do.
-        rng: draws positions.
+        task: the task, with one step per tensor.
+        rng: draws the positions that moments are gathered from.
+
+    Returns:
+        The same task for the scaled model. None if no layer has a scale that may change, or if the
+        time ended before all layers were measured.
     """
     model, weights, scoring = own_biases(task.model, task.bits), task.weights, task.search_set
     groups, layers = channel_groups(model), find_layers(model, weights)
     scale_of, count = _one_scale_per_layer(groups, {weight.name for weight in weights})
-    chosen = [w for w in weights if w.name in layers and w.name in groups.rows]
+    if not count:
+        return None
+    measured = [w for w in weights if w.name in layers and w.name in groups.rows]
     cache = ActivationCache(scoring.batches, task.resources, share=0.5)
     evaluators = Evaluators([scoring.scored_by(find_metric("nmse"))], task.resources, share=0.5)
     profiles = []
-    with task.progress("balancing", len(chosen)) as step:
-        for weight in chosen if count else ():
+    with task.progress("equalization", len(measured)) as step:
+        for weight in measured:
             if task.deadline.passed:
                 return None
-            layer = replace(layers[weight.name], activation=None)  # H is all that is asked for
+            layer = replace(layers[weight.name], activation=None)  # only H is needed
             bits = task.bits[weight.name]
             assert isinstance(bits, int)  # as one step per tensor goes with one width
             samples = gather_samples(
@@ -77,29 +83,32 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
     if not profiles:
         return None
     scales = np.append(choose_scales(profiles, count), 1.0)[scale_of[:-1]]
-    changed = rescaled(model, groups, scales)
+    scaled = rescaled(model, groups, scales)
     names = {weight.name for weight in weights}
-    return replace(task, model=changed, weights=weights_named(changed, names))
+    return replace(task, model=scaled, weights=weights_named(scaled, names))
 
 
 def _one_scale_per_layer(groups: ChannelGroups, names: Collection[str]) -> tuple[Indices, int]:
-    """Which scale each group of channels has, (groups + 1,), -1 for none; how many there are.
+    """Join groups of channels until all output channels of a layer have one scale.
 
-    All outputs of a layer have one; -1 if one of them must keep its scale, as what touches a weight
-    without a name among `names` must. The last entry, which a channel without a group finds at -1,
-    is -1.
+    A scale is fixed if one of its channels is, and if a weight that is not to be changed has one of
+    its channels.
+
+    Args:
+        groups: the groups of channels that must be scaled together.
+        names: the weights that may be changed.
+
+    Returns:
+        (groups + 1,) the number of each group's scale, -1 if it is fixed; and how many scales there
+        are. The last entry is -1, for the channels that are in no group (their group is -1).
     """
     scale_of = np.arange(groups.count + 1)
     scale_of[-1] = -1
     for kind in (groups.rows, groups.columns):
         for name in kind.keys() - names:
             scale_of[kind[name]] = -1
-    changed = True
-    while changed:
-        before = scale_of.copy()
-        for rows in groups.rows.values():
-            own = scale_of[rows]
-            scale_of[np.isin(scale_of, own)] = own.min()
-        changed = bool((before != scale_of).any())
+    for rows in groups.rows.values():
+        own = scale_of[rows]
+        scale_of[np.isin(scale_of, own)] = own.min()  # all that were joined before, too
     kept, numbers = np.unique(scale_of, return_inverse=True)  # -1 comes first, and is there
     return numbers - 1, len(kept) - 1

@@ -1,18 +1,19 @@
-"""Choose codes again by what they do to the end of the network (`quantize.correct_codes`).
+"""Output correction: choose a layer's codes again by their effect on the network's output.
 
-Layers are taken in the graph's order. For each of them
+The layers are corrected one after the other, in the graph's order. For each layer
 
-1. each channel's bias is shifted and what follows is run, which gives the Jacobian J of the outputs
-   (sketched, where they are many);
-2. the columns' means, sample by sample, and their covariance within samples are gathered from the
-   model as it is by then;
-3. new codes and a new bias follow in closed form from the search set, and are kept if they lower
-   the fitness on the held-out set.
+1. the bias of each channel is shifted and the network is run, which gives the Jacobian J of the
+   outputs in the biases (of a sketch of the outputs, if they have many values);
+2. the means of the columns for each sample, and their covariance within samples, are gathered from
+   the model with its present weights;
+3. new codes and a new bias follow in closed form from the search set (`quantize.correct_codes`);
+   they are accepted if they lower the fitness on the held-out set.
 
-Passes follow each other while time is left and one gains enough. A layer whose channels would take
-longer to probe than its share of the time is passed over.
+The passes over all layers end when the time is up, or when a pass gains too little. A layer is
+skipped if the runs for its Jacobian would take longer than its share of the time.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,11 +28,10 @@ from onnx_evoq.engine import (
     jacobian_of_bias,
 )
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Model, find_layers, initializer_values, replace_weights
+from onnx_evoq.model import Layer, find_layers, initializer_values, replace_weights
 from onnx_evoq.quantize import (
     LinearizedOutput,
     QuantizedWeight,
-    Reconstruction,
     correct_codes,
     row_grid,
 )
@@ -39,154 +39,183 @@ from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import Task
 
-WITHIN_SHARES = (0.5, 2.0)  # of `correct_codes`, until one is accepted
-_POSITIONS_PER_SAMPLE = 64  # of a sample, at most
-_WORK = 2e12  # products that a layer may cost
-_MOST = 2**27  # values of a Jacobian
+_WITHIN_SHARES = (0.5, 2.0)  # of `correct_codes`, tried until new codes are accepted
+_POSITIONS_PER_SAMPLE = 64  # the most positions of a sample that columns are gathered from
+_LAYER_PRODUCTS = 2e12  # the most products that correcting a layer may cost
+_JACOBIAN_VALUES = 2**27  # the most values of a Jacobian
 _PASSES = 3
-_GAIN = 0.01  # share of the fitness that a pass must gain for another one
+_PASS_GAIN = 0.01  # share of the fitness that a pass must gain for another one to follow
 
 
 def correct_outputs(
     task: Task, start: Reconstructed, rng: np.random.Generator
 ) -> tuple[Reconstructed, int, Stopped | None]:
-    """Codes and biases that are better for the end of the network.
-
-    Also how many candidates were run, and why not all was done; None if it was.
+    """Choose codes and biases again by their effect on the network's output.
 
     Args:
-        task: what there is to do.
-        start: a reconstruction.
-        rng: draws positions and directions.
+        task: the task.
+        start: its reconstruction.
+        rng: draws positions of samples and directions of the sketch.
+
+    Returns:
+        The corrected reconstruction, how many candidates for biases were run, and why the
+        correction ended early; None if it did not.
     """
-    now, evaluations, stopped = start, 0, None
     if not float_outputs(task.search_set):
-        return now, evaluations, stopped
+        return start, 0, None
     layers = [
         layer
         for name, layer in find_layers(start.model, task.weights).items()
         if name in start.layers and layer.bias is not None
     ]
-    sketch = Sketch(task.search_set, rng)
-    evaluators = Evaluators([task.search_set], task.resources, share=0.5)
-    cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
-    fitness = task.fitness(now.emitted)
+    correction = _Correction(task, start, rng)
     with until_interrupted() as interruption:
-        for turn in range(_PASSES):
-            before = fitness
-            with task.progress(f"steering {turn + 1}", len(layers)) as step:
-                for index, layer in enumerate(layers):
-                    due = task.deadline.share(len(layers) - index)
-                    known, ran, done = _linearized(
-                        task, evaluators, cache, now, layer, sketch, due, rng
-                    )
-                    evaluations += ran
-                    stopped = stopped if done else Stopped.TIME
-                    for share in WITHIN_SHARES:
-                        if known is None:
-                            break
-                        tried = _corrected(now, layer, known, share)
-                        value = task.fitness(tried.emitted)
-                        if value < fitness and task.allows(tried.emitted):
-                            now, fitness = tried, value
-                            break
-                    step(1)
-            if task.deadline.passed or not before - fitness > _GAIN * abs(before):
+        for index in range(_PASSES):
+            before = correction.fitness
+            correction.run_pass(layers, f"output correction {index + 1}")
+            gain = before - correction.fitness
+            if task.deadline.passed or not gain > _PASS_GAIN * abs(before):
                 break
-    return now, evaluations, interruption.reason or stopped
+    return correction.best, correction.evaluations, interruption.reason or correction.stopped
 
 
-def _linearized(
-    task: Task,
-    evaluators: Evaluators,
-    cache: ActivationCache,
-    now: Reconstructed,
-    layer: Layer,
-    sketch: Sketch,
-    deadline: Deadline,
-    rng: np.random.Generator,
-) -> tuple[LinearizedOutput | None, int, bool]:
-    """What is known of a layer, how many candidates were run for it, and whether time sufficed."""
-    assert layer.bias is not None
-    found, emitted = now.layers[layer.weight], now.emitted
-    bias = initializer_values(now.model, [layer.bias])[layer.bias]
-    if not _affordable(task, layer, found, bias.size * sketch.size):
-        return None, 0, True
-    if deadline.passed:
-        return None, 0, False
-    (evaluator,) = evaluators.at(emitted, layer.bias)
-    probed = jacobian_of_bias(evaluator, layer.bias, bias, found.spread, sketch, deadline)
-    if probed is None:
-        return None, evaluator.evaluations, False
-    columns = _columns(task, cache, emitted, layer, rng)
-    known = None if columns is None else LinearizedOutput(*columns, *probed)
-    return known, evaluator.evaluations, True
+class _Correction:
+    """Corrects layers of a reconstruction, and keeps the corrections that lower the fitness.
 
+    Attributes:
+        best: the reconstruction with all corrections that were accepted.
+        fitness: the fitness of `best` on the held-out set; lower is better.
+        evaluations: how many candidates for biases were run.
+        stopped: `Stopped.TIME` if a layer was skipped for lack of time, else None.
 
-def _affordable(task: Task, layer: Layer, found: Reconstruction, outputs: int) -> bool:
-    groups, rows, columns = layer.linear.matrix(found.best_weight).shape
-    samples = task.search_set.samples
-    work = groups * rows * columns**2 * (samples + columns)
-    return work <= _WORK and samples * outputs <= _MOST
-
-
-def _columns(
-    task: Task, cache: ActivationCache, emitted: Model, layer: Layer, rng: np.random.Generator
-) -> tuple[Float64Array, Float64Array] | None:
-    """Means of columns by sample, (samples, groups, columns), and their covariance within samples.
-
-    None where the layer's input does not hold one entry per sample.
+    Args:
+        task: the task.
+        start: the reconstruction to begin with.
+        rng: draws positions of samples and directions of the sketch.
     """
-    batches = task.search_set.batches
-    try:
-        tensors = LayerTensors(cache, emitted, layer, [layer.input, layer.output], batches)
-    except ModelError:  # what crosses is no array
-        return None
-    means: list[Float32Array] = []
-    within: Float64Array | None = None
-    seen = 0
-    for index, batch in enumerate(batches):
-        each = tensors.of(index)
-        values, shape = np.asarray(each[layer.input], np.float32), each[layer.output].shape
-        if len(values) != batch.size or shape[0] != batch.size:
+
+    def __init__(self, task: Task, start: Reconstructed, rng: np.random.Generator) -> None:
+        self._task = task
+        self._rng = rng
+        self._sketch = Sketch(task.search_set, rng)
+        self._evaluators = Evaluators([task.search_set], task.resources, share=0.5)
+        self._cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
+        self.best = start
+        self.fitness = task.fitness(start.emitted)
+        self.evaluations = 0
+        self.stopped: Stopped | None = None
+
+    def run_pass(self, layers: Sequence[Layer], label: str) -> None:
+        """Correct each layer once; each gets an equal share of the time left.
+
+        Args:
+            layers: the layers, each with a bias of its own.
+            label: names the pass on the progress bar.
+        """
+        with self._task.progress(label, len(layers)) as step:
+            for index, layer in enumerate(layers):
+                deadline = self._task.deadline.share(len(layers) - index)
+                linearized = self._linearized(layer, deadline)
+                if linearized is not None:
+                    self._correct(layer, linearized)
+                step(1)
+
+    def _correct(self, layer: Layer, linearized: LinearizedOutput) -> None:
+        """Try new codes of a layer, and accept the first that lower the fitness."""
+        for share in _WITHIN_SHARES:
+            tried = _corrected(self.best, layer, linearized, share)
+            fitness = self._task.fitness(tried.emitted)
+            if fitness < self.fitness and self._task.allows(tried.emitted):
+                self.best, self.fitness = tried, fitness
+                return
+
+    def _linearized(self, layer: Layer, deadline: Deadline) -> LinearizedOutput | None:
+        """The network's output as a linear function of a layer's output.
+
+        None if the layer is too large, if its columns cannot be gathered, or if time is short.
+        """
+        assert layer.bias is not None
+        emitted = self.best.emitted
+        bias = initializer_values(self.best.model, [layer.bias])[layer.bias]
+        if not self._affordable(layer, bias.size * self._sketch.size):
             return None
-        everywhere = layer.linear.positions(shape)
-        count = min(everywhere, _POSITIONS_PER_SAMPLE)
-        at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
-        columns = layer.linear.columns(values[: batch.count], at, shape)
-        groups, _, width = columns.shape
-        by_sample = columns.reshape(groups, batch.count, count, width)
-        mean = by_sample.mean(axis=2)  # (groups, samples, columns)
-        rest = (by_sample - mean[:, :, None]).reshape(columns.shape)
-        square = np.stack([part.T @ part for part in rest]).astype(np.float64)
-        within = square if within is None else within + square
-        seen += rest.shape[1]
-        means.append(mean.transpose(1, 0, 2))
-    assert within is not None
-    return np.concatenate(means).astype(np.float64), within / seen
+        if deadline.passed:
+            self.stopped = Stopped.TIME
+            return None
+        (evaluator,) = self._evaluators.at(emitted, layer.bias)
+        spread = self.best.layers[layer.weight].spread
+        probed = jacobian_of_bias(evaluator, layer.bias, bias, spread, self._sketch, deadline)
+        self.evaluations += evaluator.evaluations
+        if probed is None:
+            self.stopped = Stopped.TIME
+            return None
+        columns = self._columns(layer)
+        return None if columns is None else LinearizedOutput(*columns, *probed)
+
+    def _affordable(self, layer: Layer, jacobian_size: int) -> bool:
+        """Whether a layer costs little enough; `jacobian_size` is per sample."""
+        best_weight = self.best.layers[layer.weight].best_weight
+        groups, rows, columns = layer.linear.matrix(best_weight).shape
+        samples = self._task.search_set.samples
+        products = groups * rows * columns**2 * (samples + columns)
+        return products <= _LAYER_PRODUCTS and samples * jacobian_size <= _JACOBIAN_VALUES
+
+    def _columns(self, layer: Layer) -> tuple[Float64Array, Float64Array] | None:
+        """Gather a layer's columns at positions drawn at random.
+
+        Returns:
+            The mean columns of each sample, (samples, groups, columns), and their covariance within
+            samples, (groups, columns, columns). None if a tensor is no array, or does not hold one
+            entry per sample.
+        """
+        batches, names = self._task.search_set.batches, [layer.input, layer.output]
+        try:
+            tensors = LayerTensors(self._cache, self.best.emitted, layer, names, batches)
+        except ModelError:  # a tensor is no array
+            return None
+        groups, _, width = layer.linear.matrix(self.best.quantized[layer.weight].codes).shape
+        means: list[Float32Array] = []
+        within, positions = np.zeros((groups, width, width)), 0
+        for index, batch in enumerate(batches):
+            at_layer = tensors.of(index)
+            values, shape = (
+                np.asarray(at_layer[layer.input], np.float32),
+                at_layer[layer.output].shape,
+            )
+            if len(values) != batch.size or shape[0] != batch.size:
+                return None
+            everywhere = layer.linear.positions(shape)
+            count = min(everywhere, _POSITIONS_PER_SAMPLE)
+            at = np.sort(self._rng.choice(everywhere, count, replace=False, shuffle=False))
+            columns = layer.linear.columns(values[: batch.count], at, shape)
+            by_sample = columns.reshape(groups, batch.count, count, width)
+            mean = by_sample.mean(axis=2)  # (groups, samples, columns)
+            centred = (by_sample - mean[:, :, None]).reshape(columns.shape)
+            within += np.stack([part.T @ part for part in centred]).astype(np.float64)
+            positions += centred.shape[1]
+            means.append(mean.transpose(1, 0, 2))
+        return np.concatenate(means).astype(np.float64), within / positions
 
 
 def _corrected(
-    now: Reconstructed,
-    layer: Layer,
-    known: LinearizedOutput,
-    share: float,
+    now: Reconstructed, layer: Layer, linearized: LinearizedOutput, share: float
 ) -> Reconstructed:
+    """Give a layer the codes and the bias that are best for the linearized output."""
     assert layer.bias is not None
     bias = initializer_values(now.model, [layer.bias])[layer.bias]
     codes, grid = now.quantized[layer.weight]
     linear = layer.linear
-    matrix, moves = correct_codes(
+    matrix, bias_shifts = correct_codes(
         linear.matrix(codes).astype(np.float64),
         linear.matrix(now.layers[layer.weight].best_weight).astype(np.float64),
         row_grid(grid, linear, codes.shape),
-        known,
+        linearized,
         share,
     )
     weight = QuantizedWeight(linear.weight(matrix, codes.shape).astype(np.int8), grid)
-    moved = bias + moves.reshape(bias.shape).astype(np.float32)
+    new_bias = bias + bias_shifts.reshape(bias.shape).astype(np.float32)
     return replace(
         now,
-        model=replace_weights(now.model, {layer.bias: moved}),
+        model=replace_weights(now.model, {layer.bias: new_bias}),
         quantized={**now.quantized, layer.weight: weight},
     )

@@ -1,4 +1,4 @@
-"""Knows what a job is about: what is quantized, what judges it, and what may be used."""
+"""Sets up a run: the float model, the grids, the calibration samples, and the resources."""
 
 from onnx_evoq.setup.calibration import Calibration, find_samples, prepare_calibration
 from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within

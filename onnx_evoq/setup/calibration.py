@@ -1,4 +1,4 @@
-"""Set up what a search is scored on: samples, the reference model's answers, a metric, two sets."""
+"""Calibration: split the samples into two sets, and run the float model on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,20 +28,21 @@ from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet
 from onnx_evoq.signature import TensorSpec
 
-_SAME = 1e-4  # relative to the largest output
-_FEW = 8  # held-out samples
+_REPEATABLE = 1e-4  # difference between two runs, as a share of the largest output
+_FEW_HELDOUT = 8  # samples
+_HARDLY_BETTER = 1.2  # times the top-1 of guessing
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Everything that scores, for one reference model and one set of samples.
+    """The samples that models are scored on, in two sets, and the metric.
 
     Attributes:
-        metric: what steers.
-        search: the samples that select.
-        heldout: the samples that accept.
-        has_classes: whether the labels are classes of the first output, so that top-1 can stand
-            beside.
+        metric: compares a model's outputs with those of the float model, or with labels.
+        search: the samples on which candidates are compared.
+        heldout: the samples on which a candidate must be better, too, before it is accepted.
+        has_classes: whether the labels are classes of the first output, so that top-1 can be
+            reported beside the metric.
         notes: sentences that a user should read.
     """
 
@@ -58,31 +59,37 @@ def find_samples(
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> Samples:
-    """The samples for a model with inputs `specs`.
+    """Load the samples for a model.
+
+    Args:
+        specs: the model's inputs.
+        data: the source of the samples, and their preprocessing.
+        rng: draws synthetic samples.
+        progress: shows how many samples are loaded.
 
     Raises:
         ModelError: the model takes no inputs.
-        DataError: the data cannot be read or do not fit.
+        DataError: the data cannot be read or do not fit the inputs.
     """
     if not specs:
         raise ModelError("the model takes no inputs, so that there is nothing to score it on.")
     return load_samples(data, specs, rng, progress)
 
 
-def reference_outputs(
+def _reference_outputs(
     session: Session, batches: Sequence[Batch], progress: Progress = silent
 ) -> list[Arrays]:
-    """The reference model's outputs for each batch.
+    """Run the float model: the outputs of each batch by name, (count, ...) each.
 
     Raises:
-        ModelError: one is NaN or infinite, or changes its shape from sample to sample.
+        ModelError: an output is NaN or infinite, or changes its shape from sample to sample.
     """
     with progress("reference", len(batches)) as step:
         outputs: list[Arrays] = list(stepping(predict(session, batches), step))
     check_shapes(outputs)
-    for part in outputs:
-        for note in not_finite(part, session.name):
-            raise ModelError(note)
+    notes = [note for part in outputs for note in not_finite(part, session.name)]
+    if notes:
+        raise ModelError(notes[0])
     return outputs
 
 
@@ -96,27 +103,33 @@ def prepare_calibration(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Calibration:
-    """Read the samples, split them, and run the reference model on both parts.
+    """Load the samples, split them into two sets, and run the float model on both.
 
     Args:
-        model: the reference model.
-        name: how messages call it.
-        data: the samples.
-        metric: "auto" for the output error: mse; sqnr where several outputs must count alike;
-            agreement where no output is of floats.
-        holdout: share of the samples that accepts; None to score on all of them in both parts.
+        model: the float model, as it was loaded.
+        name: the model's name in messages.
+        data: the samples' source and preprocessing.
+        metric: "auto" for the output error: mse for one output, sqnr for several (they count
+            alike), agreement where no output holds floats.
+        holdout: share of the samples in the held-out set; None to use all samples in both sets.
         rng: splits the samples, and draws synthetic ones.
-        resources: what may be used.
-        progress: shows how far it is.
+        resources: what the runs may use.
+        progress: shows how far the work is.
+
+    Raises:
+        ModelError: the model takes no inputs, fails, gives NaN, or gives other outputs when it is
+            run again.
+        DataError: the data cannot be read, or do not fit the model.
+        MetricError: the metric is unknown, or cannot score the float model.
     """
     specs = input_specs(model)
-    chosen = None if metric == "auto" else find_metric(metric)
+    chosen = None if metric == "auto" else find_metric(metric)  # before the work, as it may fail
     samples = find_samples(specs, data, rng, progress)
     session = open_session(model, resources, name)
     size = choose_batch_size(session, samples.inputs, specs)
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]
-    outputs = [reference_outputs(session, each, progress) for each in batches]
+    outputs = [_reference_outputs(session, each, progress) for each in batches]
     _check_repeatable(session, batches[0][0], outputs[0][0])
     if chosen is None:
         chosen = find_metric(_output_error(outputs[0][0]))
@@ -128,8 +141,8 @@ def prepare_calibration(
     has_classes, notes = _labels_are_classes(chosen, samples, search)
     _check_metric(chosen, search)
     if has_classes:
-        notes += _doubts(search)
-    if heldout.samples < _FEW:
+        notes += _notes_on_accuracy(search)
+    if heldout.samples < _FEW_HELDOUT:
         notes.append(
             f"only {search.samples} samples select and {heldout.samples} accept, which is too few "
             "to trust a result: give a few hundred."
@@ -138,6 +151,7 @@ def prepare_calibration(
 
 
 def _output_error(outputs: Arrays) -> str:
+    """The name of the metric that measures the error of these outputs."""
     kinds = [values.dtype.kind for values in outputs.values()]
     if "f" not in kinds:
         return "agreement"
@@ -145,20 +159,21 @@ def _output_error(outputs: Arrays) -> str:
 
 
 def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:
+    """Run a batch again, and refuse a model that draws random numbers."""
     again = next(predict(session, [batch]))
-    if not largest_difference(again, outputs) <= _SAME:
+    if not largest_difference(again, outputs) <= _REPEATABLE:
         raise ModelError(
             f"{session.name}: gives other outputs each time it is run: export it without random "
             "nodes (in inference mode)."
         )
 
 
-def _doubts(scoring: ScoringSet) -> list[str]:
-    """A note if the float model does hardly better than chance."""
+def _notes_on_accuracy(scoring: ScoringSet) -> list[str]:
+    """A note if the float model's top-1 is hardly better than that of guessing."""
     assert scoring.target.reference is not None
     chance = 1 / max(class_scores(scoring.target.reference[0]).shape[1], 2)
     top1 = scoring.scored_by(find_metric("top1")).target.value(scoring.target.reference)
-    if top1 > 1.2 * chance:
+    if top1 > _HARDLY_BETTER * chance:
         return []
     return [
         f"the float model's top-1 is {100 * top1:.1f} % on these data, which is hardly better than "
@@ -167,7 +182,7 @@ def _doubts(scoring: ScoringSet) -> list[str]:
 
 
 def _check_metric(metric: Metric, scoring: ScoringSet) -> None:
-    """The metric must give a number for the reference model itself."""
+    """Refuse a metric that gives no number for the float model itself."""
     assert scoring.target.reference is not None
     if np.isnan(scoring.target.value(scoring.target.reference)):
         raise MetricError(
@@ -176,12 +191,12 @@ def _check_metric(metric: Metric, scoring: ScoringSet) -> None:
 
 
 def _labels_are_classes(
-    steering: Metric, samples: Samples, scoring: ScoringSet
+    metric: Metric, samples: Samples, scoring: ScoringSet
 ) -> tuple[bool, list[str]]:
-    """Whether the labels are classes of the first output, and notes.
+    """Whether the labels are classes of the first output, and notes for the user.
 
     Raises:
-        DataError: they are whole numbers, but out of range; unless a user's metric reads them.
+        DataError: the labels are whole numbers, but out of range, and no user's metric reads them.
     """
     assert scoring.target.reference is not None
     if samples.labels is None:
@@ -190,12 +205,12 @@ def _labels_are_classes(
         classes = class_scores(scoring.target.reference[0]).shape[1]
     except MetricError:
         return False, []  # the output is no row of class scores
-    if class_numbers(samples.labels) is None and steering.against != "labels":
+    if class_numbers(samples.labels) is None and metric.against != "labels":
         return False, [f"{samples.source}: the labels are no class numbers, so top-1 is left out."]
     try:
         check_labels(samples.labels, classes)
     except DataError:
-        if steering.against != "user":
+        if metric.against != "user":
             raise
         return False, []
     return True, []

@@ -1,4 +1,4 @@
-"""How much of a model's quality may be lost: the guard behind a drop that the user sets."""
+"""Max drop: how much of the float model's quality a quantized model may lose, in percent."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 
-MaxDropCheck = Callable[[Model], bool]
-Drop = Callable[[Model], float]
+MaxDropCheck = Callable[[Model], bool]  # whether a model loses no more than the user allows
+Drop = Callable[[Model], float]  # what a model loses, in percent
 
 
 def max_drop_check(
@@ -21,53 +21,69 @@ def max_drop_check(
     max_drop: float,
     resources: Resources = DEFAULT_RESOURCES,
 ) -> MaxDropCheck:
-    """Whether a model stays within `max_drop` percent of the float model on the held-out set.
+    """Make the check whether a model's drop on the held-out set is at most `max_drop` percent.
 
     Args:
         model: the float model.
-        experiment: what scores.
-        max_drop: percent, as `drop_measure` counts them.
-        resources: what may be used.
+        calibration: the samples and the metric.
+        max_drop: in percent; `drop_measure` defines the drop.
+        resources: what the runs may use.
+
+    Returns:
+        A function that runs a model, and says whether its drop is allowed.
     """
     drop = drop_measure(model, calibration, resources)
     return lambda changed: within(drop(changed), max_drop)
 
 
 def within(drop: float, max_drop: float) -> bool:
-    """Whether a drop is allowed, both in percent; exactly the limit, computed in binary, is."""
+    """Whether a drop is allowed; both are in percent.
+
+    A drop of exactly the limit is allowed, although binary fractions may put it a little above.
+
+    Example:
+        >>> 100 * (0.8 - 0.7) > 10, within(100 * (0.8 - 0.7), 10)
+        (True, True)
+    """
     return drop <= max_drop + 1e-9
 
 
 def drop_measure(
     model: Model, calibration: Calibration, resources: Resources = DEFAULT_RESOURCES
 ) -> Drop:
-    """How much of the float model's quality another one loses on the held-out set, in percent:
+    """Make the function that measures a model's drop on the held-out set.
 
-    1. with class labels, the points of top-1 that are lost;
-    2. with a user's metric, the percent of its value for the float model that is lost;
-    3. else, of a model whose first output is a row of class scores, the percent of answers that
-       are no longer the float model's; an output shaped like an input is no such row;
-    4. else the percent of the outputs' power that is error (nmse).
+    The drop is, in percent, the first of these that applies:
+
+    1. with a user's metric, the share of its value for the float model that is lost;
+    2. with labels that are classes, the points of top-1 that are lost;
+    3. for a classifier without labels, the share of samples whose class is no longer the float
+       model's (a first output that is as wide as an input is taken for a reconstruction);
+    4. for any other model, the power of the output error as a share of the outputs' power (nmse).
 
     Args:
         model: the float model.
-        experiment: what scores.
-        resources: what may be used.
+        calibration: the samples and the metric.
+        resources: what the runs may use.
+
+    Returns:
+        A function that runs a model, and gives its drop in percent; below 0 for a better model.
     """
-    scoring = _what_counts(calibration)
+    scoring = _scored_for_drop(calibration)
     before = model_value(model, scoring, resources)
-    relative = scoring.target.metric.against == "user"
-    sign = 1.0 if scoring.target.metric.higher_is_better else -1.0
-    whole = abs(before) if relative else 1.0
+    metric = scoring.target.metric
+    relative_to = abs(before) if metric.against == "user" else 1.0
 
     def drop(changed: Model) -> float:
         after = model_value(changed, scoring, resources)
-        return 100 * sign * (before - after) / max(whole, float(np.finfo(np.float64).tiny))
+        lost = before - after if metric.higher_is_better else after - before
+        return 100 * lost / max(relative_to, float(np.finfo(np.float64).tiny))
 
     return drop
 
 
-def _what_counts(calibration: Calibration) -> ScoringSet:
+def _scored_for_drop(calibration: Calibration) -> ScoringSet:
+    """The held-out set with the metric that the drop is measured by."""
     if calibration.metric.against == "user":
         return calibration.heldout
     if calibration.has_classes:
@@ -77,7 +93,7 @@ def _what_counts(calibration: Calibration) -> ScoringSet:
 
 
 def _classifies(scoring: ScoringSet) -> bool:
-    """Whether the outputs are classes, or scores of classes."""
+    """Whether the model's outputs are classes, or scores of classes."""
     assert scoring.target.reference is not None
     outputs = scoring.target.reference[0]
     if not any(values.dtype.kind == "f" for values in outputs.values()):
@@ -86,6 +102,6 @@ def _classifies(scoring: ScoringSet) -> bool:
         scores = class_scores(outputs)
     except MetricError:
         return False
-    # A reconstruction has a row of numbers, too.
-    sizes = {values[0].size for values in scoring.batches[0].feed.values() if values.ndim}
+    # An autoencoder's output is a row of numbers, too: as many as an input has.
+    sizes = {v.size // len(v) for v in scoring.batches[0].feed.values() if v.ndim}
     return scores.shape[1] not in sizes

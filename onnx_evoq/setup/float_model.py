@@ -1,4 +1,4 @@
-"""The model that is worked on, and its weights."""
+"""The float model that is quantized, and its weights."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,19 +20,19 @@ from onnx_evoq.setup.grids import leave_out
 from onnx_evoq.setup.model_run import run_model
 from onnx_evoq.setup.resources import Resources
 
-# Folding is exact but for the order of float32 (or float16) operations.
-_SAME = {"float32": 1e-3, "float16": 2e-2}
+# Folding changes only the order of operations, and so the rounding of their results.
+_FOLD_TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
 
 
 @dataclass(frozen=True)
 class FloatModel:
-    """A model to quantize.
+    """The float model that is quantized.
 
     Attributes:
-        reference: the float model as it came.
-        model: the same with BatchNormalization folded.
-        weights: its weights, without those that stay float.
-        keep: the patterns of those.
+        reference: the model as the user gave it; its outputs are the reference for all others.
+        model: the same model with BatchNormalization folded; its weights are quantized.
+        weights: the weights of `model` that are quantized.
+        keep: patterns of the weights that stay float.
         notes: sentences that a user should read.
     """
 
@@ -46,8 +46,12 @@ class FloatModel:
 def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatModel:
     """Load a model, fold BatchNormalization and find the weights.
 
+    Args:
+        model: the model, or its file.
+        keep: patterns of weights that stay float.
+
     Raises:
-        ModelError: it cannot be used, has no weights, or one that holds NaN or infinity.
+        ModelError: the model cannot be used, has no weights, or a weight holds NaN or infinity.
         OptionError: a pattern of `keep` matches no weight.
     """
     reference, keep = load(model), tuple(keep)
@@ -59,15 +63,24 @@ def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatMod
             "ConvTranspose, Gemm, MatMul, Gather or recurrent operators); "
             "onnx-evoq inspect says why each initializer is none."
         )
-    left = leave_out(weights, keep)
-    check_finite(left)
-    return FloatModel(reference, folded, left, keep)
+    quantized = leave_out(weights, keep)
+    check_finite(quantized)
+    return FloatModel(reference, folded, quantized, keep)
 
 
 def fold_if_exact(
     float_model: FloatModel, calibration: Calibration, resources: Resources
 ) -> FloatModel:
-    """The subject as it is, or without folding where that would change the outputs."""
+    """Undo the folding of BatchNormalization if it changes the model's outputs.
+
+    Args:
+        float_model: the model, folded.
+        calibration: the samples; the first batch is run.
+        resources: what the runs may use.
+
+    Returns:
+        `float_model` itself, or one whose `model` is the reference, with a note.
+    """
     if computes_the_same(float_model.model, float_model, calibration, resources):
         return float_model
     weights, _ = find_weights(float_model.reference)
@@ -82,8 +95,15 @@ def fold_if_exact(
 def computes_the_same(
     model: Model, float_model: FloatModel, calibration: Calibration, resources: Resources
 ) -> bool:
-    """Whether a model has the outputs of the subject's reference, but for the order of sums."""
+    """Whether a model has the reference's outputs on the first batch, up to rounding.
+
+    Args:
+        model: a rewritten form of the float model.
+        float_model: the float model with its reference.
+        calibration: the samples.
+        resources: what the runs may use.
+    """
     batch = calibration.search.batches[0]
     outputs = [next(run_model(each, [batch], resources)) for each in (model, float_model.reference)]
-    allowed = max(_SAME[weight.dtype] for weight in float_model.weights)
-    return largest_difference(*outputs) <= allowed  # not so if it is NaN
+    allowed = max(_FOLD_TOLERANCE[weight.dtype] for weight in float_model.weights)
+    return largest_difference(*outputs) <= allowed  # false for NaN

@@ -1,4 +1,4 @@
-"""Which weights are quantized, and on which grid each of them is."""
+"""Which weights are quantized, at which width, and on which grid."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Literal
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
+from onnx_evoq.quantize import Bits, QuantizedWeight, Scale, fit, nearest
 from onnx_evoq.setup.options import check_bits, check_choices
 
 Granularity = Literal["tensor", "channel"]
-Granularities = Granularity | Mapping[str, Granularity]  # of all weights, or by name
+Granularities = Granularity | Mapping[str, Granularity]  # one for all weights, or one per name
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid that weights are put on, and the weights that stay float.
+    """The grid that weights are quantized to, and the weights that stay float.
 
     Attributes:
-        granularity: one step per "tensor" or per output "channel"; for a search of widths also
-            "any", which gives each layer the one that pays.
+        granularity: one step per "tensor" or per output "channel"; a search of widths also takes
+            "any", and then chooses one of them for each layer.
         scale: "pow2" for steps that are powers of two, "float" for any.
         keep: patterns of weights that stay float; each must match a weight or its node.
 
@@ -43,10 +43,10 @@ class Grid:
         )
 
     def of_all(self) -> Granularity:
-        """The granularity of all weights.
+        """The one granularity that all weights have.
 
         Raises:
-            OptionError: it is "any", which only a search of widths can choose.
+            OptionError: it is "any", which only a search of widths takes.
         """
         if self.granularity == "any":
             raise OptionError(
@@ -59,33 +59,41 @@ DEFAULT_GRID = Grid()
 
 
 def matches(weight: Weight, pattern: str) -> bool:
-    """Whether a shell-style pattern matches the weight's name or that of a node that uses it."""
+    """Whether a shell-style pattern matches the weight's name, or the name of a node that reads it.
+
+    A pattern that equals a name matches it, even if it holds brackets.
+    """
     names = (weight.name, *weight.nodes)
     return any(name == pattern or fnmatchcase(name, pattern) for name in names)
 
 
 def leave_out(weights: Sequence[Weight], keep: Iterable[str]) -> list[Weight]:
-    """The weights that no pattern of `keep` matches.
+    """The weights that no pattern of `keep` matches: those that are quantized.
 
     Raises:
-        OptionError: a pattern matches nothing, or all of them leave nothing over.
+        OptionError: a pattern matches no weight, or the patterns match all weights.
     """
     keep = list(keep)
     for pattern in keep:
         _must_match(weights, pattern, "keep")
-    left = [weight for weight in weights if not any(matches(weight, p) for p in keep)]
-    if not left:
+    quantized = [weight for weight in weights if not any(matches(weight, p) for p in keep)]
+    if not quantized:
         raise OptionError(
             f"keep {', '.join(map(repr, keep))} leaves no weight to quantize: keep fewer."
         )
-    return left
+    return quantized
 
 
 def bits_of(weights: Sequence[Weight], bits: int, bits_for: Mapping[str, int]) -> dict[str, int]:
-    """The width of each weight: that of the last pattern that matches it, else `bits`.
+    """The width of each weight, by its name.
+
+    Args:
+        weights: the weights.
+        bits: the width of the weights that no pattern matches.
+        bits_for: widths by pattern; the last pattern that matches a weight counts.
 
     Raises:
-        OptionError: a pattern matches nothing, or a width is out of range.
+        OptionError: a pattern matches no weight, or a width is out of range.
     """
     widths = dict.fromkeys((weight.name for weight in weights), bits)
     for pattern, width in bits_for.items():
@@ -96,49 +104,38 @@ def bits_of(weights: Sequence[Weight], bits: int, bits_for: Mapping[str, int]) -
 
 
 def axis_of_steps(weight: Weight, granularity: Granularities) -> int | None:
-    """The axis along which a weight has a step for each channel; None for one step."""
+    """The axis along which a weight has one step per channel; None if it has one step."""
     own = granularity if isinstance(granularity, str) else granularity[weight.name]
     return weight.axis if own == "channel" else None
-
-
-def grids_for(
-    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
-) -> dict[str, FixedPoint]:
-    """The grid of each weight by its name; per channel along its axis, where it has one.
-
-    Raises:
-        ValueError: there are widths per channel for a weight with one step.
-    """
-    return {
-        weight.name: fit(
-            weight.values,
-            bits[weight.name],
-            axis_of_steps(weight, granularity),
-            scale,
-            weight.dtype,
-        )
-        for weight in weights
-    }
-
-
-def nearest_codes(
-    weights: Sequence[Weight], grids: Mapping[str, FixedPoint]
-) -> dict[str, QuantizedWeight]:
-    """Each weight rounded to its grid."""
-    return {
-        weight.name: QuantizedWeight(nearest(weight.values, grids[weight.name]), grids[weight.name])
-        for weight in weights
-    }
 
 
 def nearest_of(
     weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
 ) -> dict[str, QuantizedWeight]:
-    """Each weight rounded to the grid that covers its range."""
-    return nearest_codes(weights, grids_for(weights, bits, granularity, scale))
+    """Round each weight to the nearest codes of the grid that covers its range.
+
+    Args:
+        weights: the float weights.
+        bits: the width of each weight, or of each of its channels, by name.
+        granularity: one step per tensor or per channel.
+        scale: "pow2" for steps that are powers of two, "float" for any.
+
+    Returns:
+        Codes and grid by the weight's name.
+
+    Raises:
+        ValueError: a weight with one step has a width per channel.
+    """
+    rounded = {}
+    for weight in weights:
+        axis = axis_of_steps(weight, granularity)
+        grid = fit(weight.values, bits[weight.name], axis, scale, weight.dtype)
+        rounded[weight.name] = QuantizedWeight(nearest(weight.values, grid), grid)
+    return rounded
 
 
 def _must_match(weights: Sequence[Weight], pattern: str, option: str) -> None:
+    """Refuse a pattern that matches no weight."""
     if not any(matches(weight, pattern) for weight in weights):
         names = ", ".join(weight.name for weight in weights[:4])
         more = ", ..." if len(weights) > 4 else ""

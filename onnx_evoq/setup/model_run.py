@@ -1,4 +1,4 @@
-"""Run a model over batches: the one way to do so outside of a search."""
+"""Load a model into ONNX Runtime, and run it over batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,12 +16,12 @@ def open_session(
     options: Mapping[str, str] = SESSION_OPTIONS,
     threads: int | None = None,
 ) -> Session:
-    """Load a model into ONNX Runtime, on the execution providers that a user chose.
+    """Load a model into ONNX Runtime, on the execution providers that the user chose.
 
     Args:
         model: any model, or a part of one.
-        resources: what may be used.
-        name: how messages call the model.
+        resources: the execution providers.
+        name: the model's name in messages.
         options: session configuration entries.
         threads: cores that one run uses; None for all.
 
@@ -39,17 +39,14 @@ def run_model(
     name: str = "the model",
     options: Mapping[str, str] = SESSION_OPTIONS,
 ) -> Iterator[dict[str, Array]]:
-    """Run a model, loaded afresh, over batches.
+    """Load a model into a new session, and run it over batches.
 
     Args:
-        model: any model.
+        model: any model; `resources`, `name` and `options` are as for `open_session`.
         batches: the samples.
-        resources: what may be used.
-        name: how messages call the model.
-        options: session configuration entries.
 
     Returns:
-        The outputs of each batch by name, (count, ...) each.
+        The outputs of each batch by name, (count, ...) each; a batch is run when it is asked for.
 
     Raises:
         ModelError: the model cannot be loaded or run.

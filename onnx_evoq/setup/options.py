@@ -1,4 +1,4 @@
-"""Check what a user asks for before any work is done."""
+"""Check a user's options before any work is done."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -9,26 +9,36 @@ MIN_BITS, MAX_BITS = 2, 8
 
 
 def check_bits(bits: int) -> None:
-    """Raise an OptionError unless `bits` is a width that this package knows."""
+    """Raise an OptionError unless `bits` is a width from 2 to 8."""
     if not MIN_BITS <= bits <= MAX_BITS:
         raise OptionError(f"bits {bits} is out of range: choose from {MIN_BITS} to {MAX_BITS}.")
 
 
 def check_choices(**chosen: tuple[str, Sequence[str]]) -> None:
-    """Raise an OptionError unless each value is among its choices."""
+    """Raise an OptionError unless each value is among its choices.
+
+    Args:
+        chosen: for each option, by its name, the value and the values that are allowed.
+    """
     for name, (value, choices) in chosen.items():
         if value not in choices:
             raise OptionError(f"{name} {value!r} is unknown: choose {' or '.join(choices)}.")
 
 
 def check_seed(seed: int) -> None:
-    """Raise an OptionError unless NumPy's generators take `seed`."""
+    """Raise an OptionError unless `seed` can seed NumPy's generators."""
     if seed < 0:
         raise OptionError(f"seed {seed} is negative: choose 0 or more.")
 
 
 def check_limits(*, holdout: float, max_drop: float | None, time_budget: float | None) -> None:
-    """Raise an OptionError unless the numbers make sense."""
+    """Raise an OptionError unless the numbers are in range.
+
+    Args:
+        holdout: share of the samples in the held-out set, between 0 and 1.
+        max_drop: in percent, from 0 to 100; None for no limit.
+        time_budget: in seconds, above 0; None for no limit.
+    """
     given = {"holdout": holdout, "max_drop": max_drop, "time_budget": time_budget}
     for name, value in given.items():
         if value is not None and not isinstance(value, Real):

@@ -1,4 +1,4 @@
-"""All outputs of a model, and those of another one under the same names."""
+"""The outputs of a whole model, and how the outputs of two models are paired."""
 
 import contextlib
 
@@ -17,10 +17,15 @@ from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 
 def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
-    """Top-1 where labels are classes of the outputs, else the error against the reference.
+    """Top-1 if the labels are classes of the first output, else mse against a reference model.
+
+    Args:
+        samples: the samples, perhaps with labels.
+        outputs: the model's outputs for them.
+        has_reference: whether there is a reference model.
 
     Raises:
-        MetricError: there is neither.
+        MetricError: there are no such labels, and no reference model.
     """
     if samples.labels is not None and class_numbers(samples.labels) is not None:
         with contextlib.suppress(MetricError):  # the output is no row of class scores
@@ -41,17 +46,21 @@ def outputs_of(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Arrays:
-    """The outputs for all samples, name -> (samples, ...).
+    """Run a model on all samples.
 
     Args:
         model: any model.
-        name: how messages call it.
-        samples: what it is fed.
-        resources: what may be used.
-        progress: shows how far it is.
+        name: the model's name in messages.
+        samples: the inputs.
+        resources: the execution providers.
+        progress: shows how many batches are done.
+
+    Returns:
+        The outputs by name, (samples, ...) each.
 
     Raises:
-        ModelError: it cannot be run, takes other inputs, or gives outputs of changing shapes.
+        ModelError: the model cannot be run, takes an input that the samples do not have, or gives
+            outputs whose shape changes from sample to sample.
     """
     specs = input_specs(model)
     missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
@@ -66,7 +75,12 @@ def outputs_of(
 
 
 def not_finite(outputs: Arrays, model: str) -> list[str]:
-    """A note for each output of `model` that holds NaN or infinity."""
+    """A sentence for each output that holds NaN or infinity.
+
+    Args:
+        outputs: by name, (samples, ...) each.
+        model: the model's name in messages.
+    """
     notes = []
     for name, values in outputs.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -79,10 +93,18 @@ def not_finite(outputs: Arrays, model: str) -> list[str]:
 
 
 def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
-    """The reference's outputs under the names of `outputs`, by name or else by position.
+    """Pair a reference model's outputs with a model's: by name, or else by position.
+
+    Args:
+        reference: the reference model's outputs.
+        outputs: the model's outputs.
+        name: the reference model's name in messages.
+
+    Returns:
+        The reference model's outputs under the names of `outputs`.
 
     Raises:
-        ModelError: their number or shapes differ.
+        ModelError: the numbers of outputs or their shapes differ.
     """
     if set(outputs) <= set(reference):
         matched = {output: reference[output] for output in outputs}

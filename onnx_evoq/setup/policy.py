@@ -1,5 +1,6 @@
-"""A policy: for each weight a width, its steps, and the share of its channels that are split."""
+"""A policy of mixed precision: the width, the granularity and the split channels of each weight."""
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,15 +31,15 @@ _FORM = (
 
 @dataclass(frozen=True)
 class Policy:
-    """What each layer gets.
+    """Widths, split channels and granularities by weight.
 
     Attributes:
-        bits: the width of each weight; or one per channel along its axis, those of the copies of
-            split channels behind.
-        expansion: share of a layer's output channels that are split, by weight; those without an
-            entry have none.
-        granularity: a step per tensor or per output channel, by weight; those without an entry have
-            what is usual.
+        bits: the width of each weight, or a tuple with one width per channel along its axis, where
+            the copies of split channels come last.
+        expansion: share of a layer's output channels that are split in two; 0 for a weight without
+            an entry.
+        granularity: one step per tensor or per output channel; the run's own for a weight without
+            an entry.
     """
 
     bits: Mapping[str, Bits]
@@ -46,20 +47,22 @@ class Policy:
     granularity: Mapping[str, Granularity] = field(default_factory=dict)
 
     def granularities(self, usual: Granularities) -> dict[str, Granularity]:
-        """That of each weight; where channels differ in width, each has a step.
+        """The granularity of each weight, by name.
+
+        A weight with a width per channel has one step per channel.
 
         Args:
-            usual: for the weights that the policy says nothing of.
+            usual: the granularity of the weights without an entry of their own.
         """
-        found: dict[str, Granularity] = {}
+        granularities: dict[str, Granularity] = {}
         for name, bits in self.bits.items():
             own = usual if isinstance(usual, str) else usual[name]
             own = own if isinstance(bits, int) else "channel"
-            found[name] = self.granularity.get(name, own)
-        return found
+            granularities[name] = self.granularity.get(name, own)
+        return granularities
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """As plain values for JSON."""
         return {
             "bits": {n: b if isinstance(b, int) else list(b) for n, b in self.bits.items()},
             "expansion": dict(self.expansion),
@@ -68,10 +71,20 @@ class Policy:
 
 
 def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
-    """A policy from a JSON file or its content, which may hold more than that.
+    """Read a policy from a JSON file or its content.
+
+    A Pareto point of a search, and all that a search prints, hold a policy and other keys, which
+    are ignored.
+
+    Args:
+        source: a file, its content, or a policy, which is returned as it is.
 
     Raises:
-        OptionError: it cannot be read, or is no policy.
+        OptionError: the file cannot be read, holds no policy, or a key looks misspelt.
+
+    Example:
+        >>> policy_from({"bits": {"conv1": 8, "fc": 4}, "packed_bytes": 1200}).bits["fc"]
+        4
     """
     if isinstance(source, Policy):
         return source
@@ -84,6 +97,8 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
             raise OptionError(f"{name}: cannot be read as JSON: {cause}") from cause
     if isinstance(source, Mapping) and isinstance(source.get("chosen"), Mapping):
         source = source["chosen"]  # all that a search printed
+    if isinstance(source, Mapping):
+        _check_keys(name, source)
     if not isinstance(source, Mapping) or not isinstance(source.get("bits"), Mapping):
         raise OptionError(f"{name}: is no policy, which looks like {_FORM}.")
     bits = {str(key): _width(name, key, value) for key, value in source["bits"].items()}
@@ -97,7 +112,7 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     for key, own in granularity.items():
         if own not in ("tensor", "channel"):
             raise OptionError(f"{name}: granularity {own!r} of {key!r} is not tensor or channel.")
-        if own == "tensor" and not isinstance(bits.get(key, 0), int):
+        if own == "tensor" and isinstance(bits.get(key), tuple):
             raise OptionError(
                 f"{name}: {key!r} has a width per channel, but one step for all: say channel, or "
                 "give it one width."
@@ -107,7 +122,17 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     )
 
 
+def _check_keys(name: str, source: Mapping[str, Any]) -> None:
+    """Refuse a key that is almost, but not quite, one of a policy's own."""
+    keys = ("bits", "expansion", "granularity")
+    for key in source:
+        meant = difflib.get_close_matches(str(key).lower(), keys)
+        if meant and key not in keys:
+            raise OptionError(f"{name}: {key!r} is no key of a policy: write {meant[0]!r}.")
+
+
 def _width(name: str, weight: str, value: Any) -> Bits:
+    """The width of a weight, or of each of its channels, from JSON."""
     widths = value if isinstance(value, list | tuple) else [value]
     if not widths or not all(type(w) is int and MIN_BITS <= w <= MAX_BITS for w in widths):
         raise OptionError(
@@ -118,20 +143,27 @@ def _width(name: str, weight: str, value: Any) -> Bits:
 
 
 def expanded(model: Model, expansion: Mapping[str, float]) -> Model:
-    """The model with a share of the channels of some layers split, the largest outliers first.
+    """Split a share of the output channels of some layers, the largest outliers first.
+
+    Args:
+        model: the float model.
+        expansion: the share of a layer's channels, by the name of its weight.
+
+    Returns:
+        A model that computes the same; `model` itself if no channel is split.
 
     Raises:
         OptionError: a layer's channels cannot be split.
     """
-    wanted = {name: share for name, share in expansion.items() if share}
-    if not wanted:
+    shares = {name: share for name, share in expansion.items() if share}
+    if not shares:
         return model
     allowed, reasons = splittable_layers(model)
-    for name in wanted:
+    for name in shares:
         if name not in allowed:
             why = reasons.get(name, "there is no such weight")
             raise OptionError(f"the channels of {name!r} cannot be split: {why}.")
-    return with_split_channels(model, splits_from_shares(wanted, outlier_orders(model)))
+    return with_split_channels(model, splits_from_shares(shares, outlier_orders(model)))
 
 
 def apply_policy(
@@ -140,11 +172,20 @@ def apply_policy(
     calibration: Calibration,
     resources: Resources = DEFAULT_RESOURCES,
 ) -> FloatModel:
-    """The subject with its channels split, which computes the same.
+    """Split the float model's channels as a policy says, and check that the policy fits.
+
+    Args:
+        float_model: the float model.
+        policy: widths, split channels and granularities.
+        calibration: the samples on which the model must compute the same as before.
+        resources: what the runs may use.
+
+    Returns:
+        The float model with split channels and its wider weights.
 
     Raises:
         OptionError: the policy does not fit the model.
-        ModelError: with its channels split, the model computes something else.
+        ModelError: the model with split channels computes something else.
     """
     model = expanded(float_model.model, policy.expansion)
     weights = weights_named(model, {weight.name for weight in float_model.weights})
@@ -165,6 +206,7 @@ def apply_policy(
 
 
 def _check_names(policy: Policy, names: Sequence[str]) -> None:
+    """Refuse a policy that lacks a weight, or that names a weight which is not there."""
     missing = [name for name in names if name not in policy.bits]
     unknown = [name for name in (*policy.bits, *policy.granularity) if name not in names]
     if missing or unknown:

@@ -1,4 +1,4 @@
-"""What a run may use of the machine."""
+"""The resources of the machine that a run may use."""
 
 import os
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from onnx_evoq.errors import OptionError
 
 @dataclass(frozen=True)
 class Resources:
-    """What scoring may use.
+    """The resources that a run may use.
 
     Attributes:
         providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
-        memory: bytes that may be held in memory of the tensors that all candidates for a weight
-            share; the rest goes to a temporary file. None for half of what is free.
-        workers: runs at a time, at most, each on one core; None for as many as there are cores.
+        memory: bytes of activations that are kept in memory at most; the others are written to a
+            temporary file. None for half of the free memory.
+        workers: the most runs at the same time, each on one core; None for one per core.
 
     Raises:
-        OptionError: there are no workers.
+        OptionError: `workers` is below 1.
     """
 
     providers: Sequence[str] | None = None
@@ -35,25 +35,28 @@ DEFAULT_RESOURCES = Resources()
 
 
 def on_cpu(resources: Resources) -> bool:
-    """Whether the CPU computes."""
+    """Whether the CPU is the first choice of execution provider."""
     first = (resources.providers or ["cpu"])[0].lower()
     return first.removesuffix("executionprovider") == "cpu"
 
 
 def workers_of(resources: Resources) -> int:
-    """One where it is not the CPU that computes: other devices share their cores themselves."""
+    """How many runs are made at the same time, at most.
+
+    It is 1 on other devices than the CPU: they divide their cores among the parts of one run.
+    """
     if not on_cpu(resources):
         return 1
     if resources.workers is not None:
         return resources.workers
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not every system has it
         return os.cpu_count() or 1
 
 
 def free_memory() -> int:
-    """Bytes of memory that are available, 4 GiB where the system does not say."""
+    """Bytes of memory that are available; 4 GiB if the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):

@@ -1,4 +1,4 @@
-"""The scores that a user is shown: a whole model, loaded afresh, on both sets."""
+"""The scores that are reported: a whole model in a new session, on both sets."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 @dataclass(frozen=True)
 class Score:
-    """The steering metric on both sets, and top-1 beside it where labels exist.
+    """The metric on both sets, and top-1 if the labels are classes.
 
     Attributes:
-        search: on the samples that selected.
-        heldout: on the samples that accepted.
-        top1: {"search": .., "heldout": ..} as shares of 1, or None.
+        search: the metric on the search set.
+        heldout: the metric on the held-out set.
+        top1: {"search": .., "heldout": ..} as shares of 1; None without such labels.
     """
 
     search: float
@@ -27,7 +27,7 @@ class Score:
     top1: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, without what is None."""
+        """As plain values for JSON; `top1` only if there is one."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
@@ -37,7 +37,14 @@ def score_of(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Score:
-    """The steering metric and, where labels are classes, top-1 of a model loaded afresh."""
+    """Score a model on both sets, in a new session.
+
+    Args:
+        model: any form of the float model.
+        calibration: the samples and the metric.
+        resources: the execution providers.
+        progress: shows how many batches are done.
+    """
     session = open_session(model, resources)
     values: dict[str, float] = {}
     shares: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Samples with their expected answers, and the score of a whole model on them."""
+"""Samples with the outputs or labels that models are scored against."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,7 +14,12 @@ from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
 @dataclass(frozen=True)
 class ScoringSet:
-    """Samples in batches, and what their outputs are scored against."""
+    """Samples in batches, with the outputs or labels that a model is scored against.
+
+    Attributes:
+        batches: the samples.
+        target: the metric, the float model's outputs and the labels of the samples.
+    """
 
     batches: Sequence[Batch]
     target: Target
@@ -24,7 +29,11 @@ class ScoringSet:
         return replace(self, target=replace(self.target, metric=metric))
 
     def first(self, samples: int) -> "ScoringSet":
-        """Its first batches, until they hold so many samples, if there are as many."""
+        """The first batches that together hold at least so many samples, or all batches.
+
+        Args:
+            samples: how many samples, 1 or more.
+        """
         totals = list(accumulate(batch.count for batch in self.batches))
         end = min(bisect_left(totals, samples) + 1, len(totals))
         reference, labels = self.target.reference, self.target.labels
@@ -37,12 +46,12 @@ class ScoringSet:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """How many samples there are, without those that only fill a batch of fixed size."""
         return sum(batch.count for batch in self.batches)
 
 
 def model_value(
     model: Model, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
 ) -> float:
-    """The metric of a whole model, in a fresh session."""
+    """The metric of a whole model on a scoring set, in a new session."""
     return scoring.target.value(run_model(model, scoring.batches, resources))

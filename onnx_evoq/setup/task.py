@@ -1,4 +1,4 @@
-"""What there is to do, as the steps of a search hand it on."""
+"""The task of a run: the float model, the grids of its weights, the scoring sets, the limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,25 @@ from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 
 @dataclass(frozen=True)
 class Task:
-    """A model to quantize, and what decides.
+    """All inputs of a quantization algorithm, in one value that its steps pass on.
+
+    A task says which weights of which float model are quantized to which grids, on which samples
+    candidates are scored, and within which limits. Its values never change; a step that rewrites
+    the model makes a new task with `dataclasses.replace`.
 
     Attributes:
         model: the float model.
-        weights: what is quantized, in the graph's order.
-        bits: width of each weight's codes, by name; with a step per channel, a width for each
-            channel where they differ.
-        granularity: a step per tensor or per output channel, of all weights or by name.
-        scale: steps that are powers of two, or any.
-        search_set: the samples that select.
-        heldout_set: the samples that accept.
-        deadline: when to stop.
-        guard: whether a model is still good enough; None if any is.
-        resources: what may be used.
-        progress: shows how far it is.
+        weights: the weights that are quantized, in the graph's order.
+        bits: the width of each weight's codes, by name; a tuple gives each channel a width of its
+            own, which needs one step per channel.
+        granularity: one step per tensor or per output channel; for all weights, or by name.
+        scale: "pow2" for steps that are powers of two, "float" for any.
+        search_set: the samples on which candidates are compared.
+        heldout_set: the samples on which a candidate must be better, too, before it is accepted.
+        deadline: the time at which the algorithms stop.
+        max_drop_check: says whether a model loses no more than the user allows; None for no limit.
+        resources: what the runs may use.
+        progress: shows how far the work is.
     """
 
     model: Model
@@ -45,10 +49,10 @@ class Task:
     progress: Progress = silent
 
     def fitness(self, model: Model) -> float:
-        """The fitness of a model on the held-out set."""
+        """The metric of a model on the held-out set, with its sign such that lower is better."""
         value = model_value(model, self.heldout_set, self.resources)
         return self.heldout_set.target.metric.fitness(value)
 
     def allows(self, model: Model) -> bool:
-        """Whether the guard, if there is one, finds a model good enough."""
+        """Whether a model's drop is at most the user's max drop; always, if there is no limit."""
         return self.max_drop_check is None or self.max_drop_check(model)

@@ -1,6 +1,5 @@
-"""The engine scores each candidate as a freshly built whole model does."""
+"""An evaluator scores each candidate as the whole model with these weights is scored."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,14 +11,12 @@ from graphs import conv_net, mlp, model_of, node, random, run, scoring_set, spli
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from onnx_evoq.engine import evaluators as module
 from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
 from onnx_evoq.quantize import dequantize, fit, nearest
-from onnx_evoq.score import Session
 from onnx_evoq.setup import Resources, model_value
-from onnx_evoq.setup.resources import workers_of
 
 Inputs = dict[str, NDArray[np.generic]]
 
@@ -194,7 +191,7 @@ def test_the_float_weight_scores_perfectly() -> None:
         assert evaluator.value({weight.name: weight.values}) < 1e-9
 
 
-def test_several_sets_are_scored_apart() -> None:
+def test_each_set_has_an_evaluator_of_its_own() -> None:
     model, inputs = folded_conv_net()
     sets = [scoring_set(model, {"x": part}, 4) for part in (inputs["x"][:6], inputs["x"][6:])]
     evaluators = Evaluators(sets, Resources()).at(model, "w2")
@@ -210,7 +207,9 @@ ORDERS = [["w1", "w2", "w3"], ["w3", "w1", "w2"], ["w2", "w2", "w1", "w3", "w2"]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=" ".join)
-def test_what_crossed_the_last_cut_is_not_used_once_it_is_out_of_date(order: list[str]) -> None:
+def test_a_change_before_the_last_cut_is_noticed(
+    order: list[str],
+) -> None:
     model, inputs = folded_conv_net()
     scoring = scoring_set(model, inputs, 4)
     evaluators = Evaluators([scoring], Resources())
@@ -223,21 +222,47 @@ def test_what_crossed_the_last_cut_is_not_used_once_it_is_out_of_date(order: lis
         assert evaluator.value({name: candidate}) == pytest.approx(expected, rel=1e-5)
 
 
-def test_going_through_a_model_in_its_order_runs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    prefixes: list[list[str]] = []
+def test_with_a_sequence_at_the_cut_each_candidate_runs_the_whole_model() -> None:
+    nodes = [
+        node("SequenceConstruct", ["x"], ["s"]),
+        node("MatMul", ["x", "w"], ["a"]),
+        node("SequenceInsert", ["s", "a"], ["t"]),
+        node("ConcatFromSequence", ["t"], ["y"], axis=1),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 7]}, {"w": random(4, 3)}))
+    scoring = scoring_set(model, {"x": random(6, 4)}, 4)
+    (evaluator,) = Evaluators([scoring], Resources(workers=1)).at(model, "w")
+    candidate = random(4, 3, seed=5)
+    expected = model_value(replace_weights(model, {"w": candidate}), scoring)
+    assert evaluator.value({"w": candidate}) == pytest.approx(expected, rel=1e-5)
 
-    class Counted(Session):
-        def __init__(self, model: bytes, name: str, *rest: Any, **options: Any) -> None:
-            super().__init__(model, name, *rest, **options)
-            if "before" in name:
-                prefixes.append([n.op_type for n in onnx.load_from_string(model).graph.node])
 
-    monkeypatch.setattr("onnx_evoq.engine.activation_cache.Session", Counted)
-    model, inputs = folded_conv_net()
-    evaluators = Evaluators([scoring_set(model, inputs, 4)], Resources())
-    for name in ("w1", "w2", "w3"):
-        evaluators.at(model, name)
-    assert prefixes == [["Conv", "Relu"], ["Conv", "Add", "GlobalAveragePool", "Flatten"]]
+@pytest.mark.parametrize(("cpu", "threads"), [(True, 1), (False, None)])
+def test_a_run_uses_one_core_of_the_cpu_or_all_of_another_device(
+    monkeypatch: pytest.MonkeyPatch, cpu: bool, threads: int | None
+) -> None:
+    given: list[Any] = []
+    original = module.open_session
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        given.append(options["threads"])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, "on_cpu", lambda resources: cpu)
+    monkeypatch.setattr(module, "open_session", recorded)
+    model = load(mlp())
+    Evaluators([scoring_set(model, {"x": random(4, 4)}, 4)], Resources()).at(model, "first")
+    assert given == [threads]
+
+
+@pytest.mark.parametrize(("options", "share"), [({}, 1.0), ({"share": 0.5}, 0.5)])
+def test_the_cache_may_use_a_share_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, float], share: float
+) -> None:
+    shares: list[float] = []
+    monkeypatch.setattr(module, "ActivationCache", lambda *arguments: shares.append(arguments[2]))
+    Evaluators([], Resources(), **options)
+    assert shares == [share]
 
 
 def wide_mlp() -> tuple[ModelProto, Inputs]:
@@ -306,24 +331,3 @@ def test_a_user_metric_gets_all_outputs_at_once() -> None:
     rebuilt = replace_weights(model, {"w3": candidate})
     expected = model_value(rebuilt, scoring)
     assert evaluator.value({"w3": candidate}) == pytest.approx(expected, rel=1e-6)
-
-
-def test_there_must_be_a_worker() -> None:
-    with pytest.raises(OptionError, match="workers 0 score nothing: choose 1 or more"):
-        Resources(workers=0)
-
-
-@pytest.mark.parametrize(
-    ("resources", "count"),
-    [
-        (Resources(workers=3), 3),
-        (Resources(["CPUExecutionProvider", "x"], workers=3), 3),
-        (Resources(["cuda", "cpu"], workers=3), 1),
-    ],
-)
-def test_other_devices_share_their_cores_themselves(resources: Resources, count: int) -> None:
-    assert workers_of(resources) == count
-
-
-def test_there_are_as_many_workers_as_cores() -> None:
-    assert 1 <= workers_of(Resources()) <= (os.cpu_count() or 1)

@@ -1,7 +1,6 @@
-"""What is gathered of a layer, above all where its output goes into a sum."""
+"""The columns and targets of a layer, above all of a layer whose output goes into a sum."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +8,21 @@ import pytest
 from graphs import model_of, node, random, task_of
 from onnx import NodeProto
 
+from onnx_evoq.batch import make_batches
 from onnx_evoq.engine import layer_samples as samples
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.layer_samples import gather_samples
-from onnx_evoq.model import Layer, Model, find_layers, load, replace_weights
-from onnx_evoq.quantize import Activation, LayerSamples
-from onnx_evoq.reconstruct import layer_by_layer as reconstruction
-from onnx_evoq.reconstruct.layer_by_layer import reconstruct_layers
+from onnx_evoq.engine.layer_tensors import LayerTensors
+from onnx_evoq.model import (
+    Model,
+    find_layers,
+    find_weights,
+    input_specs,
+    load,
+    replace_weights,
+)
+from onnx_evoq.quantize import Activation, LayerSamples, SampleChunk
+from onnx_evoq.setup import Resources
 
 INPUTS = random(40, 5, 8)
 
@@ -38,15 +45,28 @@ def residual(activation: str = "Relu") -> Model:
     return network(nodes)
 
 
-def gathered(model: Model, so_far: Model, name: str = "w") -> LayerSamples:
-    """The samples of a weight."""
-    task = task_of(model, INPUTS, INPUTS)
-    (weight,) = (weight for weight in task.weights if weight.name == name)
-    caches = [ActivationCache(task.search_set.batches, task.resources) for _ in range(2)]
-    layer = find_layers(model, task.weights)[name]
-    found = gather_samples(
-        model, so_far, weight, layer, caches, task.search_set.batches, np.random.default_rng(0)
-    )
+def attempted(
+    model: Model,
+    quantized: Model,
+    name: str = "w",
+    *,
+    inputs: np.ndarray = INPUTS,
+    size: int = 8,
+    caches: list[ActivationCache] | None = None,
+    positions: int = samples.POSITIONS,
+) -> LayerSamples | None:
+    """The samples of a weight, or None if they cannot be gathered."""
+    batches = make_batches({"x": inputs}, input_specs(model), size)
+    weights = find_weights(model)[0]
+    (weight,) = (weight for weight in weights if weight.name == name)
+    both = caches or [ActivationCache(batches, Resources(workers=1)) for _ in range(2)]
+    layer, rng = find_layers(model, weights)[name], np.random.default_rng(0)
+    return gather_samples(model, quantized, weight, layer, both, batches, rng, positions)
+
+
+def gathered(model: Model, quantized: Model, name: str = "w", **options: Any) -> LayerSamples:
+    """The samples of a weight; there must be some."""
+    found = attempted(model, quantized, name, **options)
     assert found is not None
     return found
 
@@ -56,9 +76,9 @@ def product(name: str, model: Model) -> np.ndarray:
     return INPUTS.reshape(-1, 8) @ weight.values
 
 
-def test_behind_a_sum_it_is_the_sum_that_counts() -> None:
+def test_the_activation_behind_a_sum_is_applied_to_the_sum() -> None:
     model = residual()
-    other = replace_weights(model, {"v": random(8, 6, seed=3)})  # what became of the other branch
+    other = replace_weights(model, {"v": random(8, 6, seed=3)})  # the other branch is quantized
     samples, x = gathered(model, other), INPUTS.reshape(-1, 8)
     ours, added = product("v", other), random(6, seed=1)
     wanted = product("v", model) + product("w", model) + added
@@ -75,7 +95,7 @@ def test_behind_a_sum_it_is_the_sum_that_counts() -> None:
 
 
 @pytest.mark.parametrize("name", ["w", "v"])
-def test_behind_a_sum_over_which_a_branch_is_spread_nothing_is_hidden(name: str) -> None:
+def test_the_activation_behind_a_sum_with_a_broadcast_branch_hides_nothing(name: str) -> None:
     nodes = [
         node("ReduceMean", ["x"], ["m"], axes=[1], keepdims=1),
         node("MatMul", ["m", "v"], ["o"]),
@@ -92,28 +112,147 @@ def test_behind_a_sum_over_which_a_branch_is_spread_nothing_is_hidden(name: str)
     np.testing.assert_array_equal(others.moments().cross, samples.sums.moments().cross)
 
 
-def test_without_an_activation_nothing_is_hidden() -> None:
+def test_a_layer_without_a_known_activation_keeps_no_columns() -> None:
     model = residual("Sigmoid")
     assert gathered(model, model).activation is None
 
 
-def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_values_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = residual()
-    monkeypatch.setattr(samples, "_MOST", 80 * (8 + 2 * 6))  # two of five positions
-    assert sum(chunk.columns.shape[1] for chunk in gathered(model, model)._chunks) == 80
+    monkeypatch.setattr(samples, "_KEPT_VALUES", 120 * (8 + 2 * 6))  # three of five positions
+    assert sum(chunk.columns.shape[1] for chunk in gathered(model, model)._chunks) == 120
 
 
-def test_an_activation_behind_a_residual_sum_lowers_the_error(
+def plain(batch: int | str = "n") -> Model:
+    """x (n, 5, 8) -> x w + b (n, 5, 6), and nothing behind it."""
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    weights = {"w": random(8, 6), "b": random(6, seed=1)}
+    return load(model_of(nodes, {"x": [batch, 5, 8]}, {"y": [batch, 5, 6]}, weights))
+
+
+@pytest.fixture
+def chunks(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """The columns of each chunk, (groups, positions, columns)."""
+    columns: list[np.ndarray] = []
+
+    def recorded(*parts: Any) -> SampleChunk:
+        columns.append(parts[0])
+        return SampleChunk(*parts)
+
+    monkeypatch.setattr(samples, "SampleChunk", recorded)
+    return columns
+
+
+def positions_per_sample(chunks: list[np.ndarray]) -> float:
+    return sum(chunk.shape[1] for chunk in chunks) / len(INPUTS)
+
+
+def test_columns_are_gathered_at_the_positions_drawn_for_each_batch(
+    chunks: list[np.ndarray],
+) -> None:
+    gathered(plain(), plain(), positions=80)
+    rng, expected = np.random.default_rng(0), []
+    for start in range(0, 40, 8):
+        at = np.sort(rng.choice(5, 2, replace=False, shuffle=False))
+        expected.append(INPUTS[start : start + 8, at].reshape(-1, 8))
+    np.testing.assert_array_equal(np.concatenate(chunks, axis=1)[0], np.concatenate(expected))
+
+
+def test_targets_are_the_outputs_of_the_float_model() -> None:
+    other = replace_weights(plain(), {"w": random(8, 6, seed=9)})
+    found = gathered(plain(), other).sums.moments()
+    targets = INPUTS.reshape(-1, 8) @ random(8, 6) + random(6, seed=1)
+    np.testing.assert_allclose(found.t_mean[0], targets.mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(("positions", "each"), [(10**6, 5), (160, 4), (1, 1)])
+def test_positions_are_shared_by_all_samples(
+    chunks: list[np.ndarray], positions: int, each: int
+) -> None:
+    gathered(plain(), plain(), positions=positions)
+    assert positions_per_sample(chunks) == each
+
+
+def test_wide_layers_have_fewer_positions(
+    chunks: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "_MOMENT_PRODUCTS", 80 * 8**2)
+    gathered(plain(), plain())
+    assert positions_per_sample(chunks) == 2
+
+
+@pytest.mark.parametrize(("most", "gathers"), [(8, True), (7, False)])
+def test_too_many_columns_are_not_gathered(
+    monkeypatch: pytest.MonkeyPatch, most: int, gathers: bool
+) -> None:
+    monkeypatch.setattr(samples, "_MOST_COLUMNS", most)
+    assert (attempted(plain(), plain()) is not None) == gathers
+
+
+@pytest.mark.parametrize(
+    ("values", "size", "lengths"),
+    [
+        (2**22, 8, [4] * 10),  # two chunks per batch
+        (3 * 5 * 8, 8, [3, 3, 2] * 5),
+        (1, 20, [1] * 40),
+        (2**22, 13, [7, 6, 7, 6, 7, 6, 1]),
+    ],
+)
+def test_each_batch_is_gathered_in_two_chunks_or_more(
+    chunks: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    values: int,
+    size: int,
+    lengths: list[int],
+) -> None:
+    monkeypatch.setattr(samples, "_CHUNK_VALUES", values)
+    gathered(plain(), plain(), size=size)
+    assert [chunk.shape[1] // 5 for chunk in chunks] == lengths
+
+
+def test_samples_that_fill_the_last_batch_are_left_out(chunks: list[np.ndarray]) -> None:
+    gathered(plain(batch=16), plain(batch=16), size=16)
+    assert positions_per_sample(chunks) == 5
+
+
+def test_one_batch_is_enough() -> None:
+    assert gathered(residual(), residual(), size=40).activation == Activation()
+
+
+def test_columns_come_from_the_first_cache_and_targets_from_the_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    task = task_of(residual(), INPUTS, random(200, 5, 8, seed=7), bits=4)
+    used = []
 
-    def error() -> float:
-        return task.fitness(reconstruct_layers(task, np.random.default_rng(0)).emitted)
+    def recorded(cache: Any, model: Any, *rest: Any) -> LayerTensors:
+        used.append((cache, model))
+        return LayerTensors(cache, model, *rest)
 
-    def in_plain_sight(*args: Any) -> dict[str, Layer]:
-        return {name: replace(layer, activation=None) for name, layer in find_layers(*args).items()}
+    monkeypatch.setattr(samples, "LayerTensors", recorded)
+    model, quantized = plain(), plain()
+    caches = [ActivationCache(task_of(model, INPUTS, INPUTS).search_set.batches, Resources())] * 2
+    caches[1] = ActivationCache(caches[0]._batches, Resources())
+    attempted(model, quantized, caches=caches)
+    assert used == [(caches[0], quantized), (caches[1], model)]
 
-    with_activations = error()
-    monkeypatch.setattr(reconstruction, "find_layers", in_plain_sight)
-    assert with_activations < 0.95 * error()
+
+def test_a_weight_on_the_left_of_a_matrix_without_samples_is_not_gathered() -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        node("MatMul", ["w", "t"], ["m"]),
+        node("Transpose", ["m"], ["y"], perm=[1, 0]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
+    assert attempted(model, model, inputs=random(8, 8)) is None
+
+
+@pytest.mark.parametrize("value", [3e38, np.inf])
+def test_columns_and_targets_that_are_not_finite_are_not_gathered(value: float) -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "x"], ["s"]),
+        node("Tanh", ["s"], ["y"]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
+    inputs = np.where(random(40, 8) > 1.5, np.float32(-value), np.float32(1))
+    assert attempted(model, model, inputs=inputs) is None

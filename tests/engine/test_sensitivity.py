@@ -1,4 +1,8 @@
-"""The ranking against brute force."""
+"""The ranking by sensitivity, against whole models with one weight quantized."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +23,21 @@ def test_each_weight_is_scored_with_it_alone_quantized(metric: str) -> None:
         name: model_value(with_codes(model, {name: weight}), scoring)
         for name, weight in quantized.items()
     }
-    ranking = rank_by_sensitivity(model, quantized, scoring)
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(label: str, total: float) -> Iterator[Any]:
+        shown.append((label, total))
+        yield shown.append
+
+    ranking = rank_by_sensitivity(model, quantized, scoring, progress=progress)
+    assert shown == [("sensitivity", 3), 1, 1, 1]
     assert ranking == pytest.approx(expected, rel=1e-5)
     better = np.array(list(ranking.values())) * (-1 if metric == "cosine" else 1)
     assert (np.diff(better) >= 0).all()  # the least sensitive first
 
 
-def test_what_is_not_ranked_in_time_comes_last_in_its_order() -> None:
+def test_weights_that_are_not_measured_in_time_come_last_in_their_order() -> None:
     model, _ = fold_batch_norm(load(conv_net()))
     scoring = scoring_set(model, {"x": random(6, 3, 8, 8)}, 4)
     looks = iter([0.0, 0.0, 5.0, 5.0])  # when it starts, and at each weight

@@ -304,3 +304,21 @@ def test_wider_channels_leave_less_error() -> None:
         given = replace(given, bits={**given.bits, "w2": bits})
         values.append(given.fitness(reconstructed(given).emitted))
     assert values[0] > values[1] > values[2]
+
+
+def test_errors_that_an_activation_behind_a_sum_hides_do_not_count() -> None:
+    nodes = [
+        node("MatMul", ["x", "v"], ["o"]),
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "b"], ["s"]),
+        node("Add", ["o", "s"], ["t"]),
+        node("Relu", ["t"], ["y"]),
+    ]
+    weights = {"w": random(8, 6), "b": random(6, seed=1), "v": random(8, 6, seed=2)}
+    model = load(model_of(nodes, {"x": ["n", 5, 8]}, {"y": ["n", 5, 6]}, weights))
+    task = task_of(model, random(40, 5, 8), random(200, 5, 8, seed=7), bits=4)
+    errors = [
+        task.fitness(reconstruct_layers(task, np.random.default_rng(0), with_them).emitted)
+        for with_them in (True, False)
+    ]
+    assert errors[0] < 0.95 * errors[1]

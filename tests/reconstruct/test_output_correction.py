@@ -1,94 +1,376 @@
-"""Layers whose codes are chosen again by what they do to the end of the network."""
+"""Layers whose codes are chosen again by their effect on the network's output."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, model_of, node, random, task_of
+from graphs import conv_net, model_of, node, random, rounded, task_of
 
-from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
-from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.engine.sketch import Sketch
-from onnx_evoq.model import fold_batch_norm, initializer_values, load, with_codes
+from onnx_evoq.model import Layer, Model, find_layers, find_weights, fold_batch_norm, load
+from onnx_evoq.reconstruct import output_correction as module
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, model_value
+from onnx_evoq.setup import Task
+
+Case = tuple[Task, Reconstructed]
 
 
-def case(**options: Any) -> tuple[Task, Reconstructed]:
+def case(granularity: str) -> Case:
+    """A convolutional network at 2 bits, and its reconstruction."""
     model, _ = fold_batch_norm(load(conv_net()))
-    task = task_of(
-        model, random(64, 3, 8, 8, seed=1), random(32, 3, 8, 8, seed=2), **{"bits": 2, **options}
-    )
+    images = random(32, 3, 8, 8, seed=1), random(24, 3, 8, 8, seed=2)
+    task = task_of(model, *images, bits=2, granularity=granularity)
     return task, reconstruct_layers(task, np.random.default_rng(0))
 
 
-def error(task: Task, found: Reconstructed) -> float:
-    return model_value(with_codes(found.model, found.quantized), task.heldout_set)
+@pytest.fixture(scope="module")
+def tensor_case() -> Case:
+    return case("tensor")
 
 
-def steered(task: Task, start: Reconstructed, seed: int = 0) -> Reconstructed:
-    return correct_outputs(task, start, np.random.default_rng(seed))[0]
+@pytest.fixture(scope="module")
+def corrected(tensor_case: Case) -> tuple[Reconstructed, int, Any]:
+    return correct_outputs(*tensor_case, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-def test_the_error_on_the_heldout_set_falls(granularity: str) -> None:
-    task, start = case(granularity=granularity)
-    assert error(task, steered(task, start)) < error(task, start)
+def test_the_error_on_the_heldout_set_falls(
+    tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
+) -> None:
+    task, start = tensor_case
+    assert task.fitness(corrected[0].emitted) < task.fitness(start.emitted)
+    assert corrected[2] is None
 
 
-def test_codes_change_and_stay_on_their_grids() -> None:
-    task, start = case()
-    found = steered(task, start)
-    changed = [n for n in found.quantized if (found.quantized[n][0] != start.quantized[n][0]).any()]
-    assert changed
-    for codes, grid in found.quantized.values():
+def test_steps_per_channel_are_corrected_too() -> None:
+    task, start = case("channel")
+    found, _, _ = correct_outputs(task, start, np.random.default_rng(0))
+    assert task.fitness(found.emitted) < task.fitness(start.emitted)
+
+
+def test_codes_change_and_stay_on_their_grids(
+    tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
+) -> None:
+    before, after = tensor_case[1].quantized, corrected[0].quantized
+    assert any((after[name].codes != before[name].codes).any() for name in after)
+    for codes, grid in after.values():
         assert codes.min() >= grid.low
         assert codes.max() <= grid.high
 
 
-def test_same_seed_same_codes() -> None:
-    task, start = case()
-    one, other = steered(task, start), steered(task, start)
-    for name in one.quantized:
-        np.testing.assert_array_equal(one.quantized[name].codes, other.quantized[name].codes)
+def test_the_same_seed_gives_the_same_codes(
+    tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
+) -> None:
+    again, _, _ = correct_outputs(*tensor_case, np.random.default_rng(0))
+    for name, (codes, _) in corrected[0].quantized.items():
+        np.testing.assert_array_equal(again.quantized[name].codes, codes)
 
 
-def test_what_the_guard_refuses_is_not_taken() -> None:
-    task, start = case()
-    assert steered(replace(task, max_drop_check=lambda model: False), start) is start
+# A small network
 
 
-def test_without_time_nothing_is_done() -> None:
-    task, start = case()
-    given = replace(task, deadline=Deadline(0))
-    assert correct_outputs(given, start, np.random.default_rng(0)) == (start, 0, "time")
+def network() -> Model:
+    """x (n, 5, 4) -> two layers with biases, and one without -> y (n, 5, 2)."""
+    nodes = [
+        node("MatMul", ["x", "w1"], ["a1"]),
+        node("Add", ["a1", "b1"], ["h1"]),
+        node("MatMul", ["h1", "w2"], ["a2"]),
+        node("Add", ["a2", "b2"], ["h2"]),
+        node("MatMul", ["h2", "w3"], ["y"]),
+    ]
+    weights = {
+        "w1": random(4, 3), "b1": random(3), "w2": random(3, 6, seed=1), "b2": random(6),
+        "w3": random(6, 2, seed=2),
+    }  # fmt: skip
+    return load(model_of(nodes, {"x": ["n", 5, 4]}, {"y": ["n", 5, 2]}, weights))
 
 
-def test_outputs_that_are_no_numbers_are_not_steered() -> None:
+INPUTS = random(10, 5, 4, seed=1)
+
+
+@pytest.fixture(scope="module")
+def small() -> Case:
+    task = task_of(network(), INPUTS, random(6, 5, 4, seed=2), bits=2, size=4)
+    return task, reconstruct_layers(task, np.random.default_rng(0))
+
+
+def layer_of(start: Reconstructed, name: str) -> Layer:
+    return find_layers(start.model, find_weights(start.model)[0])[name]
+
+
+def correction_of(given: Case, **options: Any) -> Any:
+    return module._Correction(replace(given[0], **options), given[1], np.random.default_rng(0))
+
+
+def test_each_layer_with_a_bias_is_run_once_per_channel_and_once_unshifted(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PASSES", 1)
+    _, evaluations, stopped = correct_outputs(*small, np.random.default_rng(0))
+    assert (evaluations, stopped) == ((3 + 1) + (6 + 1), None)
+
+
+def test_a_layer_that_was_not_reconstructed_is_left_out(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, start = small
+    monkeypatch.setattr(module, "_PASSES", 1)
+    without = replace(start, layers={n: each for n, each in start.layers.items() if n != "w2"})
+    assert correct_outputs(task, without, np.random.default_rng(0))[1] == 3 + 1
+
+
+def test_a_model_above_the_max_drop_is_not_accepted(small: Case) -> None:
+    task, start = small
+    checked = replace(task, max_drop_check=lambda model: False)
+    assert correct_outputs(checked, start, np.random.default_rng(0))[0] is start
+
+
+def test_without_time_no_layer_is_corrected(small: Case) -> None:
+    given = replace(small[0], deadline=Deadline(0))
+    assert correct_outputs(given, small[1], np.random.default_rng(0)) == (small[1], 0, "time")
+
+
+def test_ctrl_c_keeps_the_corrections_that_were_accepted(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better = replace(small[1])
+
+    def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
+        self.best, self.evaluations = better, 7
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._Correction, "run_pass", run_pass)
+    found, evaluations, stopped = correct_outputs(*small, np.random.default_rng(0))
+    assert found is better
+    assert (evaluations, stopped) == (7, "interrupt")
+
+
+def test_outputs_that_are_no_floats_are_not_corrected() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("ArgMax", ["a"], ["y"], keepdims=0, axis=1)]
     weights = {"w": random(4, 4), "b": random(4)}
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n"]}, weights, dtypes={"y": "int64"}))
     task = task_of(model, random(20, 4), random(8, 4), metric="agreement")
     start = reconstruct_layers(task, np.random.default_rng(0))
-    assert steered(task, start) is start
+    assert correct_outputs(task, start, np.random.default_rng(0)) == (start, 0, None)
 
 
-def test_shifting_biases_finds_the_jacobian() -> None:
-    first, second = random(4, 3), random(3, 2, seed=1)
-    nodes = [node("Gemm", ["x", "w1", "b1"], ["a"]), node("Gemm", ["a", "w2", "b2"], ["y"])]
-    weights = {"w1": first, "b1": random(3), "w2": second, "b2": random(2)}
-    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, weights))
-    task = task_of(model, random(10, 4), random(4, 4))
-    sketch = Sketch(task.search_set, np.random.default_rng(0))
-    (evaluator,) = Evaluators([task.search_set], task.resources).at(model, "b1")
-    bias = initializer_values(model, ["b1"])["b1"]
-    probed = jacobian_of_bias(evaluator, "b1", bias, np.ones(3, np.float32), sketch, Deadline(None))
-    assert probed is not None
-    jacobian, errors = probed
-    # The sketch divides by the outputs' size, here one number for all of them.
-    ratio = jacobian / second[None]  # (samples, channels, outputs)
-    np.testing.assert_allclose(ratio, ratio.flat[0], rtol=1e-3)
-    np.testing.assert_allclose(errors, 0, atol=1e-6)
+@pytest.mark.parametrize(
+    ("first", "after", "passes"),
+    [
+        (100.0, [99.0], 1),  # exactly 1 %
+        (100.0, [98.9, 98.8], 2),
+        (100.0, [98.0, 96.0, 94.0], 3),
+        (100.0, [99.5], 1),
+        (-100.0, [-101.0], 1),
+        (-100.0, [-101.1, -101.2], 2),
+        (1e-4, [0.9e-4, 0.9e-4], 2),
+        (0.0, [0.0], 1),
+    ],
+)
+def test_another_pass_follows_one_that_gains_more_than_1_percent(
+    small: Case,
+    monkeypatch: pytest.MonkeyPatch,
+    first: float,
+    after: list[float],
+    passes: int,
+) -> None:
+    labels, values = [], iter(after)
+    monkeypatch.setattr(Task, "fitness", lambda self, model: first)
+
+    def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
+        labels.append(label)
+        self.fitness = next(values)
+
+    monkeypatch.setattr(module._Correction, "run_pass", run_pass)
+    correct_outputs(*small, np.random.default_rng(0))
+    assert labels == [f"output correction {index + 1}" for index in range(passes)]
+
+
+def test_no_pass_follows_when_the_time_is_up(small: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+
+    def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
+        passes.append(label)
+        self.fitness /= 2
+
+    monkeypatch.setattr(module._Correction, "run_pass", run_pass)
+    given = replace(small[0], deadline=Deadline(0))
+    correct_outputs(given, small[1], np.random.default_rng(0))
+    assert len(passes) == 1
+
+
+def test_each_layer_gets_an_equal_share_of_the_time_left(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares, shown = [], []
+
+    @contextmanager
+    def progress(label: str, total: float) -> Iterator[Any]:
+        shown.append((label, total))
+        yield shown.append
+
+    deadline = Deadline(12, clock=lambda: 0.0)  # no time passes
+    correction = correction_of(small, deadline=deadline, progress=progress)
+    monkeypatch.setattr(
+        correction, "_linearized", lambda layer, deadline: shares.append(deadline.left)
+    )
+    correction.run_pass([layer_of(small[1], "w1")] * 3, "label")
+    assert shares == [4, 6, 12]
+    assert shown == [("label", 3), 1, 1, 1]
+
+
+def test_evaluators_and_cache_share_the_memory(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = []
+    for name in ("Evaluators", "ActivationCache"):
+        monkeypatch.setattr(
+            module, name, lambda samples, resources, share=1.0: shares.append(share)
+        )
+    correction_of(small)
+    assert shares == [0.5, 0.5]
+
+
+def test_new_codes_must_lower_the_fitness(small: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    correction, tried = correction_of(small), []
+
+    def same(best: Reconstructed, layer: Layer, linearized: Any, share: float) -> Reconstructed:
+        tried.append(share)
+        return replace(best)
+
+    monkeypatch.setattr(module, "_corrected", same)
+    correction._correct(layer_of(small[1], "w1"), None)
+    assert correction.best is small[1]
+    assert tried == [0.5, 2.0]
+
+
+def test_the_first_codes_that_lower_the_fitness_are_accepted(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    correction, tried = correction_of(small), []
+    fitness = correction.fitness
+    monkeypatch.setattr(Task, "fitness", lambda self, model: fitness / 2)
+
+    def better(best: Reconstructed, layer: Layer, linearized: Any, share: float) -> Reconstructed:
+        tried.append(replace(best))
+        return tried[-1]
+
+    monkeypatch.setattr(module, "_corrected", better)
+    correction._correct(layer_of(small[1], "w1"), None)
+    assert len(tried) == 1
+    assert correction.best is tried[0]
+    assert correction.fitness == fitness / 2
+
+
+# What is affordable, for w1: 4 columns, 3 rows, and 10 samples with 10 outputs each
+
+
+@pytest.mark.parametrize(("limit", "affordable"), [(3 * 4**2 * (10 + 4), True), (671, False)])
+def test_a_layer_may_cost_so_many_products(
+    small: Case, monkeypatch: pytest.MonkeyPatch, limit: int, affordable: bool
+) -> None:
+    monkeypatch.setattr(module, "_LAYER_PRODUCTS", limit)
+    assert correction_of(small)._affordable(layer_of(small[1], "w1"), 1) == affordable
+
+
+@pytest.mark.parametrize(("limit", "affordable"), [(10 * 3 * 10, True), (299, False)])
+def test_a_jacobian_may_have_so_many_values(
+    small: Case, monkeypatch: pytest.MonkeyPatch, limit: int, affordable: bool
+) -> None:
+    monkeypatch.setattr(module, "_JACOBIAN_VALUES", limit)
+    correction = correction_of(small)
+    linearized = correction._linearized(layer_of(small[1], "w1"), Deadline(None))
+    assert (linearized is not None) == affordable
+    assert correction.evaluations == (4 if affordable else 0)
+    assert correction.stopped is None  # it was not for lack of time
+
+
+def test_a_layer_that_is_too_large_does_not_hide_that_it_has_many_products(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LAYER_PRODUCTS", 0)
+    assert not correction_of(small)._affordable(layer_of(small[1], "w1"), 1)
+    monkeypatch.setattr(module, "_LAYER_PRODUCTS", 2e12)
+    monkeypatch.setattr(module, "_JACOBIAN_VALUES", 0)
+    assert not correction_of(small)._affordable(layer_of(small[1], "w1"), 1)
+
+
+def test_a_jacobian_that_takes_too_long_is_a_lack_of_time(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "jacobian_of_bias", lambda *arguments: None)
+    correction = correction_of(small)
+    assert correction._linearized(layer_of(small[1], "w1"), Deadline(None)) is None
+    assert correction.stopped == "time"
+
+
+# Columns
+
+
+def columns_of(
+    inputs: np.ndarray, batch: int | str = "n", size: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
+    """The means of the columns of a layer that reads x (n, 5, 4), and the covariance within."""
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    weights = {"w": random(4, 3), "b": random(3)}
+    model = load(model_of(nodes, {"x": [batch, 5, 4]}, {"y": [batch, 5, 3]}, weights))
+    task = task_of(model, inputs, inputs, size=size)
+    start = reconstruct_layers(task, np.random.default_rng(0))
+    correction = correction_of((task, start))
+    correction._rng = np.random.default_rng(3)
+    found = correction._columns(layer_of(start, "w"))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("batch", "size"), [("n", 4), (8, 8)])  # 8: the last batch is filled up
+def test_columns_are_summed_up_by_means_and_covariance_within_samples(
+    batch: int | str, size: int
+) -> None:
+    means, within = columns_of(INPUTS, batch, size)
+    np.testing.assert_allclose(means[:, 0], INPUTS.mean(axis=1), rtol=1e-5, atol=1e-6)
+    centred = (INPUTS - INPUTS.mean(axis=1, keepdims=True)).reshape(50, 4)
+    np.testing.assert_allclose(within[0], centred.T @ centred / 50, rtol=1e-4, atol=1e-6)
+    assert means.shape == (10, 1, 4)
+    assert within.dtype == means.dtype == np.float64
+
+
+def test_many_positions_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POSITIONS_PER_SAMPLE", 2)
+    rng, means = np.random.default_rng(3), []
+    for start in range(0, 10, 4):
+        at = rng.choice(5, 2, replace=False, shuffle=False)
+        means.append(INPUTS[start : start + 4, at].mean(axis=1))
+    found, _ = columns_of(INPUTS)
+    np.testing.assert_allclose(found[:, 0], np.concatenate(means), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [8, 4])
+def test_a_layer_without_one_entry_per_sample_has_no_columns(rows: int) -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        node("MatMul", ["w", "t"], ["m"]),
+        node("Transpose", ["m"], ["y"], perm=[1, 0]),
+    ]
+    # In batches of 4, the input (8, 4) or the output (8, 4) has another first axis.
+    weights = {"w": random(12 - rows, rows)}
+    model = load(model_of(nodes, {"x": ["n", rows]}, {"y": ["n", 12 - rows]}, weights))
+    task = task_of(model, random(12, rows), random(4, rows), size=4)
+    start = Reconstructed(model, rounded(model, 4), {}, ("w",))
+    assert correction_of((task, start))._columns(layer_of(start, "w")) is None
+
+
+def test_a_layer_whose_input_is_no_array_has_no_columns(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> SimpleNamespace:
+        raise module.ModelError("no array")
+
+    monkeypatch.setattr(module, "LayerTensors", refuse)
+    correction = correction_of(small)
+    assert correction._linearized(layer_of(small[1], "w1"), Deadline(None)) is None
+    assert correction.stopped is None

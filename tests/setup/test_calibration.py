@@ -1,4 +1,4 @@
-"""What a search is scored on, and how far it may fall."""
+"""Calibration: two sets of samples with the float model's outputs, and a metric."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from graphs import mlp, model_of, node, random
 from onnx_evoq.data import Data
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.model import load
+from onnx_evoq.setup import calibration as module
 from onnx_evoq.setup import model_value, prepare_calibration
 from onnx_evoq.setup.calibration import Calibration
 
@@ -52,9 +53,71 @@ def test_auto_is_scale_free_where_there_are_several_outputs() -> None:
     assert ready.metric.name == "sqnr"
 
 
-def test_top1_stands_beside_where_labels_are_classes() -> None:
+def test_auto_is_agreement_for_outputs_that_are_no_floats() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("ArgMax", ["a"], ["y"], axis=1, keepdims=0)]
+    kinds = {"y": "int64"}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n"]}, {"w": random(4, 3)}, dtypes=kinds))
+    ready = prepare_calibration(model, "m", Data(X), "auto", 0.25, np.random.default_rng(0))
+    assert ready.metric.name == "agreement"
+
+
+def test_labels_are_classes_if_they_number_the_scores_of_the_output() -> None:
     assert calibration().has_classes
     assert not calibration(X).has_classes
+
+
+def test_labels_of_a_model_without_class_scores_are_no_classes() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 2, 4]}, {"y": ["n", 2, 3]}, {"w": random(4, 3)}))
+    data = Data({"x": random(40, 2, 4), "y": LABELS})
+    ready = prepare_calibration(model, "m", data, "auto", 0.25, np.random.default_rng(0))
+    assert not ready.has_classes
+    assert ready.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("classes", "right", "noted"), [(1, 24, True), (1, 25, False), (3, 15, True), (3, 17, False)]
+)
+def test_a_top1_hardly_better_than_guessing_is_noted(classes: int, right: int, noted: bool) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    weights = {"w": random(4, classes)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", classes]}, weights))
+    scores = X @ weights["w"]
+    answers = scores.argmax(axis=1) if classes > 1 else (scores[:, 0] > 0).astype(int)
+    labels = np.where(np.arange(40) < right, answers, (answers + 1) % max(classes, 2))
+    ready = prepare_calibration(
+        model, "m", Data({"x": X, "y": labels}), "auto", None, np.random.default_rng(0)
+    )
+    text = f"the float model's top-1 is {2.5 * right:.1f} % on these data"
+    assert any(note.startswith(text) for note in ready.notes) == noted
+    assert len(ready.notes) == noted
+
+
+@pytest.mark.parametrize(("samples", "noted"), [(28, True), (32, False)])
+def test_fewer_than_8_heldout_samples_are_noted(samples: int, noted: bool) -> None:
+    notes = calibration(X[:samples]).notes
+    assert notes == (
+        ("only 21 samples select and 7 accept, which is too few to trust a result: give a few "
+         "hundred.",) if noted else ()
+    )  # fmt: skip
+
+
+def test_a_model_that_draws_random_numbers_is_refused() -> None:
+    nodes = [node("RandomNormalLike", ["x"], ["r"]), node("Add", ["x", "r"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {}))
+    with pytest.raises(ModelError, match=r"m\.onnx: gives other outputs each time it is run"):
+        prepare_calibration(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("difference", [1.1e-4, np.nan])
+def test_two_runs_may_differ_by_rounding_only(
+    monkeypatch: pytest.MonkeyPatch, difference: float
+) -> None:
+    monkeypatch.setattr(module, "largest_difference", lambda ours, theirs: 1e-4)
+    calibration()
+    monkeypatch.setattr(module, "largest_difference", lambda ours, theirs: difference)
+    with pytest.raises(ModelError, match="gives other outputs each time"):
+        calibration()
 
 
 def test_labels_out_of_range_are_a_mistake() -> None:

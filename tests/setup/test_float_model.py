@@ -1,4 +1,4 @@
-"""The model that is worked on."""
+"""Opening a float model, and folding BatchNormalization where that is exact."""
 
 from dataclasses import replace
 
@@ -9,19 +9,20 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import replace_weights
-from onnx_evoq.setup import fold_if_exact, open_float_model, prepare_calibration
+from onnx_evoq.setup import Resources, fold_if_exact, open_float_model, prepare_calibration
+from onnx_evoq.setup import float_model as module
 from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 from onnx_evoq.setup.policy import expanded
 
 
-def settled(float_model: FloatModel, x: np.ndarray) -> FloatModel:
+def after_the_check(float_model: FloatModel, x: np.ndarray) -> FloatModel:
     rng = np.random.default_rng(0)
     calibration = prepare_calibration(float_model.reference, "m.onnx", Data(x), "auto", 0.25, rng)
-    return fold_if_exact(float_model, calibration, None)
+    return fold_if_exact(float_model, calibration, Resources(workers=1))
 
 
 def test_batch_normalization_is_folded() -> None:
-    float_model = settled(open_float_model(conv_net(), []), random(8, 3, 8, 8))
+    float_model = after_the_check(open_float_model(conv_net(), []), random(8, 3, 8, 8))
     assert not any(n.op_type == "BatchNormalization" for n in float_model.model.graph.node)
     assert float_model.notes == ()
 
@@ -30,7 +31,7 @@ def test_batch_normalization_is_folded() -> None:
 def test_where_folding_changed_the_outputs_the_model_stays(factor: float) -> None:
     float_model = open_float_model(conv_net(), ["head"])
     wrong = replace_weights(float_model.model, {"w2": np.float32(factor) * random(6, 6, 3, 3)})
-    kept = settled(replace(float_model, model=wrong), random(8, 3, 8, 8))
+    kept = after_the_check(replace(float_model, model=wrong), random(8, 3, 8, 8))
     assert kept.model == float_model.reference
     assert [weight.name for weight in kept.weights] == ["w1", "w2"]
     assert "was not folded" in kept.notes[0]
@@ -68,7 +69,29 @@ def test_split_channels_compute_the_same_and_other_weights_do_not(dtype: str) ->
         model, "m.onnx", Data(x), "auto", 0.25, np.random.default_rng(0)
     )
     assert computes_the_same(
-        expanded(float_model.model, {"w": 0.5}), float_model, calibration, None
+        expanded(float_model.model, {"w": 0.5}), float_model, calibration, Resources(workers=1)
     )
     other = replace_weights(float_model.model, {"w": 1.1 * weights["w"].astype(np.float32)})
-    assert not computes_the_same(other, float_model, calibration, None)
+    assert not computes_the_same(other, float_model, calibration, Resources(workers=1))
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "difference", "same"),
+    [
+        (["float32", "float32"], 1e-3, True),
+        (["float32", "float32"], 1.1e-3, False),
+        (["float32", "float16"], 2e-2, True),
+        (["float16", "float32"], 2.1e-2, False),
+    ],
+)
+def test_the_coarsest_type_of_the_weights_gives_the_tolerance(
+    monkeypatch: pytest.MonkeyPatch, dtypes: list[str], difference: float, same: bool
+) -> None:
+    monkeypatch.setattr(module, "largest_difference", lambda ours, theirs: difference)
+    opened = open_float_model(mlp(), [])
+    calibration = prepare_calibration(
+        opened.reference, "m.onnx", Data(random(8, 4)), "auto", 0.25, np.random.default_rng(0)
+    )
+    weights = [replace(w, dtype=t) for w, t in zip(opened.weights, dtypes, strict=True)]
+    float_model = replace(opened, weights=weights)
+    assert computes_the_same(opened.model, float_model, calibration, Resources(workers=1)) == same

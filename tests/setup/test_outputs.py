@@ -1,4 +1,4 @@
-"""Outputs of whole models, and of another one under the same names."""
+"""The outputs of a whole model, and how those of two models are paired."""
 
 import numpy as np
 import pytest
@@ -29,14 +29,23 @@ def test_outputs_match_by_name_and_else_by_position() -> None:
 
 
 def test_outputs_of_other_shapes_are_refused() -> None:
+    a, b, other = np.zeros((2, 3)), np.ones((2, 3)), np.ones((2, 4))
+    with pytest.raises(ModelError, match=r"its outputs \(a \(3,\), b \(3,\)\) do not match"):
+        named_alike({"a": a, "b": b}, {"a": a, "b": other}, "r.onnx")
     with pytest.raises(ModelError, match=r"r\.onnx: its outputs \(a \(4,\)\) do not match"):
         named_alike({"a": np.zeros((2, 4))}, {"a": np.zeros((2, 3))}, "r.onnx")
 
 
 def test_outputs_that_are_no_numbers_are_counted() -> None:
-    values = np.array([[1.0, np.nan], [1.0, 2.0], [np.inf, 0.0]])
-    (note,) = not_finite({"y": values, "k": np.array([1, 2, 3])}, "m.onnx")
+    values = np.array([[1.0, np.nan], [1.0, 2.0], [1.0, np.inf]])
+    outputs = {"y": values, "k": np.array([1, 2, 3]), "z": values[1:]}
+    (note,) = not_finite(outputs, "m.onnx")
     assert note.startswith("m.onnx: output 'y' is NaN or infinite for 2 of 3 samples")
+
+
+def test_samples_with_several_bad_values_count_once() -> None:
+    (note,) = not_finite({"y": np.array([[[np.nan, np.inf]], [[0.0, 1.0]]])}, "m.onnx")
+    assert "for 1 of 2 samples" in note
 
 
 def test_labels_ask_for_top1_and_a_reference_for_the_error() -> None:

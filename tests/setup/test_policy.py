@@ -1,4 +1,4 @@
-"""Policies: what is read, what is refused, and what they do to a model."""
+"""Policies: which files are read, which are refused, and how a policy changes a model."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,9 @@ from onnx import ModelProto
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import OptionError
+from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.model import find_weights, load
+from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.setup import Policy, apply_policy, open_float_model, policy_from, prepare_calibration
 from onnx_evoq.setup.float_model import FloatModel
 from onnx_evoq.setup.policy import expanded
@@ -25,6 +27,7 @@ X = random(16, 4)
         Policy({"a": 4, "b": 8}),
         Policy({"a": 4, "b": (2, 3, 8)}, {"a": 0.125}),
         Policy({"a": (2, 2)}, {"a": 1.0, "b": 0.0625}),
+        Policy({"a": 4, "b": (2, 3)}, {}, {"a": "tensor", "b": "channel"}),
     ],
 )
 def test_a_policy_survives_json(policy: Policy, tmp_path: Path) -> None:
@@ -39,16 +42,46 @@ def test_a_point_is_read_without_its_sizes() -> None:
     assert policy_from(point) == Policy({"a": 3})
 
 
-def test_of_all_that_a_search_printed_the_chosen_point_is_read() -> None:
+def test_the_chosen_point_of_a_search_is_read() -> None:
     printed = {"front": [{"bits": {"a": 8}}], "chosen": {"bits": {"a": 3}}}
     assert policy_from(printed) == Policy({"a": 3})
 
 
-def test_a_share_of_none_is_no_expansion() -> None:
+POINT = ParetoPoint(Policy({"a": 3}), 5, 9, 0.5, 0.25, 1.5, 0.125)
+
+
+def test_the_other_keys_of_a_point_and_of_a_search_are_ignored() -> None:
+    assert policy_from(POINT.to_dict()) == POINT.policy
+    search = Search(
+        source="m", metric="mse", size="file", seed=0, front=(POINT,), uniform=(), greedy=(),
+        hypervolume={}, evaluations=1, seconds=1.0, stopped=None, notes=(),
+    )  # fmt: skip
+    printed = MixedPrecision(search, None, None, ()).to_dict()
+    assert policy_from({**printed, **POINT.to_dict(), "optimized": {}}) == POINT.policy
+    assert policy_from({**printed, "chosen": POINT.to_dict()}) == POINT.policy
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("bit", "bits"),
+        ("Bits", "bits"),
+        ("granularities", "granularity"),
+        ("expansions", "expansion"),
+        ("expand", "expansion"),
+    ],
+)
+def test_a_misspelt_key_is_refused(key: str, meant: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        policy_from({"bits": {"a": 3}, key: {"a": 4}})
+    assert str(caught.value) == f"the policy: {key!r} is no key of a policy: write {meant!r}."
+
+
+def test_a_share_of_0_is_no_expansion() -> None:
     assert policy_from({"bits": {"a": 3}, "expansion": {"a": 0}}).expansion == {}
 
 
-def test_what_has_a_width_per_channel_has_a_step_for_each() -> None:
+def test_a_weight_with_a_width_per_channel_has_a_step_per_channel() -> None:
     policy = Policy({"a": 4, "b": (2, 8), "c": 3, "d": 5}, {}, {"c": "channel"})
     assert policy.granularities("tensor") == {
         "a": "tensor", "b": "channel", "c": "channel", "d": "tensor"
@@ -87,7 +120,7 @@ def test_what_has_a_width_per_channel_has_a_step_for_each() -> None:
         ('{"bits": {"a": 4}, "expansion": {"a": NaN}}', "expansion nan of 'a' is no share"),
     ],
 )
-def test_what_is_no_policy_is_refused(tmp_path: Path, content: str, text: str) -> None:
+def test_a_file_that_holds_no_policy_is_refused(tmp_path: Path, content: str, text: str) -> None:
     path = tmp_path / "policy.json"
     path.write_text(content)
     with pytest.raises(OptionError, match=text) as caught:
@@ -112,7 +145,7 @@ SPLITS = {
 
 
 @pytest.mark.parametrize("name", SPLITS)
-def test_splitting_channels_does_not_change_what_a_model_computes(name: str) -> None:
+def test_a_model_with_split_channels_computes_the_same(name: str) -> None:
     make, shares = SPLITS[name]
     model = load(make())
     dims = model.graph.input[0].type.tensor_type.shape.dim[1:]
@@ -125,7 +158,7 @@ def test_splitting_channels_does_not_change_what_a_model_computes(name: str) -> 
     assert all(np.prod(wider[name]) > np.prod(sizes[name]) for name in shares)
 
 
-def test_without_shares_the_model_itself_is_taken() -> None:
+def test_without_shares_the_model_itself_is_returned() -> None:
     model = load(mlp())
     assert expanded(model, {"first": 0.0}) is model
 
@@ -144,16 +177,19 @@ def test_a_layer_that_cannot_be_split_is_named(make: Any, name: str, why: str) -
 
 
 def applied(
-    policy: Policy, model: ModelProto | None = None, keep: list[str] | None = None
+    policy: Policy,
+    model: ModelProto | None = None,
+    keep: list[str] | None = None,
+    inputs: np.ndarray = X,
 ) -> FloatModel:
     float_model = open_float_model(model or mlp(), keep or [])
     calibration = prepare_calibration(
-        float_model.reference, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0)
+        float_model.reference, "m.onnx", Data(inputs), "auto", 0.5, np.random.default_rng(0)
     )
     return apply_policy(float_model, policy, calibration)
 
 
-def test_a_policy_splits_the_subject() -> None:
+def test_a_policy_splits_the_channels_of_the_float_model() -> None:
     float_model = applied(Policy({"first": 4, "second": 2}, {"first": 0.25}))
     assert {weight.name: weight.shape for weight in float_model.weights} == {
         "first": (4, 8),  # 2 of 6 channels are split
@@ -178,6 +214,13 @@ def test_a_policy_of_another_model_is_refused(bits: dict[str, Any], text: str) -
     with pytest.raises(OptionError, match=text) as caught:
         applied(Policy(bits))
     assert "search again" in str(caught.value)
+
+
+def test_a_weight_without_a_channel_axis_has_no_widths_per_channel() -> None:
+    bits = {"table": (4,), "w": 4, "r": 4, "last": 4}
+    inputs = np.arange(80).reshape(16, 5) % 7
+    with pytest.raises(OptionError, match="has 1 widths for 'table', which has 0 channels"):
+        applied(Policy(bits), recurrent(), inputs=inputs)
 
 
 def test_with_split_channels_there_are_more_widths() -> None:

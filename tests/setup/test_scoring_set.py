@@ -39,6 +39,12 @@ def test_the_first_keep_their_labels() -> None:
     np.testing.assert_array_equal(part.target.labels, labels[:16])
 
 
+def test_the_first_keep_the_reference_of_their_batches() -> None:
+    part = SCORING.first(10)
+    assert len(part.batches) == 2
+    assert part.target.reference == SCORING.target.reference[:2]
+
+
 def test_the_first_need_no_reference() -> None:
     target = Target(find_metric("top1"), None, np.arange(20) % 3)
     assert ScoringSet(SCORING.batches, target).first(10).target.reference is None

@@ -11,7 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.quantize import (
-    FixedPoint,
     GridSpec,
     QuantizedWeight,
     Scale,
@@ -22,6 +21,7 @@ from onnx_evoq.quantize import (
     packed_size,
     packed_steps,
 )
+from onnx_evoq.quantize.grid.fixed_point import FixedPoint
 
 scales = st.sampled_from(["pow2", "float"])
 axes = st.integers(0, 1)

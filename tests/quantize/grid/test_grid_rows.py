@@ -5,7 +5,8 @@ import pytest
 from graphs import random
 from layer_problems import DENSE
 
-from onnx_evoq.quantize import Dense, FixedPoint, GridSpec, Linear, Window
+from onnx_evoq.quantize import Dense, GridSpec, Linear, Window
+from onnx_evoq.quantize.grid.fixed_point import FixedPoint
 from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
 
 GROUPED = Window((3,), (1,), (1,), (0, 0), 2)

@@ -9,7 +9,6 @@ from graphs import conv_net, random
 from onnx_evoq.model import find_layers, find_weights, fold_batch_norm, load
 from onnx_evoq.quantize import (
     Dense,
-    FixedPoint,
     QuantizedWeight,
     Window,
     cost_with_sums,
@@ -17,6 +16,7 @@ from onnx_evoq.quantize import (
     nearest,
     sum_preserving_roundings,
 )
+from onnx_evoq.quantize.grid.fixed_point import FixedPoint
 from onnx_evoq.quantize.grid.sum_preserving import keep_sums
 
 ROWS = Dense(transposed=False)

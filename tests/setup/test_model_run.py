@@ -1,0 +1,60 @@
+"""Models are loaded with the user's options, and run batch by batch."""
+
+import numpy as np
+import pytest
+from graphs import mlp, random, run
+
+from onnx_evoq.batch import make_batches
+from onnx_evoq.errors import ModelError, OptionError
+from onnx_evoq.model import input_specs, load
+from onnx_evoq.setup import Resources, run_model
+from onnx_evoq.setup import model_run as module
+from onnx_evoq.setup.model_run import open_session
+
+MODEL = load(mlp())
+X = random(7, 4)
+BATCHES = make_batches({"x": X}, input_specs(MODEL), 3)
+
+
+def test_each_batch_gives_the_outputs_of_its_samples() -> None:
+    parts = list(run_model(MODEL, BATCHES))
+    assert [len(part["logits"]) for part in parts] == [3, 3, 1]
+    outputs = np.concatenate([part["logits"] for part in parts])
+    np.testing.assert_allclose(outputs, run(mlp(), {"x": X})["logits"], rtol=1e-5)
+
+
+def test_a_batch_is_run_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def batches() -> object:
+        for index, batch in enumerate(BATCHES):
+            asked.append(index)
+            yield batch
+
+    next(run_model(MODEL, batches()))  # type: ignore[arg-type]
+    assert asked == [0]
+
+
+def test_options_and_names_reach_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(module, "Session", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(module, "predict", lambda session, batches: batches)
+    resources = Resources(["cpu"])
+    assert run_model(MODEL, BATCHES, resources, "m.onnx", {"a": "b"}) is BATCHES
+    open_session(MODEL, resources, "m.onnx", {"a": "b"}, 1)
+    binary = MODEL.SerializeToString()
+    assert given == [
+        (binary, "m.onnx", ["cpu"], {"a": "b"}, None),
+        (binary, "m.onnx", ["cpu"], {"a": "b"}, 1),
+    ]
+
+
+def test_a_provider_that_is_not_there_is_refused() -> None:
+    with pytest.raises(OptionError, match="provider 'abacus' is not available"):
+        open_session(MODEL, Resources(["abacus"]))
+
+
+def test_a_model_that_fails_is_named() -> None:
+    feed = make_batches({"x": X[:, :3]}, input_specs(MODEL), 3)
+    with pytest.raises(ModelError, match=r"^m\.onnx: fails on x float32\[3, 3\]"):
+        next(run_model(MODEL, feed, name="m.onnx"))

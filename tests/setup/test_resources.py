@@ -1,0 +1,74 @@
+"""How many runs are made at the same time, and how much memory is free."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from onnx_evoq.errors import OptionError
+from onnx_evoq.setup.resources import Resources, free_memory, on_cpu, workers_of
+
+
+def test_one_worker_is_enough_and_none_is_refused() -> None:
+    assert Resources(workers=1).workers == 1
+    with pytest.raises(OptionError, match="workers 0 score nothing: choose 1 or more"):
+        Resources(workers=0)
+
+
+@pytest.mark.parametrize(
+    ("providers", "expected"),
+    [
+        (None, True),
+        ([], True),
+        (["CPUExecutionProvider"], True),
+        (["cpu", "cuda"], True),
+        (["cuda", "cpu"], False),
+    ],
+)
+def test_the_first_provider_computes(providers: list[str] | None, expected: bool) -> None:
+    assert on_cpu(Resources(providers)) is expected
+
+
+def test_other_devices_make_one_run_at_a_time() -> None:
+    assert workers_of(Resources(["cuda", "cpu"], workers=3)) == 1
+
+
+def test_the_cpu_makes_as_many_runs_as_the_user_allows() -> None:
+    assert workers_of(Resources(workers=3)) == 3
+
+
+def test_the_cpu_makes_one_run_per_core_that_the_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 5} if pid == 0 else set())
+    assert workers_of(Resources()) == 3
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(6, 6), (None, 1)])
+def test_without_that_set_of_cores_all_cores_count(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, workers: int
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert workers_of(Resources()) == workers
+
+
+def test_free_memory_is_what_the_kernel_calls_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "MemTotal:  900 kB\nMemFree:  100 kB\nMemAvailable:  300 kB\nBuffers: 7 kB\n"
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: text)
+    assert free_memory() == 300 * 1024
+
+
+def test_without_that_line_it_is_the_free_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: "MemTotal: 900 kB\n")
+    sizes = {"SC_AVPHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    assert free_memory() == 7 * 4096
+
+
+def test_a_system_that_does_not_say_has_4_gib(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: Path, encoding: str) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert free_memory() == 4 * 1024**3

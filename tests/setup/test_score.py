@@ -1,0 +1,79 @@
+"""The scores of a whole model on both sets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import mlp, random, rounded, run
+
+from onnx_evoq.data import Data
+from onnx_evoq.model import load, with_codes
+from onnx_evoq.setup import Score, prepare_calibration, score_of
+from onnx_evoq.setup.calibration import Calibration
+
+MODEL = load(mlp())
+X = random(40, 4, seed=3)
+CLASSES = run(MODEL, {"x": X})["logits"].argmax(axis=1)
+CHANGED = with_codes(MODEL, rounded(MODEL, 2))
+
+
+def calibration(data: object) -> Calibration:
+    rng = np.random.default_rng(0)
+    return prepare_calibration(MODEL, "m.onnx", Data(data), "mse", 0.25, rng)  # type: ignore[arg-type]
+
+
+def samples(ready: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """The inputs of the search set and of the held-out set."""
+    search, heldout = (
+        np.concatenate([batch.feed["x"][: batch.count] for batch in part.batches])
+        for part in (ready.search, ready.heldout)
+    )
+    return search, heldout
+
+
+def test_the_metric_is_measured_on_each_set() -> None:
+    ready = calibration(X)
+    errors = [
+        np.square(run(CHANGED, {"x": x})["logits"] - run(MODEL, {"x": x})["logits"]).mean()
+        for x in samples(ready)
+    ]
+    score = score_of(CHANGED, ready)
+    assert (score.search, score.heldout) == pytest.approx(errors, rel=1e-4)
+    assert errors[0] != pytest.approx(errors[1], rel=0.01)
+    assert score.top1 is None
+
+
+def test_with_classes_top1_is_measured_too() -> None:
+    ready = calibration({"x": X, "y": CLASSES})
+    shares = [
+        (
+            run(CHANGED, {"x": x})["logits"].argmax(axis=1)
+            == run(MODEL, {"x": x})["logits"].argmax(axis=1)
+        ).mean()
+        for x in samples(ready)
+    ]
+    top1 = score_of(CHANGED, ready).top1
+    assert top1 == pytest.approx({"search": shares[0], "heldout": shares[1]})
+    assert 0 < shares[0] < 1
+
+
+def test_progress_counts_the_batches_of_both_sets() -> None:
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(label: str, total: float) -> Iterator[Any]:
+        shown.append((label, total))
+        yield shown.append
+
+    ready = calibration(X)
+    score_of(MODEL, ready, progress=progress)
+    batches = len(ready.search.batches) + len(ready.heldout.batches)
+    assert shown == [("scoring", batches), *[1] * batches]
+
+
+def test_top1_is_left_out_of_json_without_classes() -> None:
+    assert Score(0.5, 0.25).to_dict() == {"search": 0.5, "heldout": 0.25}
+    top1 = {"search": 1.0, "heldout": 0.0}
+    assert Score(0.5, 0.25, top1).to_dict() == {"search": 0.5, "heldout": 0.25, "top1": top1}
