@@ -177,10 +177,10 @@ def test_nothing_to_gain_ends_it() -> None:
 
 
 def test_a_heldout_set_that_keeps_getting_worse_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_evoq.evolve.coevolution._WORSE", 1)
-    monkeypatch.setattr("onnx_evoq.evolve.coevolution._ASKED", 1)
+    monkeypatch.setattr("onnx_evoq.evolve.coevolution._MOST_REJECTIONS", 1)
+    monkeypatch.setattr("onnx_evoq.evolve.coevolution._CHECK_EVERY", 1)
     short = coevolved(case(), max_drop_check=lambda model: False)
-    monkeypatch.setattr("onnx_evoq.evolve.coevolution._WORSE", 99)
+    monkeypatch.setattr("onnx_evoq.evolve.coevolution._MOST_REJECTIONS", 99)
     assert short.evaluations < coevolved(case(), max_drop_check=lambda model: False).evaluations
 
 

@@ -301,7 +301,7 @@ def test_a_pass_that_gains_next_to_nothing_is_the_last(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = Passes()
-    monkeypatch.setattr("onnx_evoq.evolve.layerwise._GAIN", 0.99)
+    monkeypatch.setattr("onnx_evoq.evolve.layerwise._LEAST_GAIN", 0.99)
     refined(case, progress=passes)
     assert passes.layers == [3]
 
