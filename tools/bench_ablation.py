@@ -25,7 +25,7 @@ from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION
 from onnx_evoq.model import with_codes
 from onnx_evoq.pipeline.refine import Parts
-from onnx_evoq.pipeline.strategies import FineTuned, from_nearest, from_reconstruction
+from onnx_evoq.pipeline.fine_tuning import FineTuned, from_nearest, from_reconstruction
 from onnx_evoq.report.tables import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, bits_of, fold_if_exact, open_float_model, prepare_calibration

@@ -27,7 +27,7 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_RECONSTRUCTION,
 )
 from onnx_evoq.pipeline.refine import Parts
-from onnx_evoq.pipeline.strategies import from_nearest, from_reconstruction
+from onnx_evoq.pipeline.fine_tuning import from_nearest, from_reconstruction
 from onnx_evoq.report.tables import table
 from onnx_evoq.setup import Task
 

@@ -44,7 +44,7 @@ def test_the_fewest_weights_that_the_guard_allows_stay_at_8_bits(count: int) -> 
     allowed = needing(count)
     assert allowed.within_max_drop
     assert allowed.left_out == tuple(ORDER[11 - count :])  # the most sensitive
-    assert wide_in(allowed.found.model) == list(allowed.left_out)
+    assert wide_in(allowed.reconstructed.model) == list(allowed.left_out)
     assert [name for name, width in allowed.bits.items() if width == 8] == list(allowed.left_out)
 
 
@@ -103,4 +103,4 @@ def test_an_interrupt_keeps_what_was_good_enough_by_then() -> None:
 
     allowed = narrowest_within_drop(ORDER, BITS, Builder(), impatient, Deadline(None))
     assert allowed.stopped == "interrupt"
-    assert wide_in(allowed.found.model) == list(allowed.left_out) == ORDER[-5:]
+    assert wide_in(allowed.reconstructed.model) == list(allowed.left_out) == ORDER[-5:]

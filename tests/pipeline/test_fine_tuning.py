@@ -11,7 +11,7 @@ from graphs import conv_net, mlp, random, rounded, table_read_twice, task_of, ty
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.pipeline import emit
-from onnx_evoq.pipeline.strategies import FineTuned, from_nearest, from_reconstruction
+from onnx_evoq.pipeline.fine_tuning import FineTuned, from_nearest, from_reconstruction
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Deadline
@@ -109,7 +109,7 @@ def test_the_same_seed_finds_the_same(way: Way) -> None:
 
 def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
     given = task()
-    monkeypatch.setattr("onnx_evoq.pipeline.strategies.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
     found = searched(given, settings=None)
     assert same(dict(found.start), rounded(given.model, 3))
     assert found.start_model == given.model
@@ -130,7 +130,7 @@ def spoilt(given: Task, rng: np.random.Generator) -> Reconstructed:
 def test_nearest_rounding_must_hold_the_guard_too(monkeypatch: pytest.MonkeyPatch) -> None:
     given = task()
     plain = with_codes(given.model, rounded(given.model, 3))
-    monkeypatch.setattr("onnx_evoq.pipeline.strategies.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
     found = searched(replace(given, max_drop_check=lambda model: model != plain), settings=None)
     assert not same(dict(found.start), rounded(given.model, 3))
     assert found.notes == ()
