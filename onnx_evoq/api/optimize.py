@@ -76,9 +76,9 @@ def optimize(
             float16.
         data: samples like those that the model will see; labels are optional. A path (.npz, .npy,
             or a folder of images), ``"package.module:function"``, an array (samples, ...), a
-            mapping of one array per input, an iterable of ``{input: array}`` feeds or a function that
-            returns one, or a `Data`, which says how to preprocess them. None draws synthetic
-            inputs.
+            mapping of one array per input, an iterable of ``{input: array}`` feeds, a function that
+            returns such an iterable, or a `Data`, which says how to preprocess the samples. None
+            draws synthetic inputs.
         bits: width of the codes in bits, 2 to 8. Give either `bits` or a `policy`.
         bits_for: other widths in bits for some weights, by shell-style pattern: "conv1*" matches
             weights, or nodes, of such names.
