@@ -182,7 +182,7 @@ def search_text(search: Search) -> str:
 
 def widths_of(point: ParetoPoint) -> str:
     """The width of all weights of a point, or the narrowest and the widest: 4 or 2-6."""
-    widths = []
+    widths: list[int] = []
     for bits in point.policy.bits.values():
         widths += [bits] if isinstance(bits, int) else bits
     return width_range(tuple(widths))
