@@ -1,6 +1,7 @@
 """Search for the widths of the layers."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -142,7 +143,7 @@ def test_the_search_is_restricted_to_its_space(
         assert given[name] == value
         raise InterruptedError
 
-    monkeypatch.setattr("onnx_evoq.api.search_bits.search_front", record)
+    monkeypatch.setattr(sys.modules["onnx_evoq.api.search_bits"], "search_front", record)
     with pytest.raises(InterruptedError):
         found_in(**options)
 
