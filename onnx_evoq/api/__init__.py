@@ -1,4 +1,4 @@
-"""The public functions, one per job; each reads from top to bottom as the list of its steps."""
+"""The public functions; each reads from top to bottom as the list of its steps."""
 
 from onnx_evoq.api.evaluate import evaluate
 from onnx_evoq.api.inspect import inspect

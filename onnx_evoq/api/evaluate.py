@@ -1,8 +1,9 @@
-"""Score a model, quantized or not."""
+"""Score a model, float or quantized."""
 
 import numpy as np
 
 from onnx_evoq.api.job import DataSource, ModelSource
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import Metric, MetricName, Target, find_metric
@@ -34,20 +35,26 @@ def evaluate(
     """Score a model, and compare its outputs with those of a reference model.
 
     Args:
-        model: any ONNX model, quantized or not.
-        data: as for `optimize`.
-        metric: "auto" for top-1 where labels are classes of the first output, else the mean
-            squared error against `reference`; or the name of a metric, or a function.
-        reference: the float model to compare with.
-        seed: of synthetic inputs.
-        resources: what may be used of the machine.
-        progress: shows how far it is.
+        model: the path of an ONNX file, or an `onnx.ModelProto`; float or quantized.
+        data: the samples, as for `optimize`; None draws synthetic inputs.
+        metric: what to measure: "auto" for top-1 where labels are classes of the first output,
+            otherwise for the mean squared error against `reference`; the name of a metric; or a
+            function of (outputs, labels) with an attribute `higher_is_better`.
+        reference: the model to compare with, usually the float model, given like `model`; None for
+            no comparison.
+        seed: seed of synthetic inputs, 0 or more.
+        resources: what may be used of the machine; it does not change the result.
+        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
 
     Returns:
-        The score, and how far the outputs are from the reference's.
+        The score. With a reference, also the share of equal answers, the mean squared error and
+        the Kullback-Leibler divergence of the outputs.
 
     Raises:
-        EvoqError: the model, the data or the metric cannot be used; the message says what to do.
+        ModelError: a model cannot be read or run.
+        DataError: the data cannot be read, or do not fit the model.
+        MetricError: the metric is unknown, or cannot be computed.
+        OptionError: the seed is negative.
 
     Example:
         >>> import onnx_evoq
@@ -56,38 +63,42 @@ def evaluate(
         >>> score.value, score.agreement  # doctest: +SKIP
         (0.968, 0.991)
     """
+    # 1. Check the options, and read the samples.
     check_seed(seed)
     chosen = None if metric == "auto" else find_metric(metric)
-    loaded = load(model, quantized=True)
+    loaded, source = load(model, quantized=True), name_of(model)
     specs = input_specs(loaded)
     samples = find_samples(specs, as_data(data), np.random.default_rng(seed), progress)
-    outputs = outputs_of(loaded, name_of(model), samples, resources, progress)
+
+    # 2. Run the model, and the reference.
+    outputs = outputs_of(loaded, source, samples, resources, progress)
     if chosen is None:
         chosen = default_metric(samples, outputs, reference is not None)
-    expected, notes = None, list(samples.notes) + not_finite(outputs, name_of(model))
+    expected: Arrays | None = None
+    notes = [*samples.notes, *not_finite(outputs, source)]
     if reference is not None:
-        expected = outputs_of(
-            load(reference, quantized=True), name_of(reference), samples, resources, progress
-        )
-        notes += not_finite(expected, name_of(reference))
-        expected = named_alike(expected, outputs, name_of(reference))
+        name = name_of(reference)
+        expected = outputs_of(load(reference, quantized=True), name, samples, resources, progress)
+        notes += not_finite(expected, name)
+        expected = named_alike(expected, outputs, name)
 
-    def value(kind: Metric) -> float:
+    # 3. Measure.
+    def measure(kind: Metric) -> float:
         against = None if expected is None else [expected]
         return Target(kind, against, samples.labels).value([outputs])
 
-    measured = value(chosen)
-    if np.isnan(measured):
+    value = measure(chosen)
+    if np.isnan(value):
         raise MetricError(f"metric {chosen.name!r} returns NaN: mend the metric, or the model.")
-    beside = {
-        name: None if expected is None else value(find_metric(name))
+    comparison = {
+        name: None if expected is None else measure(find_metric(name))
         for name in ("agreement", "mse", "kl")
     }
     return Evaluation(
-        source=name_of(model),
+        source=source,
         metric=chosen.name,
-        value=measured,
+        value=value,
         samples=len(samples),
-        **beside,
+        **comparison,
         notes=tuple(notes),
     )

@@ -14,33 +14,35 @@ from onnx_evoq.report import Inspection, weight_info
 
 
 def inspect(model: ModelSource) -> Inspection:
-    """List a model's weights, and say of every other initializer why it is none.
+    """List the weights of a model, and say for every other initializer why it is not quantized.
 
-    Of each weight it says whether the output channels can be split (duplicated, with half the
-    weight for either in what reads them), and if not, what is in the way.
+    For each weight, the result says whether its output channels can be split: a channel is
+    duplicated, and the layers that read it get half of their weight for each copy. Where they
+    cannot be split, it gives the reason.
 
     Args:
-        model: a float ONNX model.
+        model: the path of an ONNX file, or an `onnx.ModelProto`; a float model.
 
     Returns:
-        The weights, and the initializers that are skipped, with the reason for each.
+        The weights; the initializers that are not quantized, with the reason for each; and the
+        BatchNormalization nodes that are folded.
 
     Raises:
-        ModelError: it cannot be read or is quantized already.
+        ModelError: the model cannot be read, or is quantized already.
 
     Example:
         >>> import onnx_evoq
         >>> [w.name for w in onnx_evoq.inspect("model.onnx").weights]  # doctest: +SKIP
         ['conv1.weight', 'fc.weight']
     """
-    folded, names = fold_batch_norm(load(model))
+    folded, batch_norms = fold_batch_norm(load(model))
     weights, skipped = find_weights(folded)
     check_finite(weights)
-    _, in_the_way = splittable_layers(folded)
+    _, reasons = splittable_layers(folded)
     return Inspection(
         source=name_of(model),
         bytes=size_in_bytes(model),
-        folded=tuple(names),
-        weights=tuple(weight_info(weight, in_the_way.get(weight.name)) for weight in weights),
+        folded=tuple(batch_norms),
+        weights=tuple(weight_info(weight, reasons.get(weight.name)) for weight in weights),
         skipped=tuple(skipped),
     )

@@ -1,4 +1,4 @@
-"""What the jobs that quantize have in common: an open model, and the samples that judge it."""
+"""What the public functions that quantize share: an open model, and the samples that score it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,12 +28,12 @@ PolicySource = Policy | ParetoPoint | Mapping[str, Any] | str | Path
 
 @dataclass(frozen=True)
 class Job:
-    """An open model, and what judges it.
+    """An open model, and the samples and the metric that score it.
 
     Attributes:
-        source: how messages and reports call the model.
+        source: the name of the model in messages and reports.
         float_model: the model and its weights.
-        calibration: the samples, in two sets, and the metric.
+        calibration: the search set, the held-out set, and the metric.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Job:
         return (*self.calibration.notes, *self.float_model.notes)
 
 
-def judged_by(
+def prepare_job(
     float_model: FloatModel,
     source: str,
     data: DataSource,
@@ -60,17 +60,17 @@ def judged_by(
     resources: Resources,
     progress: Progress,
 ) -> Job:
-    """Run the float model on the samples that judge, and undo folding where it is not exact.
+    """Read the samples, run the float model on them, and undo folding where it is not exact.
 
     Args:
         float_model: the model and its weights.
-        source: how messages and reports call it.
+        source: the name of the model in messages and reports.
         data: the samples; None draws synthetic inputs.
         metric: "auto", the name of a metric, or a function.
-        holdout: share of the samples that accepts; None to score on all of them.
-        rng: splits the samples, and draws synthetic ones.
-        resources: what may be used.
-        progress: shows how far it is.
+        holdout: share of the samples in the held-out set; None for no held-out set.
+        rng: splits the samples, and draws synthetic inputs.
+        resources: what may be used of the machine.
+        progress: shows the progress.
 
     Raises:
         EvoqError: the data or the metric cannot be used, or the model fails on the data.

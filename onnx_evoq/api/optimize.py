@@ -1,11 +1,11 @@
-"""Put a model's weights on a grid, and search for the points that keep its answers."""
+"""Quantize a model: put its weights on a fixed-point grid, and search for the best codes."""
 
 import time
 from collections.abc import Mapping
 
 import numpy as np
 
-from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, judged_by
+from onnx_evoq.api.job import DataSource, Job, ModelSource, PolicySource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
@@ -13,6 +13,7 @@ from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.model import Model, name_of, packed_bytes, serialize, size_in_bytes, with_codes
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
+    FineTuned,
     Form,
     Strategy,
     StrategyName,
@@ -47,6 +48,8 @@ from onnx_evoq.setup import (
     score_of,
 )
 
+_RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
+
 
 def optimize(
     model: ModelSource,
@@ -66,39 +69,50 @@ def optimize(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Result:
-    """Put a model's weights on a fixed-point grid and search for the points that keep its answers.
+    """Put a model's weights on a fixed-point grid, and search for codes that keep its answers.
 
     Args:
-        model: an ONNX file, or a model in memory; float32 or float16 weights.
-        data: samples that look like what the model will see, labels optional: a path, an array
-            (samples, ...), a mapping of them, an iterable of feeds, or `Data` to say how to
-            preprocess. None draws synthetic inputs.
-        bits: width of the codes, 2 to 8.
-        bits_for: widths by pattern, for weights that need another one.
-        policy: instead of `bits`, for each weight its width, its granularity, and the share of its
-            channels that is split: a point that `search_bits` found, a `Policy`, a mapping as
-            `Policy.to_dict` gives it, or a JSON file that holds one.
-        grid: the steps of the grid, and the weights that stay float.
-        metric: what steers: "auto" (the output error), the name of a metric, or a function.
-        strategy: how codes are searched: "neuroevolution", "coevolution", "none" for the start
-            alone, or a `Strategy` to say more.
+        model: the path of an ONNX file, or an `onnx.ModelProto`; its weights are float32 or
+            float16.
+        data: samples like those that the model will see; labels are optional. A path (.npz, .npy,
+            or a folder of images), ``"package.module:function"``, an array (samples, ...), a
+            mapping of one array per input, an iterable of ``{input: array}`` feeds, a function that
+            returns such an iterable, or a `Data`, which says how to preprocess the samples. None
+            draws synthetic inputs.
+        bits: width of the codes in bits, 2 to 8. Give either `bits` or a `policy`.
+        bits_for: other widths in bits for some weights, by shell-style pattern: "conv1*" matches
+            weights, or nodes, of such names.
+        policy: for each weight its width, its granularity, and the share of its channels that are
+            split. A point that `search_bits` found, a `Policy`, a mapping as from
+            `Policy.to_dict`, or the path of a JSON file with such a mapping.
+        grid: the granularity and the steps of the grid, and the weights that stay float.
+        metric: what the search minimises or maximises: "auto" for the output error, the name of a
+            metric, or a function of (outputs, labels) with an attribute `higher_is_better`.
+        strategy: how codes are searched: "neuroevolution" layer by layer, "coevolution" all
+            together, or "none" for no search; a `Strategy` sets more.
         time_budget: seconds after which ranking and search stop; None for no limit.
-        max_drop: percent that may be lost on the held-out samples: points of top-1 with labels,
-            else the share of answers that change; the share of the outputs' power that is error,
-            where outputs are no class scores; or percent of the value of a user's metric. As many
-            of the most sensitive weights as that takes stay at 8 bits.
-        holdout: share of the samples that accepts instead of selecting, in (0, 1).
-        format: "qdq" for integer weights with DequantizeLinear, "float" for ``step * codes``.
-        seed: of all random draws.
-        resources: what may be used of the machine; the result is the same.
-        progress: shows how far it is; `onnx_evoq.bars` draws tqdm bars.
+        max_drop: percent that the model may lose on the held-out samples. With labels, points of
+            top-1; without labels, the percentage of answers that change, or, where the outputs
+            are no class scores, the error as a percentage of the outputs' power; with a metric
+            of the user, percent of its value. To keep within it, the most sensitive weights stay
+            at 8 bits, as few as possible. None for no limit.
+        holdout: share of the samples that accept or reject what the others selected, above 0 and
+            below 1.
+        format: "qdq" for integer weights with DequantizeLinear, "float" for float weights that
+            are ``step * codes``.
+        seed: seed of all random draws, 0 or more.
+        resources: what may be used of the machine; it does not change the result.
+        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
 
     Returns:
-        The emitted model, its scores and how it was made.
+        The emitted model, its scores, and how it was made.
 
     Raises:
-        EvoqError: the model, the data, the metric or an option cannot be used; the message says
-            what to do.
+        ModelError: the model cannot be read, run or quantized.
+        DataError: the data cannot be read, or do not fit the model.
+        MetricError: the metric is unknown, or cannot be computed.
+        OptionError: an option has a value that makes no sense.
+        StorageError: there is no room for temporary files.
 
     Example:
         >>> import onnx_evoq
@@ -107,43 +121,35 @@ def optimize(
         >>> result.save("model.w6.onnx")  # doctest: +SKIP
     """
     began = time.monotonic()
+
+    # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
     check_choices(format=(format, ("qdq", "float")))
-    chosen = _chosen(bits, policy, bits_for)
-    usual = grid.of_all()
+    width_or_policy = _width_or_policy(bits, policy, bits_for)
+    granularity = grid.of_all()
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     deadline = Deadline(time_budget)
     rng, search_rng = np.random.default_rng(seed).spawn(2)
 
-    # 1. The float model, its weights, and the samples that judge.
+    # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(model, grid.keep)
-    if isinstance(chosen, int):  # a pattern that matches nothing ends it here
-        bits_of(float_model.weights, chosen, bits_for or {})
-    job = judged_by(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
+    if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
+        bits_of(float_model.weights, width_or_policy, bits_for or {})
+    job = prepare_job(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
     calibration = job.calibration
 
-    # 2. What each weight gets.
+    # 3. Give each weight its width and its granularity.
     widths: Mapping[str, Bits]
-    granularities: Granularities = usual
-    if isinstance(chosen, Policy):
-        job = job.with_float_model(apply_policy(job.float_model, chosen, calibration, resources))
-        widths, granularities = chosen.bits, chosen.granularities(usual)
+    granularities: Granularities = granularity
+    if isinstance(width_or_policy, Policy):
+        expanded = apply_policy(job.float_model, width_or_policy, calibration, resources)
+        job = job.with_float_model(expanded)
+        widths = width_or_policy.bits
+        granularities = width_or_policy.granularities(granularity)
     else:
-        widths = bits_of(job.float_model.weights, chosen, bits_for or {})
+        widths = bits_of(job.float_model.weights, width_or_policy, bits_for or {})
     float_model = job.float_model
-
-    # 3. The order of the weights: least sensitive first. Most of the time is for the search.
-    rounded = nearest_of(float_model.weights, widths, granularities, grid.scale)
-    ranking = dict.fromkeys(rounded, float("nan"))
-    paper = strategy.name == "neuroevolution" and strategy.init == "nearest"
-    ranked = max_drop is not None or paper
-    if ranked:
-        ranking = rank_by_sensitivity(
-            float_model.model, rounded, calibration.search, deadline.share(3), resources, progress
-        )
-
-    # 4. The start, and the search from there.
     check = None
     if max_drop is not None:
         check = max_drop_check(float_model.model, calibration, max_drop, resources)
@@ -151,33 +157,18 @@ def optimize(
         float_model.model, float_model.weights, widths, granularities, grid.scale,
         calibration.search, calibration.heldout, deadline, check, resources, progress,
     )  # fmt: skip
+
+    # 4. Rank the weights, if their order has an effect; most of the time is for the search.
+    in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"
+    ranked = max_drop is not None or in_order
+    ranking = _ranking(task) if ranked else {weight.name: float("nan") for weight in task.weights}
+
+    # 5. Quantize, and search for better codes.
     tuned = fine_tune(task, list(ranking), strategy, search_rng)
     evolved = tuned.evolved
 
-    # 5. The scores of rounding at the widths that are emitted, of the start, and of the reference.
-    def score(candidate: Model) -> Score:
-        return score_of(candidate, calibration, resources, progress)
-
-    emitted_widths = {name: weight.grid.bits for name, weight in evolved.quantized.items()}
-    rounded = nearest_of(float_model.weights, emitted_widths, granularities, grid.scale)
-    nearest_score = start_score = score(with_codes(float_model.model, rounded))
-    if strategy.init == "reconstruct" or emitted_widths != widths:
-        start_score = score(with_codes(tuned.start_model, tuned.start))
-    evolved_score = score(with_codes(tuned.model, evolved.quantized))
-
-    # 6. The emitted model, loaded afresh and scored: these are the numbers shown.
-    metadata = metadata_of(
-        evolved.quantized, seed, calibration.metric.name, nearest_score, evolved_score
-    )
-    emitted, emission_notes = emit(
-        tuned.model, evolved.quantized, format, metadata, calibration.search.batches[0], resources
-    )
-    scores = {
-        "reference": score(float_model.reference),
-        "nearest": nearest_score,
-        "start": start_score,
-        "evolved": score(emitted),
-    }
+    # 6. Emit the model, and score what was emitted.
+    emitted, scores, emission_notes = _emitted(job, task, tuned, strategy, format, seed)
     return Result(
         model=emitted,
         source=job.source,
@@ -204,18 +195,10 @@ def optimize(
     )
 
 
-def _one_granularity(granularities: Granularities) -> str:
-    """The granularity of all weights, or "mixed"."""
-    if isinstance(granularities, str):
-        return granularities
-    several = set(granularities.values())
-    return several.pop() if len(several) == 1 else "mixed"
-
-
-def _chosen(
+def _width_or_policy(
     bits: int | None, policy: PolicySource | None, bits_for: Mapping[str, int] | None
 ) -> int | Policy:
-    """The width of all weights, or a policy."""
+    """The width of all weights, or the policy."""
     if policy is None:
         if bits is None:
             raise OptionError("neither bits nor a policy is given: choose bits from 2 to 8.")
@@ -224,3 +207,54 @@ def _chosen(
     if bits is not None or bits_for:
         raise OptionError("a policy says what bits each weight has: leave bits and bits_for out.")
     return policy_from(policy.policy if isinstance(policy, ParetoPoint) else policy)
+
+
+def _ranking(task: Task) -> dict[str, float]:
+    """The sensitivity of each weight, least sensitive first, within a share of the time left."""
+    rounded = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    deadline = task.deadline.share(_RANKING_SHARE)
+    return rank_by_sensitivity(
+        task.model, rounded, task.search_set, deadline, task.resources, task.progress
+    )
+
+
+def _emitted(
+    job: Job, task: Task, tuned: FineTuned, strategy: Strategy, form: Form, seed: int
+) -> tuple[Model, dict[str, Score], list[str]]:
+    """Emit the model, and score it.
+
+    Returns:
+        The emitted model; the scores of the reference, of nearest rounding at the same widths, of
+        the start of the search, and of the emitted model, loaded afresh; and notes.
+    """
+
+    def score(model: Model) -> Score:
+        return score_of(model, job.calibration, task.resources, task.progress)
+
+    quantized = tuned.evolved.quantized
+    widths = {name: weight.grid.bits for name, weight in quantized.items()}
+    rounded = nearest_of(task.weights, widths, task.granularity, task.scale)
+    nearest = start = score(with_codes(task.model, rounded))
+    if strategy.init == "reconstruct" or widths != task.bits:
+        start = score(with_codes(tuned.start_model, tuned.start))
+    metadata = metadata_of(
+        quantized, seed, job.calibration.metric.name, nearest,
+        evolved=score(with_codes(tuned.model, quantized)),
+    )  # fmt: skip
+    batch = task.search_set.batches[0]
+    emitted, notes = emit(tuned.model, quantized, form, metadata, batch, task.resources)
+    scores = {
+        "reference": score(job.float_model.reference),
+        "nearest": nearest,
+        "start": start,
+        "evolved": score(emitted),
+    }
+    return emitted, scores, notes
+
+
+def _one_granularity(granularities: Granularities) -> str:
+    """The granularity of all weights, or "mixed"."""
+    if isinstance(granularities, str):
+        return granularities
+    distinct = set(granularities.values())
+    return distinct.pop() if len(distinct) == 1 else "mixed"

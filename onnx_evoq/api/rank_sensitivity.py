@@ -1,8 +1,8 @@
-"""Rank weights by the score of the model when each of them alone is quantized."""
+"""Rank the weights of a model by sensitivity."""
 
 import numpy as np
 
-from onnx_evoq.api.job import DataSource, ModelSource, judged_by
+from onnx_evoq.api.job import DataSource, ModelSource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.model import name_of
@@ -32,20 +32,28 @@ def rank_sensitivity(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Sensitivity:
-    """Rank the weights by the model's score when each of them alone is quantized.
+    """Rank the weights by sensitivity: the model's score when each of them alone is quantized.
 
-    This is algorithm 1 of arXiv 2605.05228.
+    This is algorithm 1 of arXiv 2605.05228. Each weight is rounded to the nearest.
 
     Args:
-        model: as for `optimize`, as are `data`, `grid`, `metric`, `seed`, `resources` and
-            `progress`.
-        bits: the width to try.
+        model: the model, as for `optimize`.
+        data: the samples, as for `optimize`; all of them score.
+        bits: the width in bits at which each weight is tried, 2 to 8.
+        grid: the granularity and the steps of the grid, and the weights that stay float.
+        metric: what is scored, as for `optimize`.
+        seed: seed of all random draws, 0 or more.
+        resources: what may be used of the machine; it does not change the result.
+        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
 
     Returns:
         The ranking, least sensitive first.
 
     Raises:
-        EvoqError: as for `optimize`.
+        ModelError: the model cannot be read, run or quantized.
+        DataError: the data cannot be read, or do not fit the model.
+        MetricError: the metric is unknown, or cannot be computed.
+        OptionError: an option has a value that makes no sense.
 
     Example:
         >>> import onnx_evoq
@@ -53,13 +61,18 @@ def rank_sensitivity(
         >>> ranking.rows[-1].name  # doctest: +SKIP
         'conv1.weight'
     """
+    # 1. Check the options.
     check_bits(bits)
     granularity = grid.of_all()
     check_seed(seed)
+
+    # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)
     float_model = open_float_model(model, grid.keep)
-    job = judged_by(float_model, name_of(model), data, metric, None, rng, resources, progress)
+    job = prepare_job(float_model, name_of(model), data, metric, None, rng, resources, progress)
     float_model, scoring = job.float_model, job.calibration.search
+
+    # 3. Quantize each weight alone, and score the model.
     weights = {weight.name: weight for weight in float_model.weights}
     rounded = nearest_of(float_model.weights, dict.fromkeys(weights, bits), granularity, grid.scale)
     ranking = rank_by_sensitivity(float_model.model, rounded, scoring, None, resources, progress)

@@ -1,4 +1,4 @@
-"""Search for a width for each layer, choose a point of the front, and optimize it."""
+"""Search for a width for each layer, choose a point of the Pareto front, and optimize it."""
 
 from dataclasses import replace
 
@@ -30,26 +30,44 @@ def search_and_optimize(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> MixedPrecision:
-    """Search for a width for each layer, pick the point that fits, and optimize it.
+    """Search for a width for each layer, choose the point that fits, and optimize it.
 
-    It is the same as `search_bits`, then `Search.pick`, then `optimize` with that point.
+    This is `search_bits`, then `Search.pick`, then `optimize` with the point as its policy.
 
     Args:
-        model: as for `optimize`, as are `data`, `holdout`, `seed`, `resources` and `progress`.
-        budget: bytes: the point of the front with the least error that is no larger is optimized.
-        max_drop: percent that may be lost, as for `optimize`: the smallest point that loses no
-            more is optimized. With both, the smallest that does both.
-        policy: a choice that is optimized without a search, as for `optimize`.
-        space: as for `search_bits`, as are `grid`, `metric` and `time_budget`.
-        tune_budget: seconds that the chosen point is optimized; None for no limit.
+        model: the model, as for `optimize`.
+        data: the samples, as for `optimize`.
+        budget: bytes that the weights may take. It chooses the point with the lowest error among
+            those that are no larger.
+        max_drop: percent that the model may lose on the held-out samples, as for `optimize`. It
+            chooses the smallest point that loses no more. With a budget and a drop, it is the
+            smallest point that keeps both.
+        policy: a choice to optimize without a search, as for `optimize`; it excludes a budget.
+        space: what the search may choose, and which bytes count.
+        grid: the granularity and the steps of the grid, and the weights that stay float, as for
+            `search_bits`.
+        metric: what the search minimises or maximises, as for `optimize`.
+        time_budget: seconds after which the search begins nothing new, as for `search_bits`; None
+            for no limit.
+        tune_budget: seconds after which the optimization of the chosen point stops; None for no
+            limit.
+        holdout: share of the samples that accept or reject what the others selected, above 0 and
+            below 1.
+        seed: seed of all random draws, 0 or more.
+        resources: what may be used of the machine; it does not change the result.
+        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
 
     Returns:
-        The search, the chosen point, and the model that it became. Without a budget, a drop or a
-        policy nothing is chosen.
+        The search, the chosen point, and the optimized model. Without a budget, a drop or a policy
+        there is only the search.
 
     Raises:
-        BudgetError: no point fits; its attribute `search` holds the front.
-        EvoqError: as for `optimize`.
+        BudgetError: no point fits; its attribute `search` holds the search.
+        ModelError: the model cannot be read, run or quantized.
+        DataError: the data cannot be read, or do not fit the model.
+        MetricError: the metric is unknown, or cannot be computed.
+        OptionError: an option has a value that makes no sense.
+        StorageError: there is no room for temporary files.
 
     Example:
         >>> import onnx_evoq
@@ -57,28 +75,25 @@ def search_and_optimize(
         ...     "model.onnx", "calib.npz", budget=120_000)
         >>> found.result.save("model.mixed.onnx")  # doctest: +SKIP
     """
+    # 1. Search, unless a policy is given.
     search: Search | None = None
-    chosen: Policy | ParetoPoint
-    if policy is not None:
-        if budget is not None:
-            raise OptionError("a policy is a choice already: leave the budget out.")
-        chosen = policy if isinstance(policy, ParetoPoint) else policy_from(policy)
-    else:
+    if policy is None:
         search = search_bits(
             model, data, space=space, grid=grid, metric=metric, time_budget=time_budget,
             holdout=holdout, seed=seed, resources=resources, progress=progress,
         )  # fmt: skip
         if budget is None and max_drop is None:
             return MixedPrecision(search, None, None, search.notes)
-        try:
-            chosen = search.pick(budget, max_drop)
-        except BudgetError as error:
-            error.search = search
-            raise
-    # The policy says the granularity of each weight.
-    usual = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
+    elif budget is not None:
+        raise OptionError("a policy is a choice already: leave the budget out.")
+
+    # 2. Choose a point.
+    chosen = _chosen(policy, search, budget, max_drop)
+
+    # 3. Optimize it. The policy sets the granularity of each weight.
+    single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
     result = optimize(
-        model, data, policy=chosen, max_drop=max_drop, grid=usual, metric=metric,
+        model, data, policy=chosen, max_drop=max_drop, grid=single, metric=metric,
         time_budget=tune_budget, holdout=holdout, seed=seed, resources=resources,
         progress=progress,
     )  # fmt: skip
@@ -86,3 +101,21 @@ def search_and_optimize(
     if search is not None:
         notes = (*search.notes, *search.notes_on(result, budget), *notes)
     return MixedPrecision(search, chosen, result, tuple(dict.fromkeys(notes)))
+
+
+def _chosen(
+    policy: PolicySource | None, search: Search | None, budget: int | None, max_drop: float | None
+) -> Policy | ParetoPoint:
+    """The given policy, or the point of the front that fits.
+
+    Raises:
+        BudgetError: no point fits; the error carries the search.
+    """
+    if search is None:
+        assert policy is not None
+        return policy if isinstance(policy, ParetoPoint) else policy_from(policy)
+    try:
+        return search.pick(budget, max_drop)
+    except BudgetError as error:
+        error.search = search
+        raise

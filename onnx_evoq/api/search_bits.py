@@ -1,4 +1,4 @@
-"""Search for the widths of the layers that no others beat in both size and error."""
+"""Search for widths of the layers: the Pareto front between size and output error."""
 
 import time
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from onnx_evoq.api.job import DataSource, ModelSource, judged_by
+from onnx_evoq.api.job import DataSource, ModelSource, prepare_job
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
@@ -36,11 +36,11 @@ class SearchSpace:
     """What a search of widths may choose, and which bytes count.
 
     Attributes:
-        per_channel: whether groups of a layer's channels may have widths of their own, where
-            channels have steps of their own.
+        per_channel: whether groups of a layer's channels may have widths of their own. They need a
+            step for each channel.
         expansion: whether channels may be split, where the graph allows it.
-        size: "packed" to count codes at their own widths, "file" to count them as an ONNX file
-            stores them.
+        size: which bytes count: "packed" for codes at their own widths, "file" for codes as an
+            ONNX file stores them, in 2, 4 or 8 bits.
 
     Raises:
         OptionError: a choice is unknown.
@@ -74,25 +74,37 @@ def search_bits(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Search:
-    """Search for the widths of the layers, and the channels to split, that no others beat.
+    """Search for widths of the layers, and channels to split, that no others beat in both aims.
 
-    NSGA-II (Deb et al. 2002) minimises size and output error together.
+    NSGA-II (Deb et al. 2002) minimises the size and the output error together. The result is the
+    Pareto front, and, for comparison, one width for all layers and widths by sensitivity alone.
 
     Args:
-        model: as for `optimize`, as are `data`, `holdout`, `seed`, `resources` and `progress`.
-        space: what may be chosen, and which bytes count.
-        grid: the steps of the grid, and the weights that stay float. With granularity "any" each
-            layer gets the granularity that pays; uniform widths, which the others are compared
-            with, then have one step per tensor.
-        metric: what is minimised (or maximised) besides the size, as for `optimize`.
-        time_budget: seconds after which nothing new is begun; each layer is quantized at each
-            width, and the uniform widths are built, in any case. None for no limit.
+        model: the model, as for `optimize`.
+        data: the samples, as for `optimize`.
+        space: what the search may choose, and which bytes count.
+        grid: the granularity and the steps of the grid, and the weights that stay float. With
+            granularity "any" the search chooses the granularity of each layer; uniform widths, for
+            comparison, then have one step per tensor.
+        metric: what is minimised or maximised besides the size, as for `optimize`.
+        time_budget: seconds after which the search begins nothing new. Each layer is quantized at
+            each width, and the uniform widths are scored, in any case. None for no limit.
+        holdout: share of the samples that score the points for the user, but do not select them,
+            above 0 and below 1.
+        seed: seed of all random draws, 0 or more.
+        resources: what may be used of the machine; it does not change the result.
+        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
 
     Returns:
-        The front; `pick` gives the point for a budget, `optimize` takes it as its `policy`.
+        The Pareto front. `Search.pick` chooses a point of it, which `optimize` takes as its
+        policy.
 
     Raises:
-        EvoqError: as for `optimize`.
+        ModelError: the model cannot be read, run or quantized.
+        DataError: the data cannot be read, or do not fit the model.
+        MetricError: the metric is unknown, or cannot be computed.
+        OptionError: an option has a value that makes no sense.
+        StorageError: there is no room for temporary files.
 
     Example:
         >>> import onnx_evoq
@@ -102,6 +114,8 @@ def search_bits(
         ...     "model.onnx", "calib.npz", policy=point)
     """
     began = time.monotonic()
+
+    # 1. Check the options.
     if space.per_channel and grid.granularity == "tensor":
         raise OptionError(
             "widths per channel need steps per channel: choose granularity channel or any."
@@ -110,9 +124,13 @@ def search_bits(
     check_limits(holdout=holdout, max_drop=None, time_budget=time_budget)
     deadline = Deadline(time_budget)
     rng, search_rng = np.random.default_rng(seed).spawn(2)
+
+    # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(model, grid.keep)
-    job = judged_by(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
+    job = prepare_job(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
     float_model, calibration = job.float_model, job.calibration
+
+    # 3. Search.
     in_file = space.size == "file"
     options = SearchSpaceOptions(
         space.expansion,
@@ -131,14 +149,6 @@ def search_bits(
         search_rng,
         options,
     )
-    notes = list(job.notes)
-    if found.stopped is Stopped.TIME:
-        notes.append(
-            "the time budget cut the search short: a longer one finds more, and only a search that "
-            "runs to its end repeats to the byte."
-        )
-    elif found.stopped is Stopped.INTERRUPT:
-        notes.append("the search was interrupted: the front is what was found until then.")
     return Search(
         source=job.source,
         metric=calibration.metric.name,
@@ -151,5 +161,17 @@ def search_bits(
         evaluations=found.evaluations,
         seconds=time.monotonic() - began,
         stopped=found.stopped,
-        notes=tuple(notes),
+        notes=(*job.notes, *_notes_on(found.stopped)),
     )
+
+
+def _notes_on(stopped: Stopped | None) -> list[str]:
+    """What a user should read about a search that ended early."""
+    if stopped is Stopped.TIME:
+        return [
+            "the time budget cut the search short: a longer one finds more, and only a search that "
+            "runs to its end repeats to the byte."
+        ]
+    if stopped is Stopped.INTERRUPT:
+        return ["the search was interrupted: the front is what was found until then."]
+    return []

@@ -1,4 +1,4 @@
-"""Options of the command line as arguments of the Python functions."""
+"""Turn the options of the command line into arguments of the Python functions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import onnx_evoq
 from onnx_evoq.progress import silent
 from onnx_evoq.run import bars
 
-# Which options each value of the Python functions is made of.
+# The options that make up each value that the Python functions take.
 _DATA = (
     "labels", "split", "samples", "divide", "mean", "std", "layout", "color", "resize", "crop",
     "input_range",
@@ -22,26 +22,26 @@ def arguments_of(options: Mapping[str, Any], quiet: bool) -> dict[str, Any]:
     """The arguments of a Python function, from the options of its command.
 
     Options that belong together become one value: `Data`, `Grid`, `SearchSpace`, `Strategy` and
-    `Resources`. What a command does not have, its function does not get.
+    `Resources`. A value is left out where the command has none of its options.
 
     Args:
-        options: by name, as click gives them.
-        quiet: whether no progress is shown.
+        options: the options by name, as click gives them.
+        quiet: whether to show no progress.
     """
-    given = dict(options)
+    remaining = dict(options)
 
-    def taken(names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: given.pop(name) for name in names if name in given}
+    def take(names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: remaining.pop(name) for name in names if name in remaining}
 
     arguments: dict[str, Any] = {"progress": silent if quiet else bars}
-    arguments["data"] = onnx_evoq.Data(given.pop("data"), **taken(_DATA))
-    providers = given.pop("providers")
-    chosen = None if providers is None else [name.strip() for name in providers.split(",")]
-    arguments["resources"] = onnx_evoq.Resources(chosen, **taken(_RESOURCES))
-    if grid := taken(_GRID):
+    arguments["data"] = onnx_evoq.Data(remaining.pop("data"), **take(_DATA))
+    given = remaining.pop("providers")
+    providers = None if given is None else [name.strip() for name in given.split(",")]
+    arguments["resources"] = onnx_evoq.Resources(providers, **take(_RESOURCES))
+    if grid := take(_GRID):
         arguments["grid"] = onnx_evoq.Grid(**grid)
-    if space := taken(_SPACE):
+    if space := take(_SPACE):
         arguments["space"] = onnx_evoq.SearchSpace(**space)
-    if "strategy" in given:
-        arguments["strategy"] = onnx_evoq.Strategy(given.pop("strategy"), **taken(_STRATEGY))
-    return {**given, **arguments}
+    if "strategy" in remaining:
+        arguments["strategy"] = onnx_evoq.Strategy(remaining.pop("strategy"), **take(_STRATEGY))
+    return {**remaining, **arguments}

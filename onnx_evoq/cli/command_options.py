@@ -1,4 +1,4 @@
-"""The options that one command has for itself."""
+"""The options of single commands, and the groups that two commands have."""
 
 from pathlib import Path
 
@@ -12,22 +12,22 @@ WIDTH_OPTIONS = stacked(
     click.option(
         "--bits",
         type=click.IntRange(MIN_BITS, MAX_BITS),
-        help="The width of the weights' codes. The file holds 5 to 8 bits in INT8, 3 and 4 in "
-        "INT4, 2 in INT2.",
+        help="The width of all weights in bits. The file stores 5 to 8 bits as INT8, 3 and 4 bits "
+        "as INT4, and 2 bits as INT2.",
     ),
     click.option(
         "--bits-for",
         type=BITS_FOR,
         multiple=True,
         metavar="PATTERN=N",
-        help="Another width for matching weights ('conv1*=8'). Repeatable.",
+        help="Another width in bits for the weights, or nodes, whose name matches the pattern: "
+        "'conv1*=8'. Repeatable; the last match counts.",
     ),
     click.option(
         "--policy",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A JSON file with the bits, the granularity and the expansion of each weight, as "
-        "search --save-policy writes it, instead of --bits. What it does not say is as given "
-        "here.",
+        help="Instead of --bits: a JSON file with the width, the granularity and the share of "
+        "split channels of each weight, as search --save-policy writes it.",
     ),
 )
 
@@ -37,35 +37,36 @@ STRATEGY_OPTIONS = stacked(
         type=click.Choice(["neuroevolution", "coevolution", "none"]),
         default="neuroevolution",
         show_default=True,
-        help="How to search: layer by layer, or all weights together, the least certain codes "
-        "first; none emits the start.",
+        help="How to search for better codes: neuroevolution layer by layer, coevolution in all "
+        "layers together, the least certain codes first; none makes no search.",
     ),
     click.option(
         "--init",
         type=click.Choice(["reconstruct", "nearest"]),
         default="reconstruct",
         show_default=True,
-        help="Where the search starts: codes that keep the output of each layer, or rounding.",
+        help="Where the search starts: from codes that keep the output of each layer, computed in "
+        "closed form, or from nearest rounding.",
     ),
     click.option(
         "--population",
         type=click.IntRange(min=1),
-        help="Candidates that stay after each iteration. Default: 4 from a reconstruction, 32 "
-        "from nearest rounding. In coevolution, candidates that are drawn at a time; "
-        "default: 32.",
+        help="Candidates that survive each generation of the search. Default: 4 with --init "
+        "reconstruct, 32 with --init nearest. With coevolution, candidates that are drawn in each "
+        "generation; default: 32.",
     ),
     click.option(
         "--generations",
         type=click.IntRange(min=0),
-        help="Iterations per weight, and pass. Default: 64. In coevolution, groups of weights "
-        "that are searched; default: 1024.",
+        help="Generations of the search per weight and pass over the model. Default: 64. With "
+        "coevolution, generations of all weights together; default: 1024.",
     ),
     click.option(
         "--mutation-rate",
         type=click.FloatRange(0, 1, min_open=True),
-        help="Probability that a code moves. Default: about 3 codes of a weight from a "
-        "reconstruction, 0.02 from nearest rounding. In coevolution, the share of all codes "
-        "in the first group; default: 0.002 and 0.05.",
+        help="Probability that a candidate changes a code. Default: 3 codes per weight, on "
+        "average, with --init reconstruct, 0.02 with --init nearest. With coevolution, the share "
+        "of all codes that the first group has; default: 0.002 and 0.05.",
     ),
 )
 
@@ -74,23 +75,24 @@ OPTIMIZE_OPTIONS = stacked(
         "--output",
         "-o",
         type=click.Path(path_type=Path),
-        help="Where to write; - is standard output. Default: beside MODEL, NAME.w6.onnx for 6 "
-        "bits, NAME.mixed.onnx for a policy.",
+        help="The file to write; - is standard output. Default: in the folder of MODEL, "
+        "NAME.w6.onnx for 6 bits, NAME.mixed.onnx for a policy.",
     ),
     click.option(
         "--time-budget",
         type=DURATION,
         default="4m",
         show_default=True,
-        help="When ranking and search stop: 90s, 10m, 2h, or none.",
+        help="Time after which ranking and search stop: 90s, 10m, 2h, or none.",
     ),
     click.option(
         "--max-drop",
         type=click.FloatRange(0, 100),
         metavar="PERCENT",
-        help="Stop before the held-out samples lose more: points of top-1 with labels, else the "
-        "share of answers that change (of the outputs' power, where they are no class "
-        "scores). Weights not reached stay at 8 bits.",
+        help="What the model may lose on the held-out samples: points of top-1 with labels, "
+        "otherwise the percentage of answers that change (where the outputs are no class scores, "
+        "the error as a percentage of their power). The most sensitive weights stay at 8 bits, as "
+        "few as possible.",
     ),
     click.option(
         "--format",
@@ -98,7 +100,8 @@ OPTIMIZE_OPTIONS = stacked(
         type=click.Choice(["qdq", "float"]),
         default="qdq",
         show_default=True,
-        help="Integer weights with DequantizeLinear, or float weights on the grid.",
+        help="How the file stores weights: qdq as integers with DequantizeLinear, float as floats "
+        "on the grid.",
     ),
 )
 
@@ -108,28 +111,30 @@ SPACE_OPTIONS = stacked(
         type=click.Choice(["tensor", "channel", "any"]),
         default="any",
         show_default=True,
-        help="One step per tensor, or per output channel, or for each layer what pays. Uniform "
-        "widths, for comparison, have one per tensor unless it is channel.",
+        help="The steps of the grid: one per tensor, one per output channel, or for each layer "
+        "the better of both. With any, the uniform widths that are shown for comparison have one "
+        "step per tensor.",
     ),
     click.option(
         "--per-channel",
         is_flag=True,
-        help="Let groups of a layer's channels have widths of their own; not with --granularity "
+        help="Let groups of a layer's channels have different widths; not with --granularity "
         "tensor.",
     ),
     click.option(
         "--expansion/--no-expansion",
         default=True,
         show_default=True,
-        help="Let channels be split in two, where the graph allows it (see inspect).",
+        help="Whether channels may be split in two, where the graph allows it (onnx-evoq inspect "
+        "shows where).",
     ),
     click.option(
         "--size",
         type=click.Choice(["packed", "file"]),
         default="packed",
         show_default=True,
-        help="Which bytes count: codes at their own widths, or as an ONNX file stores them (2, 4 "
-        "or 8 bits).",
+        help="Which bytes count as the size: those of codes at their own widths, or those of the "
+        "ONNX file, which stores codes in 2, 4 or 8 bits.",
     ),
 )
 
@@ -138,19 +143,22 @@ CHOICE_OPTIONS = stacked(
         "--budget",
         type=BYTES,
         metavar="SIZE",
-        help="Optimize the point of the front with the least error that is no larger: 120kB, say.",
+        help="Choose the point of the front with the lowest error that is no larger than this "
+        "(120kB, for example), and optimize it.",
     ),
     click.option(
         "--max-drop",
         type=click.FloatRange(0, 100),
         metavar="PERCENT",
-        help="Optimize the smallest point that loses no more on the held-out samples, measured as "
-        "for optimize.",
+        help="Choose the smallest point that loses no more on the held-out samples, and optimize "
+        "it: points of top-1 with labels, otherwise the percentage of answers that change (where "
+        "the outputs are no class scores, the error as a percentage of their power).",
     ),
     click.option(
         "--policy",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Optimize the choice in this file, as --save-policy writes it, without a search.",
+        help="Make no search, and optimize the point in this JSON file, as --save-policy writes "
+        "it.",
     ),
 )
 
@@ -159,34 +167,35 @@ SEARCH_OPTIONS = stacked(
         "--output",
         "-o",
         type=click.Path(path_type=Path),
-        help="Where to write the optimized model; - is standard output. Default: beside MODEL, "
-        "NAME.mixed.onnx.",
+        help="The file to write the optimized model to; - is standard output. Default: "
+        "NAME.mixed.onnx in the folder of MODEL.",
     ),
     click.option(
         "--save-policy",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Write the chosen point as JSON, for --policy.",
+        help="Write the chosen point to this JSON file, which the option --policy of search and "
+        "optimize takes.",
     ),
     click.option(
         "--picture",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Draw the front, .png or .svg (needs Matplotlib).",
+        help="Draw size against error of all points to this file, .png or .svg (needs Matplotlib).",
     ),
     click.option(
         "--time-budget",
         type=DURATION,
         default="10m",
         show_default=True,
-        help="When the search begins nothing new, though not before the uniform widths are built: "
-        "90s, 10m, 2h, or none.",
+        help="Time after which the search begins nothing new: 90s, 10m, 2h, or none. Uniform "
+        "widths are scored in any case.",
     ),
     click.option(
         "--tune-budget",
         type=DURATION,
         default="4m",
         show_default=True,
-        help="How long the point that is picked is optimized.",
+        help="Time after which the optimization of the chosen point stops: 90s, 10m, 2h, or none.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The commands: parse, call the Python function of the same job, print. No logic."""
+"""The commands: each calls one Python function, writes its model and prints its result."""
 
 import functools
 import sys
@@ -48,9 +48,9 @@ from onnx_evoq.setup import MAX_BITS, MIN_BITS
 def main() -> None:
     """Make an exported ONNX model small and keep its answers.
 
-    onnx-evoq puts the weights of MODEL on an N-bit fixed-point grid and searches for the grid
-    points that keep the model's outputs, scored by ONNX Runtime. It needs a few hundred samples,
-    no labels and no training framework.
+    onnx-evoq quantizes the weights of MODEL to N-bit fixed point, and searches for the codes that
+    keep the model's outputs, scored by ONNX Runtime. It needs a few hundred samples, no labels and
+    no training framework.
 
     \b
       onnx-evoq optimize model.onnx --bits 6 --data calib.npz
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def reporting(command: Command) -> Command:
-    """Print an error of this package, or that memory ran out, on one line and exit with 1."""
+    """Make a command print an error, or a lack of memory, as one line, and exit with 1."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -80,7 +80,7 @@ def reporting(command: Command) -> Command:
     return run
 
 
-@main.command(short_help="Quantize a model and search for better codes.")
+@main.command(short_help="Quantize a model, and search for better codes.")
 @MODEL
 @WIDTH_OPTIONS
 @DATA_OPTIONS
@@ -102,10 +102,10 @@ def optimize(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Quantize MODEL and search for the codes that keep its answers.
+    """Quantize MODEL, and search for codes that keep its answers.
 
-    Writes the fine-tuned model and prints the scores of the float, the nearest-rounded and the
-    evolved model, the last of them measured on the file that was written.
+    Writes the quantized model. Prints the scores of the float model, of nearest rounding, of the
+    start of the search, and of the model that was written.
     """
     if (options["bits"] is None) == (options["policy"] is None):
         raise click.UsageError("Give either --bits or --policy.")
@@ -123,7 +123,7 @@ def optimize(
     show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
 
 
-@main.command(short_help="Search for widths per layer: size against error.")
+@main.command(short_help="Search for a width per layer: size against error.")
 @MODEL
 @DATA_OPTIONS
 @METRIC
@@ -144,11 +144,12 @@ def search(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search for widths, steps and channels to split per layer, for the best size at each error.
+    """Search for the width of each layer: the lowest output error at each size.
 
-    Prints the points that no other beats in both, beside one width for all layers and widths chosen
-    by sensitivity alone. With --budget or --max-drop one of them is picked and optimized, and the
-    model is written. --policy optimizes a saved choice without a search.
+    Also chooses the granularity of each layer, and channels to split. Prints the points that no
+    other point beats in both size and error, and for comparison one width for all layers, and
+    widths by sensitivity alone. With --budget or --max-drop, one point is chosen and optimized, and
+    the model is written. With --policy, a saved point is optimized without a search.
     """
     choosing = any(options[name] is not None for name in ("budget", "max_drop", "policy"))
     for given, name in ((output, "--output"), (save_policy, "--save-policy")):
@@ -164,7 +165,7 @@ def search(
         check_picture(picture)
     try:
         found = onnx_evoq.search_and_optimize(model, **arguments_of(options, quiet))
-    except BudgetError as error:  # the front is worth showing
+    except BudgetError as error:  # the front shows what can be reached
         if error.search is not None:
             _draw(error.search, picture)
             values, notes = error.search.to_dict(), error.search.notes
@@ -188,14 +189,14 @@ def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
         search_picture(found, picture)
 
 
-@main.command(short_help="Rank weights by what quantizing them costs.")
+@main.command(short_help="Rank weights by sensitivity.")
 @MODEL
 @click.option(
     "--bits",
     type=click.IntRange(MIN_BITS, MAX_BITS),
     default=4,
     show_default=True,
-    help="The width to try each weight at.",
+    help="The width at which each weight is tried, in bits.",
 )
 @DATA_OPTIONS
 @METRIC
@@ -205,12 +206,12 @@ def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
 @RESOURCE_OPTIONS
 @reporting
 def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Rank the weights of MODEL by what quantizing each of them alone costs."""
+    """Rank the weights of MODEL by sensitivity: its score when each of them alone is quantized."""
     ranking = onnx_evoq.rank_sensitivity(model, **arguments_of(options, quiet))
     show(sensitivity_text(ranking), ranking.to_dict(), ranking.notes, quiet, as_json)
 
 
-@main.command(short_help="Score a model, quantized or not.")
+@main.command(short_help="Score a model, float or quantized.")
 @MODEL
 @DATA_OPTIONS
 @METRIC
@@ -218,25 +219,26 @@ def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None
     "--reference",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FLOAT_MODEL",
-    help="Also compare with this model's outputs: agreement, mse, kl.",
+    help="Also compare the outputs with those of this model: share of equal answers, mean squared "
+    "error, Kullback-Leibler divergence.",
 )
 @COMMON_OPTIONS
 @reporting
 def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Score MODEL, quantized or not, on data that the search never saw."""
+    """Score MODEL, float or quantized; best on data that no search has seen."""
     evaluation = onnx_evoq.evaluate(model, **arguments_of(options, quiet))
     show(evaluation_text(evaluation), evaluation.to_dict(), evaluation.notes, quiet, as_json)
 
 
-@main.command(short_help="List weights, and why others are none.")
+@main.command(short_help="List the weights of a model.")
 @MODEL
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @reporting
 def inspect(model: Path, as_json: bool) -> None:
-    """List the weights of MODEL, and why other initializers are none.
+    """List the weights of MODEL, and say why other initializers are not quantized.
 
-    Shows operator, shape, channel axis, integer bits, range, whether output channels can be split
-    (and if not, what is in the way), and the bytes at each width.
+    Shows the operator, the shape, the channel axis, the integer bits, the range, whether the output
+    channels can be split (if not, why), and the bytes at each width.
     """
     inspection = onnx_evoq.inspect(model)
     show(inspection_text(inspection), inspection.to_dict(), (), False, as_json)

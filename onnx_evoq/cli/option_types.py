@@ -1,4 +1,4 @@
-"""What the command line's options look like: durations, number lists, sizes, and the TOML file."""
+"""The types of options: durations, lists of numbers, sizes, patterns, and the TOML file."""
 
 import difflib
 import re
@@ -20,7 +20,13 @@ else:
 
 
 class _Parsed(ParamType):
-    """An option whose text a function turns into a value, raising ValueError where it cannot."""
+    """The type of an option whose text is parsed by a function.
+
+    Args:
+        name: how click names the type.
+        parse: makes a value of the text; raises ValueError if it cannot.
+        hint: describes valid texts in the error message.
+    """
 
     def __init__(self, name: str, parse: Callable[[str], Any], hint: str) -> None:
         self.name = name
@@ -29,7 +35,7 @@ class _Parsed(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return self._parse(value) if isinstance(value, str) else value  # converted already
+            return self._parse(value) if isinstance(value, str) else value  # a parsed default
         except ValueError:
             self.fail(f"{value!r} is not {self._hint}.", param, ctx)
 
@@ -75,7 +81,7 @@ def _bits_for(text: str) -> tuple[str, int]:
     return pattern, int(bits)
 
 
-CONFIG = "onnx_evoq.config"  # where the context keeps the path of the TOML file
+CONFIG = "onnx_evoq.config"  # the key under which the context holds the path of the TOML file
 
 BYTES = _Parsed("bytes", _bytes, "a size like 500MB or 2GB")
 DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h")
@@ -86,7 +92,7 @@ BITS_FOR = _Parsed("pattern=bits", _bits_for, "a pattern and a width from 2 to 8
 
 
 def _options_of(command: click.Command) -> dict[str, click.Option]:
-    """The options of a command by their names, as they may stand in a file."""
+    """The options of a command by name, without dashes in front, as a file may give them."""
     return {
         name.lstrip("-"): option
         for option in command.params
@@ -96,7 +102,10 @@ def _options_of(command: click.Command) -> dict[str, click.Option]:
 
 
 def _as_given(value: Any, multiple: bool) -> Any:
-    """A value of a TOML file as the command line would give it: text, to be parsed as strictly."""
+    """A value of a TOML file as the text that the command line would have.
+
+    So it is parsed by the same type, as strictly. Flags stay what they are.
+    """
     if isinstance(value, bool):
         return value
     if isinstance(value, dict):
@@ -107,10 +116,14 @@ def _as_given(value: Any, multiple: bool) -> Any:
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Let a TOML file stand for options: its values become the defaults.
+    """Read a TOML file of options, whose values become the defaults.
 
-    Names are those of the options, with - or _; repeatable options take a list, ``bits-for`` also
-    a table of patterns. Options of other commands are passed over, so that one file serves all.
+    The keys are the names of the options, with - or _. Repeatable options take a list, and
+    ``bits-for`` also a table of patterns. Options of other commands are ignored, so that one file
+    serves all commands.
+
+    Raises:
+        click.BadParameter: the file cannot be read, or has a key that is no option.
     """
     if value is None:
         return

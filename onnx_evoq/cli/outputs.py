@@ -1,4 +1,4 @@
-"""Where a command writes. Its outputs are checked before any work is done."""
+"""The outputs of a command: they are checked before any work is done, and written at the end."""
 
 import itertools
 import json
@@ -23,18 +23,32 @@ from onnx_evoq.user_function import is_import_path
 
 
 def target_of(model: Path, output: Path | None, kind: str) -> Path:
-    """Where to write a model that comes of another."""
+    """The path of the model to write: `output`, or a file in the folder of the float model.
+
+    Example:
+        >>> target_of(Path("models/net.onnx"), None, "w6").name
+        'net.w6.onnx'
+    """
     return output or model.with_name(f"{model.stem}.{kind}.onnx")
 
 
 def check_outputs(
     outputs: Sequence[Path], model: Path, options: Mapping[str, Any], as_json: bool
 ) -> bool:
-    """Look at all outputs, and tell whether one of them is standard output.
+    """Check the outputs of a command.
+
+    Args:
+        outputs: the paths to write; - is standard output.
+        model: the model that is read.
+        options: the other options by name; some of them name files that are read.
+        as_json: whether a JSON object is printed.
+
+    Returns:
+        Whether one of the outputs is standard output.
 
     Raises:
-        OutputError: one cannot be written, is something that is read, or is another one.
-        OptionError: one is standard output, where the JSON object goes.
+        OutputError: an output cannot be written, is also read, or is given twice.
+        OptionError: an output is standard output, where the JSON object is printed.
     """
     for path in outputs:
         if not _is_dash(path):
@@ -52,7 +66,7 @@ def check_outputs(
 
 
 def _inputs(model: Path, options: Mapping[str, Any]) -> list[tuple[Path, str]]:
-    """The files that a command reads, each with what it is."""
+    """The files that a command reads, each with the end of an error message about it."""
     files = [(model, "is the model itself")]
     files += [(file, "holds the model's data") for file in data_files(model)]
     given = {**options, "config": click.get_current_context().meta.get(CONFIG)}
@@ -70,14 +84,14 @@ def _is_dash(path: Path) -> bool:
 
 
 def _same(output: Path, other: Path) -> bool:
-    """Whether both are one file, or standard output."""
+    """Whether both are the same file, or both are standard output."""
     if _is_dash(output):
         return _is_dash(other) or is_stdout(other)
     return is_stdout(output) if _is_dash(other) else same_file(output, other)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write to a file, or to standard output where that is called ``-`` or has a path."""
+    """Write to a file, or to standard output, which is ``-`` or a path that leads there."""
     if _is_dash(path) or is_stdout(path):
         write_stdout(content)
     else:
@@ -92,15 +106,15 @@ def show(
     as_json: bool,
     to_stderr: bool = False,
 ) -> None:
-    """Print notes on stderr, and then the text or its values as one JSON object.
+    """Print notes on stderr, and then a text, or the same values as one JSON object.
 
     Args:
-        text: what a person reads.
-        values: the same for machines.
+        text: tables for people.
+        values: the same values for programs.
         notes: sentences that a user should read.
-        quiet: whether notes are left out.
-        as_json: whether the values are printed instead of the text.
-        to_stderr: whether the text goes to stderr, since a model goes to stdout.
+        quiet: whether to leave the notes out.
+        as_json: whether to print the values instead of the text.
+        to_stderr: whether to print the text on stderr, since a model is written to stdout.
     """
     for note in () if quiet else notes:
         click.echo(_wrapped(f"Note: {note}"), err=True)
@@ -108,5 +122,5 @@ def show(
 
 
 def _wrapped(text: str) -> str:
-    # Paths are left whole.
+    # A path is never broken, so that it can be copied.
     return textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False)

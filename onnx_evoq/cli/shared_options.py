@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options that several commands share, by topic."""
 
 import functools
 from collections.abc import Callable
@@ -15,13 +15,13 @@ Command = Callable[..., Any]
 MODEL = click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 _METRIC_HELP = (
-    f"auto, {', '.join(METRIC_NAMES)}, or your own function as package.module:function or "
-    "file.py:function, taking (outputs, labels) and carrying an attribute higher_is_better."
+    f"What to measure: auto, {', '.join(METRIC_NAMES)}, or your own function of (outputs, labels) "
+    "as package.module:function or file.py:function, with an attribute higher_is_better."
 )
 
 
 def stacked(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several decorators as one, the first one outermost."""
+    """Combine several decorators into one; the first is the outermost."""
 
     def apply(command: Command) -> Command:
         return functools.reduce(lambda inner, decorate: decorate(inner), decorators[::-1], command)
@@ -32,50 +32,65 @@ def stacked(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 DATA_OPTIONS = stacked(
     click.option(
         "--data",
-        help="An .npz (arrays named like the model's inputs, or x; labels in y), an .npy, a "
-        "folder of images, or a function as package.module:function or file.py:function that gives "
-        "{input: array} feeds or ONNX Runtime's CalibrationDataReader. Without data, synthetic "
-        "inputs are drawn.",
+        help="The samples: an .npz file (arrays named like the model's inputs, or x; labels in y), "
+        "an .npy file, a folder of images, or a function as package.module:function or "
+        "file.py:function that returns {input: array} feeds or a CalibrationDataReader of ONNX "
+        "Runtime. Without data, synthetic inputs are drawn.",
     ),
     click.option(
         "--labels",
         type=click.Path(exists=True, dir_okay=False),
-        help="For an image folder: a CSV file with columns file,label and optionally split.",
+        help="For a folder of images: a CSV file with columns file, label and optionally split.",
     ),
-    click.option("--split", help="The rows of that file to use, by their column split."),
+    click.option(
+        "--split", help="Use only the rows of the --labels file with this value in column split."
+    ),
     click.option(
         "--samples",
         type=click.IntRange(min=1),
-        help="Use the first so many samples at most; class folders are taken in turn.",
+        help="Use at most this number of samples, the first ones; from folders of classes, in "
+        "turn.",
     ),
-    click.option("--divide", type=float, help="Divide values by this, 255 for example."),
+    click.option("--divide", type=float, help="Divide the samples by this, 255 for example."),
     click.option(
         "--mean",
         type=NUMBERS,
-        help="Subtract this per channel, after --divide: a,b,c or one number.",
+        help="Subtract this from the samples after --divide: one number, or one per channel: "
+        "0.485,0.456,0.406.",
     ),
-    click.option("--std", type=NUMBERS, help="Divide by this per channel, after --mean."),
+    click.option(
+        "--std",
+        type=NUMBERS,
+        help="Divide the samples by this after --mean: one number, or one per channel.",
+    ),
     click.option(
         "--layout",
         type=click.Choice(["nchw", "nhwc"]),
-        help="The image layout that the model takes; told from its input unless given.",
+        help="The image layout that the model takes. Default: the one that fits its input.",
     ),
     click.option(
         "--color",
         type=click.Choice(["rgb", "bgr"]),
         default="rgb",
         show_default=True,
-        help="The channel order that the model takes.",
+        help="The order of color channels that the model takes.",
     ),
-    click.option("--resize", type=SIDE, help="Resize images: the shorter side, or HEIGHTxWIDTH."),
     click.option(
-        "--crop", type=SIDE, help="Use the centre, after --resize: a square, or HEIGHTxWIDTH."
+        "--resize",
+        type=SIDE,
+        help="Resize images to this: pixels of the shorter side, or HEIGHTxWIDTH.",
+    ),
+    click.option(
+        "--crop",
+        type=SIDE,
+        help="Use the centre of the images, after --resize: pixels of a square, or HEIGHTxWIDTH.",
     ),
     click.option(
         "--input-range",
         type=RANGE,
         metavar="LOW,HIGH",
-        help="What the model expects, for synthetic inputs; about -2,2 unless given.",
+        help="Without data: the lowest and the highest value of the synthetic inputs. Default: "
+        "about -2,2.",
     ),
 )
 
@@ -89,7 +104,7 @@ COMMON_OPTIONS = stacked(
     ),
     click.option(
         "--providers",
-        help="ONNX Runtime's execution providers, first choice first: cuda,cpu. Default: cpu.",
+        help="Execution providers of ONNX Runtime, in order of preference: cuda,cpu. Default: cpu.",
     ),
     click.option(
         "--config",
@@ -97,9 +112,12 @@ COMMON_OPTIONS = stacked(
         is_eager=True,
         expose_value=False,
         callback=read_config,
-        help="A TOML file with options of this and other commands; the command line wins.",
+        help="A TOML file with options of this and other commands; options on the command line "
+        "override it.",
     ),
-    click.option("--quiet", "-q", is_flag=True, help="No progress bars and no notes on stderr."),
+    click.option(
+        "--quiet", "-q", is_flag=True, help="Show no progress bars and no notes on stderr."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
 )
 
@@ -108,7 +126,7 @@ GRANULARITY = click.option(
     type=click.Choice(["tensor", "channel"]),
     default="tensor",
     show_default=True,
-    help="One step per tensor, or per output channel.",
+    help="The steps of the grid: one per tensor, or one per output channel.",
 )
 
 GRID_OPTIONS = stacked(
@@ -117,13 +135,14 @@ GRID_OPTIONS = stacked(
         type=click.Choice(["pow2", "float"]),
         default="pow2",
         show_default=True,
-        help="Steps that are powers of two, or any float.",
+        help="The values of steps: pow2 for powers of two, float for any number.",
     ),
     click.option(
         "--keep",
         multiple=True,
         metavar="PATTERN",
-        help="Leave weights float whose name, or node's name, matches ('fc*'). Repeatable.",
+        help="Leave weights float whose name, or whose node's name, matches the pattern: 'fc*'. "
+        "Repeatable.",
     ),
 )
 
@@ -132,13 +151,13 @@ RESOURCE_OPTIONS = stacked(
         "--memory",
         type=BYTES,
         metavar="SIZE",
-        help="Hold so much in memory of the tensors that all candidates for a weight share, 500MB "
-        "for example; the rest goes to a temporary file. Default: half of what is free.",
+        help="Keep at most this much of the activations in memory, 500MB for example; the rest "
+        "goes to a temporary file. Default: half of the free memory.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        help="Score on so many cores. The result is the same. Default: all of them.",
+        help="Use this number of cores; the result is the same. Default: all cores.",
     ),
 )
 
@@ -147,7 +166,7 @@ HOLDOUT = click.option(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.25,
     show_default=True,
-    help="Share of the samples that accepts instead of selecting.",
+    help="Share of the samples that are held out: they accept or reject what the others selected.",
 )
 
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)

@@ -1,16 +1,16 @@
-"""Evolve the codes of all weights together, steered by the end of the network.
+"""Evolve the codes of all weights together, by the output error of the network.
 
-1. From nearest rounding, the network is first put together from several roundings of its layers
-   (`assembly`).
-2. Then groups of the least certain codes evolve (`search.coevolution`, `confidence`). Candidates
-   are drawn for a batch of the search set, another one each time; what could follow the context
-   races over all of it. So what selects moves is not what accepts them, and the context never gets
-   worse on the search set.
-3. Where nothing was accepted for a while, candidates are scored on twice as many samples; once
-   that does not help with all of them, either, the search is over.
-4. Every few times that the context moved, the held-out set is asked. The codes that were best there
-   are kept, provided that a guard, where there is one, holds; if it gets worse several times in a
-   row, the search is over, too.
+1. From nearest rounding, the best rounding of each layer is chosen first (`rounding_choice`).
+2. Then groups of the least certain codes evolve (`search.Coevolution`, `move_costs`). The
+   candidates of a generation are scored on one batch of the search set, other batches in each
+   generation. The networks that may become the new context are scored on the whole search set. So
+   the samples that select the moves do not accept them, and the context never gets worse on the
+   search set.
+3. After several generations without a better context, candidates are scored on twice as many
+   batches. The search ends when all batches do not help either.
+4. After every few improvements, the context is scored on the held-out set. It is kept if it is no
+   worse there than the codes kept before, and if it stays within the allowed drop, where there is
+   one. The search ends after several contexts in a row that were not kept.
 """
 
 from collections.abc import Sequence
@@ -18,162 +18,159 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_evoq.array_types import Codes, Float64Array
-from onnx_evoq.engine import Evaluators
+from onnx_evoq.evolve.code_fitness import CodeFitness
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.move_costs import move_costs
 from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
-from onnx_evoq.metrics import Metric
 from onnx_evoq.model import with_codes
 from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.run import Stopped, until_interrupted
-from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.search import Coevolution
 from onnx_evoq.setup import Task
 
-_STILL = 12  # generations without a better one after which more samples are taken
-_ASKED = 4  # moves of the context after which the held-out set is asked
-_WORSE = 4  # times that it may get worse
-_TO_ASSEMBLE = 4  # the share of the time, one in so many
+_STALLED = 12  # generations without a better context, after which more batches are scored
+_CHECK_EVERY = 4  # improvements of the context between two checks on the held-out set
+_MOST_REJECTIONS = 4  # checks in a row after which the search ends
+_ROUNDING_SHARE = 4  # the choice of roundings may take one part in so many of the time left
 
 
 def coevolve(
     task: Task, start: Reconstructed, settings: SearchSettings, rng: np.random.Generator
 ) -> Evolved:
-    """Evolve the codes of all weights.
+    """Evolve the codes of all weights together.
 
     Args:
-        task: what there is to do.
-        start: the codes, the biases that go with them, and what moves cost.
-        settings: how to evolve; its mutation rate is the share of all codes in the first group.
+        task: the samples, the deadline and the allowed drop.
+        start: the codes to start from, and the model with the biases that go with them.
+        settings: how the codes evolve; the mutation rate is the share of all codes that the first
+            group has.
         rng: draws candidates.
     """
     if task.deadline.passed:
         return Evolved(start.quantized, {}, 0, Stopped.TIME)
-    run = _Run(task, start, settings)
+    fitness = CodeFitness(task, start, settings.doubt)
+    kept = _KeptCodes(task, start, fitness)
     stopped = None
     with until_interrupted() as interruption:
-        stopped = run.search(rng)
-    return run.evolved(interruption.reason or stopped)
+        kept.score_start()
+        if settings.generations:
+            codes = _with_best_roundings(task, start, fitness, kept)
+            search = _search_from(codes, task, start, settings, rng)
+            _evolve(search, task, fitness, kept, settings.generations)
+            kept.check(search)
+            stopped = Stopped.TIME if task.deadline.passed else None
+    return Evolved(
+        kept.vector.quantized(kept.codes), kept.layer_scores(), fitness.evaluations,
+        interruption.reason or stopped,
+    )  # fmt: skip
 
 
-class _Run:
-    """One search: the evaluators, and the codes that are kept."""
+class _KeptCodes:
+    """The best codes on the held-out set that stay within the allowed drop.
 
-    def __init__(self, task: Task, start: Reconstructed, settings: SearchSettings) -> None:
-        self._task, self._start, self._settings = task, start, settings
-        self._vector = CodeVector(start.quantized)
-        evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
-        self._on_search, self._on_heldout = evaluators.at(start.emitted, *start.quantized)
-        self._race = Race(self._on_search, 1, self._vector.values, settings.doubt)
-        self._metric: Metric = task.search_set.target.metric
-        self._kept = self._vector.codes
-        self._first: dict[str, float] | None = None  # the fitness of the start on both sets
-        self._last: dict[str, float] = {}  # of what is kept
-        self._worse = 0
-        self._evaluations = 0  # that the evaluators do not count, as they begin at a later batch
+    Attributes:
+        vector: the start.
+        codes: (codes,) the codes that are kept.
+        fitness: their fitness, {"search": value, "heldout": value}; empty before the start is
+            scored.
+        rejections: checks in a row that did not change the codes.
+    """
 
-    def search(self, rng: np.random.Generator) -> Stopped | None:
-        """Search until it is over; why it ended early, else None."""
-        task, settings = self._task, self._settings
-        at_start = self._vector.codes
-        fitness = float(self._race.fitness([at_start])[0])
-        self._first = self._last = {"search": fitness, "heldout": self._heldout(at_start)}
-        if not settings.generations:
-            return None
-        codes = self._assembled()
-        now = CodeVector(self._vector.quantized(codes))
-        search = Coevolution(
-            codes, *now.limits, *move_costs(task, self._start, now), settings.population,
-            max(1, round(settings.rate_for(codes.size) * codes.size)), rng,
-        )  # fmt: skip
-        started = search.ask()
-        search.tell(started, self._race.fitness(started))
-        span, still, moved = 1, 0, 0
-        with task.progress("evolving", settings.generations) as advance:
-            for turn in range(settings.generations):
-                if task.deadline.passed:
-                    break
-                drawn = search.ask()
-                fitness_of_drawn = self._scored(drawn, turn, span)
-                if fitness_of_drawn is None:
-                    break
-                search.tell(drawn, fitness_of_drawn)
-                before, trials = search.best_fitness, search.ask()
-                search.tell(trials, self._race.fitness(trials, stop=lambda: task.deadline.passed))
-                better = search.best_fitness < before
-                moved, still = moved + better, 0 if better else still + 1
-                if better and moved % _ASKED == 0:
-                    self._ask_heldout(search)
-                advance(1)
-                if self._worse == _WORSE:
-                    break
-                if still == _STILL:
-                    if span >= len(self._on_search.counts):
-                        break
-                    span, still = 2 * span, 0
-        self._ask_heldout(search)
-        return Stopped.TIME if task.deadline.passed else None
+    def __init__(self, task: Task, start: Reconstructed, scorer: CodeFitness) -> None:
+        self._task, self._model, self._scorer = task, start.model, scorer
+        self.vector = CodeVector(start.quantized)
+        self.codes = self.vector.codes
+        self.fitness = self._fitness_at_start = dict[str, float]()
+        self.rejections = 0
 
-    def evolved(self, stopped: Stopped | None) -> Evolved:
-        """What came out."""
-        scores = {}
-        if self._first is not None:
-            before, after = (
-                {part: self._metric.value_of(fitness) for part, fitness in each.items()}
-                for each in (self._first, self._last)
-            )
-            scores = dict.fromkeys(self._start.quantized, LayerScores(before, after))
-        self._evaluations += self._on_search.evaluations + self._on_heldout.evaluations
-        return Evolved(self._vector.quantized(self._kept), scores, self._evaluations, stopped)
+    def score_start(self) -> None:
+        """Score the codes of the start on both sets."""
+        on_search, on_heldout = self._scorer.of_one, self._scorer.on_heldout_set
+        self.fitness = {"search": on_search(self.codes), "heldout": on_heldout(self.codes)}
+        self._fitness_at_start = self.fitness
 
-    def _assembled(self) -> Codes:
-        """The start, or other roundings if they are better on the search set."""
-        others = roundings(self._task, self._start)
-        if not others:
-            return self._kept
-        due = self._task.deadline.share(_TO_ASSEMBLE)
-
-        def scored(candidates: Sequence[Codes], turn: int) -> Float64Array | None:
-            return None if due.passed else self._scored(candidates, turn, 1)
-
-        found = choose_roundings(self._vector, others, scored)
-        fitness = float(self._race.fitness([found])[0])
-        return found if fitness < self._last["search"] else self._kept
-
-    def _scored(self, candidates: Sequence[Codes], turn: int, span: int) -> Float64Array | None:
-        """Fitness on `span` batches, others each turn, (candidates,); None if time ran out."""
-        if self._metric.against == "user":  # needs all outputs at once
-            found = []
-            for codes in candidates:
-                if self._task.deadline.passed:
-                    return None
-                found.append(self._value(self._on_search, codes))
-            return np.array(found)
-        batches = len(self._on_search.counts)
-        first = min(turn * span % batches, max(batches - span, 0))
-        losses = self._on_search.losses(
-            candidates, self._vector.values, first, min(first + span, batches),
-            lambda: self._task.deadline.passed,
-        )  # fmt: skip
-        self._evaluations += 0 if first == 0 else sum(each is not None for each in losses)
-        means = [self._metric.fitness(float(each.mean())) for each in losses if each is not None]
-        return np.array(means) if len(means) == len(candidates) else None
-
-    def _heldout(self, codes: Codes) -> float:
-        return self._value(self._on_heldout, codes)
-
-    def _value(self, evaluator: Evaluator, codes: Codes) -> float:
-        return self._metric.fitness(evaluator.value(self._vector.values(codes)))
-
-    def _ask_heldout(self, search: Coevolution) -> None:
-        """Keep the context if the held-out set and the guard agree."""
-        if not search.best_fitness < self._last["search"]:
+    def check(self, search: Coevolution) -> None:
+        """Keep the context if it is no worse on the held-out set, and within the allowed drop."""
+        if not search.best_fitness < self.fitness["search"]:
             return
-        heldout = self._heldout(search.best)
-        model = with_codes(self._start.model, self._vector.quantized(search.best))
-        if heldout <= self._last["heldout"] and self._task.allows(model):
-            self._kept, self._worse = search.best.copy(), 0
-            self._last = {"search": search.best_fitness, "heldout": heldout}
+        heldout = self._scorer.on_heldout_set(search.best)
+        model = with_codes(self._model, self.vector.quantized(search.best))
+        if heldout <= self.fitness["heldout"] and self._task.allows(model):
+            self.codes, self.rejections = search.best.copy(), 0
+            self.fitness = {"search": search.best_fitness, "heldout": heldout}
         else:
-            self._worse += 1
+            self.rejections += 1
+
+    def layer_scores(self) -> dict[str, LayerScores]:
+        """The scores of the whole network by weight, the same for all; none without a start."""
+        if not self.fitness:
+            return {}
+        before, after = (
+            {part: self._scorer.metric.value_of(value) for part, value in fitness.items()}
+            for fitness in (self._fitness_at_start, self.fitness)
+        )
+        return dict.fromkeys(self.vector.weights, LayerScores(before, after))
+
+
+def _with_best_roundings(
+    task: Task, start: Reconstructed, fitness: CodeFitness, kept: _KeptCodes
+) -> Codes:
+    """Choose a rounding for each layer; the codes of the start, if they are no worse."""
+    others = roundings(task, start)
+    if not others:
+        return kept.codes
+    deadline = task.deadline.share(_ROUNDING_SHARE)
+
+    def score(candidates: Sequence[Codes], turn: int) -> Float64Array | None:
+        return None if deadline.passed else fitness.on_batches(candidates, turn, 1)
+
+    codes = choose_roundings(kept.vector, others, score)
+    return codes if fitness.of_one(codes) < kept.fitness["search"] else kept.codes
+
+
+def _search_from(
+    codes: Codes,
+    task: Task,
+    start: Reconstructed,
+    settings: SearchSettings,
+    rng: np.random.Generator,
+) -> Coevolution:
+    """Start a coevolution from the codes of a network, (codes,)."""
+    now = CodeVector(CodeVector(start.quantized).quantized(codes))
+    group = max(1, round(settings.rate_for(codes.size) * codes.size))
+    return Coevolution(
+        codes, *now.limits, *move_costs(task, start, now), settings.population, group, rng
+    )
+
+
+def _evolve(
+    search: Coevolution, task: Task, fitness: CodeFitness, kept: _KeptCodes, generations: int
+) -> None:
+    """Run a coevolution until it ends by itself, or by the deadline."""
+    context = search.ask()
+    search.tell(context, np.array([fitness.of_one(codes) for codes in context]))
+    batches, stalled, improvements = 1, 0, 0
+    with task.progress("evolving", generations) as advance:
+        for turn in range(generations):
+            candidates = search.ask()
+            on_batches = fitness.on_batches(candidates, turn, batches)
+            if on_batches is None:  # out of time
+                break
+            search.tell(candidates, on_batches)
+            before = search.best_fitness
+            contexts = search.ask()
+            search.tell(contexts, fitness.on_search_set(contexts))
+            if search.best_fitness < before:
+                stalled, improvements = 0, improvements + 1
+                if improvements % _CHECK_EVERY == 0:
+                    kept.check(search)
+            else:
+                stalled += 1
+            advance(1)
+            if kept.rejections == _MOST_REJECTIONS:
+                break
+            if stalled == _STALLED:
+                if batches >= fitness.batches:
+                    break
+                batches, stalled = 2 * batches, 0

@@ -1,17 +1,17 @@
 """Evolve codes layer by layer: algorithm 2 of arXiv 2605.05228 over a whole network.
 
-1. Weights are taken one after another. The codes of each evolve on the search set, with all other
-   weights as they are by then.
-2. The result is kept if it is no worse than its start on the held-out set, and if the allowed drop,
-   where there is one, holds.
-3. Passes follow each other while time is left. A pass takes only weights that gained in the one
-   before, and none is made once a pass gains next to nothing.
+1. The weights are visited one after another. The codes of each weight evolve on the search set,
+   while all other weights keep their present codes.
+2. The new codes are kept if they are no worse than the old ones on the held-out set, and if the
+   model stays within the allowed drop, where there is one.
+3. All weights are visited once per pass. The next pass visits only the weights whose codes changed
+   in the pass before. A pass that hardly lowers the error is the last one.
 
-From nearest rounding there is one pass, in the order of sensitivity. From a reconstruction weights
-are taken in the graph's order, since what the first layers spoil reaches all others.
+From nearest rounding there is one pass, in the order of sensitivity. From a reconstruction the
+weights are visited in the graph's order, since the errors of the first layers reach all others.
 
-Weights that were not taken yet stand where they start. Measured on a ResNet-20 at 4 bits, that
-ended at an output error 15 % lower than with the rest at 8 bits.
+Weights that were not visited yet keep the codes of the start, at their own widths. Measured on a
+ResNet-20 at 4 bits, this ended at an output error 15 % lower than with these weights at 8 bits.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ import numpy as np
 
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
-from onnx_evoq.model import Quantized, with_codes
+from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.progress import Step
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.reconstruct import Reconstructed
@@ -29,107 +29,177 @@ from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.search import Neuroevolution, mutate
 from onnx_evoq.setup import Task
 
-Draws = Mapping[str, np.random.Generator]
+Generators = Mapping[str, np.random.Generator]  # by weight, in the order of the visits
 
-_GAIN = 2e-3  # share of the fitness that a pass must gain for another one
+_LEAST_GAIN = 2e-3  # the share by which a pass must lower the fitness, for another pass
 
 
 def evolve_layers(
-    task: Task, start: Reconstructed, settings: SearchSettings, draws: Draws
+    task: Task, start: Reconstructed, settings: SearchSettings, generators: Generators
 ) -> Evolved:
-    """Evolve the codes of weights, pass by pass.
+    """Evolve the codes of the weights one after another, in several passes.
 
     Args:
-        task: what there is to do.
-        start: the codes, and the model with the biases that go with them.
-        settings: how to evolve.
-        draws: the weights in the order in which they are taken, each with what draws its children.
+        task: the samples, the deadline and the allowed drop.
+        start: the codes to start from, and the model with the biases that go with them.
+        settings: how the codes of a weight evolve, and how many passes there are.
+        generators: the weights in the order in which they are visited, each with the generator of
+            its mutations.
     """
-    model, names = start.model, list(draws)
-    now, layers = dict(start.quantized), dict[str, LayerScores]()
-    evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
-    fitness = task.search_set.target.metric.fitness
-    evaluations, stopped = 0, None
+    search = _LayerwiseSearch(task, start.model, start.quantized, generators)
     with until_interrupted() as interruption:
-        for turn in range(settings.passes):
-            gainers, first, last = [], float("nan"), float("nan")
-            label = "evolving" if settings.passes == 1 else f"evolving {turn + 1}"
-            with task.progress(label, len(names)) as advance:
-                for index, name in enumerate(names):
-                    if task.deadline.passed:
-                        stopped = Stopped.TIME
-                        break
-                    due = task.deadline.share(len(names) - index)
-                    pair = evaluators.at(with_codes(model, now), name)
-                    try:
-                        best, scores, in_time = evolve_weight(
-                            name, now[name], pair, settings, draws[name], due, advance
-                        )
-                    finally:
-                        evaluations += sum(evaluator.evaluations for evaluator in pair)
-                    stopped = stopped if in_time else Stopped.TIME
-                    trial = {**now, name: best}
-                    kept = best is not now[name] and task.allows(with_codes(model, trial))
-                    if kept:
-                        now = trial
-                        gainers.append(name)
-                        before = layers[name].before if name in layers else scores.before
-                        layers[name] = LayerScores(before, scores.after)
-                    elif name not in layers:
-                        layers[name] = LayerScores(scores.before, scores.before)
-                    first = fitness(scores.before["search"]) if np.isnan(first) else first
-                    last = fitness((scores.after if kept else scores.before)["search"])
-            if turn + 1 == settings.passes or not gainers or not first - last > _GAIN * abs(first):
+        names = list(generators)
+        for index in range(settings.passes):
+            label = "evolving" if settings.passes == 1 else f"evolving {index + 1}"
+            names, before, after = search.one_pass(names, settings, label)
+            if not before - after > _LEAST_GAIN * abs(before):  # NaN ends it, too
                 break
-            if task.deadline.passed:
-                stopped = Stopped.TIME
-                break
-            names = gainers
-    return Evolved(now, layers, evaluations, interruption.reason or stopped)
+    return search.evolved(interruption.reason)
 
 
 def evolve_within_max_drop(
-    task: Task, rest: Quantized, start: Quantized, settings: SearchSettings | None, draws: Draws
+    task: Task,
+    wide: Quantized,
+    start: Quantized,
+    settings: SearchSettings | None,
+    generators: Generators,
 ) -> Evolved:
-    """Take weights from a wider width one by one, and evolve each, while the drop is allowed.
+    """Narrow the weights one by one, and evolve each, as long as the drop is allowed.
 
-    The first weight that drops too much ends it: it and the rest stay at the wider width.
+    The first weight that makes the model drop too much ends the search: this weight and all that
+    follow keep the wider width.
 
     Args:
-        task: what there is to do.
-        rest: codes of the weights that are not taken yet, at the wider width.
-        start: the codes that each weight starts from when it is taken.
-        settings: how to evolve one weight; None takes each as it starts.
-        draws: the weights in the order in which they are taken, each with what draws its children.
+        task: the samples, the deadline and the allowed drop.
+        wide: the codes of each weight before it is narrowed.
+        start: the codes of each weight at its own width, from which it evolves.
+        settings: how the codes of a weight evolve; None to narrow the weights without a search.
+        generators: the weights in the order in which they are narrowed, each with the generator of
+            its mutations.
     """
-    model, left = task.model, list(draws)
-    if not task.allows(with_codes(model, rest)):
-        return Evolved(dict(rest), {}, 0, None, tuple(left), within_max_drop=False)
-    now, layers = dict(rest), dict[str, LayerScores]()
-    evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
-    evaluations, stopped = 0, None
-    with until_interrupted() as interruption, task.progress("evolving", len(left)) as advance:
-        while left:
-            name, due = left[0], task.deadline.share(len(left))
-            trial, scores = {**now, name: start[name]}, None
-            if settings is not None and task.deadline.passed:
-                stopped = Stopped.TIME  # what is left is taken as it starts
-            elif settings is not None:
-                pair = evaluators.at(with_codes(model, trial), name)
-                try:
-                    trial[name], scores, in_time = evolve_weight(
-                        name, start[name], pair, settings, draws[name], due, advance
-                    )
-                finally:
-                    evaluations += sum(evaluator.evaluations for evaluator in pair)
-                stopped = stopped if in_time else Stopped.TIME
-            if not task.allows(with_codes(model, trial)):
+    names = list(generators)
+    search = _LayerwiseSearch(task, task.model, wide, generators)
+    if not task.allows(with_codes(task.model, wide)):
+        return search.evolved(None, tuple(names), within_max_drop=False)
+    narrowed = 0
+    with until_interrupted() as interruption, task.progress("evolving", len(names)) as advance:
+        for index, name in enumerate(names):
+            if not search.narrow(name, start[name], settings, len(names) - index, advance):
                 break
-            now = trial
-            if scores is not None:
-                layers[name] = scores
-            left.pop(0)
-    return Evolved(now, layers, evaluations, interruption.reason or stopped, tuple(left))
+            narrowed += 1
+    return search.evolved(interruption.reason, tuple(names[narrowed:]))
+
+
+class _LayerwiseSearch:
+    """The present codes of all weights, while one weight after another evolves."""
+
+    def __init__(self, task: Task, model: Model, start: Quantized, generators: Generators) -> None:
+        self._task, self._model, self._generators = task, model, generators
+        self._evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
+        self._quantized = dict(start)
+        self._layers: dict[str, LayerScores] = {}
+        self._evaluations = 0
+        self._stopped: Stopped | None = None
+
+    def evolved(
+        self,
+        interrupted: Stopped | None,
+        left_out: tuple[str, ...] = (),
+        within_max_drop: bool = True,
+    ) -> Evolved:
+        """The present codes as the result of the search."""
+        return Evolved(
+            self._quantized, self._layers, self._evaluations, interrupted or self._stopped,
+            left_out, within_max_drop,
+        )  # fmt: skip
+
+    def one_pass(
+        self, names: list[str], settings: SearchSettings, label: str
+    ) -> tuple[list[str], float, float]:
+        """Evolve each of the weights once.
+
+        Returns:
+            The weights whose codes changed, and the fitness of the network on the search set
+            before and after the pass; NaN if there was no time for any weight.
+        """
+        changed, at_start, at_end = list[str](), float("nan"), float("nan")
+        fitness = self._task.search_set.target.metric.fitness
+        with self._task.progress(label, len(names)) as advance:
+            for index, name in enumerate(names):
+                if self._task.deadline.passed:
+                    self._stopped = Stopped.TIME
+                    break
+                old = self._quantized[name]
+                best, scores = self._evolve(name, old, settings, len(names) - index, advance)
+                trial = {**self._quantized, name: best}
+                if best is not old and self._task.allows(with_codes(self._model, trial)):
+                    self._quantized = trial
+                    changed.append(name)
+                    before = self._layers.get(name, scores).before
+                    self._layers[name] = LayerScores(before, scores.after)
+                else:
+                    scores = LayerScores(scores.before, scores.before)
+                    self._layers.setdefault(name, scores)
+                at_start = fitness(scores.before["search"]) if index == 0 else at_start
+                at_end = fitness(scores.after["search"])
+        return changed, at_start, at_end
+
+    def narrow(
+        self,
+        name: str,
+        start: QuantizedWeight,
+        settings: SearchSettings | None,
+        remaining: int,
+        advance: Step,
+    ) -> bool:
+        """Let a weight have its own width, and evolve it, if the allowed drop permits.
+
+        Once the time is up, weights are narrowed without a search.
+
+        Args:
+            name: the weight.
+            start: its codes at its own width.
+            settings: how they evolve; None for no search.
+            remaining: the number of weights that share the time left.
+            advance: advances the progress.
+
+        Returns:
+            Whether the model stays within the allowed drop; else the weight stays as it was.
+        """
+        best, scores = start, None
+        if settings is not None and self._task.deadline.passed:
+            self._stopped = Stopped.TIME
+        elif settings is not None:
+            best, scores = self._evolve(name, start, settings, remaining, advance)
+        trial = {**self._quantized, name: best}
+        if not self._task.allows(with_codes(self._model, trial)):
+            return False
+        self._quantized = trial
+        if scores is not None:
+            self._layers[name] = scores
+        return True
+
+    def _evolve(
+        self,
+        name: str,
+        start: QuantizedWeight,
+        settings: SearchSettings,
+        remaining: int,
+        advance: Step,
+    ) -> tuple[QuantizedWeight, LayerScores]:
+        """Evolve one weight within its share of the time left, and count its evaluations."""
+        deadline = self._task.deadline.share(remaining)
+        model = with_codes(self._model, {**self._quantized, name: start})
+        pair = self._evaluators.at(model, name)
+        try:
+            best, scores, in_time = evolve_weight(
+                name, start, pair, settings, self._generators[name], deadline, advance
+            )
+        finally:
+            self._evaluations += sum(evaluator.evaluations for evaluator in pair)
+        if not in_time:
+            self._stopped = Stopped.TIME
+        return best, scores
 
 
 def evolve_weight(
@@ -144,17 +214,17 @@ def evolve_weight(
     """Evolve the codes of one weight.
 
     Args:
-        name: of the weight.
+        name: the weight.
         start: its codes and grid.
-        pair: score values of the weight on the search set and on the held-out set.
-        settings: how to evolve.
-        rng: draws children.
+        pair: evaluators of this weight on the search set and on the held-out set.
+        settings: how the codes evolve.
+        rng: draws the mutations.
         deadline: when to stop.
-        advance: takes steps that sum up to 1.
+        advance: advances the progress, by 1 in total.
 
     Returns:
-        The weight that stays (`start` itself if nothing better was found), its scores, and whether
-        the search was done in time.
+        The best codes, or `start` itself where none are better on the search set and no worse on
+        the held-out set; the scores before and after; and whether the search ended in time.
     """
     on_search, on_heldout = pair
     codes, grid = start
@@ -167,26 +237,37 @@ def evolve_weight(
     )
     candidates = search.ask()
     search.tell(candidates, race.fitness(candidates))
-    first = best = search.best_fitness
-    part, done, without_gain = 1 / (settings.generations + 1), 0, 0
+    at_start = search.best_fitness
+    part = 1 / (settings.generations + 1)
     advance(part)
+    done = without_gain = 0
     while done < settings.generations and not deadline.passed:
         if without_gain == settings.patience:
             break
+        before = search.best_fitness
         candidates = search.ask()
-        # One candidate of a large model takes seconds, so that a generation takes minutes.
+        # The deadline is watched within a generation, too: in a large model a single candidate
+        # takes seconds, and a generation takes minutes.
         search.tell(candidates, race.fitness(candidates, stop=lambda: deadline.passed))
-        without_gain = 0 if search.best_fitness < best else without_gain + 1
-        best, done = search.best_fitness, done + 1
+        without_gain = 0 if search.best_fitness < before else without_gain + 1
+        done += 1
         advance(part)
     in_time = not deadline.passed
     advance(1 - (done + 1) * part)
+
     value_of, fitness = on_search.metric.value_of, on_search.metric.fitness
-    before = {"search": value_of(first), "heldout": on_heldout.value({name: start.values})}
-    if not best < first:
-        return start, LayerScores(before, before), in_time
-    found = QuantizedWeight(search.best, grid)
-    after = {"search": value_of(best), "heldout": on_heldout.value({name: found.values})}
-    if fitness(after["heldout"]) > fitness(before["heldout"]):
-        return start, LayerScores(before, before), in_time
-    return found, LayerScores(before, after), in_time
+    scores_before = {
+        "search": value_of(at_start),
+        "heldout": on_heldout.value({name: start.values}),
+    }
+    unchanged = start, LayerScores(scores_before, scores_before), in_time
+    if not search.best_fitness < at_start:
+        return unchanged
+    best = QuantizedWeight(search.best, grid)
+    scores_after = {
+        "search": value_of(search.best_fitness),
+        "heldout": on_heldout.value({name: best.values}),
+    }
+    if fitness(scores_after["heldout"]) > fitness(scores_before["heldout"]):
+        return unchanged
+    return best, LayerScores(scores_before, scores_after), in_time

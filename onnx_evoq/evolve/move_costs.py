@@ -1,11 +1,14 @@
-"""How sure each code of a network is: what moving it costs, so that layers compare.
+"""The cost of moving each code of a network by +1 and by -1, comparable between layers.
 
-1. Of a reconstructed layer, what +1 and -1 add to the error of its output is known. It is divided
-   by the layer's mean; what is far below that is lifted, since codes that hardly matter would be
-   the first to be searched, and for nothing.
-2. Of a layer that was rounded, it is the squared distance to the other codes, in steps, and the
-   sums of errors over kernels and rows (`quantize.sums`).
-3. Of a weight without a closed form, it is the squared distance.
+1. For a reconstructed layer, the increase of its output error by each move is known from the
+   reconstruction. It is divided by the layer's mean. Costs far below the mean are raised to a
+   tenth of it: otherwise codes that hardly change the output would be searched first, in vain.
+2. For a layer that was rounded to the nearest, it is the increase of the squared rounding error, in
+   steps, together with that of the sums of rounding errors over kernels and rows
+   (`quantize.cost_with_sums`).
+3. For a weight without a closed form, it is the increase of the squared rounding error alone.
+
+A negative cost says that the move lowers the error.
 """
 
 import numpy as np
@@ -18,53 +21,69 @@ from onnx_evoq.quantize import QuantizedWeight, Reconstruction, cost_with_sums
 from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.setup import Task
 
-Costs = tuple[NDArray[np.floating], NDArray[np.floating]]
+Costs = tuple[NDArray[np.floating], NDArray[np.floating]]  # of +1 and of -1
 
-_LEAST = 0.1  # of a layer's mean price
+_LEAST_CURVATURE = 1e-3  # of the layer's mean, for the minimum of a code's parabola
+_LEAST_PRICE = 0.1  # of the layer's mean
 
 
 def move_costs(
     task: Task, start: Reconstructed, now: CodeVector
 ) -> tuple[Float32Array, Float32Array]:
-    """What moving each code by +1 and by -1 costs, (codes,) each; finite.
+    """Compute the cost of moving each code by +1 and by -1, (codes,) each, all finite.
 
     Args:
-        task: what there is to do.
-        start: where the codes come from.
-        now: the codes as they are.
+        task: the weights.
+        start: the codes that the search started from, with their reconstruction.
+        now: the codes that are moved.
     """
     values = initializer_values(start.model, list(now.weights))
     layers = find_layers(start.model, task.weights)
-    both = [
-        _costs(values[name], weight, layers.get(name), start.layers.get(name))
-        for name, weight in now.weights.items()
-    ]
-    up, down = (
-        np.concatenate([np.asarray(each[k], np.float32).ravel() for each in both]) for k in (0, 1)
+    up, down = zip(
+        *(
+            _costs(values[name], weight, layers.get(name), start.layers.get(name))
+            for name, weight in now.weights.items()
+        ),
+        strict=True,
     )
-    return up, down
+    return _concatenated(up), _concatenated(down)
+
+
+def _concatenated(costs: tuple[NDArray[np.floating], ...]) -> Float32Array:
+    return np.concatenate([np.asarray(each, np.float32).ravel() for each in costs])
 
 
 def _costs(
-    values: Float32Array, now: QuantizedWeight, layer: Layer | None, found: Reconstruction | None
+    values: Float32Array,
+    now: QuantizedWeight,
+    layer: Layer | None,
+    reconstruction: Reconstruction | None,
 ) -> Costs:
-    if found is not None:
-        return _reconstructed(found, now)
+    if reconstruction is not None:
+        return _costs_after_reconstruction(reconstruction, now.codes)
     if layer is not None:
         return cost_with_sums(values, now, layer.linear)
-    away = 2 * (now.codes - values / now.grid.steps_for(values.ndim))
-    return 1 + away, 1 - away
+    # (c ± 1 - w)² - (c - w)² = 1 ± 2 (c - w)
+    slope = 2 * (now.codes - values / now.grid.steps_for(values.ndim))
+    return 1 + slope, 1 - slope
 
 
-def _reconstructed(found: Reconstruction, now: QuantizedWeight) -> Costs:
-    """The costs where the codes are now; of a quadratic that goes through those at the start."""
-    up, down = found.up.astype(np.float64), found.down.astype(np.float64)
-    price = (up + down) / 2  # infinite where one of the two codes does not exist
+def _costs_after_reconstruction(
+    reconstruction: Reconstruction, codes: NDArray[np.integer]
+) -> Costs:
+    """The costs at the codes `codes`, from those at the codes of the reconstruction.
+
+    The error is taken as a parabola in each code, p (c - a)², with curvature p and minimum a. Then
+    up = p (1 + 2 (c - a)) and down = p (1 - 2 (c - a)), and p is their mean.
+    """
+    up, down = reconstruction.up.astype(np.float64), reconstruction.down.astype(np.float64)
+    price = (up + down) / 2  # infinite where one of the two moves leaves the range
     known = np.isfinite(price)
     mean = max(float(price[known].mean()) if known.any() else 0.0, 1e-30)
-    price = np.where(known, np.maximum(price, 1e-3 * mean), mean)
-    # up = p (1 + 2 (c - a)), down = p (1 - 2 (c - a))
-    only = np.where(np.isfinite(up), up, 2 * price - np.where(np.isfinite(down), down, price))
-    away = (only / price - 1) / 2 + (now.codes - found.quantized.codes)
-    price = np.maximum(price / mean, _LEAST)
-    return price * (1 + 2 * away), price * (1 - 2 * away)
+    price = np.where(known, np.maximum(price, _LEAST_CURVATURE * mean), mean)
+    # Where only the cost of -1 is finite, that of +1 is 2 p - down; where neither is, the code is
+    # taken as the minimum.
+    up = np.where(np.isfinite(up), up, 2 * price - np.where(np.isfinite(down), down, price))
+    distance = (up / price - 1) / 2 + (codes - reconstruction.quantized.codes)  # c - a
+    price = np.maximum(price / mean, _LEAST_PRICE)
+    return price * (1 + 2 * distance), price * (1 - 2 * distance)

@@ -1,8 +1,8 @@
-"""Put a network together from several roundings of each of its layers.
+"""Choose one of several roundings for each layer, by the output error of the whole network.
 
-1. All layers are rounded in the same way, in each of the ways that there are.
-2. Layer by layer in the graph's order, each rounding is tried with all other layers as they are by
-   then, on other samples each time; the best stays.
+1. Each way of rounding is tried for all layers at once.
+2. The layers are then visited in the graph's order. Each rounding of a layer is tried while all
+   other layers keep the codes chosen so far, on other samples for each layer; the best one stays.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +16,21 @@ from onnx_evoq.quantize import sum_preserving_roundings
 from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.setup import Task
 
-# The fitness of candidates on some of the samples, for the number of the turn; None out of time.
-Scored = Callable[[Sequence[Codes], int], Float64Array | None]
+# (candidates, round) -> the fitness of each candidate on some of the samples, other ones in each
+# round, (candidates,); None if time runs out before all candidates are scored.
+Scorer = Callable[[Sequence[Codes], int], Float64Array | None]
 
 
 def roundings(task: Task, start: Reconstructed) -> dict[str, list[Codes]]:
-    """Other roundings of each layer that was rounded to the nearest, by its weight's name."""
+    """List the sum-preserving roundings of each layer that starts from nearest rounding.
+
+    Args:
+        task: the weights.
+        start: the codes of all weights; layers that were reconstructed are left out.
+
+    Returns:
+        By the name of the weight, codes of its shape.
+    """
     layers = find_layers(start.model, task.weights)
     names = [name for name in start.quantized if name in layers and name not in start.layers]
     values = initializer_values(start.model, names)
@@ -32,35 +41,37 @@ def roundings(task: Task, start: Reconstructed) -> dict[str, list[Codes]]:
 
 
 def choose_roundings(
-    flat: CodeVector, others: Mapping[str, Sequence[Codes]], scored: Scored
+    start: CodeVector, others: Mapping[str, Sequence[Codes]], score: Scorer
 ) -> Codes:
-    """The codes of a network, (codes,), some of whose layers are rounded in another way.
+    """Choose for each layer the rounding with the lowest fitness of the network.
 
     Args:
-        flat: the network as it is.
-        others: roundings by weight.
-        scored: scores networks; with None, what was found so far is returned.
+        start: the codes of the network.
+        others: other roundings by weight.
+        score: scores networks. Once it returns None, the codes chosen so far are returned.
+
+    Returns:
+        (codes,) the codes of the network.
     """
 
-    def with_layers(codes: Codes, chosen: Mapping[str, Codes]) -> Codes:
+    def with_roundings(codes: Codes, chosen: Mapping[str, Codes]) -> Codes:
         changed = codes.copy()
         for name, rounding in chosen.items():
-            changed[flat.slices[name]] = rounding.ravel()
+            changed[start.slices[name]] = rounding.ravel()
         return changed
 
-    now = flat.codes
-    most = max((len(pool) for pool in others.values()), default=0)
-    alike = [
-        with_layers(now, {name: pool[way] for name, pool in others.items() if way < len(pool)})
-        for way in range(most)
-    ]
+    best = start.codes
+    ways = max((len(of_weight) for of_weight in others.values()), default=0)
+    candidates = [best]
+    for way in range(ways):
+        same_way = {name: each[way] for name, each in others.items() if way < len(each)}
+        candidates.append(with_roundings(best, same_way))
     for turn, name in enumerate([None, *others]):
-        candidates = [now, *alike]
         if name is not None:
-            every = [flat.weights[name].codes, *others[name]]
-            candidates = [now, *(with_layers(now, {name: rounding}) for rounding in every)]
-        fitness = scored(candidates, turn)
+            of_weight = [start.weights[name].codes, *others[name]]
+            candidates = [best, *(with_roundings(best, {name: each}) for each in of_weight)]
+        fitness = score(candidates, turn)
         if fitness is None:
             break
-        now = candidates[int(np.argmin(np.where(np.isnan(fitness), np.inf, fitness)))]
-    return now
+        best = candidates[int(np.argmin(np.where(np.isnan(fitness), np.inf, fitness)))]
+    return best

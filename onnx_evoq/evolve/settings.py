@@ -1,4 +1,4 @@
-"""How codes evolve, and what came of it."""
+"""The settings of a search over codes, and its result."""
 
 from dataclasses import dataclass, replace
 
@@ -7,24 +7,24 @@ from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Stopped
 from onnx_evoq.score import DOUBT
 
-_FEW = 3.0  # moves of a child, on average
+_MOVES = 3.0  # codes of a weight that a child moves, on average, where no rate is given
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How to evolve one weight, or all of them together.
+    """How codes evolve: one weight after another, or all weights together (coevolution).
 
     Attributes:
-        population: candidates that stay after each generation. In coevolution, candidates that are
+        population: candidates that survive each generation. In coevolution, candidates that are
             drawn in each.
-        generations: generations of a weight in a pass. In coevolution, of all weights.
-        mutation_rate: probability that a code moves; None for a few codes of a weight. In
-            coevolution, the share of codes in the first group.
+        generations: generations of a weight in one pass. In coevolution, of all weights together.
+        mutation_rate: probability that a code moves; None for 3 codes of a weight, on average. In
+            coevolution, the share of all codes that the first group has.
         doubt: as for `Race`.
-        together: whether all weights evolve together (coevolution), instead of one after another.
-        passes: how often, at most, one weight after another is taken.
-        patience: generations without a better candidate after which a weight is left; None for all
-            of its generations.
+        together: whether all weights evolve together (coevolution).
+        passes: how often each weight evolves, at most. Has no effect in coevolution.
+        patience: generations without a better candidate after which the search of a weight ends;
+            None for no such limit. Has no effect in coevolution.
 
     Raises:
         OptionError: a number makes no sense.
@@ -53,21 +53,27 @@ class SearchSettings:
             raise OptionError(f"doubt {self.doubt} is negative: choose 0 or more.")
 
     def rate_for(self, codes: int) -> float:
-        """The mutation rate for a weight of so many codes."""
-        return min(1.0, _FEW / codes) if self.mutation_rate is None else self.mutation_rate
+        """The mutation rate for a weight with this number of codes."""
+        return min(1.0, _MOVES / codes) if self.mutation_rate is None else self.mutation_rate
 
 
-# From nearest rounding, as in arXiv 2605.05228. From a reconstruction only small moves help.
+# From nearest rounding: the settings of arXiv 2605.05228.
 FROM_NEAREST = SearchSettings()
+# From a reconstruction, only small moves lower the error further.
 FROM_RECONSTRUCTION = SearchSettings(population=4, mutation_rate=None, passes=8, patience=16)
-# Coevolution: time usually ends it.
+# Coevolution: the time budget usually ends it before its last generation.
 TOGETHER_FROM_NEAREST = SearchSettings(generations=1024, mutation_rate=0.05, together=True)
 TOGETHER_FROM_RECONSTRUCTION = replace(TOGETHER_FROM_NEAREST, mutation_rate=0.002)
 
 
 @dataclass(frozen=True)
 class LayerScores:
-    """A weight's metric before and after its search, each {"search": .., "heldout": ..}."""
+    """The metric of the model before and after the search of one weight.
+
+    Attributes:
+        before: {"search": value, "heldout": value}.
+        after: the same after the search.
+    """
 
     before: dict[str, float]
     after: dict[str, float]
@@ -75,15 +81,16 @@ class LayerScores:
 
 @dataclass(frozen=True)
 class Evolved:
-    """The codes that a search found.
+    """The codes that a search over codes found.
 
     Attributes:
-        quantized: codes and grid by weight, complete.
-        layers: scores by weight, for those that were searched.
+        quantized: codes and grid by weight, of all weights.
+        layers: scores by weight, of the weights that were searched.
         evaluations: candidates that were scored.
-        stopped: why not all of the search was done; None if it was.
-        left_out: weights that stay at 8 bits, since the allowed drop asks for it.
-        within_max_drop: whether the allowed drop holds, which it may not even at 8 bits.
+        stopped: why the search ended early; None if it did not.
+        left_out: weights that stay at 8 bits to keep within the allowed drop.
+        within_max_drop: whether the model keeps within the allowed drop; it may not do so even
+            with all weights at 8 bits.
     """
 
     quantized: dict[str, QuantizedWeight]

@@ -1,10 +1,12 @@
-"""Puts the steps of a job in their order."""
+"""Quantizes a model by a strategy, and emits it: the steps of a job in their order."""
 
 from onnx_evoq.pipeline.emission import Form, emit, metadata_of
-from onnx_evoq.pipeline.strategies import DEFAULT_STRATEGY, Strategy, StrategyName, fine_tune
+from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune
+from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "FineTuned",
     "Form",
     "Strategy",
     "StrategyName",

@@ -1,9 +1,10 @@
-"""Emit a model and make sure that it computes what was scored.
+"""Emit a model, and make sure that it computes what was scored.
 
-1. Narrow integer types (INT4, INT2) need a newer operator set. The converted model must load and
-   give the outputs of the float form; otherwise the next wider type is tried, and a note says so.
-2. ONNX Runtime's default options may round activations behind a DequantizeLinear. Where that
-   changes the outputs, a note names the option that does not. Where it ruins them, the next wider
+1. Narrow integer types (INT4, INT2) need a newer operator set. The converted model must load, and
+   its outputs must be those of the float form. Otherwise the next wider type is tried, and a note
+   says so.
+2. ONNX Runtime's default options may round the activations after a DequantizeLinear. Where this
+   changes the outputs, a note names the option that avoids it. Where it ruins them, the next wider
    type is tried: ONNX Runtime 1.31 misreads INT2 matrices whose columns are no multiple of 4.
 """
 
@@ -20,12 +21,12 @@ from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, run_model
 
-# Conversion may reorder float arithmetic, but not more than this, relative to the largest output.
-_SAME = 1e-4
-_NOTICEABLE = 1e-3
-_RUINED = 0.1
+# Differences of outputs, relative to the largest output.
+_REORDERED = 1e-4  # at most by float arithmetic in another order
+_NOTICEABLE = 1e-3  # more than this is noted
+_RUINED = 0.1  # more than this is not emitted
 
-_WIDTHS = (2, 4, 8)  # of the integer types
+_WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 
 Form = Literal["qdq", "float"]
 
@@ -33,14 +34,14 @@ Form = Literal["qdq", "float"]
 def metadata_of(
     quantized: Quantized, seed: int, metric: str, nearest: Score, evolved: Score
 ) -> dict[str, str]:
-    """What an emitted model says of itself.
+    """The metadata of an emitted model: how it was made, and its scores.
 
     Args:
         quantized: codes and grid by weight.
-        seed: of all random draws.
-        metric: what steered.
+        seed: the seed of all random draws.
+        metric: the name of the metric that the search minimised or maximised.
         nearest: the scores of nearest rounding.
-        evolved: the scores of the model with these weights, before it was emitted.
+        evolved: the scores of the model with these codes, before it is emitted.
     """
     weights = {
         name: {"bits": weight.grid.bits, "frac_bits": weight.grid.frac_bits}
@@ -63,18 +64,21 @@ def emit(
     batch: Batch,
     resources: Resources = DEFAULT_RESOURCES,
 ) -> tuple[Model, list[str]]:
-    """The emitted model and notes.
+    """Emit a model with the narrowest integer types that give the outputs that were scored.
 
     Args:
         model: the float model.
         quantized: codes and grid by weight.
-        form: "qdq" or "float".
-        metadata: what to leave in the file.
-        batch: inputs to compare outputs on.
-        resources: what may be used.
+        form: "qdq" for integer weights with DequantizeLinear, "float" for float weights.
+        metadata: key and value of each entry to store in the file.
+        batch: inputs on which outputs are compared.
+        resources: what may be used of the machine.
+
+    Returns:
+        The emitted model, and sentences that a user should read.
 
     Raises:
-        ModelError: it cannot be emitted in this form.
+        ModelError: the model cannot be emitted in this form.
     """
     as_float = emit_float(model, quantized, metadata)
     if form == "float":
@@ -82,11 +86,12 @@ def emit(
     notes = []
     expected = _outputs(as_float, batch, resources)
     needed = min(grid.widest for _, grid in quantized.values())
-    for narrowest in [bits for bits in _WIDTHS if bits >= needed or bits == _WIDTHS[-1]]:
+    for narrowest in [bits for bits in _WIDTHS if bits >= needed]:
         try:
             emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)
             _check_same(emitted, expected, batch, resources)
-            changed = largest_difference(_outputs(emitted, batch, resources, {}), expected)
+            by_default = _outputs(emitted, batch, resources, options={})
+            changed = largest_difference(by_default, expected)
             if not changed <= _RUINED and narrowest < _WIDTHS[-1]:
                 raise ModelError(
                     "ONNX Runtime's default options would change the outputs by "
@@ -113,7 +118,7 @@ def emit(
 
 def _check_same(emitted: Model, expected: Arrays, batch: Batch, resources: Resources) -> None:
     difference = largest_difference(_outputs(emitted, batch, resources), expected)
-    if not difference <= _SAME:
+    if not difference <= _REORDERED:
         raise ModelError(
             f"the emitted model's outputs differ by {difference:.1e} from what was scored."
         )

@@ -1,4 +1,4 @@
-"""How many weights may be narrow: a reconstruction that stays within an allowed drop."""
+"""The narrowest widths that stay within an allowed drop."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
 @dataclass(frozen=True)
 class WithinMaxDrop:
-    """A reconstruction that a guard allows.
+    """A reconstruction that stays within the allowed drop.
 
     Attributes:
-        found: the reconstruction.
-        bits: its widths.
+        reconstructed: the reconstruction.
+        bits: its widths by weight.
         left_out: the weights that stay at 8 bits.
-        safe: whether the guard was content, which it may not be even with all of them at 8.
-        stopped: why the search for fewer of them ended early; None if it did not.
+        within_max_drop: whether it stays within the allowed drop; it may not do so even with all
+            weights at 8 bits.
+        stopped: why the search for narrower widths ended early; None if it did not.
     """
 
-    found: Reconstructed
+    reconstructed: Reconstructed
     bits: dict[str, Bits]
     left_out: tuple[str, ...]
     within_max_drop: bool
@@ -35,45 +36,45 @@ def narrowest_within_drop(
     max_drop_check: MaxDropCheck,
     deadline: Deadline,
 ) -> WithinMaxDrop:
-    """The reconstruction with the fewest weights at 8 bits that the guard allows.
+    """Find the reconstruction within the allowed drop that has the fewest weights at 8 bits.
 
-    The most sensitive weights are those that stay at 8 bits; how many is found by bisection.
+    The most sensitive weights are those that stay at 8 bits. Bisection finds how many.
 
     Args:
         order: names of the weights, least sensitive first.
         bits: the width that each weight should have.
-        build: reconstructs the model with such widths.
-        guard: whether a model is good enough.
-        deadline: when to stop; what was good enough by then is returned.
+        build: reconstructs the model with given widths.
+        max_drop_check: whether a model stays within the allowed drop.
+        deadline: when to stop; the narrowest reconstruction found so far is returned.
     """
 
-    def widths(kept: int) -> dict[str, Bits]:
-        return {**bits, **dict.fromkeys(order[len(order) - kept :], MAX_BITS)}
+    def widths(wide: int) -> dict[str, Bits]:
+        return {**bits, **dict.fromkeys(order[len(order) - wide :], MAX_BITS)}
 
-    def attempt(kept: int) -> tuple[Reconstructed, bool]:
-        found = build(widths(kept))
-        return found, max_drop_check(found.emitted)
+    def attempt(wide: int) -> tuple[Reconstructed, bool]:
+        reconstructed = build(widths(wide))
+        return reconstructed, max_drop_check(reconstructed.emitted)
 
-    found, holds = attempt(0)
-    if holds:
-        return WithinMaxDrop(found, widths(0), (), True)
-    found, holds = attempt(len(order))
-    fails, enough, stopped = 0, len(order), None
+    reconstructed, allowed = attempt(0)
+    if allowed:
+        return WithinMaxDrop(reconstructed, widths(0), (), True)
+    reconstructed, allowed = attempt(len(order))
+    too_few, enough, stopped = 0, len(order), None
     with until_interrupted() as interruption:
-        while holds and enough - fails > 1:
+        while allowed and enough - too_few > 1:
             if deadline.passed:
                 stopped = Stopped.TIME
                 break
-            middle = (fails + enough) // 2
-            tried, good = attempt(middle)
-            if good:
-                found, enough = tried, middle
+            middle = (too_few + enough) // 2
+            candidate, holds = attempt(middle)
+            if holds:
+                reconstructed, enough = candidate, middle
             else:
-                fails = middle
+                too_few = middle
     return WithinMaxDrop(
-        found,
+        reconstructed,
         widths(enough),
         tuple(order[len(order) - enough :]),
-        holds,
+        allowed,
         interruption.reason or stopped,
     )

@@ -1,8 +1,8 @@
-"""What follows a plain reconstruction; each step stays only if the held-out set agrees.
+"""The steps after a plain reconstruction; each is kept only if the held-out set agrees.
 
-1. `equalize`: layers are scaled for their grids, and reconstructed again.
-2. `correct_outputs`: codes and biases are chosen again by what they do to the end of the network.
-3. `evolve`: codes evolve, scored at the end of the network, layer by layer or together.
+1. `equalize`: the layers are equalized for their grids, and reconstructed again.
+2. `correct_outputs`: codes and biases are corrected by the errors at the outputs of the network.
+3. `evolve`: the codes evolve by the output error of the network, layer by layer or all together.
 
 A damped least-squares step over all biases together was tried, too: by itself it lowered the output
 error of a ResNet-8 at 3 bits by 4 to 9 %, after step 2 by nothing.
@@ -27,13 +27,16 @@ from onnx_evoq.setup import Task, axis_of_steps
 def refine(
     task: Task, start: Reconstructed, settings: SearchSettings, rng: np.random.Generator
 ) -> tuple[Model, Evolved]:
-    """The float model with the biases that go with the codes, and the codes.
+    """Equalize, correct and evolve a reconstruction.
 
     Args:
-        task: what there is to do.
-        start: its plain reconstruction.
-        settings: how to evolve.
-        rng: draws positions, directions and children.
+        task: the samples, the deadline and the allowed drop.
+        start: the plain reconstruction.
+        settings: how the codes evolve.
+        rng: draws all random numbers.
+
+    Returns:
+        The float model with the biases that go with the codes, and the codes.
     """
     now, evaluations, stopped = start, 0, None
     with until_interrupted() as interruption:
@@ -51,18 +54,18 @@ def refine(
 
 
 def equalize(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reconstructed:
-    """The reconstruction of a model whose layers are scaled, or `start` if that is no better.
+    """Reconstruct the model after cross-layer equalization; return `start` if that is no better.
 
-    Only where all weights have one step that is a power of two: with a step per channel, one scale
-    for all channels of a layer gives nothing.
+    It applies only where each weight has one step that is a power of two. With a step per channel,
+    one factor for a whole layer gains nothing.
     """
     axes = [axis_of_steps(weight, task.granularity) for weight in task.weights]
     if task.scale != "pow2" or any(axis is not None for axis in axes) or task.deadline.passed:
         return start
-    scaled = equalize_layers(task, rng)
-    if scaled is None:
+    equalized = equalize_layers(task, rng)
+    if equalized is None:
         return start
-    again = reconstruct_layers(scaled, rng)
+    again = reconstruct_layers(equalized, rng)
     better = task.fitness(again.emitted) < task.fitness(start.emitted)
     return again if better and task.allows(again.emitted) else start
 

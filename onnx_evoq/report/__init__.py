@@ -1,4 +1,4 @@
-"""Knows how a result looks: the values that the public functions return, and their tables."""
+"""The values that the public functions return, and the tables and pictures made of them."""
 
 from onnx_evoq.report.front_picture import check_picture, search_picture
 from onnx_evoq.report.mixed_precision import MixedPrecision

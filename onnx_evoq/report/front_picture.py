@@ -1,4 +1,4 @@
-"""Draw a front: size against error."""
+"""Draw the Pareto front of a search: size against error."""
 
 import io
 from pathlib import Path
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 def check_picture(path: str | Path) -> None:
-    """Raise an OutputError unless Matplotlib is there, and draws files of that kind."""
-    if _kind(path) not in _figure().canvas.get_supported_filetypes():
+    """Check that Matplotlib can draw a file of this kind, by the end of its name.
+
+    Raises:
+        OutputError: Matplotlib is not installed, or it does not write such files.
+    """
+    if _format(path) not in _figure().canvas.get_supported_filetypes():
         raise OutputError(f"{path}: is no kind of picture that Matplotlib writes: name it .png.")
 
 
-def _kind(path: str | Path) -> str:
+def _format(path: str | Path) -> str:
     return Path(path).suffix[1:].lower()
 
 
@@ -34,9 +38,13 @@ def _figure() -> "Figure":
 
 
 def search_picture(search: Search, path: str | Path) -> None:
-    """Draw size against error: the front, uniform widths, greedy choices.
+    """Draw size against error: the Pareto front, uniform widths, and widths by sensitivity.
 
-    Errors are drawn as logarithms where all of them have one.
+    The errors have a logarithmic axis where all of them are positive.
+
+    Args:
+        search: the search.
+        path: the file to write; the end of its name says the format.
 
     Raises:
         OutputError: Matplotlib is not installed, or the file cannot be written.
@@ -54,8 +62,8 @@ def search_picture(search: Search, path: str | Path) -> None:
             label=label,
         )  # fmt: skip
     for point in search.uniform:
-        index = (search.bytes_of(point) / 1000, point.heldout)
-        axes.annotate(widths_of(point), index, (4, 4), textcoords="offset points")
+        place = (search.bytes_of(point) / 1000, point.heldout)
+        axes.annotate(widths_of(point), place, (4, 4), textcoords="offset points")
     if all(point.heldout > 0 for point in (*search.front, *search.uniform, *search.greedy)):
         axes.set_yscale("log")
     axes.set_xlabel(f"kB ({search.size})")
@@ -64,5 +72,5 @@ def search_picture(search: Search, path: str | Path) -> None:
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend()
     picture = io.BytesIO()
-    figure.savefig(picture, format=_kind(path), dpi=150)
+    figure.savefig(picture, format=_format(path), dpi=150)
     write_file(path, picture.getvalue())

@@ -1,4 +1,4 @@
-"""A search for a width for each layer, the point that was chosen, and the model it became."""
+"""The result of a search for widths, of the choice of a point, and of its optimization."""
 
 import json
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from onnx_evoq.setup import Policy
 
 @dataclass(frozen=True)
 class MixedPrecision:
-    """A search for a width for each layer, and what became of it.
+    """A search for a width for each layer, the chosen point, and the optimized model.
 
     Attributes:
-        search: the front; None where a policy was given.
-        chosen: the point or the policy that was optimized; None where nothing was chosen.
-        result: the optimized model; None where nothing was chosen.
+        search: the search with its Pareto front; None if a policy was given instead.
+        chosen: the point or the policy that was optimized; None if nothing was chosen.
+        result: the optimized model; None if nothing was chosen.
         notes: sentences that a user should read.
     """
 
@@ -30,7 +30,7 @@ class MixedPrecision:
     notes: tuple[str, ...]
 
     def policy_json(self) -> bytes:
-        """The chosen point as a JSON file holds it, for `optimize` to read as its policy.
+        """The chosen point as the content of a JSON file, which `optimize` takes as its policy.
 
         Raises:
             OptionError: nothing was chosen.
@@ -40,7 +40,10 @@ class MixedPrecision:
         return json.dumps(self.chosen.to_dict(), indent=1).encode()
 
     def save_policy(self, path: str | Path) -> None:
-        """Write the chosen point as JSON, for `optimize` to read as its policy.
+        """Write the chosen point as a JSON file, which `optimize` takes as its policy.
+
+        Args:
+            path: the file to write.
 
         Raises:
             OptionError: nothing was chosen.
@@ -49,10 +52,10 @@ class MixedPrecision:
         write_file(path, self.policy_json())
 
     def to_dict(self, output: str | Path | None = None) -> dict[str, Any]:
-        """As JSON takes it.
+        """The search, the chosen point and the model as plain values for JSON.
 
         Args:
-            output: where the optimized model was written.
+            output: the path that the optimized model was written to.
         """
         values = {} if self.search is None else self.search.to_dict()
         if self.chosen is not None and self.result is not None:

@@ -1,4 +1,4 @@
-"""What the public functions return: plain values, each with `to_dict()` for JSON."""
+"""The values that the public functions return, each with `to_dict()` for JSON."""
 
 import math
 from collections.abc import Mapping
@@ -14,29 +14,32 @@ from onnx_evoq.setup import Score
 
 
 def json_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with None for NaN and infinity, which JSON has no words for."""
+    """Replace NaN and infinity by None, since JSON cannot hold them, and tuples by lists."""
 
-    def told(value: Any) -> Any:
+    def json_value(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: told(inner) for key, inner in value.items()}
+            return {key: json_value(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return [told(inner) for inner in value]
+            return [json_value(inner) for inner in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return {key: told(value) for key, value in values.items()}
+    return {key: json_value(value) for key, value in values.items()}
 
 
 @dataclass(frozen=True)
 class LayerResult:
-    """What became of one weight.
+    """The result for one weight.
 
     Attributes:
         name: the initializer's name.
-        bits: the width of its codes, one per channel where they differ.
-        frac_bits: bits behind the binary point, a list per channel, None for a float step.
-        sensitivity: the metric with this weight alone on its grid.
-        before: the metric before its search, {"search": .., "heldout": ..}; None if not searched.
-        after: the same after it.
+        bits: the width of its codes in bits; a tuple per channel where they differ.
+        frac_bits: bits after the binary point: the step is ``2 ** -frac_bits``. A list per channel
+            for a step per channel; None for steps that are not powers of two.
+        sensitivity: the metric of the model when this weight alone is quantized; NaN if weights
+            were not ranked.
+        before: the metric before the search of this weight, {"search": value, "heldout": value};
+            None if it was not searched.
+        after: the same after the search.
     """
 
     name: str
@@ -49,29 +52,30 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class Result:
-    """A quantized model and how it was made; `save` writes it.
+    """A quantized model, its scores, and how it was made; `save` writes it.
 
     Attributes:
         model: the emitted model (an `onnx.ModelProto`).
-        source: the file that it was made from.
-        bits: the width that was asked for; None for a policy.
+        source: the path of the float model.
+        bits: the width that was asked for, in bits; None for a policy.
         granularity: "tensor" or "channel"; "mixed" if a policy has both.
-        scale: "pow2" or "float".
-        seed: of all random draws.
-        metric: what steered.
-        scores: of the reference, nearest, start and evolved models, the last of them measured on
-            the emitted model, loaded afresh with `session_options`.
-        layers: one entry per weight, the least sensitive first where weights were ranked, else in
+        scale: "pow2" for steps that are powers of two, "float" for any.
+        seed: the seed of all random draws.
+        metric: the name of the metric that the search minimised or maximised.
+        scores: the scores of four models: "reference" is the float model, "nearest" is nearest
+            rounding, "start" is where the search started, and "evolved" is the emitted model,
+            loaded afresh with `session_options`.
+        layers: one entry per weight, least sensitive first if weights were ranked, otherwise in
             the graph's order.
-        bytes_before: of the file that came in.
-        bytes_after: of the emitted one.
-        packed_bytes: of its numbers if codes took no more than their own bits: those bits, a byte
-            per step (4 if it is no power of two), and all that stays as it was.
+        bytes_before: bytes of the float model's file.
+        bytes_after: bytes of the emitted model's file.
+        packed_bytes: bytes of the model if each code took only its own bits: these bits, one byte
+            per step (4 if it is no power of two), and all initializers that stay float.
         evaluations: candidates that were scored.
-        seconds: from the first line to the last.
+        seconds: the time that the whole call took.
         stopped: "time" or "interrupt" if the search ended early, else None.
         notes: sentences that a user should read.
-        session_options: ONNX Runtime's settings behind the scores.
+        session_options: the options of ONNX Runtime with which the scores were measured.
     """
 
     model: Model
@@ -93,20 +97,23 @@ class Result:
     session_options: dict[str, str]
 
     def save(self, path: str | Path) -> None:
-        """Write the model to `path`, whole or not at all.
+        """Write the model to a file: either all of it, or nothing.
 
-        A pipe or a character device is written to and stays what it is. "-" is a file's name.
+        A pipe or a character device is written to, and not replaced. "-" is the name of a file.
+
+        Args:
+            path: the file to write.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         write_file(path, serialize(self.model))
 
     def to_dict(self, output: str | Path | None = None) -> dict[str, Any]:
-        """As JSON takes it.
+        """All but the model as plain values for JSON.
 
         Args:
-            output: where the model was written.
+            output: the path that the model was written to; None if it was not.
         """
         values = {
             "model": self.source,
@@ -139,8 +146,8 @@ class SensitivityRow:
         name: the initializer's name.
         op_type: the operator that uses it.
         shape: its shape.
-        bits: the width of its codes.
-        score: the metric with this weight alone on its grid.
+        bits: the width at which it was tried, in bits.
+        score: the metric of the model when this weight alone is quantized.
     """
 
     name: str
@@ -152,14 +159,14 @@ class SensitivityRow:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Weights from the least to the most sensitive.
+    """The weights of a model, ranked by sensitivity.
 
     Attributes:
-        source: the model's file.
-        metric: what was scored.
-        samples: how many samples scored.
+        source: the path of the model.
+        metric: the name of the metric.
+        samples: the number of samples.
         reference: the metric of the float model.
-        rows: the ranking.
+        rows: the weights, least sensitive first.
         notes: sentences that a user should read.
     """
 
@@ -171,23 +178,25 @@ class Sensitivity:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The ranking as plain values for JSON."""
         shown = asdict(self)
         return json_values({"model": shown.pop("source"), **shown})
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's score.
+    """The score of a model.
 
     Attributes:
-        source: the model's file.
-        metric: what was measured.
-        value: how much.
-        samples: on how many samples.
-        agreement: share of answers that are the reference's; None without a reference.
-        mse: mean squared error of the outputs against the reference's; None likewise.
-        kl: divergence of the class probabilities from the reference's; None likewise.
+        source: the path of the model.
+        metric: the name of the metric.
+        value: its value.
+        samples: the number of samples.
+        agreement: share of the answers that are equal to the reference's, 0 to 1; None without a
+            reference.
+        mse: mean squared error of the outputs against the reference's; None without a reference.
+        kl: Kullback-Leibler divergence of the class probabilities from the reference's; None
+            without a reference.
         notes: sentences that a user should read.
     """
 
@@ -201,27 +210,27 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it, without what there is no reference for."""
+        """The evaluation as plain values for JSON, without the values that are None."""
         shown = {key: value for key, value in asdict(self).items() if value is not None}
         return json_values({"model": shown.pop("source"), **shown})
 
 
 @dataclass(frozen=True)
 class WeightInfo:
-    """A weight as `inspect` sees it.
+    """A weight that can be quantized.
 
     Attributes:
         name: the initializer's name.
         op_type: the operator that uses it.
-        nodes: the nodes that use it.
+        nodes: the names of the nodes that use it.
         shape: its shape.
-        dtype: what the model stores.
-        axis: its output-channel axis, None where it has none.
+        dtype: the type that the model stores, "float32" or "float16".
+        axis: its axis of output channels; None if it has none.
         low: its smallest value.
         high: its largest value.
         int_bits: bits before the binary point that its range needs.
-        bytes: packed bytes of its codes by width, 2 to 8 bits.
-        no_expansion: why its output channels cannot be split, None where they can.
+        bytes: bytes of its codes, packed, by width: 2 to 8 bits.
+        no_expansion: why its output channels cannot be split; None if they can.
     """
 
     name: str
@@ -239,14 +248,14 @@ class WeightInfo:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model's weights and the rest of its initializers.
+    """The weights of a model, and its other initializers.
 
     Attributes:
-        source: the model's file.
-        bytes: of the file.
-        folded: BatchNormalization nodes that are folded before quantization.
-        weights: what is quantized.
-        skipped: what is not.
+        source: the path of the model.
+        bytes: bytes of its file.
+        folded: names of the BatchNormalization nodes that are folded before quantization.
+        weights: the weights that can be quantized.
+        skipped: the other initializers, each with the reason.
     """
 
     source: str
@@ -256,6 +265,6 @@ class Inspection:
     skipped: tuple[Skipped, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The inspection as plain values for JSON."""
         shown = asdict(self)
         return json_values({"model": shown.pop("source"), **shown})

@@ -1,20 +1,25 @@
-"""What a search among widths and expansions found, as a value, as text and as a picture."""
+"""The result of a search for widths, as a value and as a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onnx_evoq.errors import BudgetError
 from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report.results import Result, json_values
-from onnx_evoq.report.tables import counted, metric_label, number, shortened, size, table
+from onnx_evoq.report.tables import (
+    counted,
+    metric_label,
+    number,
+    shortened,
+    size,
+    table,
+    width_range,
+)
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import within
 
-if TYPE_CHECKING:
-    pass
-
-_LABEL = 16  # columns of a metric's name
+_METRIC_COLUMNS = 16  # of a line, for the name of the metric
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,19 @@ class Search:
     """The Pareto front between size and output error.
 
     Attributes:
-        source: the model's file.
-        metric: what was measured.
-        size: "packed" or "file": which bytes count.
-        seed: of all random draws.
-        front: the points that none beats in both, the smallest first.
-        uniform: one width for all layers.
-        greedy: widths by sensitivity alone.
-        hypervolume: of these three on the held-out samples: what share they dominate of the box
-            from the best size and error of all to the worst of the uniform widths, in logarithms.
+        source: the path of the model.
+        metric: the name of the metric that measures the error.
+        size: which bytes count: "packed" for codes at their own widths, "file" for codes as an
+            ONNX file stores them.
+        seed: the seed of all random draws.
+        front: the points of the Pareto front on the search set, smallest first.
+        uniform: for comparison, one point for each width that all layers have, smallest first.
+        greedy: for comparison, points with widths by sensitivity alone, smallest first.
+        hypervolume: the hypervolume of "front", "uniform" and "greedy" on the held-out samples:
+            the share that they dominate of the box from the best size and error of all points to
+            the worst of the uniform widths, both as logarithms.
         evaluations: individuals that were scored.
-        seconds: from the first line to the last.
+        seconds: the time that the whole call took.
         stopped: "time" or "interrupt" if the search ended early, else None.
         notes: sentences that a user should read.
     """
@@ -51,21 +58,29 @@ class Search:
     notes: tuple[str, ...]
 
     def bytes_of(self, point: ParetoPoint) -> int:
-        """The bytes of a point that count."""
+        """The size of a point in bytes, of the kind that counts."""
         return point.bytes(self.size == "file")
 
     def pick(self, budget: int | None = None, max_drop: float | None = None) -> ParetoPoint:
-        """A point of the front.
+        """Choose a point of the front.
 
-        With a budget, the last one (they err less the larger they are) that fits; with a drop, the
-        smallest that loses no more; with both, the smallest that does both.
+        With a budget alone, it is the largest point that fits, which has the lowest error. With a
+        drop, it is the smallest point that loses no more, and that fits the budget, if there is
+        one. Without both, it is the point with the lowest error.
 
         Args:
-            budget: bytes, of the kind that counts.
-            max_drop: percent that may be lost on the held-out samples.
+            budget: bytes that the model may take, of the kind that counts.
+            max_drop: percent that the model may lose on the held-out samples, as for `optimize`.
+
+        Returns:
+            The point; `optimize` takes it as its policy.
 
         Raises:
-            BudgetError: there is no such point.
+            BudgetError: no point fits; the message says what can be reached.
+
+        Example:
+            >>> point = search.pick(budget=120_000)  # doctest: +SKIP
+            >>> onnx_evoq.optimize("model.onnx", policy=point)  # doctest: +SKIP
         """
         fitting = [p for p in self.front if budget is None or self.bytes_of(p) <= budget]
         if not fitting:
@@ -76,31 +91,39 @@ class Search:
             )
         if max_drop is None:
             return fitting[-1]
-        good = [point for point in fitting if within(point.drop, max_drop)]
-        if not good:
+        allowed = [point for point in fitting if within(point.drop, max_drop)]
+        if not allowed:
             best = min(fitting, key=lambda point: point.drop)
             raise BudgetError(
                 f"{self.source}: no size{'' if budget is None else f' up to {size(budget)}'} drops "
                 f"by {max_drop:g} percent or less: the least is {best.drop:.3g} percent, at "
                 f"{size(self.bytes_of(best))}."
             )
-        return good[0]
+        return allowed[0]
 
     def notes_on(self, result: Result, budget: int | None) -> tuple[str, ...]:
-        """What a user should read of the model that a picked point became.
+        """Say if the optimized model is larger than the budget.
 
-        A drop that is kept to may leave weights at 8 bits, so that a budget is passed.
+        To keep within an allowed drop, weights may stay at 8 bits, which makes the model larger
+        than the point that was chosen.
+
+        Args:
+            result: the model that was optimized with a point of this search as its policy.
+            budget: bytes that it may take; None for no limit.
+
+        Returns:
+            Sentences that a user should read.
         """
-        taken = result.bytes_after if self.size == "file" else result.packed_bytes
-        if budget is None or taken <= budget:
+        in_bytes = result.bytes_after if self.size == "file" else result.packed_bytes
+        if budget is None or in_bytes <= budget:
             return ()
         return (
-            f"the model takes {taken} bytes ({self.size}), more than the budget of {budget}: allow "
-            "a larger one, or a larger drop.",
+            f"the model takes {in_bytes} bytes ({self.size}), more than the budget of {budget}: "
+            "allow a larger one, or a larger drop.",
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The search as plain values for JSON."""
         values = {
             "model": self.source,
             "metric": self.metric,
@@ -119,7 +142,7 @@ class Search:
 
 
 def search_text(search: Search) -> str:
-    """What `search` prints: all points by size, those of the front with a star."""
+    """The table of a search: all points by size, those of the Pareto front with a star."""
     points = {id(point): point for point in (*search.uniform, *search.greedy, *search.front)}
     front = {id(point) for point in search.front}
     uniform = {id(point) for point in search.uniform}
@@ -140,7 +163,7 @@ def search_text(search: Search) -> str:
                 f"{point.drop:.2f}" if abs(point.drop) < 1000 else f"{point.drop:.1g}",
             ]
         )
-    label = shortened(metric_label(search.metric), _LABEL)
+    label = shortened(metric_label(search.metric), _METRIC_COLUMNS)
     header = ["", "bits", "split", "steps", "packed", "file", "search", "held-out", "drop %"]
     shares = ", ".join(f"{name} {value:.3f}" for name, value in search.hypervolume.items())
     return "\n".join(
@@ -158,11 +181,8 @@ def search_text(search: Search) -> str:
 
 
 def widths_of(point: ParetoPoint) -> str:
-    """The width of all weights of a point, or the narrowest and the widest."""
-    widths = [
-        width
-        for bits in point.policy.bits.values()
-        for width in ((bits,) if isinstance(bits, int) else bits)
-    ]
-    low, high = min(widths), max(widths)
-    return str(low) if low == high else f"{low}-{high}"
+    """The width of all weights of a point, or the narrowest and the widest: 4 or 2-6."""
+    widths: list[int] = []
+    for bits in point.policy.bits.values():
+        widths += [bits] if isinstance(bits, int) else bits
+    return width_range(tuple(widths))

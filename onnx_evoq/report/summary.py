@@ -1,4 +1,4 @@
-"""Put what a run found into the values that a caller gets."""
+"""Make the values that a caller gets from the results of a search and of an inspection."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
 def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[LayerResult, ...]:
-    """One result per weight in the order of the ranking."""
+    """The result for each weight, in the order of the ranking."""
     results = []
     for name, sensitivity in ranking.items():
         grid = evolved.quantized[name].grid
@@ -33,13 +33,13 @@ def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[Layer
 def notes_on(
     evolved: Evolved, ranking: Mapping[str, float], max_drop: float | None, ranked: bool = True
 ) -> list[str]:
-    """What a user should know about how the search ended.
+    """Say what a user should know about how ranking and search ended.
 
     Args:
-        evolved: what came out.
-        ranking: the sensitivity of each weight.
-        max_drop: the allowed drop, None for none.
-        ranked: whether weights were to be ranked.
+        evolved: the result of the search.
+        ranking: the sensitivity of each weight; NaN if it was not ranked.
+        max_drop: the allowed drop in percent; None for no limit.
+        ranked: whether weights were to be ranked at all.
     """
     notes = []
     unranked = sum(math.isnan(value) for value in ranking.values())
@@ -72,7 +72,12 @@ def notes_on(
 
 
 def weight_info(weight: Weight, no_expansion: str | None) -> WeightInfo:
-    """What `inspect` says of a weight, and of why its output channels cannot be split."""
+    """Describe a weight.
+
+    Args:
+        weight: the weight.
+        no_expansion: why its output channels cannot be split; None if they can.
+    """
     values = weight.values
     return WeightInfo(
         name=weight.name,

@@ -1,4 +1,4 @@
-"""Results as text that fits 80 columns."""
+"""Tables of results, as text of at most 80 columns."""
 
 import textwrap
 from collections import Counter
@@ -10,13 +10,18 @@ from onnx_evoq.setup import Score
 
 WIDTH = 80
 _SHOWN_BITS = (8, 6, 4, 3, 2)
-_LEAST_OF_NAMES = 12  # columns for names behind a long reason
+_NAMES_COLUMNS = 12  # of a line that a long reason leaves to names, at least
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Columns as wide as their content; the first `left` are aligned left, the others right.
+    """Align cells in columns that are as wide as their content.
 
-    Where a line would pass 80 columns, the first column is shortened in the middle.
+    Where a line would be longer than 80 characters, the first column is shortened in the middle.
+
+    Args:
+        header: the first row.
+        rows: the other rows.
+        left: the number of columns that are aligned left; the others are aligned right.
 
     Example:
         >>> print(table(["name", "bits"], [["conv", "6"]]))
@@ -37,7 +42,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 
 def shortened(text: str, width: int) -> str:
-    """`text`, with its middle left out where it is longer than `width`."""
+    """Leave out the middle of a text that is longer than `width` characters."""
     if len(text) <= width:
         return text
     head = (width - 2) // 2
@@ -45,12 +50,12 @@ def shortened(text: str, width: int) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits."""
+    """A number with four significant digits."""
     return f"{value:.4g}"
 
 
 def size(count: int) -> str:
-    """Bytes as a person reads them: 950 B, 12.3 kB, 4.56 MB.
+    """A number of bytes with its unit: 950 B, 12.3 kB, 4.56 MB.
 
     Example:
         >>> size(1094681)
@@ -64,7 +69,7 @@ def size(count: int) -> str:
 
 
 def width_range(bits: Bits) -> str:
-    """A width, or the narrowest and the widest of the channels'.
+    """The width of a weight, or the narrowest and the widest of its channels.
 
     Example:
         >>> width_range(4), width_range((2, 6, 3)), width_range((4, 4))
@@ -76,7 +81,7 @@ def width_range(bits: Bits) -> str:
 
 
 def metric_label(name: str) -> str:
-    """How a table calls a metric: a function by its name, without the file it stands in.
+    """The short name of a metric for a table: of a function, its name without its file.
 
     Example:
         >>> metric_label("metrics/own.py:f1")
@@ -86,28 +91,33 @@ def metric_label(name: str) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """`count` of them: 1 weight, 2 weights."""
+    """A count with its noun: 1 weight, 2 weights."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def result_text(result: Result, output: str) -> str:
-    """What `optimize` prints."""
+    """The table of an optimized model.
+
+    Args:
+        result: the model.
+        output: the path that it was written to.
+    """
     with_top1 = any(score.top1 for score in result.scores.values())
     header = ["", f"{metric_label(result.metric)} search", "held-out"]
     header += ["top1 search", "held-out"] if with_top1 else []
-    taken = sum(layer.after is not None for layer in result.layers)
+    searched = sum(layer.after is not None for layer in result.layers)
     labels = {"reference": "float", "nearest": "nearest"}
     if result.scores["start"] != result.scores["nearest"]:
         labels["start"] = "start"
     labels["evolved"] = "evolved" if result.evaluations else "emitted"
     rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
     widths = Counter(width_range(layer.bits) for layer in result.layers)
-    at = ", ".join(f"{count} at {width} bits" for width, count in sorted(widths.items()))
+    by_width = ", ".join(f"{count} at {width} bits" for width, count in sorted(widths.items()))
     lines = [
         table(header, rows),
         "",
         *textwrap.wrap(
-            f"{counted(len(result.layers), 'weight')} ({at}), {taken} searched; "
+            f"{counted(len(result.layers), 'weight')} ({by_width}), {searched} searched; "
             f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
             WIDTH,
         ),
@@ -130,7 +140,7 @@ def _score_row(label: str, score: Score) -> list[str]:
 
 
 def sensitivity_text(ranking: Sensitivity) -> str:
-    """What `sensitivity` prints: the least sensitive weight first."""
+    """The table of a ranking, the least sensitive weight first."""
     rows = [
         [row.name, row.op_type, _shape(row.shape), str(row.bits), number(row.score)]
         for row in ranking.rows
@@ -142,7 +152,7 @@ def sensitivity_text(ranking: Sensitivity) -> str:
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """What `evaluate` prints."""
+    """The table of an evaluation."""
     rows = [[metric_label(evaluation.metric), _measured(evaluation.metric, evaluation.value)]]
     for name in ("agreement", "mse", "kl"):
         value = getattr(evaluation, name)
@@ -157,7 +167,7 @@ def _measured(metric: str, value: float) -> str:
 
 
 def inspection_text(inspection: Inspection) -> str:
-    """What `inspect` prints."""
+    """The tables of an inspection."""
     header = ["weight", "op", "shape", "axis", "int", "low", "high", "split"]
     rows = [
         [
@@ -176,9 +186,9 @@ def inspection_text(inspection: Inspection) -> str:
     parts.append(_sizes_text(inspection))
     if inspection.folded:
         parts.append(f"{counted(len(inspection.folded), 'BatchNormalization node')} folded.")
-    in_the_way = [(w.name, w.no_expansion) for w in inspection.weights if w.no_expansion]
-    if in_the_way:
-        parts.append(_by_reason("Channels that cannot be split:", in_the_way))
+    unsplittable = [(w.name, w.no_expansion) for w in inspection.weights if w.no_expansion]
+    if unsplittable:
+        parts.append(_by_reason("Channels that cannot be split:", unsplittable))
     if inspection.skipped:
         skipped = [(tensor.name, tensor.reason) for tensor in inspection.skipped]
         parts.append(_by_reason("Not weights:", skipped))
@@ -186,19 +196,19 @@ def inspection_text(inspection: Inspection) -> str:
 
 
 def _by_reason(title: str, named: Sequence[tuple[str, str]]) -> str:
-    """A line per reason, with the names that it holds for; with --json, one per name."""
+    """List reasons, one per line, each with the number and the names of tensors that have it."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in named:
         by_reason.setdefault(reason, []).append(name)
     lines = [title]
     for reason, names in by_reason.items():
-        told = shortened(reason, WIDTH - 10 - _LEAST_OF_NAMES)
-        room = WIDTH - 10 - len(told)
+        reason = shortened(reason, WIDTH - 10 - _NAMES_COLUMNS)
+        room = WIDTH - 10 - len(reason)
         shown = ", ".join(names)
         if len(shown) > room:
             more = ", .." if len(names) > 1 else ""
             shown = shortened(names[0], room - len(more)) + more
-        lines.append(f"  {len(names):4}  {told}: {shown}")
+        lines.append(f"  {len(names):4}  {reason}: {shown}")
     return "\n".join(lines)
 
 

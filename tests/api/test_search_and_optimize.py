@@ -1,56 +1,92 @@
 """Search for widths, pick a point of the front, and optimize it."""
 
-import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 from calls import grouped
 from graphs import mlp, random
 
 import onnx_evoq
-from onnx_evoq import BudgetError, EvoqError, MixedPrecision
+from onnx_evoq import BudgetError, EvoqError, MixedPrecision, Policy
 from onnx_evoq.mixed_precision import evolution
 from onnx_evoq.model import serialize
 
 X = random(32, 4, seed=5)
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches of two generations, and points that are optimized without a search of codes."""
-    monkeypatch.setattr(evolution, "_POPULATION", 8)
-    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
+    """Searches of two generations."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(evolution, "_POPULATION", 8)
+        monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+        yield
 
 
 def found_for(**options: Any) -> MixedPrecision:
+    """A search, and the chosen point, optimized without a search of codes."""
     usual = {"time_budget": None, "tune_budget": 1e-6}
     return onnx_evoq.search_and_optimize(mlp(), X, **grouped(**{**usual, **options}))
 
 
-def test_without_a_budget_nothing_is_chosen() -> None:
-    found = found_for()
-    assert found.search is not None
-    assert (found.chosen, found.result) == (None, None)
-    assert found.notes == found.search.notes
-    with pytest.raises(EvoqError, match="nothing was chosen: give a budget"):
-        found.policy_json()
+@pytest.fixture(scope="module")
+def searched(short: None) -> MixedPrecision:
+    """A search without a choice."""
+    return found_for()
 
 
-def test_a_budget_picks_the_point_of_the_front_that_fits() -> None:
-    search = found_for().search
-    assert search is not None
-    budget = search.front[len(search.front) // 2].packed_bytes
-    found = found_for(budget=budget)
+@pytest.fixture(scope="module")
+def within_budget(short: None) -> MixedPrecision:
+    """A search whose point for 100 bytes was optimized; its held-out set is small."""
+    return found_for(budget=100, holdout=0.1)
+
+
+def test_without_a_budget_nothing_is_chosen(searched: MixedPrecision) -> None:
+    assert searched.search is not None
+    assert (searched.chosen, searched.result) == (None, None)
+    assert searched.notes == searched.search.notes
+
+
+def test_a_budget_picks_the_point_of_the_front_that_fits(within_budget: MixedPrecision) -> None:
+    found = within_budget
     assert found.search is not None
-    assert found.chosen == found.search.pick(budget)
+    assert found.chosen == found.search.pick(100)
     assert found.result is not None
-    assert found.result.packed_bytes == found.chosen.packed_bytes <= budget
+    assert found.result.packed_bytes == found.chosen.packed_bytes <= 100
 
 
-def test_a_saved_choice_is_optimized_alike_without_a_search(tmp_path: Path) -> None:
+def test_a_point_is_optimized_alike_without_a_search(within_budget: MixedPrecision) -> None:
+    again = found_for(policy=within_budget.chosen, holdout=0.1)
+    assert again.chosen is within_budget.chosen
+    assert again.result is not None
+    assert within_budget.result is not None
+    assert serialize(again.result.model) == serialize(within_budget.result.model)
+
+
+def test_one_granularity_of_the_grid_holds_for_the_search_and_the_result() -> None:
+    found = found_for(budget=10_000, granularity="channel", time_budget=1e-3)
+    assert found.result is not None
+    assert found.result.granularity == "channel"
+
+
+def test_a_policy_without_granularities_has_one_step_per_tensor() -> None:
+    policy = {"bits": {"first": 4, "second": 4}}
+    found = found_for(policy=policy)
+    assert found.chosen == Policy({"first": 4, "second": 4})
+    assert found.result is not None
+    assert found.result.granularity == "tensor"
+    channels = found_for(policy=policy, granularity="channel").result
+    assert channels is not None
+    assert channels.granularity == "channel"
+
+
+def test_a_drop_picks_a_point_and_a_saved_choice_repeats_it(tmp_path: Path) -> None:
     found = found_for(max_drop=50.0)
+    assert found.search is not None
+    assert found.chosen == found.search.pick(max_drop=50.0)
     found.save_policy(tmp_path / "policy.json")
     again = found_for(policy=tmp_path / "policy.json", max_drop=50.0)
     assert again.search is None
@@ -59,9 +95,9 @@ def test_a_saved_choice_is_optimized_alike_without_a_search(tmp_path: Path) -> N
     assert serialize(again.result.model) == serialize(found.result.model)
 
 
-def test_a_budget_that_nothing_fits_hands_over_the_front() -> None:
+def test_a_budget_that_nothing_fits_carries_the_front() -> None:
     with pytest.raises(BudgetError, match="more than the budget of 1 bytes") as caught:
-        found_for(budget=1)
+        found_for(budget=1, time_budget=1e-3)
     assert len(caught.value.search.uniform) == 7
 
 
@@ -70,21 +106,19 @@ def test_a_policy_and_a_budget_are_two_choices() -> None:
         found_for(budget=1000, policy={"bits": {"first": 4, "second": 4}})
 
 
-def test_notes_of_both_are_there_once() -> None:
-    found = found_for(budget=10_000, holdout=0.1)
-    assert sum("which is too few" in note for note in found.notes) == 1
-    assert any("the time budget cut the search short" in note for note in found.notes)
+def test_notes_of_search_and_optimization_are_there_once(within_budget: MixedPrecision) -> None:
+    notes = within_budget.notes
+    assert sum("which is too few" in note for note in notes) == 1
+    assert any("the time budget cut the search short" in note for note in notes)
 
 
-def test_it_becomes_one_object_of_json(tmp_path: Path) -> None:
-    values = found_for(budget=10_000).to_dict(tmp_path / "out.onnx")
-    assert json.loads(json.dumps(values))["optimized"]["output"] == str(tmp_path / "out.onnx")
-    assert values["chosen"]["bits"].keys() == {"first", "second"}
-    assert {"front", "uniform", "greedy", "notes"} <= values.keys()
-
-
-def test_the_model_can_be_saved(tmp_path: Path) -> None:
-    found = found_for(budget=10_000)
+def test_a_model_larger_than_its_budget_is_noted() -> None:
+    x = random(200, 4, seed=5)
+    found = onnx_evoq.search_and_optimize(
+        mlp(), x, budget=65, max_drop=100.0, time_budget=1e-3, tune_budget=1e-6
+    )
+    assert not any("more than the budget" in note for note in found.notes)
+    assert found.search is not None
     assert found.result is not None
-    found.result.save(tmp_path / "out.onnx")
-    onnx.checker.check_model(onnx.load(tmp_path / "out.onnx"))
+    larger = replace(found.result, packed_bytes=66)
+    assert "more than the budget" in found.search.notes_on(larger, 65)[0]

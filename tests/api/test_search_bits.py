@@ -1,41 +1,44 @@
 """Search for the widths of the layers."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 from calls import optimize, search_bits
-from graphs import conv_net, mlp, model_of, node, random, run
+from graphs import mlp, model_of, node, random, run
 
 import onnx_evoq
-from onnx_evoq import EvoqError, Result
+from onnx_evoq import EvoqError
 from onnx_evoq.mixed_precision import evolution
 from onnx_evoq.model import serialize
 
-QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}
-X = random(40, 3, 8, 8, seed=3)
+X = random(32, 4, seed=5)
 
 
-def optimized(model: Any = None, data: Any = X, **options: Any) -> Result:
-    return optimize(model or conv_net(), data, **{**QUICK, "bits": 4, **options})
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
     """Searches of two generations."""
-    monkeypatch.setattr(evolution, "_POPULATION", 8)
-    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(evolution, "_POPULATION", 8)
+        monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def found(short: None) -> onnx_evoq.Search:
+    """The search of a small network."""
+    return found_in(seed=3)
 
 
 def found_in(model: Any = None, data: Any = None, **options: Any) -> onnx_evoq.Search:
-    x = random(32, 4, seed=5) if data is None else data
-    return search_bits(model or mlp(), x, **options)
+    return search_bits(model or mlp(), X if data is None else data, **options)
 
 
-@pytest.mark.usefixtures("short")
-def test_a_search_tells_all_that_it_found() -> None:
-    found = found_in(seed=3)
+def test_a_search_says_how_it_was_made(found: onnx_evoq.Search) -> None:
     values = found.to_dict()
     assert (values["model"], values["metric"], values["size"], values["seed"]) == (
         "the model in memory", "mse", "packed", 3,
@@ -43,23 +46,24 @@ def test_a_search_tells_all_that_it_found() -> None:
     assert len(values["uniform"]) == 7
     assert values["hypervolume"].keys() == {"front", "uniform", "greedy"}
     assert found.evaluations > 0
-    assert found.seconds > 0
+    assert 0 < found.seconds < 600
     assert (found.stopped, found.notes) == (None, ())
 
 
-@pytest.mark.usefixtures("short")
-def test_the_same_seed_finds_the_same_front() -> None:
-    one, two = (found_in(seed=4, workers=workers).to_dict() for workers in (1, 2))
+def test_the_same_seed_finds_the_same_front_with_any_number_of_workers(
+    found: onnx_evoq.Search,
+) -> None:
+    one, two = (each.to_dict() for each in (found, found_in(seed=3, workers=2)))
     assert {**one, "seconds": 0} == {**two, "seconds": 0}
 
 
-@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_a_point_is_optimized_as_it_was_measured(per_channel: bool) -> None:
-    x = random(32, 4, seed=5)
-    found = found_in(data=x, per_channel=per_channel)
-    for point in (found.front[0], found.front[len(found.front) // 2]):
-        result = optimize(mlp(), x, policy=point, strategy="none")
+def test_a_point_is_optimized_as_it_was_measured(
+    found: onnx_evoq.Search, per_channel: bool
+) -> None:
+    search = found_in(per_channel=True) if per_channel else found
+    for point in (search.front[0], search.front[len(search.front) // 2]):
+        result = optimize(mlp(), X, policy=point, strategy="none")
         assert result.packed_bytes == point.packed_bytes
         assert 0 <= point.file_bytes - result.bytes_after < 300
         several = set(point.policy.granularity.values())
@@ -67,28 +71,22 @@ def test_a_point_is_optimized_as_it_was_measured(per_channel: bool) -> None:
         assert result.bits is None
 
 
-@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
-def test_a_search_may_be_held_to_one_granularity(granularity: Any) -> None:
-    found = found_in(granularity=granularity)
+def test_a_search_may_be_restricted_to_one_granularity(granularity: Any) -> None:
+    found = found_in(granularity=granularity, time_budget=1e-3)
     for point in (*found.front, *found.uniform, *found.greedy):
         assert set(point.policy.granularity.values()) == {granularity}
 
 
-@pytest.mark.usefixtures("short")
-def test_uniform_widths_have_one_step_for_each_weight() -> None:
-    for point in found_in().uniform:
+def test_uniform_widths_have_one_step_for_each_weight(found: onnx_evoq.Search) -> None:
+    for point in found.uniform:
         assert set(point.policy.granularity.values()) == {"tensor"}
 
 
-@pytest.mark.usefixtures("short")
-def test_a_saved_policy_gives_the_bytes_of_the_point() -> None:
-    x = random(32, 4, seed=5)
-    point = found_in(data=x).front[2]
+def test_a_saved_policy_gives_the_bytes_of_the_point(found: onnx_evoq.Search) -> None:
+    point = found.front[2]
     saved = json.loads(json.dumps(point.to_dict()))
-    one, two = (
-        optimize(mlp(), x, policy=policy, time_budget=None, **QUICK) for policy in (point, saved)
-    )
+    one, two = (optimize(mlp(), X, policy=policy, strategy="none") for policy in (point, saved))
     assert serialize(one.model) == serialize(two.model)
     assert {layer.name: layer.bits for layer in one.layers} == point.policy.bits
 
@@ -108,26 +106,68 @@ def test_a_saved_policy_gives_the_bytes_of_the_point() -> None:
         ({"workers": 0}, "workers 0 score nothing"),
     ],
 )
-def test_a_search_checks_what_it_is_asked(options: dict[str, Any], text: str) -> None:
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(EvoqError, match=text):
         found_in(**options)
 
 
-@pytest.mark.usefixtures("short")
 def test_a_metric_of_the_user_makes_a_front() -> None:
     def closeness(outputs: dict, labels: np.ndarray) -> float:
         return -float(np.abs(outputs["logits"] - labels).mean())
 
     closeness.higher_is_better = True  # type: ignore[attr-defined]
-    x = random(32, 4, seed=5)
-    found = found_in(data={"x": x, "y": run(mlp(), {"x": x})["logits"]}, metric=closeness)
+    found = found_in(data={"x": X, "y": run(mlp(), {"x": X})["logits"]}, metric=closeness)
     values = [point.search for point in found.front]
     assert values == sorted(values)
     assert max(values) < 0
     assert found.hypervolume["front"] > 0
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("options", "name", "value"),
+    [
+        ({"expansion": False}, "expansion", False),
+        ({"expansion": True}, "expansion", True),
+        ({"per_channel": True}, "groups", True),
+        ({"per_channel": False}, "groups", False),
+        ({"size": "file"}, "in_file", True),
+        ({"size": "packed"}, "in_file", False),
+        ({"granularity": "any"}, "kinds", ("tensor", "channel")),
+        ({"granularity": "channel"}, "kinds", ("channel",)),
+    ],
+)
+def test_the_search_is_restricted_to_its_space(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], name: str, value: Any
+) -> None:
+    def record(*_: Any, **given: Any) -> None:
+        assert given[name] == value
+        raise InterruptedError
+
+    monkeypatch.setattr(sys.modules["onnx_evoq.api.search_bits"], "search_front", record)
+    with pytest.raises(InterruptedError):
+        found_in(**options)
+
+
+def test_an_interrupted_search_keeps_its_front_and_says_so() -> None:
+    found = found_in(progress=interrupting_at("evolving"))
+    assert found.stopped == "interrupt"
+    assert any("the search was interrupted: the front is what" in note for note in found.notes)
+    assert len(found.uniform) == 7
+
+
+def interrupting_at(label: str) -> Any:
+    """Progress that raises at the first step of one part of the work."""
+
+    def progress(name: str, total: float) -> Any:
+        def step(amount: float) -> None:
+            if name == label:
+                raise KeyboardInterrupt
+
+        return nullcontext(step)
+
+    return progress
+
+
 def test_models_with_several_inputs_have_a_front() -> None:
     nodes = [
         node("MatMul", ["x", "w"], ["a"]),
@@ -136,7 +176,8 @@ def test_models_with_several_inputs_have_a_front() -> None:
     ]
     weights = {"w": random(4, 3), "v": random(5, 3, seed=1)}
     model = model_of(nodes, {"x": ["n", 4], "z": ["n", 5]}, {"y": ["n", 3]}, weights)
-    found = found_in(model, {"x": random(20, 4, seed=2), "z": random(20, 5, seed=3)})
+    data = {"x": random(20, 4, seed=2), "z": random(20, 5, seed=3)}
+    found = found_in(model, data, time_budget=1e-3)
     assert len(found.uniform) == 7
     assert {*found.front[0].policy.bits} == {"w", "v"}
 
@@ -148,8 +189,7 @@ def test_a_search_without_time_says_so() -> None:
     assert len(found.uniform) == 7
 
 
-@pytest.mark.usefixtures("short")
 def test_weights_that_are_kept_are_no_part_of_a_policy() -> None:
-    found = found_in(keep=["layer1"])
+    found = found_in(keep=["layer1"], time_budget=1e-3)
     assert all(set(point.policy.bits) == {"second"} for point in found.front)
     assert not any(point.policy.expansion for point in found.front)

@@ -1,9 +1,15 @@
-"""What the command line's options accept, what they make of it, and what they refuse."""
+"""The types of options: the texts that they accept, their values, and the texts they refuse."""
+
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from commands import misuse, received
 
+from onnx_evoq import Data, Grid, Strategy, bars
 from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
+from onnx_evoq.progress import silent
 
 
 @pytest.mark.parametrize(
@@ -109,3 +115,82 @@ def test_bytes_have_decimal_units(text: str, count: int) -> None:
 def test_what_is_no_number_of_bytes_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="not a size like 500MB"):
         BYTES.convert(text, None, None)
+
+
+# The file of options
+
+
+def configured(
+    model: Path, monkeypatch: pytest.MonkeyPatch, content: str, *options: object
+) -> dict[str, Any]:
+    """What optimize receives with a file of options."""
+    path = model.with_name("evoq.toml")
+    path.write_text(content)
+    return received(monkeypatch, "optimize", model, "--config", path, *options)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "value"),
+    [
+        ("bits = 5", "bits", 5),
+        ('time-budget = "1m"', "time_budget", 60.0),
+        ("time-budget = 90", "time_budget", 90.0),
+        ("mutation-rate = 0.5", "strategy", Strategy(mutation_rate=0.5)),
+        ("mutation_rate = 0.5", "strategy", Strategy(mutation_rate=0.5)),
+        ('scale = "float"\nkeep = ["a", "b"]', "grid", Grid(scale="float", keep=("a", "b"))),
+        ("keep = 'a'", "grid", Grid(keep=("a",))),
+        ("resize = [8, 10]", "data", Data(resize=(8, 10))),
+        ("mean = [1, 2, 3]", "data", Data(mean=(1.0, 2.0, 3.0))),
+        ("std = 2.0", "data", Data(std=(2.0,))),
+        ('bits-for = ["a=8"]', "bits_for", {"a": 8}),
+        ("bits-for = {a = 8}", "bits_for", {"a": 8}),
+        ("[bits-for]\na = 8\nb = 3", "bits_for", {"a": 8, "b": 3}),
+        ("quiet = true", "progress", silent),
+        ("quiet = false", "progress", bars),
+    ],
+)
+def test_options_can_stand_in_a_file(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch, content: str, name: str, value: Any
+) -> None:
+    bits = () if content.startswith("bits =") else ("--bits", 4)
+    assert configured(mlp_file, monkeypatch, content + "\n", *bits)[name] == value
+
+
+def test_the_command_line_overrides_the_file(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = 'bits = 4\nkeep = ["first"]\nseed = 3\n'
+    given = configured(mlp_file, monkeypatch, content, "--bits", 6, "--keep", "second")
+    assert (given["bits"], given["grid"].keep, given["seed"]) == (6, ("second",), 3)
+
+
+def test_options_of_other_commands_are_ignored(
+    mlp_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "bits = 4\nbudget = '1MB'\nreference = 'missing.onnx'\n"
+    assert "budget" not in configured(mlp_file, monkeypatch, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"bitz = 4\n", "'bitz' is no option; did you mean 'bits'?"),
+        (b"[optimize]\nbits = 4\n", "'optimize' is no option"),
+        (b"model = 'model.onnx'\n", "'model' is no option"),
+        (b"config = 'other.toml'\n", "'config' is no option"),
+        (b"zzz = 1\n", "'zzz' is no option; these are: bits, bits-for"),
+        (b"bits = = 4\n", "cannot be read as TOML"),
+        (b"bits = 4 # \xff\n", "cannot be read as TOML"),
+        (b"granularity = 'row'\n", "--granularity"),
+        (b"bits-for = {first = 12}\n", "--bits-for"),
+        (b"time-budget = 'soon'\n", "--time-budget"),
+        (b"seed = 1.5\n", "--seed"),
+        (b"samples = [1, 2]\n", "--samples"),
+        (b"json = 3\n", "--json"),
+    ],
+)
+def test_a_mistake_in_the_file_is_misuse(mlp_file: Path, content: bytes, named: str) -> None:
+    path = mlp_file.with_name("evoq.toml")
+    path.write_bytes(content)
+    text = misuse("optimize", mlp_file, "--bits", 4, "--config", path)
+    assert named in " ".join(text.split())

@@ -11,23 +11,23 @@ WEIGHTS = rounded(fold_batch_norm(load(conv_net()))[0], 3, channel=True)
 
 
 def test_a_vector_holds_the_codes_of_all_weights_in_their_order() -> None:
-    flat = CodeVector(WEIGHTS)
-    assert flat.codes.shape == (6 * 27 + 6 * 54 + 30,)
-    assert flat.slices == {"w1": slice(0, 162), "w2": slice(162, 486), "w3": slice(486, 516)}
-    assert (flat.codes[flat.slices["w2"]] == WEIGHTS["w2"].codes.ravel()).all()
+    vector = CodeVector(WEIGHTS)
+    assert vector.codes.shape == (6 * 27 + 6 * 54 + 30,)
+    assert vector.slices == {"w1": slice(0, 162), "w2": slice(162, 486), "w3": slice(486, 516)}
+    assert (vector.codes[vector.slices["w2"]] == WEIGHTS["w2"].codes.ravel()).all()
 
 
 def test_codes_come_back_as_weights() -> None:
-    flat = CodeVector(WEIGHTS)
-    for name, (codes, grid) in flat.quantized(flat.codes).items():
+    vector = CodeVector(WEIGHTS)
+    for name, (codes, grid) in vector.quantized(vector.codes).items():
         assert (codes == WEIGHTS[name].codes).all()
         assert grid is WEIGHTS[name].grid
 
 
-def test_values_are_what_codes_stand_for() -> None:
-    flat = CodeVector(WEIGHTS)
-    changed = (flat.codes // 2).astype(np.int8)
-    for name, values in flat.values(changed).items():
+def test_values_are_codes_times_steps() -> None:
+    vector = CodeVector(WEIGHTS)
+    changed = (vector.codes // 2).astype(np.int8)
+    for name, values in vector.values(changed).items():
         grid = WEIGHTS[name].grid
         expected = (WEIGHTS[name].codes // 2) * grid.steps_for(values.ndim)
         np.testing.assert_array_equal(values, expected)

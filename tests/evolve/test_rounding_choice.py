@@ -12,18 +12,18 @@ from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
 from onnx_evoq.model import fold_batch_norm, load
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 
-FLAT = CodeVector(rounded(fold_batch_norm(load(conv_net()))[0], 3))
+START = CodeVector(rounded(fold_batch_norm(load(conv_net()))[0], 3))
 OTHERS = {
     name: [np.full_like(weight.codes, way) for way in (1, 2)]
-    for name, weight in FLAT.weights.items()
+    for name, weight in START.weights.items()
 }
 
 
-def wants(target: Codes) -> "Scored":
-    return Scored(target)
+def scorer_for(target: Codes) -> "DistanceScorer":
+    return DistanceScorer(target)
 
 
-class Scored:
+class DistanceScorer:
     """Scores networks by their distance from a target; keeps how many it saw each turn."""
 
     def __init__(self, target: Codes, turns: int = 99) -> None:
@@ -37,41 +37,41 @@ class Scored:
 
 
 def mixed(**ways: int) -> Codes:
-    codes = FLAT.codes
+    codes = START.codes
     for name, way in ways.items():
-        codes[FLAT.slices[name]] = way
+        codes[START.slices[name]] = way
     return codes
 
 
 def test_each_layer_gets_the_rounding_that_is_best_among_the_others() -> None:
     target = mixed(w1=1, w2=2, w3=1)
-    assert (choose_roundings(FLAT, OTHERS, wants(target)) == target).all()
+    assert (choose_roundings(START, OTHERS, scorer_for(target)) == target).all()
 
 
 def test_a_layer_may_stay_as_it_is() -> None:
     target = mixed(w2=2)
-    assert (choose_roundings(FLAT, OTHERS, wants(target)) == target).all()
+    assert (choose_roundings(START, OTHERS, scorer_for(target)) == target).all()
 
 
 def test_first_all_layers_are_rounded_alike_and_then_one_after_the_other() -> None:
-    scored = wants(FLAT.codes)
-    choose_roundings(FLAT, OTHERS, scored)
-    assert scored.seen == [3, 4, 4, 4]  # the network as it is, and two or three others
+    scorer = scorer_for(START.codes)
+    choose_roundings(START, OTHERS, scorer)
+    assert scorer.seen == [3, 4, 4, 4]  # the network as it is, and two or three others
 
 
-def test_out_of_time_what_was_found_so_far_is_returned() -> None:
+def test_out_of_time_the_codes_chosen_so_far_are_returned() -> None:
     target = mixed(w1=1, w2=2, w3=1)
-    assert (choose_roundings(FLAT, OTHERS, Scored(target, turns=0)) == FLAT.codes).all()
-    partly = choose_roundings(FLAT, OTHERS, Scored(target, turns=1))
+    assert (choose_roundings(START, OTHERS, DistanceScorer(target, turns=0)) == START.codes).all()
+    partly = choose_roundings(START, OTHERS, DistanceScorer(target, turns=1))
     alike = [mixed(w1=way, w2=way, w3=way) for way in (1, 2)]
     assert any((partly == whole).all() for whole in alike)
 
 
 def test_without_other_roundings_the_network_stays() -> None:
-    assert (choose_roundings(FLAT, {}, wants(mixed(w1=1))) == FLAT.codes).all()
+    assert (choose_roundings(START, {}, scorer_for(mixed(w1=1))) == START.codes).all()
 
 
-def test_only_what_was_rounded_has_other_roundings() -> None:
+def test_only_layers_that_were_rounded_have_other_roundings() -> None:
     model, _ = fold_batch_norm(load(conv_net()))
     task = task_of(model, random(24, 3, 8, 8), random(8, 3, 8, 8), bits=3)
     start = Reconstructed(model, rounded(model, 3), {}, ())

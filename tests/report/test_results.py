@@ -18,7 +18,7 @@ from onnx_evoq.setup import Score
 TINY = {"bits": 4, "population": 2, "generations": 1}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result() -> Result:
     """A small model, quantized with data of its own."""
     return optimize(mlp(), random(16, 4), **TINY)

@@ -1,45 +1,23 @@
-"""What a search found: picks, the table, JSON and the picture."""
+"""The result of a search: its choice of a point, its notes, its table and its JSON."""
 
 import json
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from graphs import mlp, random
+from searches import MIXED, UNIFORM, point, search_of
 
 from onnx_evoq import optimize
-from onnx_evoq.errors import BudgetError, OutputError
-from onnx_evoq.mixed_precision import ParetoPoint
-from onnx_evoq.report import Search, search_picture, search_text
+from onnx_evoq.errors import BudgetError
+from onnx_evoq.report import Result, search_text
 from onnx_evoq.setup import Policy
 
-SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
 
-
-def point(
-    bits: int | Policy, packed: int, error: float, drop: float = 0.0, file: int | None = None
-) -> ParetoPoint:
-    policy = bits if isinstance(bits, Policy) else Policy({"a": bits, "b": bits})
-    in_file = 2 * packed if file is None else file
-    return ParetoPoint(policy, packed, in_file, error, 1.5 * error, drop, error)
-
-
-UNIFORM = tuple(point(b, 1000 * b, 0.5**b, drop=9.0 - b) for b in range(2, 9))
-MIXED = point(SPLIT, 2500, 0.15, drop=6.5)
-GREEDY = point(Policy({"a": 8, "b": 2}), 4500, 0.05, drop=5.5)
-
-
-def search_of(**changes: Any) -> Search:
-    usual: dict[str, Any] = {
-        "source": "model.onnx", "metric": "mse", "size": "packed", "seed": 0,
-        "front": (UNIFORM[0], MIXED, *UNIFORM[1:]), "uniform": UNIFORM, "greedy": (GREEDY,),
-        "hypervolume": {"front": 0.5, "uniform": 0.4, "greedy": 0.1}, "evaluations": 768,
-        "seconds": 12.3456, "stopped": None, "notes": (),
-    }  # fmt: skip
-    return Search(**{**usual, **changes})
+@pytest.fixture(scope="module")
+def quantized() -> Result:
+    """A small model at 4 bits."""
+    return optimize(mlp(), random(16, 4), bits=4, strategy="none")
 
 
 # Picks
@@ -63,7 +41,7 @@ def test_a_drop_picks_the_smallest_that_loses_no_more(max_drop: float, packed: i
     assert search_of().pick(max_drop=max_drop).packed_bytes == packed
 
 
-def test_both_pick_the_smallest_that_does_both() -> None:
+def test_a_budget_and_a_drop_pick_the_smallest_that_keeps_both() -> None:
     assert search_of().pick(7000, 5.0).packed_bytes == 4000
 
 
@@ -73,7 +51,7 @@ def test_the_bytes_of_the_file_may_count() -> None:
     assert search.bytes_of(MIXED) == 5000
 
 
-def test_a_budget_that_nothing_meets_is_told_the_smallest_size() -> None:
+def test_a_budget_that_nothing_meets_names_the_smallest_size() -> None:
     with pytest.raises(BudgetError) as caught:
         search_of().pick(1999)
     assert str(caught.value) == (
@@ -82,7 +60,7 @@ def test_a_budget_that_nothing_meets_is_told_the_smallest_size() -> None:
     )
 
 
-def test_a_drop_that_nothing_meets_is_told_the_least_drop() -> None:
+def test_a_drop_that_nothing_meets_names_the_least_drop() -> None:
     with pytest.raises(BudgetError) as caught:
         search_of().pick(max_drop=0.5)
     assert str(caught.value) == (
@@ -90,7 +68,7 @@ def test_a_drop_that_nothing_meets_is_told_the_least_drop() -> None:
     )
 
 
-def test_within_a_budget_the_least_drop_is_told_likewise() -> None:
+def test_within_a_budget_the_least_drop_is_named_too() -> None:
     with pytest.raises(BudgetError) as caught:
         search_of().pick(4000, 4.0)
     assert str(caught.value) == (
@@ -107,10 +85,9 @@ def test_within_a_budget_the_least_drop_is_told_likewise() -> None:
     [("packed", None, None), ("packed", 90, None), ("packed", 89, 90), ("file", 999, 1000)],
 )
 def test_a_model_that_passes_its_budget_is_noted(
-    size: str, budget: int | None, taken: int | None
+    quantized: Result, size: str, budget: int | None, taken: int | None
 ) -> None:
-    result = optimize(mlp(), random(16, 4), bits=4, strategy="none")
-    result = replace(result, packed_bytes=90, bytes_after=1000)
+    result = replace(quantized, packed_bytes=90, bytes_after=1000)
     notes = search_of(size=size).notes_on(result, budget)
     assert len(notes) == (taken is not None)
     for note in notes:
@@ -146,7 +123,7 @@ def test_the_table_has_a_row_per_point_with_a_star_for_the_front() -> None:
     assert lines[10] == ""
 
 
-def test_below_the_table_is_what_it_cost() -> None:
+def test_below_the_table_are_hypervolume_evaluations_and_time() -> None:
     lines = search_text(search_of()).splitlines()
     assert lines[-2:] == [
         "held-out hypervolume of this run: front 0.500, uniform 0.400, greedy 0.100",
@@ -175,7 +152,7 @@ def test_no_line_passes_80_columns(packed: int, metric: str) -> None:
 # JSON
 
 
-def test_json_holds_all_that_was_found() -> None:
+def test_json_holds_all_points() -> None:
     values = search_of().to_dict()
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert list(values) == [
@@ -190,55 +167,9 @@ def test_json_holds_all_that_was_found() -> None:
     assert (len(values["front"]), len(values["uniform"]), len(values["greedy"])) == (8, 7, 1)
 
 
-def test_what_is_no_number_is_null() -> None:
+def test_nan_is_null_in_json() -> None:
     values = search_of(
         front=(replace(MIXED, search=float("nan")),), hypervolume={"front": float("nan")}
     ).to_dict()
     assert values["front"][0]["search"] is None
     assert values["hypervolume"] == {"front": None}
-
-
-# The picture
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-@pytest.mark.parametrize("least", [0.1, 0.0, -3.0])
-def test_the_picture_is_written(tmp_path: Path, suffix: str, least: float) -> None:
-    pytest.importorskip("matplotlib")
-    path = tmp_path / f"front.{suffix}"
-    front = (point(SPLIT, 1500, least), *UNIFORM)
-    search_picture(search_of(front=front, metric="own.py:f1"), path)
-    content = path.read_bytes()
-    assert content.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
-
-
-def test_the_picture_names_what_it_shows(tmp_path: Path) -> None:
-    matplotlib = pytest.importorskip("matplotlib")
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        search_picture(search_of(source="folder/model.onnx"), tmp_path / "front.svg")
-    text = (tmp_path / "front.svg").read_text()
-    for label in (">model.onnx<", ">kB (packed)<", ">mse, held-out samples<", ">front<"):
-        assert label in text
-
-
-def test_without_matplotlib_the_picture_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(OutputError, match=r"pip install 'onnx-evoq\[report\]'"):
-        search_picture(search_of(), tmp_path / "front.png")
-
-
-@pytest.mark.parametrize("name", ["front.docx", "front", ".png"])
-def test_a_kind_of_file_that_is_no_picture_is_named(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("matplotlib")
-    with pytest.raises(OutputError, match=r"is no kind of picture .*: name it \.png") as caught:
-        search_picture(search_of(), tmp_path / name)
-    assert name in str(caught.value)
-
-
-def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    with pytest.raises(OutputError, match=r"front\.png: cannot be written"):
-        search_picture(search_of(), tmp_path / "nowhere" / "front.png")

@@ -16,7 +16,7 @@ from bench_strategies import STARTS, STRATEGIES, way_of
 
 from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_RECONSTRUCTION
-from onnx_evoq.pipeline.strategies import from_nearest, from_reconstruction
+from onnx_evoq.pipeline.fine_tuning import from_nearest, from_reconstruction
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, bits_of, open_float_model, prepare_calibration

@@ -1,7 +1,8 @@
-"""From a float model to codes: the two starts, and what is done beyond them."""
+"""From a float model to codes: the two starts, and the searches from there."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ from graphs import conv_net, mlp, random, rounded, table_read_twice, task_of, ty
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.pipeline import emit
-from onnx_evoq.pipeline.strategies import FineTuned, from_nearest, from_reconstruction
+from onnx_evoq.pipeline.fine_tuning import (
+    FineTuned,
+    fine_tune,
+    from_nearest,
+    from_reconstruction,
+)
+from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Deadline
@@ -23,6 +30,11 @@ QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
 
 Way = Callable[..., FineTuned]
+
+
+@cache
+def plain_task() -> Task:
+    return task()
 
 
 def task(**options: Any) -> Task:
@@ -60,56 +72,76 @@ def widths(found: FineTuned) -> dict[str, Bits]:
 
 
 def test_from_nearest_no_search_gives_nearest_rounding() -> None:
-    given = task()
+    given = plain_task()
     found = searched(given, from_nearest, None)
     assert same(dict(found.evolved.quantized), rounded(given.model, 3))
     assert found.model is found.start_model is given.model
 
 
 def test_from_nearest_the_search_lowers_the_error() -> None:
-    given = task()
+    given = plain_task()
     found = searched(given, from_nearest)
     assert end(found, given.search_set) < start(found, given.search_set)
     assert same(dict(found.start), rounded(given.model, 3))
 
 
 def test_from_a_reconstruction_no_search_gives_the_reconstruction() -> None:
-    found = searched(task(), settings=None)
+    found = searched(plain_task(), settings=None)
     assert found.evolved.quantized == found.start
     assert found.model is found.start_model
     assert (found.evolved.evaluations, found.evolved.stopped) == (0, None)
 
 
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-def test_from_a_reconstruction_the_search_lowers_the_error(granularity: str) -> None:
-    given = task(granularity=granularity)
-    found = searched(given)
-    assert end(found, given.heldout_set) < start(found, given.heldout_set)
-    assert found.evolved.evaluations > 0
+@pytest.fixture(scope="module")
+def refined() -> FineTuned:
+    """A search from a reconstruction, layer by layer."""
+    return searched(plain_task())
 
 
-@pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
-def test_all_weights_evolve_together(way: Way) -> None:
-    given = task()
-    found = searched(given, way, replace(TOGETHER, generations=20))
+def test_from_a_reconstruction_the_search_lowers_the_error(refined: FineTuned) -> None:
+    scoring = plain_task().heldout_set
+    assert end(refined, scoring) < start(refined, scoring)
+    assert refined.evolved.evaluations > 0
+
+
+def test_from_nearest_all_weights_evolve_together() -> None:
+    given = plain_task()
+    found = searched(given, from_nearest, replace(TOGETHER, generations=20))
     assert end(found, given.search_set) < start(found, given.search_set)
     assert end(found, given.heldout_set) <= start(found, given.heldout_set)
     assert list(found.evolved.layers) == ["w1", "w2", "w3"]
 
 
-@pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
-def test_the_same_seed_finds_the_same(way: Way) -> None:
-    one, two = (searched(task(), way) for _ in range(2))
-    assert same(dict(one.evolved.quantized), dict(two.evolved.quantized))
-    assert one.model == two.model
+def test_the_same_seed_finds_the_same(refined: FineTuned) -> None:
+    again = searched(plain_task())
+    assert same(dict(again.evolved.quantized), dict(refined.evolved.quantized))
+    assert again.model == refined.model
+
+
+@pytest.mark.parametrize(
+    ("init", "way"), [("nearest", "from_nearest"), ("reconstruct", "from_reconstruction")]
+)
+def test_a_strategy_says_where_to_start_and_how_to_search(
+    init: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"onnx_evoq.pipeline.fine_tuning.{way}", lambda *given: given)
+    strategy = Strategy("coevolution", init=init)
+    rng = np.random.default_rng(0)
+    expected = (plain_task(), ORDER, strategy.settings, rng)
+    assert fine_tune(plain_task(), ORDER, strategy, rng) == expected
+
+
+def test_from_nearest_weights_evolve_in_the_order_of_sensitivity() -> None:
+    found = searched(plain_task(), from_nearest, replace(QUICK, generations=1))
+    assert list(found.evolved.layers) == ORDER
 
 
 # What the start is
 
 
 def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = task()
-    monkeypatch.setattr("onnx_evoq.pipeline.strategies.reconstruct_layers", spoilt)
+    given = plain_task()
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
     found = searched(given, settings=None)
     assert same(dict(found.start), rounded(given.model, 3))
     assert found.start_model == given.model
@@ -127,10 +159,12 @@ def spoilt(given: Task, rng: np.random.Generator) -> Reconstructed:
     return replace(found, quantized=zeros)
 
 
-def test_nearest_rounding_must_hold_the_guard_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = task()
+def test_nearest_rounding_must_stay_within_the_allowed_drop_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = plain_task()
     plain = with_codes(given.model, rounded(given.model, 3))
-    monkeypatch.setattr("onnx_evoq.pipeline.strategies.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
     found = searched(replace(given, max_drop_check=lambda model: model != plain), settings=None)
     assert not same(dict(found.start), rounded(given.model, 3))
     assert found.notes == ()
@@ -145,21 +179,27 @@ def test_weights_without_a_closed_form_are_named() -> None:
     )
 
 
-# A guard
+# An allowed drop
 
 
 def narrow(model: Model) -> int:
-    """How many weights are on a grid of 3 bits, told by their distinct values."""
+    """How many weights are on a grid of 3 bits, as their distinct values show."""
     return sum(len(np.unique(weight.values)) <= 8 for weight in find_weights(model)[0])
 
 
-@pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
-@pytest.mark.parametrize("allowed", [0, 1, 2, 3])
-@pytest.mark.parametrize("settings", [QUICK, TOGETHER], ids=["layers", "together"])
-def test_what_the_guard_does_not_allow_stays_at_8_bits(
-    way: Way, allowed: int, settings: SearchSettings
+@pytest.mark.parametrize(
+    ("way", "settings", "allowed"),
+    [
+        (from_nearest, QUICK, 0), (from_nearest, QUICK, 1), (from_nearest, QUICK, 3),
+        (from_nearest, None, 2), (from_nearest, TOGETHER, 0), (from_nearest, TOGETHER, 2),
+        (from_reconstruction, None, 1), (from_reconstruction, None, 3),
+        (from_reconstruction, TOGETHER, 2),
+    ],
+)  # fmt: skip
+def test_weights_stay_at_8_bits_to_keep_within_the_allowed_drop(
+    way: Way, settings: SearchSettings | None, allowed: int
 ) -> None:
-    given = replace(task(), max_drop_check=lambda model: narrow(model) <= allowed)
+    given = replace(plain_task(), max_drop_check=lambda model: narrow(model) <= allowed)
     found = searched(given, way, settings)
     assert found.evolved.left_out == tuple(ORDER[allowed:])
     assert widths(found) == {name: 8 if name in ORDER[allowed:] else 3 for name in ORDER}
@@ -167,15 +207,15 @@ def test_what_the_guard_does_not_allow_stays_at_8_bits(
 
 
 @pytest.mark.parametrize("way", [from_nearest, from_reconstruction])
-def test_where_8_bits_are_too_few_nothing_is_searched(way: Way) -> None:
-    found = searched(replace(task(), max_drop_check=lambda model: False), way)
+def test_where_even_8_bits_drop_too_much_nothing_is_searched(way: Way) -> None:
+    found = searched(replace(plain_task(), max_drop_check=lambda model: False), way)
     assert not found.evolved.within_max_drop
     assert set(widths(found).values()) == {8}
     assert found.evolved.evaluations == 0
 
 
-def test_the_end_holds_the_guard_where_the_start_does() -> None:
-    given = task()
+def test_the_search_stays_within_the_allowed_drop() -> None:
+    given = plain_task()
     limit = 1.05 * start(searched(given, settings=None), given.heldout_set)
     guarded = replace(
         given, max_drop_check=lambda model: model_value(model, given.heldout_set) <= limit
@@ -183,8 +223,8 @@ def test_the_end_holds_the_guard_where_the_start_does() -> None:
     assert end(searched(guarded), given.heldout_set) <= limit
 
 
-def test_evolving_all_together_may_hold_what_rounding_does_not() -> None:
-    given = task()
+def test_evolving_all_together_may_stay_within_a_drop_that_rounding_exceeds() -> None:
+    given = plain_task()
     rounding = start(searched(given, from_nearest, None), given.heldout_set)
     limit = 0.8 * rounding
     guarded = replace(
@@ -203,7 +243,7 @@ def test_out_of_time_the_reconstruction_stays() -> None:
     found = searched(task(deadline=Deadline(0)))
     assert found.evolved.stopped == "time"
     assert same(dict(found.evolved.quantized), dict(found.start))
-    assert not same(dict(found.start), rounded(task().model, 3))
+    assert not same(dict(found.start), rounded(plain_task().model, 3))
 
 
 def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:
@@ -241,9 +281,15 @@ def test_two_layers_alone_go_through_all_steps() -> None:
 MIXED = {"w1": (2, 3, 4, 5, 6, 3), "w2": 3, "w3": (2, 4, 2, 3, 4)}
 
 
-@pytest.mark.parametrize("way", [from_reconstruction, from_nearest])
-def test_a_search_keeps_each_channel_in_its_width(way: Way) -> None:
-    found = searched(task(bits=MIXED, granularity="channel"), way)
+@pytest.fixture(scope="module")
+def mixed() -> tuple[Task, FineTuned]:
+    """A search with widths per channel."""
+    given = task(bits=MIXED, granularity="channel")
+    return given, searched(given)
+
+
+def test_a_search_keeps_each_channel_in_its_width(mixed: tuple[Task, FineTuned]) -> None:
+    found = mixed[1]
     assert widths(found) == MIXED
     assert not same(dict(found.evolved.quantized), dict(found.start))  # something moved
     for codes, grid in found.evolved.quantized.values():
@@ -252,9 +298,10 @@ def test_a_search_keeps_each_channel_in_its_width(way: Way) -> None:
         assert (codes <= high).all()
 
 
-def test_what_a_search_with_mixed_widths_scored_is_what_is_emitted() -> None:
-    given = task(bits=MIXED, granularity="channel")
-    found = searched(given)
+def test_the_emitted_model_with_mixed_widths_has_the_score_of_the_search(
+    mixed: tuple[Task, FineTuned],
+) -> None:
+    given, found = mixed
     batch = given.search_set.batches[0]
     emitted, _ = emit(found.model, found.evolved.quantized, "qdq", {}, batch)
     assert types(emitted)["w1_quantized"] == "INT8"  # 6 bits is the widest

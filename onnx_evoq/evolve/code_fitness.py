@@ -1,0 +1,98 @@
+"""The fitness of a whole network by the codes of all its weights."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.engine import Evaluators
+from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.metrics import Metric
+from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.score import Evaluator, Race
+from onnx_evoq.setup import Task
+
+
+class CodeFitness:
+    """Scores networks by their codes, (codes,); lower is better.
+
+    Attributes:
+        metric: what the fitness is made of.
+
+    Args:
+        task: the samples, and the deadline.
+        start: the model, and the grids of its weights.
+        doubt: as for `Race`.
+    """
+
+    def __init__(self, task: Task, start: Reconstructed, doubt: float) -> None:
+        self._values_of = CodeVector(start.quantized).values
+        evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
+        self._on_search, self._on_heldout = evaluators.at(start.emitted, *start.quantized)
+        self._race = Race(self._on_search, 1, self._values_of, doubt)
+        self._deadline = task.deadline
+        self._evaluations_on_later_batches = 0  # which the evaluator does not count
+        self.metric: Metric = task.search_set.target.metric
+
+    @property
+    def batches(self) -> int:
+        """The number of batches of the search set."""
+        return len(self._on_search.counts)
+
+    @property
+    def evaluations(self) -> int:
+        """The number of candidates that were scored so far."""
+        evaluators = (self._on_search, self._on_heldout)
+        counted = sum(evaluator.evaluations for evaluator in evaluators)
+        return counted + self._evaluations_on_later_batches
+
+    def of_one(self, codes: Codes) -> float:
+        """The fitness of one candidate on the search set, however long it takes."""
+        return float(self._race.fitness([codes])[0])
+
+    def on_search_set(self, candidates: Sequence[Codes]) -> Float64Array:
+        """The fitness on the search set, (candidates,), exact for the best.
+
+        It is infinite for candidates that are clearly worse than the best, and for those that are
+        not scored before the deadline.
+        """
+        return self._race.fitness(candidates, stop=lambda: self._deadline.passed)
+
+    def on_heldout_set(self, codes: Codes) -> float:
+        """The fitness of one candidate on the held-out set."""
+        return self._whole(self._on_heldout, codes)
+
+    def on_batches(self, candidates: Sequence[Codes], turn: int, count: int) -> Float64Array | None:
+        """The fitness on some batches of the search set, other batches for each turn.
+
+        A metric of the user needs all outputs at once, and is computed on the whole search set.
+
+        Args:
+            candidates: the codes of networks.
+            turn: counts the calls; consecutive turns score consecutive batches.
+            count: the number of batches.
+
+        Returns:
+            (candidates,), or None if the deadline passes before all candidates are scored.
+        """
+        if self.metric.against == "user":
+            values = []
+            for codes in candidates:
+                if self._deadline.passed:
+                    return None
+                values.append(self._whole(self._on_search, codes))
+            return np.array(values)
+        first = min(turn * count % self.batches, max(self.batches - count, 0))
+        losses = self._on_search.losses(
+            candidates, self._values_of, first, min(first + count, self.batches),
+            lambda: self._deadline.passed,
+        )  # fmt: skip
+        scored = [each for each in losses if each is not None]
+        if first > 0:
+            self._evaluations_on_later_batches += len(scored)
+        if len(scored) < len(candidates):
+            return None
+        return np.array([self.metric.fitness(float(each.mean())) for each in scored])
+
+    def _whole(self, evaluator: Evaluator, codes: Codes) -> float:
+        return self.metric.fitness(evaluator.value(self._values_of(codes)))

@@ -1,0 +1,182 @@
+"""From a float model to codes: the start of a strategy, and the search from there.
+
+`from_nearest` follows arXiv 2605.05228, or arXiv 2112.14834 where all weights evolve together.
+`from_reconstruction` is this project's own method.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onnx_evoq.evolve import (
+    Evolved,
+    SearchSettings,
+    coevolve,
+    evolve_layers,
+    evolve_within_max_drop,
+)
+from onnx_evoq.model import Model, Quantized
+from onnx_evoq.pipeline.max_drop import narrowest_within_drop
+from onnx_evoq.pipeline.refine import refine
+from onnx_evoq.pipeline.strategy import Strategy
+from onnx_evoq.quantize import Bits
+from onnx_evoq.reconstruct import Reconstructed, reconstruct_layers
+from onnx_evoq.run import Stopped
+from onnx_evoq.setup import MAX_BITS, Task, nearest_of
+
+_ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
+_NAMES = 3  # weights that a note names
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A quantized model: the codes where the search started, and the codes that it found.
+
+    Attributes:
+        model: the float model with the biases that go with the codes.
+        evolved: the codes that the search found.
+        start_model: the float model with the biases that go with the codes of the start.
+        start: the codes of the start.
+        notes: sentences that a user should read.
+    """
+
+    model: Model
+    evolved: Evolved
+    start_model: Model
+    start: Quantized
+    notes: tuple[str, ...] = ()
+
+
+def fine_tune(
+    task: Task, order: Sequence[str], strategy: Strategy, rng: np.random.Generator
+) -> FineTuned:
+    """Quantize a model by a strategy.
+
+    Args:
+        task: the model, the widths of its weights, the samples, the deadline and the allowed drop.
+        order: names of the weights, least sensitive first.
+        strategy: where to start, and how to search.
+        rng: draws all random numbers.
+    """
+    start = from_reconstruction if strategy.init == "reconstruct" else from_nearest
+    return start(task, order, strategy.settings, rng)
+
+
+def from_nearest(
+    task: Task, order: Sequence[str], settings: SearchSettings | None, rng: np.random.Generator
+) -> FineTuned:
+    """Round all weights to the nearest, and evolve the codes, layer by layer or together.
+
+    Args:
+        task: the model, the widths of its weights, the samples, the deadline and the allowed drop.
+        order: names of the weights, least sensitive first; layer by layer, they evolve in this
+            order.
+        settings: how the codes evolve; None for no search.
+        rng: draws all random numbers.
+    """
+    if settings is not None and settings.together:
+        return _together_from_nearest(task, order, settings, rng)
+    start = _rounded(task, task.bits)
+    names = list(
+        start.quantized
+    )  # the generators go by the graph's order, whatever the sensitivity
+    generators = dict(zip(names, rng.spawn(len(names)), strict=True))
+    in_order = {name: generators[name] for name in order}
+    if task.max_drop_check is not None:
+        wide = _rounded(task, dict.fromkeys(task.bits, MAX_BITS))
+        evolved = evolve_within_max_drop(task, wide.quantized, start.quantized, settings, in_order)
+    elif settings is None:
+        evolved = Evolved(start.quantized, {}, 0, None)
+    else:
+        evolved = evolve_layers(task, start, settings, in_order)
+    return FineTuned(task.model, evolved, task.model, start.quantized)
+
+
+def _rounded(task: Task, bits: Mapping[str, Bits]) -> Reconstructed:
+    """Round all weights to the nearest."""
+    start = nearest_of(task.weights, bits, task.granularity, task.scale)
+    return Reconstructed(task.model, start, {}, tuple(start))
+
+
+def _together_from_nearest(
+    task: Task, order: Sequence[str], settings: SearchSettings, rng: np.random.Generator
+) -> FineTuned:
+    """Round all weights to the nearest, and evolve all codes together.
+
+    With an allowed drop, widths that drop too much after rounding may still hold after a search.
+    So each attempt at narrower widths is a search of its own, in a share of the time left.
+    """
+    evaluations = 0
+
+    def build(bits: Mapping[str, Bits]) -> Reconstructed:
+        nonlocal evaluations
+        start = _rounded(task, bits)
+        if task.allows(start.emitted):
+            return start
+        attempt = replace(
+            task, bits=bits, max_drop_check=None, deadline=task.deadline.share(_ATTEMPT_SHARE)
+        )
+        evolved = coevolve(attempt, start, settings, rng)
+        evaluations += evolved.evaluations
+        if evolved.stopped is Stopped.INTERRUPT:
+            raise KeyboardInterrupt
+        return replace(start, quantized=evolved.quantized)
+
+    narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
+    start, bits = narrowest.reconstructed, narrowest.bits
+    evolved = Evolved(start.quantized, {}, 0, narrowest.stopped)
+    if narrowest.within_max_drop and narrowest.stopped is not Stopped.INTERRUPT:
+        evolved = coevolve(replace(task, bits=bits), start, settings, rng)
+    evolved = replace(
+        evolved,
+        evaluations=evolved.evaluations + evaluations,
+        stopped=evolved.stopped or narrowest.stopped,
+        left_out=narrowest.left_out,
+        within_max_drop=narrowest.within_max_drop,
+    )
+    return FineTuned(task.model, evolved, task.model, _rounded(task, bits).quantized)
+
+
+def from_reconstruction(
+    task: Task, order: Sequence[str], settings: SearchSettings | None, rng: np.random.Generator
+) -> FineTuned:
+    """Reconstruct the model layer by layer, and refine it by the output error of the network.
+
+    Args:
+        task: the model, the widths of its weights, the samples, the deadline and the allowed drop.
+        order: names of the weights, least sensitive first; has an effect only with an allowed drop.
+        settings: how the codes evolve; None for no search.
+        rng: draws all random numbers.
+    """
+    start_rng, refine_rng = rng.spawn(2)
+    seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
+
+    def build(bits: Mapping[str, Bits]) -> Reconstructed:
+        return reconstruct_layers(replace(task, bits=bits), np.random.default_rng(seed))
+
+    narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
+    task = replace(task, bits=narrowest.bits)
+    start, notes = _or_nearest(task, narrowest.reconstructed)
+    model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
+    if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
+        model, evolved = refine(task, start, settings, refine_rng)
+    evolved = replace(
+        evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop
+    )
+    return FineTuned(model, evolved, start.model, start.quantized, notes)
+
+
+def _or_nearest(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:
+    """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
+    rounded = _rounded(task, task.bits)
+    if task.fitness(rounded.emitted) < task.fitness(start.emitted) and task.allows(rounded.emitted):
+        why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
+        return rounded, (f"{why} instead.",)
+    if not start.nearest:
+        return start, ()
+    names = ", ".join(start.nearest[:_NAMES]) + (", ..." if len(start.nearest) > _NAMES else "")
+    return start, (
+        f"{len(start.nearest)} of {len(start.quantized)} weights have no closed form and start "
+        f"from nearest rounding ({names}).",
+    )

@@ -1,0 +1,32 @@
+"""A result of a search, made up."""
+
+from typing import Any
+
+from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.report import Search
+from onnx_evoq.setup import Policy
+
+SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
+
+
+def point(
+    bits: int | Policy, packed: int, error: float, drop: float = 0.0, file: int | None = None
+) -> ParetoPoint:
+    policy = bits if isinstance(bits, Policy) else Policy({"a": bits, "b": bits})
+    in_file = 2 * packed if file is None else file
+    return ParetoPoint(policy, packed, in_file, error, 1.5 * error, drop, error)
+
+
+UNIFORM = tuple(point(b, 1000 * b, 0.5**b, drop=9.0 - b) for b in range(2, 9))
+MIXED = point(SPLIT, 2500, 0.15, drop=6.5)
+GREEDY = point(Policy({"a": 8, "b": 2}), 4500, 0.05, drop=5.5)
+
+
+def search_of(**changes: Any) -> Search:
+    usual: dict[str, Any] = {
+        "source": "model.onnx", "metric": "mse", "size": "packed", "seed": 0,
+        "front": (UNIFORM[0], MIXED, *UNIFORM[1:]), "uniform": UNIFORM, "greedy": (GREEDY,),
+        "hypervolume": {"front": 0.5, "uniform": 0.4, "greedy": 0.1}, "evaluations": 768,
+        "seconds": 12.3456, "stopped": None, "notes": (),
+    }  # fmt: skip
+    return Search(**{**usual, **changes})
