@@ -16,6 +16,7 @@ id. The ids follow the values through the graph, in id tensors with the shape th
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ _MIXING_POSITIONS = {
 _REDUCTIONS = {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2"}
 # The inputs whose values are moved; the other inputs say where to.
 _MOVED_INPUTS: dict[str, Sequence[int]] = {
-    "Concat": range(1 << 16),  # all of them
+    "Concat": range(sys.maxsize),  # all of them
     "DepthToSpace": (0,),
     "Expand": (0,),
     "Flatten": (0,),

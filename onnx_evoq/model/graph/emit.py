@@ -75,7 +75,7 @@ def emit_qdq(
 
     Args:
         model: the float model, as `load` returns it.
-        quantized: codes and grid by weight name.
+        quantized: codes and grid by weight name, of at least one weight.
         metadata: the entries to add to `metadata_props`.
         narrowest: the bits of the narrowest type to use: 2, 4 or 8. INT4 and INT2 may raise the
             operator set.
@@ -84,7 +84,7 @@ def emit_qdq(
         ModelError: the model cannot be converted to the operator set that its types need.
     """
     kinds = {name: _container(max(grid.widest, narrowest)) for name, (_, grid) in quantized.items()}
-    opset = max((_OPSET[kind] for kind in kinds.values()), default=0)
+    opset = max(_OPSET[kind] for kind in kinds.values())
     if any(grid.axis is not None for _, grid in quantized.values()):
         opset = max(opset, _PER_CHANNEL_OPSET)
     emitted = _with_opset(model, opset)

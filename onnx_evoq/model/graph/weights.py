@@ -157,7 +157,7 @@ def _reads_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
     if node.op_type == "Gather":
         # A table with infinity is a mask, not a table of weights.
         return is_table(node, tensor) and not np.isinf(numpy_helper.to_array(tensor)).any()
-    return bool(tensor.dims) or node.op_type != "MatMul"
+    return bool(tensor.dims)
 
 
 def _path_to_initializer(

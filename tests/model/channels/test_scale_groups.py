@@ -18,6 +18,7 @@ from onnx_evoq.model import (
     load,
     rescaled,
 )
+from onnx_evoq.model.channels import scale_groups
 
 Weights = Mapping[str, NDArray[np.generic]]
 
@@ -69,6 +70,22 @@ KEEPING = {
     "LeakyRelu": ([node("LeakyRelu", ["a"], ["b"], alpha=0.1)], {}, FREE),
     "PRelu": ([node("PRelu", ["a", "p"], ["b"])], {"p": random(4, 1, 1)}, FREE),
     "Dropout": ([node("Dropout", ["a"], ["b"])], {}, FREE),
+    "Dropout with a ratio": ([node("Dropout", ["a", "r"], ["b"])], {"r": np.float32(0.5)}, FREE),
+    "Expand": (
+        [node("GlobalMaxPool", ["a"], ["c"]), node("Expand", ["c", "size"], ["b"])],
+        {"size": ints(1, 4, 3, 3)},
+        FREE,
+    ),
+    "Squeeze": (
+        [
+            node("GlobalMaxPool", ["a"], ["c"]),
+            node("Squeeze", ["c", "axes"], ["d"]),
+            node("Unsqueeze", ["d", "axes"], ["b"]),
+        ],
+        {"axes": ints(2, 3)},
+        FREE,
+    ),
+    "Tile": ([node("Tile", ["a", "times"], ["b"])], {"times": ints(1, 2, 1, 1)}, FREE + FREE),
     "Cast": ([node("Cast", ["a"], ["c"], to=11), node("Cast", ["c"], ["b"], to=1)], {}, FREE),
     "MaxPool": ([node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2])], {}, FREE),
     "AveragePool": (
@@ -199,6 +216,7 @@ JOINING = {
         [0, 0, 0, 0],
         [0],
     ),
+    "mean of everything": ([node("ReduceMean", ["a"], ["b"])], {}, [0, 0, 0, 0], [0]),
     "DepthToSpace": ([node("DepthToSpace", ["a"], ["b"], blocksize=2)], {}, [0, 0, 0, 0], [0]),
     "sum in another order": (
         [node("Gather", ["a", "i"], ["c"], axis=1), node("Add", ["a", "c"], ["b"])],
@@ -280,6 +298,14 @@ PINNING = {
     "Pad with ones": (
         [node("Pad", ["a", "pads", "one"], ["b"])],
         {"pads": ints(0, 0, 1, 1, 0, 0, 1, 1), "one": 1},
+    ),
+    "Pad with twos": (
+        [node("Pad", ["a", "pads", "two"], ["b"])],
+        {"pads": ints(0, 0, 1, 1, 0, 0, 1, 1), "two": 2},
+    ),
+    "Split with an empty part": (
+        [node("Split", ["a", "sizes"], ["b", "empty"], axis=1)],
+        {"sizes": ints(4, 0)},
     ),
     "Resize beyond the picture": (
         [
@@ -589,3 +615,55 @@ def test_the_models_of_the_project_have_as_many_groups_as_known(
 )
 def test_real_models_have_as_many_groups_as_known(shared: Path, path: str, count: int) -> None:
     assert of_file(shared / f"{path}.onnx").count == count
+
+
+def test_one_channel_has_a_group() -> None:
+    nodes = [node("Gemm", ["x", "w"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
+    groups = checked_groups(net(nodes, {"w": random(3, 1), "v": random(1, 2)}, ["n", 3]))
+    assert groups.rows["w"].tolist() == groups.columns["v"].tolist() == [0]
+
+
+def test_channels_on_the_left_of_a_product_are_summed_along_its_last_axis() -> None:
+    nodes = [
+        node("MatMul", ["x", "wv"], ["v"]),
+        node("Sigmoid", ["x"], ["p"]),
+        node("MatMul", ["v", "p"], ["o"]),
+        node("MatMul", ["o", "wo"], ["y"]),
+    ]
+    weights = {"wv": random(3, 3), "wo": random(3, 2)}
+    groups = checked_groups(net(nodes, weights, ["n", 3, 3]))
+    assert groups.rows["wv"].tolist() == groups.columns["wo"].tolist() == [0, 0, 0]
+
+
+def test_channels_may_be_multiplied_with_a_matrix_that_is_no_initializer() -> None:
+    nodes = [
+        node("Gemm", ["x", "w"], ["a"]),
+        node("Neg", ["p"], ["q"]),
+        node("MatMul", ["a", "q"], ["b"]),
+        node("Gemm", ["b", "v"], ["y"]),
+    ]
+    weights = {"w": random(3, 4), "p": random(4, 5), "v": random(5, 2)}
+    groups = checked_groups(net(nodes, weights, ["n", 3]))
+    assert groups.rows["w"].tolist() == [0] * 4
+    assert groups.columns["v"].tolist() == [0] * 5
+
+
+def test_an_operator_of_another_domain_pins() -> None:
+    model = between([node("Relu", ["a"], ["b"])], {}, 4)
+    assert channel_groups(model).count == 4
+    model.graph.node[1].domain = "com.example"
+    assert channel_groups(model).count == 0
+
+
+@pytest.mark.parametrize(("most", "count"), [(4, 4), (3, 0)])
+def test_constants_are_computed_from_few_values_only(
+    monkeypatch: pytest.MonkeyPatch, most: int, count: int
+) -> None:
+    assert scale_groups._MOST_INPUT_VALUES == 65_536
+    monkeypatch.setattr(scale_groups, "_MOST_INPUT_VALUES", most)
+    nodes = [
+        node("Concat", ["n", "rest"], ["shape"], axis=0),
+        node("Reshape", ["a", "shape"], ["b"]),
+    ]
+    weights = {"n": ints(-1), "rest": ints(4, 4, 4)}
+    assert channel_groups(between(nodes, weights, 4)).count == count

@@ -10,7 +10,15 @@ from onnx import TensorProto, checker
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import emit_float, emit_qdq, find_weights, fold_batch_norm, load, serialize
+from onnx_evoq.model import (
+    emit_float,
+    emit_qdq,
+    find_weights,
+    fold_batch_norm,
+    load,
+    replace_weights,
+    serialize,
+)
 from onnx_evoq.setup import nearest_of
 
 CONTAINERS = {8: "INT8", 7: "INT8", 6: "INT8", 5: "INT8", 4: "INT4", 3: "INT4", 2: "INT2"}
@@ -83,6 +91,78 @@ def test_widths_may_differ_from_weight_to_weight() -> None:
     emitted = emit_qdq(model, quantized, {}, narrowest=2)
     assert types(emitted)["first_quantized"] == "INT8"
     assert types(emitted)["second_quantized"] == "INT4"
+    assert emitted.opset_import[0].version == 21
+
+
+@pytest.mark.parametrize(("bits", "version"), [(8, 4), (4, 10), (2, 13)])
+def test_the_ir_version_is_raised_as_far_as_the_type_needs(bits: int, version: int) -> None:
+    model = load(mlp())
+    model.ir_version = 4
+    assert emit_qdq(model, rounded(model, bits), {}, narrowest=2).ir_version == version
+    mixed = {**rounded(model, 8), "second": rounded(model, bits)["second"]}
+    assert emit_qdq(model, mixed, {}, narrowest=2).ir_version == version
+
+
+def test_a_newer_ir_version_stays() -> None:
+    model = load(mlp())
+    assert emit_qdq(model, rounded(model, 8), {}, narrowest=2).ir_version == 8
+
+
+def test_one_weight_with_steps_per_channel_needs_their_opset() -> None:
+    old = load(mlp(opset=9))
+    channel = {**rounded(old, 8), "second": rounded(old, 8, channel=True)["second"]}
+    assert emit_qdq(old, channel, {}, narrowest=2).opset_import[0].version == 13
+
+
+def test_a_model_with_the_opset_that_is_needed_is_not_converted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(onnx.version_converter, "convert_version", None)
+    model = load(mlp(opset=21))
+    assert emit_qdq(model, rounded(model, 4), {}, narrowest=2).opset_import[0].version == 21
+
+
+def test_a_conversion_that_gives_an_invalid_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(onnx.version_converter, "convert_version", lambda *_: onnx.ModelProto())
+    model = load(mlp())
+    with pytest.raises(ModelError, match="cannot be converted from operator set 17 to 21"):
+        emit_qdq(model, rounded(model, 4), {}, narrowest=2)
+
+
+def test_an_emitted_model_that_is_not_valid_is_refused() -> None:
+    model = load(mlp())
+    quantized = rounded(model, 8)
+    model.graph.node[0].input[0] = "nowhere"
+    with pytest.raises(ModelError, match=r"not valid with integer weights: .*nowhere"):
+        emit_qdq(model, quantized, {}, narrowest=2)
+
+
+def test_a_conversion_states_no_more_shapes_than_the_model() -> None:
+    model = load(mlp())
+    model.graph.value_info.append(
+        onnx.helper.make_tensor_value_info("b", TensorProto.FLOAT, ["n", 6])
+    )
+    emitted = emit_qdq(model, rounded(model, 4), {}, narrowest=2)
+    assert [value.name for value in emitted.graph.value_info] == ["b"]
+
+
+def test_the_float_format_has_metadata_too() -> None:
+    model = load(mlp())
+    (entry,) = emit_float(model, rounded(model, 8), {"key": "value"}).metadata_props
+    assert (entry.key, entry.value) == ("key", "value")
+
+
+def test_replaced_weights_keep_their_type_and_shape() -> None:
+    model = load(conv_net(dtype="float16"))
+    before = model.SerializeToString()
+    changed = replace_weights(model, {"w3": np.arange(30.0), "absent": np.zeros(1)})
+    tensors = {tensor.name: tensor for tensor in changed.graph.initializer}
+    values = onnx.numpy_helper.to_array(tensors["w3"])
+    assert (values.dtype, values.shape) == (np.float16, (6, 5))
+    assert values.ravel().tolist() == list(range(30))
+    assert model.SerializeToString() == before
 
 
 def test_a_model_that_cannot_be_converted_is_refused() -> None:

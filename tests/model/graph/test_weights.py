@@ -6,7 +6,13 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import check_finite, find_weights, load, replace_weights
+from onnx_evoq.model import (
+    check_finite,
+    find_weights,
+    load,
+    replace_weights,
+    weights_named,
+)
 
 
 def axes(model: ModelProto) -> dict[str, int | None]:
@@ -207,3 +213,66 @@ def test_a_node_of_another_domain_has_no_weight() -> None:
     model.graph.node[0].domain = "my.domain"
     model.opset_import.add(domain="my.domain", version=1)
     assert list(axes(model)) == ["second"]
+
+
+def test_the_shape_of_a_weight_is_that_of_its_values() -> None:
+    first, second = find_weights(load(mlp()))[0]
+    assert (first.shape, second.shape) == ((4, 6), (3, 6))
+
+
+def test_weights_are_found_by_name_in_graph_order() -> None:
+    model = load(mlp())
+    assert [w.name for w in weights_named(model, {"second", "first", "absent"})] == [
+        "first", "second",
+    ]  # fmt: skip
+    assert [w.name for w in weights_named(model, {"second"})] == ["second"]
+
+
+def test_an_input_that_a_node_leaves_out_is_no_weight() -> None:
+    nodes = [node("RNN", ["x", "W"], ["y"], hidden_size=5)]
+    model = model_of(nodes, {"x": [7, "n", 4]}, {"y": None}, {"W": random(1, 5, 4)})
+    assert [weight.name for weight in find_weights(model)[0]] == ["W"]
+
+
+def test_permutations_apply_in_the_order_of_the_graph() -> None:
+    nodes = [
+        node("Transpose", ["w"], ["u"], perm=[1, 2, 0]),
+        node("Transpose", ["u"], ["v"], perm=[1, 0, 2]),
+        node("MatMul", ["x", "v"], ["y"]),
+    ]
+    # w (4, 2, 3) -> u (2, 3, 4) -> v (3, 2, 4), whose last axis is the first of w
+    model = model_of(nodes, {"x": [3, "n", 2]}, {"y": None}, {"w": random(4, 2, 3)})
+    assert axes(model) == {"w": 0}
+    nodes[1] = node("Transpose", ["u"], ["v"], perm=[2, 0, 1])  # v (4, 2, 3)
+    model = model_of(nodes, {"x": [4, "n", 2]}, {"y": None}, {"w": random(4, 2, 3)})
+    assert axes(model) == {"w": 2}
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((6,), 0), ((6, 2, 2), 0), ((6, 2), 1), ((0, 2), 0)], ids=str
+)
+def test_gather_reads_a_table_only_by_rows_of_a_matrix(shape: tuple[int, ...], axis: int) -> None:
+    nodes = [node("Gather", ["w", "x"], ["y"], axis=axis)]
+    model = model_of(nodes, {"x": ["n"]}, {"y": None}, {"w": random(*shape)}, dtypes={"x": "int64"})
+    assert axes(model) == {}
+
+
+def test_a_scalar_is_no_weight() -> None:
+    model = model_of([node("MatMul", ["x", "w"], ["y"])], {"x": ["n"]}, {"y": None},
+                     {"w": np.float32(3)})  # fmt: skip
+    assert find_weights(model)[0] == []
+
+
+def test_a_reshape_for_one_reader_hides_the_axis_for_all() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Reshape", ["w", "shape"], ["v"]),
+        node("MatMul", ["a", "v"], ["y"]),
+    ]
+    weights = {"w": random(4, 4), "shape": np.array([4, 4])}
+    assert axes(model_of(nodes, {"x": ["n", 4]}, {"y": None}, weights)) == {"w": None}
+
+
+def test_the_first_input_of_another_operator_is_named() -> None:
+    model = model_of([node("Sub", ["c", "x"], ["y"])], {"x": ["n"]}, {"y": None}, {"c": random(1)})
+    assert reasons(model) == {"c": "input 0 of Sub: not an operator with weights"}

@@ -105,6 +105,14 @@ def test_a_node_of_another_domain_is_no_layer() -> None:
     assert linear_layers(model.graph) == []
 
 
+def test_a_convolution_of_another_domain_is_no_layer() -> None:
+    model = model_of([node("Conv", ["x", "w"], ["y"])], {"x": IMAGE}, {"y": None},
+                     {"w": random(4, 4, 1, 1)})  # fmt: skip
+    assert len(linear_layers(model.graph)) == 1
+    model.graph.node[0].domain = "com.example"
+    assert linear_layers(model.graph) == []
+
+
 def test_layers_come_in_the_order_of_the_graph() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Gemm", ["a", "v"], ["y"])]
     assert [layer.weight for layer in layers_of(nodes, w=random(4, 3), v=random(3, 2))] == [
