@@ -22,7 +22,7 @@ from onnx_evoq.errors import (
     OutputError,
     StorageError,
 )
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.pipeline import Strategy
 from onnx_evoq.report import (
     Evaluation,
@@ -36,7 +36,7 @@ from onnx_evoq.report import (
     WeightInfo,
 )
 from onnx_evoq.run import Stopped, bars
-from onnx_evoq.setup import Grid, Policy, Resources, Score
+from onnx_evoq.setup import Grid, Resources, Score
 
 __all__ = [
     "BudgetError",

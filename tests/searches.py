@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.report import Search
-from onnx_evoq.setup import Policy
 
 SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
 

@@ -7,7 +7,11 @@ import pytest
 from onnx_evoq import errors
 from onnx_evoq.errors import EvoqError
 
-KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind is not EvoqError]
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, EvoqError) and kind is not EvoqError
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

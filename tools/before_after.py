@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import onnx_evoq
-from onnx_evoq.report.tables import size, table
+from onnx_evoq.report import size, table
 
 
 def main() -> None:

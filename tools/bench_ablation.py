@@ -35,10 +35,9 @@ import onnx_evoq
 from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
 from onnx_evoq.model import with_codes
-from onnx_evoq.pipeline.fine_tuning import from_nearest, from_reconstruction
-from onnx_evoq.pipeline.refine import equalize, evolve
+from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
 from onnx_evoq.reconstruct import Reconstructed, correct_outputs, reconstruct_layers
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
     DEFAULT_RESOURCES,

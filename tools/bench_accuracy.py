@@ -31,7 +31,7 @@ from bench_optimize import machine
 
 import onnx_evoq
 from onnx_evoq import Evaluation, Grid, Strategy
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 from onnx_evoq.setup import Granularity
 
 WAYS = {

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.engine import ActivationCache, Evaluators
 from onnx_evoq.model import serialize
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 from onnx_evoq.score import Evaluator
 
 Floats = NDArray[np.float32]

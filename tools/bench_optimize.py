@@ -26,7 +26,7 @@ from typing import Any
 
 import onnx_evoq
 from onnx_evoq import Data, Grid, Strategy
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 
 MODELS = Path(__file__).parent.parent / "models"
 

@@ -24,7 +24,7 @@ from onnx_evoq.quantize import (
     SampleChunk,
     reconstruct_with_activation,
 )
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 
 LAYERS = [(64, 576), (128, 1152), (256, 2304), (512, 4608)]  # rows, columns
 POSITIONS, CHUNKS, RANK = 20_000, 10, 64

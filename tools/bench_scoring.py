@@ -49,7 +49,7 @@ from bench_scoring_ways import (
 
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve import SearchSettings, evolve_layers
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 
 
 def main() -> None:

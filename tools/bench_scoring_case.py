@@ -12,9 +12,8 @@ from bench_optimize import MODELS
 
 from onnx_evoq import Data
 from onnx_evoq.array_types import Array, Arrays, Float32Array
-from onnx_evoq.cli.option_types import BYTES, NUMBERS
-from onnx_evoq.engine import ActivationCache
-from onnx_evoq.engine.activation_cache import KnownTensors, specs_of
+from onnx_evoq.cli import BYTES, NUMBERS
+from onnx_evoq.engine import ActivationCache, KnownTensors, specs_of
 from onnx_evoq.model import (
     Cut,
     Model,

@@ -28,8 +28,7 @@ from bench_optimize import machine
 
 import onnx_evoq
 from onnx_evoq import Grid, ParetoPoint, SearchSpace
-from onnx_evoq.report import search_text
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import search_text, table
 
 MODELS = ("resnet20", "ic_resnet8")
 WIDTHS = (4, 3)  # uniform, at whose sizes points are compared

@@ -44,7 +44,7 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_NEAREST,
     TOGETHER_FROM_RECONSTRUCTION,
 )
-from onnx_evoq.report.tables import table
+from onnx_evoq.report import table
 
 STARTS = {"nearest": (), "reconstruct": (), "corrected": (equalization, output_correction)}
 STRATEGIES = ("none", "layer-wise", "coevolution")

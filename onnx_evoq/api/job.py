@@ -9,17 +9,10 @@ import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
 from onnx_evoq.metrics import MetricName
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.model import Model
 from onnx_evoq.progress import Progress
-from onnx_evoq.setup import (
-    Calibration,
-    FloatModel,
-    Policy,
-    Resources,
-    fold_if_exact,
-    prepare_calibration,
-)
+from onnx_evoq.setup import Calibration, FloatModel, Resources, fold_if_exact, prepare_calibration
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None

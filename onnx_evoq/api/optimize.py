@@ -9,7 +9,7 @@ from onnx_evoq.api.job import DataSource, Job, ModelSource, PolicySource, prepar
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
 from onnx_evoq.model import Model, name_of, packed_bytes, serialize, size_in_bytes, with_codes
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
@@ -31,11 +31,9 @@ from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     Granularities,
     Grid,
-    Policy,
     Resources,
     Score,
     Task,
-    apply_policy,
     bits_of,
     check_bits,
     check_choices,
@@ -44,7 +42,6 @@ from onnx_evoq.setup import (
     max_drop_check,
     nearest_of,
     open_float_model,
-    policy_from,
     score_of,
 )
 

@@ -7,10 +7,10 @@ from onnx_evoq.api.optimize import optimize
 from onnx_evoq.api.search_bits import ANY_GRANULARITY, DEFAULT_SPACE, SearchSpace, search_bits
 from onnx_evoq.errors import BudgetError, OptionError
 from onnx_evoq.metrics import MetricName
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
-from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Policy, Resources, policy_from
+from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources
 
 
 def search_and_optimize(

@@ -1,6 +1,6 @@
 """Runs and scores a model whose weights change one by one, without running all of it each time."""
 
-from onnx_evoq.engine.activation_cache import ActivationCache
+from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.layer_samples import POSITIONS, gather_samples
@@ -12,10 +12,12 @@ __all__ = [
     "POSITIONS",
     "ActivationCache",
     "Evaluators",
+    "KnownTensors",
     "LayerTensors",
     "Sketch",
     "float_outputs",
     "gather_samples",
     "jacobian_of_bias",
     "rank_by_sensitivity",
+    "specs_of",
 ]

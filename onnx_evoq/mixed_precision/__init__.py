@@ -3,11 +3,19 @@
 from onnx_evoq.mixed_precision.hypervolumes import hypervolumes
 from onnx_evoq.mixed_precision.point import ParetoPoint
 from onnx_evoq.mixed_precision.search import search_front
-from onnx_evoq.mixed_precision.search_space import SearchSpaceOptions
+from onnx_evoq.mixed_precision.search_space import (
+    Policy,
+    SearchSpaceOptions,
+    apply_policy,
+    policy_from,
+)
 
 __all__ = [
     "ParetoPoint",
+    "Policy",
     "SearchSpaceOptions",
+    "apply_policy",
     "hypervolumes",
+    "policy_from",
     "search_front",
 ]

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.mixed_precision.search_space import Genome, Space
+from onnx_evoq.mixed_precision.search_space import Genome, Policy, Space, expanded
 from onnx_evoq.model import packed_bytes, serialize, weights_named
 from onnx_evoq.pipeline import emit, metadata_of
 from onnx_evoq.progress import silent
 from onnx_evoq.reconstruct import reconstruct_layers
-from onnx_evoq.setup import Drop, Policy, Score, Task, expanded, model_value, run_model
+from onnx_evoq.setup import Drop, Score, Task, model_value, run_model
 
 _POINT_SAMPLES = 512  # that layers are reconstructed on
 _POINT_POSITIONS = 32_768  # a third of those of `optimize`: many points are built

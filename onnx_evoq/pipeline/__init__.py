@@ -1,7 +1,8 @@
 """Quantizes a model by a strategy, and emits it: the steps of a job in their order."""
 
 from onnx_evoq.pipeline.emission import Form, emit, metadata_of
-from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune
+from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
+from onnx_evoq.pipeline.refine import equalize, evolve
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
 
 __all__ = [
@@ -11,6 +12,10 @@ __all__ = [
     "Strategy",
     "StrategyName",
     "emit",
+    "equalize",
+    "evolve",
     "fine_tune",
+    "from_nearest",
+    "from_reconstruction",
     "metadata_of",
 ]

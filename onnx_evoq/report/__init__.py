@@ -13,7 +13,14 @@ from onnx_evoq.report.results import (
 )
 from onnx_evoq.report.search import Search, search_text
 from onnx_evoq.report.summary import layer_results, notes_on, weight_info
-from onnx_evoq.report.tables import evaluation_text, inspection_text, result_text, sensitivity_text
+from onnx_evoq.report.tables import (
+    evaluation_text,
+    inspection_text,
+    result_text,
+    sensitivity_text,
+    size,
+    table,
+)
 
 __all__ = [
     "Evaluation",
@@ -34,5 +41,7 @@ __all__ = [
     "search_picture",
     "search_text",
     "sensitivity_text",
+    "size",
+    "table",
     "weight_info",
 ]

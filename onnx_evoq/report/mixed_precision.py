@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from onnx_evoq.errors import OptionError
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.output_file import write_file
 from onnx_evoq.report.results import Result
 from onnx_evoq.report.search import Search
-from onnx_evoq.setup import Policy
 
 
 @dataclass(frozen=True)

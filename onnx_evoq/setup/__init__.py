@@ -2,7 +2,12 @@
 
 from onnx_evoq.setup.calibration import Calibration, find_samples, prepare_calibration
 from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
-from onnx_evoq.setup.float_model import FloatModel, fold_if_exact, open_float_model
+from onnx_evoq.setup.float_model import (
+    FloatModel,
+    computes_the_same,
+    fold_if_exact,
+    open_float_model,
+)
 from onnx_evoq.setup.grids import (
     DEFAULT_GRID,
     Granularities,
@@ -22,7 +27,6 @@ from onnx_evoq.setup.options import (
     check_seed,
 )
 from onnx_evoq.setup.outputs import default_metric, named_alike, not_finite, outputs_of
-from onnx_evoq.setup.policy import Policy, apply_policy, expanded, policy_from
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, free_memory, on_cpu, workers_of
 from onnx_evoq.setup.score import Score, score_of
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
@@ -40,21 +44,19 @@ __all__ = [
     "Granularity",
     "Grid",
     "MaxDropCheck",
-    "Policy",
     "Resources",
     "Score",
     "ScoringSet",
     "Task",
-    "apply_policy",
     "axis_of_steps",
     "bits_of",
     "check_bits",
     "check_choices",
     "check_limits",
     "check_seed",
+    "computes_the_same",
     "default_metric",
     "drop_measure",
-    "expanded",
     "find_samples",
     "fold_if_exact",
     "free_memory",
@@ -67,7 +69,6 @@ __all__ = [
     "open_float_model",
     "open_session",
     "outputs_of",
-    "policy_from",
     "prepare_calibration",
     "run_model",
     "score_of",

@@ -128,19 +128,19 @@ def test_a_metric_of_the_user_makes_a_front() -> None:
     [
         ({"expansion": False}, "expansion", False),
         ({"expansion": True}, "expansion", True),
-        ({"per_channel": True}, "groups", True),
-        ({"per_channel": False}, "groups", False),
+        ({"per_channel": True}, "per_channel", True),
+        ({"per_channel": False}, "per_channel", False),
         ({"size": "file"}, "in_file", True),
         ({"size": "packed"}, "in_file", False),
-        ({"granularity": "any"}, "kinds", ("tensor", "channel")),
-        ({"granularity": "channel"}, "kinds", ("channel",)),
+        ({"granularity": "any"}, "granularities", ("tensor", "channel")),
+        ({"granularity": "channel"}, "granularities", ("channel",)),
     ],
 )
 def test_the_search_is_restricted_to_its_space(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], name: str, value: Any
 ) -> None:
-    def record(*_: Any, **given: Any) -> None:
-        assert given[name] == value
+    def record(task: Any, drop: Any, rng: Any, options: Any) -> None:
+        assert getattr(options, name) == value
         raise InterruptedError
 
     monkeypatch.setattr(sys.modules["onnx_evoq.api.search_bits"], "search_front", record)

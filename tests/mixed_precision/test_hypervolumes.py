@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from onnx_evoq.mixed_precision import hypervolumes
+from onnx_evoq.mixed_precision import Policy, hypervolumes
 from onnx_evoq.mixed_precision.point import ParetoPoint
 from onnx_evoq.mixed_precision.search import ParetoFront
-from onnx_evoq.setup import Policy
 
 
 def point(size: int, error: float) -> ParetoPoint:

@@ -10,12 +10,12 @@ from graphs import fire, mlp, random, task_of
 
 import onnx_evoq
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.mixed_precision import point
+from onnx_evoq.mixed_precision import Policy, point
 from onnx_evoq.mixed_precision.point import ParetoPoint, PointBuilder, build_point
 from onnx_evoq.mixed_precision.search_space import Part, Space
 from onnx_evoq.model import load, serialize
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Policy, Task, model_value
+from onnx_evoq.setup import Task, model_value
 
 X = random(32, 4, seed=5)
 WIDTHS = {"first": 4, "second": 3}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, recurrent, task_of
 
-from onnx_evoq.mixed_precision import evolution, point, search_front
+from onnx_evoq.mixed_precision import Policy, evolution, point, search_front
 from onnx_evoq.mixed_precision.layer_table import LayerTable
 from onnx_evoq.mixed_precision.point import ParetoPoint
 from onnx_evoq.mixed_precision.search import ParetoFront, pareto_points, sizes_between
@@ -15,7 +15,7 @@ from onnx_evoq.mixed_precision.search_space import SearchSpaceOptions
 from onnx_evoq.model import Model, fold_batch_norm, load
 from onnx_evoq.run import Deadline
 from onnx_evoq.search.pareto import dominates
-from onnx_evoq.setup import Policy, Resources, Task
+from onnx_evoq.setup import Resources, Task
 
 SEARCH, HELDOUT = random(24, 4, seed=5), random(12, 4, seed=6)
 

@@ -10,8 +10,8 @@ from searches import MIXED, UNIFORM, point, search_of
 
 from onnx_evoq import optimize
 from onnx_evoq.errors import BudgetError
+from onnx_evoq.mixed_precision import Policy
 from onnx_evoq.report import Result, search_text
-from onnx_evoq.setup import Policy
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from graphs import conv_net, mlp, model_of, node, random
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
+from onnx_evoq.mixed_precision.search_space.policy import expanded
 from onnx_evoq.model import replace_weights
 from onnx_evoq.setup import Resources, fold_if_exact, open_float_model, prepare_calibration
 from onnx_evoq.setup import float_model as module
 from onnx_evoq.setup.float_model import FloatModel, computes_the_same
-from onnx_evoq.setup.policy import expanded
 
 
 def after_the_check(float_model: FloatModel, x: np.ndarray) -> FloatModel:

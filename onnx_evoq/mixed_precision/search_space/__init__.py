@@ -6,6 +6,12 @@ from onnx_evoq.mixed_precision.search_space.build_space import (
     build_space,
     find_splits,
 )
+from onnx_evoq.mixed_precision.search_space.policy import (
+    Policy,
+    apply_policy,
+    expanded,
+    policy_from,
+)
 from onnx_evoq.mixed_precision.search_space.space import (
     REFERENCE_WIDTH,
     SPLIT_SHARES,
@@ -24,8 +30,12 @@ __all__ = [
     "Choice",
     "Genome",
     "Part",
+    "Policy",
     "SearchSpaceOptions",
     "Space",
+    "apply_policy",
     "build_space",
+    "expanded",
     "find_splits",
+    "policy_from",
 ]

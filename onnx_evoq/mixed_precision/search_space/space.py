@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Indices
+from onnx_evoq.mixed_precision.search_space.policy import Policy
 from onnx_evoq.model import channels_to_split
-from onnx_evoq.setup import Granularity, Policy
+from onnx_evoq.setup import Granularity
 
 Genome = NDArray[np.int64]
 

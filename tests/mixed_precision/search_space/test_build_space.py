@@ -14,6 +14,7 @@ from onnx_evoq.mixed_precision.search_space import (
     find_splits,
 )
 from onnx_evoq.mixed_precision.search_space.build_space import find_blocks
+from onnx_evoq.mixed_precision.search_space.policy import expanded
 from onnx_evoq.model import (
     ChannelReader,
     Model,
@@ -25,7 +26,7 @@ from onnx_evoq.model import (
     weights_named,
 )
 from onnx_evoq.quantize import Scale
-from onnx_evoq.setup import expanded, nearest_of
+from onnx_evoq.setup import nearest_of
 
 MODELS = {
     "mlp": load(mlp()),

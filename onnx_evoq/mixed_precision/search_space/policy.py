@@ -17,11 +17,17 @@ from onnx_evoq.model import (
     with_split_channels,
 )
 from onnx_evoq.quantize import Bits
-from onnx_evoq.setup.calibration import Calibration
-from onnx_evoq.setup.float_model import FloatModel, computes_the_same
-from onnx_evoq.setup.grids import Granularities, Granularity
-from onnx_evoq.setup.options import MAX_BITS, MIN_BITS
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup import (
+    DEFAULT_RESOURCES,
+    MAX_BITS,
+    MIN_BITS,
+    Calibration,
+    FloatModel,
+    Granularities,
+    Granularity,
+    Resources,
+    computes_the_same,
+)
 
 _FORM = (
     '{"bits": {"WEIGHT": 4, ..}, "granularity": {"WEIGHT": "channel", ..}, '

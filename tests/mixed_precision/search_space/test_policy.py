@@ -11,12 +11,12 @@ from onnx import ModelProto
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import OptionError
-from onnx_evoq.mixed_precision import ParetoPoint
+from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
+from onnx_evoq.mixed_precision.search_space.policy import expanded
 from onnx_evoq.model import find_weights, load
 from onnx_evoq.report import MixedPrecision, Search
-from onnx_evoq.setup import Policy, apply_policy, open_float_model, policy_from, prepare_calibration
+from onnx_evoq.setup import open_float_model, prepare_calibration
 from onnx_evoq.setup.float_model import FloatModel
-from onnx_evoq.setup.policy import expanded
 
 X = random(16, 4)
 
