@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.data.arrays import Raw, from_mapping, read_arrays
-from onnx_evoq.data.fit import fit_to_model
+from onnx_evoq.data.fit_to_model import fit_to_model
 from onnx_evoq.data.images import read_folder
 from onnx_evoq.data.preprocess import Preprocess
 from onnx_evoq.data.reader import from_iterable

@@ -1,9 +1,9 @@
 """Knows the layers of a graph: their biases and activations, how to fold them and cut at them."""
 
+from onnx_evoq.model.layers.batch_norm_folding import fold_batch_norm
 from onnx_evoq.model.layers.biases import initializer_values, own_biases
 from onnx_evoq.model.layers.closed_form import Layer, find_layers
 from onnx_evoq.model.layers.cut import Cut, bridge, cut_at, suffix, uncut
-from onnx_evoq.model.layers.fold import fold_batch_norm
 from onnx_evoq.model.layers.linear_layers import LinearLayer, linear_layers
 
 __all__ = [

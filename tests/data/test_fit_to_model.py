@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from onnx_evoq.data.arrays import Raw
-from onnx_evoq.data.fit import fit_to_model
+from onnx_evoq.data.fit_to_model import fit_to_model
 from onnx_evoq.data.preprocess import Preprocess
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError
