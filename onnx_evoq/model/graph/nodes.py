@@ -111,7 +111,7 @@ def names_in_use(graph: GraphProto) -> set[str]:
 
 
 def unused_name(wanted: str, used: set[str]) -> str:
-    """`wanted`, with a number behind it if that name is used; the result is added to `used`."""
+    """`wanted`, with a number after it if that is used; the result is added to `used`."""
     name, number = wanted, 1
     while name in used:
         name, number = f"{wanted}_{number}", number + 1

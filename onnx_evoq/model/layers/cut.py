@@ -49,9 +49,9 @@ class Cut:
 def cut_at(model: ModelProto, *weights: str) -> Cut:
     """Cut `model` at the initializers `weights`, one or several."""
     graph = model.graph
-    behind, constants = _suffix_nodes(graph, weights), constants_of(graph)
-    depending = {name for node in behind for name in node.output if name} | set(weights)
-    needed = {name for node in behind for name in reads(node)} - depending
+    in_suffix, constants = _suffix_nodes(graph, weights), constants_of(graph)
+    depending = {name for node in in_suffix for name in node.output if name} | set(weights)
+    needed = {name for node in in_suffix for name in reads(node)} - depending
     needed -= constants | {tensor.name for tensor in graph.initializer}
     inputs = {value.name for value in graph.input}
     outputs = [value.name for value in graph.output]
@@ -124,9 +124,9 @@ def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelPr
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
         return _model_of(model, list(model.graph.node), values, outputs)
-    behind, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
+    in_suffix, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
-    return _model_of(model, _needed_constants(constant, behind) + behind, values, outputs)
+    return _model_of(model, _needed_constants(constant, in_suffix) + in_suffix, values, outputs)
 
 
 def _tensors(graph: GraphProto, weights: Collection[str]) -> dict[str, TensorProto]:
@@ -141,18 +141,18 @@ def _dtypes(graph: GraphProto, weights: Collection[str]) -> dict[str, str]:
 
 def _suffix_nodes(graph: GraphProto, weights: Collection[str]) -> list[NodeProto]:
     depending = set(weights)
-    behind = []
+    in_suffix = []
     for node in graph.node:  # in topological order, as ONNX demands
         if reads(node) & depending:
             depending.update(name for name in node.output if name)
-            behind.append(node)
-    return behind
+            in_suffix.append(node)
+    return in_suffix
 
 
-def _needed_constants(constant: list[NodeProto], behind: list[NodeProto]) -> list[NodeProto]:
+def _needed_constants(constant: list[NodeProto], in_suffix: list[NodeProto]) -> list[NodeProto]:
     """The constant nodes that suffix nodes read, directly or through each other."""
-    needed = {name for node in behind for name in reads(node)}
-    present = {name for node in behind for name in node.output}  # a weight's Transpose, say
+    needed = {name for node in in_suffix for name in reads(node)}
+    present = {name for node in in_suffix for name in node.output}  # a weight's Transpose, say
     keep: list[NodeProto] = []
     for node in reversed(constant):
         if needed & set(node.output) - present:
