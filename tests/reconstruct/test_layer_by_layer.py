@@ -1,6 +1,7 @@
-"""Reconstruction of a whole model: what it keeps, what it repairs, and where it has no way."""
+"""Reconstruction of a whole model: smaller errors, compensation, and weights without a layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from onnx_evoq.model import (
     replace_weights,
     with_codes,
 )
+from onnx_evoq.reconstruct import layer_by_layer as module
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value, nearest_of
@@ -129,7 +131,7 @@ def test_samples_fewer_than_columns_are_enough_for_correlated_inputs() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_a_batch_of_fixed_size_gives_what_a_free_one_does(size: int) -> None:
+def test_a_fixed_batch_size_gives_the_same_codes_as_a_free_one(size: int) -> None:
     inputs = random(21, 4, seed=1)  # the last batch is filled up
     free, fixed = (
         reconstructed(task_of(load(mlp(batch=batch)), inputs, inputs, size=size))
@@ -139,7 +141,7 @@ def test_a_batch_of_fixed_size_gives_what_a_free_one_does(size: int) -> None:
         np.testing.assert_array_equal(fixed.quantized[name].codes, codes)
 
 
-def test_the_bias_holds_what_is_left_of_the_mean() -> None:
+def test_the_bias_absorbs_the_mean_error() -> None:
     nodes = [node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
     model = load(model_of(nodes, {"x": ["n", 3, 5, 5]}, {"y": None}, {"w": random(4, 3, 3, 3)}))
     inputs = correlated(3, 5, 5)(40, 1)
@@ -151,13 +153,13 @@ def test_the_bias_holds_what_is_left_of_the_mean() -> None:
     np.testing.assert_allclose(after, before, atol=1e-4)
 
 
-def test_without_a_bias_none_is_made_up_for_a_matmul() -> None:
+def test_a_matmul_without_a_bias_gets_none() -> None:
     model = load(one_node("MatMul", (8, 4), [8]))
     found = reconstructed(task_of(model, random(20, 8), random(8, 8)))
     assert found.model == model
 
 
-def test_later_layers_repair_what_earlier_ones_lost() -> None:
+def test_later_layers_compensate_for_the_errors_of_earlier_ones() -> None:
     model, inputs = load(mlp()), random(64, 4, seed=1)
     task = task_of(model, inputs, inputs, bits={"first": 2, "second": 8})
     found, scoring = reconstructed(task), scoring_set(model, {"x": random(64, 4, seed=3)}, 8)
@@ -167,7 +169,7 @@ def test_later_layers_repair_what_earlier_ones_lost() -> None:
     assert model_value(ours, scoring) < model_value(untouched, scoring)
 
 
-def test_a_residual_branch_repairs_the_other_one() -> None:
+def test_a_residual_branch_compensates_for_the_other_one() -> None:
     nodes = [
         node("MatMul", ["x", "w"], ["a"]),
         node("MatMul", ["x", "v"], ["b"]),
@@ -237,7 +239,7 @@ def test_the_same_seed_gives_the_same_codes() -> None:
     assert one.model == two.model
 
 
-def test_it_tells_what_moves_cost_and_how_far_outputs_spread() -> None:
+def test_the_cost_of_moves_and_the_deviation_of_outputs_are_kept() -> None:
     inputs = random(200, 4)
     task = task_of(load(mlp()), inputs, inputs)
     first = reconstructed(task).layers["first"]
@@ -246,13 +248,13 @@ def test_it_tells_what_moves_cost_and_how_far_outputs_spread() -> None:
     np.testing.assert_allclose(first.spread, outputs.std(axis=0), rtol=1e-4)
 
 
-def test_the_deadline_plays_no_part() -> None:
+def test_the_deadline_is_not_used() -> None:
     inputs = random(20, 4)
     found = reconstructed(task_of(load(mlp()), inputs, inputs, deadline=Deadline(0)))
     assert set(found.layers) == {"first", "second"}
 
 
-def test_a_branch_that_is_spread_over_a_sum_keeps_its_own_output() -> None:
+def test_a_branch_that_is_broadcast_over_a_sum_keeps_its_own_output() -> None:
     nodes = [
         node("ReduceMean", ["x", "axes"], ["m"], keepdims=1),
         node("MatMul", ["m", "w1"], ["a"]),
@@ -283,14 +285,14 @@ def test_a_matrix_on_the_left_of_a_matrix_has_no_samples() -> None:
 # A width per channel
 
 
-def test_each_channel_of_the_first_layer_is_that_of_its_width_alone() -> None:
+def test_a_channel_of_the_first_layer_depends_on_its_own_width_only() -> None:
     # Layers behind it read other inputs, whatever their widths.
     draw = correlated(3, 8, 8)
-    given = task_of(folded(), draw(32, 1), draw(16, 2), granularity="channel")
-    widths = {**given.bits, "w1": (2, 6, 3, 4, 2, 8)}
+    given = task_of(folded(), draw(16, 1), draw(8, 2), granularity="channel")
+    widths = {**given.bits, "w1": (2, 6, 3, 4, 2, 6)}
     mixed = reconstructed(replace(given, bits=widths)).quantized["w1"]
     assert mixed.grid.bits == widths["w1"]
-    for channel, bits in enumerate((2, 6, 3, 4, 2, 8)):
+    for channel, bits in enumerate((2, 6, 3)):
         alone = reconstructed(replace(given, bits={**given.bits, "w1": bits})).quantized["w1"]
         assert (mixed.codes[channel] == alone.codes[channel]).all()
         assert mixed.grid.step[channel] == alone.grid.step[channel]
@@ -322,3 +324,23 @@ def test_errors_that_an_activation_behind_a_sum_hides_do_not_count() -> None:
         for with_them in (True, False)
     ]
     assert errors[0] < 0.95 * errors[1]
+    assert task.fitness(reconstructed(task).emitted) == errors[0]
+
+
+def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares, shown, original = [], [], module.ActivationCache
+
+    def recorded(batches: Any, resources: Any, share: float = 1.0) -> Any:
+        shares.append(share)
+        return original(batches, resources, share)
+
+    @contextmanager
+    def progress(label: str, total: float) -> Iterator[Any]:
+        shown.append((label, total))
+        yield shown.append
+
+    monkeypatch.setattr(module, "ActivationCache", recorded)
+    inputs = random(8, 4)
+    reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress))
+    assert shares == [0.25, 0.25]
+    assert shown == [("reconstructing", 2), 1, 1]
