@@ -1,4 +1,4 @@
-"""The public functions with flat options, as tests like to give them."""
+"""The public functions with options one by one, as tests give them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ STRATEGY = ("init", "population", "generations", "mutation_rate")
 
 
 def grouped(**options: Any) -> dict[str, Any]:
-    """Options of which those that belong together have become one value."""
+    """Group the options that belong together into the values that the functions take."""
     given = dict(options)
     for name, (kind, members) in GROUPS.items():
         own = {member: given.pop(member) for member in members if member in given}
@@ -32,6 +32,6 @@ def optimize(model: Any, data: Any = None, **options: Any) -> onnx_evoq.Result:
 
 
 def search_bits(model: Any, data: Any = None, **options: Any) -> onnx_evoq.Search:
-    """`onnx_evoq.search_bits` likewise; any granularity unless one is given."""
+    """`onnx_evoq.search_bits` without a time budget; any granularity unless one is given."""
     options = {"time_budget": None, "granularity": "any", **options}
     return onnx_evoq.search_bits(model, data, **grouped(**options))

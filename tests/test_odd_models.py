@@ -1,4 +1,4 @@
-"""Odd but legitimate models, from end to end: what is emitted answers as the float model does."""
+"""Odd but legitimate models, from end to end: the emitted model answers as the float model does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -174,7 +174,7 @@ def test_agreement_is_the_share_of_equal_classes(make: Callable[[], Case]) -> No
     assert 0 < same < 1
 
 
-def test_where_no_output_is_of_floats_agreement_steers() -> None:
+def test_where_no_output_is_of_floats_agreement_is_the_metric() -> None:
     model, data = class_numbers_as_output()
     assert optimize(model, data, bits=4, strategy="none").metric == "agreement"
 
@@ -223,6 +223,7 @@ def test_narrow_codes_make_a_smaller_file_whatever_the_operator_set() -> None:
     nodes.append(node("MatMul", ["b", "w2"], ["y"]))
     weights = {"w1": random(64, 64), "w2": random(64, 64, seed=1)}
     model = model_of(nodes, {"x": ["n", 64]}, {"y": ["n", 64]}, weights, opset=13)
-    eight, four = (optimize(model, random(16, 64), bits=bits, strategy="none") for bits in (8, 4))
+    rounding = {"strategy": "none", "init": "nearest"}
+    eight, four = (optimize(model, random(16, 64), bits=bits, **rounding) for bits in (8, 4))
     assert types(four.model)["w1_quantized"] == "INT4"
     assert four.bytes_after < 0.65 * eight.bytes_after

@@ -1,28 +1,20 @@
 """Score a model, quantized or not."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from calls import optimize
 from graphs import conv_net, mlp, model_of, node, random, run
 
 import onnx_evoq
-from onnx_evoq import EvoqError, Result
+from onnx_evoq import EvoqError
 
-QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}
 X = random(40, 3, 8, 8, seed=3)
-
-
-def optimized(model: Any = None, data: Any = X, **options: Any) -> Result:
-    return optimize(model or conv_net(), data, **{**QUICK, "bits": 4, **options})
 
 
 def test_evaluate_compares_with_a_reference() -> None:
     labels = run(conv_net(), {"x": X})["logits"].argmax(axis=1)
-    evaluation = onnx_evoq.evaluate(
-        optimized(bits=8).model, {"x": X, "y": labels}, reference=conv_net()
-    )
+    quantized = optimize(conv_net(), X, bits=8, strategy="none", init="nearest").model
+    evaluation = onnx_evoq.evaluate(quantized, {"x": X, "y": labels}, reference=conv_net())
     assert evaluation.metric == "top1"
     assert evaluation.value == evaluation.agreement  # the labels are the float model's answers
     assert 0 < evaluation.mse < 0.1
@@ -46,3 +38,51 @@ def test_evaluate_notes_outputs_that_are_no_numbers() -> None:
     model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3)})
     evaluation = onnx_evoq.evaluate(model, {"x": random(9, 4), "y": np.zeros(9, int)})
     assert any("output 'y' is NaN or infinite for" in note for note in evaluation.notes)
+
+
+def test_a_quantized_model_may_be_the_reference() -> None:
+    quantized = optimize(mlp(), random(16, 4), bits=4, strategy="none", init="nearest").model
+    evaluation = onnx_evoq.evaluate(quantized, random(9, 4), reference=quantized)
+    assert (evaluation.mse, evaluation.agreement) == (0, 1)
+
+
+def test_without_data_the_seed_draws_the_inputs() -> None:
+    quantized = optimize(mlp(), random(16, 4), bits=4, strategy="none", init="nearest").model
+    usual, zero, one = (
+        onnx_evoq.evaluate(quantized, reference=mlp(), **options).mse
+        for options in ({}, {"seed": 0}, {"seed": 1})
+    )
+    assert usual == zero != one
+
+
+def test_an_evaluation_names_the_model_and_the_metric() -> None:
+    evaluation = onnx_evoq.evaluate(mlp(), random(9, 4), reference=mlp(), metric="sqnr")
+    assert (evaluation.source, evaluation.metric) == ("the model in memory", "sqnr")
+    assert (evaluation.samples, evaluation.notes) == (9, ())
+
+
+@pytest.mark.parametrize("metric", ["mse", "auto"])
+def test_the_metric_is_that_of_the_user_or_the_usual_one(metric: str) -> None:
+    data = {"x": random(9, 4), "y": np.zeros(9, int)}
+    chosen = onnx_evoq.evaluate(mlp(), data, reference=mlp(), metric=metric).metric
+    assert chosen == ("top1" if metric == "auto" else metric)
+
+
+def test_a_metric_that_is_nan_is_refused() -> None:
+    def undefined(outputs: object, labels: object) -> float:
+        return float("nan")
+
+    undefined.higher_is_better = True  # type: ignore[attr-defined]
+    data = {"x": random(9, 4), "y": np.zeros(9, int)}
+    with pytest.raises(EvoqError, match="returns NaN"):
+        onnx_evoq.evaluate(mlp(), data, metric=undefined)
+
+
+def test_a_reference_with_outputs_that_are_no_numbers_is_noted() -> None:
+    broken = mlp()
+    values = random(4, 6)
+    values[0, 0] = np.nan
+    broken.graph.initializer[0].raw_data = values.tobytes()
+    data = {"x": random(9, 4), "y": np.zeros(9, int)}
+    evaluation = onnx_evoq.evaluate(mlp(), data, reference=broken)
+    assert any("NaN or infinite" in note for note in evaluation.notes)

@@ -1,6 +1,9 @@
-"""What the jobs have in common."""
+"""An open model, and the samples that score it."""
+
+from dataclasses import replace
 
 import numpy as np
+import onnx
 from graphs import conv_net, random
 
 from onnx_evoq.api.job import prepare_job
@@ -8,7 +11,7 @@ from onnx_evoq.progress import silent
 from onnx_evoq.setup import DEFAULT_RESOURCES, open_float_model
 
 
-def test_a_job_has_the_model_and_what_judges_it() -> None:
+def test_a_job_has_the_model_and_the_samples() -> None:
     float_model = open_float_model(conv_net(), ["w2"])
     job = prepare_job(
         float_model, "mine", random(40, 3, 8, 8), "mse", 0.25, np.random.default_rng(0),
@@ -27,3 +30,31 @@ def test_notes_of_the_samples_and_of_the_model_are_joined() -> None:
     )  # fmt: skip
     assert job.notes == (*job.calibration.notes, *job.float_model.notes)
     assert any("too few" in note for note in job.notes)
+
+
+def test_another_form_of_the_model_keeps_the_samples() -> None:
+    float_model = open_float_model(conv_net(), ())
+    job = prepare_job(
+        float_model, "mine", random(8, 3, 8, 8), "mse", None, np.random.default_rng(0),
+        DEFAULT_RESOURCES, silent,
+    )  # fmt: skip
+    other = open_float_model(conv_net(), ["w2"])
+    changed = job.with_float_model(other)
+    assert changed.float_model is other
+    assert (changed.calibration, changed.source) == (job.calibration, "mine")
+
+
+def test_folding_that_changes_the_outputs_is_undone() -> None:
+    model = conv_net()
+    float_model = open_float_model(model, ())
+    broken = replace(float_model, model=open_float_model(conv_net(), ()).model)
+    values = onnx.numpy_helper.to_array(broken.model.graph.initializer[0]) * 2
+    broken.model.graph.initializer[0].CopyFrom(
+        onnx.numpy_helper.from_array(values, broken.model.graph.initializer[0].name)
+    )
+    job = prepare_job(
+        broken, "mine", random(40, 3, 8, 8), "mse", 0.25, np.random.default_rng(0),
+        DEFAULT_RESOURCES, silent,
+    )  # fmt: skip
+    assert job.float_model.model is broken.reference
+    assert job.notes == job.float_model.notes != ()

@@ -1,5 +1,6 @@
 """Quantize a model and search, on small models and on those in models/."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,20 @@ def test_a_policy_goes_with_a_drop() -> None:
 def test_what_to_emit_is_said_once(options: dict[str, Any], text: str) -> None:
     with pytest.raises(EvoqError, match=text):
         optimize(mlp(), random(16, 4), **options)
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(onnx_evoq.optimize).parameters.items()
+    }
+    assert (defaults["time_budget"], defaults["holdout"], defaults["seed"]) == (240.0, 0.25, 0)
+    assert (defaults["metric"], defaults["format"]) == ("auto", "qdq")
+
+
+def test_a_name_of_a_strategy_stands_for_its_defaults() -> None:
+    named, value = (
+        onnx_evoq.optimize(mlp(), SMALL_X, bits=4, strategy=strategy, time_budget=None)
+        for strategy in ("none", onnx_evoq.Strategy("none"))
+    )
+    assert serialize(named.model) == serialize(value.model)

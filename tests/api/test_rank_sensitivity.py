@@ -1,7 +1,7 @@
 """Rank weights by what quantizing each of them alone costs."""
 
 import pytest
-from graphs import conv_net, random
+from graphs import conv_net, mlp, random
 
 import onnx_evoq
 from onnx_evoq import EvoqError, Grid
@@ -42,3 +42,12 @@ def test_kept_weights_are_not_ranked() -> None:
 def test_options_that_make_no_sense_are_refused(options: dict, message: str) -> None:
     with pytest.raises(EvoqError, match=message):
         onnx_evoq.rank_sensitivity(conv_net(), X, **options)
+
+
+def test_the_ranking_tries_4_bits_on_all_samples_by_default() -> None:
+    usual = onnx_evoq.rank_sensitivity(mlp())
+    same = onnx_evoq.rank_sensitivity(mlp(), bits=4, seed=0)
+    assert usual == same
+    assert usual.source == "the model in memory"
+    assert usual.notes != ()  # no data were given
+    assert {row.name: row.shape for row in usual.rows} == {"first": (4, 6), "second": (3, 6)}

@@ -1,5 +1,6 @@
 """Search for widths, pick a point of the front, and optimize it."""
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -122,3 +123,10 @@ def test_a_model_larger_than_its_budget_is_noted() -> None:
     assert found.result is not None
     larger = replace(found.result, packed_bytes=66)
     assert "more than the budget" in found.search.notes_on(larger, 65)[0]
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    parameters = inspect.signature(onnx_evoq.search_and_optimize).parameters
+    names = ("time_budget", "holdout", "seed", "metric")
+    assert tuple(parameters[name].default for name in names) == (600.0, 0.25, 0, "auto")
+    assert parameters["tune_budget"].default == 240.0

@@ -1,5 +1,6 @@
 """Search for the widths of the layers."""
 
+import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -193,3 +194,10 @@ def test_weights_that_are_kept_are_no_part_of_a_policy() -> None:
     found = found_in(keep=["layer1"], time_budget=1e-3)
     assert all(set(point.policy.bits) == {"second"} for point in found.front)
     assert not any(point.policy.expansion for point in found.front)
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    parameters = inspect.signature(onnx_evoq.search_bits).parameters
+    assert onnx_evoq.SearchSpace() == onnx_evoq.SearchSpace(False, True, "packed")
+    names = ("time_budget", "holdout", "seed", "metric")
+    assert tuple(parameters[name].default for name in names) == (600.0, 0.25, 0, "auto")

@@ -195,13 +195,59 @@ def test_contexts_that_are_not_kept_end_the_search(
         checks.append(model)
         return False
 
-    monkeypatch.setattr("onnx_evoq.evolve.coevolution._MOST_REJECTIONS", 2)
+    monkeypatch.setattr("onnx_evoq.evolve.coevolution._MOST_REJECTIONS", 3)
     evolved = coevolved(given, max_drop_check=never_allowed)
     assert same(evolved.quantized, given[1].quantized)
-    assert len(checks) in (2, 3)  # the last of them when the search has ended
-    fewer = evolved.evaluations
-    monkeypatch.setattr("onnx_evoq.evolve.coevolution._MOST_REJECTIONS", 4)
-    assert coevolved(given, max_drop_check=never_allowed).evaluations > fewer
+    assert len(checks) == 3 + 1  # the last of them when the search has ended
+
+
+def test_roundings_are_scored_on_one_batch_each(
+    given: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int, int]] = []
+    score = CodeFitness.on_batches
+
+    def record(self: CodeFitness, candidates: Any, turn: int, count: int) -> Any:
+        calls.append((turn, count))
+        return score(self, candidates, turn, count)
+
+    monkeypatch.setattr(CodeFitness, "on_batches", record)
+    coevolved(given, settings=replace(SETTINGS, generations=1))
+    assert calls == [(0, 1), (1, 1), (2, 1), (3, 1), (0, 1)]  # all layers, each layer, a generation
+
+
+def test_a_search_that_stalls_scores_more_batches(
+    given: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    score = CodeFitness.on_batches
+
+    def record(self: CodeFitness, candidates: Any, turn: int, count: int) -> Any:
+        counts.append(count)
+        return score(self, candidates, turn, count)
+
+    def never_better(self: CodeFitness, candidates: Any) -> Any:
+        return np.full(len(candidates), np.inf)
+
+    monkeypatch.setattr(CodeFitness, "on_batches", record)
+    monkeypatch.setattr(CodeFitness, "on_search_set", never_better)
+    monkeypatch.setattr("onnx_evoq.evolve.coevolution._STALLED", 2)
+    evolved = coevolved(given, settings=replace(SETTINGS, generations=50))
+    assert counts[4:] == [1, 1, 2, 2, 4, 4, 8, 8]  # there are five batches
+    assert evolved.stopped is None
+
+
+def test_out_of_time_no_more_candidates_are_drawn(
+    given: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def out_of_time(self: CodeFitness, candidates: Any, turn: int, count: int) -> None:
+        calls.append(turn)
+
+    monkeypatch.setattr(CodeFitness, "on_batches", out_of_time)
+    coevolved(given)
+    assert calls == [0, 0]  # roundings, and one generation
 
 
 @pytest.mark.parametrize("metric", ["agreement", "sqnr"])

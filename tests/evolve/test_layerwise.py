@@ -94,7 +94,7 @@ def same(one: Mapping[str, QuantizedWeight], other: Mapping[str, QuantizedWeight
 
 
 def content_with(model: Model, scoring: ScoringSet) -> ScoringSet:
-    """A set that wants what `model` answers, so that every move is for the worse."""
+    """A set that expects the answers of `model`, so that every move makes them worse."""
     answers = list(predict(Session(serialize(model)), scoring.batches))
     return ScoringSet(scoring.batches, Target(find_metric("mse"), answers, None))
 

@@ -217,20 +217,20 @@ def test_where_even_8_bits_drop_too_much_nothing_is_searched(way: Way) -> None:
 def test_the_search_stays_within_the_allowed_drop() -> None:
     given = plain_task()
     limit = 1.05 * start(searched(given, settings=None), given.heldout_set)
-    guarded = replace(
+    limited = replace(
         given, max_drop_check=lambda model: model_value(model, given.heldout_set) <= limit
     )
-    assert end(searched(guarded), given.heldout_set) <= limit
+    assert end(searched(limited), given.heldout_set) <= limit
 
 
 def test_evolving_all_together_may_stay_within_a_drop_that_rounding_exceeds() -> None:
     given = plain_task()
     rounding = start(searched(given, from_nearest, None), given.heldout_set)
     limit = 0.8 * rounding
-    guarded = replace(
+    limited = replace(
         given, max_drop_check=lambda model: model_value(model, given.heldout_set) <= limit
     )
-    found = searched(guarded, from_nearest, replace(TOGETHER, generations=20))
+    found = searched(limited, from_nearest, replace(TOGETHER, generations=20))
     assert found.evolved.within_max_drop
     assert end(found, given.heldout_set) <= limit
     assert 3 in widths(found).values()

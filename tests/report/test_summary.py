@@ -1,14 +1,17 @@
-"""What a user is told about how a search ended."""
+"""The results per weight, and the notes on how ranking and search ended."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from graphs import mlp
 
 from onnx_evoq.evolve import Evolved
+from onnx_evoq.evolve.settings import LayerScores
 from onnx_evoq.model import find_weights, load
 from onnx_evoq.pipeline import metadata_of
-from onnx_evoq.report import layer_results, notes_on
+from onnx_evoq.report import layer_results, notes_on, weight_info
 from onnx_evoq.run.stop import Stopped
 from onnx_evoq.setup import Score, nearest_of
 
@@ -70,7 +73,7 @@ def test_weights_that_were_not_ranked_are_counted() -> None:
     assert note.startswith("1 of 2 weights were not ranked within a third of the time")
 
 
-def test_a_weight_tells_the_width_and_the_frac_bits_of_each_channel() -> None:
+def test_a_layer_result_has_the_width_and_the_frac_bits_of_each_channel() -> None:
     weights = find_weights(load(mlp()))[0]
     bits = {"first": 3, "second": (2, 6, 4)}
     quantized = nearest_of(weights, bits, "channel", "pow2")
@@ -80,3 +83,36 @@ def test_a_weight_tells_the_width_and_the_frac_bits_of_each_channel() -> None:
     nearest = Score(1.0, 2.0)
     metadata = json.loads(metadata_of(quantized, 0, "mse", nearest, nearest)["onnx_evoq.weights"])
     assert metadata["second"] == {"bits": [2, 6, 4], "frac_bits": results[1].frac_bits}
+
+
+def test_a_layer_result_has_its_scores_and_its_sensitivity_in_the_order_of_the_ranking() -> None:
+    weights = find_weights(load(mlp()))[0]
+    quantized = nearest_of(weights, {"first": 4, "second": 4}, "tensor", "pow2")
+    scores = LayerScores({"search": 2.0, "heldout": 3.0}, {"search": 1.0, "heldout": 2.5})
+    evolved = Evolved(quantized, {"first": scores}, 0, None)
+    second, first = layer_results(evolved, {"second": 0.25, "first": 0.5})
+    assert (second.name, second.sensitivity) == ("second", 0.25)
+    assert (second.before, second.after) == (None, None)
+    assert (first.name, first.sensitivity) == ("first", 0.5)
+    assert (first.before, first.after) == (scores.before, scores.after)
+
+
+def test_weights_that_were_not_to_be_ranked_need_no_note() -> None:
+    evolved = Evolved(dict.fromkeys(RANKING), {}, 7, None)  # type: ignore[arg-type]
+    assert notes_on(evolved, dict.fromkeys(RANKING, float("nan")), None, ranked=False) == []
+
+
+def test_searched_weights_are_counted_where_time_ran_out() -> None:
+    scores = LayerScores({}, {})
+    evolved = Evolved(dict.fromkeys(RANKING), {"a": scores}, 7, Stopped.TIME)  # type: ignore[arg-type]
+    (note,) = notes_on(evolved, RANKING, None)
+    assert "(1 of 2 weights were searched)" in note
+
+
+def test_a_weight_is_described_by_its_range_and_its_bytes() -> None:
+    weight = find_weights(load(mlp()))[0][0]
+    info = weight_info(replace(weight, values=np.array([[-3.5, 0.5, 1.0]], np.float32)), "why")
+    assert (info.name, info.op_type, info.nodes) == ("first", "MatMul", ("layer1",))
+    assert (info.low, info.high, info.int_bits) == (-3.5, 1.0, 2)
+    assert info.bytes == {2: 1, 3: 2, 4: 2, 5: 2, 6: 3, 7: 3, 8: 3}
+    assert info.no_expansion == "why"

@@ -1,10 +1,10 @@
-"""Text for people: columns, numbers and sizes within 80 columns."""
+"""Tables of results: columns, numbers and sizes, within 80 characters."""
 
 from dataclasses import replace
 
 import pytest
 
-from onnx_evoq.model import Model
+from onnx_evoq.model import Model, Skipped
 from onnx_evoq.quantize import Bits
 from onnx_evoq.report import (
     Evaluation,
@@ -192,3 +192,84 @@ def test_a_result_counts_weights_by_their_widths_and_bytes_packed_and_in_the_fil
     )
     assert max(map(len, lines)) <= WIDTH
     assert lines[-1] == "44.5 kB -> 8.2 kB (packed 6.15 kB)  m.w4.onnx"
+
+
+def test_reasons_are_listed_once_with_the_names_that_they_hold_for() -> None:
+    weights = tuple(replace(weight(name), no_expansion="it is read twice") for name in "ab")
+    skipped = (
+        Skipped("c", "float32", (3,), "biases stay float"),
+        Skipped("d" * 90, "float32", (3,), "biases stay float"),
+    )
+    shown = inspection_text(Inspection("m.onnx", 5000, ("norm",), weights, skipped))
+    assert "\nChannels that cannot be split:\n     2  it is read twice: a, b\n" in shown
+    assert "\n1 BatchNormalization node folded.\n" in shown
+    assert "\nNot weights:\n     2  biases stay float: c, .." in shown
+    rows = [line.split()[-1] for line in shown.splitlines()[1:3]]
+    assert rows == ["-", "-"]
+
+
+def test_a_long_reason_and_a_long_name_share_a_line() -> None:
+    skipped = (Skipped("n" * 90, "float32", (3,), "r" * 90),)
+    line = inspection_text(Inspection("m.onnx", 1, (), (), skipped)).splitlines()[-1]
+    assert len(line) == WIDTH
+    count, reason, names = line.split()
+    assert count == "1"
+    assert len(reason) == WIDTH - 10 - 12 + 1  # and its colon
+    assert len(names) == 12
+
+
+def test_the_sizes_of_a_file_count_the_types_that_store_codes() -> None:
+    shown = inspection_text(Inspection("m.onnx", 5000, (), (weight("a"),), ()))
+    header, own, total, stored = shown.split("\n\n")[1].splitlines()
+    assert header.split()[2::2] == ["8", "6", "4", "3", "2"]
+    assert own.split()[1::2] == ["216", "162", "108", "81", "54"]
+    assert total.split()[5::2] == own.split()[1::2]
+    assert stored.split()[5::2] == ["216", "216", "108", "108", "54"]
+
+
+def test_a_weight_is_shown_with_its_axis_and_its_range() -> None:
+    lines = inspection_text(Inspection("m.onnx", 1, (), (weight("a"),), ())).splitlines()
+    assert lines[1].split() == ["a", "Conv", "8x3x3x3", "0", "1", "-1.5", "0.5", "yes"]
+    without = replace(weight("a"), axis=None)
+    line = inspection_text(Inspection("m.onnx", 1, (), (without,), ())).splitlines()[1]
+    assert line.split()[3] == "-"
+
+
+def test_shares_are_percentages_and_errors_are_numbers() -> None:
+    lines = evaluation_text(evaluation(agreement=0.5)).splitlines()
+    assert [line.split()[-2:] for line in lines[1:3]] == [["75.00", "%"], ["50.00", "%"]]
+    assert lines[3].split()[-1] == "0.5"
+
+
+def result_of(evaluations: int, start: Score, top1: dict[str, float] | None = None) -> str:
+    nearest = Score(0.5, 0.25, top1)
+    scores = {"reference": nearest, "nearest": nearest, "start": start, "evolved": nearest}
+    layers = (LayerResult("w", 4, 3, None, None, {}), LayerResult("v", 4, 3, None, None, None))
+    result = Result(
+        Model(), "m.onnx", 4, "tensor", "pow2", 0, "own.py:f1", scores, layers,
+        44_500, 8_200, 6_150, evaluations, 1.0, None, (), {},
+    )  # fmt: skip
+    return result_text(result, "out.onnx")
+
+
+def test_a_start_has_a_row_where_it_is_not_nearest_rounding() -> None:
+    def rows(text: str) -> list[str]:
+        return [line.split()[0] for line in text.split("\n\n")[0].splitlines()[1:]]
+
+    assert rows(result_of(7, Score(0.5, 0.25))) == ["float", "nearest", "evolved"]
+    assert rows(result_of(7, Score(0.5, 0.2))) == ["float", "nearest", "start", "evolved"]
+    assert rows(result_of(0, Score(0.5, 0.25))) == ["float", "nearest", "emitted"]
+
+
+def test_a_search_ends_with_advice_to_score_other_data() -> None:
+    assert result_of(7, Score(0.5, 0.25)).endswith("neither holds (onnx-evoq evaluate).")
+    assert "evaluate" not in result_of(0, Score(0.5, 0.25))
+    assert "2 weights (2 at 4 bits), 1 searched; 7 evaluations" in result_of(7, Score(0.5, 0.25))
+
+
+def test_top1_has_columns_where_labels_exist() -> None:
+    top1 = {"search": 0.75, "heldout": 0.5}
+    lines = result_of(7, Score(0.5, 0.25, top1), top1).splitlines()
+    assert lines[0].split() == ["f1", "search", "held-out", "top1", "search", "held-out"]
+    assert lines[1].split() == ["float", "0.5", "0.25", "75.00", "%", "50.00", "%"]
+    assert result_of(7, Score(0.5, 0.25)).splitlines()[0].split() == ["f1", "search", "held-out"]
