@@ -38,7 +38,7 @@ def test_outputs_of_other_shapes_are_refused() -> None:
 
 def test_outputs_that_are_no_numbers_are_counted() -> None:
     values = np.array([[1.0, np.nan], [1.0, 2.0], [1.0, np.inf]])
-    outputs = {"y": values, "k": np.array([1, 2, 3]), "z": values[1:]}
+    outputs = {"y": values, "k": np.array([1, 2, 3]), "z": values[1:2]}
     (note,) = not_finite(outputs, "m.onnx")
     assert note.startswith("m.onnx: output 'y' is NaN or infinite for 2 of 3 samples")
 
