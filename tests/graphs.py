@@ -109,7 +109,7 @@ def task_of(
     metric: str = "mse",
     **options: Any,
 ) -> Task:
-    """What there is to do with a loaded model of one input, "x"; one step per tensor."""
+    """The task of quantizing a loaded model of one input, "x"; one step per tensor."""
     weights = [weight for weight in find_weights(model)[0] if weight.name not in keep]
     given = bits if isinstance(bits, Mapping) else {weight.name: bits for weight in weights}
     sets = [scoring_set(model, {"x": inputs}, size, metric) for inputs in (search, heldout)]
@@ -221,7 +221,7 @@ def flat() -> ModelProto:
 
 
 def recurrent() -> ModelProto:
-    """x (n, 5) of rows of a table -> GRU -> MatMul: weights without a closed form, but one."""
+    """x (n, 5), rows of a table -> GRU -> MatMul: only the last weight has a closed form."""
     nodes = [
         node("Gather", ["table", "x"], ["rows"]),
         node("Transpose", ["rows"], ["a"], perm=[1, 0, 2]),
@@ -240,7 +240,7 @@ def recurrent() -> ModelProto:
 
 
 def interrupting(steps: int) -> Callable[..., Any]:
-    """Progress that raises after so many steps."""
+    """Progress that raises KeyboardInterrupt at the step with this number."""
     done: list[float] = []
 
     def step(amount: float) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.quantize import Bits, QuantizedWeight, Scale, fit, nearest
+from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
 from onnx_evoq.setup.options import check_bits, check_choices
 
 Granularity = Literal["tensor", "channel"]
@@ -129,7 +129,7 @@ def nearest_of(
     rounded = {}
     for weight in weights:
         axis = axis_of_steps(weight, granularity)
-        grid = fit(weight.values, bits[weight.name], axis, scale, weight.dtype)
+        grid: FixedPoint = fit(weight.values, bits[weight.name], axis, scale, weight.dtype)
         rounded[weight.name] = QuantizedWeight(nearest(weight.values, grid), grid)
     return rounded
 

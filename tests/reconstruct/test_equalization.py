@@ -370,9 +370,10 @@ def test_layers_that_share_a_group_are_joined_in_any_order() -> None:
 
 def test_a_channel_that_keeps_its_scale_fixes_the_layer() -> None:
     assert scales(4, {"a": [0, -1], "b": [1, 2]}, {}, "ab") == ([-1, 0, 0, 1, -1], 2)
+    assert scales(4, {"a": [3, -1], "b": [0, 1]}, {}, "ab") == ([0, 0, 1, -1, -1], 2)
 
 
 def test_a_weight_that_stays_float_fixes_its_outputs_and_inputs() -> None:
     rows, columns = {"a": [0, 1], "b": [2, 3]}, {"a": [4, 4], "b": [1, 4]}
-    assert scales(5, rows, columns, "a") == ([-1, -1, -1, -1, -1, -1][:6], 0)
+    assert scales(5, rows, columns, "a") == ([-1] * 6, 0)
     assert scales(5, rows, {"a": [4, 4]}, "a") == ([0, 0, -1, -1, 1, -1], 2)
