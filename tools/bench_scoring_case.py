@@ -13,7 +13,7 @@ from bench_optimize import MODELS
 from onnx_evoq import Data
 from onnx_evoq.array_types import Array, Arrays, Float32Array
 from onnx_evoq.cli import BYTES, NUMBERS
-from onnx_evoq.engine import ActivationCache, KnownTensors, specs_of
+from onnx_evoq.engine import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.model import (
     Cut,
     Model,
@@ -131,7 +131,7 @@ def behind(
         any_count: whether the part takes any number of samples, instead of those of a batch.
     """
     cut = cut_at(model, name)
-    known = KnownTensors(scoring.batches, cache.crossing(model, cut))
+    known = BatchTensors(scoring.batches, cache.crossing(model, cut))
     specs = specs_of(known, cut.suffix_inputs)
     if any_count:
         specs = [replace(spec, shape=(None, *(spec.shape or ())[1:])) for spec in specs]

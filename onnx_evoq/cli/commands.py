@@ -17,7 +17,7 @@ from onnx_evoq.cli.command_options import (
     STRATEGY_OPTIONS,
     WIDTH_OPTIONS,
 )
-from onnx_evoq.cli.outputs import check_outputs, show, target_of, write
+from onnx_evoq.cli.output_paths import check_outputs, show, target_of, write
 from onnx_evoq.cli.shared_options import (
     COMMON_OPTIONS,
     DATA_OPTIONS,

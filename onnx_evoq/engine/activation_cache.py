@@ -67,13 +67,13 @@ class ActivationCache:
         """
         if cut.prefix is None:
             return [{} for _ in self._batches]
-        prefix, known = cut.prefix, KnownTensors(self._batches, [{} for _ in self._batches])
+        prefix, known = cut.prefix, BatchTensors(self._batches, [{} for _ in self._batches])
         last, digest = self._last, _digest(prefix)
         if last is not None and digest == last.digest:
             return last.tensors
         if last is not None and _digest(cut_at(model, *last.cut.dtypes).prefix) == last.digest:
             # Nothing before the last cut has changed: run only what lies between the two cuts.
-            known = KnownTensors(self._batches, last.tensors)
+            known = BatchTensors(self._batches, last.tensors)
             specs = specs_of(known, last.cut.prefix_outputs)
             prefix = bridge(model, specs, cut.prefix_outputs) or prefix
         session = open_session(prefix, self.resources, f"the model before {cut.label}")
@@ -87,7 +87,7 @@ class ActivationCache:
         return tensors
 
 
-class KnownTensors(Sequence[Arrays]):
+class BatchTensors(Sequence[Arrays]):
     """For each batch, the model's inputs and the tensors that cross a cut, by name.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from onnx_evoq.array_types import Arrays
-from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Cut, Model, cut_at, suffix, uncut
 from onnx_evoq.score import Evaluator, RunPool
@@ -60,7 +60,7 @@ class Evaluators:
 
     def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
         """Load the part of the model behind the cut, and make an evaluator for each set."""
-        known = KnownTensors(self._batches, crossing)
+        known = BatchTensors(self._batches, crossing)
         session = open_session(
             suffix(model, cut, specs_of(known, cut.suffix_inputs)),
             self._resources,
@@ -71,7 +71,7 @@ class Evaluators:
         names = [output.name for output in model.graph.output]
         evaluators, start = [], 0
         for scoring in self._sets:
-            part = KnownTensors(scoring.batches, crossing, start)
+            part = BatchTensors(scoring.batches, crossing, start)
             evaluators.append(
                 Evaluator(
                     session, run_pool, cut.dtypes, cut.suffix_inputs, names, part,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Model, bridge, cut_at
 from onnx_evoq.setup import open_session
@@ -37,7 +37,7 @@ class LayerTensors:
         batches: Sequence[Batch],
     ) -> None:
         crossing = cache.crossing(model, cut_at(model, layer.weight))
-        self._known = KnownTensors(batches, crossing)
+        self._known = BatchTensors(batches, crossing)
         known = list(self._known[0])
         missing = [name for name in names if name not in known]
         self._session = None

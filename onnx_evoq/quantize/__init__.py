@@ -18,6 +18,7 @@ from onnx_evoq.quantize.closed_form import (
 from onnx_evoq.quantize.grid import (
     Bits,
     Dense,
+    FixedPoint,
     GridSpec,
     Linear,
     QuantizedWeight,
@@ -38,6 +39,7 @@ __all__ = [
     "Activation",
     "Bits",
     "Dense",
+    "FixedPoint",
     "GridSpec",
     "LayerAtWidth",
     "LayerSamples",

@@ -1,7 +1,7 @@
 """The values that the public functions return, and the tables and pictures made of them."""
 
 from onnx_evoq.report.front_picture import check_picture, search_picture
-from onnx_evoq.report.mixed_precision import MixedPrecision
+from onnx_evoq.report.mixed_precision_report import MixedPrecision
 from onnx_evoq.report.results import (
     Evaluation,
     Inspection,
@@ -11,7 +11,7 @@ from onnx_evoq.report.results import (
     SensitivityRow,
     WeightInfo,
 )
-from onnx_evoq.report.search import Search, search_text
+from onnx_evoq.report.search_report import Search, search_text
 from onnx_evoq.report.summary import layer_results, notes_on, weight_info
 from onnx_evoq.report.tables import (
     evaluation_text,

@@ -3,10 +3,10 @@
 All three have the shape of `strategy.AskTell`.
 """
 
-from onnx_evoq.search.coevolution import Coevolution
+from onnx_evoq.search.code_mutation import mutate
+from onnx_evoq.search.cooperative_coevolution import Coevolution
 from onnx_evoq.search.neuroevolution import Neuroevolution
 from onnx_evoq.search.nsga2 import NSGA2, survivors
-from onnx_evoq.search.operators import mutate
 from onnx_evoq.search.pareto import hypervolume, non_dominated_sort
 
 __all__ = [

@@ -10,14 +10,14 @@ import numpy as np
 
 from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.search.ask_tell import check_tell
-from onnx_evoq.search.operators import best_of
+from onnx_evoq.search.code_mutation import best_of
 
 
 class Neuroevolution:
     """Evolves the integer codes of one layer; a `AskTell` with one objective, the fitness.
 
     Example:
-        >>> from onnx_evoq.search.operators import mutate
+        >>> from onnx_evoq.search.code_mutation import mutate
         >>> rng = np.random.default_rng(0)
         >>> search = Neuroevolution(
         ...     np.zeros((2, 3), np.int8), 4, lambda codes: mutate(codes, 0.3, -8, 7, rng))

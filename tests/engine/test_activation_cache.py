@@ -10,7 +10,7 @@ from onnx import ModelProto, helper
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.engine import activation_cache as module
-from onnx_evoq.engine.activation_cache import ActivationCache, KnownTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.model import cut_at, fold_batch_norm, input_specs, load, replace_weights
 from onnx_evoq.setup import Resources
 from onnx_evoq.signature import TensorSpec
@@ -144,7 +144,7 @@ def test_without_a_share_a_cache_may_use_all_of_the_memory(
 
 def test_known_tensors_are_the_inputs_and_those_at_the_cut() -> None:
     at_cut = [{"a": np.full(1, index)} for index in range(5)]
-    known = KnownTensors(BATCHES[1:], at_cut, 2)
+    known = BatchTensors(BATCHES[1:], at_cut, 2)
     assert len(known) == 2
     assert set(known[0]) == {"x", "a"}
     np.testing.assert_array_equal(known[1]["x"], X[8:])

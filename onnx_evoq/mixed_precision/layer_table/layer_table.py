@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array, Indices
-from onnx_evoq.mixed_precision.layer_table.sensitivity import measure_sensitivity, split_factors
+from onnx_evoq.mixed_precision.layer_table.part_sensitivity import (
+    measure_sensitivity,
+    split_factors,
+)
 from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants, quantize_variants
 from onnx_evoq.mixed_precision.search_space import (
     REFERENCE_WIDTH,

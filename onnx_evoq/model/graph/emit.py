@@ -32,8 +32,8 @@ from onnx import (
 )
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model.graph.check import check_valid
 from onnx_evoq.model.graph.nodes import copy_of, names_in_use, opset_of, unused_name
+from onnx_evoq.model.graph.validity import check_valid
 from onnx_evoq.quantize import QuantizedWeight
 
 Quantized = Mapping[str, QuantizedWeight]

@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, numpy_helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model.graph.check import check_valid
 from onnx_evoq.model.graph.lift import lift_constants
 from onnx_evoq.model.graph.nodes import (
     all_nodes,
@@ -24,6 +23,7 @@ from onnx_evoq.model.graph.nodes import (
     tensors_in,
     walk,
 )
+from onnx_evoq.model.graph.validity import check_valid
 
 Model = ModelProto  # the name for rooms that do not import onnx
 

@@ -1,8 +1,7 @@
 """The fixed-point grid, and the grid point that is closest to real weights."""
 
 from onnx_evoq.quantize.grid.closest_point import closest_codes
-from onnx_evoq.quantize.grid.descent import coordinate_descent
-from onnx_evoq.quantize.grid.exchange import pair_exchange
+from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.fixed_point import (
     Bits,
     FixedPoint,
@@ -19,7 +18,8 @@ from onnx_evoq.quantize.grid.fixed_point import (
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
 from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, FactoredHessian, cost, single_move_costs
-from onnx_evoq.quantize.grid.linear import Dense, Linear, Window
+from onnx_evoq.quantize.grid.layer_matrix import Dense, Linear, Window
+from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 from onnx_evoq.quantize.grid.sum_preserving import cost_with_sums, sum_preserving_roundings
 
 __all__ = [

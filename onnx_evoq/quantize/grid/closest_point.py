@@ -9,11 +9,11 @@ last two never raise the cost.
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.quantize.grid.descent import coordinate_descent
-from onnx_evoq.quantize.grid.exchange import pair_exchange
+from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 
 
 def closest_codes(weights: Float64Array, hessian: FactoredHessian, grid: RowGrid) -> Float64Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.fixed_point import FixedPoint, GridSpec
-from onnx_evoq.quantize.grid.linear import Linear
+from onnx_evoq.quantize.grid.layer_matrix import Linear
 
 Limit = int | Float64Array  # of codes: one number for all rows, or (groups, rows, 1)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
 from onnx_evoq.quantize.grid.fixed_point import QuantizedWeight
 from onnx_evoq.quantize.grid.grid_rows import Limit, row_grid
-from onnx_evoq.quantize.grid.linear import Linear
+from onnx_evoq.quantize.grid.layer_matrix import Linear
 
 # Shares of the sums over kernels and over rows that are removed.
 RESTORED_SHARES = (

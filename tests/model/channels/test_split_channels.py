@@ -27,7 +27,7 @@ from onnx_evoq.model.channels.split_channels import (
     splits_from_shares,
     with_split_channels,
 )
-from onnx_evoq.model.graph.check import check_valid
+from onnx_evoq.model.graph.validity import check_valid
 from onnx_evoq.score import Session
 
 Weights = Mapping[str, NDArray[np.generic]]

@@ -11,7 +11,7 @@ from onnx_evoq.quantize import GridSpec, LayerAtWidth, Scale, Window, quantize_a
 from onnx_evoq.quantize.closed_form.best_weight import damped_hessian
 from onnx_evoq.quantize.closed_form.moments import Moments
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
-from onnx_evoq.quantize.grid.descent import coordinate_descent
+from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import row_grid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian

@@ -6,7 +6,7 @@ from layer_problems import DENSE, Floats, problem
 
 from onnx_evoq.quantize import GridSpec
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
-from onnx_evoq.quantize.grid.descent import coordinate_descent
+from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
 from onnx_evoq.search.ask_tell import check_tell
-from onnx_evoq.search.operators import best_of
+from onnx_evoq.search.code_mutation import best_of
 
 LENGTHS = (3.0, 9.0, 27.0)  # of the line search
 _GROWTH, _SHRINKING = 1.5, 1.2

@@ -11,7 +11,7 @@ import pytest
 from commands import error_of, invoke, refused
 from graphs import mlp
 
-from onnx_evoq.cli.outputs import check_outputs, show, target_of, write
+from onnx_evoq.cli.output_paths import check_outputs, show, target_of, write
 from onnx_evoq.errors import OptionError, OutputError
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from onnx_evoq.search import Coevolution
-from onnx_evoq.search.coevolution import recombination_weights, shared_weights
+from onnx_evoq.search.cooperative_coevolution import recombination_weights, shared_weights
 
 Codes = NDArray[np.int8]
 
@@ -123,7 +123,7 @@ def test_other_codes_take_the_place_of_those_that_became_certain() -> None:
 def test_certain_codes_become_uncertain_again_when_the_context_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("onnx_evoq.search.coevolution._RETURN", 1.0)
+    monkeypatch.setattr("onnx_evoq.search.cooperative_coevolution._RETURN", 1.0)
     search = search_of(np.full(40, 0.2), 40, population=64)
     turn(search, lambda codes: 1000.0)
     for _ in range(2):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from onnx_evoq.search.operators import best_of, mutate
+from onnx_evoq.search.code_mutation import best_of, mutate
 
 ZEROS = np.zeros((200, 500), np.int8)
 

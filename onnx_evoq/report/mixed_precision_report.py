@@ -9,7 +9,7 @@ from onnx_evoq.errors import OptionError
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.output_file import write_file
 from onnx_evoq.report.results import Result
-from onnx_evoq.report.search import Search
+from onnx_evoq.report.search_report import Search
 
 
 @dataclass(frozen=True)

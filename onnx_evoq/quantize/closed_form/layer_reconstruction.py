@@ -28,7 +28,7 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     solve_best_weight,
 )
 from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
-from onnx_evoq.quantize.closed_form.layer_samples import LayerSamples
+from onnx_evoq.quantize.closed_form.columns_and_targets import LayerSamples
 from onnx_evoq.quantize.closed_form.moments import MomentSums
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid import (

@@ -1,14 +1,16 @@
 """Pair exchange by hand and against brute force over all pairs of moves."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from layer_problems import HIGH, LOW, Floats, problem, random_codes, seeds, shapes, unit_grid
 
-from onnx_evoq.quantize.grid.descent import coordinate_descent
-from onnx_evoq.quantize.grid.exchange import pair_exchange
+from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost, single_move_costs
+from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 
 CORRELATED = FactoredHessian(np.array([[[1.0, 0.9], [0.9, 1.0]]]))
 
@@ -107,7 +109,9 @@ def test_few_rows_at_once_give_what_many_give(monkeypatch: pytest.MonkeyPatch) -
     start = grid.nearest(weights)
     expected = pair_exchange(weights, hessian, grid, start)
     for pairs in (1, 2 * (2 * 12) ** 2, 3 * (2 * 12) ** 2):
-        monkeypatch.setattr("onnx_evoq.quantize.grid.exchange._PAIRS_AT_ONCE", pairs)
+        monkeypatch.setattr(
+            sys.modules["onnx_evoq.quantize.grid.pair_exchange"], "_PAIRS_AT_ONCE", pairs
+        )
         assert (pair_exchange(weights, hessian, grid, start) == expected).all()
 
 

@@ -20,8 +20,11 @@ from onnx_evoq.quantize import (
     nearest,
 )
 from onnx_evoq.quantize.closed_form.best_weight import choose_damping
+from onnx_evoq.quantize.closed_form.layer_reconstruction import (
+    reconstruct,
+    reconstruct_with_activation,
+)
 from onnx_evoq.quantize.closed_form.moments import MomentSums
-from onnx_evoq.quantize.closed_form.reconstruct import reconstruct, reconstruct_with_activation
 
 Floats = NDArray[np.float32]
 
@@ -93,7 +96,7 @@ def test_rounding_is_damped_at_least_by_a_hundredth(
     damping: float, hessian: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "onnx_evoq.quantize.closed_form.reconstruct.choose_damping", lambda *_: damping
+        "onnx_evoq.quantize.closed_form.layer_reconstruction.choose_damping", lambda *_: damping
     )
     weight, x = np.float32([[0.3, 0.9]]), np.tile(np.eye(2, dtype=np.float32), (4, 1))
     found = reconstruct(weight, DENSE, sums_of(x, 2 * x @ weight.T), GridSpec(8))  # H = I / 2

@@ -1,11 +1,13 @@
 """Coordinate descent by hand and against a plain loop."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from layer_problems import HIGH, LOW, Floats, problem, random_codes, seeds, shapes, unit_grid
 
-from onnx_evoq.quantize.grid.descent import coordinate_descent
+from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
 
@@ -71,7 +73,9 @@ def test_looking_ahead_changes_no_codes(ahead: int, monkeypatch: pytest.MonkeyPa
     weights, hessian, grid = problem((2, 5, 150), seed=3)
     start = grid.nearest(weights)
     expected = coordinate_descent(weights, hessian, grid, start)
-    monkeypatch.setattr("onnx_evoq.quantize.grid.descent._LOOK_AHEAD", ahead)
+    monkeypatch.setattr(
+        sys.modules["onnx_evoq.quantize.grid.coordinate_descent"], "_LOOK_AHEAD", ahead
+    )
     found = coordinate_descent(weights, hessian, grid, start)
     assert (found == expected).all()
     assert (found != start).any()
