@@ -38,6 +38,14 @@ def test_the_help_explains_every_option(command: str) -> None:
     assert [name for option in options for name in option.opts if name not in shown] == []
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_shows_every_default(command: str) -> None:
+    for option in main.commands[command].params:
+        if isinstance(option.default, str | int | float) and option.default is not False:
+            assert isinstance(option, click.Option)
+            assert option.show_default, option.name
+
+
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_the_help_lists_every_command(option: str) -> None:
     shown = invoke(option).stdout
