@@ -258,7 +258,7 @@ def test_profiles_name_the_scales_of_outputs_and_inputs(monkeypatch: pytest.Monk
     assert [set(profile.inputs.tolist()) for profile in spy.profiles] == [{-1}, {0}, {1}]
     for profile, rounded in zip(spy.profiles, spy.rounded, strict=True):
         assert profile.costs is rounded.costs
-        assert profile.weights is rounded.weights
+        assert profile.input_shares is rounded.input_shares
 
 
 def test_a_weight_without_a_closed_form_has_no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +291,7 @@ def test_a_layer_may_have_one_output_channel(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "change", [{"error": 0.0}, {"weights": np.zeros(6)}], ids=["no error", "no input"]
+    "change", [{"error": 0.0}, {"input_shares": np.zeros(6)}], ids=["no error", "no input"]
 )
 def test_a_layer_without_an_error_or_without_inputs_has_no_profile(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
