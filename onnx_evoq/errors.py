@@ -44,7 +44,9 @@ class BudgetError(EvoqError):
         search: the front that was found, where a search came before.
     """
 
-    search: Any = None
+    def __init__(self, message: str, search: Any = None) -> None:
+        super().__init__(message)
+        self.search = search
 
 
 class OutputError(EvoqError):

@@ -45,9 +45,9 @@ from onnx_evoq.setup import (
     FloatModel,
     Task,
     bits_of,
-    fold_if_exact,
     open_float_model,
     prepare_calibration,
+    undo_inexact_folding,
 )
 
 Draws = np.random.Generator
@@ -184,7 +184,7 @@ class Opened:
         return Task(
             self.float_model.model, self.float_model.weights,
             bits_of(self.float_model.weights, bits, {}),
-            granularity, "pow2", self.calibration.search, self.calibration.heldout,
+            granularity, "pow2", self.calibration.search_set, self.calibration.heldout_set,
             Deadline(seconds),
         )  # fmt: skip
 
@@ -202,7 +202,9 @@ def opened(given: argparse.Namespace, name: str, stack: ExitStack) -> Opened:
     float_model = open_float_model(given.shared / CASES[name].model, ())
     rng = np.random.default_rng(given.seed)
     calibration = prepare_calibration(float_model.reference, name, data, "auto", 0.25, rng)
-    return Opened(fold_if_exact(float_model, calibration, DEFAULT_RESOURCES), calibration, test)
+    return Opened(
+        undo_inexact_folding(float_model, calibration, DEFAULT_RESOURCES), calibration, test
+    )
 
 
 def measured(

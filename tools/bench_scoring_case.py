@@ -159,9 +159,9 @@ def prepared(given: argparse.Namespace) -> Bench:
     )
     widths = dict.fromkeys((weight.name for weight in float_model.weights), given.bits)
     start = nearest_of(float_model.weights, widths, "tensor", "pow2")
-    accept, judge = halves(calibration.heldout)
+    accept, judge = halves(calibration.heldout_set)
     model = with_codes(float_model.model, start)
-    return Bench(float_model.weights, model, start, calibration.search, accept, judge, given)
+    return Bench(float_model.weights, model, start, calibration.search_set, accept, judge, given)
 
 
 def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:

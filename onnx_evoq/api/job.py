@@ -1,4 +1,4 @@
-"""What the public functions that quantize share: an open model, and the samples that score it."""
+"""What the public functions share: the types of what a user gives, and an open job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,13 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.model import Model
 from onnx_evoq.progress import Progress
-from onnx_evoq.setup import Calibration, FloatModel, Resources, fold_if_exact, prepare_calibration
+from onnx_evoq.setup import (
+    Calibration,
+    FloatModel,
+    Resources,
+    prepare_calibration,
+    undo_inexact_folding,
+)
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
@@ -60,7 +66,7 @@ def prepare_job(
         source: the name of the model in messages and reports.
         data: the samples; None draws synthetic inputs.
         metric: "auto", the name of a metric, or a function.
-        holdout: share of the samples in the held-out set; None for no held-out set.
+        holdout: share of the samples in the held-out set; None to use all samples in both sets.
         rng: splits the samples, and draws synthetic inputs.
         resources: what may be used of the machine.
         progress: shows the progress.
@@ -71,4 +77,4 @@ def prepare_job(
     calibration = prepare_calibration(
         float_model.reference, source, as_data(data), metric, holdout, rng, resources, progress
     )
-    return Job(source, fold_if_exact(float_model, calibration, resources), calibration)
+    return Job(source, undo_inexact_folding(float_model, calibration, resources), calibration)

@@ -152,7 +152,7 @@ def optimize(
         check = max_drop_check(float_model.model, calibration, max_drop, resources)
     task = Task(
         float_model.model, float_model.weights, widths, granularities, grid.scale,
-        calibration.search, calibration.heldout, deadline, check, resources, progress,
+        calibration.search_set, calibration.heldout_set, deadline, check, resources, progress,
     )  # fmt: skip
 
     # 4. Rank the weights, if their order has an effect; most of the time is for the search.

@@ -70,7 +70,7 @@ def rank_sensitivity(
     rng = np.random.default_rng(seed)
     float_model = open_float_model(model, grid.keep)
     job = prepare_job(float_model, name_of(model), data, metric, None, rng, resources, progress)
-    float_model, scoring = job.float_model, job.calibration.search
+    float_model, scoring = job.float_model, job.calibration.search_set
 
     # 3. Quantize each weight alone, and score the model.
     weights = {weight.name: weight for weight in float_model.weights}

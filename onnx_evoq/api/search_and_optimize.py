@@ -5,12 +5,12 @@ from dataclasses import replace
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource
 from onnx_evoq.api.optimize import optimize
 from onnx_evoq.api.search_bits import ANY_GRANULARITY, DEFAULT_SPACE, SearchSpace, search_bits
-from onnx_evoq.errors import BudgetError, OptionError
+from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
-from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources
+from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits
 
 
 def search_and_optimize(
@@ -75,6 +75,8 @@ def search_and_optimize(
         ...     "model.onnx", "calib.npz", budget=120_000)
         >>> found.result.save("model.mixed.onnx")  # doctest: +SKIP
     """
+    check_limits(holdout=holdout, max_drop=max_drop, tune_budget=tune_budget)
+
     # 1. Search, unless a policy is given.
     search: Search | None = None
     if policy is None:
@@ -109,13 +111,9 @@ def _chosen(
     """The given policy, or the point of the front that fits.
 
     Raises:
-        BudgetError: no point fits; the error carries the search.
+        BudgetError: no point fits.
     """
     if search is None:
         assert policy is not None
         return policy if isinstance(policy, ParetoPoint) else policy_from(policy)
-    try:
-        return search.pick(budget, max_drop)
-    except BudgetError as error:
-        error.search = search
-        raise
+    return search.pick(budget, max_drop)

@@ -133,15 +133,15 @@ def search_bits(
     # 3. Search.
     in_file = space.size == "file"
     options = SearchSpaceOptions(
-        space.expansion,
-        space.per_channel,
-        in_file,
-        ("tensor", "channel") if grid.granularity == "any" else (grid.granularity,),
+        expansion=space.expansion,
+        per_channel=space.per_channel,
+        in_file=in_file,
+        granularities=(("tensor", "channel") if grid.granularity == "any" else (grid.granularity,)),
     )
     task = Task(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
-        options.granularities[0], grid.scale, calibration.search, calibration.heldout, deadline,
-        None, resources, progress,
+        options.granularities[0], grid.scale, calibration.search_set, calibration.heldout_set,
+        deadline, None, resources, progress,
     )  # fmt: skip
     found = search_front(
         task,

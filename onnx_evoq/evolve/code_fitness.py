@@ -28,7 +28,7 @@ class CodeFitness:
     def __init__(self, task: Task, start: Reconstructed, doubt: float) -> None:
         self._values_of = CodeVector(start.quantized).values
         evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
-        self._on_search, self._on_heldout = evaluators.at(start.emitted, *start.quantized)
+        self._on_search, self._on_heldout = evaluators.at(start.as_float, *start.quantized)
         self._race = Race(self._on_search, 1, self._values_of, doubt)
         self._deadline = task.deadline
         self._evaluations_on_later_batches = 0  # which the evaluator does not count

@@ -167,10 +167,11 @@ class _LayerwiseSearch:
             Whether the model stays within the allowed drop; else the weight stays as it was.
         """
         best, scores = start, None
-        if settings is not None and self._task.deadline.passed:
-            self._stopped = Stopped.TIME
-        elif settings is not None:
+        if settings is not None and not self._task.deadline.passed:
             best, scores = self._evolve(name, start, settings, remaining, advance)
+        else:
+            self._stopped = self._stopped if settings is None else Stopped.TIME
+            advance(1)
         trial = {**self._quantized, name: best}
         if not self._task.allows(with_codes(self._model, trial)):
             return False

@@ -17,7 +17,8 @@ one step or one per channel. The search takes these steps:
 6. Build the points of the second allocation, and of the best evolved genome at each uniform size.
 7. Select the front: the points that no other beats in both size and error.
 
-To build a point is to reconstruct all layers of the model in turn, as the user will (`point`).
+To build a point is to reconstruct all layers of the model in turn, much as `optimize` does, but
+from fewer samples and without regard to activations (`point`).
 """
 
 from collections.abc import Callable, Sequence
@@ -103,7 +104,8 @@ def search_front(
         evolution = evolve_widths(task, table, compensated, initial, evolution_rng)
 
         # 6. Build what is promising.
-        builder.build([*allocated, *evolution.best_within(uniform_sizes[:-1])])
+        if evolution.stopped is not Stopped.INTERRUPT:
+            builder.build([*allocated, *evolution.best_within(uniform_sizes[:-1])])
     if interruption.reason and len(builder.points) < len(uniform):
         raise KeyboardInterrupt  # there is nothing to keep yet
 

@@ -78,9 +78,7 @@ def from_nearest(
     if settings is not None and settings.together:
         return _together_from_nearest(task, order, settings, rng)
     start = _rounded(task, task.bits)
-    names = list(
-        start.quantized
-    )  # the generators go by the graph's order, whatever the sensitivity
+    names = list(start.quantized)  # in the graph's order, whatever the sensitivity
     generators = dict(zip(names, rng.spawn(len(names)), strict=True))
     in_order = {name: generators[name] for name in order}
     if task.max_drop_check is not None:
@@ -112,7 +110,7 @@ def _together_from_nearest(
     def build(bits: Mapping[str, Bits]) -> Reconstructed:
         nonlocal evaluations
         start = _rounded(task, bits)
-        if task.allows(start.emitted):
+        if task.allows(start.as_float):
             return start
         attempt = replace(
             task, bits=bits, max_drop_check=None, deadline=task.deadline.share(_ATTEMPT_SHARE)
@@ -170,7 +168,9 @@ def from_reconstruction(
 def _or_nearest(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:
     """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
     rounded = _rounded(task, task.bits)
-    if task.fitness(rounded.emitted) < task.fitness(start.emitted) and task.allows(rounded.emitted):
+    if task.fitness(rounded.as_float) < task.fitness(start.as_float) and task.allows(
+        rounded.as_float
+    ):
         why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
         return rounded, (f"{why} instead.",)
     if not start.nearest:

@@ -10,8 +10,8 @@ from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
 
 @dataclass(frozen=True)
-class WithinMaxDrop:
-    """A reconstruction that stays within the allowed drop.
+class Narrowest:
+    """The narrowest reconstruction that was found, and whether it keeps within max drop.
 
     Attributes:
         reconstructed: the reconstruction.
@@ -35,7 +35,7 @@ def narrowest_within_drop(
     build: Callable[[Mapping[str, Bits]], Reconstructed],
     max_drop_check: MaxDropCheck,
     deadline: Deadline,
-) -> WithinMaxDrop:
+) -> Narrowest:
     """Find the reconstruction within the allowed drop that has the fewest weights at 8 bits.
 
     The most sensitive weights are those that stay at 8 bits. Bisection finds how many.
@@ -53,11 +53,11 @@ def narrowest_within_drop(
 
     def attempt(wide: int) -> tuple[Reconstructed, bool]:
         reconstructed = build(widths(wide))
-        return reconstructed, max_drop_check(reconstructed.emitted)
+        return reconstructed, max_drop_check(reconstructed.as_float)
 
     reconstructed, allowed = attempt(0)
     if allowed:
-        return WithinMaxDrop(reconstructed, widths(0), (), True)
+        return Narrowest(reconstructed, widths(0), (), True)
     reconstructed, allowed = attempt(len(order))
     too_few, enough, stopped = 0, len(order), None
     with until_interrupted() as interruption:
@@ -71,7 +71,7 @@ def narrowest_within_drop(
                 reconstructed, enough = candidate, middle
             else:
                 too_few = middle
-    return WithinMaxDrop(
+    return Narrowest(
         reconstructed,
         widths(enough),
         tuple(order[len(order) - enough :]),

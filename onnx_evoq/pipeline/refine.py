@@ -66,8 +66,8 @@ def equalize(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reco
     if equalized is None:
         return start
     again = reconstruct_layers(equalized, rng)
-    better = task.fitness(again.emitted) < task.fitness(start.emitted)
-    return again if better and task.allows(again.emitted) else start
+    better = task.fitness(again.as_float) < task.fitness(start.as_float)
+    return again if better and task.allows(again.as_float) else start
 
 
 def evolve(

@@ -45,7 +45,7 @@ class Reconstructed:
     nearest: tuple[str, ...]
 
     @cached_property
-    def emitted(self) -> Model:
+    def as_float(self) -> Model:
         """The model with the values of the codes as its weights."""
         return with_codes(self.model, self.quantized)
 

@@ -101,7 +101,7 @@ class _Correction:
         self._evaluators = Evaluators([task.search_set], task.resources, share=0.5)
         self._cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
         self.best = start
-        self.fitness = task.fitness(start.emitted)
+        self.fitness = task.fitness(start.as_float)
         self.evaluations = 0
         self.stopped: Stopped | None = None
 
@@ -124,8 +124,8 @@ class _Correction:
         """Try new codes of a layer, and accept the first that lower the fitness."""
         for share in _WITHIN_SHARES:
             tried = _corrected(self.best, layer, linearized, share)
-            fitness = self._task.fitness(tried.emitted)
-            if fitness < self.fitness and self._task.allows(tried.emitted):
+            fitness = self._task.fitness(tried.as_float)
+            if fitness < self.fitness and self._task.allows(tried.as_float):
                 self.best, self.fitness = tried, fitness
                 return
 
@@ -135,7 +135,7 @@ class _Correction:
         None if the layer is too large, if its columns cannot be gathered, or if time is short.
         """
         assert layer.bias is not None
-        emitted = self.best.emitted
+        emitted = self.best.as_float
         bias = initializer_values(self.best.model, [layer.bias])[layer.bias]
         if not self._affordable(layer, bias.size * self._sketch.size):
             return None
@@ -170,7 +170,7 @@ class _Correction:
         """
         batches, names = self._task.search_set.batches, [layer.input, layer.output]
         try:
-            tensors = LayerTensors(self._cache, self.best.emitted, layer, names, batches)
+            tensors = LayerTensors(self._cache, self.best.as_float, layer, names, batches)
         except ModelError:  # a tensor is no array
             return None
         groups, _, width = layer.linear.matrix(self.best.quantized[layer.weight].codes).shape

@@ -87,7 +87,8 @@ class Search:
             least = self.bytes_of(self.front[0])
             raise BudgetError(
                 f"{self.source}: the smallest {self.size} size that was reached is {least} bytes "
-                f"({size(least)}), more than the budget of {budget} bytes: allow that much."
+                f"({size(least)}), more than the budget of {budget} bytes: allow that much.",
+                self,
             )
         if max_drop is None:
             return fitting[-1]
@@ -97,7 +98,8 @@ class Search:
             raise BudgetError(
                 f"{self.source}: no size{'' if budget is None else f' up to {size(budget)}'} drops "
                 f"by {max_drop:g} percent or less: the least is {best.drop:.3g} percent, at "
-                f"{size(self.bytes_of(best))}."
+                f"{size(self.bytes_of(best))}.",
+                self,
             )
         return allowed[0]
 

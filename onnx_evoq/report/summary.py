@@ -45,7 +45,7 @@ def notes_on(
     unranked = sum(math.isnan(value) for value in ranking.values())
     if ranked and unranked:
         notes.append(
-            f"{unranked} of {len(ranking)} weights were not ranked within a third of the time "
+            f"{unranked} of {len(ranking)} weights were not ranked within their share of the time "
             "budget, and come last: allow more time, or use fewer samples."
         )
     if evolved.stopped is Stopped.TIME and not evolved.left_out:

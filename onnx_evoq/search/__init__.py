@@ -1,6 +1,6 @@
 """Search strategies by ask and tell, in NumPy alone: they know no ONNX, no session and no file.
 
-All three have the shape of `strategy.AskTell`.
+All three have the shape of `ask_tell.AskTell`.
 """
 
 from onnx_evoq.search.code_mutation import mutate

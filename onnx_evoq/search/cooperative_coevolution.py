@@ -44,7 +44,7 @@ _TINY_PRICE = 1e-12
 
 
 class Coevolution:
-    """Evolves the codes of all layers together; a `AskTell` with one objective, the fitness.
+    """Evolves the codes of all layers together; an `AskTell` with one objective, the fitness.
 
     Two kinds of candidates alternate. If `deciding` is false, they are drawn from the distribution,
     and may be scored on few samples, the same for all of them. If it is true, they are the context

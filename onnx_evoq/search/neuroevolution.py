@@ -14,7 +14,7 @@ from onnx_evoq.search.code_mutation import best_of
 
 
 class Neuroevolution:
-    """Evolves the integer codes of one layer; a `AskTell` with one objective, the fitness.
+    """Evolves the integer codes of one layer; an `AskTell` with one objective, the fitness.
 
     Example:
         >>> from onnx_evoq.search.code_mutation import mutate

@@ -29,7 +29,7 @@ _ROUNDS = 20  # generations that are drawn before a search for the next new geno
 
 
 class NSGA2:
-    """Evolves genomes of integers; a `AskTell` with several objectives.
+    """Evolves genomes of integers; an `AskTell` with several objectives.
 
     `tell` takes any genomes, not only all candidates of the last `ask`. So a caller with a cheap
     guess of the objectives can ask for many candidates, and score only the promising ones. The

@@ -5,8 +5,8 @@ from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_chec
 from onnx_evoq.setup.float_model import (
     FloatModel,
     computes_the_same,
-    fold_if_exact,
     open_float_model,
+    undo_inexact_folding,
 )
 from onnx_evoq.setup.grids import (
     DEFAULT_GRID,
@@ -58,7 +58,6 @@ __all__ = [
     "default_metric",
     "drop_measure",
     "find_samples",
-    "fold_if_exact",
     "free_memory",
     "max_drop_check",
     "model_value",
@@ -72,6 +71,7 @@ __all__ = [
     "prepare_calibration",
     "run_model",
     "score_of",
+    "undo_inexact_folding",
     "within",
     "workers_of",
 ]

@@ -39,16 +39,16 @@ class Calibration:
 
     Attributes:
         metric: compares a model's outputs with those of the float model, or with labels.
-        search: the samples on which candidates are compared.
-        heldout: the samples on which a candidate must be better, too, before it is accepted.
+        search_set: the samples on which candidates are compared.
+        heldout_set: the samples on which a candidate must be better, too, before it is accepted.
         has_classes: whether the labels are classes of the first output, so that top-1 can be
             reported beside the metric.
         notes: sentences that a user should read.
     """
 
     metric: Metric
-    search: ScoringSet
-    heldout: ScoringSet
+    search_set: ScoringSet
+    heldout_set: ScoringSet
     has_classes: bool
     notes: tuple[str, ...]
 

@@ -85,11 +85,11 @@ def drop_measure(
 def _scored_for_drop(calibration: Calibration) -> ScoringSet:
     """The held-out set with the metric that the drop is measured by."""
     if calibration.metric.against == "user":
-        return calibration.heldout
+        return calibration.heldout_set
     if calibration.has_classes:
-        return calibration.heldout.scored_by(find_metric("top1"))
-    kind = "agreement" if _classifies(calibration.heldout) else "nmse"
-    return calibration.heldout.scored_by(find_metric(kind))
+        return calibration.heldout_set.scored_by(find_metric("top1"))
+    kind = "agreement" if _classifies(calibration.heldout_set) else "nmse"
+    return calibration.heldout_set.scored_by(find_metric(kind))
 
 
 def _classifies(scoring: ScoringSet) -> bool:

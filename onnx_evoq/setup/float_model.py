@@ -33,6 +33,7 @@ class FloatModel:
         model: the same model with BatchNormalization folded; its weights are quantized.
         weights: the weights of `model` that are quantized.
         keep: patterns of the weights that stay float.
+        folded: the names of the BatchNormalization nodes that are folded in `model`.
         notes: sentences that a user should read.
     """
 
@@ -40,6 +41,7 @@ class FloatModel:
     model: Model
     weights: list[Weight]
     keep: tuple[str, ...]
+    folded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -55,7 +57,7 @@ def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatMod
         OptionError: a pattern of `keep` matches no weight.
     """
     reference, keep = load(model), tuple(keep)
-    folded, _ = fold_batch_norm(reference)
+    folded, names = fold_batch_norm(reference)
     weights, _ = find_weights(folded)
     if not weights:
         raise ModelError(
@@ -65,10 +67,10 @@ def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatMod
         )
     quantized = leave_out(weights, keep)
     check_finite(quantized)
-    return FloatModel(reference, folded, quantized, keep)
+    return FloatModel(reference, folded, quantized, keep, tuple(names))
 
 
-def fold_if_exact(
+def undo_inexact_folding(
     float_model: FloatModel, calibration: Calibration, resources: Resources
 ) -> FloatModel:
     """Undo the folding of BatchNormalization if it changes the model's outputs.
@@ -81,7 +83,9 @@ def fold_if_exact(
     Returns:
         `float_model` itself, or one whose `model` is the reference, with a note.
     """
-    if computes_the_same(float_model.model, float_model, calibration, resources):
+    if not float_model.folded or computes_the_same(
+        float_model.model, float_model, calibration, resources
+    ):
         return float_model
     weights, _ = find_weights(float_model.reference)
     return replace(
@@ -103,7 +107,8 @@ def computes_the_same(
         calibration: the samples.
         resources: what the runs may use.
     """
-    batch = calibration.search.batches[0]
-    outputs = [next(run_model(each, [batch], resources)) for each in (model, float_model.reference)]
+    scoring = calibration.search_set
+    assert scoring.target.reference is not None  # the outputs of the float model
+    outputs = next(run_model(model, scoring.batches[:1], resources))
     allowed = max(_FOLD_TOLERANCE[weight.dtype] for weight in float_model.weights)
-    return largest_difference(*outputs) <= allowed  # false for NaN
+    return largest_difference(outputs, scoring.target.reference[0]) <= allowed  # false for NaN

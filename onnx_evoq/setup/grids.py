@@ -34,9 +34,11 @@ class Grid:
 
     granularity: Granularity | Literal["any"] = "tensor"
     scale: Scale = "pow2"
-    keep: Iterable[str] = ()
+    keep: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.keep, str):
+            raise OptionError(f"keep {self.keep!r} is one pattern: give a list of patterns.")
         check_choices(
             granularity=(self.granularity, ("tensor", "channel", "any")),
             scale=(self.scale, ("pow2", "float")),

@@ -31,15 +31,15 @@ def check_seed(seed: int) -> None:
         raise OptionError(f"seed {seed} is negative: choose 0 or more.")
 
 
-def check_limits(*, holdout: float, max_drop: float | None, time_budget: float | None) -> None:
+def check_limits(*, holdout: float, max_drop: float | None = None, **seconds: float | None) -> None:
     """Raise an OptionError unless the numbers are in range.
 
     Args:
         holdout: share of the samples in the held-out set, between 0 and 1.
         max_drop: in percent, from 0 to 100; None for no limit.
-        time_budget: in seconds, above 0; None for no limit.
+        seconds: time budgets by name, each above 0; None for no limit.
     """
-    given = {"holdout": holdout, "max_drop": max_drop, "time_budget": time_budget}
+    given = {"holdout": holdout, "max_drop": max_drop, **seconds}
     for name, value in given.items():
         if value is not None and not isinstance(value, Real):
             raise OptionError(f"{name} {value!r} is no number.")
@@ -47,5 +47,6 @@ def check_limits(*, holdout: float, max_drop: float | None, time_budget: float |
         raise OptionError(f"holdout {holdout} is no share: choose one between 0 and 1, 0.25 say.")
     if max_drop is not None and not 0 <= max_drop <= 100:
         raise OptionError(f"max_drop {max_drop} is no percentage: choose from 0 to 100.")
-    if time_budget is not None and not time_budget > 0:
-        raise OptionError(f"time_budget {time_budget} is not positive: give seconds.")
+    for name, budget in seconds.items():
+        if budget is not None and not budget > 0:
+            raise OptionError(f"{name} {budget} is not positive: give seconds.")

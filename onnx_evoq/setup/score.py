@@ -48,7 +48,7 @@ def score_of(
     session = open_session(model, resources)
     values: dict[str, float] = {}
     shares: dict[str, float] = {}
-    sets = {"search": calibration.search, "heldout": calibration.heldout}
+    sets = {"search": calibration.search_set, "heldout": calibration.heldout_set}
     with progress("scoring", sum(len(scoring.batches) for scoring in sets.values())) as step:
         for part, scoring in sets.items():
             outputs = list(stepping(predict(session, scoring.batches), step))

@@ -18,8 +18,9 @@ class Task:
     """All inputs of a quantization algorithm, in one value that its steps pass on.
 
     A task says which weights of which float model are quantized to which grids, on which samples
-    candidates are scored, and within which limits. Its values never change; a step that rewrites
-    the model makes a new task with `dataclasses.replace`.
+    candidates are scored, and within which limits. Its values never change. A step that changes
+    the model's biases or scales returns them in a `Reconstructed`: from there on, values of weights
+    are those of its `model`, while the task still names the weights.
 
     Attributes:
         model: the float model.

@@ -19,7 +19,7 @@ def test_a_job_has_the_model_and_the_samples() -> None:
     )  # fmt: skip
     assert job.source == "mine"
     assert [weight.name for weight in job.float_model.weights] == ["w1", "w3"]
-    assert (job.calibration.search.samples, job.calibration.heldout.samples) == (30, 10)
+    assert (job.calibration.search_set.samples, job.calibration.heldout_set.samples) == (30, 10)
 
 
 def test_notes_of_the_samples_and_of_the_model_are_joined() -> None:

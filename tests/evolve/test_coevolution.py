@@ -107,7 +107,7 @@ def test_every_weight_reports_the_whole_models_scores(given: Case, evolved: Evol
 def test_codes_that_are_worse_on_the_heldout_set_are_not_kept(given: Case) -> None:
     # The held-out set expects the answers of the start, so that every move makes them worse.
     task, start = given
-    session = Session(serialize(start.emitted))
+    session = Session(serialize(start.as_float))
     answers = list(predict(session, task.heldout_set.batches))
     content = ScoringSet(task.heldout_set.batches, Target(find_metric("mse"), answers, None))
     evolved = coevolved(given, heldout_set=content)
@@ -282,5 +282,5 @@ def test_weights_without_a_closed_form_evolve_too() -> None:
     start = Reconstructed(model, rounded(model, 3), {}, ("table", "w"))
     evolved = coevolved((task, start))
     assert model_value(with_codes(model, evolved.quantized), task.heldout_set) < model_value(
-        start.emitted, task.heldout_set
+        start.as_float, task.heldout_set
     )

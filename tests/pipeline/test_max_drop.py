@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from onnx_evoq.model import Model
-from onnx_evoq.pipeline.max_drop import WithinMaxDrop, narrowest_within_drop
+from onnx_evoq.pipeline.max_drop import Narrowest, narrowest_within_drop
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
 from onnx_evoq.run import Deadline
@@ -30,9 +30,7 @@ def wide_in(model: Model) -> list[str]:
     return model.doc_string.split()
 
 
-def needing(
-    count: int, build: Builder | None = None, seconds: float | None = None
-) -> WithinMaxDrop:
+def needing(count: int, build: Builder | None = None, seconds: float | None = None) -> Narrowest:
     """The result where so many weights must be at 8 bits."""
     return narrowest_within_drop(
         ORDER, BITS, build or Builder(), lambda m: len(wide_in(m)) >= count, Deadline(seconds)

@@ -67,8 +67,8 @@ def steps() -> Steps:
 
 def test_no_step_is_worse_on_the_heldout_set(steps: Steps) -> None:
     given = steps.task
-    errors = [given.fitness(each.emitted) for each in (steps.start, steps.equalized)]
-    errors.append(given.fitness(steps.corrected.emitted))
+    errors = [given.fitness(each.as_float) for each in (steps.start, steps.equalized)]
+    errors.append(given.fitness(steps.corrected.as_float))
     errors.append(given.fitness(with_codes(steps.corrected.model, steps.evolved.quantized)))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < errors[0]
@@ -90,7 +90,7 @@ def test_all_weights_may_evolve_together(steps: Steps) -> None:
     evolved = evolve(steps.task, steps.start, TOGETHER, rng())
     assert len({id(scores) for scores in evolved.layers.values()}) == 1  # of the whole model
     emitted = with_codes(steps.start.model, evolved.quantized)
-    assert steps.task.fitness(emitted) <= steps.task.fitness(steps.start.emitted)
+    assert steps.task.fitness(emitted) <= steps.task.fitness(steps.start.as_float)
 
 
 def test_equalization_that_is_worse_on_the_heldout_set_is_not_taken(

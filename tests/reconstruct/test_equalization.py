@@ -164,7 +164,7 @@ def test_the_bias_of_a_weight_that_stays_float_is_not_scaled() -> None:
 def test_a_range_just_above_a_power_of_two_is_brought_below() -> None:
     task = chain_task(1.05, bits={"w1": 8, "w2": 3, "w3": 8})
     errors = [
-        model_value(reconstruct_layers(each, np.random.default_rng(0)).emitted, task.heldout_set)
+        model_value(reconstruct_layers(each, np.random.default_rng(0)).as_float, task.heldout_set)
         for each in (equalized(task), task)
     ]
     assert errors[0] < errors[1]

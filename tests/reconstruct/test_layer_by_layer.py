@@ -266,7 +266,7 @@ def test_a_branch_that_is_broadcast_over_a_sum_keeps_its_own_output() -> None:
     task = task_of(model, random(40, 5, 6), random(10, 5, 6, seed=2), bits=4)
     found = reconstruct_layers(task, np.random.default_rng(0))
     assert found.nearest == ()
-    assert task.fitness(found.emitted) < task.fitness(with_codes(model, rounded(model, 4)))
+    assert task.fitness(found.as_float) < task.fitness(with_codes(model, rounded(model, 4)))
 
 
 def test_a_matrix_on_the_left_of_a_matrix_has_no_samples() -> None:
@@ -304,7 +304,7 @@ def test_wider_channels_leave_less_error() -> None:
     for bits in (2, (2, 4, 4, 4, 4, 4), 4):
         given = task_of(folded(), draw(64, 1), draw(64, 2), bits=8, granularity="channel")
         given = replace(given, bits={**given.bits, "w2": bits})
-        values.append(given.fitness(reconstructed(given).emitted))
+        values.append(given.fitness(reconstructed(given).as_float))
     assert values[0] > values[1] > values[2]
 
 
@@ -320,11 +320,11 @@ def test_errors_that_an_activation_behind_a_sum_hides_do_not_count() -> None:
     model = load(model_of(nodes, {"x": ["n", 5, 8]}, {"y": ["n", 5, 6]}, weights))
     task = task_of(model, random(40, 5, 8), random(200, 5, 8, seed=7), bits=4)
     errors = [
-        task.fitness(reconstruct_layers(task, np.random.default_rng(0), with_them).emitted)
+        task.fitness(reconstruct_layers(task, np.random.default_rng(0), with_them).as_float)
         for with_them in (True, False)
     ]
     assert errors[0] < 0.95 * errors[1]
-    assert task.fitness(reconstructed(task).emitted) == errors[0]
+    assert task.fitness(reconstructed(task).as_float) == errors[0]
 
 
 def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:

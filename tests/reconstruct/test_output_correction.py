@@ -42,14 +42,14 @@ def test_the_error_on_the_heldout_set_falls(
     tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
 ) -> None:
     task, start = tensor_case
-    assert task.fitness(corrected[0].emitted) < task.fitness(start.emitted)
+    assert task.fitness(corrected[0].as_float) < task.fitness(start.as_float)
     assert corrected[2] is None
 
 
 def test_steps_per_channel_are_corrected_too() -> None:
     task, start = case("channel")
     found, _, _ = correct_outputs(task, start, np.random.default_rng(0))
-    assert task.fitness(found.emitted) < task.fitness(start.emitted)
+    assert task.fitness(found.as_float) < task.fitness(start.as_float)
 
 
 def test_codes_change_and_stay_on_their_grids(

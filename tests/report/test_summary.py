@@ -70,7 +70,7 @@ def test_a_model_that_drops_too_far_at_8_bits_says_just_that() -> None:
 def test_weights_that_were_not_ranked_are_counted() -> None:
     evolved = Evolved(dict.fromkeys(RANKING), {}, 7, None)  # type: ignore[arg-type]
     (note,) = notes_on(evolved, {"a": 1.0, "b": float("nan")}, None)
-    assert note.startswith("1 of 2 weights were not ranked within a third of the time")
+    assert note.startswith("1 of 2 weights were not ranked within their share of the time")
 
 
 def test_a_layer_result_has_the_width_and_the_frac_bits_of_each_channel() -> None:

@@ -30,7 +30,7 @@ def test_search_and_heldout_samples_are_disjoint_and_complete() -> None:
     ready = calibration()
     rows = [
         {tuple(row) for batch in part.batches for row in batch.feed["x"][: batch.count]}
-        for part in (ready.search, ready.heldout)
+        for part in (ready.search_set, ready.heldout_set)
     ]
     assert [len(part) for part in rows] == [30, 10]
     assert rows[0] | rows[1] == {tuple(row) for row in X}
@@ -38,7 +38,7 @@ def test_search_and_heldout_samples_are_disjoint_and_complete() -> None:
 
 def test_without_a_holdout_all_samples_score() -> None:
     ready = calibration(holdout=None)
-    assert ready.search.samples == ready.heldout.samples == 40
+    assert ready.search_set.samples == ready.heldout_set.samples == 40
 
 
 def test_auto_is_the_output_error_whatever_the_labels() -> None:
@@ -132,7 +132,7 @@ def test_a_users_metric_may_read_any_labels() -> None:
     own.higher_is_better = True  # type: ignore[attr-defined]
     ready = calibration({"x": X, "y": np.arange(40)}, own)
     assert not ready.has_classes
-    assert model_value(load(mlp()), ready.heldout) <= 39
+    assert model_value(load(mlp()), ready.heldout_set) <= 39
 
 
 def test_a_metric_that_is_nan_for_the_float_model_is_refused() -> None:

@@ -23,7 +23,7 @@ def calibration(data: object, metric: str | Callable[..., float] = "auto") -> Ca
 
 
 def drop_of_top1(ready: Calibration, quantized: Quantized) -> float:
-    scoring = ready.heldout.scored_by(find_metric("top1"))
+    scoring = ready.heldout_set.scored_by(find_metric("top1"))
     before, after = (model_value(m, scoring) for m in (MODEL, with_codes(MODEL, quantized)))
     return 100 * (before - after)
 
@@ -65,7 +65,7 @@ def test_the_drop_of_an_autoencoder_is_the_error_as_a_share_of_its_power(bits: i
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
     ready = prepare_calibration(model, "m.onnx", Data(X), "auto", 0.5, np.random.default_rng(0))
     quantized = rounded(model, bits)
-    scoring = ready.heldout.scored_by(find_metric("nmse"))
+    scoring = ready.heldout_set.scored_by(find_metric("nmse"))
     drop = 100 * model_value(with_codes(model, quantized), scoring)
     assert drop > 0
     assert not max_drop_check(model, ready, 0.99 * drop)(with_codes(model, quantized))
@@ -124,5 +124,5 @@ def test_the_drop_of_an_image_with_a_mask_is_the_error_as_a_share_of_its_power()
     model = load(model_of(nodes, {"x": ["n", 2, 4]}, outputs, weights, dtypes={"k": "int64"}))
     changed, x = with_codes(model, rounded(model, 2)), random(20, 2, 4)
     ready = prepare_calibration(model, "m.onnx", Data(x), "auto", None, np.random.default_rng(0))
-    expected = 100 * model_value(changed, ready.heldout.scored_by(find_metric("nmse")))
+    expected = 100 * model_value(changed, ready.heldout_set.scored_by(find_metric("nmse")))
     assert drop_measure(model, ready)(changed) == pytest.approx(expected)

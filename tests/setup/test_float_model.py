@@ -10,7 +10,7 @@ from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.mixed_precision.search_space.policy import expanded
 from onnx_evoq.model import replace_weights
-from onnx_evoq.setup import Resources, fold_if_exact, open_float_model, prepare_calibration
+from onnx_evoq.setup import Resources, open_float_model, prepare_calibration, undo_inexact_folding
 from onnx_evoq.setup import float_model as module
 from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 
@@ -18,7 +18,7 @@ from onnx_evoq.setup.float_model import FloatModel, computes_the_same
 def after_the_check(float_model: FloatModel, x: np.ndarray) -> FloatModel:
     rng = np.random.default_rng(0)
     calibration = prepare_calibration(float_model.reference, "m.onnx", Data(x), "auto", 0.25, rng)
-    return fold_if_exact(float_model, calibration, Resources(workers=1))
+    return undo_inexact_folding(float_model, calibration, Resources(workers=1))
 
 
 def test_batch_normalization_is_folded() -> None:

@@ -28,7 +28,7 @@ def samples(ready: Calibration) -> tuple[np.ndarray, np.ndarray]:
     """The inputs of the search set and of the held-out set."""
     search, heldout = (
         np.concatenate([batch.feed["x"][: batch.count] for batch in part.batches])
-        for part in (ready.search, ready.heldout)
+        for part in (ready.search_set, ready.heldout_set)
     )
     return search, heldout
 
@@ -69,7 +69,7 @@ def test_progress_counts_the_batches_of_both_sets() -> None:
 
     ready = calibration(X)
     score_of(MODEL, ready, progress=progress)
-    batches = len(ready.search.batches) + len(ready.heldout.batches)
+    batches = len(ready.search_set.batches) + len(ready.heldout_set.batches)
     assert shown == [("scoring", batches), *[1] * batches]
 
 

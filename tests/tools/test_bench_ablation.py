@@ -29,7 +29,7 @@ def task(mlp_file: Path, mlp_data: Path) -> Task:
     sets = prepare_calibration(model.reference, "mlp", Data(mlp_data), "auto", 0.25, rng)
     bits = bits_of(model.weights, 3, {})
     return Task(
-        model.model, model.weights, bits, "tensor", "pow2", sets.search, sets.heldout,
+        model.model, model.weights, bits, "tensor", "pow2", sets.search_set, sets.heldout_set,
         Deadline(None),
     )  # fmt: skip
 
@@ -64,5 +64,5 @@ def test_each_strategy_starts_where_none_stays(task: Task, start: str) -> None:
     fitness = {}
     for strategy in STRATEGIES:
         found, _ = way_of(start, strategy)(task, np.random.default_rng(7))
-        fitness[strategy] = task.fitness(found.emitted)
+        fitness[strategy] = task.fitness(found.as_float)
     assert fitness["none"] >= max(fitness["layer-wise"], fitness["coevolution"])

@@ -11,8 +11,8 @@ instead of t,
 The error behind the activation is bounded by a sum: (y - t)^2 where t is not on a flat side, and
 the squared distance from y to the flat side where t is. For the targets that follow from y, the sum
 of (y' - target)^2 is never below the bound at y', and equals it at y' = y. So each round that
-minimizes that sum over y', and then takes the targets that follow from its result, lowers the bound
-(majorization-minimization). The error itself may rise a little: where t is not on a flat side and y
+minimises that sum over y', and then takes the targets that follow from its result, lowers the bound
+(majorization-minimisation). The error itself may rise a little: where t is not on a flat side and y
 is, the bound counts more than the error. Without that nothing would lead y back.
 
 LeakyRelu has a slope a below its limit instead of a flat side. There the target lies a^2 of the way

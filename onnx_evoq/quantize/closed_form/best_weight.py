@@ -4,7 +4,7 @@ For columns x with H = E[x x^T], targets t with C = E[t x^T], and the layer's we
 
     W* = W + (C - W H)(H + d I)^-1
 
-minimizes E|W* x - t|^2 plus a penalty on the distance to W. The damping is a share of the mean of
+minimises E|W* x - t|^2 plus a penalty on the distance to W. The damping is a share of the mean of
 H's diagonal: d = damping * mean(diag H).
 """
 

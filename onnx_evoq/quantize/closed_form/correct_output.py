@@ -4,7 +4,7 @@ J[s, o] is the derivative of the network's outputs for sample s in the bias of c
 If a row of weights changes by d, its channel changes by d . x at each position. The mean of that
 over positions, d . m[s] with m[s] the mean of the sample's columns, acts like a shift of the bias.
 So with r[s] the errors of the network's outputs, and to first order, the codes q of the rows should
-minimize
+minimise
 
     mean_s |r[s] + sum_o J[s, o] (d_o . m[s] + b_o)|^2
         + share * sum_o mean_s |J[s, o]|^2 * (step q_o - w*_o)^T V (step q_o - w*_o)

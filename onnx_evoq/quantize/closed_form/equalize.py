@@ -2,7 +2,7 @@
 
 The outputs of a layer may be scaled by s if the layers that read them are scaled by 1/s (Nagel et
 al., 2019, arXiv 1906.04721, who equalize the ranges of channels). Here all channels of a layer have
-one scale, and the scales minimize the rounding error. Let c(r) be the cost of a layer's codes with
+one scale, and the scales minimise the rounding error. Let c(r) be the cost of a layer's codes with
 a step of 2^-r times the largest one. In a model whose outputs of this layer are scaled by s and
 whose inputs are scaled by s_in, a step of 2^-n times the largest one costs, measured at the float
 model's output,

@@ -7,7 +7,7 @@ layer's output is about
     ALONE * sum_i e_i^2 + KERNEL * sum_k (sum_{i in k} e_i)^2 + ROW * (sum_i e_i)^2
 
 with e the errors of a row's codes in steps, and k the columns that belong to one input channel (a
-kernel). Nearest rounding minimizes the first sum only. SQuant (arXiv 2202.07471) lowers the others:
+kernel). Nearest rounding minimises the first sum only. SQuant (arXiv 2202.07471) lowers the others:
 in each kernel, and then in each row, the codes closest to a tie move by one, until the sum of the
 errors is below one half. How much each sum counts differs from layer to layer, so several roundings
 are offered.
