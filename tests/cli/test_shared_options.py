@@ -148,3 +148,8 @@ def click_options(command: str) -> list[click.Option]:
     from onnx_evoq.cli import main
 
     return [p for p in main.commands[command].params if isinstance(p, click.Option)]
+
+
+@pytest.mark.parametrize("command", [*SHARED, "inspect"])
+def test_a_folder_is_no_model(tmp_path: Path, command: str) -> None:
+    assert "is a directory" in misuse(command, tmp_path)

@@ -172,8 +172,9 @@ def test_an_input_range_of_one_number_is_empty() -> None:
 )
 def test_label_files_go_with_folders_only(source: object) -> None:
     spec = TensorSpec("x", np.dtype("float32"), (None, 2))
-    with pytest.raises(DataError, match="labels and split files go with image folders only"):
+    with pytest.raises(DataError, match="labels and split files go with image folders only") as no:
         load_samples(Data(source, labels="l.csv"), [spec], np.random.default_rng(0))  # type: ignore[arg-type]
+    assert str(no.value).startswith(source if isinstance(source, str) else "the data")
 
 
 def test_ragged_lists_are_no_array() -> None:

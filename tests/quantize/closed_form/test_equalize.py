@@ -187,3 +187,12 @@ def test_a_weight_of_zeros_costs_nothing() -> None:
     found = round_alone(np.zeros((5, 6), np.float32), DENSE, moments(6, 5), 4)
     assert not found.values.any()
     assert not found.costs.any()
+
+
+def test_no_step_is_taken_beyond_those_that_were_tried() -> None:
+    # One layer needs its largest step. A scale of 2/8 octaves, which the other asks for, would put
+    # the next whole octave at a step that is larger than all that were tried.
+    needs_largest = Profile(1.0 + np.arange(25), 0, np.array([-1]), np.ones(1), 1.0)
+    asks = Profile(1 + 0.1 * np.abs(np.arange(25) - 2.0), 0, np.array([-1]), np.ones(1), 1.0)
+    assert choose_scales([needs_largest, asks], 1).tolist() == [1.0]
+    assert choose_scales([asks], 1) == pytest.approx([2.0**0.25])
