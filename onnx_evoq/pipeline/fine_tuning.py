@@ -37,7 +37,8 @@ class FineTuned:
         model: the float model with the biases that go with the codes.
         evolved: the codes that the search found.
         start_model: the float model with the biases that go with the codes of the start.
-        start: the codes of the start.
+        start: the codes of the start; after coevolution within max drop, nearest rounding at the
+            widths that were found.
         notes: sentences that a user should read.
     """
 
@@ -107,19 +108,18 @@ def _together_from_nearest(
     """
     evaluations = 0
 
-    def build(bits: Mapping[str, Bits]) -> Reconstructed:
+    def build(bits: Mapping[str, Bits]) -> tuple[Reconstructed, bool]:
         nonlocal evaluations
         start = _rounded(task, bits)
         if task.allows(start.as_float):
-            return start
+            return start, False
         attempt = replace(
             task, bits=bits, max_drop_check=None, deadline=task.deadline.share(_ATTEMPT_SHARE)
         )
         evolved = coevolve(attempt, start, settings, rng)
         evaluations += evolved.evaluations
-        if evolved.stopped is Stopped.INTERRUPT:
-            raise KeyboardInterrupt
-        return replace(start, quantized=evolved.quantized)
+        interrupted = evolved.stopped is Stopped.INTERRUPT
+        return replace(start, quantized=evolved.quantized), interrupted
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     start, bits = narrowest.reconstructed, narrowest.bits
@@ -150,8 +150,9 @@ def from_reconstruction(
     start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
 
-    def build(bits: Mapping[str, Bits]) -> Reconstructed:
-        return reconstruct_layers(replace(task, bits=bits), np.random.default_rng(seed))
+    def build(bits: Mapping[str, Bits]) -> tuple[Reconstructed, bool]:
+        draws = np.random.default_rng(seed)
+        return reconstruct_layers(replace(task, bits=bits), draws), False
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     task = replace(task, bits=narrowest.bits)

@@ -8,6 +8,9 @@ from onnx_evoq.reconstruct import Reconstructed
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
+# From the width of each weight to a model, and whether an interrupt cut its search short.
+Build = Callable[[Mapping[str, Bits]], tuple[Reconstructed, bool]]
+
 
 @dataclass(frozen=True)
 class Narrowest:
@@ -32,7 +35,7 @@ class Narrowest:
 def narrowest_within_drop(
     order: Sequence[str],
     bits: Mapping[str, Bits],
-    build: Callable[[Mapping[str, Bits]], Reconstructed],
+    build: Build,
     max_drop_check: MaxDropCheck,
     deadline: Deadline,
 ) -> Narrowest:
@@ -43,7 +46,7 @@ def narrowest_within_drop(
     Args:
         order: names of the weights, least sensitive first.
         bits: the width that each weight should have.
-        build: reconstructs the model with given widths.
+        build: reconstructs the model with given widths; also says whether it was interrupted.
         max_drop_check: whether a model stays within the allowed drop.
         deadline: when to stop; the narrowest reconstruction found so far is returned.
     """
@@ -51,17 +54,21 @@ def narrowest_within_drop(
     def widths(wide: int) -> dict[str, Bits]:
         return {**bits, **dict.fromkeys(order[len(order) - wide :], MAX_BITS)}
 
+    stopped: Stopped | None = None
+
     def attempt(wide: int) -> tuple[Reconstructed, bool]:
-        reconstructed = build(widths(wide))
+        nonlocal stopped
+        reconstructed, interrupted = build(widths(wide))
+        stopped = Stopped.INTERRUPT if interrupted else stopped
         return reconstructed, max_drop_check(reconstructed.as_float)
 
     reconstructed, allowed = attempt(0)
     if allowed:
-        return Narrowest(reconstructed, widths(0), (), True)
+        return Narrowest(reconstructed, widths(0), (), True, stopped)
     reconstructed, allowed = attempt(len(order))
-    too_few, enough, stopped = 0, len(order), None
+    too_few, enough = 0, len(order)
     with until_interrupted() as interruption:
-        while allowed and enough - too_few > 1:
+        while allowed and not stopped and enough - too_few > 1:
             if deadline.passed:
                 stopped = Stopped.TIME
                 break

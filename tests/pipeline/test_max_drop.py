@@ -15,15 +15,20 @@ BITS = dict.fromkeys(ORDER, 3)
 
 
 class Builder:
-    """Builds models whose description names their weights at 8 bits, and counts these weights."""
+    """Builds models whose description names their weights at 8 bits, and counts these weights.
 
-    def __init__(self) -> None:
+    The build number `interrupted` says that it was interrupted.
+    """
+
+    def __init__(self, interrupted: int | None = None) -> None:
         self.built: list[int] = []
+        self._interrupted = interrupted
 
-    def __call__(self, bits: Mapping[str, Bits]) -> Reconstructed:
+    def __call__(self, bits: Mapping[str, Bits]) -> tuple[Reconstructed, bool]:
         wide = [name for name, width in bits.items() if width == 8]
         self.built.append(len(wide))
-        return Reconstructed(Model(doc_string=" ".join(wide)), {}, {}, ())
+        reconstructed = Reconstructed(Model(doc_string=" ".join(wide)), {}, {}, ())
+        return reconstructed, len(self.built) == self._interrupted
 
 
 def wide_in(model: Model) -> list[str]:
@@ -102,3 +107,23 @@ def test_an_interrupt_keeps_the_narrowest_widths_so_far() -> None:
     allowed = narrowest_within_drop(ORDER, BITS, Builder(), impatient, Deadline(None))
     assert allowed.stopped == "interrupt"
     assert wide_in(allowed.reconstructed.model) == list(allowed.left_out) == ORDER[-5:]
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "built", "left_out"),
+    [(1, [0, 11], 11), (3, [0, 11, 5], 5), (4, [0, 11, 5, 2], 5)],
+)
+def test_a_build_that_was_interrupted_is_the_last_attempt(
+    interrupted: int, built: list[int], left_out: int
+) -> None:
+    build = Builder(interrupted)
+    narrowest = needing(3, build)
+    assert narrowest.stopped == "interrupt"
+    assert build.built == built
+    assert len(narrowest.left_out) == left_out
+    assert narrowest.within_max_drop
+
+
+def test_an_interrupted_build_within_the_drop_is_kept() -> None:
+    narrowest = needing(0, Builder(interrupted=1))
+    assert (narrowest.left_out, narrowest.stopped) == ((), "interrupt")
