@@ -74,9 +74,28 @@ def write_stdout(content: bytes) -> None:
     Raises:
         OutputError: it cannot be written, for example because its reader is gone.
     """
+    if sys.stdout is None:
+        raise OutputError("standard output: is closed: open it, or name a file.")
     with _one_sentence("standard output"):
         sys.stdout.flush()
         _write_all(getattr(sys.stdout.buffer, "raw", sys.stdout.buffer), content)
+
+
+def print_stdout(text: str) -> None:
+    """Print a line on standard output, if it is open.
+
+    Raises:
+        OutputError: it cannot be written, for example because the disk is full.
+    """
+    if sys.stdout is None:
+        return
+    with _one_sentence("standard output"):
+        try:
+            print(text, flush=True)
+        except OSError:
+            # What is left in the buffer would fail again, with a traceback, when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+            raise
 
 
 def is_stdout(path: str | Path) -> bool:

@@ -17,6 +17,7 @@ from onnx_evoq.output_file import (
     _write_all,
     check_writable,
     is_stdout,
+    print_stdout,
     same_file,
     write_file,
     write_stdout,
@@ -380,3 +381,26 @@ def test_a_standard_output_whose_reader_left_is_named(monkeypatch: pytest.Monkey
         with pytest.raises(OutputError, match=r"^standard output: cannot be written \(Broken pipe"):
             write_stdout(b"content")
     # Nothing was left to be written when it was closed.
+
+
+def test_a_closed_standard_output_takes_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(OutputError, match="standard output: is closed"):
+        write_stdout(b"model")
+    print_stdout("a table")  # nobody reads it
+
+
+def test_text_that_does_not_fit_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def flush(self) -> None:
+            pass
+
+    replaced: list[int] = []
+    monkeypatch.setattr("sys.stdout", Full())
+    monkeypatch.setattr("os.dup2", lambda new, old: replaced.append(old))
+    with pytest.raises(OutputError, match=r"standard output: cannot be written \(No space left"):
+        print_stdout("a table")
+    assert replaced == [1]

@@ -37,6 +37,7 @@ from onnx_evoq.setup import (
     bits_of,
     check_bits,
     check_choices,
+    check_kinds,
     check_limits,
     check_seed,
     max_drop_check,
@@ -123,7 +124,9 @@ def optimize(
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
     check_choices(format=(format, ("qdq", "float")))
     width_or_policy = _width_or_policy(bits, policy, bits_for)
+    check_kinds(grid=(grid, Grid))
     granularity = grid.of_all()
+    check_kinds(strategy=(strategy, Strategy), resources=(resources, Resources))
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     deadline = Deadline(time_budget)

@@ -14,6 +14,7 @@ from onnx_evoq.setup import (
     Grid,
     Resources,
     check_bits,
+    check_kinds,
     check_seed,
     model_value,
     nearest_of,
@@ -62,6 +63,7 @@ def rank_sensitivity(
         'conv1.weight'
     """
     # 1. Check the options.
+    check_kinds(grid=(grid, Grid), resources=(resources, Resources))
     check_bits(bits)
     granularity = grid.of_all()
     check_seed(seed)

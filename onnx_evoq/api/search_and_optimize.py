@@ -10,7 +10,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
-from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits
+from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits, check_whole
 
 
 def search_and_optimize(
@@ -76,6 +76,8 @@ def search_and_optimize(
         >>> found.result.save("model.mixed.onnx")  # doctest: +SKIP
     """
     check_limits(holdout=holdout, max_drop=max_drop, tune_budget=tune_budget)
+    if budget is not None:
+        check_whole(budget=budget)
 
     # 1. Search, unless a policy is given.
     search: Search | None = None

@@ -22,6 +22,7 @@ from onnx_evoq.setup import (
     Task,
     bits_of,
     check_choices,
+    check_kinds,
     check_limits,
     check_seed,
     drop_measure,
@@ -116,6 +117,7 @@ def search_bits(
     began = time.monotonic()
 
     # 1. Check the options.
+    check_kinds(space=(space, SearchSpace), grid=(grid, Grid), resources=(resources, Resources))
     if space.per_channel and grid.granularity == "tensor":
         raise OptionError(
             "widths per channel need steps per channel: choose granularity channel or any."

@@ -181,7 +181,8 @@ SEARCH_OPTIONS = stacked(
         "--picture",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Draw size against error of all points to this file, .png or .svg (needs Matplotlib).",
+        help="Draw size against error of all points to this file: .png, .svg or others (needs "
+        "Matplotlib).",
     ),
     click.option(
         "--time-budget",

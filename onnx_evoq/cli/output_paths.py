@@ -15,6 +15,7 @@ from onnx_evoq.model import data_files
 from onnx_evoq.output_file import (
     check_writable,
     is_stdout,
+    print_stdout,
     same_file,
     write_file,
     write_stdout,
@@ -118,7 +119,11 @@ def show(
     """
     for note in () if quiet else notes:
         click.echo(_wrapped(f"Note: {note}"), err=True)
-    click.echo(json.dumps(values, allow_nan=False) if as_json else text, err=to_stderr)
+    printed = json.dumps(values, allow_nan=False) if as_json else text
+    if to_stderr:
+        click.echo(printed, err=True)
+    else:
+        print_stdout(printed)
 
 
 def _wrapped(text: str) -> str:

@@ -10,7 +10,7 @@ from onnx_evoq.evolve import (
     TOGETHER_FROM_RECONSTRUCTION,
     SearchSettings,
 )
-from onnx_evoq.setup import check_choices
+from onnx_evoq.setup import check_choices, check_whole
 
 StrategyName = Literal["neuroevolution", "coevolution", "none"]
 
@@ -60,6 +60,9 @@ class Strategy:
             strategy=(self.name, ("neuroevolution", "coevolution", "none")),
             init=(self.init, ("reconstruct", "nearest")),
         )
+        for name in ("population", "generations"):
+            if getattr(self, name) is not None:
+                check_whole(**{name: getattr(self, name)})
         self._merged()  # checks the numbers, even where no search uses them
 
     @property

@@ -17,7 +17,7 @@ from onnx_evoq.report.tables import (
     width_range,
 )
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import within
+from onnx_evoq.setup import check_whole, within
 
 _METRIC_COLUMNS = 16  # of a line, for the name of the metric
 
@@ -77,11 +77,14 @@ class Search:
 
         Raises:
             BudgetError: no point fits; the message says what can be reached.
+            OptionError: the budget is no whole number of bytes.
 
         Example:
             >>> point = search.pick(budget=120_000)  # doctest: +SKIP
             >>> onnx_evoq.optimize("model.onnx", policy=point)  # doctest: +SKIP
         """
+        if budget is not None:
+            check_whole(budget=budget)
         fitting = [p for p in self.front if budget is None or self.bytes_of(p) <= budget]
         if not fitting:
             least = self.bytes_of(self.front[0])

@@ -23,8 +23,10 @@ from onnx_evoq.setup.options import (
     MIN_BITS,
     check_bits,
     check_choices,
+    check_kinds,
     check_limits,
     check_seed,
+    check_whole,
 )
 from onnx_evoq.setup.outputs import default_metric, named_alike, not_finite, outputs_of
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, free_memory, on_cpu, workers_of
@@ -52,8 +54,10 @@ __all__ = [
     "bits_of",
     "check_bits",
     "check_choices",
+    "check_kinds",
     "check_limits",
     "check_seed",
+    "check_whole",
     "computes_the_same",
     "default_metric",
     "drop_measure",

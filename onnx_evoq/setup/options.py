@@ -1,7 +1,8 @@
 """Check a user's options before any work is done."""
 
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
+from typing import Any
 
 from onnx_evoq.errors import OptionError
 
@@ -10,6 +11,7 @@ MIN_BITS, MAX_BITS = 2, 8
 
 def check_bits(bits: int) -> None:
     """Raise an OptionError unless `bits` is a width from 2 to 8."""
+    check_whole(bits=bits)
     if not MIN_BITS <= bits <= MAX_BITS:
         raise OptionError(f"bits {bits} is out of range: choose from {MIN_BITS} to {MAX_BITS}.")
 
@@ -27,8 +29,33 @@ def check_choices(**chosen: tuple[str, Sequence[str]]) -> None:
 
 def check_seed(seed: int) -> None:
     """Raise an OptionError unless `seed` can seed NumPy's generators."""
+    check_whole(seed=seed)
     if seed < 0:
         raise OptionError(f"seed {seed} is negative: choose 0 or more.")
+
+
+def check_whole(**numbers: Any) -> None:
+    """Raise an OptionError unless each number is a whole one.
+
+    Args:
+        numbers: for each option, by its name, the value.
+    """
+    for name, value in numbers.items():
+        if not isinstance(value, Integral):
+            raise OptionError(f"{name} {value!r} is no whole number: give one without quotes.")
+
+
+def check_kinds(**given: tuple[Any, type]) -> None:
+    """Raise an OptionError unless each value is of its class.
+
+    Args:
+        given: for each option, by its name, the value and the class that it must be of.
+    """
+    for name, (value, kind) in given.items():
+        if not isinstance(value, kind):
+            raise OptionError(
+                f"{name} {value!r} is no {kind.__name__}: give an onnx_evoq.{kind.__name__}(..)."
+            )
 
 
 def check_limits(*, holdout: float, max_drop: float | None = None, **seconds: float | None) -> None:

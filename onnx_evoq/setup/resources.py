@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_evoq.errors import OptionError
+from onnx_evoq.setup.options import check_whole
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Resources:
         workers: the most runs at the same time, each on one core; None for one per core.
 
     Raises:
-        OptionError: `workers` is below 1.
+        OptionError: `workers` is below 1, `memory` is below 0, or a value is of another type.
     """
 
     providers: Sequence[str] | None = None
@@ -27,6 +28,14 @@ class Resources:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.providers, str):
+            raise OptionError(
+                f"providers {self.providers!r} is one name: give a list of providers."
+            )
+        for name, value in (("memory", self.memory), ("workers", self.workers)):
+            check_whole(**{} if value is None else {name: value})
+        if self.memory is not None and self.memory < 0:
+            raise OptionError(f"memory {self.memory} is negative: give bytes, 0 or more.")
         if self.workers is not None and self.workers < 1:
             raise OptionError(f"workers {self.workers} score nothing: choose 1 or more.")
 

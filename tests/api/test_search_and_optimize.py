@@ -130,3 +130,19 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     names = ("time_budget", "holdout", "seed", "metric")
     assert tuple(parameters[name].default for name in names) == (600.0, 0.25, 0, "auto")
     assert parameters["tune_budget"].default == 240.0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"budget": "8kB"}, "budget '8kB' is no whole number"),
+        ({"budget": 8000, "tune_budget": "5s"}, "tune_budget '5s' is no number"),
+        ({"max_drop": 200.0}, "max_drop 200.0 is no percentage"),
+    ],
+)
+def test_options_are_checked_before_the_search(options: dict[str, Any], text: str) -> None:
+    def no_search(label: str, total: float) -> Any:
+        raise AssertionError(label)
+
+    with pytest.raises(EvoqError, match=text):
+        onnx_evoq.search_and_optimize(mlp(), random(16, 4), progress=no_search, **options)

@@ -60,3 +60,9 @@ def test_the_default_evolves_layer_by_layer_from_a_reconstruction() -> None:
 def test_choices_that_make_no_sense_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(OptionError, match=text):
         Strategy(**options)
+
+
+@pytest.mark.parametrize("name", ["population", "generations"])
+def test_counts_are_whole_numbers(name: str) -> None:
+    with pytest.raises(OptionError, match=f"{name} 2.5 is no whole number"):
+        Strategy(**{name: 2.5})

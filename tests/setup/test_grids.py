@@ -121,3 +121,8 @@ def test_one_step_per_tensor_goes_with_one_width(weights: list[Weight]) -> None:
     bits = {"w1": 4, "w2": (2, 3, 4, 5, 6, 7), "w3": 4}
     with pytest.raises(ValueError, match="6 widths for"):
         nearest_of(weights, bits, "tensor", "pow2")
+
+
+def test_patterns_to_keep_are_a_list() -> None:
+    with pytest.raises(OptionError, match=r"keep 'fc\*' is one pattern: give a list"):
+        Grid(keep="fc*")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from onnx_evoq.errors import OptionError
-from onnx_evoq.setup import check_bits, check_choices, check_limits, check_seed
+from onnx_evoq.setup import Grid, check_bits, check_choices, check_kinds, check_limits, check_seed
 
 LIMITS = {"holdout": 0.25, "max_drop": None, "time_budget": None}
 
@@ -64,3 +65,24 @@ def test_limits_in_range_are_taken(given: dict[str, Any]) -> None:
 def test_limits_out_of_range_are_refused(given: dict[str, Any], text: str) -> None:
     with pytest.raises(OptionError, match=text):
         check_limits(**{**LIMITS, **given})
+
+
+@pytest.mark.parametrize("value", [4.0, "4", None])
+def test_widths_and_seeds_are_whole_numbers(value: Any) -> None:
+    for check, name in ((check_bits, "bits"), (check_seed, "seed")):
+        with pytest.raises(OptionError, match=f"{name} .* is no whole number"):
+            check(value)
+    check_bits(np.int64(4))
+
+
+def test_a_value_of_another_class_is_refused() -> None:
+    check_kinds(grid=(Grid(), Grid))
+    with pytest.raises(OptionError, match=r"grid 'channel' is no Grid: give an onnx_evoq\.Grid"):
+        check_kinds(grid=("channel", Grid))
+
+
+def test_each_time_budget_is_called_by_its_name() -> None:
+    with pytest.raises(OptionError, match="tune_budget '5s' is no number"):
+        check_limits(holdout=0.25, tune_budget="5s")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="tune_budget 0 is not positive"):
+        check_limits(holdout=0.25, time_budget=1.0, tune_budget=0)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +73,17 @@ def test_a_system_that_does_not_say_has_4_gib(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Path, "read_text", missing)
     assert free_memory() == 4 * 1024**3
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"providers": "cpu"}, "providers 'cpu' is one name: give a list"),
+        ({"memory": "500MB"}, "memory '500MB' is no whole number"),
+        ({"memory": -1}, "memory -1 is negative"),
+        ({"workers": 1.5}, "workers 1.5 is no whole number"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError, match=text):
+        Resources(**given)
