@@ -36,7 +36,7 @@ from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
 from onnx_evoq.model import with_codes
 from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
-from onnx_evoq.reconstruct import Reconstructed, correct_outputs, reconstruct_layers
+from onnx_evoq.reconstruct import QuantizedModel, correct_outputs, reconstruct_layers
 from onnx_evoq.report import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
@@ -51,9 +51,9 @@ from onnx_evoq.setup import (
 )
 
 Draws = np.random.Generator
-Found = tuple[Reconstructed, int]  # a model on its grid, and how many candidates were scored
+Found = tuple[QuantizedModel, int]  # a model on its grid, and how many candidates were scored
 Way = Callable[[Task, Draws], Found]  # from the float model to that
-Step = Callable[[Task, Reconstructed, Draws], Found]  # from one to a better one
+Step = Callable[[Task, QuantizedModel, Draws], Found]  # from one to a better one
 
 
 def rounded(settings: SearchSettings | None) -> Way:
@@ -62,7 +62,7 @@ def rounded(settings: SearchSettings | None) -> Way:
     def way(task: Task, rng: Draws) -> Found:
         found = from_nearest(task, list(task.bits), settings, rng)
         model, evolved = found.model, found.evolved
-        return Reconstructed(model, evolved.quantized, {}, ()), evolved.evaluations
+        return QuantizedModel(model, evolved.quantized, {}, ()), evolved.evaluations
 
     return way
 
@@ -86,12 +86,12 @@ def reconstructed(*steps: Step, with_activations: bool = True) -> Way:
     return way
 
 
-def equalization(task: Task, now: Reconstructed, rng: Draws) -> Found:
+def equalization(task: Task, now: QuantizedModel, rng: Draws) -> Found:
     """Scale layers for their grids, and reconstruct again."""
     return equalize(task, now, rng), 0
 
 
-def output_correction(task: Task, now: Reconstructed, rng: Draws) -> Found:
+def output_correction(task: Task, now: QuantizedModel, rng: Draws) -> Found:
     """Choose codes again by what they do to the end of the network."""
     corrected, evaluations, _ = correct_outputs(task, now, rng)
     return corrected, evaluations
@@ -100,7 +100,7 @@ def output_correction(task: Task, now: Reconstructed, rng: Draws) -> Found:
 def evolution(settings: SearchSettings) -> Step:
     """Evolve the codes, scored at the end of the network."""
 
-    def step(task: Task, now: Reconstructed, rng: Draws) -> Found:
+    def step(task: Task, now: QuantizedModel, rng: Draws) -> Found:
         evolved = evolve(task, now, settings, rng)
         return replace(now, quantized=evolved.quantized), evolved.evaluations
 
@@ -111,7 +111,7 @@ def refined(task: Task, rng: Draws) -> Found:
     """Go the whole way of `optimize`."""
     found = from_reconstruction(task, list(task.bits), FROM_RECONSTRUCTION, rng)
     model, evolved = found.model, found.evolved
-    return Reconstructed(model, evolved.quantized, {}, ()), evolved.evaluations
+    return QuantizedModel(model, evolved.quantized, {}, ()), evolved.evaluations
 
 
 PLAIN = "reconstruct, plain"
@@ -188,7 +188,7 @@ class Opened:
             Deadline(seconds),
         )  # fmt: skip
 
-    def judged(self, found: Reconstructed) -> onnx_evoq.Evaluation:
+    def judged(self, found: QuantizedModel) -> onnx_evoq.Evaluation:
         """The scores of what was found, on the test data."""
         return onnx_evoq.evaluate(
             with_codes(found.model, found.quantized), self.test,

@@ -12,7 +12,7 @@ from bench_scoring_case import Behind, Bench, Values, behind, spread
 from onnx_evoq.engine import ActivationCache, Evaluators
 from onnx_evoq.evolve import SearchSettings, evolve_layers
 from onnx_evoq.model import replace_weights
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.setup import model_value, workers_of
 
@@ -173,9 +173,9 @@ def measure_race(
             kept.missed += codes.tobytes() in stay and not np.isfinite(fitness)
 
 
-def started(bench: Bench) -> Reconstructed:
+def started(bench: Bench) -> QuantizedModel:
     """Where a search starts: the rounded weights."""
-    return Reconstructed(bench.model, bench.start, {}, tuple(bench.start))
+    return QuantizedModel(bench.model, bench.start, {}, tuple(bench.start))
 
 
 def measure_memory(bench: Bench, names: Sequence[str]) -> tuple[bool, float]:

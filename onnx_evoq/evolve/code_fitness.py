@@ -8,7 +8,7 @@ from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.metrics import Metric
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.setup import Task
 
@@ -25,7 +25,7 @@ class CodeFitness:
         doubt: as for `Race`.
     """
 
-    def __init__(self, task: Task, start: Reconstructed, doubt: float) -> None:
+    def __init__(self, task: Task, start: QuantizedModel, doubt: float) -> None:
         self._values_of = CodeVector(start.quantized).values
         evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
         self._on_search, self._on_heldout = evaluators.at(start.as_float, *start.quantized)

@@ -24,7 +24,7 @@ from onnx_evoq.evolve.move_costs import move_costs
 from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
 from onnx_evoq.model import with_codes
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import Coevolution
 from onnx_evoq.setup import Task
@@ -36,7 +36,7 @@ _ROUNDING_SHARE = 4  # the choice of roundings may take one part in so many of t
 
 
 def coevolve(
-    task: Task, start: Reconstructed, settings: SearchSettings, rng: np.random.Generator
+    task: Task, start: QuantizedModel, settings: SearchSettings, rng: np.random.Generator
 ) -> Evolved:
     """Evolve the codes of all weights together.
 
@@ -77,7 +77,7 @@ class _KeptCodes:
         rejections: checks in a row that did not change the codes.
     """
 
-    def __init__(self, task: Task, start: Reconstructed, scorer: CodeFitness) -> None:
+    def __init__(self, task: Task, start: QuantizedModel, scorer: CodeFitness) -> None:
         self._task, self._model, self._scorer = task, start.model, scorer
         self.vector = CodeVector(start.quantized)
         self.codes = self.vector.codes
@@ -114,7 +114,7 @@ class _KeptCodes:
 
 
 def _with_best_roundings(
-    task: Task, start: Reconstructed, fitness: CodeFitness, kept: _KeptCodes
+    task: Task, start: QuantizedModel, fitness: CodeFitness, kept: _KeptCodes
 ) -> Codes:
     """Choose a rounding for each layer; the codes of the start, if they are no worse."""
     others = roundings(task, start)
@@ -132,7 +132,7 @@ def _with_best_roundings(
 def _search_from(
     codes: Codes,
     task: Task,
-    start: Reconstructed,
+    start: QuantizedModel,
     settings: SearchSettings,
     rng: np.random.Generator,
 ) -> Coevolution:

@@ -23,7 +23,7 @@ from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
 from onnx_evoq.model import Model, Quantized, with_codes
 from onnx_evoq.progress import Step
 from onnx_evoq.quantize import QuantizedWeight, dequantize
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.search import Neuroevolution, mutate
@@ -35,7 +35,7 @@ _LEAST_GAIN = 2e-3  # the share by which a pass must lower the fitness, for anot
 
 
 def evolve_layers(
-    task: Task, start: Reconstructed, settings: SearchSettings, generators: Generators
+    task: Task, start: QuantizedModel, settings: SearchSettings, generators: Generators
 ) -> Evolved:
     """Evolve the codes of the weights one after another, in several passes.
 

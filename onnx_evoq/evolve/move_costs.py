@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.model import Layer, find_layers, initializer_values
-from onnx_evoq.quantize import QuantizedWeight, Reconstruction, cost_with_sums
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.quantize import LayerReconstruction, QuantizedWeight, cost_with_sums
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.setup import Task
 
 Costs = tuple[NDArray[np.floating], NDArray[np.floating]]  # of +1 and of -1
@@ -28,7 +28,7 @@ _LEAST_PRICE = 0.1  # of the layer's mean
 
 
 def move_costs(
-    task: Task, start: Reconstructed, now: CodeVector
+    task: Task, start: QuantizedModel, now: CodeVector
 ) -> tuple[Float32Array, Float32Array]:
     """Compute the cost of moving each code by +1 and by -1, (codes,) each, all finite.
 
@@ -57,7 +57,7 @@ def _costs(
     values: Float32Array,
     now: QuantizedWeight,
     layer: Layer | None,
-    reconstruction: Reconstruction | None,
+    reconstruction: LayerReconstruction | None,
 ) -> Costs:
     if reconstruction is not None:
         return _costs_after_reconstruction(reconstruction, now.codes)
@@ -69,7 +69,7 @@ def _costs(
 
 
 def _costs_after_reconstruction(
-    reconstruction: Reconstruction, codes: NDArray[np.integer]
+    reconstruction: LayerReconstruction, codes: NDArray[np.integer]
 ) -> Costs:
     """The costs at the codes `codes`, from those at the codes of the reconstruction.
 

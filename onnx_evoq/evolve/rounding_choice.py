@@ -13,7 +13,7 @@ from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.model import find_layers, initializer_values
 from onnx_evoq.quantize import sum_preserving_roundings
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.setup import Task
 
 # (candidates, round) -> the fitness of each candidate on some of the samples, other ones in each
@@ -21,7 +21,7 @@ from onnx_evoq.setup import Task
 Scorer = Callable[[Sequence[Codes], int], Float64Array | None]
 
 
-def roundings(task: Task, start: Reconstructed) -> dict[str, list[Codes]]:
+def roundings(task: Task, start: QuantizedModel) -> dict[str, list[Codes]]:
     """List the sum-preserving roundings of each layer that starts from nearest rounding.
 
     Args:

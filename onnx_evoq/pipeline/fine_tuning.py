@@ -21,7 +21,7 @@ from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.quantize import Bits
-from onnx_evoq.reconstruct import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, Task, nearest_of
 
@@ -92,10 +92,10 @@ def from_nearest(
     return FineTuned(task.model, evolved, task.model, start.quantized)
 
 
-def _rounded(task: Task, bits: Mapping[str, Bits]) -> Reconstructed:
+def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
     """Round all weights to the nearest."""
     start = nearest_of(task.weights, bits, task.granularity, task.scale)
-    return Reconstructed(task.model, start, {}, tuple(start))
+    return QuantizedModel(task.model, start, {}, tuple(start))
 
 
 def _together_from_nearest(
@@ -108,7 +108,7 @@ def _together_from_nearest(
     """
     evaluations = 0
 
-    def build(bits: Mapping[str, Bits]) -> tuple[Reconstructed, bool]:
+    def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         nonlocal evaluations
         start = _rounded(task, bits)
         if task.allows(start.as_float):
@@ -150,7 +150,7 @@ def from_reconstruction(
     start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
 
-    def build(bits: Mapping[str, Bits]) -> tuple[Reconstructed, bool]:
+    def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         draws = np.random.default_rng(seed)
         return reconstruct_layers(replace(task, bits=bits), draws), False
 
@@ -166,7 +166,7 @@ def from_reconstruction(
     return FineTuned(model, evolved, start.model, start.quantized, notes)
 
 
-def _or_nearest(task: Task, start: Reconstructed) -> tuple[Reconstructed, tuple[str, ...]]:
+def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tuple[str, ...]]:
     """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
     rounded = _rounded(task, task.bits)
     if task.fitness(rounded.as_float) < task.fitness(start.as_float) and task.allows(

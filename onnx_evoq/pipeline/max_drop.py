@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_evoq.quantize import Bits
-from onnx_evoq.reconstruct import Reconstructed
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
 # From the width of each weight to a model, and whether an interrupt cut its search short.
-Build = Callable[[Mapping[str, Bits]], tuple[Reconstructed, bool]]
+Build = Callable[[Mapping[str, Bits]], tuple[QuantizedModel, bool]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Narrowest:
         stopped: why the search for narrower widths ended early; None if it did not.
     """
 
-    reconstructed: Reconstructed
+    reconstructed: QuantizedModel
     bits: dict[str, Bits]
     left_out: tuple[str, ...]
     within_max_drop: bool
@@ -56,7 +56,7 @@ def narrowest_within_drop(
 
     stopped: Stopped | None = None
 
-    def attempt(wide: int) -> tuple[Reconstructed, bool]:
+    def attempt(wide: int) -> tuple[QuantizedModel, bool]:
         nonlocal stopped
         reconstructed, interrupted = build(widths(wide))
         stopped = Stopped.INTERRUPT if interrupted else stopped

@@ -15,7 +15,7 @@ import numpy as np
 from onnx_evoq.evolve import Evolved, SearchSettings, coevolve, evolve_layers
 from onnx_evoq.model import Model
 from onnx_evoq.reconstruct import (
-    Reconstructed,
+    QuantizedModel,
     correct_outputs,
     equalize_layers,
     reconstruct_layers,
@@ -25,7 +25,7 @@ from onnx_evoq.setup import Task, axis_of_steps
 
 
 def refine(
-    task: Task, start: Reconstructed, settings: SearchSettings, rng: np.random.Generator
+    task: Task, start: QuantizedModel, settings: SearchSettings, rng: np.random.Generator
 ) -> tuple[Model, Evolved]:
     """Equalize, correct and evolve a reconstruction.
 
@@ -53,7 +53,7 @@ def refine(
     )
 
 
-def equalize(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reconstructed:
+def equalize(task: Task, start: QuantizedModel, rng: np.random.Generator) -> QuantizedModel:
     """Reconstruct the model after cross-layer equalization; return `start` if that is no better.
 
     It applies only where each weight has one step that is a power of two. With a step per channel,
@@ -71,7 +71,7 @@ def equalize(task: Task, start: Reconstructed, rng: np.random.Generator) -> Reco
 
 
 def evolve(
-    task: Task, start: Reconstructed, settings: SearchSettings, rng: np.random.Generator
+    task: Task, start: QuantizedModel, settings: SearchSettings, rng: np.random.Generator
 ) -> Evolved:
     """Evolve all codes together, or weight by weight in the graph's order."""
     if settings.together:

@@ -21,15 +21,15 @@ from onnx_evoq.engine import POSITIONS, ActivationCache, gather_samples
 from onnx_evoq.model import Model, find_layers, own_biases, replace_weights, with_codes
 from onnx_evoq.quantize import (
     GridSpec,
+    LayerReconstruction,
     QuantizedWeight,
-    Reconstruction,
     reconstruct_with_activation,
 )
 from onnx_evoq.setup import Task, axis_of_steps, nearest_of
 
 
 @dataclass(frozen=True)
-class Reconstructed:
+class QuantizedModel:
     """A model whose weights are quantized.
 
     Attributes:
@@ -41,7 +41,7 @@ class Reconstructed:
 
     model: Model
     quantized: dict[str, QuantizedWeight]
-    layers: dict[str, Reconstruction]
+    layers: dict[str, LayerReconstruction]
     nearest: tuple[str, ...]
 
     @cached_property
@@ -52,7 +52,7 @@ class Reconstructed:
 
 def reconstruct_layers(
     task: Task, rng: np.random.Generator, with_activations: bool = True, positions: int = POSITIONS
-) -> Reconstructed:
+) -> QuantizedModel:
     """Quantize all weights, each so that its layer's output changes least on the search set.
 
     Args:
@@ -70,7 +70,7 @@ def reconstruct_layers(
         layers = {name: replace(layer, activation=None) for name, layer in layers.items()}
     caches = [ActivationCache(batches, task.resources, share=0.25) for _ in range(2)]
     so_far, quantized = model, dict[str, QuantizedWeight]()
-    biases, reconstructions = dict[str, Float32Array](), dict[str, Reconstruction]()
+    biases, reconstructions = dict[str, Float32Array](), dict[str, LayerReconstruction]()
     with task.progress("reconstructing", len(task.weights)) as step:
         for weight in task.weights:
             name, axis = weight.name, axis_of_steps(weight, granularity)
@@ -94,4 +94,4 @@ def reconstruct_layers(
             step(1)
     rounded_to_nearest = tuple(name for name in quantized if name not in reconstructions)
     corrected = replace_weights(model, biases)
-    return Reconstructed(corrected, quantized, reconstructions, rounded_to_nearest)
+    return QuantizedModel(corrected, quantized, reconstructions, rounded_to_nearest)

@@ -35,7 +35,7 @@ from onnx_evoq.quantize import (
     correct_codes,
     row_grid,
 )
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import Task
 
@@ -48,8 +48,8 @@ _PASS_GAIN = 0.01  # share of the fitness that a pass must gain for another one 
 
 
 def correct_outputs(
-    task: Task, start: Reconstructed, rng: np.random.Generator
-) -> tuple[Reconstructed, int, Stopped | None]:
+    task: Task, start: QuantizedModel, rng: np.random.Generator
+) -> tuple[QuantizedModel, int, Stopped | None]:
     """Choose codes and biases again by their effect on the network's output.
 
     Args:
@@ -94,7 +94,7 @@ class _Correction:
         rng: draws positions of samples and directions of the sketch.
     """
 
-    def __init__(self, task: Task, start: Reconstructed, rng: np.random.Generator) -> None:
+    def __init__(self, task: Task, start: QuantizedModel, rng: np.random.Generator) -> None:
         self._task = task
         self._rng = rng
         self._sketch = Sketch(task.search_set, rng)
@@ -198,8 +198,8 @@ class _Correction:
 
 
 def _corrected(
-    now: Reconstructed, layer: Layer, linearized: LinearizedOutput, share: float
-) -> Reconstructed:
+    now: QuantizedModel, layer: Layer, linearized: LinearizedOutput, share: float
+) -> QuantizedModel:
     """Give a layer the codes and the bias that are best for the linearized output."""
     assert layer.bias is not None
     bias = initializer_values(now.model, [layer.bias])[layer.bias]

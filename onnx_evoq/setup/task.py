@@ -19,8 +19,8 @@ class Task:
 
     A task says which weights of which float model are quantized to which grids, on which samples
     candidates are scored, and within which limits. Its values never change. A step that changes
-    the model's biases or scales returns them in a `Reconstructed`: from there on, values of weights
-    are those of its `model`, while the task still names the weights.
+    the model's biases or scales returns them in a `QuantizedModel`: from there on, values of
+    weights are those of its `model`, while the task still names the weights.
 
     Attributes:
         model: the float model.

@@ -14,7 +14,7 @@ from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.metrics import Target, find_metric
 from onnx_evoq.model import Model, fold_batch_norm, load, serialize, with_codes
 from onnx_evoq.quantize import QuantizedWeight
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, predict
 from onnx_evoq.setup import Resources, Task, model_value
@@ -22,7 +22,7 @@ from onnx_evoq.setup.scoring_set import ScoringSet
 
 SETTINGS = SearchSettings(population=16, generations=25, mutation_rate=0.1, together=True)
 SMALLER = replace(SETTINGS, generations=60, mutation_rate=0.02)
-Case = tuple[Task, Reconstructed]
+Case = tuple[Task, QuantizedModel]
 
 
 def folded() -> Model:
@@ -35,7 +35,7 @@ def case(init: str = "nearest", **given: Any) -> Case:
     if init == "reconstruct":
         return task, reconstruct_layers(task, np.random.default_rng(0))
     start = rounded(task.model, 3)
-    return task, Reconstructed(task.model, start, {}, tuple(start))
+    return task, QuantizedModel(task.model, start, {}, tuple(start))
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_an_interrupt_keeps_the_best_codes_so_far(given: Case) -> None:
 def test_nothing_to_gain_ends_the_search() -> None:
     exact = with_codes(load(mlp()), rounded(load(mlp()), 8))  # on its grid already
     task = task_of(exact, random(24, 4, seed=1), random(16, 4, seed=2), bits=8)
-    start = Reconstructed(exact, rounded(exact, 8), {}, ())
+    start = QuantizedModel(exact, rounded(exact, 8), {}, ())
     evolved = coevolved((task, start), settings=replace(SETTINGS, generations=10**6))
     assert same(evolved.quantized, start.quantized)
     assert evolved.stopped is None
@@ -279,7 +279,7 @@ def test_a_metric_of_the_user_can_be_searched_by(given: Case) -> None:
 def test_weights_without_a_closed_form_evolve_too() -> None:
     model = load(table_read_twice())
     task = task_of(model, np.arange(40) % 9, np.arange(9), bits=3)
-    start = Reconstructed(model, rounded(model, 3), {}, ("table", "w"))
+    start = QuantizedModel(model, rounded(model, 3), {}, ("table", "w"))
     evolved = coevolved((task, start))
     assert model_value(with_codes(model, evolved.quantized), task.heldout_set) < model_value(
         start.as_float, task.heldout_set

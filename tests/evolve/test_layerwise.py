@@ -17,7 +17,7 @@ from onnx_evoq.metrics import Target, find_metric
 from onnx_evoq.model import Model, fold_batch_norm, initializer_values, load, serialize, with_codes
 from onnx_evoq.progress import stepping
 from onnx_evoq.quantize import QuantizedWeight
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, predict
 from onnx_evoq.setup import Task, model_value
@@ -26,15 +26,15 @@ from onnx_evoq.setup.scoring_set import ScoringSet
 ORDER = ["w3", "w1", "w2"]
 ONE_PASS = SearchSettings(population=6, generations=5, mutation_rate=0.05)
 PASSES = SearchSettings(population=4, generations=12, mutation_rate=None, passes=8, patience=16)
-Case = tuple[Task, Reconstructed]
+Case = tuple[Task, QuantizedModel]
 
 
 def draws(seed: int, order: list[str] = ORDER) -> dict[str, np.random.Generator]:
     return dict(zip(order, np.random.default_rng(seed).spawn(len(order)), strict=True))
 
 
-def nearest(model: Model, bits: int) -> Reconstructed:
-    return Reconstructed(model, rounded(model, bits), {}, ())
+def nearest(model: Model, bits: int) -> QuantizedModel:
+    return QuantizedModel(model, rounded(model, bits), {}, ())
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_without_gain_the_search_of_a_weight_ends_after_its_patience(task: Task)
     exact = with_codes(task.model, rounded(task.model, 8))  # on its grid: nothing is better
     settings = replace(ONE_PASS, generations=50, patience=2)
     content = replace(task, model=exact, search_set=content_with(exact, task.search_set))
-    start = Reconstructed(exact, rounded(exact, 8), {}, ())
+    start = QuantizedModel(exact, rounded(exact, 8), {}, ())
     evolved = evolve_layers(content, start, settings, draws(0))
     assert evolved.evaluations == 3 * (1 + 2 * 6 + 1)
 
@@ -212,7 +212,7 @@ def test_passes_report_the_whole_models_scores(case: Case, after_passes: Evolved
 
 def test_weights_without_a_closed_form_evolve_too(case: Case) -> None:
     task, start = case
-    plain = Reconstructed(task.model, rounded(task.model, 3), {}, tuple(start.quantized))
+    plain = QuantizedModel(task.model, rounded(task.model, 3), {}, tuple(start.quantized))
     one_pass = replace(PASSES, passes=1)
     assert not same(refined((task, plain), settings=one_pass).quantized, plain.quantized)
 
@@ -319,7 +319,7 @@ def test_a_pass_that_gains_next_to_nothing_is_the_last(
 def test_nothing_to_gain_ends_it_after_one_pass() -> None:
     exact = with_codes(load(mlp()), rounded(load(mlp()), 8))  # on its grid already
     task = task_of(exact, random(24, 4, seed=1), random(16, 4, seed=2), bits=8)
-    start = Reconstructed(exact, rounded(exact, 8), {}, ())
+    start = QuantizedModel(exact, rounded(exact, 8), {}, ())
     evolved = refined((task, start))
     assert same(evolved.quantized, start.quantized)
     assert {scores.after["search"] for scores in evolved.layers.values()} == {0.0}

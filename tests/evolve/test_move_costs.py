@@ -9,9 +9,9 @@ from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.move_costs import _costs_after_reconstruction, move_costs
 from onnx_evoq.model import fold_batch_norm, load
-from onnx_evoq.quantize import QuantizedWeight, Reconstruction
+from onnx_evoq.quantize import LayerReconstruction, QuantizedWeight
 from onnx_evoq.quantize.grid.fixed_point import FixedPoint
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 
 
 def test_the_cost_in_a_table_is_that_of_the_squared_rounding_error() -> None:
@@ -21,7 +21,7 @@ def test_the_cost_in_a_table_is_that_of_the_squared_rounding_error() -> None:
     ))  # fmt: skip
     task = task_of(model, np.arange(20) % 9, np.arange(9), bits=3)
     vector = CodeVector(rounded(model, 3))
-    up, down = move_costs(task, Reconstructed(model, vector.weights, {}, ("table",)), vector)
+    up, down = move_costs(task, QuantizedModel(model, vector.weights, {}, ("table",)), vector)
     codes, grid = vector.weights["table"]
     exact = random(9, 4) / grid.step
     for costs, step in ((up, 1), (down, -1)):
@@ -33,7 +33,7 @@ def test_the_cost_in_a_rounded_layer_counts_its_sums_too() -> None:
     model = load(mlp())
     task = task_of(model, random(24, 4), random(8, 4), bits=3)
     vector = CodeVector(rounded(model, 3))
-    up, down = move_costs(task, Reconstructed(model, vector.weights, {}, ()), vector)
+    up, down = move_costs(task, QuantizedModel(model, vector.weights, {}, ()), vector)
     assert up + down == pytest.approx(2.0, abs=1e-5)
     errors = (
         vector.weights["second"].codes - random(3, 6, seed=3) / vector.weights["second"].grid.step
@@ -42,7 +42,7 @@ def test_the_cost_in_a_rounded_layer_counts_its_sums_too() -> None:
     assert up[vector.slices["second"]] == pytest.approx((1 + 2 * slope).ravel(), abs=1e-4)
 
 
-def reconstructed() -> tuple[object, Reconstructed]:
+def reconstructed() -> tuple[object, QuantizedModel]:
     model, _ = fold_batch_norm(load(conv_net()))
     task = task_of(model, random(40, 3, 8, 8, seed=1), random(24, 3, 8, 8, seed=2), bits=3)
     return task, reconstruct_layers(task, np.random.default_rng(0))
@@ -82,12 +82,12 @@ def test_the_way_back_from_a_move_is_what_the_move_was_worth() -> None:
     assert down[index] == pytest.approx(-up[index], rel=1e-3)
 
 
-def made_up(up: list[float], down: list[float]) -> Reconstruction:
+def made_up(up: list[float], down: list[float]) -> LayerReconstruction:
     """A reconstruction of which only the costs and the codes, all zero, are given."""
     weight = QuantizedWeight(np.zeros(len(up), np.int8), FixedPoint(4, 0))
     empty = np.zeros(0, np.float32)
     costs = (np.array(each, np.float32) for each in (up, down))
-    return Reconstruction(weight, empty, *costs, empty, empty)
+    return LayerReconstruction(weight, empty, *costs, empty, empty)
 
 
 def test_costs_are_divided_by_the_mean_of_the_layer() -> None:

@@ -20,7 +20,7 @@ from onnx_evoq.pipeline.fine_tuning import (
 )
 from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.quantize import Bits, QuantizedWeight
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value
 from onnx_evoq.setup.scoring_set import ScoringSet
@@ -149,7 +149,7 @@ def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyP
     assert note.startswith("nearest rounding was better than reconstruction on the held-out")
 
 
-def spoilt(given: Task, rng: np.random.Generator) -> Reconstructed:
+def spoilt(given: Task, rng: np.random.Generator) -> QuantizedModel:
     """A reconstruction whose codes are all zero."""
     found = reconstruct_layers(given, rng)
     zeros = {

@@ -7,7 +7,7 @@ import pytest
 from onnx_evoq.model import Model
 from onnx_evoq.pipeline.max_drop import Narrowest, narrowest_within_drop
 from onnx_evoq.quantize import Bits
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel
 from onnx_evoq.run import Deadline
 
 ORDER = [f"w{k}" for k in range(11)]  # least sensitive first
@@ -24,10 +24,10 @@ class Builder:
         self.built: list[int] = []
         self._interrupted = interrupted
 
-    def __call__(self, bits: Mapping[str, Bits]) -> tuple[Reconstructed, bool]:
+    def __call__(self, bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         wide = [name for name, width in bits.items() if width == 8]
         self.built.append(len(wide))
-        reconstructed = Reconstructed(Model(doc_string=" ".join(wide)), {}, {}, ())
+        reconstructed = QuantizedModel(Model(doc_string=" ".join(wide)), {}, {}, ())
         return reconstructed, len(self.built) == self._interrupted
 
 

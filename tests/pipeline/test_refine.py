@@ -11,7 +11,7 @@ from graphs import conv_net, random, task_of
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.pipeline.refine import equalize, evolve, refine
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.setup import Task
@@ -26,7 +26,7 @@ def task(**options: Any) -> Task:
     return task_of(model, *inputs, **{"bits": 3, **options})
 
 
-def start_of(given: Task) -> Reconstructed:
+def start_of(given: Task) -> QuantizedModel:
     return reconstruct_layers(given, np.random.default_rng(0))
 
 
@@ -34,7 +34,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def widths(found: Reconstructed) -> set[Any]:
+def widths(found: QuantizedModel) -> set[Any]:
     return {grid.bits for _, grid in found.quantized.values()}
 
 
@@ -149,7 +149,9 @@ def test_an_interrupt_keeps_the_codes_so_far(
 def test_output_correction_that_time_cuts_short_is_reported(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut_short(task: Task, start: Reconstructed, rng: object) -> tuple[Reconstructed, int, Any]:
+    def cut_short(
+        task: Task, start: QuantizedModel, rng: object
+    ) -> tuple[QuantizedModel, int, Any]:
         return start, 5, Stopped.TIME
 
     monkeypatch.setattr("onnx_evoq.pipeline.refine.correct_outputs", cut_short)

@@ -19,7 +19,7 @@ from onnx_evoq.model import (
     with_codes,
 )
 from onnx_evoq.reconstruct import layer_by_layer as module
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value, nearest_of
 
@@ -43,7 +43,7 @@ def folded() -> Model:
     return fold_batch_norm(load(conv_net()))[0]
 
 
-def reconstructed(task: Task) -> Reconstructed:
+def reconstructed(task: Task) -> QuantizedModel:
     return reconstruct_layers(task, np.random.default_rng(0))
 
 

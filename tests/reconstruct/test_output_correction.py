@@ -12,12 +12,12 @@ from graphs import conv_net, model_of, node, random, rounded, task_of
 
 from onnx_evoq.model import Layer, Model, find_layers, find_weights, fold_batch_norm, load
 from onnx_evoq.reconstruct import output_correction as module
-from onnx_evoq.reconstruct.layer_by_layer import Reconstructed, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task
 
-Case = tuple[Task, Reconstructed]
+Case = tuple[Task, QuantizedModel]
 
 
 def case(granularity: str) -> Case:
@@ -34,12 +34,12 @@ def tensor_case() -> Case:
 
 
 @pytest.fixture(scope="module")
-def corrected(tensor_case: Case) -> tuple[Reconstructed, int, Any]:
+def corrected(tensor_case: Case) -> tuple[QuantizedModel, int, Any]:
     return correct_outputs(*tensor_case, np.random.default_rng(0))
 
 
 def test_the_error_on_the_heldout_set_falls(
-    tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
+    tensor_case: Case, corrected: tuple[QuantizedModel, int, Any]
 ) -> None:
     task, start = tensor_case
     assert task.fitness(corrected[0].as_float) < task.fitness(start.as_float)
@@ -53,7 +53,7 @@ def test_steps_per_channel_are_corrected_too() -> None:
 
 
 def test_codes_change_and_stay_on_their_grids(
-    tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
+    tensor_case: Case, corrected: tuple[QuantizedModel, int, Any]
 ) -> None:
     before, after = tensor_case[1].quantized, corrected[0].quantized
     assert any((after[name].codes != before[name].codes).any() for name in after)
@@ -63,7 +63,7 @@ def test_codes_change_and_stay_on_their_grids(
 
 
 def test_the_same_seed_gives_the_same_codes(
-    tensor_case: Case, corrected: tuple[Reconstructed, int, Any]
+    tensor_case: Case, corrected: tuple[QuantizedModel, int, Any]
 ) -> None:
     again, _, _ = correct_outputs(*tensor_case, np.random.default_rng(0))
     for name, (codes, _) in corrected[0].quantized.items():
@@ -98,7 +98,7 @@ def small() -> Case:
     return task, reconstruct_layers(task, np.random.default_rng(0))
 
 
-def layer_of(start: Reconstructed, name: str) -> Layer:
+def layer_of(start: QuantizedModel, name: str) -> Layer:
     return find_layers(start.model, find_weights(start.model)[0])[name]
 
 
@@ -238,7 +238,7 @@ def test_evaluators_and_cache_share_the_memory(
 def test_new_codes_must_lower_the_fitness(small: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     correction, tried = correction_of(small), []
 
-    def same(best: Reconstructed, layer: Layer, linearized: Any, share: float) -> Reconstructed:
+    def same(best: QuantizedModel, layer: Layer, linearized: Any, share: float) -> QuantizedModel:
         tried.append(share)
         return replace(best)
 
@@ -255,7 +255,7 @@ def test_the_first_codes_that_lower_the_fitness_are_accepted(
     fitness = correction.fitness
     monkeypatch.setattr(Task, "fitness", lambda self, model: fitness / 2)
 
-    def better(best: Reconstructed, layer: Layer, linearized: Any, share: float) -> Reconstructed:
+    def better(best: QuantizedModel, layer: Layer, linearized: Any, share: float) -> QuantizedModel:
         tried.append(replace(best))
         return tried[-1]
 
@@ -360,7 +360,7 @@ def test_a_layer_without_one_entry_per_sample_has_no_columns(rows: int) -> None:
     weights = {"w": random(12 - rows, rows)}
     model = load(model_of(nodes, {"x": ["n", rows]}, {"y": ["n", 12 - rows]}, weights))
     task = task_of(model, random(12, rows), random(4, rows), size=4)
-    start = Reconstructed(model, rounded(model, 4), {}, ("w",))
+    start = QuantizedModel(model, rounded(model, 4), {}, ("w",))
     assert correction_of((task, start))._columns(layer_of(start, "w")) is None
 
 

@@ -7,17 +7,17 @@ from onnx_evoq.quantize.closed_form.columns_and_targets import LayerSamples, Sam
 from onnx_evoq.quantize.closed_form.correct_output import LinearizedOutput, correct_codes
 from onnx_evoq.quantize.closed_form.equalize import Profile, choose_scales, round_alone
 from onnx_evoq.quantize.closed_form.layer_reconstruction import (
-    Reconstruction,
+    LayerReconstruction,
     reconstruct_with_activation,
 )
 
 __all__ = [
     "Activation",
     "LayerAtWidth",
+    "LayerReconstruction",
     "LayerSamples",
     "LinearizedOutput",
     "Profile",
-    "Reconstruction",
     "SampleChunk",
     "choose_scales",
     "correct_codes",

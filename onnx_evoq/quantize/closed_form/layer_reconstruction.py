@@ -48,7 +48,7 @@ _ACTIVATION_ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Reconstruction:
+class LayerReconstruction:
     """A layer on its grid.
 
     Attributes:
@@ -72,7 +72,7 @@ class Reconstruction:
 
 def reconstruct(
     weight: Float32Array, layer: Linear, sums: MomentSums, spec: GridSpec
-) -> Reconstruction:
+) -> LayerReconstruction:
     """The codes of one layer that keep its output.
 
     Args:
@@ -96,7 +96,7 @@ def reconstruct(
         for costs in single_move_costs(best_weight, hessian, rows, codes)
     )
     power = ((best_weight @ moments.hessian) * best_weight).sum(axis=2)  # (groups, rows)
-    return Reconstruction(
+    return LayerReconstruction(
         QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
         corrected_bias(rows.steps * codes, moments).ravel().astype(np.float32),
         up,
@@ -108,7 +108,7 @@ def reconstruct(
 
 def reconstruct_with_activation(
     weight: Float32Array, layer: Linear, samples: LayerSamples, spec: GridSpec
-) -> Reconstruction:
+) -> LayerReconstruction:
     """The codes of one layer that keep the output of the activation behind it (`activation`).
 
     Args:
