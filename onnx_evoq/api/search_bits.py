@@ -75,7 +75,7 @@ def search_bits(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
 ) -> Search:
-    """Search for widths of the layers, and channels to split, that no others beat in both aims.
+    """Search for widths of the layers, and channels to split, best in both size and error.
 
     NSGA-II (Deb et al. 2002) minimises the size and the output error together. The result is the
     Pareto front, and, for comparison, one width for all layers and widths by sensitivity alone.
