@@ -171,8 +171,8 @@ def _notes_on(stopped: Stopped | None) -> list[str]:
     """What a user should read about a search that ended early."""
     if stopped is Stopped.TIME:
         return [
-            "the time budget cut the search short: a longer one finds more, and only a search that "
-            "runs to its end repeats to the byte."
+            "the time budget cut the search for widths short: a longer one finds more, and only a "
+            "search that runs to its end repeats to the byte."
         ]
     if stopped is Stopped.INTERRUPT:
         return ["the search was interrupted: the front is what was found until then."]

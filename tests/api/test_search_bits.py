@@ -186,7 +186,7 @@ def test_models_with_several_inputs_have_a_front() -> None:
 def test_a_search_without_time_says_so() -> None:
     found = found_in(time_budget=1e-3)
     assert found.stopped == "time"
-    assert any("the time budget cut the search short" in note for note in found.notes)
+    assert any("the time budget cut the search for widths short" in note for note in found.notes)
     assert len(found.uniform) == 7
 
 

@@ -61,7 +61,7 @@ def test_the_table_lists_the_front_and_the_uniform_widths(run: Run) -> None:
 
 def test_a_search_out_of_time_shows_its_points_and_says_so(mlp_file: Path) -> None:
     result = invoke("search", mlp_file, "--time-budget", "0.001s")
-    assert "the time budget cut the search short" in " ".join(result.stderr.split())
+    assert "the time budget cut the search for widths short" in " ".join(result.stderr.split())
     assert sum(line[2:].startswith("uniform") for line in result.stdout.splitlines()) == 7
 
 
@@ -228,7 +228,7 @@ def test_a_front_without_a_choice_is_printed_as_json_and_drawn(mlp_file: Path) -
     picture = mlp_file.with_name("front.png")
     result = failed(mlp_file, "--budget", "40B", "--json", "--picture", picture)
     assert len(json.loads(result.stdout)["uniform"]) == 7
-    assert "Note: the time budget cut the search short" in result.stderr
+    assert "Note: the time budget cut the search for widths short" in result.stderr
     assert picture.exists()
 
 
