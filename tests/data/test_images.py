@@ -71,6 +71,12 @@ def test_hidden_folders_are_no_classes(tmp_path: Path) -> None:
     assert load(draw(tmp_path, {"a.png": 1, ".cache/b.png": 2})).labels is None
 
 
+def test_images_behind_the_first_samples_are_not_read(tmp_path: Path) -> None:
+    draw(tmp_path, {"a.png": 1, "b.png": 2})
+    (tmp_path / "c.png").write_text("no image")
+    assert greys(load(tmp_path, samples=2)) == [1, 2]
+
+
 def test_first_samples_of_classes_are_balanced(tmp_path: Path) -> None:
     draw(tmp_path, {f"{name}/{i}.png": i for name in "ab" for i in range(3)})
     samples = load(tmp_path, samples=4)
