@@ -1,11 +1,19 @@
-"""A result of a search, made up."""
+"""Searches for widths: short ones, and a result that is made up."""
 
 from typing import Any
 
-from onnx_evoq.mixed_precision import ParetoPoint, Policy
+import pytest
+
+from onnx_evoq.mixed_precision import ParetoPoint, Policy, evolution
 from onnx_evoq.report import Search
 
 SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
+
+
+def shorten(monkeypatch: pytest.MonkeyPatch, generations: int = 2) -> None:
+    """Let searches take a few generations of eight individuals."""
+    monkeypatch.setattr(evolution, "_POPULATION", 8)
+    monkeypatch.setattr(evolution, "_GENERATIONS", generations)
 
 
 def point(

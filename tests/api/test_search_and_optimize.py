@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from calls import grouped
 from graphs import mlp, random
+from searches import shorten
 
 import onnx_evoq
 from onnx_evoq import BudgetError, EvoqError, MixedPrecision, Policy
-from onnx_evoq.mixed_precision import evolution
 from onnx_evoq.model import serialize
 
 X = random(32, 4, seed=5)
@@ -22,8 +22,7 @@ X = random(32, 4, seed=5)
 def short() -> Iterator[None]:
     """Searches of two generations."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(evolution, "_POPULATION", 8)
-        monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+        shorten(monkeypatch)
         yield
 
 

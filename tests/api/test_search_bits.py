@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from calls import optimize, search_bits
 from graphs import mlp, model_of, node, random, run
+from searches import shorten
 
 import onnx_evoq
 from onnx_evoq import EvoqError
-from onnx_evoq.mixed_precision import evolution
 from onnx_evoq.model import serialize
 
 X = random(32, 4, seed=5)
@@ -24,8 +24,7 @@ X = random(32, 4, seed=5)
 def short() -> Iterator[None]:
     """Searches of two generations."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(evolution, "_POPULATION", 8)
-        monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+        shorten(monkeypatch)
         yield
 
 

@@ -10,8 +10,7 @@ import pytest
 from click.testing import Result
 from commands import error_of, files, invoke, json_of, run_command
 from graphs import mlp, random
-
-from onnx_evoq.mixed_precision import evolution
+from searches import shorten
 
 LIMITS = ["--time-budget", "none", "--tune-budget", "none"]
 
@@ -19,12 +18,7 @@ LIMITS = ["--time-budget", "none", "--tune-budget", "none"]
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of two generations."""
-    make_short(monkeypatch)
-
-
-def make_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evolution, "_POPULATION", 8)
-    monkeypatch.setattr(evolution, "_GENERATIONS", 2)
+    shorten(monkeypatch)
 
 
 class Run:
@@ -45,7 +39,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        make_short(monkeypatch)
+        shorten(monkeypatch)
         return Run(tmp_path_factory.mktemp("search"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import model_of, node, random, task_of
+from searches import shorten
 
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision import evolution
@@ -24,8 +25,7 @@ Tabulated = Callable[..., tuple[Task, LayerTable]]
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """An evolution of a few generations."""
-    monkeypatch.setattr(evolution, "_POPULATION", 8)
-    monkeypatch.setattr(evolution, "_GENERATIONS", 3)
+    shorten(monkeypatch, generations=3)
 
 
 def run(task: Task, table: LayerTable, factor: float = 1.0, seed: int = 0) -> Evolution:

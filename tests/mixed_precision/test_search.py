@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, recurrent, task_of
+from searches import shorten
 
 from onnx_evoq.mixed_precision import Policy, evolution, point, search_front
 from onnx_evoq.mixed_precision.layer_table import LayerTable
@@ -24,8 +25,7 @@ SEARCH, HELDOUT = random(24, 4, seed=5), random(12, 4, seed=6)
 def short() -> Any:
     """A search of a few generations."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evolution, "_POPULATION", 8)
-        patch.setattr(evolution, "_GENERATIONS", 3)
+        shorten(patch, generations=3)
         yield
 
 
