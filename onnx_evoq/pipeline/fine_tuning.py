@@ -122,7 +122,7 @@ def _together_from_nearest(
         return replace(start, quantized=evolved.quantized), interrupted
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
-    start, bits = narrowest.reconstructed, narrowest.bits
+    start, bits = narrowest.quantized_model, narrowest.bits
     evolved = Evolved(start.quantized, {}, 0, narrowest.stopped)
     if narrowest.within_max_drop and narrowest.stopped is not Stopped.INTERRUPT:
         evolved = coevolve(replace(task, bits=bits), start, settings, rng)
@@ -156,7 +156,7 @@ def from_reconstruction(
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     task = replace(task, bits=narrowest.bits)
-    start, notes = _or_nearest(task, narrowest.reconstructed)
+    start, notes = _or_nearest(task, narrowest.quantized_model)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
     if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
         model, evolved = refine(task, start, settings, refine_rng)

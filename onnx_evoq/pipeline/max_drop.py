@@ -14,10 +14,10 @@ Build = Callable[[Mapping[str, Bits]], tuple[QuantizedModel, bool]]
 
 @dataclass(frozen=True)
 class Narrowest:
-    """The narrowest reconstruction that was found, and whether it keeps within max drop.
+    """The narrowest model that was found, and whether it keeps within max drop.
 
     Attributes:
-        reconstructed: the reconstruction.
+        quantized_model: the model.
         bits: its widths by weight.
         left_out: the weights that stay at 8 bits.
         within_max_drop: whether it stays within the allowed drop; it may not do so even with all
@@ -25,7 +25,7 @@ class Narrowest:
         stopped: why the search for narrower widths ended early; None if it did not.
     """
 
-    reconstructed: QuantizedModel
+    quantized_model: QuantizedModel
     bits: dict[str, Bits]
     left_out: tuple[str, ...]
     within_max_drop: bool
@@ -39,16 +39,16 @@ def narrowest_within_drop(
     max_drop_check: MaxDropCheck,
     deadline: Deadline,
 ) -> Narrowest:
-    """Find the reconstruction within the allowed drop that has the fewest weights at 8 bits.
+    """Find the model within the allowed drop that has the fewest weights at 8 bits.
 
     The most sensitive weights are those that stay at 8 bits. Bisection finds how many.
 
     Args:
         order: names of the weights, least sensitive first.
         bits: the width that each weight should have.
-        build: reconstructs the model with given widths; also says whether it was interrupted.
+        build: quantizes the model to given widths; also says whether it was interrupted.
         max_drop_check: whether a model stays within the allowed drop.
-        deadline: when to stop; the narrowest reconstruction found so far is returned.
+        deadline: when to stop; the narrowest model found so far is returned.
     """
 
     def widths(wide: int) -> dict[str, Bits]:
@@ -58,14 +58,14 @@ def narrowest_within_drop(
 
     def attempt(wide: int) -> tuple[QuantizedModel, bool]:
         nonlocal stopped
-        reconstructed, interrupted = build(widths(wide))
+        quantized_model, interrupted = build(widths(wide))
         stopped = Stopped.INTERRUPT if interrupted else stopped
-        return reconstructed, max_drop_check(reconstructed.as_float)
+        return quantized_model, max_drop_check(quantized_model.as_float)
 
-    reconstructed, allowed = attempt(0)
+    quantized_model, allowed = attempt(0)
     if allowed:
-        return Narrowest(reconstructed, widths(0), (), True, stopped)
-    reconstructed, allowed = attempt(len(order))
+        return Narrowest(quantized_model, widths(0), (), True, stopped)
+    quantized_model, allowed = attempt(len(order))
     too_few, enough = 0, len(order)
     with until_interrupted() as interruption:
         while allowed and not stopped and enough - too_few > 1:
@@ -75,11 +75,11 @@ def narrowest_within_drop(
             middle = (too_few + enough) // 2
             candidate, holds = attempt(middle)
             if holds:
-                reconstructed, enough = candidate, middle
+                quantized_model, enough = candidate, middle
             else:
                 too_few = middle
     return Narrowest(
-        reconstructed,
+        quantized_model,
         widths(enough),
         tuple(order[len(order) - enough :]),
         allowed,

@@ -27,8 +27,8 @@ class Builder:
     def __call__(self, bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         wide = [name for name, width in bits.items() if width == 8]
         self.built.append(len(wide))
-        reconstructed = QuantizedModel(Model(doc_string=" ".join(wide)), {}, {}, ())
-        return reconstructed, len(self.built) == self._interrupted
+        built = QuantizedModel(Model(doc_string=" ".join(wide)), {}, {}, ())
+        return built, len(self.built) == self._interrupted
 
 
 def wide_in(model: Model) -> list[str]:
@@ -47,7 +47,7 @@ def test_the_fewest_weights_within_the_drop_stay_at_8_bits(count: int) -> None:
     allowed = needing(count)
     assert allowed.within_max_drop
     assert allowed.left_out == tuple(ORDER[11 - count :])  # the most sensitive
-    assert wide_in(allowed.reconstructed.model) == list(allowed.left_out)
+    assert wide_in(allowed.quantized_model.model) == list(allowed.left_out)
     assert [name for name, width in allowed.bits.items() if width == 8] == list(allowed.left_out)
 
 
@@ -106,7 +106,7 @@ def test_an_interrupt_keeps_the_narrowest_widths_so_far() -> None:
 
     allowed = narrowest_within_drop(ORDER, BITS, Builder(), impatient, Deadline(None))
     assert allowed.stopped == "interrupt"
-    assert wide_in(allowed.reconstructed.model) == list(allowed.left_out) == ORDER[-5:]
+    assert wide_in(allowed.quantized_model.model) == list(allowed.left_out) == ORDER[-5:]
 
 
 @pytest.mark.parametrize(
