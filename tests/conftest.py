@@ -28,6 +28,12 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def no_least_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a bound of no memory send all activations to a file."""
+    monkeypatch.setattr("onnx_evoq.setup.resources._LEAST_CACHE", 0)
+
+
+@pytest.fixture
 def save(tmp_path: Path) -> Callable[[onnx.ModelProto, str], Path]:
     """Write a model into the test's own folder."""
 

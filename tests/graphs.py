@@ -11,7 +11,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.metrics import Target, find_metric
-from onnx_evoq.model import find_weights, input_specs
+from onnx_evoq.model import Network, Runnable, find_weights, input_specs
+from onnx_evoq.model.graph.network import to_model
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, predict
@@ -63,15 +64,18 @@ def model_of(
     return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
 
 
-def run(
-    model: ModelProto, feed: Mapping[str, NDArray[np.generic]]
-) -> dict[str, NDArray[np.generic]]:
+def run(model: Runnable, feed: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
     """The outputs of ONNX Runtime with the options that every score here is measured with."""
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    session = onnxruntime.InferenceSession(proto(model).SerializeToString(), options)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, dict(feed)), strict=True))
+
+
+def proto(model: Runnable) -> ModelProto:
+    """A model that holds all of its values."""
+    return to_model(model) if isinstance(model, Network) else model
 
 
 def rounded(model: ModelProto, bits: int, *, channel: bool = False) -> dict[str, QuantizedWeight]:

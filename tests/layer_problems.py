@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onnx_evoq.quantize import Dense
-from onnx_evoq.quantize.closed_form.moments import Moments, MomentSums
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+from onnx_evoq.quantize.moments.moments import Moments, MomentSums
 
 Floats = NDArray[np.float64]
 

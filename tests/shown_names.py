@@ -3,10 +3,12 @@
 import ast
 import functools
 import inspect
+import io
 import os
 import re
-import subprocess
+import runpy
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -46,14 +48,30 @@ def options(command: click.Command) -> set[str]:
 
 
 @functools.cache
+def help_of(tool: str) -> tuple[object, str]:
+    """The exit status of a tool and what it prints, if it is asked for help; within this process.
+
+    The status is None if the tool needs what is not installed here.
+    """
+    text, status = io.StringIO(), None
+    before = sys.argv, sys.path
+    sys.argv, sys.path = [str(PROJECT / tool), "--help"], [str(PROJECT / "tools"), *sys.path]
+    try:
+        with redirect_stdout(text):
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        status = end.code or 0
+    except ImportError:
+        pass
+    finally:
+        sys.argv, sys.path = before
+    return status, text.getvalue()
+
+
+@functools.cache
 def options_of_tool(tool: str) -> set[str]:
     """The options that a tool's help names; its source, if it needs what is not installed here."""
-    text = ""
-    if tool.endswith(".py"):
-        line = [sys.executable, tool, "--help"]
-        text = subprocess.run(
-            line, cwd=PROJECT, env=environment(PROJECT), capture_output=True, text=True, check=False
-        ).stdout
+    text = help_of(tool)[1] if tool.endswith(".py") else ""
     text = text or (PROJECT / tool).read_text(encoding="utf-8")
     return set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", text))
 

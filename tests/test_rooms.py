@@ -13,7 +13,8 @@ TOOLS = PACKAGE.parent / "tools"
 
 # Plain data and small tools for all rooms.
 PLAIN = {
-    "array_types", "batch", "errors", "output_file", "progress", "signature", "user_function",
+    "array_types", "batch", "errors", "output_file", "parallel", "progress", "signature",
+    "user_function",
 }  # fmt: skip
 
 # The ground: what each room may import of the others.
@@ -35,8 +36,8 @@ CHAIN = [
 
 # Rooms within rooms: each may import those before it.
 INNER = {
-    "quantize": ["grid", "closed_form"],
-    "model": ["graph", "layers", "channels"],
+    "quantize": ["weights", "grid", "moments", "closed_form", "scales"],
+    "model": ["graph", "emission", "layers", "channels"],
     "mixed_precision": ["search_space", "layer_table"],
 }
 
@@ -54,6 +55,11 @@ LIBRARIES = {
     "run": {"tqdm"},
     "report": {"matplotlib"},
     "cli": {"click"},
+}
+
+PLAIN_LIBRARIES = {
+    **{file: {"numpy"} for file in PLAIN},
+    "parallel": {"threadpoolctl"},
 }
 
 MOST_LINES = {"room": 1300, "file": 300}
@@ -101,6 +107,12 @@ def test_a_room_imports_only_its_libraries(room: str) -> None:
     for name, files in imported(room).items():
         top = name.split(".")[0]
         assert top in LIBRARIES[room] | sys.stdlib_module_names | {"onnx_evoq"}, (name, files)
+
+
+@pytest.mark.parametrize("file", sorted(PLAIN))
+def test_a_plain_file_imports_only_its_libraries(file: str) -> None:
+    tops = {name.split(".")[0] for name in imported(file)}
+    assert tops <= PLAIN_LIBRARIES[file] | sys.stdlib_module_names | {"onnx_evoq"}
 
 
 def test_rooms_are_entered_by_their_doors() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shown_names import help_of
 
 TOOLS = sorted((Path(__file__).parent.parent / "tools").glob("*.py"))
 OPTION = r"(?<![\w-])--?[A-Za-z][\w-]*"
@@ -26,18 +27,25 @@ each_command = pytest.mark.parametrize("tool", COMMANDS, ids=lambda tool: tool.s
 
 @each_command
 def test_a_tool_says_how_it_is_used(tool: Path) -> None:
+    status, text = help_of(f"tools/{tool.name}")
+    assert status == 0
+    assert "usage:" in text
+    lines = text.replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("    python")]
+    assert commands
+    options = set(re.findall(OPTION, text.partition("options:")[2]))
+    for words in commands:
+        assert words[1] == f"tools/{tool.name}"
+        assert set(re.findall(OPTION, " ".join(words))) <= options
+
+
+def test_a_tool_starts_as_a_program() -> None:
+    tool = COMMANDS[0]
     done = subprocess.run(
         [sys.executable, str(tool), "--help"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
-    lines = done.stdout.replace("\\\n", " ").splitlines()
-    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("    python")]
-    assert commands
-    options = set(re.findall(OPTION, done.stdout.partition("options:")[2]))
-    for words in commands:
-        assert words[1] == f"tools/{tool.name}"
-        assert set(re.findall(OPTION, " ".join(words))) <= options
+    assert done.stdout.split() == help_of(f"tools/{tool.name}")[1].split()
 
 
 @each_tool

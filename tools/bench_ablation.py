@@ -34,9 +34,15 @@ from bench_optimize import machine
 import onnx_evoq
 from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
-from onnx_evoq.model import with_codes
+from onnx_evoq.model import emit_float
 from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
-from onnx_evoq.reconstruct import QuantizedModel, correct_outputs, reconstruct_layers
+from onnx_evoq.quantize import FULL, Effort
+from onnx_evoq.reconstruct import (
+    QuantizedModel,
+    correct_outputs,
+    equalize_channels,
+    reconstruct_layers,
+)
 from onnx_evoq.report import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
@@ -67,8 +73,8 @@ def rounded(settings: SearchSettings | None) -> Way:
     return way
 
 
-def reconstructed(*steps: Step, with_activations: bool = True) -> Way:
-    """Reconstruct layer by layer, and take steps from there.
+def reconstructed(*steps: Step, effort: Effort = FULL) -> Way:
+    """Scale channels, reconstruct layer by layer, and take steps from there.
 
     The random numbers are those of `from_reconstruction`.
     """
@@ -76,7 +82,8 @@ def reconstructed(*steps: Step, with_activations: bool = True) -> Way:
     def way(task: Task, rng: Draws) -> Found:
         start_rng, refine_rng = rng.spawn(2)
         seed = int(start_rng.integers(2**63))
-        now = reconstruct_layers(task, np.random.default_rng(seed), with_activations)
+        task = equalize_channels(task, np.random.default_rng(seed))
+        now = reconstruct_layers(task, np.random.default_rng(seed), effort)
         evaluations = 0
         for step in steps:
             now, scored = step(task, now, refine_rng)
@@ -118,7 +125,7 @@ PLAIN = "reconstruct, plain"
 WAYS: dict[str, Way] = {
     "nearest": rounded(None),
     "nearest + evolution (the paper)": rounded(FROM_NEAREST),
-    PLAIN: reconstructed(with_activations=False),
+    PLAIN: reconstructed(effort=replace(FULL, activation_rounds=0)),
     "reconstruct in sight of activations": reconstructed(),
     "+ evolution": reconstructed(evolution(FROM_RECONSTRUCTION)),
     "+ equalization": reconstructed(equalization),
@@ -191,7 +198,7 @@ class Opened:
     def judged(self, found: QuantizedModel) -> onnx_evoq.Evaluation:
         """The scores of what was found, on the test data."""
         return onnx_evoq.evaluate(
-            with_codes(found.model, found.quantized), self.test,
+            emit_float(found.model, found.quantized), self.test,
             metric="top1", reference=self.float_model.reference,
         )  # fmt: skip
 

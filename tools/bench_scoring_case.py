@@ -19,9 +19,11 @@ from onnx_evoq.model import (
     Model,
     Weight,
     cut_at,
+    emit_float,
     input_specs,
     serialize,
     suffix,
+    to_model,
     with_codes,
 )
 from onnx_evoq.progress import silent
@@ -135,7 +137,7 @@ def behind(
     specs = specs_of(known, cut.suffix_inputs)
     if any_count:
         specs = [replace(spec, shape=(None, *(spec.shape or ())[1:])) for spec in specs]
-    return Behind(cut, known, serialize(suffix(model, cut, specs)))
+    return Behind(cut, known, serialize(to_model(suffix(model, cut, specs))))
 
 
 def spread(names: Sequence[str], count: int | None) -> list[str]:
@@ -160,7 +162,7 @@ def prepared(given: argparse.Namespace) -> Bench:
     widths = dict.fromkeys((weight.name for weight in float_model.weights), given.bits)
     start = nearest_of(float_model.weights, widths, "tensor", "pow2")
     accept, judge = halves(calibration.heldout_set)
-    model = with_codes(float_model.model, start)
+    model = emit_float(float_model.model, start)
     return Bench(float_model.weights, model, start, calibration.search_set, accept, judge, given)
 
 

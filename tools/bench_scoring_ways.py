@@ -11,7 +11,7 @@ from bench_scoring_case import Behind, Bench, Values, behind, spread
 
 from onnx_evoq.engine import ActivationCache, Evaluators
 from onnx_evoq.evolve import SearchSettings, evolve_layers
-from onnx_evoq.model import replace_weights
+from onnx_evoq.model import as_network, replace_weights
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.setup import model_value, workers_of
@@ -175,7 +175,7 @@ def measure_race(
 
 def started(bench: Bench) -> QuantizedModel:
     """Where a search starts: the rounded weights."""
-    return QuantizedModel(bench.model, bench.start, {}, tuple(bench.start))
+    return QuantizedModel(as_network(bench.model), bench.start, {}, tuple(bench.start))
 
 
 def measure_memory(bench: Bench, names: Sequence[str]) -> tuple[bool, float]:

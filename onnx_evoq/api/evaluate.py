@@ -8,6 +8,7 @@ from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import Metric, MetricName, Target, find_metric
 from onnx_evoq.model import input_specs, load, name_of
+from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import Evaluation
 from onnx_evoq.setup import (
@@ -22,6 +23,7 @@ from onnx_evoq.setup import (
 )
 
 
+@one_blas_thread
 def evaluate(
     model: ModelSource,
     data: DataSource = None,

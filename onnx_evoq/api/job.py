@@ -12,6 +12,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.model import Model
 from onnx_evoq.progress import Progress
+from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import (
     Calibration,
     FloatModel,
@@ -58,6 +59,7 @@ def prepare_job(
     rng: np.random.Generator,
     resources: Resources,
     progress: Progress,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Job:
     """Read the samples, run the float model on them, and undo folding where it is not exact.
 
@@ -70,11 +72,20 @@ def prepare_job(
         rng: splits the samples, and draws synthetic inputs.
         resources: what may be used of the machine.
         progress: shows the progress.
+        deadline: by which the whole job must end.
 
     Raises:
         EvoqError: the data or the metric cannot be used, or the model fails on the data.
     """
     calibration = prepare_calibration(
-        float_model.reference, source, as_data(data), metric, holdout, rng, resources, progress
+        float_model.reference,
+        source,
+        as_data(data),
+        metric,
+        holdout,
+        rng,
+        resources,
+        progress,
+        deadline,
     )
     return Job(source, undo_inexact_folding(float_model, calibration, resources), calibration)

@@ -2,15 +2,28 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from onnx_evoq.api.final_check import FinalCheck
 from onnx_evoq.api.job import DataSource, Job, ModelSource, PolicySource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
-from onnx_evoq.model import Model, name_of, packed_bytes, serialize, size_in_bytes, with_codes
+from onnx_evoq.model import (
+    Model,
+    Runnable,
+    describe,
+    name_of,
+    packed_bytes,
+    same,
+    serialize,
+    size_in_bytes,
+    with_codes,
+)
+from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
     FineTuned,
@@ -23,6 +36,7 @@ from onnx_evoq.pipeline import (
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits
+from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import Result, layer_results, notes_on
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import SESSION_OPTIONS
@@ -44,11 +58,13 @@ from onnx_evoq.setup import (
     nearest_of,
     open_float_model,
     score_of,
+    score_of_float_model,
 )
 
 _RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
 
 
+@one_blas_thread
 def optimize(
     model: ModelSource,
     data: DataSource = None,
@@ -88,7 +104,8 @@ def optimize(
             metric, or a function of (outputs, labels) with an attribute `higher_is_better`.
         strategy: how codes are searched: "neuroevolution" layer by layer, "coevolution" all
             together, or "none" for no search; a `Strategy` sets more.
-        time_budget: seconds after which ranking and search stop; None for no limit.
+        time_budget: seconds that all of it may take. The work on each layer, the samples and the
+            search are planned within it, and notes say what was cut. None for the full method.
         max_drop: percent that the model may lose on the held-out samples. With labels, points of
             top-1; without labels, the percentage of answers that change, or, where the outputs
             are no class scores, the error as a percentage of the outputs' power; with a metric
@@ -136,8 +153,11 @@ def optimize(
     float_model = open_float_model(model, grid.keep)
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
         bits_of(float_model.weights, width_or_policy, bits_for or {})
-    job = prepare_job(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
-    calibration = job.calibration
+    opened = time.monotonic() - began
+    job = prepare_job(
+        float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
+    )
+    calibration, final = job.calibration, FinalCheck(job.calibration, opened, deadline)
 
     # 3. Give each weight its width and its granularity.
     widths: Mapping[str, Bits]
@@ -155,8 +175,11 @@ def optimize(
         check = max_drop_check(float_model.model, calibration, max_drop, resources)
     task = Task(
         float_model.model, float_model.weights, widths, granularities, grid.scale,
-        calibration.search_set, calibration.heldout_set, deadline, check, resources, progress,
+        calibration.search_set, calibration.heldout_set, deadline.earlier(final.seconds), check,
+        resources, progress, calibration.seconds,
     )  # fmt: skip
+
+    check_memory(task)
 
     # 4. Rank the weights, if their order has an effect; most of the time is for the search.
     in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"
@@ -168,6 +191,7 @@ def optimize(
     evolved = tuned.evolved
 
     # 6. Emit the model, and score what was emitted.
+    job = replace(job, calibration=final.calibration)
     emitted, scores, emission_notes = _emitted(job, task, tuned, strategy, format, seed)
     return Result(
         model=emitted,
@@ -190,6 +214,7 @@ def optimize(
             *tuned.notes,
             *notes_on(evolved, ranking, max_drop, ranked),
             *emission_notes,
+            *final.notes,
         ),
         session_options=dict(SESSION_OPTIONS),
     )
@@ -228,27 +253,26 @@ def _emitted(
         the start of the search, and of the emitted model, loaded afresh; and notes.
     """
 
-    def score(model: Model) -> Score:
+    def score(model: Runnable) -> Score:
         return score_of(model, job.calibration, task.resources, task.progress)
 
     quantized = tuned.evolved.quantized
     widths = {name: weight.grid.bits for name, weight in quantized.items()}
     rounded = nearest_of(task.weights, widths, task.granularity, task.scale)
     nearest = start = score(with_codes(task.model, rounded))
+    batch = job.calibration.few or task.search_set.batches[0]
+    emitted, notes = emit(tuned.model, quantized, form, batch, task.resources)
+    evolved = score(emitted)
     if strategy.init == "reconstruct" or widths != task.bits:
-        start = score(with_codes(tuned.start_model, tuned.start))
-    metadata = metadata_of(
-        quantized, seed, job.calibration.metric.name, nearest,
-        evolved=score(with_codes(tuned.model, quantized)),
-    )  # fmt: skip
-    batch = task.search_set.batches[0]
-    emitted, notes = emit(tuned.model, quantized, form, metadata, batch, task.resources)
-    scores = {
-        "reference": score(job.float_model.reference),
-        "nearest": nearest,
-        "start": start,
-        "evolved": score(emitted),
-    }
+        started = with_codes(tuned.start_model, tuned.start)
+        moved = not same(started, with_codes(tuned.model, quantized))
+        start = score(started) if moved else evolved
+    metric = job.calibration.metric.name
+    describe(
+        emitted, metadata_of(quantized, seed, metric, {"nearest": nearest, "evolved": evolved})
+    )
+    reference = score_of_float_model(job.calibration)
+    scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
     return emitted, scores, notes
 
 

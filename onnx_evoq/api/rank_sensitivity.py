@@ -1,13 +1,17 @@
 """Rank the weights of a model by sensitivity."""
 
+import math
+
 import numpy as np
 
 from onnx_evoq.api.job import DataSource, ModelSource, prepare_job
-from onnx_evoq.engine import rank_by_sensitivity
+from onnx_evoq.engine import rank_by_sensitivity, samples_in_time
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.model import name_of
+from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import Sensitivity, SensitivityRow
+from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -15,13 +19,14 @@ from onnx_evoq.setup import (
     Resources,
     check_bits,
     check_kinds,
+    check_limits,
     check_seed,
-    model_value,
     nearest_of,
     open_float_model,
 )
 
 
+@one_blas_thread
 def rank_sensitivity(
     model: ModelSource,
     data: DataSource = None,
@@ -29,6 +34,7 @@ def rank_sensitivity(
     bits: int = 4,
     grid: Grid = DEFAULT_GRID,
     metric: MetricName = "auto",
+    time_budget: float | None = None,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -43,6 +49,9 @@ def rank_sensitivity(
         bits: the width in bits at which each weight is tried, 2 to 8.
         grid: the granularity and the steps of the grid, and the weights that stay float.
         metric: what is scored, as for `optimize`.
+        time_budget: seconds that all of it may take. Where they are few, the weights are scored on
+            the first samples only, and notes say so. Weights that are not measured in time come
+            last, with NaN. None for all samples.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -67,25 +76,48 @@ def rank_sensitivity(
     check_bits(bits)
     granularity = grid.of_all()
     check_seed(seed)
+    check_limits(time_budget=time_budget)
+    deadline = Deadline(time_budget)
 
     # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)
     float_model = open_float_model(model, grid.keep)
-    job = prepare_job(float_model, name_of(model), data, metric, None, rng, resources, progress)
-    float_model, scoring = job.float_model, job.calibration.search_set
+    job = prepare_job(
+        float_model, name_of(model), data, metric, None, rng, resources, progress, deadline
+    )
+    float_model, calibration = job.float_model, job.calibration
+    every = calibration.search_set
+    count = len(float_model.weights)
+    scoring = samples_in_time(every, count, calibration.seconds, deadline)
 
     # 3. Quantize each weight alone, and score the model.
     weights = {weight.name: weight for weight in float_model.weights}
     rounded = nearest_of(float_model.weights, dict.fromkeys(weights, bits), granularity, grid.scale)
-    ranking = rank_by_sensitivity(float_model.model, rounded, scoring, None, resources, progress)
+    ranking = rank_by_sensitivity(
+        float_model.model, rounded, scoring, deadline, resources, progress
+    )
     return Sensitivity(
         source=job.source,
-        metric=job.calibration.metric.name,
+        metric=calibration.metric.name,
         samples=scoring.samples,
-        reference=model_value(float_model.reference, scoring, resources),
+        reference=scoring.target.value(scoring.target.reference or ()),
         rows=tuple(
             SensitivityRow(name, weights[name].op_type, weights[name].shape, bits, value)
             for name, value in ranking.items()
         ),
-        notes=job.notes,
+        notes=(*job.notes, *_notes_on(ranking, scoring.samples, every.samples)),
     )
+
+
+def _notes_on(ranking: dict[str, float], scored: int, samples: int) -> list[str]:
+    """What was cut to save time."""
+    notes = []
+    if scored < samples:
+        notes.append(f"the scores are of the first {scored} of {samples} samples, to save time.")
+    missing = sum(math.isnan(value) for value in ranking.values())
+    if missing:
+        notes.append(
+            f"{missing} of {len(ranking)} weights have no score, and come last: the time budget "
+            "allows no more, or the metric gives no number."
+        )
+    return notes

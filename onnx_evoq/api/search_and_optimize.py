@@ -8,11 +8,13 @@ from onnx_evoq.api.search_bits import ANY_GRANULARITY, DEFAULT_SPACE, SearchSpac
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
+from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits, check_whole
 
 
+@one_blas_thread
 def search_and_optimize(
     model: ModelSource,
     data: DataSource = None,
@@ -47,10 +49,8 @@ def search_and_optimize(
         grid: the granularity and the steps of the grid, and the weights that stay float, as for
             `search_bits`.
         metric: what the search minimises or maximises, as for `optimize`.
-        time_budget: seconds after which the search begins nothing new, as for `search_bits`; None
-            for no limit.
-        tune_budget: seconds after which the optimization of the chosen point stops; None for no
-            limit.
+        time_budget: seconds that the search may take, as for `search_bits`; None for no limit.
+        tune_budget: seconds that the optimization of the chosen point may take; None for no limit.
         holdout: share of the samples that accept or reject what the others selected, above 0 and
             below 1.
         seed: seed of all random draws, 0 or more.

@@ -11,12 +11,15 @@ from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
 from onnx_evoq.model import name_of
+from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
+from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import Search
 from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     MAX_BITS,
+    Calibration,
     Grid,
     Resources,
     Task,
@@ -28,6 +31,8 @@ from onnx_evoq.setup import (
     drop_measure,
     open_float_model,
 )
+
+_SCORED_POINTS, _SCORING_SHARE = 18, 0.2  # points that are scored in this share of the time
 
 ANY_GRANULARITY = Grid(granularity="any")
 
@@ -62,6 +67,7 @@ class SearchSpace:
 DEFAULT_SPACE = SearchSpace()
 
 
+@one_blas_thread
 def search_bits(
     model: ModelSource,
     data: DataSource = None,
@@ -88,8 +94,8 @@ def search_bits(
             granularity "any" the search chooses the granularity of each layer; uniform widths, for
             comparison, then have one step per tensor.
         metric: what is minimised or maximised besides the size, as for `optimize`.
-        time_budget: seconds after which the search begins nothing new. Each layer is quantized at
-            each width, and the uniform widths are scored, in any case. None for no limit.
+        time_budget: seconds that all of it may take. The work on each layer, the samples and the
+            points are planned within it, and notes say what was cut. None for the full method.
         holdout: share of the samples that score the points for the user, but do not select them,
             above 0 and below 1.
         seed: seed of all random draws, 0 or more.
@@ -129,8 +135,11 @@ def search_bits(
 
     # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(model, grid.keep)
-    job = prepare_job(float_model, name_of(model), data, metric, holdout, rng, resources, progress)
+    job = prepare_job(
+        float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
+    )
     float_model, calibration = job.float_model, job.calibration
+    scored = calibration.first(_scored_share(calibration, deadline))
 
     # 3. Search.
     in_file = space.size == "file"
@@ -142,14 +151,16 @@ def search_bits(
     )
     task = Task(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
-        options.granularities[0], grid.scale, calibration.search_set, calibration.heldout_set,
-        deadline, None, resources, progress,
+        options.granularities[0], grid.scale, calibration.search_set, scored.heldout_set,
+        deadline, None, resources, progress, calibration.seconds, calibration.few,
     )  # fmt: skip
+    check_memory(task)
     found = search_front(
         task,
-        drop_measure(float_model.model, calibration, resources),
+        drop_measure(float_model.model, scored, resources),
         search_rng,
         options,
+        scored=scored.search_set,
     )
     return Search(
         source=job.source,
@@ -163,8 +174,30 @@ def search_bits(
         evaluations=found.evaluations,
         seconds=time.monotonic() - began,
         stopped=found.stopped,
-        notes=(*job.notes, *_notes_on(found.stopped)),
+        notes=(
+            *job.notes,
+            *_notes_on_samples(scored, calibration),
+            *found.notes,
+            *_notes_on(found.stopped),
+        ),
     )
+
+
+def _scored_share(calibration: Calibration, deadline: Deadline) -> float:
+    """The share of the samples on which points are scored, so that there is time for the rest."""
+    samples = calibration.search_set.samples + 2 * calibration.heldout_set.samples
+    needed = _SCORED_POINTS * samples * calibration.seconds
+    return 1.0 if needed <= 0 else min(1.0, max(1e-6, _SCORING_SHARE * deadline.left / needed))
+
+
+def _notes_on_samples(scored: Calibration, calibration: Calibration) -> list[str]:
+    """What a user should read if not all samples score the points."""
+    used, given = (
+        each.search_set.samples + each.heldout_set.samples for each in (scored, calibration)
+    )
+    if used == given:
+        return []
+    return [f"the points are scored on {used} of {given} samples, to save time."]
 
 
 def _notes_on(stopped: Stopped | None) -> list[str]:

@@ -83,7 +83,8 @@ OPTIMIZE_OPTIONS = stacked(
         type=DURATION,
         default="4m",
         show_default=True,
-        help="Time after which ranking and search stop: 90s, 10m, 2h, or none.",
+        help="Time that all of it may take, loading and the final scores included: 90s, 10m, 2h, "
+        "or none for the full method.",
     ),
     click.option(
         "--max-drop",
@@ -189,14 +190,14 @@ SEARCH_OPTIONS = stacked(
         type=DURATION,
         default="10m",
         show_default=True,
-        help="Time after which the search begins nothing new: 90s, 10m, 2h, or none. Uniform "
-        "widths are scored in any case.",
+        help="Time that the search may take, loading and all scores included: 90s, 10m, 2h, or "
+        "none for the full method.",
     ),
     click.option(
         "--tune-budget",
         type=DURATION,
         default="4m",
         show_default=True,
-        help="Time after which the optimization of the chosen point stops: 90s, 10m, 2h, or none.",
+        help="Time that the optimization of the chosen point may take: 90s, 10m, 2h, or none.",
     ),
 )

@@ -17,6 +17,7 @@ from onnx_evoq.cli.command_options import (
     STRATEGY_OPTIONS,
     WIDTH_OPTIONS,
 )
+from onnx_evoq.cli.option_types import DURATION
 from onnx_evoq.cli.output_paths import check_outputs, show, target_of, write
 from onnx_evoq.cli.shared_options import (
     COMMON_OPTIONS,
@@ -202,6 +203,14 @@ def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
 @METRIC
 @GRANULARITY
 @GRID_OPTIONS
+@click.option(
+    "--time-budget",
+    type=DURATION,
+    default="none",
+    show_default=True,
+    help="Time that all of it may take: 90s, 10m, 2h, or none. Where it is short, the weights are "
+    "scored on the first samples only.",
+)
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
 @reporting

@@ -84,7 +84,7 @@ def _bits_for(text: str) -> tuple[str, int]:
 CONFIG = "onnx_evoq.config"  # the key under which the context holds the path of the TOML file
 
 BYTES = _Parsed("bytes", _bytes, "a size like 500MB or 2GB")
-DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h")
+DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h, or none")
 NUMBERS = _Parsed("numbers", _numbers, "a list of numbers like 0.485,0.456,0.406")
 RANGE = _Parsed("range", _range, "a range like 0,255")
 SIDE = _Parsed("size", _side, "a size like 224 or 240x320")

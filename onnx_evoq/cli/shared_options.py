@@ -115,9 +115,7 @@ COMMON_OPTIONS = stacked(
         help="A TOML file with options of this and other commands; options on the command line "
         "override it.",
     ),
-    click.option(
-        "--quiet", "-q", is_flag=True, help="Show no progress bars and no notes on stderr."
-    ),
+    click.option("--quiet", "-q", is_flag=True, help="Show no progress and no notes on stderr."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
 )
 
@@ -151,13 +149,14 @@ RESOURCE_OPTIONS = stacked(
         "--memory",
         type=BYTES,
         metavar="SIZE",
-        help="Keep at most this much of the activations in memory, 500MB for example; the rest "
-        "goes to a temporary file. Default: half of the free memory.",
+        help="The memory that the whole process may hold, 500MB for example; activations beyond "
+        "that go to a temporary file. Default: half of the free memory for activations.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        help="Use this number of cores; the result is the same. Default: all cores.",
+        help="Use this number of cores, for NumPy and ONNX Runtime alike; the result is the same. "
+        "Default: all cores.",
     ),
 )
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Float64Array
+from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.data.preprocess import channels_last
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError, ModelError
@@ -72,14 +72,14 @@ def _draw(
     if _is_image(spec):
         noise = natural_noise(shape, channels_last(spec, None), rng)
     else:
-        noise = rng.standard_normal(shape)
+        noise = np.asarray(rng.standard_normal(shape), np.float32)
     if limits is not None:
         low, high = limits
         noise = np.clip((low + high) / 2 + noise * (high - low) / 4, low, high)
     return noise.astype(spec.dtype)
 
 
-def natural_noise(shape: tuple[int, ...], last: bool, rng: np.random.Generator) -> Float64Array:
+def natural_noise(shape: tuple[int, ...], last: bool, rng: np.random.Generator) -> Float32Array:
     """Draw noise with the spectrum of natural images, with mean 0 and standard deviation 1.
 
     Args:
@@ -90,12 +90,16 @@ def natural_noise(shape: tuple[int, ...], last: bool, rng: np.random.Generator) 
     n, c, h, w = (shape[0], shape[3], shape[1], shape[2]) if last else shape
     frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None])  # (h, w // 2 + 1)
     lowest = 1 / max(h, w)
-    amplitude = np.maximum(frequency, lowest) ** -_EXPONENT
-    common, own = rng.standard_normal((n, 1, h, w)), rng.standard_normal((n, c, h, w))
-    white = np.sqrt(_SHARED) * common + np.sqrt(1 - _SHARED) * own  # (n, c, h, w)
-    noise = np.fft.irfft2(np.fft.rfft2(white) * amplitude, s=(h, w))
-    noise = (noise - noise.mean()) / max(float(noise.std()), 1e-12)
-    return np.asarray(noise.transpose(0, 2, 3, 1) if last else noise)
+    amplitude = (np.maximum(frequency, lowest) ** -_EXPONENT).astype(np.float32)
+    noise = np.empty((n, c, h, w), np.float32)
+    for image in noise:  # (c, h, w): one after the other, which takes little memory
+        common = rng.standard_normal((1, h, w), np.float32)
+        own = rng.standard_normal((c, h, w), np.float32)
+        white = np.float32(np.sqrt(_SHARED)) * common + np.float32(np.sqrt(1 - _SHARED)) * own
+        image[:] = np.fft.irfft2(np.fft.rfft2(white) * amplitude, s=(h, w))
+    noise -= noise.mean(dtype=np.float64).astype(np.float32)
+    noise /= np.float32(max(float(noise.std(dtype=np.float64)), 1e-12))
+    return noise.transpose(0, 2, 3, 1) if last else noise
 
 
 def _is_image(spec: TensorSpec) -> bool:

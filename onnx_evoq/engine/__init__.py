@@ -2,22 +2,31 @@
 
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
+from onnx_evoq.engine.column_power import column_powers
 from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.engine.layer_samples import POSITIONS, gather_samples
-from onnx_evoq.engine.layer_tensors import LayerTensors
-from onnx_evoq.engine.sensitivity import rank_by_sensitivity
+from onnx_evoq.engine.frontier import Ahead, Frontier
+from onnx_evoq.engine.layer_samples import POSITIONS, AtLayer, gather_samples, positions_for
+from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
+from onnx_evoq.engine.sensitivity import rank_by_sensitivity, samples_in_time
 from onnx_evoq.engine.sketch import Sketch, float_outputs
 
 __all__ = [
     "POSITIONS",
     "ActivationCache",
+    "Ahead",
+    "AtLayer",
     "BatchTensors",
     "Evaluators",
+    "Frontier",
     "LayerTensors",
     "Sketch",
+    "column_powers",
     "float_outputs",
+    "gather_from_caches",
     "gather_samples",
     "jacobian_of_bias",
+    "positions_for",
     "rank_by_sensitivity",
+    "samples_in_time",
     "specs_of",
 ]

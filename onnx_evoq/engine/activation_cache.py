@@ -2,30 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Cut, Model, bridge, cut_at, serialize
+from onnx_evoq.model import Cut, Network, Runnable, bridge, cut_at, same
+from onnx_evoq.parallel import in_order
 from onnx_evoq.score import TensorStore
-from onnx_evoq.setup import Resources, free_memory, open_session
+from onnx_evoq.setup import Resources, cache_memory, open_session, workers_of
 from onnx_evoq.signature import TensorSpec
 
 
 @dataclass(frozen=True)
 class _CachedCut:
-    """The tensors that cross a cut, for each batch, and a digest of the prefix that computes them.
+    """The tensors that cross a cut, for each batch.
 
     Attributes:
-        cut: the cut.
-        digest: of the part of the model before the cut.
+        cut: the cut, with the part of the model that computed the tensors.
         tensors: the tensors that cross the cut, by name, for each batch.
     """
 
     cut: Cut
-    digest: bytes
     tensors: Sequence[Arrays]
 
 
@@ -50,7 +48,7 @@ class ActivationCache:
         self._share = share
         self._last: _CachedCut | None = None
 
-    def crossing(self, model: Model, cut: Cut) -> Sequence[Arrays]:
+    def crossing(self, model: Runnable, cut: Cut) -> Sequence[Arrays]:
         """Compute the tensors that cross a cut, or take them from the cache.
 
         Args:
@@ -68,22 +66,26 @@ class ActivationCache:
         if cut.prefix is None:
             return [{} for _ in self._batches]
         prefix, known = cut.prefix, BatchTensors(self._batches, [{} for _ in self._batches])
-        last, digest = self._last, _digest(prefix)
-        if last is not None and digest == last.digest:
+        last = self._last
+        if last is not None and _same(prefix, last.cut.prefix):
             return last.tensors
-        if last is not None and _digest(cut_at(model, *last.cut.dtypes).prefix) == last.digest:
+        if last is not None and _same(cut_at(model, *last.cut.dtypes).prefix, last.cut.prefix):
             # Nothing before the last cut has changed: run only what lies between the two cuts.
             known = BatchTensors(self._batches, last.tensors)
             specs = specs_of(known, last.cut.prefix_outputs)
             prefix = bridge(model, specs, cut.prefix_outputs) or prefix
         session = open_session(prefix, self.resources, f"the model before {cut.label}")
-        memory = self.resources.memory
-        allowed = free_memory() // 2 if memory is None else memory
+        allowed = cache_memory(self.resources)
         # Half is for this cut, and half for the next one, which is computed from it.
         tensors = TensorStore(int(allowed * self._share) // 2)
-        for each in known:
-            tensors.append(session.run({name: each[name] for name in session.inputs}))
-        self._last = _CachedCut(cut, digest, tensors)
+
+        def crossing(index: int) -> Arrays:
+            each = known[index]
+            return session.run({name: each[name] for name in session.inputs})
+
+        for each in in_order(crossing, range(len(known)), workers_of(self.resources)):
+            tensors.append(each)
+        self._last = _CachedCut(cut, tensors)
         return tensors
 
 
@@ -108,8 +110,8 @@ class BatchTensors(Sequence[Arrays]):
         return {**self._batches[index].feed, **self._crossing[self._start + index]}
 
 
-def _digest(model: Model | None) -> bytes:
-    return b"" if model is None else blake2b(serialize(model)).digest()
+def _same(one: Network | None, other: Network | None) -> bool:
+    return one is not None and other is not None and same(one, other)
 
 
 def specs_of(known: Sequence[Arrays], names: Sequence[str]) -> list[TensorSpec]:

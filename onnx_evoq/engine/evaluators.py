@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Cut, Model, cut_at, suffix, uncut
+from onnx_evoq.model import Cut, Runnable, cut_at, suffix, uncut
 from onnx_evoq.score import Evaluator, RunPool
-from onnx_evoq.setup import Resources, ScoringSet, on_cpu, open_session, workers_of
+from onnx_evoq.setup import Resources, ScoringSet, open_session, workers_of
 
 
 class Evaluators:
@@ -31,7 +31,7 @@ class Evaluators:
         self._share = share
         self._cache = ActivationCache(self._batches, resources, share)
 
-    def at(self, model: Model, *weights: str) -> list[Evaluator]:
+    def at(self, model: Runnable, *weights: str) -> list[Evaluator]:
         """Make one evaluator per scoring set for one weight or several; all use one session.
 
         If a value at the cut is no array of NumPy (a sequence, bfloat16), each candidate runs the
@@ -54,18 +54,17 @@ class Evaluators:
             return self.at_whole_model(model, *weights)
         return self._behind(model, cut, crossing)
 
-    def at_whole_model(self, model: Model, *weights: str) -> list[Evaluator]:
+    def at_whole_model(self, model: Runnable, *weights: str) -> list[Evaluator]:
         """Make the same evaluators as `at`, but each candidate runs the whole model."""
         return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
 
-    def _behind(self, model: Model, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
+    def _behind(self, model: Runnable, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
         """Load the part of the model behind the cut, and make an evaluator for each set."""
         known = BatchTensors(self._batches, crossing)
         session = open_session(
             suffix(model, cut, specs_of(known, cut.suffix_inputs)),
             self._resources,
             f"the model behind {cut.label}",
-            threads=1 if on_cpu(self._resources) else None,
         )
         run_pool = RunPool(workers_of(self._resources))
         names = [output.name for output in model.graph.output]

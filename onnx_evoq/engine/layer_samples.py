@@ -5,96 +5,219 @@ float model. If the layer's output is one branch of a residual sum, the target i
 sum minus the quantized model's other branch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays, Float32Array
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import ActivationCache
-from onnx_evoq.engine.layer_tensors import LayerTensors
-from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Model, Weight
-from onnx_evoq.quantize import LayerSamples, SampleChunk
+from onnx_evoq.model import Layer
+from onnx_evoq.parallel import in_order
+from onnx_evoq.quantize import FULL, LayerSamples, SampleChunk, in_space_of_positions, joined
 
-POSITIONS = 98_304  # the most positions of all samples together that moments are gathered from
+POSITIONS = FULL.positions  # of all samples together, at most, that moments are gathered from
 _MOMENT_PRODUCTS = 2e11  # the most products per matrix, which wide layers pay with fewer positions
 _KEPT_VALUES = 2**26  # the most values of columns and targets that are kept
-_CHUNK_VALUES = 2**22  # values of columns that are gathered at a time
-_MOST_COLUMNS = 16_384  # the moments of more columns do not fit into memory
+_LEAST_POSITIONS, _POSITIONS_PER_COLUMN = 8_192, 128  # enough for few columns
+_CHUNK_VALUES = 2**22  # values of columns that are added at a time
+
+
+class TensorSource(Protocol):
+    """Gives the tensors at a layer, batch by batch; from several threads at a time."""
+
+    def of(self, index: int) -> Arrays:
+        """The tensors of a batch, by name."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class AtLayer:
+    """Where the columns and the targets of a layer come from.
+
+    Attributes:
+        layer: the layer.
+        shape: (groups, rows, columns) of its matrix.
+        inputs: the tensors of the model with the weights before the layer quantized: the layer's
+            input, and the other branch of a sum.
+        outputs: the tensors of the float model: the layer's output, and the sum.
+        batches: the samples; those of both sources, in their order.
+    """
+
+    layer: Layer
+    shape: tuple[int, int, int]
+    inputs: TensorSource
+    outputs: TensorSource
+    batches: Sequence[Batch]
+
+
+def positions_for(positions: int, shape: tuple[int, int, int], kept: int = _KEPT_VALUES) -> float:
+    """How many positions of all samples a layer's moments are gathered from, at most.
+
+    Few columns need fewer positions, and wide layers and those of many groups get fewer, to save
+    time and memory.
+
+    Args:
+        positions: how many are wanted for a usual layer.
+        shape: (groups, rows, columns) of the layer's matrix.
+        kept: the most values of columns and targets that are kept.
+    """
+    groups, rows, width = shape
+    enough = max(_LEAST_POSITIONS, _POSITIONS_PER_COLUMN * width)
+    most = min(_MOMENT_PRODUCTS / width**2, kept / (groups * (width + 2 * rows)))
+    return min(positions, enough, most)
+
+
+def ignore(inputs: Arrays, outputs: Arrays) -> None:
+    """The `keep` of a caller that keeps no tensors."""
 
 
 def gather_samples(
-    model: Model,
-    quantized: Model,
-    weight: Weight,
-    layer: Layer,
-    caches: Sequence[ActivationCache],
-    batches: Sequence[Batch],
+    source: AtLayer,
     rng: np.random.Generator,
     positions: int = POSITIONS,
+    workers: int = 1,
+    *,
+    moments: bool = True,
+    kept: int = _KEPT_VALUES,
+    keep: Callable[[Arrays, Arrays], None] = ignore,
 ) -> LayerSamples | None:
     """Gather a layer's columns and targets at positions drawn at random.
 
     Args:
-        model: the float model, which gives the targets.
-        quantized: the model with the weights before the layer quantized, which gives the columns.
-        weight: the layer's weight.
-        layer: the layer.
-        caches: the activation caches of `quantized` and of `model`.
-        batches: the samples.
+        source: the layer, and the tensors around it.
         rng: draws positions, the same for all samples of a batch.
         positions: the most positions of all samples together.
+        workers: batches that are worked on at a time, at most; it does not change the result.
+        moments: whether second moments are needed even if there are few positions.
+        kept: the most values of columns and targets that are kept.
+        keep: is given the tensors of each batch, those of the quantized model and of the float
+            model, in the batches' order.
 
     Returns:
-        The columns and targets. None if a tensor is no array, does not hold one entry per sample
-        along its first axis, or is not finite, and if the layer has too many columns.
+        The columns and targets. None if a tensor does not hold one entry per sample along its first
+        axis, or is not finite, or if the output has no positions.
 
     Raises:
+        ModelError: a tensor is no array.
         StorageError: the disk has no room for activations that do not fit into memory.
     """
-    groups, rows, width = layer.linear.matrix(weight.values).shape
-    if width > _MOST_COLUMNS:
+    layer, width = source.layer, source.shape[2]
+    samples = sum(batch.count for batch in source.batches)
+    at_most = positions_for(positions, source.shape, min(kept, _KEPT_VALUES))
+    at_first = source.inputs.of(0), source.outputs.of(0)
+    residual = _is_residual(layer, *at_first)
+    if not _has_samples(layer, *at_first):
         return None
-    sum_names = [] if layer.sum is None else [layer.sum]
-    other_names = [] if layer.other is None else [layer.other]
-    try:
-        inputs = LayerTensors(caches[0], quantized, layer, [layer.input, *other_names], batches)
-        outputs = LayerTensors(caches[1], model, layer, [layer.output, *sum_names], batches)
-    except ModelError:  # a tensor is no array
-        return None
-    samples = sum(batch.count for batch in batches)
-    at_most = min(positions, _MOMENT_PRODUCTS / width**2)
-    if layer.activation is not None:  # columns and targets are kept
-        at_most = min(at_most, _KEPT_VALUES / (groups * (width + 2 * rows)))
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
-    residual = _is_residual(layer, inputs.of(0), outputs.of(0))
     sees_activation = layer.sum is None or residual
-    gathered = LayerSamples(layer.bias is not None, layer.activation if sees_activation else None)
-    for index, batch in enumerate(batches):
-        tensors, targets = inputs.of(index), outputs.of(index)
-        values = tensors[layer.input]
-        target, shift = _target(layer, tensors, targets, residual)
-        if not layer.linear.has_samples(values.shape) or len(values) != len(target):
-            return None
-        everywhere = layer.linear.positions(target.shape)
-        if not everywhere:
-            return None
-        count = int(np.clip(round(at_most / samples), 1, everywhere))
-        at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
-        real = batch.count if len(values) == batch.size else len(values)
-        # There are at least two chunks, since moments are kept in two folds.
-        at_once = min(max(1, _CHUNK_VALUES // (groups * width * count)), -(-real // 2))
-        for start in range(0, real, at_once):
-            chunk_rows = slice(start, min(start + at_once, real))
-            chunk = SampleChunk(
-                layer.linear.columns(values[chunk_rows], at, target.shape),
-                layer.linear.outputs(target[chunk_rows], at),
-                None if shift is None else layer.linear.outputs(shift[chunk_rows], at),
-            )
-            with np.errstate(over="ignore", invalid="ignore"):
-                gathered.add(chunk)
-    return gathered if gathered.sums.finite else None
+    taken = samples * _positions_of(layer, at_first[1], at_most / samples)[1]
+    gathered = LayerSamples(
+        layer.bias is not None,
+        layer.activation if sees_activation else None,
+        few=not moments and in_space_of_positions(taken, width),
+    )
+
+    def work(item: tuple[int, int]) -> tuple[SampleChunk, Arrays, Arrays]:
+        index, seed = item
+        tensors, targets = source.inputs.of(index), source.outputs.of(index)
+        chunk = _chunk(
+            layer, tensors, targets, residual, source.batches[index], seed, at_most / samples
+        )
+        return chunk, tensors, targets
+
+    seeds = rng.integers(2**63, size=len(source.batches)).tolist()
+    done = in_order(work, enumerate(seeds), workers)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for chunk in _joined(_kept(done, keep)):
+            gathered.add(chunk)
+        return gathered if gathered.finite else None
+
+
+def _kept(
+    done: Iterator[tuple[SampleChunk, Arrays, Arrays]], keep: Callable[[Arrays, Arrays], None]
+) -> Iterator[SampleChunk]:
+    """The chunks alone; the tensors go to `keep`."""
+    for chunk, tensors, targets in done:
+        keep(tensors, targets)
+        yield chunk
+
+
+def _joined(chunks: Iterator[SampleChunk]) -> Iterator[SampleChunk]:
+    """Larger chunks: of the first half of each batch, and of the second half, in turn.
+
+    Moments are kept in two folds, and each gets the samples of one kind.
+    """
+    halves: tuple[list[SampleChunk], list[SampleChunk]] = ([], [])
+    size = 0
+    for index, chunk in enumerate(chunks):
+        # Of an odd number, one half has one more, and the other in the next batch.
+        middle = (chunk.columns.shape[1] + 1 - index % 2) // 2
+        halves[0].append(_part(chunk, slice(0, middle)))
+        halves[1].append(_part(chunk, slice(middle, None)))
+        size += chunk.columns.size
+        if index % 2 and size >= 2 * _CHUNK_VALUES:
+            yield from map(joined, halves)
+            halves, size = ([], []), 0
+    for half in halves:
+        if sum(part.columns.size for part in half):
+            yield joined(half)
+
+
+def _part(chunk: SampleChunk, positions: slice) -> SampleChunk:
+    return SampleChunk(
+        chunk.columns[:, positions],
+        chunk.targets[:, positions],
+        None if chunk.shift is None else chunk.shift[:, positions],
+    )
+
+
+def _chunk(
+    layer: Layer,
+    tensors: Arrays,
+    targets: Arrays,
+    residual: bool,
+    batch: Batch,
+    seed: int,
+    positions: float,
+) -> SampleChunk:
+    """The columns and targets of one batch.
+
+    Args:
+        layer: the layer.
+        tensors: of the quantized model.
+        targets: of the float model.
+        residual: whether the target is a residual sum.
+        batch: the samples.
+        seed: of the positions.
+        positions: about how many per sample, at least one.
+    """
+    values = tensors[layer.input]
+    target, shift = _target(layer, tensors, targets, residual)
+    everywhere, count = _positions_of(layer, targets, positions)
+    rng = np.random.default_rng(seed)
+    at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
+    real = slice(batch.count if len(values) == batch.size else len(values))
+    return SampleChunk(
+        layer.linear.columns(values[real], at, target.shape),
+        layer.linear.outputs(target[real], at),
+        None if shift is None else layer.linear.outputs(shift[real], at),
+    )
+
+
+def _positions_of(layer: Layer, targets: Arrays, wanted: float) -> tuple[int, int]:
+    """The positions of each sample, and how many of them are taken: about `wanted`, at least 1."""
+    everywhere = layer.linear.positions(targets[layer.output].shape)
+    return everywhere, int(np.clip(round(wanted), 1, everywhere))
+
+
+def _has_samples(layer: Layer, tensors: Arrays, targets: Arrays) -> bool:
+    """Whether input and output have an entry for each sample, and some positions in each."""
+    values, output = tensors[layer.input], targets[layer.output]
+    if not layer.linear.has_samples(values.shape) or len(values) != len(output):
+        return False
+    return layer.linear.positions(output.shape) > 0
 
 
 def _is_residual(layer: Layer, tensors: Arrays, targets: Arrays) -> bool:

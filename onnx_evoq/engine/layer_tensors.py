@@ -1,13 +1,22 @@
-"""The tensors around a layer of a model: its input, its output and their neighbours."""
+"""The tensors around a layer of a model: its input, its output and their neighbours.
+
+They come from an activation cache, which may be asked for any layer at any time.
+"""
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
+from onnx_evoq.engine.layer_samples import POSITIONS, AtLayer, gather_samples
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Model, bridge, cut_at
-from onnx_evoq.setup import open_session
+from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at
+from onnx_evoq.quantize import LayerSamples
+from onnx_evoq.setup import open_session, workers_of
+
+_MOST_COLUMNS = 16_384  # the moments of more columns do not fit into memory
 
 
 class LayerTensors:
@@ -31,7 +40,7 @@ class LayerTensors:
     def __init__(
         self,
         cache: ActivationCache,
-        model: Model,
+        model: Runnable,
         layer: Layer,
         names: Sequence[str],
         batches: Sequence[Batch],
@@ -53,3 +62,50 @@ class LayerTensors:
         if self._session is None:
             return known
         return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}
+
+
+def gather_from_caches(
+    model: Runnable,
+    quantized: Runnable,
+    weight: Weight,
+    layer: Layer,
+    caches: Sequence[ActivationCache],
+    batches: Sequence[Batch],
+    rng: np.random.Generator,
+    positions: int = POSITIONS,
+) -> LayerSamples | None:
+    """Gather a layer's columns and targets, with the tensors from activation caches.
+
+    Args:
+        model: the float model, which gives the targets.
+        quantized: the model with the weights before the layer quantized, which gives the columns.
+        weight: the layer's weight.
+        layer: the layer.
+        caches: the activation caches of `quantized` and of `model`.
+        batches: the samples.
+        rng: draws positions, the same for all samples of a batch.
+        positions: the most positions of all samples together.
+
+    Returns:
+        As for `gather_samples`; None, too, if a tensor is no array, or the layer has too many
+        columns.
+
+    Raises:
+        StorageError: the disk has no room for activations that do not fit into memory.
+    """
+    shape = layer.linear.matrix(weight.values).shape
+    if shape[2] > _MOST_COLUMNS:
+        return None
+    inputs = [layer.input] if layer.other is None else [layer.input, layer.other]
+    outputs = [layer.output] if layer.sum is None else [layer.output, layer.sum]
+    try:
+        source = AtLayer(
+            layer,
+            shape,
+            LayerTensors(caches[0], quantized, layer, inputs, batches),
+            LayerTensors(caches[1], model, layer, outputs, batches),
+            batches,
+        )
+        return gather_samples(source, rng, positions, workers_of(caches[0].resources))
+    except ModelError:  # a tensor is no array
+        return None

@@ -4,11 +4,40 @@ The sensitivity of a weight is the metric of the model in which this weight alon
 all others stay float. Only the part of the model behind the weight is run for it.
 """
 
+import math
+
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, ScoringSet
+
+_SUFFIX = 0.5  # of a run of the whole model, which a run behind a weight takes on average
+_SESSION = 10.0  # samples through the model take about as long as to open a session behind a weight
+_USED = 0.7  # of the time
+
+
+def samples_in_time(
+    scoring: ScoringSet,
+    weights: int,
+    seconds: float,
+    deadline: Deadline,
+    *,
+    session: float = _SESSION,
+) -> ScoringSet:
+    """The first samples of a set, so many that all weights are measured in time, at least a batch.
+
+    Args:
+        scoring: the scoring set.
+        weights: how many weights are measured.
+        seconds: that the whole model takes for one sample; 0 if that is not known.
+        deadline: by which all weights must be measured.
+        session: the time to open a session for a weight, in samples through the model.
+    """
+    if weights * seconds <= 0 or deadline.left == math.inf:
+        return scoring
+    affordable = int((_USED * deadline.left / (weights * seconds) - session) / _SUFFIX)
+    return scoring if affordable >= scoring.samples else scoring.first(max(1, affordable))
 
 
 def rank_by_sensitivity(
@@ -44,4 +73,8 @@ def rank_by_sensitivity(
             values[name] = evaluator.value({name: weight.values})
             step(1)
     fitness = scoring.target.metric.fitness
-    return dict(sorted(values.items(), key=lambda item: fitness(item[1])))
+
+    def place(item: tuple[str, float]) -> float:
+        return math.inf if math.isnan(item[1]) else fitness(item[1])
+
+    return dict(sorted(values.items(), key=place))

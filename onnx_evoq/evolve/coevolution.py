@@ -47,7 +47,7 @@ def coevolve(
             group has.
         rng: draws candidates.
     """
-    if task.deadline.passed:
+    if not task.has_time_for_a_run:
         return Evolved(start.quantized, {}, 0, Stopped.TIME)
     fitness = CodeFitness(task, start, settings.doubt)
     kept = _KeptCodes(task, start, fitness)

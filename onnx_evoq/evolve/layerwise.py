@@ -20,7 +20,7 @@ import numpy as np
 
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
-from onnx_evoq.model import Model, Quantized, with_codes
+from onnx_evoq.model import Quantized, Runnable, with_codes
 from onnx_evoq.progress import Step
 from onnx_evoq.quantize import QuantizedWeight, dequantize
 from onnx_evoq.reconstruct import QuantizedModel
@@ -93,7 +93,9 @@ def evolve_within_max_drop(
 class _LayerwiseSearch:
     """The present codes of all weights, while one weight after another evolves."""
 
-    def __init__(self, task: Task, model: Model, start: Quantized, generators: Generators) -> None:
+    def __init__(
+        self, task: Task, model: Runnable, start: Quantized, generators: Generators
+    ) -> None:
         self._task, self._model, self._generators = task, model, generators
         self._evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
         self._quantized = dict(start)
@@ -126,7 +128,7 @@ class _LayerwiseSearch:
         fitness = self._task.search_set.target.metric.fitness
         with self._task.progress(label, len(names)) as advance:
             for index, name in enumerate(names):
-                if self._task.deadline.passed:
+                if not self._task.has_time_for_a_run:
                     self._stopped = Stopped.TIME
                     break
                 old = self._quantized[name]
@@ -167,7 +169,7 @@ class _LayerwiseSearch:
             Whether the model stays within the allowed drop; else the weight stays as it was.
         """
         best, scores = start, None
-        if settings is not None and not self._task.deadline.passed:
+        if settings is not None and self._task.has_time_for_a_run:
             best, scores = self._evolve(name, start, settings, remaining, advance)
         else:
             self._stopped = self._stopped if settings is None else Stopped.TIME

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.engine import ActivationCache, gather_samples
+from onnx_evoq.engine import ActivationCache, gather_from_caches
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
 from onnx_evoq.mixed_precision.search_space import WIDTHS
-from onnx_evoq.model import Layer, Weight, find_layers, replace_weights
+from onnx_evoq.model import Layer, Weight, as_network, find_layers
 from onnx_evoq.quantize import LayerAtWidth, refit
 from onnx_evoq.setup import ScoringSet, Task, model_value
 
@@ -105,14 +105,14 @@ class _Refits:
             behind: the weights behind it, in the graph's order.
         """
         float_model, batches = self.variants.model, self.scoring.batches
-        model = replace_weights(float_model, self.variants.whole(name, variant))
+        model = as_network(float_model).with_values(self.variants.whole(name, variant))
         cache = ActivationCache(batches, self.task.resources, share=0.25)
         for weight in behind:
             if weight.name not in self.layers:
                 continue
             layer, rng = self.layers[weight.name], np.random.default_rng(_SEED)
             caches = [cache, self.float_caches[weight.name]]
-            samples = gather_samples(
+            samples = gather_from_caches(
                 float_model, model, weight, layer, caches, batches, rng, _REFIT_POSITIONS
             )
             if samples is None:
@@ -121,7 +121,7 @@ class _Refits:
             values = {weight.name: best}
             if layer.bias is not None:
                 values[layer.bias] = bias
-            model = replace_weights(model, values)
+            model = model.with_values(values)
         return model_value(model, self.scoring, self.task.resources)
 
 

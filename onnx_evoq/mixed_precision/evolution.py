@@ -6,10 +6,11 @@ fronts by size and by predicted error, the sum of the sensitivities after compen
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
-from onnx_evoq.engine import Evaluators
+from onnx_evoq.engine import Evaluators, samples_in_time
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table import LayerTable
 from onnx_evoq.mixed_precision.search_space import Choice, Genome
@@ -21,6 +22,7 @@ _POPULATION = 32
 _GENERATIONS = 24
 _CHILDREN = 4  # drawn for each one that is scored
 _EVOLUTION_SAMPLES = 256
+_LEAST_GENERATIONS = 4  # for which the samples are few enough
 _TINY = 1e-300
 _TIME_SHARE = 0.6  # of the time left, after which no generation begins
 
@@ -74,7 +76,13 @@ def evolve_widths(
         rng: draws everything.
     """
     space, time_at_start = table.space, task.deadline.left
+    if not time_at_start:
+        return Evolution(stopped=Stopped.TIME)
     scoring = task.search_set.first(_EVOLUTION_SAMPLES)
+    # A run of the whole model takes as long as two behind a weight, on average.
+    runs = 2 * (len(initial) + _LEAST_GENERATIONS * _POPULATION)
+    within = task.deadline.earlier((1 - _TIME_SHARE) * task.deadline.left)
+    scoring = samples_in_time(scoring, runs, task.seconds, within, session=0)
     corrects = scoring.target.metric.against == "reference"
     if corrects:
         scoring = scoring.scored_by(find_metric("nmse"))
@@ -94,7 +102,8 @@ def evolve_widths(
     with task.progress("evolving", _GENERATIONS) as step, until_interrupted() as interruption:
         for generation in range(_GENERATIONS):
             time_left = task.deadline.left
-            if generation and (time_left == 0 or time_left < (1 - _TIME_SHARE) * time_at_start):
+            late = time_left < (1 - _TIME_SHARE) * time_at_start
+            if time_left == 0 or (generation and late):
                 stopped = Stopped.TIME
                 break
             asked = search.ask(None if generation == 0 else _CHILDREN * _POPULATION)
@@ -106,14 +115,16 @@ def evolve_widths(
             if generation:
                 predicted = [compensated.predicted_error(choice) for choice in choices]
                 scored = survivors(np.array([sizes, predicted]).T, _POPULATION)[0]
-            search.tell(asked[scored], [[sizes[k], error(choices[k])] for k in scored])
+            in_time = takewhile(lambda _: not task.deadline.passed, scored)
+            objectives = [[sizes[k], error(choices[k])] for k in in_time]
+            search.tell(asked[scored[: len(objectives)]], objectives)
             step(1)
-    genomes, objectives = search.front
-    objectives = objectives.reshape(-1, 2)  # of shape (0, 0) if nothing was scored
+    genomes, best = search.front
+    best = best.reshape(-1, 2)  # of shape (0, 0) if nothing was scored
     return Evolution(
         list(genomes),
-        objectives[:, 0].tolist(),
-        objectives[:, 1].tolist(),
+        best[:, 0].tolist(),
+        best[:, 1].tolist(),
         evaluator.evaluations,
         interruption.reason or stopped,
     )

@@ -6,6 +6,8 @@ the errors of uniform widths are 2 to 5 times smaller than with layers that are 
 itself on a ResNet-8, and up to 14 times on the models of digits (mse on the search set).
 """
 
+import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,14 +16,19 @@ import numpy as np
 
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.search_space import Genome, Policy, Space, expanded
-from onnx_evoq.model import packed_bytes, serialize, weights_named
+from onnx_evoq.model import describe, packed_bytes, serialize, weights_named
 from onnx_evoq.pipeline import emit, metadata_of
 from onnx_evoq.progress import silent
+from onnx_evoq.quantize import Effort
 from onnx_evoq.reconstruct import reconstruct_layers
-from onnx_evoq.setup import Drop, Score, Task, model_value, run_model
+from onnx_evoq.run import Deadline
+from onnx_evoq.setup import Drop, Score, ScoringSet, Task, model_value, run_model
 
 _POINT_SAMPLES = 512  # that layers are reconstructed on
-_POINT_POSITIONS = 32_768  # a third of those of `optimize`: many points are built
+_POINT_EFFORT = Effort(positions=32_768, activation_rounds=0)  # many points are built
+_RUN_SHARE = 0.3  # of a point's time, in which the samples are run
+_GRACE = 2.0  # seconds after the deadline, for points that are built in any case
+_LEARNT = 0.5  # share of the time beyond what was allowed, which the next point makes up for
 _LONGEST_NUMBER = -1.2345678901234567e-300  # no float has more digits
 _LONGEST_SCORE = Score(
     _LONGEST_NUMBER, _LONGEST_NUMBER, {"search": _LONGEST_NUMBER, "heldout": _LONGEST_NUMBER}
@@ -41,6 +48,7 @@ class ParetoPoint:
         heldout: the metric on the held-out set.
         drop: percent of the float model's quality that is lost on the held-out set.
         nmse: squared error of the outputs on the search set, as a share of their power.
+        cut: a sentence about what was left out to save time; empty if nothing was.
     """
 
     policy: Policy
@@ -50,6 +58,7 @@ class ParetoPoint:
     heldout: float
     drop: float
     nmse: float
+    cut: str = ""
 
     def bytes(self, in_file: bool) -> int:
         """The bytes of the file, or the packed ones."""
@@ -68,31 +77,39 @@ class ParetoPoint:
         }
 
 
-def build_point(task: Task, policy: Policy, seed: int, drop: Drop) -> ParetoPoint:
+def build_point(
+    task: Task, policy: Policy, seed: int, drop: Drop, scored: ScoringSet | None = None
+) -> ParetoPoint:
     """Reconstruct the model under a policy, without regard to activations, and measure it.
 
     Args:
-        task: the model, its weights and its samples; its widths play no part.
+        task: the model, its weights, its samples, and the time for the reconstruction; its widths
+            play no part.
         policy: the widths, granularities and split channels.
         seed: of the positions that are drawn, the same for all policies.
         drop: measures what a model loses.
+        scored: the samples of the search set that the point is measured on; None for all.
     """
+    samples = _POINT_SAMPLES
+    if task.seconds > 0:  # both the float model and the quantized one are run
+        affordable = _RUN_SHARE * task.deadline.left / (2 * task.seconds)
+        samples = max(1, int(min(samples, affordable)))
     model = expanded(task.model, policy.expansion)
     weights = weights_named(model, {weight.name for weight in task.weights})
     subset = replace(
         task, model=model, weights=weights, bits=policy.bits,
         granularity=policy.granularities(task.granularity), progress=silent,
-        search_set=task.search_set.first(_POINT_SAMPLES),
+        search_set=task.search_set.first(samples),
     )  # fmt: skip
     reconstructed = reconstruct_layers(
-        subset, np.random.default_rng(seed), with_activations=False, positions=_POINT_POSITIONS
+        subset, np.random.default_rng(seed), _POINT_EFFORT, details=False
     )
-    quantized, scoring = reconstructed.quantized, task.search_set
+    quantized, scoring = reconstructed.quantized, scored or task.search_set
     resources = task.resources
-    metadata = metadata_of(
-        quantized, seed, scoring.target.metric.name, _LONGEST_SCORE, _LONGEST_SCORE
-    )
-    file, _ = emit(reconstructed.model, quantized, "qdq", metadata, scoring.batches[0], resources)
+    batch = task.few or scoring.batches[0]
+    file, _ = emit(reconstructed.model, quantized, "qdq", batch, resources)
+    scores = dict.fromkeys(("nearest", "evolved"), _LONGEST_SCORE)
+    describe(file, metadata_of(quantized, seed, scoring.target.metric.name, scores))
     # One run of the search set for both errors.
     result = reconstructed.as_float
     outputs = list(run_model(result, scoring.batches, resources))
@@ -104,6 +121,7 @@ def build_point(task: Task, policy: Policy, seed: int, drop: Drop) -> ParetoPoin
         model_value(result, task.heldout_set, resources),
         drop(result),
         scoring.scored_by(find_metric("nmse")).target.value(outputs),
+        reconstructed.cut,
     )
 
 
@@ -115,29 +133,58 @@ class PointBuilder:
         space: what genomes stand for.
         drop: measures what a model loses.
         seed: of the positions that are drawn, the same for all points.
+        scored: the samples of the search set that points are measured on; None for all.
+        seconds: that a point may take, the same for all of them.
 
     Attributes:
         points: the points in the order in which they were built, by the bytes of their genomes.
+        mean: seconds that a point took on average; 0 before the first one.
+        skipped: how many points were not built for lack of time.
     """
 
-    def __init__(self, task: Task, space: Space, drop: Drop, seed: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        space: Space,
+        drop: Drop,
+        seed: int,
+        scored: ScoringSet | None = None,
+        seconds: float = math.inf,
+    ) -> None:
         self.points: dict[bytes, ParetoPoint] = {}
+        self.mean, self.skipped = 0.0, 0
         self._task, self._space, self._drop, self._seed = task, space, drop, seed
+        self._scored, self._seconds = scored, seconds
+        runs = (scored or task.search_set).samples + 2 * task.heldout_set.samples
+        self._measuring = runs * task.seconds  # seconds of a point beside its reconstruction
 
     def build(self, genomes: Iterable[Genome], *, always: bool = False) -> None:
         """Build the points that are not built yet, while time is left.
 
         Args:
             genomes: the genomes.
-            always: whether to build them even when no time is left.
+            always: whether to build them even when no time is left: the first of all points in any
+                case, the others if that takes a few seconds at most.
         """
         missing = {g.tobytes(): g for g in genomes if g.tobytes() not in self.points}
+        deadline = self._task.deadline
+        if always:
+            deadline = Deadline(deadline.left + _GRACE)
         with self._task.progress("building", len(missing)) as step:
             for key, genome in missing.items():
-                if self._task.deadline.passed and not always:
-                    break
+                if deadline.left <= self.mean and not (always and not self.points):
+                    self.skipped += 1
+                    continue
                 policy = self._space.policy(self._space.decode(genome))
-                self.points[key] = build_point(self._task, policy, self._seed, self._drop)
+                began = time.monotonic()
+                allowed = min(self._seconds, self._task.deadline.left)
+                own = Deadline(max(0.0, allowed - self._measuring))
+                task = replace(self._task, deadline=own)
+                point = build_point(task, policy, self._seed, self._drop, self._scored)
+                self.points[key] = point
+                spent = time.monotonic() - began
+                self.mean += (spent - self.mean) / len(self.points)
+                self._measuring += _LEARNT * max(0.0, spent - allowed)
                 step(1)
 
     def built(self, genomes: Iterable[Genome]) -> list[ParetoPoint]:

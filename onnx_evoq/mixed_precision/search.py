@@ -19,10 +19,15 @@ one step or one per channel. The search takes these steps:
 
 To build a point is to reconstruct all layers of the model in turn, much as `optimize` does, but
 from fewer samples and without regard to activations (`point`).
+
+All steps keep to the time. Each of steps 1, 4 and 5 has a share of what is left, and does with
+fewer samples where that is short. Each point has the same time, in which its layers are
+reconstructed with as much effort as fits. Where not all points can be built, those of step 6 come
+before the greedy ones, and are taken from all over the range of sizes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,8 +39,10 @@ from onnx_evoq.mixed_precision.point import ParetoPoint, PointBuilder
 from onnx_evoq.mixed_precision.search_space import WIDTHS, SearchSpaceOptions
 from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import non_dominated_sort
-from onnx_evoq.setup import Drop, Task
+from onnx_evoq.setup import Drop, ScoringSet, Task
 
+_POINTS, _POINTS_SHARE = 14, 0.6  # points that are built in this share of the time, at least
+_STEPS_SHARE = 0.5  # of the time left, which steps 4 and 5 have at least
 _SAME_SIZE = 0.05  # sizes whose logarithms differ by less are taken for the same
 
 
@@ -45,11 +52,13 @@ class ParetoFront:
 
     Attributes:
         points: the points that no other beats in both size and error, the smallest first.
-        uniform: the points with one width for all layers, the narrowest first.
+        uniform: the points with one width for all layers, the narrowest first; where time is very
+            short, only the widest of them.
         greedy: the points of a bit allocation by sensitivity alone, at the sizes of the uniform
             widths, the smallest first.
         evaluations: how many individuals were scored.
         stopped: why the search ended early; None if it did not.
+        notes: sentences about what was left out to save time.
     """
 
     points: tuple[ParetoPoint, ...]
@@ -57,6 +66,7 @@ class ParetoFront:
     greedy: tuple[ParetoPoint, ...]
     evaluations: int
     stopped: Stopped | None
+    notes: tuple[str, ...] = ()
 
 
 def search_front(
@@ -65,6 +75,7 @@ def search_front(
     rng: np.random.Generator,
     options: SearchSpaceOptions,
     points: int = 8,
+    scored: ScoringSet | None = None,
 ) -> ParetoFront:
     """Search for the policies that no other beats in both size and error.
 
@@ -75,6 +86,7 @@ def search_front(
         rng: draws everything.
         options: what the search may choose.
         points: how many sizes between the narrowest and the widest uniform width get a point, too.
+        scored: the samples of the search set that points are measured on; None for all.
     """
     table_rng, evolution_rng, point_rng = rng.spawn(3)
 
@@ -89,36 +101,61 @@ def search_front(
 
     # 3. Build the uniform points, which all others are compared with, and the greedy points.
     greedy = allocate(table, uniform_sizes)
-    builder = PointBuilder(task, space, drop, int(point_rng.integers(2**63)))
+    seconds = _POINTS_SHARE * task.deadline.left / _POINTS
+    seed = int(point_rng.integers(2**63))
+    builder = PointBuilder(task, space, drop, seed, scored, seconds)
     evolution = Evolution()
     with until_interrupted() as interruption:
-        builder.build(uniform, always=True)
-        builder.build(greedy)
+        builder.build([uniform[-1], *uniform[:-1]], always=True)  # the widest in any case
+        wanted = len(greedy) + len(sizes) + len(uniform)  # points, if all that follow are built
+        short = wanted * builder.mean > _STEPS_SHARE * task.deadline.left
+        if not short:
+            builder.build(greedy)
 
         # 4. Measure compensation.
-        compensated = table.compensated(uncompensated_shares(task, table))
+        reserve = min(wanted * builder.mean, (1 - _STEPS_SHARE) * task.deadline.left)
+        early = replace(task, deadline=task.deadline.earlier(reserve))
+        compensated = table.compensated(uncompensated_shares(early, table))
         allocated = allocate(compensated, sizes)
 
         # 5. Evolve.
         initial = [*uniform, *greedy, *allocated]
-        evolution = evolve_widths(task, table, compensated, initial, evolution_rng)
+        evolution = evolve_widths(early, table, compensated, initial, evolution_rng)
 
         # 6. Build what is promising.
         if evolution.stopped is not Stopped.INTERRUPT:
-            builder.build([*allocated, *evolution.best_within(uniform_sizes[:-1])])
-    if interruption.reason and len(builder.points) < len(uniform):
+            promising = [*allocated, *evolution.best_within(uniform_sizes[:-1])]
+            # Where time is short: at sizes all over the range, and the greedy points last.
+            builder.build([*promising[1::2], *promising[::2], *greedy] if short else promising)
+    if interruption.reason and len(builder.built(uniform)) < len(uniform):
         raise KeyboardInterrupt  # there is nothing to keep yet
 
     # 7. Select the front.
     fitness = task.search_set.target.metric.fitness
-    out_of_time = Stopped.TIME if task.deadline.passed else None
+    notes = _notes_on(table.layers.cut, builder)
+    out_of_time = Stopped.TIME if task.deadline.passed or notes else None
     return ParetoFront(
         pareto_points(list(builder.points.values()), fitness, options.in_file),
         _by_size(builder.built(uniform), options.in_file),
         _by_size(builder.built(greedy), options.in_file),
         evolution.evaluations,
         interruption.reason or evolution.stopped or out_of_time,
+        notes,
     )
+
+
+def _notes_on(cut: str, builder: PointBuilder) -> tuple[str, ...]:
+    """What was left out to save time."""
+    notes = [f"where widths were compared: {cut}"] if cut else []
+    shorter = sum(bool(point.cut) for point in builder.points.values())
+    if shorter:
+        notes.append(
+            f"to save time, {shorter} of {len(builder.points)} points have a shorter "
+            "reconstruction than optimize gives them."
+        )
+    if builder.skipped:
+        notes.append(f"{builder.skipped} points were not built for lack of time.")
+    return tuple(notes)
 
 
 def sizes_between(uniform_sizes: Sequence[int], count: int) -> list[float]:

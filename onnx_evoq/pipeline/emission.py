@@ -17,7 +17,16 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import largest_difference
-from onnx_evoq.model import Model, Quantized, emit_float, emit_qdq, opset_of
+from onnx_evoq.model import (
+    Model,
+    Quantized,
+    Runnable,
+    as_network,
+    emit_float,
+    emit_qdq,
+    opset_of,
+    with_codes,
+)
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, run_model
 
@@ -32,7 +41,7 @@ Form = Literal["qdq", "float"]
 
 
 def metadata_of(
-    quantized: Quantized, seed: int, metric: str, nearest: Score, evolved: Score
+    quantized: Quantized, seed: int, metric: str, scores: Mapping[str, Score]
 ) -> dict[str, str]:
     """The metadata of an emitted model: how it was made, and its scores.
 
@@ -40,27 +49,25 @@ def metadata_of(
         quantized: codes and grid by weight.
         seed: the seed of all random draws.
         metric: the name of the metric that the search minimised or maximised.
-        nearest: the scores of nearest rounding.
-        evolved: the scores of the model with these codes, before it is emitted.
+        scores: the scores of nearest rounding ("nearest") and of the model ("evolved"), by name.
     """
     weights = {
         name: {"bits": weight.grid.bits, "frac_bits": weight.grid.frac_bits}
         for name, weight in quantized.items()
     }
-    scores = {"metric": metric, "nearest": nearest.to_dict(), "evolved": evolved.to_dict()}
+    scored = {name: score.to_dict() for name, score in scores.items()}
     return {
         "onnx_evoq.version": version("onnx-evoq"),
         "onnx_evoq.seed": str(seed),
         "onnx_evoq.weights": json.dumps(weights),
-        "onnx_evoq.scores": json.dumps(scores),
+        "onnx_evoq.scores": json.dumps({"metric": metric, **scored}),
     }
 
 
 def emit(
-    model: Model,
+    model: Runnable,
     quantized: Quantized,
     form: Form,
-    metadata: Mapping[str, str],
     batch: Batch,
     resources: Resources = DEFAULT_RESOURCES,
 ) -> tuple[Model, list[str]]:
@@ -70,7 +77,6 @@ def emit(
         model: the float model.
         quantized: codes and grid by weight.
         form: "qdq" for integer weights with DequantizeLinear, "float" for float weights.
-        metadata: key and value of each entry to store in the file.
         batch: inputs on which outputs are compared.
         resources: what may be used of the machine.
 
@@ -80,15 +86,14 @@ def emit(
     Raises:
         ModelError: the model cannot be emitted in this form.
     """
-    as_float = emit_float(model, quantized, metadata)
     if form == "float":
-        return as_float, []
+        return emit_float(model, quantized), []
     notes = []
-    expected = _outputs(as_float, batch, resources)
+    expected = _outputs(with_codes(model, quantized), batch, resources)
     needed = min(grid.widest for _, grid in quantized.values())
     for narrowest in [bits for bits in _WIDTHS if bits >= needed]:
         try:
-            emitted = emit_qdq(model, quantized, metadata, narrowest=narrowest)
+            emitted = emit_qdq(model, quantized, narrowest=narrowest)
             _check_same(emitted, expected, batch, resources)
             by_default = _outputs(emitted, batch, resources, options={})
             changed = largest_difference(by_default, expected)
@@ -102,10 +107,11 @@ def emit(
             if narrowest == _WIDTHS[-1]:
                 raise
             notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
-    if opset_of(emitted) > opset_of(model):
+    before, after = opset_of(as_network(model).model), opset_of(emitted)
+    if after > before:
         notes.append(
-            f"the operator set was raised from {opset_of(model)} to {opset_of(emitted)}, as the "
-            "integer types need: emit the float format for runtimes that lack it."
+            f"the operator set was raised from {before} to {after}, as the integer types need: "
+            "emit the float format for runtimes that lack it."
         )
     if not changed <= _NOTICEABLE:
         notes.append(
@@ -125,7 +131,7 @@ def _check_same(emitted: Model, expected: Arrays, batch: Batch, resources: Resou
 
 
 def _outputs(
-    model: Model,
+    model: Runnable,
     batch: Batch,
     resources: Resources,
     options: Mapping[str, str] = SESSION_OPTIONS,

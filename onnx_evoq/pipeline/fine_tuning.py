@@ -16,16 +16,26 @@ from onnx_evoq.evolve import (
     evolve_layers,
     evolve_within_max_drop,
 )
-from onnx_evoq.model import Model, Quantized
+from onnx_evoq.model import Network, Quantized, as_network, find_layers
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
-from onnx_evoq.quantize import Bits
-from onnx_evoq.reconstruct import QuantizedModel, reconstruct_layers
+from onnx_evoq.quantize import FULL, Bits, Effort
+from onnx_evoq.reconstruct import (
+    Plan,
+    QuantizedModel,
+    equalize_channels,
+    layer_sizes,
+    reconstruct_layers,
+)
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import MAX_BITS, Task, nearest_of
+from onnx_evoq.setup import MAX_BITS, Task, axis_of_steps, nearest_of
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
+_RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
+_EQUALIZATION_PARTS = 2  # a full reconstruction must fit into one part in so many of the time
+_TRIAL_SAMPLES = 64  # of the reconstructions that show whether equalization helps
+_TRIAL = Effort(positions=8_192, activation_rounds=1, restarts=0)
 _NAMES = 3  # weights that a note names
 
 
@@ -42,9 +52,9 @@ class FineTuned:
         notes: sentences that a user should read.
     """
 
-    model: Model
+    model: Network
     evolved: Evolved
-    start_model: Model
+    start_model: Network
     start: Quantized
     notes: tuple[str, ...] = ()
 
@@ -89,13 +99,13 @@ def from_nearest(
         evolved = Evolved(start.quantized, {}, 0, None)
     else:
         evolved = evolve_layers(task, start, settings, in_order)
-    return FineTuned(task.model, evolved, task.model, start.quantized)
+    return FineTuned(start.model, evolved, start.model, start.quantized)
 
 
 def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
     """Round all weights to the nearest."""
     start = nearest_of(task.weights, bits, task.granularity, task.scale)
-    return QuantizedModel(task.model, start, {}, tuple(start))
+    return QuantizedModel(as_network(task.model), start, {}, tuple(start))
 
 
 def _together_from_nearest(
@@ -133,13 +143,15 @@ def _together_from_nearest(
         left_out=narrowest.left_out,
         within_max_drop=narrowest.within_max_drop,
     )
-    return FineTuned(task.model, evolved, task.model, _rounded(task, bits).quantized)
+    return FineTuned(start.model, evolved, start.model, _rounded(task, bits).quantized)
 
 
 def from_reconstruction(
     task: Task, order: Sequence[str], settings: SearchSettings | None, rng: np.random.Generator
 ) -> FineTuned:
     """Reconstruct the model layer by layer, and refine it by the output error of the network.
+
+    Channels are scaled first where that lowers the error of rounding by much.
 
     Args:
         task: the model, the widths of its weights, the samples, the deadline and the allowed drop.
@@ -149,14 +161,20 @@ def from_reconstruction(
     """
     start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
+    scaled = _equalized(task, seed)
 
     def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         draws = np.random.default_rng(seed)
-        return reconstruct_layers(replace(task, bits=bits), draws), False
+        parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
+        until = task.deadline.share(parts)
+        model = reconstruct_layers(
+            replace(scaled, bits=bits), draws, deadline=until, details=settings is not None
+        )
+        return model, False
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
-    task = replace(task, bits=narrowest.bits)
-    start, notes = _or_nearest(task, narrowest.quantized_model)
+    start, notes = _or_nearest(replace(task, bits=narrowest.bits), narrowest.quantized_model)
+    task = replace(scaled if start is narrowest.quantized_model else task, bits=narrowest.bits)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
     if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
         model, evolved = refine(task, start, settings, refine_rng)
@@ -166,18 +184,47 @@ def from_reconstruction(
     return FineTuned(model, evolved, start.model, start.quantized, notes)
 
 
+def _equalized(task: Task, seed: int) -> Task:
+    """The task with scaled channels, where that helps, and time is left to find out."""
+    layers = find_layers(task.model, task.weights)
+    full = Plan(layer_sizes(task.weights, layers), task.deadline.share(_EQUALIZATION_PARTS))
+    if full.effort() != FULL:
+        return task
+    scaled = equalize_channels(task, np.random.default_rng(seed))
+    return scaled if scaled is task or _helps(task, scaled, seed) else task
+
+
+def _helps(task: Task, scaled: Task, seed: int) -> bool:
+    """Whether scaled channels lower the held-out error of reconstructions from few samples.
+
+    With a step per channel they always did; with a step per tensor a channel that hardly matters
+    may spoil the step of all others.
+    """
+    if all(axis_of_steps(weight, task.granularity) is not None for weight in task.weights):
+        return True
+    errors = []
+    for each in (scaled, task):
+        few = replace(each, search_set=each.search_set.first(_TRIAL_SAMPLES))
+        tried = reconstruct_layers(few, np.random.default_rng(seed), _TRIAL, details=False)
+        errors.append(task.fitness(tried.as_float))
+    return errors[0] < errors[1]
+
+
 def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tuple[str, ...]]:
     """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
+    notes = [start.cut] if start.cut else []
     rounded = _rounded(task, task.bits)
-    if task.fitness(rounded.as_float) < task.fitness(start.as_float) and task.allows(
-        rounded.as_float
+    if (
+        start.layers
+        and task.fitness(rounded.as_float) < task.fitness(start.as_float)
+        and task.allows(rounded.as_float)
     ):
         why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
-        return rounded, (f"{why} instead.",)
-    if not start.nearest:
-        return start, ()
-    names = ", ".join(start.nearest[:_NAMES]) + (", ..." if len(start.nearest) > _NAMES else "")
-    return start, (
-        f"{len(start.nearest)} of {len(start.quantized)} weights have no closed form and start "
-        f"from nearest rounding ({names}).",
-    )
+        return rounded, (*notes, f"{why} instead.")
+    if start.nearest:
+        names = ", ".join(start.nearest[:_NAMES]) + (", ..." if len(start.nearest) > _NAMES else "")
+        notes.append(
+            f"{len(start.nearest)} of {len(start.quantized)} weights have no closed form and start "
+            f"from nearest rounding ({names})."
+        )
+    return start, tuple(notes)

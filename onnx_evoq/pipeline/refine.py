@@ -13,20 +13,25 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_evoq.evolve import Evolved, SearchSettings, coevolve, evolve_layers
-from onnx_evoq.model import Model
+from onnx_evoq.model import Network, find_layers
+from onnx_evoq.quantize import FULL
 from onnx_evoq.reconstruct import (
+    Plan,
     QuantizedModel,
     correct_outputs,
     equalize_layers,
+    layer_sizes,
     reconstruct_layers,
 )
 from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.setup import Task, axis_of_steps
 
+_TIME_PARTS = 3  # equalization with a new reconstruction may take one part in so many of the time
+
 
 def refine(
     task: Task, start: QuantizedModel, settings: SearchSettings, rng: np.random.Generator
-) -> tuple[Model, Evolved]:
+) -> tuple[Network, Evolved]:
     """Equalize, correct and evolve a reconstruction.
 
     Args:
@@ -62,6 +67,9 @@ def equalize(task: Task, start: QuantizedModel, rng: np.random.Generator) -> Qua
     axes = [axis_of_steps(weight, task.granularity) for weight in task.weights]
     if task.scale != "pow2" or any(axis is not None for axis in axes) or task.deadline.passed:
         return start
+    sizes = layer_sizes(task.weights, find_layers(task.model, task.weights))
+    if Plan(sizes, task.deadline.share(_TIME_PARTS)).effort() != FULL:
+        return start  # no time for a reconstruction as thorough as the first
     equalized = equalize_layers(task, rng)
     if equalized is None:
         return start

@@ -1,19 +1,18 @@
 """Quantization of numbers in NumPy: the fixed-point grid, rounding, reconstruction of layers."""
 
 from onnx_evoq.quantize.closed_form import (
-    Activation,
+    EFFORTS,
+    FULL,
+    MOST_PRODUCTS_FOR_RESTARTS,
+    Effort,
     LayerAtWidth,
     LayerReconstruction,
-    LayerSamples,
     LinearizedOutput,
-    Profile,
-    SampleChunk,
-    choose_scales,
     correct_codes,
+    in_space_of_positions,
     quantize_at_widths,
     reconstruct_with_activation,
     refit,
-    round_alone,
 )
 from onnx_evoq.quantize.grid import (
     Bits,
@@ -34,11 +33,23 @@ from onnx_evoq.quantize.grid import (
     row_grid,
     sum_preserving_roundings,
 )
+from onnx_evoq.quantize.moments import Activation, LayerSamples, Moments, SampleChunk, joined
+from onnx_evoq.quantize.scales import (
+    Profile,
+    ScaledLayer,
+    channel_scales,
+    choose_scales,
+    round_alone,
+)
 
 __all__ = [
+    "EFFORTS",
+    "FULL",
+    "MOST_PRODUCTS_FOR_RESTARTS",
     "Activation",
     "Bits",
     "Dense",
+    "Effort",
     "FixedPoint",
     "GridSpec",
     "LayerAtWidth",
@@ -46,17 +57,22 @@ __all__ = [
     "LayerSamples",
     "Linear",
     "LinearizedOutput",
+    "Moments",
     "Profile",
     "QuantizedWeight",
     "SampleChunk",
     "Scale",
+    "ScaledLayer",
     "Window",
+    "channel_scales",
     "choose_scales",
     "correct_codes",
     "cost_with_sums",
     "dequantize",
     "fit",
+    "in_space_of_positions",
     "int_bits",
+    "joined",
     "nearest",
     "packed_size",
     "packed_steps",

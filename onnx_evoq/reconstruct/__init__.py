@@ -1,12 +1,20 @@
 """Reconstructs a network layer by layer in closed form, and corrects its outputs."""
 
+from onnx_evoq.reconstruct.channel_equalization import equalize_channels
 from onnx_evoq.reconstruct.equalization import equalize_layers
-from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, layer_sizes, reconstruct_layers
+from onnx_evoq.reconstruct.memory_check import check_memory
 from onnx_evoq.reconstruct.output_correction import correct_outputs
+from onnx_evoq.reconstruct.plan import LayerSize, Plan
 
 __all__ = [
+    "LayerSize",
+    "Plan",
     "QuantizedModel",
+    "check_memory",
     "correct_outputs",
+    "equalize_channels",
     "equalize_layers",
+    "layer_sizes",
     "reconstruct_layers",
 ]

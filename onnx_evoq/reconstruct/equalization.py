@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_evoq.array_types import Indices
-from onnx_evoq.engine import ActivationCache, Evaluators, gather_samples
+from onnx_evoq.engine import ActivationCache, Evaluators, gather_from_caches
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import (
     ChannelGroups,
@@ -52,12 +52,12 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
     profiles = []
     with task.progress("equalization", len(measured)) as step:
         for weight in measured:
-            if task.deadline.passed:
+            if not task.has_time_for_a_run:
                 return None
             layer = replace(layers[weight.name], activation=None)  # only H is needed
             bits = task.bits[weight.name]
             assert isinstance(bits, int)  # as one step per tensor goes with one width
-            samples = gather_samples(
+            samples = gather_from_caches(
                 model, model, weight, layer, [cache, cache], scoring.batches, rng, _SCALE_POSITIONS
             )
             if samples is not None:

@@ -28,7 +28,7 @@ from onnx_evoq.engine import (
     jacobian_of_bias,
 )
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, find_layers, initializer_values, replace_weights
+from onnx_evoq.model import Layer, find_layers, initializer_values
 from onnx_evoq.quantize import (
     LinearizedOutput,
     QuantizedWeight,
@@ -42,6 +42,7 @@ from onnx_evoq.setup import Task
 _WITHIN_SHARES = (0.5, 2.0)  # of `correct_codes`, tried until new codes are accepted
 _POSITIONS_PER_SAMPLE = 64  # the most positions of a sample that columns are gathered from
 _LAYER_PRODUCTS = 2e12  # the most products that correcting a layer may cost
+_PRODUCTS_PER_SECOND = 2e10
 _JACOBIAN_VALUES = 2**27  # the most values of a Jacobian
 _PASSES = 3
 _PASS_GAIN = 0.01  # share of the fitness that a pass must gain for another one to follow
@@ -139,7 +140,8 @@ class _Correction:
         bias = initializer_values(self.best.model, [layer.bias])[layer.bias]
         if not self._affordable(layer, bias.size * self._sketch.size):
             return None
-        if deadline.passed:
+        short = self._products(layer) > _PRODUCTS_PER_SECOND * deadline.left
+        if short or not self._task.has_time_for_a_run:
             self.stopped = Stopped.TIME
             return None
         (evaluator,) = self._evaluators.at(emitted, layer.bias)
@@ -154,11 +156,14 @@ class _Correction:
 
     def _affordable(self, layer: Layer, jacobian_size: int) -> bool:
         """Whether a layer costs little enough; `jacobian_size` is per sample."""
+        few = self._task.search_set.samples * jacobian_size <= _JACOBIAN_VALUES
+        return few and self._products(layer) <= _LAYER_PRODUCTS
+
+    def _products(self, layer: Layer) -> float:
+        """About how many products new codes of a layer cost."""
         best_weight = self.best.layers[layer.weight].best_weight
         groups, rows, columns = layer.linear.matrix(best_weight).shape
-        samples = self._task.search_set.samples
-        products = groups * rows * columns**2 * (samples + columns)
-        return products <= _LAYER_PRODUCTS and samples * jacobian_size <= _JACOBIAN_VALUES
+        return float(groups * rows * columns**2 * (self._task.search_set.samples + columns))
 
     def _columns(self, layer: Layer) -> tuple[Float64Array, Float64Array] | None:
         """Gather a layer's columns at positions drawn at random.
@@ -216,6 +221,6 @@ def _corrected(
     new_bias = bias + bias_shifts.reshape(bias.shape).astype(np.float32)
     return replace(
         now,
-        model=replace_weights(now.model, {layer.bias: new_bias}),
+        model=now.model.with_values({layer.bias: new_bias}),
         quantized={**now.quantized, layer.weight: weight},
     )

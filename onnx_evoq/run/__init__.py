@@ -1,10 +1,11 @@
 """The time budget of a run, its progress bars, and the reasons for an early end."""
 
 from onnx_evoq.run.bars import bars
-from onnx_evoq.run.deadline import Deadline
+from onnx_evoq.run.deadline import NO_DEADLINE, Deadline
 from onnx_evoq.run.stop import Stopped, until_interrupted
 
 __all__ = [
+    "NO_DEADLINE",
     "Deadline",
     "Stopped",
     "bars",

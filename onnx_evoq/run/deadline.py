@@ -30,6 +30,15 @@ class Deadline:
         """Whether no time is left."""
         return self.left == 0.0
 
+    def earlier(self, seconds: float) -> "Deadline":
+        """The deadline some seconds before this one, which leaves that time for what follows."""
+        if self._end == float("inf"):
+            return self
+        return Deadline(max(0.0, self.left - seconds), self._clock)
+
     def share(self, parts: int) -> "Deadline":
         """The deadline for the first of several equal parts of the time left."""
         return Deadline(self.left / max(1, parts), self._clock)
+
+
+NO_DEADLINE = Deadline(None)

@@ -7,15 +7,19 @@ import numpy as np
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch, fixed_batch_size, make_batches, per_sample
 from onnx_evoq.errors import ModelError
+from onnx_evoq.parallel import in_order
 from onnx_evoq.score.session import Session
 from onnx_evoq.signature import TensorSpec
 
 # Input values per run: enough to keep the cores busy, few enough to stay in their caches.
 _VALUES_PER_RUN = 200_000
+_PRODUCTS_PER_RUN = 1e10
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 512  # samples
 
 
-def predict(session: Session, batches: Sequence[Batch]) -> Iterator[dict[str, Array]]:
+def predict(
+    session: Session, batches: Sequence[Batch], workers: int = 1
+) -> Iterator[dict[str, Array]]:
     """Run a model over batches, and yield the outputs of each, name -> (count, ...).
 
     ``list(predict(...))`` holds the outputs of all batches, and `onnx_evoq.batch.concatenated`
@@ -24,16 +28,22 @@ def predict(session: Session, batches: Sequence[Batch]) -> Iterator[dict[str, Ar
     Args:
         session: the model.
         batches: the feeds, in order.
+        workers: how many batches are run at a time, at most.
 
     Raises:
         ModelError: a run fails, or an output has no row per sample.
     """
-    for batch in batches:
+
+    def outputs_of(batch: Batch) -> dict[str, Array]:
         outputs = session.run(batch.feed)
-        yield {name: per_sample(name, value, batch) for name, value in outputs.items()}
+        return {name: per_sample(name, value, batch) for name, value in outputs.items()}
+
+    return in_order(outputs_of, batches, workers)
 
 
-def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> int:
+def choose_batch_size(
+    session: Session, inputs: Arrays, specs: Sequence[TensorSpec], weights: int = 0
+) -> int:
     """Choose how many samples to feed at a time.
 
     A batch size that the model prescribes is kept. Else a fast size is chosen, provided that two
@@ -45,6 +55,8 @@ def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSp
         session: the model.
         inputs: (samples, ...) for each of `specs`.
         specs: the model's inputs.
+        weights: how many weights the model has. Large models take few samples at a time, so that
+            a run is no longer than about a second.
 
     Raises:
         ModelError: the model cannot run on a single sample.
@@ -57,7 +69,10 @@ def choose_batch_size(session: Session, inputs: Arrays, specs: Sequence[TensorSp
         return 1
     values = sum(int(np.prod(inputs[spec.name].shape[1:])) for spec in specs)
     size: int = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // max(1, values))))
-    return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH)
+    # The products of a sample: about the weights times the positions at which each is used.
+    products = max(1.0, weights * np.sqrt(values))
+    most: int = 2 ** int(np.log2(max(1.0, _PRODUCTS_PER_RUN / products)))
+    return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH, most)
 
 
 def _keeps_samples_apart(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> bool:

@@ -29,8 +29,8 @@ from onnx_evoq.setup.options import (
     check_whole,
 )
 from onnx_evoq.setup.outputs import default_metric, named_alike, not_finite, outputs_of
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, free_memory, on_cpu, workers_of
-from onnx_evoq.setup.score import Score, score_of
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, cache_memory, workers_of
+from onnx_evoq.setup.score import Score, score_of, score_of_float_model
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 from onnx_evoq.setup.task import Task
 
@@ -52,6 +52,7 @@ __all__ = [
     "Task",
     "axis_of_steps",
     "bits_of",
+    "cache_memory",
     "check_bits",
     "check_choices",
     "check_kinds",
@@ -62,19 +63,18 @@ __all__ = [
     "default_metric",
     "drop_measure",
     "find_samples",
-    "free_memory",
     "max_drop_check",
     "model_value",
     "named_alike",
     "nearest_of",
     "not_finite",
-    "on_cpu",
     "open_float_model",
     "open_session",
     "outputs_of",
     "prepare_calibration",
     "run_model",
     "score_of",
+    "score_of_float_model",
     "undo_inexact_folding",
     "within",
     "workers_of",

@@ -1,12 +1,14 @@
 """Calibration: split the samples into two sets, and run the float model on them."""
 
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from onnx_evoq.array_types import Arrays
-from onnx_evoq.batch import Batch, check_shapes, make_batches
+from onnx_evoq.batch import Batch, check_shapes, fixed_batch_size, make_batches
 from onnx_evoq.data import Data, Samples, load_samples, split
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.metrics import (
@@ -19,16 +21,20 @@ from onnx_evoq.metrics import (
     find_metric,
     largest_difference,
 )
-from onnx_evoq.model import Model, input_specs
+from onnx_evoq.model import Model, input_specs, weight_count
 from onnx_evoq.progress import Progress, silent, stepping
+from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
 from onnx_evoq.setup.model_run import open_session
 from onnx_evoq.setup.outputs import not_finite
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
 from onnx_evoq.setup.scoring_set import ScoringSet
 from onnx_evoq.signature import TensorSpec
 
 _REPEATABLE = 1e-4  # difference between two runs, as a share of the largest output
+_RUN_SHARE = 6  # running the float model may take one part in so many of the time
+_HELDOUT_SHARE = 0.25  # of the time for running the float model
+_FEW_SAMPLES = 4  # of a quick check
 _FEW_HELDOUT = 8  # samples
 _HARDLY_BETTER = 1.2  # times the top-1 of guessing
 
@@ -44,6 +50,8 @@ class Calibration:
         has_classes: whether the labels are classes of the first output, so that top-1 can be
             reported beside the metric.
         notes: sentences that a user should read.
+        seconds: that the float model took for one sample; 0 if that was not measured.
+        few: the first samples of the search set in a batch of their own, for quick checks.
     """
 
     metric: Metric
@@ -51,6 +59,22 @@ class Calibration:
     heldout_set: ScoringSet
     has_classes: bool
     notes: tuple[str, ...]
+    seconds: float = 0.0
+    few: Batch | None = None
+
+    def first(self, share: float) -> "Calibration":
+        """The same with a share of the samples of each set, the first ones.
+
+        Args:
+            share: above 0, up to 1.
+        """
+        if share >= 1:
+            return self
+        search, heldout = (
+            scoring.first(max(1, int(share * scoring.samples)))
+            for scoring in (self.search_set, self.heldout_set)
+        )
+        return replace(self, search_set=search, heldout_set=heldout)
 
 
 def find_samples(
@@ -77,20 +101,60 @@ def find_samples(
 
 
 def _reference_outputs(
-    session: Session, batches: Sequence[Batch], progress: Progress = silent
+    session: Session,
+    batches: Sequence[Batch],
+    workers: int,
+    deadline: Deadline,
+    progress: Progress = silent,
 ) -> list[Arrays]:
     """Run the float model: the outputs of each batch by name, (count, ...) each.
+
+    When the deadline has passed, the outputs of the batches that were run by then are returned.
 
     Raises:
         ModelError: an output is NaN or infinite, or changes its shape from sample to sample.
     """
+    outputs: list[Arrays] = []
     with progress("reference", len(batches)) as step:
-        outputs: list[Arrays] = list(stepping(predict(session, batches), step))
+        for part in stepping(predict(session, batches, workers), step):
+            outputs.append(part)
+            if deadline.passed:
+                break
     check_shapes(outputs)
     notes = [note for part in outputs for note in not_finite(part, session.name)]
     if notes:
         raise ModelError(notes[0])
     return outputs
+
+
+def _run_both(
+    session: Session,
+    parts: Sequence[Samples],
+    batches: Sequence[Sequence[Batch]],
+    metric: Metric | None,
+    resources: Resources,
+    deadline: Deadline,
+    progress: Progress,
+) -> tuple[list[ScoringSet], float]:
+    """The scoring sets of the samples that the float model can be run on in the time.
+
+    Returns:
+        The sets, and the seconds that a sample took.
+    """
+    workers, began, ran = workers_of(resources), time.monotonic(), 0
+    sets: list[ScoringSet] = []
+    share = 1.0  # of the samples of a set
+    for index, (part, each) in enumerate(zip(parts, batches, strict=True)):
+        wanted = each[: max(1, math.ceil(share * len(each)))]
+        rest = _HELDOUT_SHARE * deadline.left if index + 1 < len(parts) else 0.0
+        outputs = _reference_outputs(session, wanted, workers, deadline.earlier(rest), progress)
+        metric = metric or find_metric(_output_error(outputs[0]))
+        share = len(outputs) / len(each)
+        count = sum(batch.count for batch in each[: len(outputs)])
+        ran += count
+        labels = None if part.labels is None else part.labels[:count]
+        sets.append(ScoringSet(each[: len(outputs)], Target(metric, outputs, labels)))
+    return sets, (time.monotonic() - began) / ran
 
 
 def prepare_calibration(
@@ -102,6 +166,7 @@ def prepare_calibration(
     rng: np.random.Generator,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Calibration:
     """Load the samples, split them into two sets, and run the float model on both.
 
@@ -115,6 +180,8 @@ def prepare_calibration(
         rng: splits the samples, and draws synthetic ones.
         resources: what the runs may use.
         progress: shows how far the work is.
+        deadline: by which the whole job must end. The float model is run on as many samples as a
+            share of that time allows.
 
     Raises:
         ModelError: the model takes no inputs, fails, gives NaN, or gives other outputs when it is
@@ -126,17 +193,15 @@ def prepare_calibration(
     chosen = None if metric == "auto" else find_metric(metric)  # before the work, as it may fail
     samples = find_samples(specs, data, rng, progress)
     session = open_session(model, resources, name)
-    size = choose_batch_size(session, samples.inputs, specs)
+    size = choose_batch_size(session, samples.inputs, specs, weight_count(model))
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]
-    outputs = [_reference_outputs(session, each, progress) for each in batches]
-    _check_repeatable(session, batches[0][0], outputs[0][0])
-    if chosen is None:
-        chosen = find_metric(_output_error(outputs[0][0]))
-    sets = [
-        ScoringSet(each, Target(chosen, reference, part.labels))
-        for part, each, reference in zip(parts, batches, outputs, strict=True)
-    ]
+    until = deadline.share(_RUN_SHARE)
+    sets, seconds = _run_both(session, parts, batches, chosen, resources, until, progress)
+    chosen = sets[0].target.metric
+    assert sets[0].target.reference is not None
+    few = _few_samples(parts[0], specs, size)
+    _check_repeatable(session, few, sets[0].target.reference[0])
     search, heldout = sets[0], sets[-1]
     has_classes, notes = _labels_are_classes(chosen, samples, search)
     _check_metric(chosen, search)
@@ -147,7 +212,12 @@ def prepare_calibration(
             f"only {search.samples} samples select and {heldout.samples} accept, which is too few "
             "to trust a result: give a few hundred."
         )
-    return Calibration(chosen, search, heldout, has_classes, (*samples.notes, *notes))
+    given = sum(batch.count for each in batches for batch in each)
+    used = sum(scoring.samples for scoring in sets)
+    if used < given:
+        notes.append(f"{used} of {given} samples are used, since the time budget allows no more.")
+    every = (*samples.notes, *notes)
+    return Calibration(chosen, search, heldout, has_classes, every, seconds, few)
 
 
 def _output_error(outputs: Arrays) -> str:
@@ -161,11 +231,20 @@ def _output_error(outputs: Arrays) -> str:
 def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:
     """Run a batch again, and refuse a model that draws random numbers."""
     again = next(predict(session, [batch]))
+    outputs = {name: values[: batch.count] for name, values in outputs.items()}
     if not largest_difference(again, outputs) <= _REPEATABLE:
         raise ModelError(
             f"{session.name}: gives other outputs each time it is run: export it without random "
             "nodes (in inference mode)."
         )
+
+
+def _few_samples(samples: Samples, specs: Sequence[TensorSpec], size: int) -> Batch:
+    """The first samples in one batch; as many as a run takes, if the model prescribes that."""
+    if fixed_batch_size(samples.inputs, specs) is None:
+        size = min(size, _FEW_SAMPLES)
+    some = {name: values[:size] for name, values in samples.inputs.items()}
+    return make_batches(some, specs, size)[0]
 
 
 def _notes_on_accuracy(scoring: ScoringSet) -> list[str]:

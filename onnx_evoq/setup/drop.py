@@ -6,13 +6,13 @@ import numpy as np
 
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import class_scores, find_metric
-from onnx_evoq.model import Model
+from onnx_evoq.model import Model, Runnable
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 
-MaxDropCheck = Callable[[Model], bool]  # whether a model loses no more than the user allows
-Drop = Callable[[Model], float]  # what a model loses, in percent
+MaxDropCheck = Callable[[Runnable], bool]  # whether a model loses no more than the user allows
+Drop = Callable[[Runnable], float]  # what a model loses, in percent
 
 
 def max_drop_check(
@@ -74,7 +74,7 @@ def drop_measure(
     metric = scoring.target.metric
     relative_to = abs(before) if metric.against == "user" else 1.0
 
-    def drop(changed: Model) -> float:
+    def drop(changed: Runnable) -> float:
         after = model_value(changed, scoring, resources)
         lost = before - after if metric.higher_is_better else after - before
         return 100 * lost / max(relative_to, float(np.finfo(np.float64).tiny))

@@ -4,36 +4,38 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from onnx_evoq.array_types import Array
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Model, serialize
+from onnx_evoq.model import Runnable, to_run
 from onnx_evoq.score import SESSION_OPTIONS, Session, predict
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, on_cpu, workers_of
 
 
 def open_session(
-    model: Model,
+    model: Runnable,
     resources: Resources = DEFAULT_RESOURCES,
     name: str = "the model",
     options: Mapping[str, str] = SESSION_OPTIONS,
-    threads: int | None = None,
 ) -> Session:
     """Load a model into ONNX Runtime, on the execution providers that the user chose.
 
+    On the CPU, one run uses one core; runs side by side use the others.
+
     Args:
-        model: any model, or a part of one.
+        model: any model, a network, or a part of one.
         resources: the execution providers.
         name: the model's name in messages.
         options: session configuration entries.
-        threads: cores that one run uses; None for all.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
         OptionError: a provider is not available.
     """
-    return Session(serialize(model), name, resources.providers, options, threads)
+    content, values = to_run(model)
+    threads = 1 if on_cpu(resources) else None
+    return Session(content, name, resources.providers, options, threads, values)
 
 
 def run_model(
-    model: Model,
+    model: Runnable,
     batches: Sequence[Batch],
     resources: Resources = DEFAULT_RESOURCES,
     name: str = "the model",
@@ -46,10 +48,11 @@ def run_model(
         batches: the samples.
 
     Returns:
-        The outputs of each batch by name, (count, ...) each; a batch is run when it is asked for.
+        The outputs of each batch by name, (count, ...) each, in the order of the batches.
 
     Raises:
         ModelError: the model cannot be loaded or run.
         OptionError: a provider is not available.
     """
-    return predict(open_session(model, resources, name, options), batches)
+    session = open_session(model, resources, name, options)
+    return predict(session, batches, workers_of(resources))

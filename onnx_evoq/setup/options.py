@@ -58,7 +58,9 @@ def check_kinds(**given: tuple[Any, type]) -> None:
             )
 
 
-def check_limits(*, holdout: float, max_drop: float | None = None, **seconds: float | None) -> None:
+def check_limits(
+    *, holdout: float = 0.25, max_drop: float | None = None, **seconds: float | None
+) -> None:
     """Raise an OptionError unless the numbers are in range.
 
     Args:

@@ -13,7 +13,7 @@ from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import choose_batch_size, predict
 from onnx_evoq.setup.model_run import open_session
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
 
 
 def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
@@ -70,7 +70,7 @@ def outputs_of(
     size = choose_batch_size(session, samples.inputs, specs)
     batches = make_batches(samples.inputs, specs, size)
     with progress("running", len(batches)) as step:
-        parts = list(stepping(predict(session, batches), step))
+        parts = list(stepping(predict(session, batches, workers_of(resources)), step))
     return concatenated(parts)
 
 

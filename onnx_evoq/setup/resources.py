@@ -15,9 +15,9 @@ class Resources:
 
     Attributes:
         providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
-        memory: bytes of activations that are kept in memory at most; the others are written to a
-            temporary file. None for half of the free memory.
-        workers: the most runs at the same time, each on one core; None for one per core.
+        memory: bytes that the process may hold. Activations that would pass this bound are written
+            to a temporary file. None for half of the free memory.
+        workers: the most work at the same time, each part on one core; None for one per core.
 
     Raises:
         OptionError: `workers` is below 1, `memory` is below 0, or a value is of another type.
@@ -39,6 +39,8 @@ class Resources:
         if self.workers is not None and self.workers < 1:
             raise OptionError(f"workers {self.workers} score nothing: choose 1 or more.")
 
+
+_LEAST_CACHE = 2**24  # bytes of activations that are kept even if the bound is passed
 
 DEFAULT_RESOURCES = Resources()
 
@@ -62,6 +64,26 @@ def workers_of(resources: Resources) -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not every system has it
         return os.cpu_count() or 1
+
+
+def cache_memory(resources: Resources) -> int:
+    """Bytes of activations that may be kept in memory now, so that the process stays in its bound.
+
+    What the process holds already counts; a little is left in any case, and the rest goes to a
+    temporary file.
+    """
+    bound = free_memory() // 2 if resources.memory is None else resources.memory
+    held = 0 if resources.memory is None else used_memory()
+    return max(_LEAST_CACHE, bound - held)
+
+
+def used_memory() -> int:
+    """Bytes of memory that this process holds; 0 if the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def free_memory() -> int:

@@ -1,15 +1,17 @@
 """The scores that are reported: a whole model in a new session, on both sets."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.model import Model
+from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import predict
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.model_run import open_session
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Score:
 
 
 def score_of(
-    model: Model,
+    model: Runnable,
     calibration: Calibration,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -45,14 +47,27 @@ def score_of(
         resources: the execution providers.
         progress: shows how many batches are done.
     """
-    session = open_session(model, resources)
-    values: dict[str, float] = {}
-    shares: dict[str, float] = {}
-    sets = {"search": calibration.search_set, "heldout": calibration.heldout_set}
-    with progress("scoring", sum(len(scoring.batches) for scoring in sets.values())) as step:
-        for part, scoring in sets.items():
-            outputs = list(stepping(predict(session, scoring.batches), step))
-            values[part] = scoring.target.value(outputs)
-            if calibration.has_classes:
-                shares[part] = scoring.scored_by(find_metric("top1")).target.value(outputs)
-    return Score(values["search"], values["heldout"], shares or None)
+    session, workers = open_session(model, resources), workers_of(resources)
+    sets = (calibration.search_set, calibration.heldout_set)
+    with progress("scoring", sum(len(scoring.batches) for scoring in sets)) as step:
+        outputs = [
+            list(stepping(predict(session, scoring.batches, workers), step)) for scoring in sets
+        ]
+    return _score(calibration, outputs)
+
+
+def score_of_float_model(calibration: Calibration) -> Score:
+    """Score the float model on both sets by the outputs that calibration has of it."""
+    sets = (calibration.search_set, calibration.heldout_set)
+    return _score(calibration, [scoring.target.reference or () for scoring in sets])
+
+
+def _score(calibration: Calibration, outputs: Sequence[Sequence[Arrays]]) -> Score:
+    """The score for the outputs of each batch, of the search set and of the held-out set."""
+    sets = (calibration.search_set, calibration.heldout_set)
+    values = [s.target.value(each) for s, each in zip(sets, outputs, strict=True)]
+    if not calibration.has_classes:
+        return Score(values[0], values[1])
+    classes = [s.scored_by(find_metric("top1")) for s in sets]
+    shares = [s.target.value(each) for s, each in zip(classes, outputs, strict=True)]
+    return Score(values[0], values[1], dict(zip(("search", "heldout"), shares, strict=True)))

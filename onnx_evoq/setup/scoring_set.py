@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from onnx_evoq.batch import Batch
 from onnx_evoq.metrics import Metric, Target
-from onnx_evoq.model import Model
+from onnx_evoq.model import Runnable
 from onnx_evoq.setup.model_run import run_model
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 
@@ -51,7 +51,7 @@ class ScoringSet:
 
 
 def model_value(
-    model: Model, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
+    model: Runnable, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
 ) -> float:
     """The metric of a whole model on a scoring set, in a new session."""
     return scoring.target.value(run_model(model, scoring.batches, resources))

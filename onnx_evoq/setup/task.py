@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx_evoq.model import Model, Weight
+from onnx_evoq.batch import Batch
+from onnx_evoq.model import Model, Runnable, Weight
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.run import Deadline
@@ -35,6 +36,8 @@ class Task:
         max_drop_check: says whether a model loses no more than the user allows; None for no limit.
         resources: what the runs may use.
         progress: shows how far the work is.
+        seconds: that the float model took for one sample; 0 if that was not measured.
+        few: a few samples for quick checks; None to take the first batch of the search set.
     """
 
     model: Model
@@ -48,12 +51,19 @@ class Task:
     max_drop_check: MaxDropCheck | None = None
     resources: Resources = DEFAULT_RESOURCES
     progress: Progress = silent
+    seconds: float = 0.0
+    few: Batch | None = None
 
-    def fitness(self, model: Model) -> float:
+    def fitness(self, model: Runnable) -> float:
         """The metric of a model on the held-out set, with its sign such that lower is better."""
         value = model_value(model, self.heldout_set, self.resources)
         return self.heldout_set.target.metric.fitness(value)
 
-    def allows(self, model: Model) -> bool:
+    @property
+    def has_time_for_a_run(self) -> bool:
+        """Whether the time left is enough to run a model on the search set once."""
+        return self.deadline.left > self.seconds * self.search_set.samples
+
+    def allows(self, model: Runnable) -> bool:
         """Whether a model's drop is at most the user's max drop; always, if there is no limit."""
         return self.max_drop_check is None or self.max_drop_check(model)

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from searches import shorten
 import onnx_evoq
 from onnx_evoq import EvoqError
 from onnx_evoq.model import serialize
+from onnx_evoq.run import Deadline
 
 X = random(32, 4, seed=5)
 
@@ -139,7 +141,8 @@ def test_a_metric_of_the_user_makes_a_front() -> None:
 def test_the_search_is_restricted_to_its_space(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], name: str, value: Any
 ) -> None:
-    def record(task: Any, drop: Any, rng: Any, options: Any) -> None:
+    def record(task: Any, drop: Any, rng: Any, options: Any, *, scored: Any) -> None:
+        assert scored.samples == task.search_set.samples
         assert getattr(options, name) == value
         raise InterruptedError
 
@@ -200,3 +203,24 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert onnx_evoq.SearchSpace() == onnx_evoq.SearchSpace(False, True, "packed")
     names = ("time_budget", "holdout", "seed", "metric")
     assert tuple(parameters[name].default for name in names) == (600.0, 0.25, 0, "auto")
+
+
+@pytest.mark.parametrize(
+    ("left", "share"), [(90.0, 0.1), (450.0, 0.5), (10_000.0, 1.0), (None, 1.0), (0.0, 1e-6)]
+)
+def test_points_are_scored_on_as_many_samples_as_the_time_allows(
+    left: float | None, share: float
+) -> None:
+    calibration: Any = SimpleNamespace(
+        search_set=SimpleNamespace(samples=60), heldout_set=SimpleNamespace(samples=20), seconds=0.1
+    )
+    scored_share = sys.modules["onnx_evoq.api.search_bits"]._scored_share
+    assert scored_share(calibration, Deadline(left, lambda: 0.0)) == pytest.approx(share)
+
+
+def test_samples_that_do_not_score_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["onnx_evoq.api.search_bits"]
+    monkeypatch.setattr(module, "_scored_share", lambda *_: 0.1)
+    found = found_in(data=random(4000, 4), time_budget=1.0)
+    (note,) = [note for note in found.notes if note.startswith("the points are scored on")]
+    assert note.endswith("samples, to save time.")

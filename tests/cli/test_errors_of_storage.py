@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from commands import error_of, refused
 
+pytestmark = pytest.mark.usefixtures("no_least_cache")
 
-@pytest.mark.parametrize("files", [0, 3, 6, 8])
+
+@pytest.mark.parametrize("files", [0, 3, 6, 7])
 def test_a_full_disk_ends_any_stage_in_one_line(
     mlp_file: Path, mlp_data: Path, monkeypatch: pytest.MonkeyPatch, files: int
 ) -> None:

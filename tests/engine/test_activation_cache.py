@@ -118,18 +118,14 @@ def test_all_inputs_of_a_later_part_are_kept() -> None:
         np.testing.assert_allclose(values, tensor(model, x, name), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("memory", "share", "limit"), [(1000, 1.0, 500), (1000, 0.5, 250), (None, 0.5, 100)]
-)
+@pytest.mark.parametrize(("share", "limit"), [(1.0, 500), (0.5, 250)])
 def test_a_cut_may_use_half_of_its_share_of_the_memory(
-    monkeypatch: pytest.MonkeyPatch, memory: int | None, share: float, limit: int
+    monkeypatch: pytest.MonkeyPatch, share: float, limit: int
 ) -> None:
     limits = []
     monkeypatch.setattr(module, "TensorStore", lambda limit: limits.append(limit) or [])
-    monkeypatch.setattr(module, "free_memory", lambda: 800)  # of which half is used
-    ActivationCache(BATCHES, Resources(memory=memory), share).crossing(
-        MODEL, cut_at(MODEL, "second")
-    )
+    monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
+    ActivationCache(BATCHES, Resources(memory=1000), share).crossing(MODEL, cut_at(MODEL, "second"))
     assert limits == [limit]
 
 
@@ -138,6 +134,7 @@ def test_without_a_share_a_cache_may_use_all_of_the_memory(
 ) -> None:
     limits = []
     monkeypatch.setattr(module, "TensorStore", lambda limit: limits.append(limit) or [])
+    monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
     ActivationCache(BATCHES, Resources(memory=1000)).crossing(MODEL, cut_at(MODEL, "second"))
     assert limits == [500]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +16,8 @@ from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import find_weights, fold_batch_norm, load, replace_weights
 from onnx_evoq.quantize import dequantize, fit, nearest
 from onnx_evoq.setup import Resources, model_value
+
+pytestmark = pytest.mark.usefixtures("no_least_cache")
 
 Inputs = dict[str, NDArray[np.generic]]
 
@@ -235,24 +236,6 @@ def test_with_a_sequence_at_the_cut_each_candidate_runs_the_whole_model() -> Non
     candidate = random(4, 3, seed=5)
     expected = model_value(replace_weights(model, {"w": candidate}), scoring)
     assert evaluator.value({"w": candidate}) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize(("cpu", "threads"), [(True, 1), (False, None)])
-def test_a_run_uses_one_core_of_the_cpu_or_all_of_another_device(
-    monkeypatch: pytest.MonkeyPatch, cpu: bool, threads: int | None
-) -> None:
-    given: list[Any] = []
-    original = module.open_session
-
-    def recorded(*arguments: Any, **options: Any) -> Any:
-        given.append(options["threads"])
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(module, "on_cpu", lambda resources: cpu)
-    monkeypatch.setattr(module, "open_session", recorded)
-    model = load(mlp())
-    Evaluators([scoring_set(model, {"x": random(4, 4)}, 4)], Resources()).at(model, "first")
-    assert given == [threads]
 
 
 @pytest.mark.parametrize(("options", "share"), [({}, 1.0), ({"share": 0.5}, 0.5)])

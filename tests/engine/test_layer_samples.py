@@ -11,8 +11,8 @@ from onnx import NodeProto
 from onnx_evoq.batch import make_batches
 from onnx_evoq.engine import layer_samples as samples
 from onnx_evoq.engine.activation_cache import ActivationCache
-from onnx_evoq.engine.layer_samples import gather_samples
-from onnx_evoq.engine.layer_tensors import LayerTensors
+from onnx_evoq.engine.layer_samples import AtLayer, gather_samples, positions_for
+from onnx_evoq.engine.layer_tensors import gather_from_caches
 from onnx_evoq.model import (
     Model,
     find_layers,
@@ -52,16 +52,15 @@ def attempted(
     *,
     inputs: np.ndarray = INPUTS,
     size: int = 8,
-    caches: list[ActivationCache] | None = None,
     positions: int = samples.POSITIONS,
 ) -> LayerSamples | None:
     """The samples of a weight, or None if they cannot be gathered."""
     batches = make_batches({"x": inputs}, input_specs(model), size)
     weights = find_weights(model)[0]
     (weight,) = (weight for weight in weights if weight.name == name)
-    both = caches or [ActivationCache(batches, Resources(workers=1)) for _ in range(2)]
+    both = [ActivationCache(batches, Resources(workers=1)) for _ in range(2)]
     layer, rng = find_layers(model, weights)[name], np.random.default_rng(0)
-    return gather_samples(model, quantized, weight, layer, both, batches, rng, positions)
+    return gather_from_caches(model, quantized, weight, layer, both, batches, rng, positions)
 
 
 def gathered(model: Model, quantized: Model, name: str = "w", **options: Any) -> LayerSamples:
@@ -135,11 +134,12 @@ def chunks(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The columns of each chunk, (groups, positions, columns)."""
     columns: list[np.ndarray] = []
 
-    def recorded(*parts: Any) -> SampleChunk:
-        columns.append(parts[0])
-        return SampleChunk(*parts)
+    class Recorded(LayerSamples):
+        def add(self, chunk: SampleChunk) -> None:
+            columns.append(chunk.columns)
+            super().add(chunk)
 
-    monkeypatch.setattr(samples, "SampleChunk", recorded)
+    monkeypatch.setattr(samples, "LayerSamples", Recorded)
     return columns
 
 
@@ -151,11 +151,13 @@ def test_columns_are_gathered_at_the_positions_drawn_for_each_batch(
     chunks: list[np.ndarray],
 ) -> None:
     gathered(plain(), plain(), positions=80)
-    rng, expected = np.random.default_rng(0), []
-    for start in range(0, 40, 8):
-        at = np.sort(rng.choice(5, 2, replace=False, shuffle=False))
-        expected.append(INPUTS[start : start + 8, at].reshape(-1, 8))
-    np.testing.assert_array_equal(np.concatenate(chunks, axis=1)[0], np.concatenate(expected))
+    seeds, halves = np.random.default_rng(0).integers(2**63, size=5), ([], [])
+    for start, seed in zip(range(0, 40, 8), seeds, strict=True):
+        at = np.sort(np.random.default_rng(seed).choice(5, 2, replace=False, shuffle=False))
+        halves[0].append(INPUTS[start : start + 4, at].reshape(-1, 8))
+        halves[1].append(INPUTS[start + 4 : start + 8, at].reshape(-1, 8))
+    for chunk, expected in zip(chunks, halves, strict=True):
+        np.testing.assert_array_equal(chunk[0], np.concatenate(expected))
 
 
 def test_targets_are_the_outputs_of_the_float_model() -> None:
@@ -181,24 +183,18 @@ def test_wide_layers_have_fewer_positions(
     assert positions_per_sample(chunks) == 2
 
 
-@pytest.mark.parametrize(("most", "gathers"), [(8, True), (7, False)])
-def test_too_many_columns_are_not_gathered(
-    monkeypatch: pytest.MonkeyPatch, most: int, gathers: bool
-) -> None:
-    monkeypatch.setattr(samples, "_MOST_COLUMNS", most)
-    assert (attempted(plain(), plain()) is not None) == gathers
-
-
 @pytest.mark.parametrize(
     ("values", "size", "lengths"),
     [
-        (2**22, 8, [4] * 10),  # two chunks per batch
-        (3 * 5 * 8, 8, [3, 3, 2] * 5),
-        (1, 20, [1] * 40),
-        (2**22, 13, [7, 6, 7, 6, 7, 6, 1]),
+        (2**22, 8, [100, 100]),  # half of each batch of 8 samples with 5 positions
+        (2**22, 40, [100, 100]),
+        (2**22, 13, [33 + 32 + 33 + 2, 32 + 33 + 32 + 3]),
+        (2 * 4 * 5 * 8, 8, [40, 40, 40, 40, 20, 20]),  # values of the halves of two batches
+        (1, 20, [100, 100]),
+        (1, 5, [25, 25] * 4),
     ],
 )
-def test_each_batch_is_gathered_in_two_chunks_or_more(
+def test_chunks_are_of_one_half_of_each_batch_in_turn(
     chunks: list[np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
     values: int,
@@ -207,7 +203,19 @@ def test_each_batch_is_gathered_in_two_chunks_or_more(
 ) -> None:
     monkeypatch.setattr(samples, "_CHUNK_VALUES", values)
     gathered(plain(), plain(), size=size)
-    assert [chunk.shape[1] // 5 for chunk in chunks] == lengths
+    assert [chunk.shape[1] for chunk in chunks] == lengths
+
+
+def test_both_folds_have_batches_of_one_position(chunks: list[np.ndarray]) -> None:
+    folds = gathered(plain(1), plain(1), size=1, positions=1).sums.folds()
+    assert [chunk.shape[1] for chunk in chunks] == [20, 20]
+    assert folds is not None
+
+
+def test_a_single_position_is_one_chunk(chunks: list[np.ndarray]) -> None:
+    found = gathered(plain(), plain(), inputs=INPUTS[:1], positions=1)
+    assert [chunk.shape for chunk in chunks] == [(1, 1, 8)]
+    assert found.sums.folds() is None
 
 
 def test_samples_that_fill_the_last_batch_are_left_out(chunks: list[np.ndarray]) -> None:
@@ -217,23 +225,6 @@ def test_samples_that_fill_the_last_batch_are_left_out(chunks: list[np.ndarray])
 
 def test_one_batch_is_enough() -> None:
     assert gathered(residual(), residual(), size=40).activation == Activation()
-
-
-def test_columns_come_from_the_first_cache_and_targets_from_the_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    used = []
-
-    def recorded(cache: Any, model: Any, *rest: Any) -> LayerTensors:
-        used.append((cache, model))
-        return LayerTensors(cache, model, *rest)
-
-    monkeypatch.setattr(samples, "LayerTensors", recorded)
-    model, quantized = plain(), plain()
-    caches = [ActivationCache(task_of(model, INPUTS, INPUTS).search_set.batches, Resources())] * 2
-    caches[1] = ActivationCache(caches[0]._batches, Resources())
-    attempted(model, quantized, caches=caches)
-    assert used == [(caches[0], quantized), (caches[1], model)]
 
 
 def test_a_weight_on_the_left_of_a_matrix_without_samples_is_not_gathered() -> None:
@@ -256,3 +247,84 @@ def test_columns_and_targets_that_are_not_finite_are_not_gathered(value: float) 
     model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
     inputs = np.where(random(40, 8) > 1.5, np.float32(-value), np.float32(1))
     assert attempted(model, model, inputs=inputs) is None
+
+
+class Given:
+    """Tensors that are at hand, and a record of the batches that were asked for."""
+
+    def __init__(self, name: str, values: Sequence[np.ndarray]) -> None:
+        self._name, self._values = name, values
+
+    def of(self, index: int) -> dict[str, np.ndarray]:
+        return {self._name: self._values[index]}
+
+
+def at_layer(samples: int = 40) -> AtLayer:
+    """The layer x w + b, with inputs and outputs that are given."""
+    batches = make_batches({"x": INPUTS[:samples]}, input_specs(plain()), 8)
+    layer = find_layers(plain(), find_weights(plain())[0])["w"]
+    inputs = [batch.feed["x"].copy() for batch in batches]
+    outputs = [x @ random(8, 6) + 1 for x in inputs]
+    return AtLayer(
+        layer, (1, 6, 8), Given(layer.input, inputs), Given(layer.output, outputs), batches
+    )
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_batches_that_are_worked_on_side_by_side_give_the_same(workers: int) -> None:
+    found = [gather_samples(at_layer(), np.random.default_rng(0), 80, n) for n in (1, workers)]
+    one, other = (samples.sums.moments() for samples in found if samples is not None)
+    np.testing.assert_array_equal(one.hessian, other.hessian)
+    np.testing.assert_array_equal(one.cross, other.cross)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
+    source, kept = at_layer(), []
+
+    def keep(inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> None:
+        kept.append((inputs[source.layer.input], outputs[source.layer.output]))
+
+    gather_samples(source, np.random.default_rng(0), workers=workers, keep=keep)
+    assert len(kept) == 5
+    for index, (inputs, outputs) in enumerate(kept):
+        assert inputs is source.inputs.of(index)[source.layer.input]
+        assert outputs is source.outputs.of(index)[source.layer.output]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "moments", "few"), [(4, False, True), (4, True, False), (5, False, False)]
+)
+def test_few_positions_are_kept_without_moments_if_none_are_needed(
+    inputs: int, moments: bool, few: bool
+) -> None:
+    found = gather_samples(at_layer(inputs), np.random.default_rng(0), 1, moments=moments)
+    assert found is not None
+    assert found.few == few
+    if few:  # one position of each of four samples, for eight columns
+        assert found.together.columns.shape == (1, 4, 8)
+
+
+def test_few_positions_that_are_not_finite_are_not_gathered() -> None:
+    source = at_layer(4)
+    source.inputs.of(0)["x"][1] *= np.float32(1e30)
+    assert gather_samples(source, np.random.default_rng(0), 1, moments=False) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "positions"),
+    [
+        ((1, 64, 9), 8_192),
+        ((1, 64, 64), 8_192),
+        ((1, 64, 100), 12_800),
+        ((1, 64, 576), 30_000),  # as many as are wanted
+        ((1, 512, 10_000), 2_000),
+        ((256, 1, 9), 8_192),
+        ((4096, 1, 9), 2**26 / (4096 * 11)),
+    ],
+)
+def test_few_columns_and_wide_layers_need_fewer_positions(
+    shape: tuple[int, int, int], positions: float
+) -> None:
+    assert positions_for(30_000, shape) == positions
+    assert positions_for(100, shape) == 100

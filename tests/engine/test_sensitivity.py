@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from graphs import conv_net, random, rounded, scoring_set
 
-from onnx_evoq.engine import rank_by_sensitivity
+from onnx_evoq.engine import rank_by_sensitivity, samples_in_time
 from onnx_evoq.model import fold_batch_norm, load, with_codes
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import model_value
 
 
@@ -46,3 +46,21 @@ def test_weights_that_are_not_measured_in_time_come_last_in_their_order() -> Non
     )
     assert list(ranking) == ["w1", "w2", "w3"]
     assert [bool(np.isnan(value)) for value in ranking.values()] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "deadline", "expected"),
+    [
+        (1.0, NO_DEADLINE, 12),
+        (0.0, Deadline(1, clock=lambda: 0.0), 12),
+        (1.0, Deadline(70, clock=lambda: 0.0), 12),
+        (1.0, Deadline(56, clock=lambda: 0.0), 8),  # 10 s for each session, 1.5 s for a sample
+        (1.0, Deadline(0, clock=lambda: 0.0), 4),  # a batch in any case
+    ],
+)
+def test_the_samples_are_as_many_as_the_time_allows_for_all_weights(
+    seconds: float, deadline: Deadline, expected: int
+) -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    scoring = scoring_set(model, {"x": random(12, 3, 8, 8)}, 4)
+    assert samples_in_time(scoring, 3, seconds, deadline).samples == expected

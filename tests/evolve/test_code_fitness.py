@@ -11,13 +11,13 @@ from onnx_evoq.array_types import Codes
 from onnx_evoq.evolve.code_fitness import CodeFitness
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.model import load, with_codes
+from onnx_evoq.model import as_network, load, with_codes
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value
 
 MODEL = load(mlp())
-START = QuantizedModel(MODEL, rounded(MODEL, 3), {}, ())
+START = QuantizedModel(as_network(MODEL), rounded(MODEL, 3), {}, ())
 VECTOR = CodeVector(START.quantized)
 TASK = task_of(MODEL, random(24, 4, seed=1), random(8, 4, seed=2), bits=3)  # three batches of 8
 

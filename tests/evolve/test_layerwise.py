@@ -8,19 +8,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, interrupting, mlp, random, rounded, task_of
+from graphs import conv_net, interrupting, mlp, proto, random, rounded, task_of
 
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.metrics import Target, find_metric
-from onnx_evoq.model import Model, fold_batch_norm, initializer_values, load, serialize, with_codes
+from onnx_evoq.model import (
+    Model,
+    Runnable,
+    as_network,
+    fold_batch_norm,
+    initializer_values,
+    load,
+    with_codes,
+)
+from onnx_evoq.model.graph import network
 from onnx_evoq.progress import stepping
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import Session, predict
-from onnx_evoq.setup import Task, model_value
+from onnx_evoq.score import predict
+from onnx_evoq.setup import Task, model_value, open_session
 from onnx_evoq.setup.scoring_set import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
@@ -34,7 +43,7 @@ def draws(seed: int, order: list[str] = ORDER) -> dict[str, np.random.Generator]
 
 
 def nearest(model: Model, bits: int) -> QuantizedModel:
-    return QuantizedModel(model, rounded(model, bits), {}, ())
+    return QuantizedModel(as_network(model), rounded(model, bits), {}, ())
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +102,9 @@ def same(one: Mapping[str, QuantizedWeight], other: Mapping[str, QuantizedWeight
     return all(np.array_equal(one[name].codes, other[name].codes) for name in one)
 
 
-def content_with(model: Model, scoring: ScoringSet) -> ScoringSet:
+def content_with(model: Runnable, scoring: ScoringSet) -> ScoringSet:
     """A set that expects the answers of `model`, so that every move makes them worse."""
-    answers = list(predict(Session(serialize(model)), scoring.batches))
+    answers = list(predict(open_session(model), scoring.batches))
     return ScoringSet(scoring.batches, Target(find_metric("mse"), answers, None))
 
 
@@ -166,10 +175,10 @@ def test_progress_adds_up_to_the_number_of_layers(task: Task) -> None:
 
 
 def test_without_gain_the_search_of_a_weight_ends_after_its_patience(task: Task) -> None:
-    exact = with_codes(task.model, rounded(task.model, 8))  # on its grid: nothing is better
+    exact = proto(with_codes(task.model, rounded(task.model, 8)))  # on its grid: nothing is better
     settings = replace(ONE_PASS, generations=50, patience=2)
     content = replace(task, model=exact, search_set=content_with(exact, task.search_set))
-    start = QuantizedModel(exact, rounded(exact, 8), {}, ())
+    start = QuantizedModel(as_network(exact), rounded(exact, 8), {}, ())
     evolved = evolve_layers(content, start, settings, draws(0))
     assert evolved.evaluations == 3 * (1 + 2 * 6 + 1)
 
@@ -212,7 +221,9 @@ def test_passes_report_the_whole_models_scores(case: Case, after_passes: Evolved
 
 def test_weights_without_a_closed_form_evolve_too(case: Case) -> None:
     task, start = case
-    plain = QuantizedModel(task.model, rounded(task.model, 3), {}, tuple(start.quantized))
+    plain = QuantizedModel(
+        as_network(task.model), rounded(task.model, 3), {}, tuple(start.quantized)
+    )
     one_pass = replace(PASSES, passes=1)
     assert not same(refined((task, plain), settings=one_pass).quantized, plain.quantized)
 
@@ -259,14 +270,15 @@ def test_a_drop_that_is_not_allowed_leaves_the_codes_as_they_are(case: Case) -> 
 
 
 def test_the_allowed_drop_is_checked_for_the_codes_that_are_kept(case: Case) -> None:
-    seen: list[Model] = []
+    seen: list[Runnable] = []
 
-    def max_drop_check(model: Model) -> bool:
+    def max_drop_check(model: Runnable) -> bool:
         seen.append(model)
         return True
 
     evolved = refined(case, settings=replace(PASSES, passes=1), max_drop_check=max_drop_check)
-    assert seen[-1] == with_codes(case[1].model, evolved.quantized)
+    kept = with_codes(case[1].model, evolved.quantized)
+    assert network.same(as_network(seen[-1]), kept)
 
 
 def test_an_interrupt_keeps_the_codes_so_far(case: Case) -> None:
@@ -293,7 +305,7 @@ def test_a_pass_visits_only_the_weights_that_changed_in_the_pass_before(case: Ca
         initializer_values(with_codes(case[1].model, case[1].quantized), ["w1"])["w1"],
     )
 
-    def max_drop_check(model: Model) -> bool:
+    def max_drop_check(model: Runnable) -> bool:
         return np.array_equal(initializer_values(model, ["w1"])["w1"], first)
 
     refined(case, seed=3, progress=passes, max_drop_check=max_drop_check)
@@ -317,9 +329,9 @@ def test_a_pass_that_gains_next_to_nothing_is_the_last(
 
 
 def test_nothing_to_gain_ends_it_after_one_pass() -> None:
-    exact = with_codes(load(mlp()), rounded(load(mlp()), 8))  # on its grid already
+    exact = proto(with_codes(load(mlp()), rounded(load(mlp()), 8)))  # on its grid already
     task = task_of(exact, random(24, 4, seed=1), random(16, 4, seed=2), bits=8)
-    start = QuantizedModel(exact, rounded(exact, 8), {}, ())
+    start = QuantizedModel(as_network(exact), rounded(exact, 8), {}, ())
     evolved = refined((task, start))
     assert same(evolved.quantized, start.quantized)
     assert {scores.after["search"] for scores in evolved.layers.values()} == {0.0}

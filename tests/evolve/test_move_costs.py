@@ -8,9 +8,9 @@ from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
 
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.move_costs import _costs_after_reconstruction, move_costs
-from onnx_evoq.model import fold_batch_norm, load
+from onnx_evoq.model import as_network, fold_batch_norm, load
 from onnx_evoq.quantize import LayerReconstruction, QuantizedWeight
-from onnx_evoq.quantize.grid.fixed_point import FixedPoint
+from onnx_evoq.quantize.weights.fixed_point import FixedPoint
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 
 
@@ -21,7 +21,9 @@ def test_the_cost_in_a_table_is_that_of_the_squared_rounding_error() -> None:
     ))  # fmt: skip
     task = task_of(model, np.arange(20) % 9, np.arange(9), bits=3)
     vector = CodeVector(rounded(model, 3))
-    up, down = move_costs(task, QuantizedModel(model, vector.weights, {}, ("table",)), vector)
+    up, down = move_costs(
+        task, QuantizedModel(as_network(model), vector.weights, {}, ("table",)), vector
+    )
     codes, grid = vector.weights["table"]
     exact = random(9, 4) / grid.step
     for costs, step in ((up, 1), (down, -1)):
@@ -33,7 +35,7 @@ def test_the_cost_in_a_rounded_layer_counts_its_sums_too() -> None:
     model = load(mlp())
     task = task_of(model, random(24, 4), random(8, 4), bits=3)
     vector = CodeVector(rounded(model, 3))
-    up, down = move_costs(task, QuantizedModel(model, vector.weights, {}, ()), vector)
+    up, down = move_costs(task, QuantizedModel(as_network(model), vector.weights, {}, ()), vector)
     assert up + down == pytest.approx(2.0, abs=1e-5)
     errors = (
         vector.weights["second"].codes - random(3, 6, seed=3) / vector.weights["second"].grid.step

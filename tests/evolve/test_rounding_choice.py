@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx_evoq.array_types import Codes
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
-from onnx_evoq.model import fold_batch_norm, load
+from onnx_evoq.model import as_network, fold_batch_norm, load
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 
 START = CodeVector(rounded(fold_batch_norm(load(conv_net()))[0], 3))
@@ -74,6 +74,6 @@ def test_without_other_roundings_the_network_stays() -> None:
 def test_only_layers_that_were_rounded_have_other_roundings() -> None:
     model, _ = fold_batch_norm(load(conv_net()))
     task = task_of(model, random(24, 3, 8, 8), random(8, 3, 8, 8), bits=3)
-    start = QuantizedModel(model, rounded(model, 3), {}, ())
+    start = QuantizedModel(as_network(model), rounded(model, 3), {}, ())
     assert set(roundings(task, start)) == {"w1", "w2", "w3"}
     assert roundings(task, reconstruct_layers(task, np.random.default_rng(0))) == {}

@@ -57,14 +57,16 @@ def test_compensated_sensitivities_add_up_to_the_error_of_the_built_model(
 ) -> None:
     task, table, shares = conv
     compensated = table.compensated(shares)
-    for bits in (3, 4):
+    misses = []
+    for bits in (3, 4, 5):
         choice = table.space.decode(table.space.uniform(bits))
         built = build_point(task, table.space.policy(choice), 0, lambda _: 0.0).nmse
-        plain, corrected = (
-            np.log(each.predicted_error(choice) / built) for each in (table, compensated)
+        misses.append(
+            [abs(np.log(each.predicted_error(choice) / built)) for each in (table, compensated)]
         )
-        assert abs(corrected) < abs(plain)
-        assert abs(corrected) < 0.4
+    plain, corrected = np.array(misses).T
+    assert corrected.mean() < plain.mean()
+    assert corrected.max() < 0.4
 
 
 def test_shares_differ_at_the_measured_widths_and_not_above(

@@ -160,7 +160,7 @@ class Ticking:
 
 @pytest.mark.parametrize(
     ("seconds", "generations", "stopped"),
-    [(0.0, 1, "time"), (1.0, 1, "time"), (1.6, 1, "time"), (1.7, 2, "time"), (3.4, 3, None)],
+    [(0.0, 0, "time"), (1.0, 1, "time"), (1.6, 1, "time"), (1.7, 2, "time"), (3.4, 3, None)],
 )
 def test_no_generation_but_the_first_begins_after_six_tenths_of_the_time(
     tabulated: Tabulated, seconds: float, generations: int, stopped: str | None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import fire, mlp, random, task_of
+from graphs import fire, mlp, proto, random, task_of
 
 import onnx_evoq
 from onnx_evoq.metrics import find_metric
@@ -57,7 +57,7 @@ def test_the_errors_are_those_of_the_model_on_both_sets(
 
 
 def test_the_weights_are_on_their_grids(built: tuple[ParetoPoint, Any]) -> None:
-    for weight in onnx_evoq.inspect(built[1]).weights:
+    for weight in onnx_evoq.inspect(proto(built[1])).weights:
         ends = np.array([weight.low, weight.high]) * 2**4
         assert np.array_equal(ends, np.rint(ends))
 
@@ -118,9 +118,15 @@ class FakeBuild:
 
     def __init__(self) -> None:
         self.policies: list[Policy] = []
+        self.tasks: list[Task] = []
+        self.scored: list[Any] = []
         self.seeds: list[int] = []
 
-    def __call__(self, task: Task, policy: Policy, seed: int, drop: Any) -> ParetoPoint:
+    def __call__(
+        self, task: Task, policy: Policy, seed: int, drop: Any, scored: Any
+    ) -> ParetoPoint:
+        self.tasks.append(task)
+        self.scored.append(scored)
         self.policies.append(policy)
         self.seeds.append(seed)
         return ParetoPoint(policy, policy.bits["w"], 0, 0.0, 0.0, drop(None), 0.0)
@@ -189,13 +195,45 @@ def test_progress_counts_the_points_that_are_missing(task: Task, fake: FakeBuild
 def test_an_interrupt_keeps_the_points_that_are_built(
     task: Task, fake: FakeBuild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(task: Task, policy: Policy, seed: int, drop: Any) -> ParetoPoint:
+    def interrupted(task: Task, policy: Policy, *given: Any) -> ParetoPoint:
         if policy.bits["w"] == 3:
             raise KeyboardInterrupt
-        return fake(task, policy, seed, drop)
+        return fake(task, policy, *given)
 
     monkeypatch.setattr(point, "build_point", interrupted)
     builder = builder_of(task)
     with pytest.raises(KeyboardInterrupt):
         builder.build(GENOMES)
     assert sizes(list(builder.points.values())) == [2]
+
+
+def test_points_share_the_time_and_leave_some_for_their_scores(task: Task, fake: FakeBuild) -> None:
+    timed = replace(task, seconds=0.01, deadline=Deadline(100))
+    scored = task.search_set.first(8)
+    builder = PointBuilder(timed, SPACE, lambda _: 2.0, 7, scored, seconds=2.0)
+    builder.build(GENOMES)
+    assert fake.scored == [scored] * 3
+    runs = 8 + 2 * 8  # the drop is measured on the held-out set, too
+    for own in fake.tasks:
+        assert own.deadline.left == pytest.approx(2 - 0.01 * runs, abs=0.1)
+    assert builder.skipped == 0
+
+
+def test_a_point_that_takes_longer_than_the_time_left_is_not_built(
+    task: Task, fake: FakeBuild
+) -> None:
+    builder = builder_of(task, deadline=Deadline(50))
+    builder.mean = 60.0
+    builder.build(GENOMES[:2])
+    assert (builder.points, builder.skipped) == ({}, 2)
+    builder.build(GENOMES, always=True)  # the first one in any case
+    assert sizes(list(builder.points.values())) == [2, 3, 4]  # and none of these took long
+
+
+def test_where_time_is_short_a_point_says_what_was_cut(task: Task) -> None:
+    short = replace(task, deadline=Deadline(0), seconds=0.1)
+    built = build_point(short, Policy(WIDTHS), 3, lambda _: 1.5, task.search_set.first(1))
+    assert built.cut == "to save time, of 2 layers 2 are rounded to the nearest codes."
+    everything = build_point(short, Policy(WIDTHS), 3, lambda _: 1.5)
+    assert built.search != everything.search  # which is of all samples
+    assert built.heldout == everything.heldout

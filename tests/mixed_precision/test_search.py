@@ -81,6 +81,7 @@ def front(short: None) -> ParetoFront:
 def test_no_uniform_and_no_greedy_point_beats_the_front(front: ParetoFront) -> None:
     check(front, mlp_task())
     assert front.stopped is None
+    assert front.notes == ()
 
 
 def test_a_greedy_point_is_as_small_as_the_uniform_one_of_its_size(front: ParetoFront) -> None:
@@ -108,7 +109,7 @@ def test_a_metric_of_which_more_is_better_makes_a_front() -> None:
 
 def test_channels_are_split_where_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evolution, "_POPULATION", 16)
-    task = task_of(wide_net(10.0), SEARCH, HELDOUT)
+    task = task_of(wide_net(100.0), SEARCH, HELDOUT)
     front = search(task)
     check(front, task)
     assert any(point.policy.expansion for point in front.points)
@@ -166,7 +167,9 @@ def test_a_search_without_time_has_the_uniform_widths() -> None:
     front = search(task)
     check(front, task)
     assert front.stopped == "time"
-    assert front.evaluations == 8  # the first generation
+    assert front.evaluations == 0
+    assert any("have a shorter reconstruction" in note for note in front.notes)
+    assert front.notes[0].startswith("where widths were compared: to save time, of 2 layers")
     assert all(point in front.uniform for point in (*front.points, *front.greedy))
 
 
@@ -234,8 +237,8 @@ def test_a_point_whose_error_is_no_number_is_not_on_the_front(
 ) -> None:
     real = point.build_point
 
-    def build_point(task: Task, policy: Policy, seed: int, drop: Any) -> ParetoPoint:
-        built = real(task, policy, seed, drop)
+    def build_point(*given: Any) -> ParetoPoint:
+        built, policy = real(*given), given[1]
         return replace(built, search=np.nan) if policy.bits["first"] == 2 else built
 
     monkeypatch.setattr(point, "build_point", build_point)

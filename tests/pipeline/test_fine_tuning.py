@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, random, rounded, table_read_twice, task_of, types
+from graphs import conv_net, mlp, proto, random, rounded, table_read_twice, task_of, types
 
 from onnx_evoq.evolve.settings import SearchSettings
-from onnx_evoq.model import Model, find_weights, fold_batch_norm, load, with_codes
+from onnx_evoq.model import Runnable, find_weights, fold_batch_norm, load, with_codes
+from onnx_evoq.model.graph import network
 from onnx_evoq.pipeline import emit
 from onnx_evoq.pipeline.fine_tuning import (
     FineTuned,
+    _equalized,
     fine_tune,
     from_nearest,
     from_reconstruction,
@@ -22,7 +24,7 @@ from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, model_value
+from onnx_evoq.setup import Task, model_value, nearest_of
 from onnx_evoq.setup.scoring_set import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
@@ -75,7 +77,8 @@ def test_from_nearest_no_search_gives_nearest_rounding() -> None:
     given = plain_task()
     found = searched(given, from_nearest, None)
     assert same(dict(found.evolved.quantized), rounded(given.model, 3))
-    assert found.model is found.start_model is given.model
+    assert found.model is found.start_model
+    assert found.model.model is given.model
 
 
 def test_from_nearest_the_search_lowers_the_error() -> None:
@@ -115,7 +118,7 @@ def test_from_nearest_all_weights_evolve_together() -> None:
 def test_the_same_seed_finds_the_same(refined: FineTuned) -> None:
     again = searched(plain_task())
     assert same(dict(again.evolved.quantized), dict(refined.evolved.quantized))
-    assert again.model == refined.model
+    assert network.same(again.model, refined.model)
 
 
 @pytest.mark.parametrize(
@@ -144,14 +147,14 @@ def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
     found = searched(given, settings=None)
     assert same(dict(found.start), rounded(given.model, 3))
-    assert found.start_model == given.model
+    assert found.start_model.model is given.model
     (note,) = found.notes
     assert note.startswith("nearest rounding was better than reconstruction on the held-out")
 
 
-def spoilt(given: Task, rng: np.random.Generator) -> QuantizedModel:
+def spoilt(given: Task, *arguments: Any, **options: Any) -> QuantizedModel:
     """A reconstruction whose codes are all zero."""
-    found = reconstruct_layers(given, rng)
+    found = reconstruct_layers(given, *arguments, **options)
     zeros = {
         name: QuantizedWeight(np.zeros_like(codes), grid)
         for name, (codes, grid) in found.quantized.items()
@@ -165,7 +168,9 @@ def test_nearest_rounding_must_stay_within_the_allowed_drop_too(
     given = plain_task()
     plain = with_codes(given.model, rounded(given.model, 3))
     monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
-    found = searched(replace(given, max_drop_check=lambda model: model != plain), settings=None)
+    found = searched(
+        replace(given, max_drop_check=lambda model: not network.same(model, plain)), settings=None
+    )
     assert not same(dict(found.start), rounded(given.model, 3))
     assert found.notes == ()
 
@@ -182,9 +187,9 @@ def test_weights_without_a_closed_form_are_named() -> None:
 # An allowed drop
 
 
-def narrow(model: Model) -> int:
+def narrow(model: Runnable) -> int:
     """How many weights are on a grid of 3 bits, as their distinct values show."""
-    return sum(len(np.unique(weight.values)) <= 8 for weight in find_weights(model)[0])
+    return sum(len(np.unique(weight.values)) <= 8 for weight in find_weights(proto(model))[0])
 
 
 @pytest.mark.parametrize(
@@ -239,17 +244,37 @@ def test_evolving_all_together_may_stay_within_a_drop_that_rounding_exceeds() ->
 # When it ends early
 
 
-def test_out_of_time_the_reconstruction_stays() -> None:
-    found = searched(task(deadline=Deadline(0)))
+def test_out_of_time_nearest_rounding_stays_and_a_note_says_why() -> None:
+    given = task(deadline=Deadline(0))
+    found = searched(given)
     assert found.evolved.stopped == "time"
     assert same(dict(found.evolved.quantized), dict(found.start))
-    assert not same(dict(found.start), rounded(plain_task().model, 3))
+    weights = [replace(w, values=found.start_model.values[w.name]) for w in given.weights]
+    nearest = nearest_of(weights, given.bits, given.granularity, given.scale)
+    assert same(dict(found.start), nearest)
+    assert found.notes == ("to save time, of 3 layers 3 are rounded to the nearest codes.",)
+
+
+@pytest.mark.parametrize(("settings", "parts"), [(None, 1), (QUICK, 2)])
+def test_a_reconstruction_before_a_search_leaves_it_half_of_the_time(
+    settings: SearchSettings | None, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def recorded(given: Task, *arguments: Any, **options: Any) -> QuantizedModel:
+        if "deadline" in options:  # it is no trial
+            left.append(options.pop("deadline").left)
+        return reconstruct_layers(given, *arguments, **options)
+
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", recorded)
+    searched(task(deadline=Deadline(1000, lambda: 0.0)), settings=settings)
+    assert left == [1000 / parts]
 
 
 def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:
-    given, seen = task(), list[Model]()
+    given, seen = task(), list[Runnable]()
 
-    def max_drop_check(model: Model) -> bool:
+    def max_drop_check(model: Runnable) -> bool:
         seen.append(model)
         if len(seen) == 3:
             raise KeyboardInterrupt
@@ -303,9 +328,40 @@ def test_the_emitted_model_with_mixed_widths_has_the_score_of_the_search(
 ) -> None:
     given, found = mixed
     batch = given.search_set.batches[0]
-    emitted, _ = emit(found.model, found.evolved.quantized, "qdq", {}, batch)
+    emitted, _ = emit(found.model, found.evolved.quantized, "qdq", batch)
     assert types(emitted)["w1_quantized"] == "INT8"  # 6 bits is the widest
     assert types(emitted)["w3_quantized"] == "INT4"
     assert model_value(emitted, given.heldout_set) == pytest.approx(
         end(found, given.heldout_set), rel=1e-4
     )
+
+
+# Channels that are scaled first
+
+
+@pytest.mark.parametrize(("deadline", "asked"), [(None, 1), (0, 0)])
+def test_channels_are_scaled_only_where_there_is_time(
+    deadline: float | None, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def equalize(given: Task, rng: np.random.Generator) -> Task:
+        calls.append(given)
+        return given
+
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
+    searched(task(deadline=Deadline(deadline)), settings=None)
+    assert len(calls) == asked
+
+
+@pytest.mark.parametrize(("granularity", "kept"), [("tensor", False), ("channel", True)])
+def test_with_a_step_per_tensor_scales_must_show_that_they_help(
+    granularity: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(given: Task, rng: np.random.Generator) -> Task:
+        weights = [replace(w, values=0 * w.values) for w in given.weights]
+        return replace(given, weights=weights)
+
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", spoil)
+    given = task(granularity=granularity)
+    assert (_equalized(given, 0) is not given) == kept

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from onnx_evoq.model import Model
+from onnx_evoq.model import Model, Network, Runnable, as_network
 from onnx_evoq.pipeline.max_drop import Narrowest, narrowest_within_drop
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel
@@ -27,12 +27,12 @@ class Builder:
     def __call__(self, bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         wide = [name for name, width in bits.items() if width == 8]
         self.built.append(len(wide))
-        built = QuantizedModel(Model(doc_string=" ".join(wide)), {}, {}, ())
+        built = QuantizedModel(Network(Model(doc_string=" ".join(wide))), {}, {}, ())
         return built, len(self.built) == self._interrupted
 
 
-def wide_in(model: Model) -> list[str]:
-    return model.doc_string.split()
+def wide_in(model: Runnable) -> list[str]:
+    return as_network(model).model.doc_string.split()
 
 
 def needing(count: int, build: Builder | None = None, seconds: float | None = None) -> Narrowest:

@@ -273,13 +273,13 @@ def test_a_weight_without_a_closed_form_has_no_profile(monkeypatch: pytest.Monke
 
 
 def test_activations_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    activations, original = [], module.gather_samples
+    activations, original = [], module.gather_from_caches
 
     def recorded(*arguments: Any) -> Any:
         activations.append(arguments[3].activation)
         return original(*arguments)
 
-    monkeypatch.setattr(module, "gather_samples", recorded)
+    monkeypatch.setattr(module, "gather_from_caches", recorded)
     equalized(chain_task())
     assert activations == [None] * 3
 
@@ -318,7 +318,7 @@ def test_a_layer_whose_importance_is_not_finite_has_no_profile(
 def test_a_layer_whose_samples_cannot_be_gathered_has_no_profile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "gather_samples", lambda *arguments: None)
+    monkeypatch.setattr(module, "gather_from_caches", lambda *arguments: None)
     assert equalize_layers(chain_task(), np.random.default_rng(0)) is None
 
 

@@ -7,21 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, random, rounded, run, scoring_set, task_of
+from graphs import conv_net, mlp, model_of, node, proto, random, rounded, run, scoring_set, task_of
 from onnx import ModelProto
 
+from onnx_evoq.engine import AtLayer
 from onnx_evoq.model import (
     Model,
     fold_batch_norm,
     initializer_values,
     load,
-    replace_weights,
+    same,
     with_codes,
 )
+from onnx_evoq.quantize import EFFORTS, FULL, Effort
 from onnx_evoq.reconstruct import layer_by_layer as module
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
-from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, model_value, nearest_of
+from onnx_evoq.run import NO_DEADLINE, Deadline
+from onnx_evoq.setup import Resources, Task, model_value, nearest_of
 
 Inputs = Callable[[int, int], np.ndarray]  # of samples and seed
 
@@ -156,7 +158,7 @@ def test_the_bias_absorbs_the_mean_error() -> None:
 def test_a_matmul_without_a_bias_gets_none() -> None:
     model = load(one_node("MatMul", (8, 4), [8]))
     found = reconstructed(task_of(model, random(20, 8), random(8, 8)))
-    assert found.model == model
+    assert proto(found.model) == model
 
 
 def test_later_layers_compensate_for_the_errors_of_earlier_ones() -> None:
@@ -164,7 +166,7 @@ def test_later_layers_compensate_for_the_errors_of_earlier_ones() -> None:
     task = task_of(model, inputs, inputs, bits={"first": 2, "second": 8})
     found, scoring = reconstructed(task), scoring_set(model, {"x": random(64, 4, seed=3)}, 8)
     first = with_codes(found.model, {"first": found.quantized["first"]})
-    untouched = replace_weights(first, initializer_values(model, ["second_bias"]))
+    untouched = first.with_values(initializer_values(model, ["second_bias"]))
     ours = with_codes(found.model, found.quantized)
     assert model_value(ours, scoring) < model_value(untouched, scoring)
 
@@ -214,8 +216,8 @@ def no_closed_form() -> dict[str, tuple[ModelProto, np.ndarray]]:
 
 @pytest.mark.parametrize("kind", no_closed_form())
 def test_weights_without_a_closed_form_are_rounded_and_named(kind: str) -> None:
-    proto, inputs = no_closed_form()[kind]
-    model = load(proto)
+    given, inputs = no_closed_form()[kind]
+    model = load(given)
     found = reconstructed(task_of(model, inputs, inputs, bits=4))
     assert found.nearest == tuple(rounded(model, 4))
     assert found.layers == {}
@@ -236,7 +238,7 @@ def test_the_same_seed_gives_the_same_codes() -> None:
     one, two = (reconstructed(task_of(folded(), inputs, inputs)) for _ in range(2))
     for name, (codes, _) in one.quantized.items():
         np.testing.assert_array_equal(two.quantized[name].codes, codes)
-    assert one.model == two.model
+    assert same(one.model, two.model)
 
 
 def test_the_cost_of_moves_and_the_deviation_of_outputs_are_kept() -> None:
@@ -248,10 +250,59 @@ def test_the_cost_of_moves_and_the_deviation_of_outputs_are_kept() -> None:
     np.testing.assert_allclose(first.spread, outputs.std(axis=0), rtol=1e-4)
 
 
-def test_the_deadline_is_not_used() -> None:
+def test_out_of_time_weights_are_rounded_to_the_nearest_codes() -> None:
     inputs = random(20, 4)
-    found = reconstructed(task_of(load(mlp()), inputs, inputs, deadline=Deadline(0)))
+    task = task_of(load(mlp()), inputs, inputs, deadline=Deadline(0))
+    found = reconstructed(task)
+    assert (found.layers, found.nearest) == ({}, ())  # they have a closed form
+    for name, (codes, _) in rounded(task.model, 4).items():
+        np.testing.assert_array_equal(found.quantized[name].codes, codes)
+    assert found.cut == "to save time, of 2 layers 2 are rounded to the nearest codes."
+
+
+@pytest.mark.parametrize("deadline", [NO_DEADLINE, Deadline(10**6)])
+def test_with_enough_time_of_its_own_nothing_is_cut(deadline: Deadline) -> None:
+    inputs = random(20, 4)
+    task, rng = task_of(load(mlp()), inputs, inputs, deadline=Deadline(0)), np.random.default_rng(0)
+    found = reconstruct_layers(task, rng, deadline=deadline)
     assert set(found.layers) == {"first", "second"}
+    assert found.cut == ""
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_any_effort_is_better_than_nearest_rounding(effort: Effort) -> None:
+    draw = correlated(3, 8, 8)
+    task = task_of(folded(), draw(48, 1), draw(48, 2), bits=3)
+    found = reconstruct_layers(task, np.random.default_rng(0), effort)
+    plain = with_codes(task.model, rounded(task.model, 3))
+    assert task.fitness(found.as_float) < 0.6 * task.fitness(plain)
+
+
+def test_the_number_of_workers_changes_no_code() -> None:
+    inputs = random(40, 3, 8, 8)
+    one, two = (
+        reconstructed(task_of(folded(), inputs, inputs, resources=Resources(workers=n)))
+        for n in (1, 2)
+    )
+    assert same(one.as_float, two.as_float)
+
+
+def test_few_samples_serve_layers_of_many_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of 64 positions per sample, 4 samples are enough for the convolutions; the last layer has one.
+    monkeypatch.setattr(module, "_FEWEST_SAMPLES", 4)
+    monkeypatch.setattr(module, "_POSITIONS_PER_TAKEN", 4)
+    taken, original = [], module.gather_samples
+
+    def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
+        taken.append(sum(batch.count for batch in source.batches))
+        return original(source, *arguments, **options)
+
+    monkeypatch.setattr(module, "gather_samples", recorded)
+    inputs = random(40, 3, 8, 8)
+    task = task_of(folded(), inputs, inputs, size=4)
+    found = reconstruct_layers(task, np.random.default_rng(0), Effort(positions=64))
+    assert taken == [4, 4, 40]
+    assert len(found.layers) == 3
 
 
 def test_a_branch_that_is_broadcast_over_a_sum_keeps_its_own_output() -> None:
@@ -320,27 +371,54 @@ def test_errors_that_an_activation_behind_a_sum_hides_do_not_count() -> None:
     model = load(model_of(nodes, {"x": ["n", 5, 8]}, {"y": ["n", 5, 6]}, weights))
     task = task_of(model, random(40, 5, 8), random(200, 5, 8, seed=7), bits=4)
     errors = [
-        task.fitness(reconstruct_layers(task, np.random.default_rng(0), with_them).as_float)
-        for with_them in (True, False)
+        task.fitness(reconstruct_layers(task, np.random.default_rng(0), effort).as_float)
+        for effort in (FULL, replace(FULL, activation_rounds=0))
     ]
     assert errors[0] < 0.95 * errors[1]
     assert task.fitness(reconstructed(task).as_float) == errors[0]
 
 
 def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares, shown, original = [], [], module.ActivationCache
+    limits, shown, original = [], [], module.Frontier
 
-    def recorded(batches: Any, resources: Any, share: float = 1.0) -> Any:
-        shares.append(share)
-        return original(batches, resources, share)
+    def recorded(batches: Any, resources: Any, limit: int, count: int) -> Any:
+        limits.append(limit)
+        return original(batches, resources, limit, count)
 
     @contextmanager
     def progress(label: str, total: float) -> Iterator[Any]:
         shown.append((label, total))
         yield shown.append
 
-    monkeypatch.setattr(module, "ActivationCache", recorded)
-    inputs = random(8, 4)
-    reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress))
-    assert shares == [0.25, 0.25]
+    monkeypatch.setattr(module, "Frontier", recorded)
+    monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
+    inputs, resources = random(8, 4), Resources(memory=1000, workers=1)
+    reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress, resources=resources))
+    assert limits == [250, 250]
     assert shown == [("reconstructing", 2), 1, 1]
+
+
+def test_where_runs_are_slow_fewer_samples_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, original = [], module.gather_samples
+
+    def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
+        taken.append(sum(batch.count for batch in source.batches))
+        return original(source, *arguments, **options)
+
+    monkeypatch.setattr(module, "gather_samples", recorded)
+    inputs = random(40, 4)
+    # A third of 150 seconds is time for 20 samples of 2.5 runs each.
+    task = task_of(load(mlp()), inputs, inputs, size=4, deadline=Deadline(150, lambda: 0.0))
+    reconstructed(replace(task, seconds=1.0))
+    reconstructed(task)
+    assert taken == [20, 20, 40, 40]
+
+
+def test_what_a_search_needs_besides_may_be_left_out() -> None:
+    inputs = random(40, 4)
+    task = task_of(load(mlp()), inputs, inputs)
+    whole = reconstructed(task)
+    found = reconstruct_layers(task, np.random.default_rng(0), details=False)
+    assert same(found.as_float, whole.as_float)
+    for layer in found.layers.values():
+        assert layer.up.size == layer.down.size == layer.best_weight.size == 0

@@ -81,7 +81,9 @@ def test_a_layer_result_has_the_width_and_the_frac_bits_of_each_channel() -> Non
     assert [result.bits for result in results] == [3, (2, 6, 4)]
     assert results[1].frac_bits == quantized["second"].grid.frac_bits
     nearest = Score(1.0, 2.0)
-    metadata = json.loads(metadata_of(quantized, 0, "mse", nearest, nearest)["onnx_evoq.weights"])
+    metadata = json.loads(
+        metadata_of(quantized, 0, "mse", {"nearest": nearest})["onnx_evoq.weights"]
+    )
     assert metadata["second"] == {"bits": [2, 6, 4], "frac_bits": results[1].frac_bits}
 
 

@@ -1,11 +1,11 @@
-"""Progress bars on a terminal."""
+"""Progress: bars on a terminal, lines elsewhere."""
 
 import io
 import sys
 
 import pytest
 
-from onnx_evoq.run.bars import bars
+from onnx_evoq.run.bars import Lines, bars
 
 
 class Terminal(io.StringIO):
@@ -26,7 +26,8 @@ def shown(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> str:
     with bars("scoring", 4) as step:
         step(1)
         step(1)
-        step.__self__.refresh()  # type: ignore[attr-defined]  # tqdm waits a little otherwise
+        if is_terminal:
+            step.__self__.refresh()  # type: ignore[attr-defined]  # tqdm waits a little otherwise
     return stream.getvalue()
 
 
@@ -44,3 +45,30 @@ def test_a_bar_is_removed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_is_no_bar_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, is_terminal=False) == ""
+
+
+def test_long_work_without_a_terminal_shows_a_line_every_30_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = [100.0]
+    lines = Lines("reconstructing", 54, lambda: now[0])
+    for seconds in [10, 19.5, 0.5, 29, 1.5, 5]:
+        now[0] += seconds
+        lines.step(2)
+    assert capsys.readouterr().err.splitlines() == [
+        "reconstructing: 6 of 54, 0:30 spent, 4:00 left",
+        "reconstructing: 10 of 54, 1:00 spent, 4:26 left",
+    ]
+
+
+def test_a_line_of_very_long_work_has_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    lines = Lines("evolving", 2.5, lambda: now[0])
+    now[0] = 3605
+    lines.step(0)
+    now[0] = 7210
+    lines.step(1.25)
+    assert capsys.readouterr().err.splitlines() == [
+        "evolving: 0 of 2.5, 1:00:05 spent",
+        "evolving: 1.2 of 2.5, 2:00:10 spent, 2:00:10 left",
+    ]

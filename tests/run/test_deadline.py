@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import NO_DEADLINE, Deadline
 
 
 def clock(*readings: float) -> Callable[[], float]:
@@ -36,3 +36,21 @@ def test_a_share_is_a_part_of_the_time_left(parts: int, left: float) -> None:
     deadline = Deadline(80, clock(100, 120))
     share = deadline.share(parts)
     assert (share.left, deadline.left) == (left, 60)
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0, 60), (25, 35), (60, 0), (90, 0)])
+def test_an_earlier_deadline_leaves_some_seconds(seconds: float, left: float) -> None:
+    deadline = Deadline(80, clock(100, 120))
+    earlier = deadline.earlier(seconds)
+    assert (earlier.left, earlier.passed, deadline.left) == (left, left == 0, 60)
+
+
+def test_an_earlier_deadline_passes_by_the_same_clock() -> None:
+    earlier = Deadline(80, clock(100, 100, 100, 164, 166)).earlier(15)
+    assert (earlier.left, earlier.left) == (1, 0)
+
+
+@pytest.mark.parametrize("seconds", [0, 5, float("inf")])
+def test_without_a_deadline_there_is_no_earlier_one(seconds: float) -> None:
+    assert NO_DEADLINE.earlier(seconds).left == float("inf")
+    assert not NO_DEADLINE.earlier(seconds).passed

@@ -130,3 +130,23 @@ def test_whole_numbers_must_be_equal() -> None:
     assert rows(lambda x: x.astype(np.int64)) == 512
     assert rows(lambda x: 10**6 * x.astype(np.int64) + len(x)) == 1
     assert rows(lambda x: np.int64([[1, len(x)]] * len(x))) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_batches_side_by_side_have_the_same_outputs_in_their_order(workers: int) -> None:
+    model, x = load(mlp()), random(40, 4, seed=3)
+    batches = make_batches({"x": x}, input_specs(model), 3)
+    alone, found = (
+        concatenated(predict(session_of(model), batches, n))["logits"] for n in (1, workers)
+    )
+    np.testing.assert_array_equal(found, alone)
+
+
+@pytest.mark.parametrize(
+    ("weights", "size"),
+    [(0, 512), (10**6, 512), (10**7, 256), (2 * 10**7, 128), (10**9, 4), (10**11, 1)],
+)
+def test_large_models_take_few_samples_at_a_time(weights: int, size: int) -> None:
+    model = load(mlp())  # of 4 values a sample: each weight counts twice, the root of that
+    session, inputs = session_of(model), {"x": random(4, 4)}
+    assert choose_batch_size(session, inputs, input_specs(model), weights) == size

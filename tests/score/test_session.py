@@ -52,11 +52,37 @@ def test_the_options_of_a_session_reach_onnx_runtime(monkeypatch: pytest.MonkeyP
     Session(b"", options={"session.set_denormal_as_zero": "1"}, threads=3)
     (usual, providers), (given, _) = created
     assert providers == ["CPUExecutionProvider"]
-    assert (usual.intra_op_num_threads, given.intra_op_num_threads) == (0, 3)
+    assert (usual.intra_op_num_threads, given.intra_op_num_threads) == (1, 3)
     assert usual.log_severity_level == 4
     assert usual.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert usual.get_session_config_entry("session.disable_quant_qdq") == "1"
     assert given.get_session_config_entry("session.set_denormal_as_zero") == "1"
+
+
+def test_all_cores_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def create(model: bytes, settings: Any, providers: list[str]) -> Any:
+        threads.append(settings.intra_op_num_threads)
+        return SimpleNamespace(get_inputs=list, get_outputs=list)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", create)
+    Session(b"", threads=None)
+    assert threads == [0]  # which stands for all
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_initializers_may_stand_beside_the_model(dtype: str) -> None:
+    weight, x = random(4, 70, dtype=dtype), random(3, 4, seed=1, dtype=dtype)
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 70]}, {"w": weight}, dtype=dtype)
+    expected = session_of(model).run({"x": x})["y"]
+    (tensor,) = model.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="memory")
+    session = Session(model.SerializeToString(), values={"w": weight.copy()})
+    np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
 
 
 def test_a_model_that_cannot_be_loaded_is_named() -> None:

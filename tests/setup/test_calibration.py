@@ -1,6 +1,7 @@
 """Calibration: two sets of samples with the float model's outputs, and a metric."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from graphs import mlp, model_of, node, random
 from onnx_evoq.data import Data
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.model import load
+from onnx_evoq.run import NO_DEADLINE, Deadline
+from onnx_evoq.setup import Resources, model_value, prepare_calibration
 from onnx_evoq.setup import calibration as module
-from onnx_evoq.setup import model_value, prepare_calibration
 from onnx_evoq.setup.calibration import Calibration
 
 X = random(40, 4, seed=3)
@@ -180,3 +182,90 @@ def test_outputs_of_changing_shape_are_refused() -> None:
     )
     with pytest.raises(ModelError, match="output 'y' changes its shape from sample to sample"):
         prepare_calibration(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time; each run takes a second, of two samples."""
+    seconds, predict = [0.0], module.predict
+
+    def slow(*arguments: Any) -> Iterator[Any]:
+        for outputs in predict(*arguments):
+            seconds[0] += 1
+            yield outputs
+
+    monkeypatch.setattr(module, "predict", slow)
+    monkeypatch.setattr(module, "choose_batch_size", lambda *_: 2)
+    return seconds
+
+
+def within(deadline: Deadline, holdout: float | None = 0.25) -> Calibration:
+    return prepare_calibration(
+        load(mlp()), "m.onnx", Data({"x": X, "y": LABELS}), "auto", holdout,
+        np.random.default_rng(0), Resources(workers=1), deadline=deadline,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "search", "heldout"), [(60, 16, 4), (0, 2, 2), (12, 4, 2), (90, 24, 6)]
+)
+def test_as_many_samples_are_used_as_a_sixth_of_the_time_allows(
+    now: list[float], seconds: float, search: int, heldout: int
+) -> None:
+    # Of 10 seconds, the held-out set gets a quarter: the search set has 7.5, which is 8 runs.
+    ready = within(Deadline(seconds, lambda: now[0]))
+    assert (ready.search_set.samples, ready.heldout_set.samples) == (search, heldout)
+    used = f"{search + heldout} of 40 samples are used, since the time budget allows no more."
+    assert used in ready.notes
+    for part in (ready.search_set, ready.heldout_set):
+        assert len(part.batches) == len(part.target.reference or ()) == part.samples / 2
+        assert len(part.target.labels) == part.samples  # type: ignore[arg-type]
+
+
+def test_samples_that_are_left_out_are_the_last_ones(now: list[float]) -> None:
+    whole, cut = within(NO_DEADLINE), within(Deadline(60, lambda: now[0]))
+    for name in ("search_set", "heldout_set"):
+        all_of_them, some = getattr(whole, name), getattr(cut, name)
+        for one, other in zip(all_of_them.batches, some.batches, strict=False):
+            np.testing.assert_array_equal(one.feed["x"], other.feed["x"])
+        np.testing.assert_array_equal(all_of_them.target.labels[: some.samples], some.target.labels)
+
+
+@pytest.mark.parametrize("deadline", [NO_DEADLINE, Deadline(10**6)])
+def test_with_enough_time_all_samples_are_used(now: list[float], deadline: Deadline) -> None:
+    ready = within(deadline)
+    assert (ready.search_set.samples, ready.heldout_set.samples) == (30, 10)
+    assert not any("time budget" in note for note in ready.notes)
+
+
+def test_without_a_holdout_the_one_set_has_all_of_the_sixth(now: list[float]) -> None:
+    assert within(Deadline(60, lambda: now[0]), None).search_set.samples == 20
+
+
+def test_the_seconds_of_a_sample_are_measured(
+    now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    assert within(NO_DEADLINE).seconds == 0.5
+
+
+def test_a_share_of_the_samples_has_the_first_of_both_sets(now: list[float]) -> None:
+    ready = within(NO_DEADLINE)
+    half = ready.first(0.5)
+    assert (half.search_set.samples, half.heldout_set.samples) == (16, 6)  # in whole batches
+    assert half.search_set.batches == ready.search_set.batches[:8]
+    assert (half.metric, half.has_classes, half.notes) == (ready.metric, True, ready.notes)
+    least = ready.first(1e-9)
+    assert (least.search_set.samples, least.heldout_set.samples) == (2, 2)
+    assert ready.first(1.0) is ready
+
+
+@pytest.mark.parametrize(("batch", "samples"), [("n", 4), (3, 3), (16, 16)])
+def test_a_few_samples_are_in_a_batch_of_their_own(batch: int | str, samples: int) -> None:
+    ready = prepare_calibration(
+        load(mlp(batch=batch)), "m", Data(X), "auto", 0.25, np.random.default_rng(0)
+    )
+    assert ready.few is not None
+    assert (ready.few.count, ready.few.size) == (samples, samples)
+    first = ready.search_set.batches[0].feed["x"]
+    np.testing.assert_array_equal(ready.few.feed["x"][:3], first[:3])

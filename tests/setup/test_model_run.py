@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from graphs import mlp, random, run
+from graphs import mlp, proto, random, rounded, run
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.errors import ModelError, OptionError
-from onnx_evoq.model import input_specs, load
+from onnx_evoq.model import as_network, input_specs, load, serialize, with_codes
 from onnx_evoq.setup import Resources, run_model
 from onnx_evoq.setup import model_run as module
 from onnx_evoq.setup.model_run import open_session
@@ -23,7 +23,7 @@ def test_each_batch_gives_the_outputs_of_its_samples() -> None:
     np.testing.assert_allclose(outputs, run(mlp(), {"x": X})["logits"], rtol=1e-5)
 
 
-def test_a_batch_is_run_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_run_when_it_is_asked_for() -> None:
     asked = []
 
     def batches() -> object:
@@ -31,22 +31,40 @@ def test_a_batch_is_run_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) ->
             asked.append(index)
             yield batch
 
-    next(run_model(MODEL, batches()))  # type: ignore[arg-type]
+    next(run_model(MODEL, batches(), Resources(workers=1)))  # type: ignore[arg-type]
     assert asked == [0]
 
 
 def test_options_and_names_reach_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
     monkeypatch.setattr(module, "Session", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr(module, "predict", lambda session, batches: batches)
-    resources = Resources(["cpu"])
-    assert run_model(MODEL, BATCHES, resources, "m.onnx", {"a": "b"}) is BATCHES
-    open_session(MODEL, resources, "m.onnx", {"a": "b"}, 1)
-    binary = MODEL.SerializeToString()
-    assert given == [
-        (binary, "m.onnx", ["cpu"], {"a": "b"}, None),
-        (binary, "m.onnx", ["cpu"], {"a": "b"}, 1),
-    ]
+    monkeypatch.setattr(module, "predict", lambda *arguments: arguments)
+    resources = Resources(["cpu"], workers=3)
+    assert run_model(MODEL, BATCHES, resources, "m.onnx", {"a": "b"}) == (None, BATCHES, 3)
+    network = as_network(MODEL).with_values({"second": random(3, 6, seed=9)})
+    open_session(network, resources, "m.onnx", {"a": "b"})
+    assert given[0] == (serialize(MODEL), "m.onnx", ["cpu"], {"a": "b"}, 1, {})
+    content, *same, values = given[1]
+    assert same == ["m.onnx", ["cpu"], {"a": "b"}, 1]
+    assert len(content) < len(serialize(MODEL))
+    assert list(values) == ["second"]
+
+
+@pytest.mark.parametrize(("providers", "threads"), [(None, 1), (["cpu"], 1), (["gpu"], None)])
+def test_a_run_uses_one_core_of_the_cpu_or_all_of_another_device(
+    monkeypatch: pytest.MonkeyPatch, providers: list[str] | None, threads: int | None
+) -> None:
+    given = []
+    monkeypatch.setattr(module, "Session", lambda *arguments: given.append(arguments[4]))
+    open_session(MODEL, Resources(providers))
+    assert given == [threads]
+
+
+def test_a_network_gives_the_outputs_of_its_values() -> None:
+    network = with_codes(MODEL, rounded(MODEL, 3))
+    outputs = np.concatenate([part["logits"] for part in run_model(network, BATCHES)])
+    expected = run(proto(network), {"x": X})["logits"]
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5)
 
 
 def test_a_provider_that_is_not_there_is_refused() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from onnx_evoq.errors import OptionError
-from onnx_evoq.setup.resources import Resources, free_memory, on_cpu, workers_of
+from onnx_evoq.setup import resources as module
+from onnx_evoq.setup.resources import (
+    Resources,
+    cache_memory,
+    free_memory,
+    on_cpu,
+    used_memory,
+    workers_of,
+)
 
 
 def test_one_worker_is_enough_and_none_is_refused() -> None:
@@ -73,6 +81,32 @@ def test_a_system_that_does_not_say_has_4_gib(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Path, "read_text", missing)
     assert free_memory() == 4 * 1024**3
+
+
+@pytest.mark.parametrize(
+    ("memory", "cache"), [(None, 400), (1000, 700), (310, 10), (309, 10), (0, 10)]
+)
+def test_activations_may_fill_what_the_process_does_not_hold_yet(
+    monkeypatch: pytest.MonkeyPatch, memory: int | None, cache: int
+) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda: 800)  # of which half is used
+    monkeypatch.setattr(module, "used_memory", lambda: 300)
+    monkeypatch.setattr(module, "_LEAST_CACHE", 10)
+    assert cache_memory(Resources(memory=memory)) == cache
+
+
+def test_used_memory_is_that_of_the_pages_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: "900 5 3 1 0 7 0\n")
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096}.__getitem__)
+    assert used_memory() == 5 * 4096
+
+
+def test_a_system_that_does_not_say_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: Path, encoding: str) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert used_memory() == 0
 
 
 @pytest.mark.parametrize(

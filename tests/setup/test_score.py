@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import mlp, random, rounded, run
+from graphs import mlp, proto, random, rounded, run
 
 from onnx_evoq.data import Data
+from onnx_evoq.metrics import Target, find_metric
 from onnx_evoq.model import load, with_codes
-from onnx_evoq.setup import Score, prepare_calibration, score_of
+from onnx_evoq.setup import Score, prepare_calibration, score_of, score_of_float_model
 from onnx_evoq.setup.calibration import Calibration
 
 MODEL = load(mlp())
@@ -71,6 +73,27 @@ def test_progress_counts_the_batches_of_both_sets() -> None:
     score_of(MODEL, ready, progress=progress)
     batches = len(ready.search_set.batches) + len(ready.heldout_set.batches)
     assert shown == [("scoring", batches), *[1] * batches]
+
+
+@pytest.mark.parametrize("metric", ["mse", "sqnr", "top1", "cross_entropy"])
+def test_the_score_of_the_float_model_needs_no_run(metric: str) -> None:
+    ready = calibration({"x": X, "y": np.roll(CLASSES, 1)})
+    sets = [
+        replace(part, target=Target(find_metric(metric), part.target.reference, part.target.labels))
+        for part in (ready.search_set, ready.heldout_set)
+    ]
+    ready = replace(ready, search_set=sets[0], heldout_set=sets[1])
+    assert score_of_float_model(ready) == score_of(MODEL, ready)
+
+
+def test_without_classes_the_float_model_has_no_top1() -> None:
+    ready = calibration(X)
+    assert score_of_float_model(ready) == score_of(MODEL, ready) == Score(0, 0)
+
+
+def test_a_network_is_scored_as_the_model_that_it_is() -> None:
+    ready = calibration({"x": X, "y": CLASSES})
+    assert score_of(CHANGED, ready) == score_of(proto(CHANGED), ready)
 
 
 def test_top1_is_left_out_of_json_without_classes() -> None:

@@ -8,27 +8,38 @@ granularities it is taken to be in proportion to the error of the layer's own ou
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.engine import Evaluators
+from onnx_evoq.engine import Evaluators, samples_in_time
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants
 from onnx_evoq.mixed_precision.search_space import REFERENCE_WIDTH, SPLIT_SHARES, Space
 from onnx_evoq.setup import Task
 
 _SENSITIVITY_SAMPLES = 256
+_TIME_PARTS = 6  # of the time left, one of which all measurements may take
 _OVERFLOW_ERROR = 1e9  # stands for an error that is no finite number
 
 
 def measure_sensitivity(task: Task, space: Space, layers: LayerVariants) -> Float64Array:
     """The output's error with one part of the float model quantized.
 
+    Where time is short, it is measured on fewer samples, the first ones. For parts that are not
+    measured in time, the output's error is taken to be in proportion to the layer's own, too.
+
     Returns:
         (parts, granularities, widths).
     """
     scoring = task.search_set.first(_SENSITIVITY_SAMPLES).scored_by(find_metric("nmse"))
+    deadline = task.deadline.share(_TIME_PARTS)
+    scoring = samples_in_time(scoring, len(space.parts), task.seconds, deadline)
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     sensitivity = layer_errors(space, layers, split=0)
+    ratios = list[float]()  # of the output's error to the layer's own
+    unmeasured = list[int]()
     with task.progress("sensitivity", len(sensitivity)) as step:
         for name, indices in space.indices.items():
+            if deadline.passed:
+                unmeasured.extend(indices)
+                continue
             names = [name, layers.biases[name]] if name in layers.biases else [name]
             (evaluator,) = evaluators.at(layers.model, *names)
             for index in indices:
@@ -37,10 +48,14 @@ def measure_sensitivity(task: Task, space: Space, layers: LayerVariants) -> Floa
                     width -= 1  # all codes are exact there
                 variant = layers.of[name][0][0][width]
                 measured = evaluator.value(layers.assemble(name, [(space.parts[index], variant)]))
-                if sensitivity[index, 0, width] > 0:
-                    sensitivity[index] /= sensitivity[index, 0, width]
+                own = sensitivity[index, 0, width]
+                if own > 0:
+                    sensitivity[index] /= own
                     sensitivity[index] *= measured if np.isfinite(measured) else _OVERFLOW_ERROR
+                    ratios.append(measured / own if np.isfinite(measured) else np.inf)
                 step(1)
+    if ratios and unmeasured:
+        sensitivity[unmeasured] *= min(float(np.median(ratios)), _OVERFLOW_ERROR)
     return sensitivity
 
 

@@ -1,7 +1,8 @@
 """The variants of each layer: quantized once for each granularity, split share and width.
 
 A layer with a closed form is quantized for the inputs that the float model gives it
-(`quantize_at_widths`). Any other weight is rounded to the nearest code.
+(`quantize_at_widths`). Any other weight is rounded to the nearest code. Where time is short, layers
+have fewer positions, GPTQ rounding only and no splits, or nearest rounding (`reconstruct.Plan`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Indices
-from onnx_evoq.engine import ActivationCache, gather_samples
+from onnx_evoq.engine import ActivationCache, gather_from_caches
 from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES, WIDTHS, ChannelSplits, Part
 from onnx_evoq.model import Layer, Model, Weight, find_layers, initializer_values
 from onnx_evoq.quantize import (
+    Effort,
     GridSpec,
     LayerAtWidth,
     LayerSamples,
@@ -23,10 +25,18 @@ from onnx_evoq.quantize import (
     nearest,
     quantize_at_widths,
 )
+from onnx_evoq.reconstruct import LayerSize, Plan
 from onnx_evoq.setup import Granularity, Task, axis_of_steps
 
 # A choice among widths needs fewer positions than codes that are emitted.
-_VARIANT_POSITIONS = 32_768
+_EFFORT = Effort(
+    positions=32_768, activation_rounds=0, compares_dampings=False, descends=True, restarts=0
+)
+_TIME_PARTS = 4  # of the time left, one of which all variants may take
+_DESCENT = 10  # times the work of GPTQ rounding
+_STEP_ROWS = 2 * 64  # rows at all candidates for a step
+_SECONDS_PER_PRODUCT = 3e-11
+_PRODUCTS_PER_VARIANT = 2e7  # of work that does not depend on its size
 
 Variants = Sequence[Sequence[Sequence[LayerAtWidth]]]  # [granularity][split share][width]
 
@@ -42,6 +52,7 @@ class LayerVariants:
         biases: the name of the bias of each weight that has one.
         of: the variants of each weight, [granularity][split share][width]. The split share is that
             of the channels that the weight reads.
+        cut: a sentence about what was left out to save time; empty if nothing was.
     """
 
     model: Model
@@ -49,6 +60,7 @@ class LayerVariants:
     axes: Mapping[str, int]
     biases: Mapping[str, str]
     of: Mapping[str, Variants]
+    cut: str = ""
 
     def whole(self, weight: str, variant: LayerAtWidth) -> dict[str, Float32Array]:
         """The values of a weight, and of its bias if it has one, that are all of one variant."""
@@ -100,18 +112,36 @@ def quantize_variants(
     layers = find_layers(model, task.weights)
     cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
     variants: dict[str, Variants] = {}
+    columns = {
+        weight.name: split_columns(weight, layers[weight.name].linear, splits)
+        for weight in task.weights
+        if weight.name in layers
+    }
+    sizes = []
+    for weight in task.weights:
+        if weight.name in layers:
+            groups, rows, width = layers[weight.name].linear.matrix(weight.values).shape
+            own = len(columns[weight.name])
+            sizes.append(VariantSize(groups, rows, width, 0.0, own, len(granularities)))
+    plan = Plan(sizes, task.deadline.share(_TIME_PARTS), _EFFORT)
     with task.progress("variants", len(task.weights)) as step:
         for weight in task.weights:
             axes = [axis_of_steps(weight, own) for own in granularities]
             layer = layers.get(weight.name)
-            samples = None if layer is None else _samples(task, model, weight, layer, cache, rng)
-            if layer is None or samples is None:
+            effort = None if layer is None else plan.effort()
+            samples = None
+            if layer is not None and effort is not None:
+                samples = _samples(task, model, weight, layer, cache, rng, effort.positions)
+            if layer is None or effort is None or samples is None:
                 variants[weight.name] = [_round_nearest(task, weight, axis) for axis in axes]
             else:
-                columns = split_columns(weight, layer.linear, splits)
+                split = columns[weight.name] if effort.descends else [[]]
                 variants[weight.name] = [
-                    _quantize(task, weight, layer.linear, samples, columns, axis) for axis in axes
+                    _quantize(task, weight, layer.linear, samples, split, axis, effort.descends)
+                    for axis in axes
                 ]
+            if layer is not None:
+                plan.done(effort)
             step(1)
     biases = {
         name: layer.bias
@@ -127,7 +157,31 @@ def quantize_variants(
         {weight.name: weight.axis for weight in task.weights if weight.axis is not None},
         biases,
         variants,
+        plan.cut,
     )
+
+
+@dataclass(frozen=True)
+class VariantSize(LayerSize):
+    """What the work on all variants of a layer depends on.
+
+    Attributes:
+        splits: how many shares of its channels are split.
+        granularities: how many granularities it has.
+    """
+
+    splits: int = 1
+    granularities: int = 1
+
+    def seconds(self, effort: Effort) -> float:
+        """About how many seconds the variants of the layer take."""
+        g, r, c = self.groups, self.rows, self.columns
+        plain = replace(effort, activation_rounds=0, compares_dampings=False, restarts=0)
+        splits = self.splits if effort.descends else 1
+        rows = min(r, _STEP_ROWS) + r * (1 + _DESCENT * effort.descends)
+        each = g * rows * c**2 + _PRODUCTS_PER_VARIANT
+        products = splits * self.granularities * (g * c**3 + len(WIDTHS) * each)
+        return super().seconds(plain) + _SECONDS_PER_PRODUCT * products
 
 
 def _samples(
@@ -137,12 +191,13 @@ def _samples(
     layer: Layer,
     cache: ActivationCache,
     rng: np.random.Generator,
+    positions: int,
 ) -> LayerSamples | None:
     """What a layer reads and gives in the float model; None where it cannot be had."""
     linear_only = replace(layer, activation=None)  # only moments are needed
-    return gather_samples(
+    return gather_from_caches(
         model, model, weight, linear_only, [cache, cache], task.search_set.batches, rng,
-        _VARIANT_POSITIONS,
+        positions,
     )  # fmt: skip
 
 
@@ -172,12 +227,13 @@ def _quantize(
     samples: LayerSamples,
     split_columns: Sequence[Sequence[int]],
     axis: int | None,
+    descends: bool,
 ) -> list[list[LayerAtWidth]]:
     """One granularity of a layer with a closed form, [split share][width]."""
     moments = samples.sums.moments()
     specs = [GridSpec(width, axis, task.scale) for width in WIDTHS]
     variants = [
-        quantize_at_widths(weight.values, linear, moments, specs, columns)
+        quantize_at_widths(weight.values, linear, moments, specs, columns, descends=descends)
         for columns in split_columns
     ]
     return variants * (len(SPLIT_SHARES) // len(variants))

@@ -38,7 +38,7 @@ class DisjointSets:
 
     def are_pinned(self, ids: IdTensor) -> bool:
         """Whether all `ids` have the scale 1."""
-        (small,) = _compact([ids])
+        (small,) = compact([ids])
         return all(self._root(entry) <= PINNED for entry in np.unique(small).tolist())
 
     def united(self, tensors: Sequence[IdTensor]) -> IdTensor:
@@ -48,7 +48,7 @@ class DisjointSets:
             tensors: the ids of the terms, of shapes that broadcast.
         """
         terms = np.broadcast_arrays(*tensors)
-        result, *others = _compact(terms)
+        result, *others = compact(terms)
         for other in others:
             self._unite(result, other)
             result = np.maximum(result, other)  # any id rather than ZERO
@@ -57,7 +57,7 @@ class DisjointSets:
     def united_along(self, ids: IdTensor, axes: Sequence[int]) -> IdTensor:
         """The ids of a sum over `axes`, which stay with size 1."""
         shape = [1 if axis in axes else size for axis, size in enumerate(ids.shape)]
-        (small,) = _compact([ids])
+        (small,) = compact([ids])
         result = small.max(axis=tuple(axes), keepdims=True)
         self._unite(small, np.broadcast_to(result, small.shape))
         return np.broadcast_to(result, shape)
@@ -67,7 +67,7 @@ class DisjointSets:
         return np.array([self._root(int(entry)) for entry in ids.flat], np.int32).reshape(ids.shape)
 
     def _unite(self, ids: IdTensor, others: IdTensor) -> None:
-        one, other = _compact([ids, others])
+        one, other = compact([ids, others])
         differ = (one != other) & (one != ZERO) & (other != ZERO)
         pairs = np.unique(one[differ].astype(np.int64) << 32 | other[differ])  # each pair once
         for pair in pairs.tolist():
@@ -82,7 +82,7 @@ class DisjointSets:
         return entry
 
 
-def _compact(tensors: Sequence[IdTensor]) -> list[IdTensor]:
+def compact(tensors: Sequence[IdTensor]) -> list[IdTensor]:
     """The tensors, of one shape, with size 1 along each axis where none of them changes."""
     window = tuple(
         slice(None) if any(tensor.strides[axis] for tensor in tensors) else slice(0, 1)

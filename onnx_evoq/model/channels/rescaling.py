@@ -7,12 +7,12 @@ https://arxiv.org/abs/1906.04721):
 
     W[o, i] -> W[o, i] * s(o) / s(i)        b[o] -> b[o] * s(o)
 
-Channels that are added to each other, as in a residual sum, must have the same scale: they form a
-group.
+The limits of a Clip between them are scaled by s, too. Channels that are added to each other, as in
+a residual sum, must have the same scale: they form a group.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import ModelProto, numpy_helper
@@ -20,8 +20,8 @@ from onnx import ModelProto, numpy_helper
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, IdTensor
 from onnx_evoq.model.channels.scale_groups import channel_ids
-from onnx_evoq.model.graph import replace_weights
-from onnx_evoq.model.layers import linear_layers
+from onnx_evoq.model.emission import replace_weights
+from onnx_evoq.model.layers import linear_layers, with_scaled_limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,14 @@ class ChannelGroups:
         rows: weight name -> (output channels,) the group of each output channel.
         columns: weight name -> (input channels,) the group of each input channel. A convolution
             with groups has an entry for all input channels of all its groups.
+        clips: name of a Clip's output -> the groups that its limits are scaled with, in a shape
+            that broadcasts along its input.
     """
 
     count: int
     rows: Mapping[str, Indices]
     columns: Mapping[str, Indices]
+    clips: Mapping[str, Indices] = field(default_factory=dict)
 
 
 def channel_groups(model: ModelProto) -> ChannelGroups:
@@ -57,10 +60,13 @@ def channel_groups(model: ModelProto) -> ChannelGroups:
     numbers: dict[int, int] = {ZERO: -1, PINNED: -1}
     rows: dict[str, Indices] = {}
     columns: dict[str, Indices] = {}
-    for layer, (outputs, inputs) in zip(layers, channel_ids(model, layers), strict=True):
+    ids = channel_ids(model, layers)
+    for layer, (outputs, inputs) in zip(layers, ids.layers, strict=True):
         rows[layer.weight] = _numbered(outputs, numbers)
         columns[layer.weight] = _numbered(inputs, numbers)
-    return ChannelGroups(len(numbers) - 2, rows, columns)
+    count = len(numbers) - 2
+    clips = {name: _numbered(at_clip, numbers) for name, at_clip in ids.clips.items()}
+    return ChannelGroups(count, rows, columns, clips)
 
 
 def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> ModelProto:
@@ -91,12 +97,12 @@ def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> 
         for name in layer.biases:
             bias = numpy_helper.to_array(tensors[name]).astype(np.float64)
             changed[name] = bias * of_outputs.reshape(bias.shape)
+    clips = {name: by_group[numbers] for name, numbers in groups.clips.items()}
     with np.errstate(over="ignore"):
-        return replace_weights(model, changed)
+        return with_scaled_limits(replace_weights(model, changed), clips)
 
 
 def _numbered(ids: IdTensor, numbers: dict[int, int]) -> Indices:
-    """(channels,) the number of each id; an id without one gets the next."""
-    return np.array(
-        [numbers.setdefault(entry, len(numbers) - 2) for entry in ids.tolist()], np.intp
-    )
+    """The number of each id, in the same shape; an id without one gets the next."""
+    flat = [numbers.setdefault(entry, len(numbers) - 2) for entry in ids.ravel().tolist()]
+    return np.array(flat, np.intp).reshape(ids.shape)

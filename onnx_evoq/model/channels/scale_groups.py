@@ -5,7 +5,7 @@ id. The ids follow the values through the graph, in id tensors with the shape th
 
 1. A layer's output channels get new ids. All positions of an input channel get the same id.
 2. An operator that scales its output as its input is scaled (Relu) keeps the ids. A product with
-   pinned values keeps them too.
+   pinned values keeps them too. So does a Clip, whose limits must be scaled with its input.
 3. The terms of a sum, a maximum or a minimum must have the same scale, so their ids are united. The
    same holds for all values that a pool, a resize or a reduction mixes. A value that is known to
    be 0 fits every scale.
@@ -18,22 +18,24 @@ id. The ids follow the values through the graph, in id tensors with the shape th
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto
 
-from onnx_evoq.model.channels.disjoint_sets import PINNED, DisjointSets, IdTensor
+from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, DisjointSets, IdTensor, compact
 from onnx_evoq.model.channels.known_tensors import KnownTensors, filled_ids, ids_of_values
 from onnx_evoq.model.graph import (
     MOST_VALUES,
     NodeValues,
     attribute,
     bodies,
+    constant_tensors,
     is_standard,
     reads,
     values_of,
 )
-from onnx_evoq.model.layers import LinearLayer
+from onnx_evoq.model.layers import LinearLayer, clip_limits
 
 _SCALE_KEEPING = {"Relu", "LeakyRelu", "PRelu", "Identity", "Dropout", "Abs", "Neg", "Cast"}
 _SUMS = {"Add", "Sub", "Sum", "Mean", "Max", "Min"}
@@ -62,27 +64,35 @@ _RANDOM = ("Random", "Multinomial", "Bernoulli", "Dropout")
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 _MOST_INPUT_VALUES = 1 << 16  # of a node that is computed from constants
+_MOST_LIMITS = 1 << 14  # of a Clip, as they are stored in the model
 
 
-def channel_ids(
-    model: ModelProto, layers: Sequence[LinearLayer]
-) -> list[tuple[IdTensor, IdTensor]]:
-    """The ids of each layer's output channels and of its input channels.
+class ChannelIds(NamedTuple):
+    """The ids of a model's channels. The ids PINNED and ZERO stand for the scale 1.
+
+    Attributes:
+        layers: for each layer, (output channels,) and (input channels,).
+        clips: by the name of a Clip's output, the ids that its limits must be scaled with, in a
+            shape that broadcasts along its input.
+    """
+
+    layers: list[tuple[IdTensor, IdTensor]]
+    clips: dict[str, IdTensor]
+
+
+def channel_ids(model: ModelProto, layers: Sequence[LinearLayer]) -> ChannelIds:
+    """The ids of all channels; those with the same id must have the same scale.
 
     Args:
         model: a model as `load` returns it.
         layers: its layers, as `linear_layers` finds them.
-
-    Returns:
-        For each layer, (output channels,) and (input channels,). Channels with the same id must
-        have the same scale. The ids PINNED and ZERO stand for the scale 1.
     """
     propagation = _IdPropagation(model, layers)
     for node in model.graph.node:
         propagation.visit(node)
     for value in model.graph.output:
         propagation.pin(value.name)
-    return [propagation.channels_of(layer) for layer in layers]
+    return ChannelIds([propagation.channels_of(layer) for layer in layers], propagation.clips())
 
 
 class _IdPropagation:
@@ -94,6 +104,12 @@ class _IdPropagation:
         self._channels: dict[str, tuple[IdTensor, IdTensor]] = {}  # by weight
         self._sets = DisjointSets()
         self._known = KnownTensors(model, layers)
+        self._tensors = constant_tensors(model.graph)
+        self._clips: dict[str, IdTensor] = {}
+
+    def clips(self) -> dict[str, IdTensor]:
+        """The ids of each Clip, by the name of its output."""
+        return {name: self._sets.roots(ids) for name, ids in self._clips.items()}
 
     def channels_of(self, layer: LinearLayer) -> tuple[IdTensor, IdTensor]:
         """(output channels,) and (input channels,): one id for each channel of a layer."""
@@ -137,6 +153,8 @@ class _IdPropagation:
                 return self._multiplied
             case op_type if op_type in _SCALE_KEEPING:
                 return self._kept
+            case "Clip":
+                return self._clipped
             case op_type if op_type in _SUMS:
                 return self._summed
             case op_type if op_type in _MIXING_POSITIONS:
@@ -175,6 +193,16 @@ class _IdPropagation:
             return None
         ids = self._known.read(node.input[0])
         return None if ids is None else [ids]
+
+    def _clipped(self, node: NodeProto) -> list[IdTensor] | None:  # rule 2
+        ids, limits = self._known.read(node.input[0]), clip_limits(node, self._tensors)
+        if ids is None or limits is None:
+            return None
+        (small,) = compact([ids])
+        if small.size > _MOST_LIMITS or (not limits[0] <= 0 <= limits[1] and (small == ZERO).any()):
+            return None
+        self._clips[node.output[0]] = small
+        return [ids]
 
     def _multiplied(self, node: NodeProto) -> list[IdTensor] | None:  # rule 2
         factors, shape = self._known.read_all(node), self._known.shape(node)

@@ -1,8 +1,17 @@
-"""Knows the graph of an ONNX file: loads and checks it, finds its weights, emits it."""
+"""Knows the graph of an ONNX file: loads and checks it, finds its weights."""
 
-from onnx_evoq.model.graph.emit import Quantized, emit_float, emit_qdq, replace_weights, with_codes
-from onnx_evoq.model.graph.inputs import input_specs
+from onnx_evoq.model.graph.inputs import input_specs, weight_count
 from onnx_evoq.model.graph.load import Model, data_files, load, name_of, serialize, size_in_bytes
+from onnx_evoq.model.graph.network import (
+    Network,
+    Runnable,
+    as_network,
+    part_of,
+    same,
+    to_model,
+    to_run,
+    with_codes,
+)
 from onnx_evoq.model.graph.nodes import (
     FLOAT_TYPES,
     all_nodes,
@@ -12,12 +21,14 @@ from onnx_evoq.model.graph.nodes import (
     constant_tensors,
     constants_of,
     copy_of,
+    drop_unread,
     is_standard,
     names_in_use,
     node_label,
     opset_of,
     reader_counts,
     reads,
+    tensors_in,
     unused_name,
 )
 from onnx_evoq.model.graph.one_node import (
@@ -28,31 +39,32 @@ from onnx_evoq.model.graph.one_node import (
     shapes_of,
     values_of,
 )
-from onnx_evoq.model.graph.packed import bytes_besides, packed_bytes
+from onnx_evoq.model.graph.validity import check_valid
 from onnx_evoq.model.graph.weights import Skipped, Weight, check_finite, find_weights, weights_named
 
 __all__ = [
     "FLOAT_TYPES",
     "MOST_VALUES",
     "Model",
+    "Network",
     "NodeValues",
-    "Quantized",
+    "Runnable",
     "Shape",
     "Skipped",
     "Weight",
     "all_nodes",
+    "as_network",
     "attribute",
     "bodies",
-    "bytes_besides",
     "captured",
     "check_finite",
+    "check_valid",
     "constant_tensors",
     "constants_of",
     "copy_of",
     "count",
     "data_files",
-    "emit_float",
-    "emit_qdq",
+    "drop_unread",
     "find_weights",
     "input_specs",
     "is_standard",
@@ -61,15 +73,19 @@ __all__ = [
     "names_in_use",
     "node_label",
     "opset_of",
-    "packed_bytes",
+    "part_of",
     "reader_counts",
     "reads",
-    "replace_weights",
+    "same",
     "serialize",
     "shapes_of",
     "size_in_bytes",
+    "tensors_in",
+    "to_model",
+    "to_run",
     "unused_name",
     "values_of",
+    "weight_count",
     "weights_named",
     "with_codes",
 ]

@@ -1,5 +1,7 @@
 """Describe the inputs that a model must be fed."""
 
+import math
+
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
@@ -7,6 +9,14 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph.nodes import is_standard
 from onnx_evoq.model.graph.weights import is_table
 from onnx_evoq.signature import TensorSpec
+
+
+def weight_count(model: ModelProto) -> int:
+    """How many numbers the initializers of a model hold, tables that are looked up left out."""
+    tables = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    return sum(
+        math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in tables
+    )
 
 
 def input_specs(model: ModelProto) -> list[TensorSpec]:

@@ -119,6 +119,14 @@ def unused_name(wanted: str, used: set[str]) -> str:
     return name
 
 
+def drop_unread(graph: GraphProto) -> None:
+    """Remove the initializers of `graph` that nothing reads."""
+    read = {name for node in graph.node for name in reads(node)}
+    read |= {output.name for output in graph.output}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
+        graph.initializer.remove(tensor)
+
+
 def attribute(node: NodeProto, name: str, default: float) -> float:
     """The value of a numeric attribute, or `default` where the node does not state it."""
     for candidate in node.attribute:

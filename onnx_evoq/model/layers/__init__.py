@@ -2,8 +2,9 @@
 
 from onnx_evoq.model.layers.batch_norm_folding import fold_batch_norm
 from onnx_evoq.model.layers.biases import initializer_values, own_biases
+from onnx_evoq.model.layers.clip_limits import clip_limits, with_scaled_limits
 from onnx_evoq.model.layers.closed_form import Layer, find_layers
-from onnx_evoq.model.layers.cut import Cut, bridge, cut_at, suffix, uncut
+from onnx_evoq.model.layers.cut import Cut, bridge, cut_at, frontier_before, suffix, uncut
 from onnx_evoq.model.layers.linear_layers import LinearLayer, linear_layers
 
 __all__ = [
@@ -11,12 +12,15 @@ __all__ = [
     "Layer",
     "LinearLayer",
     "bridge",
+    "clip_limits",
     "cut_at",
     "find_layers",
     "fold_batch_norm",
+    "frontier_before",
     "initializer_values",
     "linear_layers",
     "own_biases",
     "suffix",
     "uncut",
+    "with_scaled_limits",
 ]

@@ -21,9 +21,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx_evoq.array_types import Array, Float64Array
 from onnx_evoq.model.graph import (
     attribute,
-    bodies,
-    captured,
     copy_of,
+    drop_unread,
     is_standard,
     names_in_use,
     node_label,
@@ -54,7 +53,7 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
             _fold(norm, layer, values, graph, tensors, used)
             folded.append(node_label(norm))
     if folded:
-        _drop_unread(graph)
+        drop_unread(graph)
     return folded_model, folded
 
 
@@ -136,11 +135,3 @@ def _scaled(weight: Float64Array, gain: Float64Array, layer: NodeProto) -> Float
 
 def _float64(tensor: TensorProto) -> Float64Array:
     return np.asarray(numpy_helper.to_array(tensor), np.float64)
-
-
-def _drop_unread(graph: GraphProto) -> None:
-    read = {name for node in graph.node for name in node.input}
-    read |= {name for node in graph.node for body in bodies(node) for name in captured(body)}
-    read |= {output.name for output in graph.output}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
-        graph.initializer.remove(tensor)

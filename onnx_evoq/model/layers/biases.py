@@ -7,7 +7,15 @@ import numpy as np
 from onnx import ModelProto, helper, numpy_helper
 
 from onnx_evoq.array_types import Float32Array
-from onnx_evoq.model.graph import all_nodes, copy_of, is_standard, names_in_use, unused_name
+from onnx_evoq.model.graph import (
+    Runnable,
+    all_nodes,
+    as_network,
+    copy_of,
+    is_standard,
+    names_in_use,
+    unused_name,
+)
 from onnx_evoq.model.layers.linear_layers import weight_channels
 
 
@@ -48,11 +56,11 @@ def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
     return changed
 
 
-def initializer_values(model: ModelProto, names: Iterable[str]) -> dict[str, Float32Array]:
+def initializer_values(model: Runnable, names: Iterable[str]) -> dict[str, Float32Array]:
     """The values of initializers, as float32 in their shapes, by name."""
-    chosen = set(names)
+    chosen, network = set(names), as_network(model)
     return {
-        tensor.name: np.asarray(numpy_helper.to_array(tensor), np.float32)
+        tensor.name: np.asarray(network.value(tensor), np.float32)
         for tensor in model.graph.initializer
         if tensor.name in chosen
     }

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from onnx_evoq.model.graph import (
+    Runnable,
     Weight,
     all_nodes,
     attribute,
@@ -31,7 +32,7 @@ from onnx_evoq.model.graph import (
     constants_of,
     is_standard,
 )
-from onnx_evoq.model.layers.activations import activation_of
+from onnx_evoq.model.layers.activations import activation_of, in_a_row
 from onnx_evoq.quantize import Activation, Dense, Linear, Window
 
 
@@ -61,7 +62,7 @@ class Layer:
     activation: Activation | None = None
 
 
-def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer]:
+def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
     """The layers with a closed form, by the name of their weight, in the graph's order.
 
     Args:
@@ -82,7 +83,7 @@ def find_layers(model: ModelProto, weights: Sequence[Weight]) -> dict[str, Layer
 class _LayerFinder:
     """Finds the layers of one model, with what it must know of the whole graph."""
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: Runnable) -> None:
         self._readers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in all_nodes(model.graph):
             for name in {name for name in node.input if name}:
@@ -101,8 +102,8 @@ class _LayerFinder:
         linear = _linear(node, index, weight)
         if linear is None or node.input[1 - index] in self._constant_names:
             return None
-        rows, channels_per_group = linear.matrix(np.empty(tuple(weight.dims), np.bool_)).shape[:2]
-        channels = int(rows * channels_per_group)
+        groups, rows = linear.matrix(np.empty(tuple(weight.dims), np.bool_)).shape[:2]
+        channels = int(groups * rows)
         output, bias = node.output[0], None
         if len(node.input) > 2 and node.input[2]:
             bias = self._own_bias(node.input[2], (channels,))
@@ -111,11 +112,27 @@ class _LayerFinder:
         elif node.op_type != "Gemm":
             output, bias = self._added_bias(output, _bias_shape(linear, channels))
         total, other = self._residual_sum(output)
-        reader = self._only_reader(total or output)
-        activation = None if reader is None else activation_of(reader, self._constants)
+        activation = self._activation(
+            total or output, _bias_shape(linear, channels), (groups, rows)
+        )
         return Layer(
             weight.name, linear, node.input[1 - index], output, bias, total, other, activation
         )
+
+    def _activation(
+        self, name: str, per_channel: tuple[int, ...], rows: tuple[int, int]
+    ) -> Activation | None:
+        """The activation that alone reads a tensor, or the two of them in a row."""
+        reader = self._only_reader(name)
+        first = (
+            None if reader is None else activation_of(reader, self._constants, per_channel, rows)
+        )
+        if reader is None or first is None:
+            return None
+        reader = self._only_reader(reader.output[0])
+        if reader is None or reader.op_type not in ("Relu", "Clip", "Max", "Min"):
+            return first
+        return in_a_row(first, activation_of(reader, self._constants, per_channel, rows))
 
     def _only_reader(self, name: str) -> NodeProto | None:
         """The node of the main graph that alone reads a tensor."""

@@ -10,9 +10,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx_evoq.model.graph import FLOAT_TYPES, constants_of, reads
+from onnx_evoq.model.graph import FLOAT_TYPES, Network, Runnable, constants_of, part_of, reads
 from onnx_evoq.signature import TensorSpec
 
 
@@ -33,7 +33,7 @@ class Cut:
     """
 
     dtypes: Mapping[str, str]
-    prefix: ModelProto | None
+    prefix: Network | None
     prefix_outputs: tuple[str, ...]
     suffix_inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -46,7 +46,7 @@ class Cut:
         return f"{first!r} and {len(others)} more" if others else repr(first)
 
 
-def cut_at(model: ModelProto, *weights: str) -> Cut:
+def cut_at(model: Runnable, *weights: str) -> Cut:
     """Cut `model` at the initializers `weights`, one or several."""
     graph = model.graph
     in_suffix, constants = _suffix_nodes(graph, weights), constants_of(graph)
@@ -60,7 +60,7 @@ def cut_at(model: ModelProto, *weights: str) -> Cut:
     if prefix_outputs:
         before = [node for node in graph.node if depending.isdisjoint(node.output)]
         typeless = [_untyped(name) for name in prefix_outputs]
-        prefix = _model_of(model, before, list(graph.input), typeless)
+        prefix = part_of(model, before, list(graph.input), typeless)
     return Cut(
         _dtypes(graph, weights),
         prefix,
@@ -70,9 +70,24 @@ def cut_at(model: ModelProto, *weights: str) -> Cut:
     )
 
 
-def bridge(
-    model: ModelProto, known: Sequence[TensorSpec], wanted: Sequence[str]
-) -> ModelProto | None:
+def frontier_before(model: Runnable, weights: Sequence[str]) -> tuple[str, ...]:
+    """The tensors that do not depend on some weights, and that the nodes which do so read.
+
+    Inputs of the model are left out.
+
+    Args:
+        model: the model.
+        weights: the weights; without any, nothing is left to read a tensor.
+    """
+    graph = model.graph
+    behind, constants = _suffix_nodes(graph, weights), constants_of(graph)
+    depending = {name for node in behind for name in node.output if name} | set(weights)
+    needed = {name for node in behind for name in reads(node)} - depending - constants
+    given = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    return tuple(sorted(needed - given))
+
+
+def bridge(model: Runnable, known: Sequence[TensorSpec], wanted: Sequence[str]) -> Network | None:
     """The part of a model that computes some tensors from others and from the model's inputs.
 
     Args:
@@ -97,17 +112,17 @@ def bridge(
     if not taken:
         return None
     inputs = [value for value in model.graph.input if value.name in needed - given]
-    return _model_of(model, nodes, taken + inputs, [_untyped(name) for name in wanted])
+    return part_of(model, nodes, taken + inputs, [_untyped(name) for name in wanted])
 
 
-def uncut(model: ModelProto, *weights: str) -> Cut:
+def uncut(model: Runnable, *weights: str) -> Cut:
     """The whole model as the suffix, for cuts that a value crosses which is no NumPy array."""
     inputs = tuple(value.name for value in model.graph.input)
     outputs = tuple(value.name for value in model.graph.output)
     return Cut(_dtypes(model.graph, weights), None, (), inputs, outputs, whole=True)
 
 
-def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelProto:
+def suffix(model: Runnable, cut: Cut, inputs: Sequence[TensorSpec]) -> Network:
     """The suffix of a cut as a model, with the weights as inputs.
 
     Args:
@@ -123,10 +138,10 @@ def suffix(model: ModelProto, cut: Cut, inputs: Sequence[TensorSpec]) -> ModelPr
     values += [_typed(spec) for spec in inputs]
     outputs = [_untyped(name) for name in cut.outputs]
     if cut.whole:
-        return _model_of(model, list(model.graph.node), values, outputs)
+        return part_of(model, list(model.graph.node), values, outputs)
     in_suffix, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
     constant = [node for node in model.graph.node if constants & set(node.output)]
-    return _model_of(model, _needed_constants(constant, in_suffix) + in_suffix, values, outputs)
+    return part_of(model, _needed_constants(constant, in_suffix) + in_suffix, values, outputs)
 
 
 def _tensors(graph: GraphProto, weights: Collection[str]) -> dict[str, TensorProto]:
@@ -169,17 +184,3 @@ def _untyped(name: str) -> ValueInfoProto:
 def _typed(spec: TensorSpec) -> ValueInfoProto:
     kind = helper.np_dtype_to_tensor_dtype(spec.dtype)
     return helper.make_tensor_value_info(spec.name, kind, spec.shape)
-
-
-def _model_of(
-    model: ModelProto,
-    nodes: list[NodeProto],
-    inputs: list[ValueInfoProto],
-    outputs: list[ValueInfoProto],
-) -> ModelProto:
-    """A model of some nodes of `model`, with the initializers that these read."""
-    read = {name for node in nodes for name in reads(node)} | {value.name for value in outputs}
-    read -= {value.name for value in inputs}
-    tensors: list[TensorProto] = [t for t in model.graph.initializer if t.name in read]
-    graph = helper.make_graph(nodes, model.graph.name or "graph", inputs, outputs, tensors)
-    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -21,8 +21,6 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     ROUNDING_DAMPING,
     damped_hessian,
 )
-from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
-from onnx_evoq.quantize.closed_form.moments import Moments
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid import (
     FactoredHessian,
@@ -33,6 +31,7 @@ from onnx_evoq.quantize.grid import (
     gptq_rounding,
     row_grid,
 )
+from onnx_evoq.quantize.moments import Moments, corrected_bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +55,8 @@ def quantize_at_widths(
     moments: Moments,
     specs: Sequence[GridSpec],
     split: Sequence[int] = (),
+    *,
+    descends: bool = True,
 ) -> list[LayerAtWidth]:
     """A layer at each of several widths.
 
@@ -65,6 +66,7 @@ def quantize_at_widths(
         moments: second moments of the layer's columns and targets in the float model.
         specs: bits, axis, scale and type for each width.
         split: columns of the matrix that are split in two; only for a layer of one group.
+        descends: whether codes are improved after GPTQ rounding.
 
     Returns:
         The layer for each of `specs`, in the same order.
@@ -82,7 +84,8 @@ def quantize_at_widths(
         grid = choose_steps(best_weight, hessian, layer, weight.shape, spec, descending=False)
         rows = row_grid(grid, layer, weight.shape)
         codes = gptq_rounding(best_weight, hessian, rows)
-        codes = coordinate_descent(best_weight, hessian, rows, codes)
+        if descends:
+            codes = coordinate_descent(best_weight, hessian, rows, codes)
         values = rows.steps * codes
         merged = values[:, :, :count].copy()
         merged[:, :, halves] += values[:, :, count:]

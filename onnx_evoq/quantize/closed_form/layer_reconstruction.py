@@ -4,47 +4,53 @@ The columns x come from the model as quantized so far, and the targets t from th
 H = E[x x^T] and C = E[t x^T]:
 
 1. The best float weight for these inputs is W* = W + (C - W H)(H + d I)^-1 (`best_weight`). The
-   damping d, a share of the mean of H's diagonal, is a tenth of the one whose W* from half of the
+   damping d, a share of the mean of H's diagonal, follows from the one whose W* from half of the
    data fits the other half best.
 2. The grid covers the range of W* or has a smaller step, whichever costs less (`step_choice`).
-3. The codes are the grid point closest to W* for the Hessian H + d I, with a damping of at least a
-   hundredth (`closest_point`).
+3. The codes are the grid point closest to W* for the Hessian H + d I, with a damping from a
+   hundredth to one (`closest_point`).
 4. The bias takes up the remaining error of the mean: b = E[t] - step * Q E[x].
 
 If the activation behind the layer hides some errors, t depends on the layer's own output
 (`activation`). Then the best weight and its bias are found a few times, each time for the targets
-that follow from the last ones. The whole reconstruction runs for the last targets, and once more
-for the targets that follow from its codes.
+that follow from the last ones. Steps and codes are found for the last targets, and codes once more,
+with the same steps, for the targets that follow from those codes.
+
+If steps may be any numbers, steps and codes are then improved in turn (`step_refit`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.array_types import Float32Array
-from onnx_evoq.quantize.closed_form.best_weight import (
-    choose_damping,
-    damped_hessian,
-    solve_best_weight,
-)
-from onnx_evoq.quantize.closed_form.bias_correction import corrected_bias
-from onnx_evoq.quantize.closed_form.columns_and_targets import LayerSamples
-from onnx_evoq.quantize.closed_form.moments import MomentSums
+from onnx_evoq.array_types import Float32Array, Float64Array, Indices
+from onnx_evoq.parallel import in_order
+from onnx_evoq.quantize.closed_form.effort import FULL, Effort
+from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
+from onnx_evoq.quantize.closed_form.sample_equations import SampleEquations
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
+from onnx_evoq.quantize.closed_form.step_refit import refit_steps
 from onnx_evoq.quantize.grid import (
-    FactoredHessian,
+    FixedPoint,
     GridSpec,
+    Hessian,
     Linear,
     QuantizedWeight,
+    RowGrid,
     closest_codes,
+    gptq_rounding,
+    random_restarts,
     row_grid,
     single_move_costs,
 )
+from onnx_evoq.quantize.moments import LayerSamples
 
-_MIN_HESSIAN_DAMPING = 0.01  # rounding needs more than W* does
+# Rounding needs more damping than W* where samples are many, and less where they are few.
+_HESSIAN_DAMPINGS = (0.01, 1.0)
 _HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best
-# With more rounds the error on the samples fell further, and the error on others did not.
-_ACTIVATION_ROUNDS = 3
+_ROWS_AT_ONCE = 128  # rows that one worker takes
+_PRODUCTS_OF_RESTARTS, _LEAST_RESTARTS = 2.5e8, 8  # larger layers have fewer copies
+MOST_PRODUCTS_FOR_RESTARTS = 3e7  # rows * columns^2 of a layer, which 25 copies cost many times
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,45 +75,23 @@ class LayerReconstruction:
     spread: Float32Array
     best_weight: Float32Array
 
+    def without_details(self) -> "LayerReconstruction":
+        """Without what only a search for better codes needs, which is empty, to save memory."""
+        empty = np.empty(0, np.float32)
+        return replace(self, up=empty, down=empty, best_weight=empty)
 
-def reconstruct(
-    weight: Float32Array, layer: Linear, sums: MomentSums, spec: GridSpec
-) -> LayerReconstruction:
-    """The codes of one layer that keep its output.
 
-    Args:
-        weight: the float weight, in its own shape.
-        layer: how the weight becomes a matrix.
-        sums: second moments of the layer's columns and targets.
-        spec: the weight's bits, axis, scale and type.
-    """
-    moments = sums.moments()
-    matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
-    damping = choose_damping(matrix, sums.folds())
-    best_weight = solve_best_weight(matrix, moments, damping)
-    w_fits = not np.isfinite(damping)
-    hessian_damping = _HESSIAN_DAMPING_IF_W_FITS if w_fits else max(damping, _MIN_HESSIAN_DAMPING)
-    hessian = FactoredHessian(damped_hessian(moments.hessian, hessian_damping))
-    grid = choose_steps(best_weight, hessian, layer, weight.shape, spec, descending=True)
-    rows = row_grid(grid, layer, weight.shape)
-    codes = closest_codes(best_weight, hessian, rows)
-    up, down = (
-        np.asarray(layer.weight(costs, weight.shape), np.float32)
-        for costs in single_move_costs(best_weight, hessian, rows, codes)
-    )
-    power = ((best_weight @ moments.hessian) * best_weight).sum(axis=2)  # (groups, rows)
-    return LayerReconstruction(
-        QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
-        corrected_bias(rows.steps * codes, moments).ravel().astype(np.float32),
-        up,
-        down,
-        np.sqrt(np.maximum(power, 0)).ravel().astype(np.float32),
-        np.asarray(layer.weight(best_weight, weight.shape), np.float32),
-    )
+Equations = MomentEquations | SampleEquations
 
 
 def reconstruct_with_activation(
-    weight: Float32Array, layer: Linear, samples: LayerSamples, spec: GridSpec
+    weight: Float32Array,
+    layer: Linear,
+    samples: LayerSamples,
+    spec: GridSpec,
+    effort: Effort = FULL,
+    rng: np.random.Generator | None = None,
+    workers: int = 1,
 ) -> LayerReconstruction:
     """The codes of one layer that keep the output of the activation behind it (`activation`).
 
@@ -116,19 +100,104 @@ def reconstruct_with_activation(
         layer: how the weight becomes a matrix.
         samples: the layer's columns and targets, and the activation behind it.
         spec: the weight's bits, axis, scale and type.
+        effort: how much work it may be.
+        rng: draws restarts; None for no restarts.
+        workers: parts of the rows that are worked on at a time, at most; it does not change the
+            result.
     """
-    sums = samples.sums
-    if samples.activation is None:
-        return reconstruct(weight, layer, sums, spec)
-    matrix = layer.matrix(weight).astype(np.float64)
-    damping = choose_damping(matrix, sums.folds())
-    for _ in range(_ACTIVATION_ROUNDS):
-        moments = sums.moments()
-        best_weight = solve_best_weight(matrix, moments, damping)
-        sums = samples.moments_behind_activation(best_weight, corrected_bias(best_weight, moments))
-    first = reconstruct(weight, layer, sums, spec)
-    codes, grid = first.quantized
-    values = row_grid(grid, layer, weight.shape).steps * layer.matrix(codes)
-    bias = first.bias.astype(np.float64).reshape(values.shape[:2])
-    sums = samples.moments_behind_activation(values, bias)
-    return reconstruct(weight, layer, sums, spec)
+    matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
+    equations: Equations = (
+        SampleEquations.of(matrix, samples) if samples.few else MomentEquations.of(matrix, samples)
+    )
+    damping = equations.choose_damping() if effort.compares_dampings else equations.usual_damping()
+    best_weight, grid = equations.best_weight(damping), None
+    if samples.activation is not None and effort.activation_rounds:
+        for _ in range(effort.activation_rounds):
+            equations = equations.behind_activation(best_weight, equations.bias(best_weight))
+            best_weight = equations.best_weight(damping)
+        if effort.compares_dampings:
+            damping = equations.choose_damping()
+            best_weight = equations.best_weight(damping)
+        hessian = equations.hessian(_hessian_damping(damping))
+        grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
+        rows = row_grid(grid, layer, weight.shape)
+        codes = _codes(best_weight, hessian, rows, effort, workers)
+        values = rows.steps * codes
+        equations = equations.behind_activation(values, equations.bias(values))
+        if effort.compares_dampings:
+            damping = equations.choose_damping()
+        best_weight = equations.best_weight(damping)
+    hessian = equations.hessian(_hessian_damping(damping))
+    if grid is None:
+        grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
+    codes = _codes(best_weight, hessian, row_grid(grid, layer, weight.shape), effort, workers, rng)
+    if spec.scale == "float" and effort.descends:
+        grid, codes = refit_steps(best_weight, hessian, layer, weight.shape, grid, codes)
+    rows = row_grid(grid, layer, weight.shape)
+    up, down = (
+        np.asarray(layer.weight(costs, weight.shape), np.float32)
+        for costs in single_move_costs(best_weight, hessian, rows, codes)
+    )
+    return LayerReconstruction(
+        QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
+        equations.bias(rows.steps * codes).ravel().astype(np.float32),
+        up,
+        down,
+        equations.spread(best_weight),
+        np.asarray(layer.weight(best_weight, weight.shape), np.float32),
+    )
+
+
+def _hessian_damping(damping: float) -> float:
+    """The damping of H for the search of codes, from that of W*."""
+    if not np.isfinite(damping):
+        return _HESSIAN_DAMPING_IF_W_FITS
+    return float(np.clip(damping, *_HESSIAN_DAMPINGS))
+
+
+def _steps(
+    best_weight: Float64Array,
+    hessian: Hessian,
+    layer: Linear,
+    shape: tuple[int, ...],
+    spec: GridSpec,
+    effort: Effort,
+) -> FixedPoint:
+    return choose_steps(best_weight, hessian, layer, shape, spec, descending=effort.descends)
+
+
+def _codes(
+    best_weight: Float64Array,
+    hessian: Hessian,
+    rows: RowGrid,
+    effort: Effort,
+    workers: int,
+    rng: np.random.Generator | None = None,
+) -> Float64Array:
+    """The codes of W*, (groups, rows, columns), with restarts only if there is an `rng`."""
+    groups, count, columns = best_weight.shape
+    products = groups * count * columns**2
+    restarts = effort.restarts if products <= MOST_PRODUCTS_FOR_RESTARTS else 0
+    if restarts:
+        restarts = min(restarts, max(_LEAST_RESTARTS, int(_PRODUCTS_OF_RESTARTS / products)))
+    blocks = [
+        np.arange(start, min(start + _ROWS_AT_ONCE, count))
+        for start in range(0, count, _ROWS_AT_ONCE)
+    ]
+    draws = [None] * len(blocks) if rng is None or not restarts else rng.spawn(len(blocks))
+
+    def codes_of(block: tuple[Indices, np.random.Generator | None]) -> Float64Array:
+        some, own_rng = block
+        problem = best_weight[:, some], hessian, rows.at(some)
+        if not effort.descends:
+            return gptq_rounding(*problem)
+        codes = closest_codes(*problem)
+        if own_rng is not None:
+            codes = random_restarts(*problem, codes, own_rng, restarts)
+        return codes
+
+    if len(blocks) > 1:  # what the blocks share is computed before the threads start
+        hessian.times(best_weight[:, :1])
+        _ = hessian.factor
+    parts = in_order(codes_of, zip(blocks, draws, strict=True), workers)
+    return np.concatenate(list(parts), axis=1)

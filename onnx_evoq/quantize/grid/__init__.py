@@ -2,12 +2,28 @@
 
 from onnx_evoq.quantize.grid.closest_point import closest_codes
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
-from onnx_evoq.quantize.grid.fixed_point import (
+from onnx_evoq.quantize.grid.gptq import gptq_rounding
+from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
+from onnx_evoq.quantize.grid.hessian import (
+    MANY_COLUMNS,
+    FactoredHessian,
+    Hessian,
+    cost,
+    single_move_costs,
+)
+from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
+from onnx_evoq.quantize.grid.random_restarts import random_restarts
+from onnx_evoq.quantize.grid.sample_hessian import SampleHessian
+from onnx_evoq.quantize.grid.sum_preserving import cost_with_sums, sum_preserving_roundings
+from onnx_evoq.quantize.weights import (
     Bits,
+    Dense,
     FixedPoint,
     GridSpec,
+    Linear,
     QuantizedWeight,
     Scale,
+    Window,
     dequantize,
     fit,
     int_bits,
@@ -15,12 +31,6 @@ from onnx_evoq.quantize.grid.fixed_point import (
     packed_size,
     packed_steps,
 )
-from onnx_evoq.quantize.grid.gptq import gptq_rounding
-from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
-from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, FactoredHessian, cost, single_move_costs
-from onnx_evoq.quantize.grid.layer_matrix import Dense, Linear, Window
-from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
-from onnx_evoq.quantize.grid.sum_preserving import cost_with_sums, sum_preserving_roundings
 
 __all__ = [
     "MANY_COLUMNS",
@@ -29,9 +39,11 @@ __all__ = [
     "FactoredHessian",
     "FixedPoint",
     "GridSpec",
+    "Hessian",
     "Linear",
     "QuantizedWeight",
     "RowGrid",
+    "SampleHessian",
     "Scale",
     "Window",
     "closest_codes",
@@ -47,6 +59,7 @@ __all__ = [
     "packed_size",
     "packed_steps",
     "pair_exchange",
+    "random_restarts",
     "row_channels",
     "row_grid",
     "single_move_costs",

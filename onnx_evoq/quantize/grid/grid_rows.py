@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float64Array, Indices
-from onnx_evoq.quantize.grid.fixed_point import FixedPoint, GridSpec
-from onnx_evoq.quantize.grid.layer_matrix import Linear
+from onnx_evoq.quantize.weights import FixedPoint, GridSpec, Linear
 
 Limit = int | Float64Array  # of codes: one number for all rows, or (groups, rows, 1)
 
@@ -34,6 +33,13 @@ class RowGrid:
     def nearest(self, weights: Float64Array) -> Float64Array:
         """The codes nearest to `weights`, in their shape, (groups, rows, columns)."""
         return np.asarray(np.rint(weights / self.steps).clip(self.low, self.high))
+
+    def at(self, rows: Indices) -> "RowGrid":
+        """The grid of some rows of each group, given by their indices."""
+        low, high = (
+            limit if isinstance(limit, int) else limit[:, rows] for limit in (self.low, self.high)
+        )
+        return RowGrid(self.steps[:, rows], low, high)
 
 
 def row_grid(grid: FixedPoint, layer: Linear, shape: tuple[int, ...]) -> RowGrid:

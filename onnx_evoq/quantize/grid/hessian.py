@@ -6,39 +6,176 @@ the output is
     cost(q) = (step * q - w)^T H (step * q - w)
 
 The rows of a layer come in groups (a convolution's groups), and each group has its own H. So
-weights and codes are (groups, rows, columns), and H is (groups, columns, columns). All sums run in
-float64.
+weights and codes are (groups, rows, columns), and H is (groups, columns, columns). Here H is given
+as a matrix, in `sample_hessian` by the columns of a few positions; the algorithms ask either form
+for the same products.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.grid_rows import Limit, RowGrid
 
-# Above so many columns, algorithms save time: on a matrix of 1,152 columns at 4 bits, 2 sweeps and
-# a shortlist of 32 end at a cost 1.3 % higher, 6 to 11 times as fast.
+# Above so many columns, algorithms save time: 2 sweeps and a shorter list of moves in pairs.
 MANY_COLUMNS = 1200
+# Above so many columns, products are computed in float32: a gradient is then known to about 1e-5 of
+# what moves a code. Below, they take little time in float64.
+_MOST_COLUMNS_IN_DOUBLE = 256
+_CHOLESKY_BLOCK = 128
+
+Floats = NDArray[Any]  # float32 or float64
 
 
-class CholeskyFactor(NamedTuple):
+class Gradient(Protocol):
+    """The gradient G = e H of the errors e = step * q - w, asked for block by block of columns."""
+
+    def block(self, start: int, end: int) -> Floats:
+        """G of the columns from `start` to `end`, (groups, rows, end - start)."""
+        ...
+
+    def add(self, change: Floats, start: int, end: int) -> None:
+        """Change the errors of those columns, (groups, rows, end - start)."""
+        ...
+
+
+class Feedback(Protocol):
+    """What the columns rounded so far ask of the next ones; columns are in the factor's order."""
+
+    def block(self, start: int, end: int) -> Floats:
+        """sum_{k >= end} R_jk / R_jj * e_k for each j of the block, (groups, rows, end - start)."""
+        ...
+
+    def add(self, errors: Floats, start: int, end: int) -> None:
+        """Take in the errors e = w - step * q of the block, (groups, rows, end - start)."""
+        ...
+
+
+class Factor(Protocol):
     """The Cholesky factor R of a sorted Hessian, H = R^T R with R upper triangular.
 
     Attributes:
         order: (groups, columns), the columns by ascending H_jj.
-        upper: (groups, columns, columns), R_jk / R_jj in that order.
+        pivots: R_jj^2 in that order, (groups, columns).
     """
 
     order: Indices
-    upper: Float64Array
+    pivots: Float64Array
+
+    def within(self, start: int, end: int) -> Floats:
+        """R_jk / R_jj of a block (above its diagonal), (groups, end - start, end - start)."""
+        ...
+
+    def feedback(self, rows: int) -> Feedback:
+        """The feedback of no errors, for so many rows."""
+        ...
+
+
+class Hessian(Protocol):
+    """What the algorithms ask of H.
+
+    Attributes:
+        dtype: of the products.
+        diagonal: H_jj, (groups, columns).
+        factor: the Cholesky factor of H.
+    """
+
+    @property
+    def dtype(self) -> type[np.floating]: ...
+    @property
+    def diagonal(self) -> Float64Array: ...
+    @property
+    def factor(self) -> Factor: ...
+
+    def times(self, error: Floats) -> Floats:
+        """E H of errors E, (groups, rows, columns)."""
+        ...
+
+    def gradient(self, error: Floats) -> Gradient:
+        """E H of errors E, block by block; E becomes the gradient's own and changes in place."""
+        ...
+
+    def block(self, start: int, end: int) -> Floats:
+        """H_jk for the columns from `start` to `end`, (groups, end - start, end - start)."""
+        ...
+
+    def between(self, group: Indices, columns: Indices) -> Floats:
+        """H_jk for each row's own columns, (rows, count, count).
+
+        Args:
+            group: the group of each row, (rows,).
+            columns: (rows, count).
+        """
+        ...
+
+
+class CholeskyFactor:
+    """The Cholesky factor of an H that is given as a matrix.
+
+    Attributes:
+        order: (groups, columns), the columns by ascending H_jj.
+        pivots: R_jj^2 in that order, (groups, columns).
+        lower: R_kj / R_kk at j, k in that order, (groups, columns, columns).
+    """
+
+    def __init__(self, matrix: Float64Array, dtype: type[np.floating]) -> None:
+        self.order = np.argsort(np.diagonal(matrix, axis1=1, axis2=2), axis=1, kind="stable")
+        self.pivots = np.empty(self.order.shape)
+        self.lower = np.empty(matrix.shape, dtype)
+        for group, order in enumerate(self.order):
+            lower = cholesky(matrix[group].take(order, 0).take(order, 1))
+            diagonal = np.diagonal(lower)  # (columns,)
+            self.pivots[group] = diagonal**2
+            np.divide(lower, diagonal, out=self.lower[group], casting="same_kind")
+
+    def within(self, start: int, end: int) -> Floats:
+        """R_jk / R_jj of a block (above its diagonal), (groups, end - start, end - start)."""
+        return self.lower[:, start:end, start:end].transpose(0, 2, 1)
+
+    def feedback(self, rows: int) -> Feedback:
+        """The feedback of no errors, for so many rows."""
+        return _FactorFeedback(self.lower, rows)
+
+
+def cholesky(matrix: Float64Array) -> Float64Array:
+    """The lower Cholesky factor of a matrix; twice as fast as NumPy's for many columns.
+
+    Args:
+        matrix: positive definite, (columns, columns); it is overwritten.
+    """
+    columns = len(matrix)
+    if columns <= 2 * _CHOLESKY_BLOCK:
+        return np.asarray(np.linalg.cholesky(matrix), np.float64)
+    for start in range(0, columns, _CHOLESKY_BLOCK):
+        end = min(start + _CHOLESKY_BLOCK, columns)
+        panel = matrix[start:, start:end]
+        panel -= matrix[start:, :start] @ matrix[start:end, :start].T
+        corner = np.linalg.cholesky(panel[: end - start])
+        panel[: end - start] = corner
+        panel[end - start :] = panel[end - start :] @ np.linalg.inv(corner).T
+        matrix[start:end, end:] = 0
+    return matrix
+
+
+class _FactorFeedback:
+    def __init__(self, lower: Floats, rows: int) -> None:
+        self._lower = lower
+        self._errors = np.zeros((len(lower), rows, lower.shape[2]), lower.dtype)
+
+    def block(self, start: int, end: int) -> Floats:
+        return self._errors[:, :, end:] @ self._lower[:, end:, start:end]
+
+    def add(self, errors: Floats, start: int, end: int) -> None:
+        self._errors[:, :, start:end] = errors
 
 
 @dataclass(frozen=True, eq=False)
 class FactoredHessian:
-    """The Hessian H of a layer's columns, with its Cholesky factor.
+    """The Hessian H of a layer's columns as a matrix, with its Cholesky factor.
 
     The factor is expensive and does not depend on the steps. So it is computed once, when it is
     first asked for.
@@ -50,6 +187,11 @@ class FactoredHessian:
     matrix: Float64Array
 
     @property
+    def dtype(self) -> type[np.floating]:
+        """Float64 for few columns, float32 for more."""
+        return np.float64 if self.matrix.shape[1] <= _MOST_COLUMNS_IN_DOUBLE else np.float32
+
+    @property
     def diagonal(self) -> Float64Array:
         """H_jj, (groups, columns)."""
         return np.diagonal(self.matrix, axis1=1, axis2=2)
@@ -57,16 +199,44 @@ class FactoredHessian:
     @cached_property
     def factor(self) -> CholeskyFactor:
         """The Cholesky factor of H with its columns sorted by H_jj."""
-        order = np.argsort(self.diagonal, axis=1, kind="stable")
-        group = np.arange(len(self.matrix))[:, None, None]
-        lower = np.linalg.cholesky(self.matrix[group, order[:, :, None], order[:, None, :]])
-        upper = np.asarray(lower, np.float64).transpose(0, 2, 1)
-        upper /= np.diagonal(upper, axis1=1, axis2=2)[:, :, None].copy()
-        return CholeskyFactor(order, upper)
+        return CholeskyFactor(self.matrix, self.dtype)
+
+    def times(self, error: Floats) -> Floats:
+        """E H of errors E, (groups, rows, columns)."""
+        return np.asarray(error.astype(self.dtype, copy=False) @ self._rounded)
+
+    def gradient(self, error: Floats) -> Gradient:
+        """E H of errors E, (groups, rows, columns), block by block of columns."""
+        return _MatrixGradient(self._rounded, error)
+
+    def block(self, start: int, end: int) -> Floats:
+        """H_jk for the columns from `start` to `end`, (groups, end - start, end - start)."""
+        return self._rounded[:, start:end, start:end]
+
+    def between(self, group: Indices, columns: Indices) -> Floats:
+        """H_jk for each row's own columns, (rows, count, count)."""
+        return self._rounded[group[:, None, None], columns[:, :, None], columns[:, None, :]]
+
+    @cached_property
+    def _rounded(self) -> Floats:
+        return self.matrix.astype(self.dtype, copy=False)
+
+
+class _MatrixGradient:
+    # A block's gradient is computed when it is asked for: a gradient of all columns that is kept
+    # up to date would be read and written once for each block.
+    def __init__(self, matrix: Floats, error: Floats) -> None:
+        self._matrix, self._error = matrix, error
+
+    def block(self, start: int, end: int) -> Floats:
+        return self._error @ self._matrix[:, :, start:end]
+
+    def add(self, change: Floats, start: int, end: int) -> None:
+        self._error[:, :, start:end] += change
 
 
 def cost(
-    weights: Float64Array, hessian: FactoredHessian, grid: RowGrid, codes: Float64Array
+    weights: Float64Array, hessian: Hessian, grid: RowGrid, codes: Float64Array
 ) -> Float64Array:
     """The cost of each row, (groups, rows).
 
@@ -77,11 +247,11 @@ def cost(
         codes: q, (groups, rows, columns).
     """
     error = grid.steps * codes - weights
-    return np.asarray(((error @ hessian.matrix) * error).sum(axis=2))
+    return np.asarray((hessian.times(error) * error).sum(axis=2))
 
 
 def single_move_costs(
-    weights: Float64Array, hessian: FactoredHessian, grid: RowGrid, codes: Float64Array
+    weights: Float64Array, hessian: Hessian, grid: RowGrid, codes: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
     """How much a row's cost changes if one code moves by +1, and if it moves by -1.
 
@@ -95,18 +265,14 @@ def single_move_costs(
         Both changes for each code, (groups, rows, columns) each; infinite where the code would
         leave its range.
     """
-    gradient = (grid.steps * codes - weights) @ hessian.matrix
+    gradient = hessian.times(grid.steps * codes - weights)
     diagonal = hessian.diagonal[:, None, :]
     return cost_changes(codes, gradient, diagonal, grid.steps, (grid.low, grid.high))
 
 
 def cost_changes(
-    codes: Float64Array,
-    gradient: Float64Array,
-    diagonal: Float64Array,
-    steps: Float64Array,
-    limits: tuple[Limit, Limit],
-) -> tuple[Float64Array, Float64Array]:
+    codes: Floats, gradient: Floats, diagonal: Floats, steps: Floats, limits: tuple[Limit, Limit]
+) -> tuple[Floats, Floats]:
     """`single_move_costs` from the gradient G = (step * q - w) H and the diagonal of H.
 
     A move by s changes the cost by c_j = 2 step s G_j + step^2 H_jj. All arrays have the shape of

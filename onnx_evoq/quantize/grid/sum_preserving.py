@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
-from onnx_evoq.quantize.grid.fixed_point import QuantizedWeight
 from onnx_evoq.quantize.grid.grid_rows import Limit, row_grid
-from onnx_evoq.quantize.grid.layer_matrix import Linear
+from onnx_evoq.quantize.weights import Linear, QuantizedWeight
 
 # Shares of the sums over kernels and over rows that are removed.
 RESTORED_SHARES = (

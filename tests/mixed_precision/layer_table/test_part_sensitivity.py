@@ -1,6 +1,7 @@
 """How sensitive the output is to each part of a weight."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,15 @@ from graphs import mlp, model_of, node, random, task_of
 
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, build_layer_table
-from onnx_evoq.mixed_precision.layer_table.part_sensitivity import layer_errors, split_factors
+from onnx_evoq.mixed_precision.layer_table.part_sensitivity import (
+    layer_errors,
+    measure_sensitivity,
+    split_factors,
+)
 from onnx_evoq.mixed_precision.search_space import WIDTHS, Part, SearchSpaceOptions, Space
 from onnx_evoq.model import load, replace_weights
 from onnx_evoq.quantize import LayerAtWidth
+from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value
 
 Tabulated = Callable[..., tuple[Task, LayerTable]]
@@ -126,3 +132,24 @@ def test_an_error_that_is_no_number_is_a_very_large_one() -> None:
     )
     assert np.isfinite(table.sensitivity).all()
     assert table.sensitivity[0, 0, FOUR_BITS] == 1e9
+
+
+def test_parts_that_are_not_measured_in_time_are_in_proportion_to_the_layers_own_error(
+    tabulated: Tabulated,
+) -> None:
+    task, table = tabulated("fire")
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1
+        return now[0]
+
+    short = replace(task, deadline=Deadline(18, clock))  # a sixth passes after two looks
+    sensitivity = measure_sensitivity(short, table.space, table.layers)
+    errors = layer_errors(table.space, table.layers, split=0)
+    ratios = (sensitivity / errors)[:, 0, FOUR_BITS]
+    exact = (table.sensitivity / errors)[:, 0, FOUR_BITS]
+    measured = np.isclose(ratios, exact, rtol=1e-6)
+    assert measured[0]
+    assert not measured[-1]
+    assert ratios[-1] == pytest.approx(np.median(exact[measured]))

@@ -1,13 +1,18 @@
 """Each layer, quantized by itself in all ways that a search may choose."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from graphs import conv_net, fire, mlp, random, task_of
 
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
-from onnx_evoq.mixed_precision.layer_table.variants import quantize_variants, split_columns
+from onnx_evoq.mixed_precision.layer_table.variants import (
+    VariantSize,
+    quantize_variants,
+    split_columns,
+)
 from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES, WIDTHS, Part, find_splits
 from onnx_evoq.model import (
     find_layers,
@@ -17,7 +22,9 @@ from onnx_evoq.model import (
     own_biases,
     replace_weights,
 )
-from onnx_evoq.quantize import LayerAtWidth, QuantizedWeight, fit, nearest
+from onnx_evoq.quantize import Effort, LayerAtWidth, QuantizedWeight, fit, nearest
+from onnx_evoq.reconstruct import Plan
+from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value
 
 Tabulated = Callable[..., tuple[Task, LayerTable]]
@@ -174,3 +181,49 @@ def test_positions_are_drawn_from_the_generator_alone(name: str) -> None:
         np.testing.assert_array_equal(*values)
         assert np.isfinite(values[0]).all()
         assert not np.array_equal(values[0], weight.values)
+
+
+def test_without_time_layers_are_rounded_to_the_nearest_codes() -> None:
+    model = load(fire())
+    task = task_of(model, random(12, 2, 6, 6), random(4, 2, 6, 6), deadline=Deadline(0))
+    rng = np.random.default_rng(0)
+    layers = quantize_variants(task, model, find_splits(model, task.weights, True), ["tensor"], rng)
+    assert layers.cut == "to save time, of 4 layers 4 are rounded to the nearest codes."
+    for weight in task.weights:
+        for bits, variant in zip(WIDTHS, layers.of[weight.name][0][0], strict=True):
+            grid = fit(weight.values, bits, None, "pow2")
+            codes = nearest(weight.values, grid)
+            assert np.array_equal(variant.values, QuantizedWeight(codes, grid).values)
+    assert layers.biases == {}
+
+
+def test_where_time_is_short_layers_have_gptq_rounding_only_and_no_splits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    effort = Effort(64, 0, compares_dampings=False, descends=False, restarts=0)
+    monkeypatch.setattr(Plan, "effort", lambda _: effort)
+    model = load(fire())
+    task = task_of(model, random(12, 2, 6, 6), random(4, 2, 6, 6))
+    rng = np.random.default_rng(0)
+    layers = quantize_variants(task, model, find_splits(model, task.weights, True), ["tensor"], rng)
+    assert all(len(layers.of[weight.name][0]) == len(SPLIT_SHARES) for weight in task.weights)
+    for own in layers.of.values():
+        assert own[0][0] == own[0][-1]  # nothing is split
+        assert own[0][0][0].costs.sum() > own[0][0][-1].costs.sum()
+
+
+def test_the_work_on_variants_grows_with_all_that_they_depend_on() -> None:
+    full = Effort(activation_rounds=0, restarts=0)
+    least = VariantSize(1, 8, 90).seconds(replace(full, descends=False))
+    usual = VariantSize(1, 8, 90).seconds(full)
+    assert usual > least
+    for larger in [
+        VariantSize(2, 8, 90),
+        VariantSize(1, 16, 90),
+        VariantSize(1, 8, 180),
+        VariantSize(1, 8, 90, splits=3),
+        VariantSize(1, 8, 90, granularities=2),
+    ]:
+        assert larger.seconds(full) > usual
+    split = VariantSize(1, 8, 90, splits=3)
+    assert split.seconds(replace(full, descends=False)) == least  # which splits nothing

@@ -67,6 +67,12 @@ FREE = [0, 1, 2, 3]
 # name: nodes from a to b, their constants, the groups of what w2 reads (those of w1 are FREE)
 KEEPING = {
     "Relu": ([node("Relu", ["a"], ["b"])], {}, FREE),
+    "Clip": (
+        [node("Clip", ["a", "low", "high"], ["b"])],
+        {"low": np.float32(0), "high": np.float32(0.5)},
+        FREE,
+    ),
+    "Clip from below": ([node("Clip", ["a", "low"], ["b"])], {"low": np.float32(-0.2)}, FREE),
     "LeakyRelu": ([node("LeakyRelu", ["a"], ["b"], alpha=0.1)], {}, FREE),
     "PRelu": ([node("PRelu", ["a", "p"], ["b"])], {"p": random(4, 1, 1)}, FREE),
     "Dropout": ([node("Dropout", ["a"], ["b"])], {}, FREE),
@@ -271,7 +277,17 @@ def branching(value: str) -> NodeProto:
 
 
 PINNING = {
-    "Clip": ([node("Clip", ["a", "low", "high"], ["b"])], {"low": 0, "high": 6}),
+    "Clip of zeros above 0": (
+        [node("Pad", ["a", "pads"], ["c"]), node("Clip", ["c", "low"], ["b"])],
+        {"pads": ints(0, 0, 1, 1, 0, 0, 0, 0), "low": 1},
+    ),
+    "Clip at a computed limit": (
+        [
+            node("ReduceMax", ["x"], ["m"], keepdims=0),
+            node("Clip", ["a", "", "m"], ["b"]),
+        ],
+        {},
+    ),
     "Sigmoid": ([node("Sigmoid", ["a"], ["b"])], {}),
     "HardSwish": ([node("HardSwish", ["a"], ["b"])], {}),
     "Softmax": ([node("Softmax", ["a"], ["b"], axis=1)], {}),
@@ -592,7 +608,7 @@ def of_file(path: Path) -> ChannelGroups:
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("autoencoder", 104), ("depthwise", 0), ("resnet", 144), ("transformer", 96), ("vgg", 144)],
+    [("autoencoder", 104), ("depthwise", 384), ("resnet", 144), ("transformer", 96), ("vgg", 144)],
 )
 def test_the_models_of_the_project_have_as_many_groups_as_known(
     models: Path, name: str, count: int

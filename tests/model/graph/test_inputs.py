@@ -3,11 +3,11 @@
 import numpy as np
 import onnx
 import pytest
-from graphs import mlp, model_of, node, random
+from graphs import mlp, model_of, node, random, table_read_twice
 from onnx import helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import input_specs, load
+from onnx_evoq.model import input_specs, load, weight_count
 from onnx_evoq.signature import TensorSpec
 
 
@@ -68,3 +68,8 @@ def test_a_sequence_as_input_is_refused() -> None:
         ModelError, match=r"input 'parts' is not a tensor .*: export the model with"
     ):
         input_specs(load(model))
+
+
+def test_weights_are_all_numbers_of_initializers_but_those_of_tables() -> None:
+    assert weight_count(load(mlp())) == 4 * 6 + 6 + 3 * 6 + 3
+    assert weight_count(load(table_read_twice())) == 4 * 4

@@ -134,3 +134,34 @@ def test_an_operator_that_is_nowhere_flat_is_none(kind: str) -> None:
 
 def test_an_operator_of_another_domain_is_none() -> None:
     assert activation_for(node("Relu", ["x"], ["y"], domain="com.example")) is None
+
+
+def limits_in(*nodes: NodeProto, **constants: Any) -> tuple[list[float], list[float]] | None:
+    """The limits of four channels behind a Gemm."""
+    activation = activation_in(*nodes, **constants)
+    if activation is None:
+        return None
+    low, high = (np.broadcast_to(limit, (1, 1, 4)) for limit in (activation.low, activation.high))
+    return low.ravel().tolist(), high.ravel().tolist()
+
+
+HIGH = np.array([1, 2, 3, 4], np.float32)
+
+
+def test_relu_and_min_clip_each_channel_at_its_own_limits() -> None:
+    relu, least = node("Relu", ["x"], ["r"]), node("Min", ["r", "high"], ["y"])
+    assert limits_in(relu, least, high=HIGH) == ([0] * 4, HIGH.tolist())
+    most = node("Max", ["x", "low"], ["r"])
+    assert limits_in(most, least, low=HIGH - 2, high=HIGH) == ((HIGH - 2).tolist(), HIGH.tolist())
+    alone = node("Min", ["x", "high"], ["y"])
+    assert limits_in(alone, high=HIGH) == ([-np.inf] * 4, HIGH.tolist())
+
+
+def test_limits_that_are_not_those_of_channels_are_left_out() -> None:
+    least = node("Min", ["x", "high"], ["y"])
+    assert limits_in(least, high=np.float32(6)) is None
+    assert limits_in(least, high=HIGH[:, None]) is None
+    relu, second = node("Relu", ["x"], ["r"]), node("Min", ["r", "high"], ["y"])
+    assert limits_in(relu, second, high=-HIGH) == ([0] * 4, [np.inf] * 4)
+    leaky = node("LeakyRelu", ["x"], ["r"], alpha=0.1)
+    assert limits_in(leaky, second, high=HIGH) == ([0] * 4, [np.inf] * 4)

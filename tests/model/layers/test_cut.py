@@ -1,10 +1,21 @@
 """The prefix and the suffix of a cut, and bridges between cuts."""
 
 import numpy as np
-from graphs import conv_net, mlp, model_of, node, random, run, split_net
+from graphs import conv_net, mlp, model_of, node, random, rounded, run, split_net
 from onnx import ModelProto, numpy_helper
 
-from onnx_evoq.model import bridge, cut_at, fold_batch_norm, load, uncut
+from onnx_evoq.model import (
+    Runnable,
+    bridge,
+    cut_at,
+    find_layers,
+    find_weights,
+    fold_batch_norm,
+    frontier_before,
+    load,
+    uncut,
+    with_codes,
+)
 from onnx_evoq.model.layers.cut import Cut, suffix
 from onnx_evoq.signature import TensorSpec
 
@@ -13,7 +24,7 @@ def folded() -> ModelProto:
     return fold_batch_norm(load(conv_net()))[0]
 
 
-def suffix_operators(model: ModelProto, cut: Cut) -> list[str]:
+def suffix_operators(model: Runnable, cut: Cut) -> list[str]:
     """The operators of the suffix."""
     specs = [TensorSpec(name, np.dtype("float32"), None) for name in cut.suffix_inputs]
     return [n.op_type for n in suffix(model, cut, specs).graph.node]
@@ -189,7 +200,7 @@ def test_a_bridge_passes_on_a_tensor_that_crosses_both_cuts() -> None:
     assert between is not None
     c = random(2, 6, 8, 8)
     found = run(between, {"c": c})
-    whole = ModelProto.FromString(folded().SerializeToString())
+    whole = folded()
     del whole.graph.output[:]
     whole.graph.output.extend(between.graph.output)
     x = random(2, 3, 8, 8)
@@ -208,3 +219,55 @@ def test_a_bridge_computes_all_outputs_of_a_node_if_one_is_needed() -> None:
     assert between is not None
     assert [n.op_type for n in between.graph.node] == ["Split", "MatMul"]
     assert [value.name for value in between.graph.input] == ["r"]
+
+
+def two_branches() -> ModelProto:
+    """x -> Exp -> (MatMul u -> Tanh) + (MatMul w, of the input, + a constant node) -> MatMul v."""
+    nodes = [
+        node("Exp", ["x"], ["e"]),
+        node("MatMul", ["e", "u"], ["a"]),
+        node("Tanh", ["a"], ["b"]),
+        node("Sqrt", ["k"], ["c"]),
+        node("MatMul", ["x", "w"], ["d"]),
+        node("Add", ["d", "c"], ["f"]),
+        node("Add", ["b", "f"], ["g"]),
+        node("MatMul", ["g", "v"], ["y"]),
+    ]
+    weights = {"u": random(4, 4), "w": random(4, 4), "v": random(4, 4), "k": np.ones(4, np.float32)}
+    return load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, weights))
+
+
+def test_a_frontier_holds_what_the_rest_reads_and_no_weight_changes() -> None:
+    model = two_branches()
+    assert frontier_before(model, ["u", "w", "v"]) == ("e",)  # inputs and constants are left out
+    assert frontier_before(model, ["w", "v"]) == ("b",)
+    assert frontier_before(model, ["v"]) == ("g",)
+    assert frontier_before(model, []) == ()
+
+
+def test_nothing_is_before_a_layer_that_reads_the_input() -> None:
+    assert frontier_before(folded(), ["w1", "w2", "w3"]) == ()
+    assert frontier_before(folded(), ["w2", "w3"]) == ("c",)  # which the sum reads, too
+
+
+def test_the_parts_of_a_network_have_its_values() -> None:
+    model, x = folded(), random(2, 3, 8, 8)
+    network = with_codes(model, rounded(model, 3))
+    expected = run(network, {"x": x})["logits"]
+    assert not np.allclose(expected, run(model, {"x": x})["logits"])
+    cut = cut_at(network, "w2")
+    assert cut.prefix is not None
+    crossing = run(cut.prefix, {"x": x})
+    rest = suffix(network, cut, [TensorSpec("c", FLOATS, (None, 6, 8, 8))])
+    values = network.values["w2"].values  # type: ignore[union-attr]
+    np.testing.assert_allclose(run(rest, {"w2": values, **crossing})["logits"], expected, rtol=1e-5)
+    between = bridge(network, [TensorSpec("c", FLOATS, (None, 6, 8, 8))], ["logits"])
+    assert between is not None
+    np.testing.assert_allclose(run(between, crossing)["logits"], expected, rtol=1e-5)
+
+
+def test_layers_are_found_in_a_network() -> None:
+    model = folded()
+    weights = find_weights(model)[0]
+    found = find_layers(with_codes(model, rounded(model, 3)), weights)
+    assert found == find_layers(model, weights)

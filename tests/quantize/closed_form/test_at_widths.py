@@ -9,12 +9,12 @@ from layer_problems import DENSE, moments_with, problem, sums_of
 
 from onnx_evoq.quantize import GridSpec, LayerAtWidth, Scale, Window, quantize_at_widths
 from onnx_evoq.quantize.closed_form.best_weight import damped_hessian
-from onnx_evoq.quantize.closed_form.moments import Moments
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import row_grid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian
+from onnx_evoq.quantize.moments.moments import Moments
 
 WIDTHS = (2, 4, 8)
 X = random(200, 6) @ random(6, 6, seed=1) + 1
@@ -144,3 +144,14 @@ def test_moments_stay_as_they_are() -> None:
     before = MOMENTS.hessian.copy()
     at_width(2, split=(1,))
     np.testing.assert_array_equal(MOMENTS.hessian, before)
+
+
+def test_codes_without_descent_cost_more_and_have_the_same_step() -> None:
+    specs = [GridSpec(3)]
+    (usual,) = quantize_at_widths(WEIGHT, DENSE, MOMENTS, specs)
+    (quick,) = quantize_at_widths(WEIGHT, DENSE, MOMENTS, specs, descends=False)
+    assert usual.costs.sum() <= quick.costs.sum()
+    hessian = FactoredHessian(damped_hessian(MOMENTS.hessian, 1e-6))
+    matrix = WEIGHT[None].astype(np.float64)
+    grid = choose_steps(matrix, hessian, DENSE, WEIGHT.shape, specs[0], descending=False)
+    assert not (quick.values % grid.step).any()

@@ -11,22 +11,32 @@ from numpy.typing import NDArray
 from onnx_evoq.quantize import (
     Activation,
     Bits,
+    Effort,
     GridSpec,
+    LayerReconstruction,
     LayerSamples,
+    Linear,
     SampleChunk,
     Scale,
     Window,
     fit,
     nearest,
-)
-from onnx_evoq.quantize.closed_form.best_weight import choose_damping
-from onnx_evoq.quantize.closed_form.layer_reconstruction import (
-    reconstruct,
     reconstruct_with_activation,
 )
-from onnx_evoq.quantize.closed_form.moments import MomentSums
+from onnx_evoq.quantize.closed_form import layer_reconstruction as module
+from onnx_evoq.quantize.closed_form.best_weight import choose_damping
+from onnx_evoq.quantize.moments.moments import MomentSums
 
 Floats = NDArray[np.float32]
+
+
+def reconstruct(
+    weight: Floats, layer: Linear, sums: MomentSums, spec: GridSpec
+) -> LayerReconstruction:
+    """Reconstruction from moments, without an activation."""
+    samples = LayerSamples(sums._centred)
+    samples.sums = sums
+    return reconstruct_with_activation(weight, layer, samples, spec)
 
 
 def mean_square(weight: NDArray[np.floating], x: Floats, t: Floats) -> float:
@@ -90,13 +100,13 @@ def test_a_move_costs_what_it_adds_to_the_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("damping", "hessian"), [(3e-5, 0.5 * 1.01), (0.1, 0.5 * 1.1), (np.inf, 0.5 * 1.3)]
+    ("damping", "hessian"), [(3e-5, 0.5 * 1.01), (3.0, 0.5 * 2), (np.inf, 0.5 * 1.3)]
 )
-def test_rounding_is_damped_at_least_by_a_hundredth(
+def test_rounding_is_damped_at_least_by_a_hundredth_and_at_most_by_one(
     damping: float, hessian: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "onnx_evoq.quantize.closed_form.layer_reconstruction.choose_damping", lambda *_: damping
+        "onnx_evoq.quantize.closed_form.moment_equations.choose_damping", lambda *_: damping
     )
     weight, x = np.float32([[0.3, 0.9]]), np.tile(np.eye(2, dtype=np.float32), (4, 1))
     found = reconstruct(weight, DENSE, sums_of(x, 2 * x @ weight.T), GridSpec(8))  # H = I / 2
@@ -241,11 +251,17 @@ def test_the_last_targets_follow_from_the_codes() -> None:
     sums = samples.moments_behind_activation(third, samples.asked[2][1])
     first = reconstruct(weight, DENSE, sums, GridSpec(2, 0))
     assert (values[0] == first.quantized.values).all()
-    assert (bias[0] == first.bias).all()
+    assert (bias[0].astype(np.float32) == first.bias).all()
     last = reconstruct(
         weight, DENSE, samples.moments_behind_activation(values, bias), GridSpec(2, 0)
     )
-    assert (found.quantized.codes == last.quantized.codes).all()
+    np.testing.assert_array_equal(found.best_weight, last.best_weight)
+    # The steps are chosen once, and the codes are the best for them.
+    assert (found.quantized.grid.step == first.quantized.grid.step).all()
+    assert min(found.up.min(), found.down.min()) >= 0
+    kept = found.quantized.grid.step == last.quantized.grid.step
+    assert kept.any()
+    assert (found.quantized.codes == last.quantized.codes)[kept].all()
 
 
 def test_groups_and_steps_per_channel_are_kept_apart() -> None:
@@ -301,3 +317,40 @@ def test_the_damping_is_the_one_that_is_chosen_for_the_samples() -> None:
     )
     assert np.isfinite(damping)
     np.testing.assert_allclose(found.best_weight, weight + change, rtol=1e-3, atol=1e-3)
+
+
+# Rows side by side
+
+
+def in_blocks(
+    rows: int, monkeypatch: pytest.MonkeyPatch, *, workers: int = 1, seed: int | None = None
+) -> LayerReconstruction:
+    """A layer of two groups of eight rows, in blocks of so many rows."""
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", rows)
+    layer, weight = Window((1, 1), (1, 1), (1, 1), (0,) * 4, 2), random(16, 10, 1, 1, seed=3)
+    matrix, samples = layer.matrix(weight), LayerSamples(True)
+    for k in range(2):
+        x = np.stack([correlated(200, 10, seed=2 * k + group) for group in range(2)])
+        samples.add(SampleChunk(x, x @ matrix.transpose(0, 2, 1)))
+    rng = None if seed is None else np.random.default_rng(seed)
+    effort = Effort(restarts=4)
+    return reconstruct_with_activation(weight, layer, samples, GridSpec(3, 0), effort, rng, workers)
+
+
+def assert_equal(one: LayerReconstruction, other: LayerReconstruction) -> None:
+    np.testing.assert_array_equal(one.quantized.codes, other.quantized.codes)
+    for field in fields(one)[1:]:
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_rows_in_blocks_have_the_codes_of_all_rows_together(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_equal(in_blocks(rows, monkeypatch), in_blocks(8, monkeypatch))
+
+
+def test_the_number_of_workers_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = in_blocks(3, monkeypatch, seed=0)
+    assert_equal(in_blocks(3, monkeypatch, workers=3, seed=0), one)
+    assert (one.quantized.codes != in_blocks(3, monkeypatch).quantized.codes).any()  # by restarts

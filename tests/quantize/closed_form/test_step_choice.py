@@ -6,6 +6,7 @@ from layer_problems import DENSE, Floats, problem
 
 from onnx_evoq.quantize import GridSpec
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
+from onnx_evoq.quantize.grid.closest_point import closest_codes
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
@@ -40,6 +41,13 @@ def test_an_outlier_is_clipped_if_that_helps_the_other_weights() -> None:
     assert steps_for(outlier(2, 4.5)) == [0.5]
 
 
+def test_rows_count_by_the_error_relative_to_their_output() -> None:
+    matrix = outlier(2, 4.5)
+    matrix[0, 1:] = np.resize([-8.0, 7.0], 100)  # asks for 1, and each of its weights is larger
+    matrix = np.concatenate([matrix[:, :1], matrix[:, 1:], outlier(2, 4.5)], axis=1)
+    assert steps_for(matrix) == [0.5]
+
+
 def test_a_step_that_fits_all_stays() -> None:
     assert steps_for(np.arange(-8.0, 8.0)[None, None] + np.zeros((1, 2, 1))) == [1]
 
@@ -53,8 +61,8 @@ def test_per_channel_each_channel_has_its_own_step() -> None:
 @pytest.mark.parametrize(("rows", "expected"), [(64, 1.0), (65, 0.5), (128, 0.5), (129, 1.0)])
 def test_every_nth_row_of_a_tall_matrix_chooses_for_all(rows: int, expected: float) -> None:
     # Every second row asks for 0.5, and all others, more strongly, for 1.
-    matrix = outlier(rows, 4.5)
-    matrix[:, 1::2] = np.resize(np.arange(-8.0, 8.0), 100)
+    matrix = outlier(rows, 7.5)
+    matrix[:, 1::2] = np.resize([-8.0, 7.0], 100)
     assert steps_for(matrix) == [expected]
 
 
@@ -68,7 +76,10 @@ def test_float_steps_are_shares_of_the_one_that_covers_the_range() -> None:
     ("scale", "share"),
     [
         *(("pow2", share) for share in (1.0, 0.5, 0.25, 0.125)),
-        *(("float", share) for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28)),
+        *(
+            ("float", share)
+            for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.28, 0.22, 0.17, 0.13)
+        ),
     ],
 )
 def test_each_share_is_chosen_for_weights_that_it_fits(scale: str, share: float) -> None:
@@ -83,30 +94,35 @@ def test_steps_stay_normal_float32_numbers() -> None:
     assert steps_for(matrix) == [2.0**-126]
 
 
-@pytest.mark.parametrize(
-    ("most", "descending", "after_descent"), [(8, True, True), (7, True, False), (8, False, False)]
-)
-def test_steps_are_compared_after_descent_unless_columns_are_many(
-    most: int, descending: bool, after_descent: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("few", [False, True])
+def test_steps_are_compared_by_the_codes_that_they_lead_to(
+    few: bool, descending: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{STEP_CHOICE}.MANY_COLUMNS", most)
+    monkeypatch.setattr(f"{STEP_CHOICE}._FEW_COLUMNS", 8 if few else 7)
+    monkeypatch.setattr(f"{STEP_CHOICE}._MOST_AT_ONCE", 300)  # rows in parts
     weights, hessian, _ = problem((1, 100, 8), noise=0.05)
     weights **= 3  # some are small
     spec = GridSpec(2, 0)
     chosen = choose_steps(weights, hessian, DENSE, (100, 8), spec, descending=descending)
     largest = 2.0 ** np.ceil(np.log2(np.abs(weights).max(axis=2, keepdims=True))) / 2
-    shares, expected = np.array([1, 0.5, 0.25, 0.125]), []
-    for after in (False, True):
-        costs = []
-        for share in shares:
-            grid = RowGrid(share * largest, -2, 1)
-            codes = gptq_rounding(weights, hessian, grid)
-            if after:
-                codes = coordinate_descent(weights, hessian, grid, codes)
-            costs.append(cost(weights, hessian, grid, codes)[0])
-        expected.append(largest[0, :, 0] * shares[np.argmin(costs, axis=0)])
-    assert (expected[0] != expected[1]).any()
-    assert (chosen.step == expected[after_descent]).all()
+    shares, costs, alone = np.array([1, 0.5, 0.25, 0.125]), [], []
+    pivots = hessian.factor.pivots[0][np.argsort(hessian.factor.order[0])]
+    for share in shares:
+        grid = RowGrid(share * largest, -2, 1)
+        codes = gptq_rounding(weights, hessian, grid)
+        if descending and few:
+            codes = closest_codes(weights, hessian, grid)
+        elif descending:
+            codes = coordinate_descent(weights, hessian, grid, codes, sweeps=1)
+        costs.append(cost(weights, hessian, grid, codes)[0])
+        errors = grid.steps * grid.nearest(weights) - weights
+        alone.append((errors[0] ** 2 * pivots).sum(axis=1))
+    rank = np.argsort(np.argsort(alone, axis=0, kind="stable"), axis=0)
+    competing = np.full(rank.shape, True) if few else rank < 2
+    best = np.argmin(np.where(competing, costs, np.inf), axis=0)
+    assert (chosen.step == largest[0, :, 0] * shares[best]).all()
+    assert (best != np.argmin(alone, axis=0)).any()
 
 
 def test_channels_with_their_own_widths_are_rounded_within_them() -> None:

@@ -1,5 +1,7 @@
 """The closest grid point against brute force, and by its properties."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,3 +106,12 @@ def test_rows_with_their_own_limits_end_as_if_alone() -> None:
         own = FactoredHessian(hessian.matrix[[group]])
         expected = closest_codes(2 * weights[[group], row][:, None], own, alone)
         assert (codes[group, row] == expected[0, 0]).all()
+
+
+def test_rows_in_parts_end_as_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, hessian, grid = problem((2, 7, 12))
+    expected = closest_codes(weights, hessian, grid)
+    monkeypatch.setattr(
+        sys.modules["onnx_evoq.quantize.grid.closest_point"], "_MOST_AT_ONCE", 3 * 12
+    )
+    assert (closest_codes(weights, hessian, grid) == expected).all()

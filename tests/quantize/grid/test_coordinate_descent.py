@@ -91,3 +91,12 @@ def test_rows_with_their_own_limits_descend_as_if_alone() -> None:
         alone = 3 * weights[0, row], hessian.matrix[0], grid.steps[0, row, 0], start[0, row]
         assert (found[row] == plain_loop(*alone, most=most[row])).all()
     assert found.min() < LOW
+
+
+def test_sweeps_may_be_fewer() -> None:
+    weights, hessian, grid = problem((1, 3, 70), noise=1.0)
+    start = grid.nearest(weights)
+    found = coordinate_descent(weights, hessian, grid, start, sweeps=1)[0]
+    for row in range(3):
+        alone = weights[0, row], hessian.matrix[0], grid.steps[0, row, 0], start[0, row]
+        assert (found[row] == plain_loop(*alone, sweeps=1)).all()

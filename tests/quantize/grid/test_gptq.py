@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layer_problems import HIGH, LOW, problem, random_codes, unit_grid
 
-from onnx_evoq.quantize.grid.gptq import gptq_rounding
+from onnx_evoq.quantize.grid.gptq import Sampling, gptq_rounding, gptq_with_costs
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
 
@@ -65,3 +65,30 @@ def test_rows_with_their_own_limits_round_as_if_alone() -> None:
         own = FactoredHessian(hessian.matrix[[group]])
         expected = gptq_rounding(2 * weights[[group], row][:, None], own, alone)
         assert (codes[group, row] == expected[0, 0]).all()
+
+
+@pytest.mark.parametrize("columns", [5, 150, 300])
+def test_the_costs_are_those_of_the_codes(columns: int) -> None:
+    weights, hessian, grid = problem((2, 3, columns))
+    codes, costs = gptq_with_costs(weights, hessian, grid)
+    np.testing.assert_allclose(costs, cost(weights, hessian, grid, codes), rtol=1e-4)
+
+
+def test_the_second_code_is_drawn_as_often_as_its_gap_asks() -> None:
+    # One column, w = 0.3: the codes 0 and 1 cost 2 * 0.09 and 2 * 0.49, so the gap is 0.8.
+    rows = 20_000
+    hessian, weights = FactoredHessian(np.full((1, 1, 1), 2.0)), np.full((1, rows, 1), 0.3)
+    temperature = np.full((1, rows), 0.8)
+    temperature[0, rows // 2 :] = 1e-9
+    sampling = Sampling(np.random.default_rng(0), temperature)
+    codes = gptq_with_costs(weights, hessian, unit_grid(rows), sampling).codes[0, :, 0]
+    assert set(codes[: rows // 2]) == {0, 1}
+    assert codes[: rows // 2].mean() == pytest.approx(1 / (1 + np.e), abs=0.02)
+    assert not codes[rows // 2 :].any()
+
+
+def test_drawn_codes_stay_in_their_range() -> None:
+    weights, hessian, grid = problem((2, 20, 6))
+    sampling = Sampling(np.random.default_rng(0), np.full((2, 20), 1e3))
+    codes = gptq_with_costs(4 * weights, hessian, grid, sampling).codes
+    assert (codes.min(), codes.max()) == (LOW, HIGH)

@@ -6,8 +6,8 @@ from graphs import random
 from layer_problems import DENSE
 
 from onnx_evoq.quantize import Dense, GridSpec, Linear, Window
-from onnx_evoq.quantize.grid.fixed_point import FixedPoint
 from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
+from onnx_evoq.quantize.weights.fixed_point import FixedPoint
 
 GROUPED = Window((3,), (1,), (1,), (0, 0), 2)
 TRANSPOSED = Window((2, 2), (1, 1), (1, 1), (0,) * 4, 2, transposed=True)
@@ -78,3 +78,11 @@ def test_the_grid_covers_columns_beyond_those_of_the_weight() -> None:
     matrix = np.array([[[0.1, 0.2, -3.0], [0.1, 0.2, 0.4]]])
     grid = covering_grid(matrix, DENSE, (2, 2), GridSpec(4, axis=0))
     assert grid.step.tolist() == [0.5, 0.0625]
+
+
+def test_the_grid_of_some_rows_has_their_steps_and_limits() -> None:
+    grid = RowGrid(np.arange(1.0, 7).reshape(2, 3, 1), -2, np.arange(6.0).reshape(2, 3, 1))
+    some = grid.at(np.array([2, 0]))
+    assert some.steps[:, :, 0].tolist() == [[3, 1], [6, 4]]
+    assert some.low == -2
+    assert np.asarray(some.high)[:, :, 0].tolist() == [[2, 0], [5, 3]]

@@ -71,15 +71,22 @@ def test_it_ends_where_no_move_and_no_pair_lowers_the_cost(seed: int) -> None:
     assert (found != start).any()
 
 
-def test_a_row_makes_at_most_four_moves_per_column() -> None:
+def test_a_row_makes_at_most_four_moves_per_column_and_shortlist() -> None:
     hessian, start = FactoredHessian(np.ones((1, 1, 1))), np.zeros((1, 1, 1))
     found = pair_exchange(np.full((1, 1, 1), 50.0), hessian, unit_grid(1, -99, 99), start)
-    assert found.item() == 4
+    assert found.item() == 4 * 8
+
+
+def test_moves_end_at_the_limit_of_a_code() -> None:
+    # The shortlist of one column holds both moves; the one up may be made three times.
+    hessian, start = FactoredHessian(np.ones((1, 1, 1))), np.zeros((1, 1, 1))
+    assert pair_exchange(np.full((1, 1, 1), 50.0), hessian, unit_grid(), start).item() == HIGH
+    assert pair_exchange(np.full((1, 1, 1), -50.0), hessian, unit_grid(), start).item() == LOW
 
 
 def test_a_tiny_gain_is_not_worth_a_move() -> None:
-    # Column 0 holds the cost of 1e4; a move in column 1 gains a share of 5e-10 or 4e-9 of it.
-    for error, moves in ((0.5 + 2.5e-6, False), (0.5 + 2e-5, True)):
+    # Column 0 holds the cost of 1e4; a move in column 1 gains a share of 5e-7 or 4e-6 of it.
+    for error, moves in ((0.5 + 2.5e-3, False), (0.5 + 2e-2, True)):
         hessian = FactoredHessian(np.diag([4e4, 1.0])[None])
         weights, start = np.array([[[0.5 - 1e-12, error]]]), np.zeros((1, 1, 2))
         found = pair_exchange(weights, hessian, unit_grid(), start)
@@ -88,7 +95,7 @@ def test_a_tiny_gain_is_not_worth_a_move() -> None:
 
 @pytest.mark.parametrize(
     ("columns", "cheaper", "exchanged"),
-    [(200, 126, True), (200, 127, False), (1200, 126, True), (1201, 30, True), (1201, 31, False)],
+    [(200, 62, True), (200, 63, False), (1200, 62, True), (1201, 30, True), (1201, 31, False)],
 )
 def test_pairs_are_tried_among_the_cheapest_moves(
     columns: int, cheaper: int, exchanged: bool

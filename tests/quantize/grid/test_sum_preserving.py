@@ -16,8 +16,8 @@ from onnx_evoq.quantize import (
     nearest,
     sum_preserving_roundings,
 )
-from onnx_evoq.quantize.grid.fixed_point import FixedPoint
 from onnx_evoq.quantize.grid.sum_preserving import keep_sums
+from onnx_evoq.quantize.weights.fixed_point import FixedPoint
 
 ROWS = Dense(transposed=False)
 KERNELS = Window((3,), (1,), (1,), (0, 0))

@@ -1,0 +1,20 @@
+"""Writes quantized weights into a model, and counts the bytes that they take."""
+
+from onnx_evoq.model.emission.emit import (
+    Quantized,
+    describe,
+    emit_float,
+    emit_qdq,
+    replace_weights,
+)
+from onnx_evoq.model.emission.packed import bytes_besides, packed_bytes
+
+__all__ = [
+    "Quantized",
+    "bytes_besides",
+    "describe",
+    "emit_float",
+    "emit_qdq",
+    "packed_bytes",
+    "replace_weights",
+]

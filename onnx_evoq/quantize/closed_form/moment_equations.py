@@ -1,0 +1,144 @@
+"""The least-squares problem of a layer, from the second moments of its columns and targets.
+
+What depends on the Hessian only (its inverse, its Cholesky factor, the spectra of its halves) is
+computed once, and serves for all targets of the same columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.quantize.closed_form.best_weight import (
+    USUAL_DAMPING,
+    Spectrum,
+    choose_damping,
+    damped_hessian,
+)
+from onnx_evoq.quantize.grid import MANY_COLUMNS, FactoredHessian
+from onnx_evoq.quantize.moments import LayerSamples, Moments, MomentSums, corrected_bias
+
+# An inverse of more columns is computed in float32, in half the time.
+_MOST_COLUMNS_IN_DOUBLE = 2048
+_POSITIONS_PER_COLUMN = 4  # fewer are too few for a usual damping
+
+
+class _Hessians:
+    """What depends on the Hessian of all samples, and of their two halves."""
+
+    def __init__(self, hessian: Float64Array, folds: Sequence[Float64Array] | None) -> None:
+        self.of_all, self.of_folds = hessian, folds
+        self.damping: float | None = None  # of W*, if it has been chosen once for all targets
+        self._inverses: dict[float, NDArray[np.floating]] = {}
+        self._product: Float64Array | None = None
+        self._factored: dict[float, FactoredHessian] = {}
+
+    @cached_property
+    def spectra(self) -> list[Spectrum] | None:
+        """Of the halves; None where there are none, or too many columns."""
+        if self.of_folds is None or self.of_all.shape[1] > MANY_COLUMNS:
+            return None
+        return [Spectrum.of(fold) for fold in self.of_folds]
+
+    def times(self, matrix: Float64Array) -> Float64Array:
+        """``W H`` of the layer's weight W, (groups, rows, columns), which is always the same."""
+        if self._product is None:
+            self._product = matrix @ self.of_all
+        return self._product
+
+    def inverse(self, damping: float) -> NDArray[np.floating]:
+        """``(H + d I)^-1``, (groups, columns, columns)."""
+        if damping not in self._inverses:
+            damped: NDArray[np.floating] = damped_hessian(self.of_all, damping)
+            if damped.shape[1] > _MOST_COLUMNS_IN_DOUBLE:
+                damped = damped.astype(np.float32)
+            self._inverses = {damping: np.linalg.inv(damped)}
+        return self._inverses[damping]
+
+    def factored(self, damping: float) -> FactoredHessian:
+        """``H + d I`` with its Cholesky factor."""
+        if damping not in self._factored:
+            self._factored = {damping: FactoredHessian(damped_hessian(self.of_all, damping))}
+        return self._factored[damping]
+
+
+@dataclass(frozen=True, eq=False)
+class MomentEquations:
+    """A layer's weight, and the second moments of its columns and targets.
+
+    Attributes:
+        matrix: W, (groups, rows, columns).
+        samples: the columns and targets; with their moments.
+        sums: the moments of the present targets.
+        hessians: what depends on the columns only.
+    """
+
+    matrix: Float64Array
+    samples: LayerSamples
+    sums: MomentSums
+    hessians: _Hessians
+
+    @classmethod
+    def of(cls, matrix: Float64Array, samples: LayerSamples) -> "MomentEquations":
+        """The equations of a layer for its own targets.
+
+        Args:
+            matrix: W, (groups, rows, columns).
+            samples: its columns and targets.
+        """
+        sums = samples.sums
+        folds = sums.folds()
+        hessians = None if folds is None else [fold.hessian for fold in folds]
+        return cls(matrix, samples, sums, _Hessians(sums.moments().hessian, hessians))
+
+    def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "MomentEquations":
+        """The same for targets that leave errors to the activation that hides them.
+
+        Args:
+            weight: the layer's current weight, (groups, rows, columns).
+            bias: the layer's current bias, (groups, rows).
+        """
+        return replace(self, sums=self.samples.moments_behind_activation(weight, bias))
+
+    def choose_damping(self) -> float:
+        """The damping of W* that fits unseen samples best; infinite for W itself."""
+        if self.hessians.damping is not None:
+            return self.hessians.damping
+        folds = self.sums.folds(self.hessians.of_folds)
+        damping = choose_damping(self.matrix, folds, self.hessians.spectra)
+        if self.matrix.shape[2] > MANY_COLUMNS:  # it takes much time to choose it again
+            self.hessians.damping = damping
+        return damping
+
+    def usual_damping(self) -> float:
+        """The damping of W* without a comparison; W* is W if there are few positions."""
+        many = self.sums.count >= _POSITIONS_PER_COLUMN * self.matrix.shape[2]
+        return USUAL_DAMPING if many else float("inf")
+
+    def best_weight(self, damping: float) -> Float64Array:
+        """W* for a damping, a share of the mean of H's diagonal, (groups, rows, columns)."""
+        if not np.isfinite(damping):
+            return self.matrix
+        residual = self._moments.cross - self.hessians.times(self.matrix)  # C - W H
+        inverse = self.hessians.inverse(damping)
+        return np.asarray(self.matrix + residual.astype(inverse.dtype) @ inverse)
+
+    def hessian(self, damping: float) -> FactoredHessian:
+        """H + d I, for the search of codes."""
+        return self.hessians.factored(damping)
+
+    def bias(self, matrix: Float64Array) -> Float64Array:
+        """The bias that keeps the mean output with other weights, (groups, rows)."""
+        return corrected_bias(matrix, self._moments)
+
+    def spread(self, matrix: Float64Array) -> Float32Array:
+        """The standard deviation of each channel of the output with other weights, (channels,)."""
+        power = ((matrix @ self._moments.hessian) * matrix).sum(axis=2)  # (groups, rows)
+        return np.asarray(np.sqrt(np.maximum(power, 0)).ravel(), np.float32)
+
+    @cached_property
+    def _moments(self) -> Moments:
+        return self.sums.moments(self.hessians.of_all)

@@ -1,0 +1,152 @@
+"""The least-squares problem of a layer with far fewer positions than columns.
+
+Then the Hessian has a rank of no more than the number n of positions. So it is never formed as a
+matrix, and everything is computed in the space of the positions. With the columns as the rows of X,
+the targets T, the errors E = T - X W^T of the layer's own weight, and K = X X^T / n,
+
+    W* = W + E^T (K + d I)^-1 X / n
+
+which is `best_weight`'s W* by Woodbury's identity.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.quantize.closed_form.best_weight import (
+    DAMPINGS,
+    LEAST_GAIN,
+    damping_of_all,
+)
+from onnx_evoq.quantize.grid import SampleHessian
+from onnx_evoq.quantize.moments import LayerSamples
+
+_LEAST_POWER = 1e-30
+
+
+def in_space_of_positions(positions: int, columns: int) -> bool:
+    """Whether a layer has so few positions that its Hessian is not formed as a matrix."""
+    return 2 * positions <= columns
+
+
+@dataclass(frozen=True, eq=False)
+class SampleEquations:
+    """A layer's weight, and its columns and targets at few positions.
+
+    Attributes:
+        matrix: W, (groups, rows, columns).
+        samples: the columns and targets.
+        x: the columns minus their means if the layer has a bias, (groups, n, columns).
+        t: the present targets, (groups, n, rows).
+    """
+
+    matrix: Float64Array
+    samples: LayerSamples
+    x: Float32Array
+    t: Float32Array
+
+    @classmethod
+    def of(cls, matrix: Float64Array, samples: LayerSamples) -> "SampleEquations":
+        """The equations of a layer for its own targets.
+
+        Args:
+            matrix: W, (groups, rows, columns).
+            samples: its columns and targets; all of them were kept.
+        """
+        together = samples.together
+        x = together.columns
+        if samples.centred:
+            x = x - x.mean(axis=1, keepdims=True)
+        return cls(matrix, samples, x, together.targets)
+
+    def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "SampleEquations":
+        """The same for targets that leave errors to the activation that hides them.
+
+        Args:
+            weight: the layer's current weight, (groups, rows, columns).
+            bias: the layer's current bias, (groups, rows).
+        """
+        activation, given = self.samples.activation, self.samples.together
+        if activation is None:
+            return self
+        outputs = given.columns @ _transposed(weight) + bias[:, None].astype(np.float32)
+        return replace(self, t=activation.targets(given.targets, outputs, given.shift))
+
+    def choose_damping(self) -> float:
+        """The damping of W* that fits unseen samples best; infinite for W itself.
+
+        W* from the first half of the positions changes the errors of the second half to
+        ``E_2 - K_21 (K_11 + d I)^-1 E_1``, with K of half the positions.
+        """
+        half = self.x.shape[1] // 2
+        if not half:
+            return float("inf")
+        kernel, errors = self._kernel * self.x.shape[1] / half, self._errors
+        seen, unseen = slice(0, half), slice(half, None)
+        values, vectors = np.linalg.eigh(kernel[:, seen, seen])
+        projected = vectors.transpose(0, 2, 1) @ errors[:, seen]  # (groups, half, rows)
+        across = kernel[:, unseen, seen] @ vectors
+        mean = self._mean_of_diagonal[:, None, None]
+        losses = [
+            np.square(errors[:, unseen] - across @ (projected / (values[:, :, None] + d * mean)))
+            for d in DAMPINGS
+        ]
+        sums = np.array([loss.sum() for loss in losses])
+        of_w = float(np.square(errors[:, unseen]).sum())
+        best = int(sums.argmin())
+        return damping_of_all(DAMPINGS[best]) if of_w - sums[best] > LEAST_GAIN * of_w else np.inf
+
+    def usual_damping(self) -> float:
+        """The damping of W* without a comparison: with so few positions, W* is W."""
+        return float("inf")
+
+    def best_weight(self, damping: float) -> Float64Array:
+        """W* for a damping, a share of the mean of H's diagonal, (groups, rows, columns)."""
+        if not np.isfinite(damping):
+            return self.matrix
+        count = self.x.shape[1]
+        added = (damping * self._mean_of_diagonal)[:, None, None] * np.eye(count)
+        solved = np.linalg.solve(self._kernel + added, self._errors)  # (groups, n, rows)
+        change = solved.transpose(0, 2, 1).astype(np.float32) @ self.x
+        return np.asarray(self.matrix + change / count)
+
+    def hessian(self, damping: float) -> SampleHessian:
+        """H + d I, for the search of codes."""
+        return SampleHessian(self.x, damping * self._mean_of_diagonal)
+
+    def bias(self, matrix: Float64Array) -> Float64Array:
+        """The bias that keeps the mean output with other weights, (groups, rows)."""
+        if not self.samples.centred:
+            return np.zeros(matrix.shape[:2])
+        mean = self.samples.together.columns.mean(axis=1, dtype=np.float64)  # (groups, columns)
+        t_mean = self.t.mean(axis=1, dtype=np.float64)
+        return np.asarray(t_mean - (matrix @ mean[:, :, None])[:, :, 0])
+
+    def spread(self, matrix: Float64Array) -> Float32Array:
+        """The standard deviation of each channel of the output with other weights, (channels,)."""
+        outputs = self.x @ _transposed(matrix)
+        return np.asarray(np.sqrt(np.square(outputs).mean(axis=1)).ravel(), np.float32)
+
+    @cached_property
+    def _kernel(self) -> Float64Array:
+        """K, (groups, n, n)."""
+        kernel = self.x @ self.x.transpose(0, 2, 1)
+        return np.asarray(kernel.astype(np.float64) / self.x.shape[1])
+
+    @cached_property
+    def _mean_of_diagonal(self) -> Float64Array:
+        """The mean of H's diagonal, (groups,); it is not 0."""
+        trace = np.trace(self._kernel, axis1=1, axis2=2)
+        return np.asarray(np.maximum(trace / self.x.shape[2], _LEAST_POWER))
+
+    @cached_property
+    def _errors(self) -> Float64Array:
+        """E, (groups, n, rows)."""
+        t = self.t - self.t.mean(axis=1, keepdims=True) if self.samples.centred else self.t
+        return np.asarray(t - self.x @ _transposed(self.matrix), np.float64)
+
+
+def _transposed(matrix: Float64Array) -> Float32Array:
+    return np.ascontiguousarray(matrix.transpose(0, 2, 1), np.float32)

@@ -1,0 +1,16 @@
+"""What a layer shall give: its columns and targets, with their second moments."""
+
+from onnx_evoq.quantize.moments.activation import Activation
+from onnx_evoq.quantize.moments.bias_correction import corrected_bias
+from onnx_evoq.quantize.moments.columns_and_targets import LayerSamples, SampleChunk, joined
+from onnx_evoq.quantize.moments.moments import Moments, MomentSums
+
+__all__ = [
+    "Activation",
+    "LayerSamples",
+    "MomentSums",
+    "Moments",
+    "SampleChunk",
+    "corrected_bias",
+    "joined",
+]

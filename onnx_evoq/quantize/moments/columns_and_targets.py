@@ -1,0 +1,114 @@
+"""A layer's columns and targets, kept so that the targets can be replaced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.quantize.moments.activation import Activation
+from onnx_evoq.quantize.moments.moments import MomentSums
+
+
+@dataclass(frozen=True, eq=False)
+class SampleChunk:
+    """A layer's columns and targets at some positions.
+
+    Attributes:
+        columns: x, (groups, positions, columns).
+        targets: t, (groups, positions, rows).
+        shift: what the model adds to the output before the activation, (groups, positions, rows);
+            None if it adds nothing.
+    """
+
+    columns: Float32Array
+    targets: Float32Array
+    shift: Float32Array | None = None
+
+
+class LayerSamples:
+    """A layer's columns and targets, with their second moments.
+
+    Attributes:
+        centred: whether the means are subtracted, as for a layer with a bias.
+        activation: the activation that reads the layer's output; None if there is none.
+        sums: the moments; without chunks if `few`.
+
+    Args:
+        centred: as above.
+        activation: as above.
+        few: whether there are so few positions that all are kept, and no moments are gathered.
+    """
+
+    def __init__(
+        self, centred: bool, activation: Activation | None = None, *, few: bool = False
+    ) -> None:
+        self.centred = centred
+        self.activation = activation
+        self.sums = MomentSums(centred)
+        self._few = few
+        self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
+
+    def add(self, chunk: SampleChunk) -> None:
+        """Add a chunk; it is kept only if there are few positions, or an activation."""
+        if self._few:
+            self._chunks.append(chunk)
+            return
+        x = self.sums.add(chunk.columns, chunk.targets)
+        if self.activation is not None:
+            self._chunks.append(SampleChunk(x, chunk.targets, chunk.shift))
+
+    @property
+    def few(self) -> bool:
+        """Whether all positions are kept, and no moments are gathered."""
+        return self._few
+
+    @cached_property
+    def together(self) -> SampleChunk:
+        """All columns and targets, if there are few positions."""
+        return joined(self._chunks)
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values and their products are in the range of float32."""
+        if not self._few:
+            return self.sums.finite
+        both = self.together.columns, self.together.targets
+        return all(bool(np.isfinite(np.square(each).sum(axis=1)).all()) for each in both)
+
+    def moments_behind_activation(self, weight: Float64Array, bias: Float64Array) -> MomentSums:
+        """The moments for targets that leave errors to the activation that hides them.
+
+        Args:
+            weight: the layer's current weight, (groups, rows, columns).
+            bias: the layer's current bias, (groups, rows).
+        """
+        activation = self.activation
+        if activation is None:
+            return self.sums
+        transposed = np.ascontiguousarray(weight.transpose(0, 2, 1), np.float32)
+        at_origin = bias + (weight @ self.sums.origin[:, :, None])[:, :, 0]
+        added = np.asarray(at_origin, np.float32)[:, None]  # (groups, 1, rows)
+
+        def targets_of(chunk: SampleChunk, some: slice) -> Float32Array:
+            outputs = chunk.columns[:, some] @ transposed
+            outputs += added
+            shift = None if chunk.shift is None else chunk.shift[:, some]
+            return activation.targets(chunk.targets[:, some], outputs, shift)
+
+        return self.sums.with_targets(
+            (chunk.columns, partial(targets_of, chunk)) for chunk in self._chunks
+        )
+
+
+def joined(chunks: Sequence[SampleChunk]) -> SampleChunk:
+    """Several chunks as one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    shifts = [chunk.shift for chunk in chunks if chunk.shift is not None]
+    return SampleChunk(
+        np.concatenate([chunk.columns for chunk in chunks], axis=1),
+        np.concatenate([chunk.targets for chunk in chunks], axis=1),
+        np.concatenate(shifts, axis=1) if shifts else None,
+    )

@@ -1,0 +1,210 @@
+"""Second moments of a layer's columns and targets, gathered chunk by chunk.
+
+Reconstruction needs H = E[x x^T] and C = E[t x^T], without the means if the layer has a bias to
+hold them. The products of a chunk are computed in float32, after the first chunk's mean is
+subtracted, so that no large mean hides a small variance. They are summed in float64, so that sums
+over millions of positions stay exact enough. Chunks go to two folds in turn, so that a fit to one
+fold can be judged on the other.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onnx_evoq.array_types import Float32Array, Float64Array
+
+_VALUES_AT_ONCE = 2**18  # targets that fit the processor's cache
+_LEAST_POSITIONS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Second moments of columns x and targets t.
+
+    Attributes:
+        hessian: H, (groups, columns, columns).
+        cross: C, (groups, rows, columns).
+        x_mean: E[x], (groups, columns).
+        t_mean: E[t], (groups, rows).
+        centred: whether the means are subtracted in H and C.
+    """
+
+    hessian: Float64Array
+    cross: Float64Array
+    x_mean: Float64Array
+    t_mean: Float64Array
+    centred: bool = True
+
+
+@dataclass(eq=False)
+class _Sums:
+    """Sums over the chunks of one fold, after the origin is subtracted.
+
+    Attributes:
+        count: number of positions.
+        x: sum of x, (groups, columns).
+        t: sum of t, (groups, rows).
+        xx: sum of x x^T, (groups, columns, columns).
+        tx: sum of t x^T, (groups, rows, columns).
+    """
+
+    count: int
+    x: Float64Array
+    t: Float64Array
+    xx: Float64Array
+    tx: Float64Array
+
+
+class MomentSums:
+    """Gathers the second moments of chunks of columns and targets.
+
+    Example:
+        >>> sums = MomentSums(centred=True)
+        >>> x = np.array([[[1.0], [3.0]]], np.float32)  # (groups, positions, columns)
+        >>> centred = sums.add(x, 2 * x)
+        >>> moments = sums.moments()
+        >>> moments.hessian.item(), moments.cross.item(), moments.x_mean.item()
+        (1.0, 2.0, 2.0)
+
+    Args:
+        centred: whether the means are subtracted, as for a layer with a bias.
+    """
+
+    def __init__(self, centred: bool) -> None:
+        self._centred = centred
+        self._origins: tuple[Float32Array, Float32Array] | None = None  # of columns and targets
+        self._folds: list[_Sums] = []
+        self._chunks = 0
+
+    def add(self, columns: Float32Array, targets: Float32Array) -> Float32Array:
+        """Add a chunk.
+
+        Args:
+            columns: (groups, positions, columns).
+            targets: (groups, positions, rows).
+
+        Returns:
+            The columns minus `origin`, which is the mean of the first chunk's columns.
+        """
+        if self._origins is None:
+            self._start(columns, targets)
+        x = np.subtract(columns, self.origin[:, None])
+        fold = self._add_targets(x, lambda some: targets[:, some])
+        fold.count += x.shape[1]
+        fold.x += x.sum(axis=1, dtype=np.float64)
+        if len(x) == 1:  # BLAS computes x.T @ x of one array in half the time
+            fold.xx[0] += x[0].T @ x[0]
+        else:
+            fold.xx += x.transpose(0, 2, 1) @ x
+        return x
+
+    @property
+    def origin(self) -> Float32Array:
+        """What is subtracted from all columns, (groups, columns); zero if no means are."""
+        assert self._origins is not None
+        return self._origins[0]
+
+    def with_targets(
+        self, chunks: Iterable[tuple[Float32Array, Callable[[slice], Float32Array]]]
+    ) -> "MomentSums":
+        """The moments of the same columns with other targets.
+
+        Args:
+            chunks: the columns minus `origin`, as `add` returned them, in the order in which they
+                were added; and the new targets of some of their positions, which are asked for a
+                few at a time, so that they stay in the processor's cache.
+        """
+        other = MomentSums(self._centred)
+        other._origins = self._origins
+        other._folds = [
+            replace(fold, t=np.zeros_like(fold.t), tx=np.zeros_like(fold.tx))
+            for fold in self._folds
+        ]
+        for x, targets_of in chunks:
+            other._add_targets(x, targets_of)
+        return other
+
+    def _add_targets(self, x: Float32Array, targets_of: Callable[[slice], Float32Array]) -> _Sums:
+        """Add the targets to the next fold, and return it."""
+        assert self._origins is not None
+        fold = self._folds[self._chunks % 2]
+        self._chunks += 1
+        groups, positions, _ = x.shape
+        at_once = max(_LEAST_POSITIONS, _VALUES_AT_ONCE // (groups * fold.t.shape[1]))
+        for start in range(0, positions, at_once):
+            some = slice(start, min(start + at_once, positions))
+            t = targets_of(some) - self._origins[1][:, None]
+            fold.t += t.sum(axis=1, dtype=np.float64)
+            fold.tx += t.transpose(0, 2, 1) @ x[:, some]
+        return fold
+
+    @property
+    def count(self) -> int:
+        """The number of positions."""
+        return sum(fold.count for fold in self._folds)
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values and their products are in the range of float32."""
+        return all(
+            bool(np.isfinite(sums).all()) for fold in self._folds for sums in (fold.xx, fold.tx)
+        )
+
+    def moments(self, hessian: Float64Array | None = None) -> Moments:
+        """The moments of all chunks.
+
+        Args:
+            hessian: H, if it is known from other targets of the same columns.
+        """
+        one, other = self._folds
+        products = one.xx + other.xx if hessian is None else one.xx
+        return self._moments_of(
+            _Sums(
+                one.count + other.count, one.x + other.x, one.t + other.t,
+                products, one.tx + other.tx,
+            ),
+            hessian,
+        )  # fmt: skip
+
+    def folds(
+        self, hessians: Sequence[Float64Array] | None = None
+    ) -> tuple[Moments, Moments] | None:
+        """The moments of every other chunk, and of the rest; None if there is only one chunk.
+
+        Args:
+            hessians: their H, if they are known from other targets of the same columns.
+        """
+        if self._chunks <= 1:
+            return None
+        first, second = hessians or (None, None)
+        return self._moments_of(self._folds[0], first), self._moments_of(self._folds[1], second)
+
+    def _start(self, columns: Float32Array, targets: Float32Array) -> None:
+        """Set the origin (the first chunk's means, if they are subtracted) and empty folds."""
+        groups, _, width = columns.shape
+        rows = targets.shape[2]
+        self._origins = (
+            (columns.mean(axis=1), targets.mean(axis=1))
+            if self._centred
+            else (np.zeros((groups, width), np.float32), np.zeros((groups, rows), np.float32))
+        )
+        self._folds = [
+            _Sums(
+                0, np.zeros((groups, width)), np.zeros((groups, rows)),
+                np.zeros((groups, width, width)), np.zeros((groups, rows, width)),
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+
+    def _moments_of(self, sums: _Sums, hessian: Float64Array | None = None) -> Moments:
+        assert self._origins is not None
+        x, t = sums.x / sums.count, sums.t / sums.count
+        cross = sums.tx / sums.count
+        if self._centred:
+            cross -= t[:, :, None] * x[:, None, :]
+        if hessian is None:
+            hessian = sums.xx / sums.count
+            if self._centred:
+                hessian -= x[:, :, None] * x[:, None, :]
+        return Moments(hessian, cross, x + self._origins[0], t + self._origins[1], self._centred)

@@ -1,0 +1,6 @@
+"""Scales of layers and of channels: cross-layer equalization."""
+
+from onnx_evoq.quantize.scales.channel_scales import ScaledLayer, channel_scales
+from onnx_evoq.quantize.scales.equalize import Profile, choose_scales, round_alone
+
+__all__ = ["Profile", "ScaledLayer", "channel_scales", "choose_scales", "round_alone"]

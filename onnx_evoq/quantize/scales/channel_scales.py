@@ -1,0 +1,250 @@
+"""Cross-layer equalization with one scale for each channel, which minimises the rounding error.
+
+The outputs of a layer may be scaled by s if the layers that read them are scaled by 1/s (Nagel et
+al., 2019, arXiv 1906.04721). They balance the ranges of channels; here the scales minimise a model
+of the rounding error itself. For a weight w of row o and column i, with scales s and input power
+h_i = E[x_i^2], and with the step d, rounding adds the error
+
+    E[e^2] = h_i w^2 K(log2(|w| s_o / (s_i d))),    K(v) = err(2^v) / 4^v
+
+to the output of row o in the model that is not scaled. err(a) is the squared error of a number of a
+steps: at most a^2 and 1/12, and the distance to the largest code beyond it. So K falls until the
+codes end, and rises from there. What a row's error does to the end of the network is estimated from
+the weights behind it: with r_o for row o,
+
+    r_i = sum over the layers that read channel i, and their rows o, of r_o w_oi^2
+
+All scales are multiples of an eighth of an octave. With a step that is a power of two the scale of
+a row makes it in effect any number; with a step per tensor, it gives each row a step of its own.
+The sum of all errors falls in each pass over all layers: all output channels of a layer change at
+once, since they depend on each other only through other channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnx_evoq.array_types import Float64Array, Indices
+
+_PER_OCTAVE = 8
+_REACH = 12 * _PER_OCTAVE  # scales lie between 2^-12 and 2^12
+_BINS = 64 * _PER_OCTAVE  # of log2 of weights in steps, 0 in the middle
+_PASSES = 8
+_MIN_SHARE = 0.03  # of the mean power of a row's terms w x, which each of them counts with
+_TIE = 1e-9  # share of the error in which two scales are as good as each other
+_MIN_GAIN = 1e-3  # share of the error that a pass must gain for another one to follow
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledLayer:
+    """A layer whose channels may be scaled.
+
+    Attributes:
+        weight: (groups, rows, columns).
+        power: (groups, columns), E[x^2] of each column.
+        rows: (groups, rows), the scale of each row, -1 for one that stays 1.
+        columns: (groups, columns), the scale of each column, -1 for one that stays 1.
+        bits: the width of the codes.
+        per_channel: whether each row has a step of its own.
+        pow2: whether steps are powers of two.
+    """
+
+    weight: Float64Array
+    power: Float64Array
+    rows: Indices
+    columns: Indices
+    bits: int
+    per_channel: bool
+    pow2: bool
+
+
+def channel_scales(layers: Sequence[ScaledLayer], count: int) -> tuple[Float64Array, float]:
+    """The scales of all channels, and how much of the rounding error is left.
+
+    Args:
+        layers: the layers, in the graph's order.
+        count: number of scales.
+
+    Returns:
+        (count,) scales; and the estimated error as a share of that without scales.
+    """
+    relevance = _relevance(layers, count)
+    logs = np.zeros(count + 1, np.intp)  # of the scales, in eighths of octaves; -1 stays 0
+    states = [_State(layer, of_rows) for layer, of_rows in zip(layers, relevance, strict=True)]
+    for state in states:
+        state.choose_steps(logs)
+    before = now = sum(state.error(logs) for state in states)
+    parts = _parts(layers, count)
+    for _ in range(_PASSES):
+        last = now
+        for part in parts:
+            _rescale(part, states, logs)
+        now = sum(state.error(logs) for state in states)
+        if not last - now > _MIN_GAIN * last:
+            break
+    return 2.0 ** (logs[:count] / _PER_OCTAVE), now / before if before > 0 else 1.0
+
+
+def _relevance(layers: Sequence[ScaledLayer], count: int) -> list[Float64Array]:
+    """For each layer, how much an error of each row adds to that of the end, (groups, rows).
+
+    A row that no other layer reads counts by the power of the layer's output.
+    """
+    behind, result = np.zeros(count + 1), list[Float64Array]()
+    for layer in reversed(layers):
+        own = behind[layer.rows]
+        own[layer.rows < 0] = 0
+        power = (layer.weight**2 @ layer.power[:, :, None]).mean()
+        own = np.where(own > 0, own, 1 / max(float(power), 1e-30))
+        behind += np.bincount(
+            layer.columns.ravel() % (count + 1),
+            (own[:, :, None] * layer.weight**2).sum(axis=1).ravel(),
+            count + 1,
+        )
+        result.append(own)
+    return result[::-1]
+
+
+def _parts(layers: Sequence[ScaledLayer], count: int) -> list[Indices]:
+    """The scales of each layer's rows, joined where layers share some of them."""
+    part_of = np.arange(count + 1)
+    for layer in layers:
+        rows = np.unique(layer.rows[layer.rows >= 0])
+        if rows.size:
+            own = np.unique(part_of[rows])
+            part_of[np.isin(part_of, own)] = own[0]
+    return [np.flatnonzero(part_of[:count] == part) for part in np.unique(part_of[:count])]
+
+
+def _kernel(bits: int) -> Float64Array:
+    """K for each bin."""
+    logs = (np.arange(_BINS) - _BINS // 2) / _PER_OCTAVE
+    size, largest = 2.0**logs, 2.0 ** (bits - 1) - 0.75
+    error = np.minimum(size**2, 1 / 12) + np.maximum(size - largest, 0) ** 2
+    return np.asarray(error / size**2)
+
+
+class _State:
+    """A layer with the steps of its rows."""
+
+    def __init__(self, layer: ScaledLayer, relevance: Float64Array) -> None:
+        self.layer = layer
+        size = np.abs(layer.weight)
+        self._logs = np.rint(np.log2(np.maximum(size, 1e-30)) * _PER_OCTAVE).astype(np.intp)
+        power = size**2 * layer.power[:, None]  # (groups, rows, columns)
+        # A column that is nearly always 0 must not have weights that the others' grid cannot hold.
+        power = np.maximum(power, _MIN_SHARE * power.mean(axis=2, keepdims=True))
+        self._power = relevance[:, :, None] * power
+        self._kernel = _kernel(layer.bits)
+        self.steps = np.zeros(layer.rows.shape, np.intp)  # log2, in eighths of octaves
+
+    def _row_errors(self, logs: Indices, first: int, options: int) -> Float64Array:
+        """(groups, rows, options): the error of each row if its scale by its step is an option."""
+        bins = self._logs - logs[self.layer.columns][:, None]
+        return self._errors(bins, axis=1, first=first, options=options)
+
+    def _column_errors(self, logs: Indices, first: int, options: int) -> Float64Array:
+        """(groups, columns, options): the error of each column for options of 1 / its scale."""
+        bins = self._logs + (logs[self.layer.rows] - self.steps)[:, :, None]
+        return self._errors(bins, axis=2, first=first, options=options)
+
+    def _errors(self, bins: Indices, axis: int, first: int, options: int) -> Float64Array:
+        """The errors of rows (axis 1) or columns (axis 2) if their bins are shifted."""
+        groups, rows, columns = bins.shape
+        index = np.arange(groups * bins.shape[axis]).reshape(
+            (groups, rows, 1) if axis == 1 else (groups, 1, columns)
+        )
+        clipped = np.clip(bins + _BINS // 2, 0, _BINS - 1)
+        histogram = np.bincount(
+            (index * _BINS + clipped).ravel(),
+            self._power.ravel(),
+            groups * bins.shape[axis] * _BINS,
+        ).reshape(-1, _BINS)
+        shifted = np.arange(_BINS)[:, None] + np.arange(first, first + options)
+        kernels = self._kernel[np.clip(shifted, 0, _BINS - 1)]  # (bins, options)
+        used = histogram.any(axis=0)
+        return np.asarray(histogram[:, used] @ kernels[used]).reshape(groups, -1, options)
+
+    def choose_steps(self, logs: Indices) -> None:
+        """Choose the best steps for these scales."""
+        errors = self._row_errors(logs, -2 * _REACH, 4 * _REACH + 1)  # of log2(scale / step)
+        scale = logs[self.layer.rows]
+        by_step = np.stack(
+            [
+                np.take_along_axis(errors, (scale - step + 2 * _REACH)[:, :, None], 2)[:, :, 0]
+                for step in self._options()
+            ],
+            axis=-1,
+        )  # (groups, rows, steps)
+        if not self.layer.per_channel:
+            by_step = by_step.sum(axis=(0, 1), keepdims=True)
+        best = np.asarray(self._options())[by_step.argmin(axis=-1)]
+        self.steps = np.broadcast_to(best, self.layer.rows.shape)
+
+    def _options(self) -> range:
+        return range(-_REACH, _REACH + 1, _PER_OCTAVE if self.layer.pow2 else 1)
+
+    def error(self, logs: Indices) -> float:
+        """The layer's error."""
+        bins = self._logs + (logs[self.layer.rows] - self.steps)[:, :, None]
+        bins = bins - logs[self.layer.columns][:, None]
+        kernel = self._kernel[np.clip(bins + _BINS // 2, 0, _BINS - 1)]
+        return float((self._power * kernel).sum())
+
+    def errors_of(self, part: Indices, logs: Indices) -> Float64Array:
+        """(scales, options): the errors of the layer's rows and columns that have these scales.
+
+        The options are the logarithms from -_REACH to _REACH.
+        """
+        layer, options = self.layer, 2 * _REACH + 1
+        total = np.zeros((len(part), options))
+        place = np.full(len(logs), -1)
+        place[part] = np.arange(len(part))
+        rows, columns = place[layer.rows], place[layer.columns]
+        if (rows >= 0).any():
+            errors = self._row_errors(logs, -2 * _REACH, 4 * _REACH + 1)
+            if layer.per_channel:
+                errors = self._best_steps(errors)  # of log2 of the scale
+            else:
+                first = _REACH - int(self.steps.flat[0])
+                errors = errors[:, :, first : first + options]
+            np.add.at(total, rows[rows >= 0], errors[rows >= 0])
+        if (columns >= 0).any():
+            errors = self._column_errors(logs, -_REACH, options)[:, :, ::-1]
+            np.add.at(total, columns[columns >= 0], errors[columns >= 0])
+        return total
+
+    def _best_steps(self, errors: Float64Array) -> Float64Array:
+        """(groups, rows, options): the least error of each row over all its steps."""
+        period = _PER_OCTAVE if self.layer.pow2 else 1
+        count = errors.shape[2] // period
+        phases = errors[:, :, : count * period].reshape(*errors.shape[:2], count, period)
+        lowest = phases.min(axis=2)  # of log2(scale) modulo an octave
+        phase = (np.arange(-_REACH, _REACH + 1) + 2 * _REACH) % period
+        return np.asarray(lowest[:, :, phase])
+
+
+def _rescale(part: Indices, states: Sequence[_State], logs: Indices) -> None:
+    """Choose the scales of one part anew, if that lowers the error."""
+    touched = [
+        state
+        for state in states
+        if np.isin(state.layer.rows, part).any() or np.isin(state.layer.columns, part).any()
+    ]
+    if not touched:
+        return
+    before, steps = logs[part], [state.steps for state in touched]
+    error = sum(state.error(logs) for state in touched)
+    totals = np.sum([state.errors_of(part, logs) for state in touched], axis=0)
+    # Of all that are as good (with a step per row, each is, an octave on), the nearest is taken.
+    good = totals <= totals.min(axis=1, keepdims=True) * (1 + _TIE)
+    options = np.arange(-_REACH, _REACH + 1)
+    distance = np.where(good, np.abs(options - before[:, None]), 4 * _REACH)
+    logs[part] = options[distance.argmin(axis=1)]
+    for state in touched:
+        state.choose_steps(logs)
+    if not sum(state.error(logs) for state in touched) < error:
+        logs[part] = before
+        for state, old in zip(touched, steps, strict=True):
+            state.steps = old

@@ -1,0 +1,136 @@
+"""Plan the work on each layer, so that all of them are reconstructed within the time.
+
+The seconds that a layer takes are predicted from the shape of its matrix and from the effort
+(`quantize.Effort`), as on a core of a usual machine. How much slower this machine is, with all that
+it does besides, is measured at the layers that are done. Each layer then gets the most effort at
+which it and all layers behind it end in time. Where even the least effort takes too long, a layer
+that would take more than twice its equal share of the time is rounded to the nearest codes.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from onnx_evoq.engine import positions_for
+from onnx_evoq.quantize import EFFORTS, MOST_PRODUCTS_FOR_RESTARTS, Effort
+from onnx_evoq.run import Deadline
+
+# Seconds on one core, fitted to the layers of an EfficientNet-Lite0.
+_PER_LAYER = 0.1  # sessions and the like
+_PER_PRODUCT = 3e-11  # of matrix products
+_PER_VALUE = 5e-9  # of columns and targets that are moved
+_PER_GROUP = 4e-4
+_PER_CUBE = {True: 1.2e-9, False: 3e-10}  # of columns^3; whether dampings are compared
+_EXPECTED = 3.0  # seconds of layers that count as if they had been measured as predicted
+_TIMES_DUE = 2.0  # of its equal share of the time that a layer may take where time is short
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """What the work on a layer depends on.
+
+    Attributes:
+        groups: of its matrix.
+        rows: of each group.
+        columns: of each group.
+        running: seconds for running the samples through the layer, in both models.
+    """
+
+    groups: int
+    rows: int
+    columns: int
+    running: float = 0.0
+
+    def seconds(self, effort: Effort) -> float:
+        """About how many seconds the reconstruction of the layer takes."""
+        g, r, c = self.groups, self.rows, self.columns
+        positions = positions_for(effort.positions, (g, r, c))
+        moved = g * positions * (c + effort.activation_rounds * r)
+        products = g * positions * (c**2 / 2 + (1 + 2 * effort.activation_rounds) * r * c)
+        unknowns = min(c, positions)  # of a linear system
+        in_codes = g * r * c**2
+        products += in_codes * (12 if effort.descends else 2)
+        if effort.restarts and in_codes <= MOST_PRODUCTS_FOR_RESTARTS:
+            products += 5 * effort.restarts * in_codes
+        return (
+            _PER_LAYER
+            + _PER_VALUE * moved
+            + _PER_PRODUCT * products
+            + _PER_GROUP * g
+            + _PER_CUBE[effort.compares_dampings] * g * unknowns**2 * c
+            + self.running
+        )
+
+
+class Plan:
+    """Chooses the effort for one layer after the other.
+
+    Example:
+        >>> plan = Plan([LayerSize(1, 8, 9), LayerSize(1, 8, 72)], Deadline(None))
+        >>> plan.effort() == EFFORTS[0]
+        True
+
+    Args:
+        sizes: of all layers, in their order.
+        deadline: when the last one must be done.
+        best: the most effort that any layer gets.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[LayerSize],
+        deadline: Deadline,
+        best: Effort = EFFORTS[0],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sizes, self._deadline, self._clock = list(sizes), deadline, clock
+        least = [replace(e, positions=min(e.positions, best.positions)) for e in EFFORTS[1:]]
+        self._efforts = [best, *least]
+        self._predicted = self._measured = _EXPECTED
+        self._done = 0
+        self._began = clock()
+        self._counts: Counter[Effort | None] = Counter()
+
+    def effort(self) -> Effort | None:
+        """The effort for the next layer, whose time begins now; None for nearest rounding."""
+        self._began = self._clock()
+        rest, left = self._sizes[self._done :], self._deadline.left
+        for effort in self._efforts:
+            if sum(size.seconds(effort) for size in rest) * self._slowness <= left:
+                return effort
+        least = self._efforts[-1]
+        own = rest[0].seconds(least)
+        return least if own * self._slowness <= _TIMES_DUE * left / len(rest) else None
+
+    @property
+    def _slowness(self) -> float:
+        return self._measured / self._predicted
+
+    def done(self, effort: Effort | None, *, learns: bool = True) -> None:
+        """Take in that the next layer is done.
+
+        Args:
+            effort: the one that it took, as `effort` gave it; None for nearest rounding.
+            learns: whether its time says something about those of the others.
+        """
+        if effort is not None and learns:
+            self._measured += self._clock() - self._began
+            self._predicted += self._sizes[self._done].seconds(effort)
+        self._counts[effort] += 1
+        self._done += 1
+
+    @property
+    def cut(self) -> str:
+        """A sentence about what was left out to save time; empty if nothing was."""
+        _, short, feedback = self._efforts
+        said = {
+            short: "have a shorter reconstruction",
+            feedback: "have rounding with feedback only",
+            None: "are rounded to the nearest codes",
+        }
+        parts = [f"{self._counts[e]} {text}" for e, text in said.items() if self._counts[e]]
+        if not parts:
+            return ""
+        return f"to save time, of {self._done} layers {' and '.join(parts)}."

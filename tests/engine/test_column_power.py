@@ -1,0 +1,133 @@
+"""The power of columns, against that of the tensors of the whole model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import conv_net, mlp, model_of, node, random, run
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
+
+from onnx_evoq.batch import Batch, make_batches
+from onnx_evoq.engine import column_powers
+from onnx_evoq.model import (
+    as_network,
+    find_layers,
+    find_weights,
+    fold_batch_norm,
+    input_specs,
+    load,
+)
+from onnx_evoq.setup import Resources
+
+MODEL = load(mlp())
+X = random(21, 4) + 1
+ALL = 10**9  # positions
+
+
+def batches_of(model: ModelProto, x: NDArray[np.generic], size: int = 8) -> list[Batch]:
+    return make_batches({"x": x}, input_specs(model), size)
+
+
+def powers(
+    model: ModelProto, batches: list[Batch], positions: int = ALL, **options: Any
+) -> dict[str, NDArray[np.float64]]:
+    layers = find_layers(model, find_weights(model)[0])
+    resources = options.pop("resources", Resources(workers=1))
+    rng = np.random.default_rng(0)
+    return column_powers(as_network(model), layers, batches, rng, positions, resources, **options)
+
+
+def tensor(model: ModelProto, name: str, x: NDArray[np.generic]) -> NDArray[np.generic]:
+    whole = ModelProto.FromString(model.SerializeToString())
+    del whole.graph.output[:]
+    whole.graph.output.append(helper.make_empty_tensor_value_info(name))
+    return run(whole, {"x": x})[name]
+
+
+def test_with_a_bias_it_is_the_variance_of_each_column() -> None:
+    found = powers(MODEL, batches_of(MODEL, X))
+    assert list(found) == ["first", "second"]
+    np.testing.assert_allclose(found["first"], [X.var(axis=0)], rtol=1e-4)
+    np.testing.assert_allclose(found["second"], [tensor(MODEL, "c", X).var(axis=0)], rtol=1e-4)
+
+
+def test_without_a_bias_it_is_the_mean_square() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
+    weights = {"w": random(4, 3), "v": random(3, 2, seed=1)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, weights))
+    found = powers(model, batches_of(model, X))
+    np.testing.assert_allclose(found["w"], [np.square(X).mean(axis=0)], rtol=1e-4)
+    np.testing.assert_allclose(found["v"], [np.square(X @ weights["w"]).mean(axis=0)], rtol=1e-4)
+
+
+def test_convolutions_have_the_power_of_each_tap() -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    images = random(10, 3, 8, 8)
+    found = powers(model, batches_of(model, images, 4))["w2"]
+    padded = np.pad(tensor(model, "c", images), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    taps = np.stack([padded[:, :, i : i + 8, j : j + 8] for i in range(3) for j in range(3)], 2)
+    np.testing.assert_allclose(found, taps.var(axis=(0, 3, 4)).reshape(1, -1), rtol=1e-3, atol=1e-5)
+
+
+def test_samples_that_fill_the_last_batch_do_not_count() -> None:
+    fixed = load(mlp(batch=8))
+    free, filled = powers(MODEL, batches_of(MODEL, X)), powers(fixed, batches_of(fixed, X))
+    for name, power in free.items():
+        np.testing.assert_allclose(filled[name], power, rtol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_number_of_workers_changes_nothing(workers: int) -> None:
+    one = powers(MODEL, batches_of(MODEL, X, 3))
+    other = powers(MODEL, batches_of(MODEL, X, 3), resources=Resources(workers=workers))
+    for name, power in one.items():
+        np.testing.assert_array_equal(other[name], power)
+
+
+def test_few_positions_are_drawn_once_for_all_samples() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 6, 4]}, {"y": ["n", 6, 3]}, {"w": random(4, 3)}))
+    x = random(10, 6, 4)
+    at = np.sort(np.random.default_rng(0).choice(6, 2, replace=False, shuffle=False))
+    found = powers(model, batches_of(model, x, 4), positions=20)["w"]
+    np.testing.assert_allclose(found[0], np.square(x[:, at]).mean(axis=(0, 1)), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e30, np.inf, np.nan])
+def test_a_layer_whose_columns_are_not_finite_is_left_out(value: float) -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Tanh", ["a"], ["b"]),
+        node("MatMul", ["b", "v"], ["y"]),
+    ]
+    weights = {"w": np.ones((4, 3), np.float32), "v": random(3, 2)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, weights))
+    x = X.copy()
+    x[3, 1] = value
+    assert list(powers(model, batches_of(model, x))) == ([] if np.isnan(value) else ["v"])
+
+
+def test_a_layer_without_an_entry_for_each_sample_is_left_out() -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        node("MatMul", ["w", "t"], ["m"]),
+        node("Transpose", ["m"], ["y"], perm=[1, 0]),
+    ]
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
+    assert powers(model, batches_of(model, random(16, 8))) == {}
+
+
+def test_progress_counts_layers() -> None:
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(label: str, total: float) -> Iterator[Any]:
+        shown.append((label, total))
+        yield shown.append
+
+    powers(MODEL, batches_of(MODEL, X), progress=progress)
+    assert shown == [("column powers", 2), 1, 1]

@@ -1,0 +1,172 @@
+"""The equations in the space of few positions, against those from moments."""
+
+import numpy as np
+import pytest
+from graphs import random
+from layer_problems import DENSE, correlated
+from numpy.typing import NDArray
+
+from onnx_evoq.quantize import (
+    Activation,
+    Effort,
+    GridSpec,
+    LayerSamples,
+    SampleChunk,
+    nearest,
+    reconstruct_with_activation,
+)
+from onnx_evoq.quantize.closed_form.best_weight import DAMPINGS
+from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
+from onnx_evoq.quantize.closed_form.sample_equations import (
+    SampleEquations,
+    in_space_of_positions,
+)
+
+Floats = NDArray[np.float32]
+N, COLUMNS = 20, 48
+MATRIX = random(2, 3, COLUMNS, seed=5).astype(np.float64)
+X = np.stack([correlated(N, COLUMNS), random(N, COLUMNS, seed=7)]) + 1
+T = X @ MATRIX.transpose(0, 2, 1).astype(np.float32) * 2 + random(2, N, 3, seed=8) + 1
+
+
+def samples_of(
+    x: Floats,
+    t: Floats,
+    activation: Activation | None = None,
+    *,
+    centred: bool = True,
+    few: bool = True,
+    shift: Floats | None = None,
+) -> LayerSamples:
+    """Columns and targets in two chunks, which are the two halves."""
+    samples, half = LayerSamples(centred, activation, few=few), x.shape[1] // 2
+    for part in (slice(0, half), slice(half, None)):
+        samples.add(SampleChunk(x[:, part], t[:, part], None if shift is None else shift[:, part]))
+    return samples
+
+
+def both(
+    activation: Activation | None = None, *, centred: bool = True, shift: Floats | None = None
+) -> tuple[SampleEquations, MomentEquations]:
+    few, many = (
+        samples_of(X, T, activation, centred=centred, few=few, shift=shift) for few in (True, False)
+    )
+    return SampleEquations.of(MATRIX, few), MomentEquations.of(MATRIX, many)
+
+
+@pytest.mark.parametrize(("positions", "few"), [(4, True), (5, False)])
+def test_few_positions_are_at_most_half_as_many_as_columns(positions: int, few: bool) -> None:
+    assert in_space_of_positions(positions, 8) == few
+    assert in_space_of_positions(positions, 9) == few
+
+
+@pytest.mark.parametrize("damping", [1e-3, 0.03, 1.0, np.inf])
+@pytest.mark.parametrize("centred", [True, False])
+def test_the_best_weight_is_that_of_the_dense_formula(centred: bool, damping: float) -> None:
+    x, t = X.astype(np.float64), T.astype(np.float64)
+    if centred:
+        x, t = x - x.mean(axis=1, keepdims=True), t - t.mean(axis=1, keepdims=True)
+    expected = MATRIX.copy()
+    if np.isfinite(damping):
+        for group in range(2):
+            hessian, cross = x[group].T @ x[group] / N, t[group].T @ x[group] / N
+            added = damping * np.trace(hessian) / COLUMNS * np.eye(COLUMNS)
+            change = (cross - MATRIX[group] @ hessian) @ np.linalg.inv(hessian + added)
+            expected[group] += change
+    found, from_moments = (each.best_weight(damping) for each in both(centred=centred))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(from_moments, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_bias_spread_and_hessian_are_those_of_the_moments(centred: bool) -> None:
+    few, many = both(centred=centred)
+    other = random(2, 3, COLUMNS, seed=9).astype(np.float64)
+    np.testing.assert_allclose(few.bias(other), many.bias(other), atol=1e-4)
+    assert bool(few.bias(other).any()) == centred
+    np.testing.assert_allclose(few.spread(other), many.spread(other), rtol=1e-4)
+    one, two = (each.hessian(0.1) for each in (few, many))
+    np.testing.assert_allclose(one.diagonal, two.diagonal, rtol=1e-4)
+    np.testing.assert_allclose(one.times(other), two.times(other), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("activation", [Activation(), Activation(-1, 2), Activation(alpha=0.1)])
+@pytest.mark.parametrize("shifted", [True, False])
+def test_targets_behind_an_activation_are_those_of_the_moments(
+    activation: Activation, shifted: bool
+) -> None:
+    shift = random(2, N, 3, seed=3) if shifted else None
+    bias = random(2, 3, seed=4).astype(np.float64)
+    few, many = both(activation, shift=shift)
+    for _ in range(2):  # each step starts from the layer's own targets
+        few, many = (e.behind_activation(MATRIX, bias) for e in (few, many))  # type: ignore[assignment]
+        np.testing.assert_allclose(few.bias(MATRIX), many.bias(MATRIX), atol=1e-4)
+        np.testing.assert_allclose(
+            few.best_weight(0.03), many.best_weight(0.03), rtol=1e-3, atol=1e-3
+        )
+
+
+def test_without_an_activation_targets_stay() -> None:
+    few, _ = both()
+    assert few.behind_activation(MATRIX, np.zeros((2, 3))) is few
+
+
+def test_the_damping_is_a_tenth_of_the_one_that_fits_the_second_half_best() -> None:
+    x, t = X.astype(np.float64), T.astype(np.float64)
+    x, t = x - x.mean(axis=1, keepdims=True), t - t.mean(axis=1, keepdims=True)
+    losses = dict.fromkeys((*DAMPINGS, np.inf), 0.0)
+    for group, weight in enumerate(MATRIX):
+        seen, unseen = x[group, : N // 2], x[group, N // 2 :]
+        hessian = seen.T @ seen / (N // 2)
+        error = (t[group, : N // 2] - seen @ weight.T).T @ seen / (N // 2)
+        mean = np.trace(x[group].T @ x[group]) / N / COLUMNS
+        for damping in losses:
+            added = damping * mean * np.eye(COLUMNS) if np.isfinite(damping) else None
+            change = 0 if added is None else error @ np.linalg.inv(hessian + added)
+            losses[damping] += np.square(t[group, N // 2 :] - unseen @ (weight + change).T).sum()
+    best = min(losses, key=lambda damping: losses[damping])
+    assert np.isfinite(best)
+    assert both()[0].choose_damping() == pytest.approx(max(best / 10, 3e-5))
+
+
+def test_noise_asks_for_the_weight_itself() -> None:
+    t = X @ MATRIX.transpose(0, 2, 1).astype(np.float32) + 30 * random(2, N, 3, seed=2)
+    assert SampleEquations.of(MATRIX, samples_of(X, t)).choose_damping() == np.inf
+
+
+def test_one_position_is_too_little_to_choose_from() -> None:
+    samples = LayerSamples(True, few=True)
+    samples.add(SampleChunk(X[:, :1], T[:, :1]))
+    equations = SampleEquations.of(MATRIX, samples)
+    damping = equations.choose_damping()
+    assert damping == np.inf
+    assert (equations.best_weight(damping) == MATRIX).all()
+
+
+@pytest.mark.parametrize("activation", [None, Activation()], ids=str)
+def test_a_layer_is_reconstructed_as_from_moments(activation: Activation | None) -> None:
+    weight, effort = MATRIX[0].astype(np.float32), Effort(compares_dampings=False)
+    few, many = (
+        reconstruct_with_activation(
+            weight, DENSE, samples_of(X[:1], T[:1], activation, few=few), GridSpec(4, 0), effort
+        )
+        for few in (True, False)
+    )
+    np.testing.assert_allclose(few.best_weight, many.best_weight, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(few.bias, many.bias, atol=0.05)
+    np.testing.assert_allclose(few.spread, many.spread, rtol=1e-3)
+    assert np.mean(few.quantized.codes == many.quantized.codes) > 0.95
+    errors = [
+        np.square(X[0] @ found.quantized.values.T + found.bias - T[0]).mean()
+        for found in (few, many)
+    ]
+    assert activation is not None or errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+@pytest.mark.parametrize("effort", [Effort(), Effort(compares_dampings=False, descends=False)])
+def test_an_input_that_is_always_zero_gets_nearest_rounding(effort: Effort) -> None:
+    weight = np.float32([[0.3, -0.9, 0.5], [0.1, 0.2, 0.7]])
+    samples = LayerSamples(False, few=True)
+    samples.add(SampleChunk(np.zeros((1, 1, 3), np.float32), np.ones((1, 1, 2), np.float32)))
+    found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(8), effort)
+    assert (found.quantized.codes == nearest(weight, found.quantized.grid)).all()

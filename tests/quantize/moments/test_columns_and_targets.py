@@ -1,0 +1,120 @@
+"""Samples with replaced targets against moments that are gathered from the beginning."""
+
+import weakref
+
+import numpy as np
+import pytest
+from graphs import random
+
+from onnx_evoq.quantize import Activation, LayerSamples, SampleChunk, joined
+from onnx_evoq.quantize.moments.moments import Moments, MomentSums
+
+GROUPS, POSITIONS, ROWS, COLUMNS = 2, 30, 3, 4
+WEIGHT = random(GROUPS, ROWS, COLUMNS, seed=50).astype(np.float64)
+BIAS = random(GROUPS, ROWS, seed=51).astype(np.float64)
+
+
+def chunks(*, shifted: bool = False) -> list[SampleChunk]:
+    """Three of them, with means that are not zero."""
+    return [
+        SampleChunk(
+            random(GROUPS, POSITIONS, COLUMNS, seed=seed) + 1,
+            2 * random(GROUPS, POSITIONS, ROWS, seed=seed + 10) - 1,
+            random(GROUPS, POSITIONS, ROWS, seed=seed + 20) if shifted else None,
+        )
+        for seed in range(3)
+    ]
+
+
+def samples_of(
+    given: list[SampleChunk], activation: Activation | None, *, centred: bool = True
+) -> LayerSamples:
+    samples = LayerSamples(centred, activation)
+    for chunk in given:
+        samples.add(chunk)
+    return samples
+
+
+def fields(moments: Moments) -> list[np.ndarray]:
+    return [moments.hessian, moments.cross, moments.x_mean, moments.t_mean]
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("shifted", [True, False])
+@pytest.mark.parametrize(
+    "activation", [Activation(), Activation(-1, 2), Activation(alpha=0.1)], ids=str
+)
+def test_targets_follow_from_the_outputs_of_the_layer(
+    activation: Activation, shifted: bool, centred: bool
+) -> None:
+    given = chunks(shifted=shifted)
+    found = samples_of(given, activation, centred=centred).moments_behind_activation(WEIGHT, BIAS)
+    expected = MomentSums(centred)
+    for chunk in given:
+        outputs = np.einsum("grc,gpc->gpr", WEIGHT, chunk.columns) + BIAS[:, None]
+        expected.add(chunk.columns, activation.targets(chunk.targets, outputs, chunk.shift))
+    for one, other in zip(found.folds(), expected.folds(), strict=True):
+        for ours, theirs in zip(fields(one), fields(other), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_moments_of_the_first_targets_stay_as_they_are() -> None:
+    samples = samples_of(chunks(), Activation())
+    before = samples.sums.moments()
+    samples.moments_behind_activation(WEIGHT, BIAS)
+    again, fresh = samples.sums.moments(), samples_of(chunks(), None).sums.moments()
+    for ours, first, plain in zip(fields(again), fields(before), fields(fresh), strict=True):
+        assert (ours == first).all()
+        assert (ours == plain).all()
+
+
+def test_without_an_activation_targets_stay() -> None:
+    samples = samples_of(chunks(), None)
+    assert samples.moments_behind_activation(WEIGHT, BIAS) is samples.sums
+
+
+@pytest.mark.parametrize("activation", [None, Activation()], ids=str)
+def test_chunks_are_kept_only_for_an_activation(activation: Activation | None) -> None:
+    (chunk, *_) = chunks()
+    targets, samples = weakref.ref(chunk.targets), samples_of([chunk], activation)
+    del chunk
+    assert (targets() is None) == (samples.activation is None)
+
+
+@pytest.mark.parametrize("activation", [None, Activation()], ids=str)
+def test_of_few_positions_all_are_kept_and_no_moments(activation: Activation | None) -> None:
+    given = chunks(shifted=True)
+    samples = LayerSamples(True, activation, few=True)
+    for chunk in given:
+        samples.add(chunk)
+    assert samples.few
+    assert not samples_of(given, activation).few
+    for field in ("columns", "targets", "shift"):
+        expected = np.concatenate([getattr(chunk, field) for chunk in given], axis=1)
+        np.testing.assert_array_equal(getattr(samples.together, field), expected)
+    assert samples.sums._folds == []
+
+
+def test_chunks_without_a_shift_are_joined_without_one() -> None:
+    (one, *_) = given = chunks()
+    together = joined(given)
+    assert together.shift is None
+    assert together.columns.shape == (GROUPS, 3 * POSITIONS, COLUMNS)
+    assert joined([one]) is one
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize(("field", "value"), [("columns", np.nan), ("targets", 1e30)])
+def test_values_whose_products_overflow_are_not_finite(field: str, value: float, few: bool) -> None:
+    samples = LayerSamples(True, few=few)
+    for chunk in chunks():
+        samples.add(chunk)
+    assert samples.finite
+    spoilt = LayerSamples(True, few=few)
+    given = chunks()
+    given[1].columns[0, 2] *= np.float32(1e10)
+    getattr(given[1], field)[0, 2] = value
+    with np.errstate(over="ignore", invalid="ignore"):
+        for chunk in given:
+            spoilt.add(chunk)
+        assert not spoilt.finite

@@ -1,0 +1,133 @@
+"""Plans of the work on layers, with a clock that the tests set."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from onnx_evoq.quantize import EFFORTS, FULL, Effort
+from onnx_evoq.reconstruct.plan import LayerSize, Plan
+from onnx_evoq.run import NO_DEADLINE, Deadline
+
+SHORT, FEEDBACK = EFFORTS[1:]
+SMALL, LARGE = LayerSize(1, 64, 576), LayerSize(1, 512, 4608)
+
+
+class Machine:
+    """Does a plan's work so many times slower than expected, on a clock of its own."""
+
+    def __init__(self, slowness: float = 1.0) -> None:
+        self.slowness, self.now = slowness, 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def plan(self, sizes: Sequence[LayerSize], seconds: float | None, best: Effort = FULL) -> Plan:
+        return Plan(sizes, Deadline(seconds, self.clock), best, self.clock)
+
+    def run(self, sizes: Sequence[LayerSize], seconds: float | None) -> list[Effort | None]:
+        """The efforts that the layers got."""
+        plan, efforts = self.plan(sizes, seconds), []
+        for size in sizes:
+            efforts.append(plan.effort())
+            if efforts[-1] is not None:
+                self.now += size.seconds(efforts[-1]) * self.slowness
+            plan.done(efforts[-1])
+        return efforts
+
+
+def seconds_of(sizes: Sequence[LayerSize], effort: Effort) -> float:
+    """The time for layers, as a plan expects it."""
+    return sum(size.seconds(effort) for size in sizes)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE, LayerSize(32, 1, 9), LayerSize(1, 10, 25_088)])
+def test_more_effort_is_more_work(size: LayerSize) -> None:
+    seconds = [size.seconds(effort) for effort in EFFORTS]
+    assert seconds[0] > seconds[1] > seconds[2] > 0
+
+
+def test_larger_layers_and_more_samples_are_more_work() -> None:
+    for effort in EFFORTS:
+        work = SMALL.seconds(effort)
+        for larger in (LayerSize(2, 64, 576), LayerSize(1, 128, 576), LayerSize(1, 64, 1152)):
+            assert larger.seconds(effort) > work
+        assert LayerSize(1, 64, 576, running=7.0).seconds(effort) == work + 7
+
+
+def test_without_a_deadline_all_layers_get_full_effort() -> None:
+    sizes = [SMALL, LARGE, SMALL]
+    assert Machine(slowness=1e9).run(sizes, None) == [FULL] * 3
+    plan = Plan(sizes, NO_DEADLINE)
+    for _ in sizes:
+        plan.done(plan.effort())
+    assert plan.cut == ""
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_each_layer_gets_the_most_effort_that_all_layers_have_time_for(effort: Effort) -> None:
+    sizes = [SMALL, LARGE, SMALL, LARGE]
+    seconds = seconds_of(sizes, effort)
+    assert Machine().run(sizes, seconds * 1.001) == [effort] * 4
+    first = Machine().plan(sizes, seconds * 0.999).effort()
+    assert first in [*EFFORTS[EFFORTS.index(effort) + 1 :], None] or effort is FEEDBACK
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_all_layers_end_in_time_and_the_last_one_gets_its_due(share: float) -> None:
+    sizes = [SMALL, LARGE] * 4
+    machine = Machine()
+    seconds = share * seconds_of(sizes, FULL)
+    efforts = machine.run(sizes, seconds)
+    assert None not in efforts
+    assert machine.now <= seconds
+    assert machine.now > 0.4 * seconds  # and use much of it
+    *_, last = efforts
+    assert last is not None
+    before = machine.now - seconds_of(sizes[-1:], last)
+    for more in EFFORTS[: EFFORTS.index(last)]:
+        assert before + seconds_of(sizes[-1:], more) > seconds
+
+
+@pytest.mark.parametrize("slowness", [10.0, 3.0, 0.3])
+def test_the_slowness_of_the_machine_is_learnt(slowness: float) -> None:
+    sizes = [SMALL] * 24
+    machine = Machine(slowness)
+    seconds = 1.5 * seconds_of(sizes, SHORT) * slowness
+    efforts = machine.run(sizes, seconds)
+    assert None not in efforts[-12:]
+    assert machine.now <= 1.02 * seconds
+    assert machine.now > 0.5 * seconds
+
+
+def test_where_nothing_fits_layers_that_take_more_than_twice_their_due_are_rounded() -> None:
+    sizes = [SMALL] * 4
+    needed = seconds_of(sizes, FEEDBACK)
+    assert Machine().plan(sizes, 0.6 * needed).effort() == FEEDBACK
+    assert Machine().plan(sizes, 0.4 * needed).effort() is None
+    assert Machine().plan(sizes, 0.0).effort() is None
+
+
+def test_time_that_rounding_saves_is_for_the_layers_behind() -> None:
+    sizes = [LARGE, LARGE, SMALL]
+    efforts = Machine().run(sizes, 1.01 * seconds_of([SMALL], FEEDBACK))
+    assert efforts == [None, None, FEEDBACK]
+
+
+def test_no_layer_gets_more_than_the_best_effort() -> None:
+    best = Effort(positions=5000, activation_rounds=0)
+    machine = Machine()
+    assert machine.plan([SMALL], None, best).effort() == best
+    seconds = seconds_of([SMALL], best)
+    less = machine.plan([SMALL], 0.5 * seconds, best).effort()
+    assert less is not None
+    assert less.positions <= 5000
+
+
+def test_what_was_cut_is_counted_and_said() -> None:
+    plan = Plan([SMALL] * 7, NO_DEADLINE)
+    for effort in (FULL, SHORT, SHORT, FEEDBACK, None, None, None):
+        plan.done(effort)
+    assert plan.cut == (
+        "to save time, of 7 layers 2 have a shorter reconstruction and 1 have rounding with "
+        "feedback only and 3 are rounded to the nearest codes."
+    )
