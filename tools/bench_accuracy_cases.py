@@ -4,7 +4,8 @@ All of them lie in one folder, which the benchmarks take as --shared DIR:
 
 - cifar10/resnet20.onnx, with calib.npz and test.npz; mlperf_tiny/ic_resnet8.onnx takes these, too;
 - keyword_spotting/ds_cnn.onnx, with calib.npz and test.npz;
-- imagenet_sample/squeezenet1_1.onnx, with images/ and labels.csv;
+- imagenet_sample/squeezenet1_1.onnx, with images/ and labels.csv; field/efficientnet_lite0.onnx
+  takes these, too;
 - detection/nanodet_320.onnx, with images/ and labels/ as examples/detection.py reads them.
 
 The data to calibrate on come without labels.
@@ -105,6 +106,7 @@ CASES = {
         Case(
             "imagenet_sample/squeezenet1_1.onnx", imagenet, "agreement", {4: "tensor", 3: "tensor"}
         ),
+        Case("field/efficientnet_lite0.onnx", imagenet, "top1", {4: "channel", 6: "tensor"}),
         Case(
             "detection/nanodet_320.onnx",
             detection,

@@ -35,7 +35,7 @@ _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so man
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
 _EQUALIZATION_PARTS = 2  # a full reconstruction must fit into one part in so many of the time
 _TRIAL_SAMPLES = 64  # of the reconstructions that show whether equalization helps
-_TRIAL = Effort(positions=8_192, activation_rounds=1, restarts=0)
+_TRIAL = Effort(8_192, activation_rounds=1, compares_dampings=False, restarts=0)
 _NAMES = 3  # weights that a note names
 
 
