@@ -1,9 +1,9 @@
-"""Random restarts: codes near those of GPTQ rounding, drawn many times, and the best ones improved.
+"""Random restarts: codes near those of GPTQ rounding, drawn many times, and the best improved.
 
-Klein's sampler (`gptq`) draws copies of each row. The copies of the lowest cost go through
-coordinate descent and pair exchange, and the cheapest of them replaces the codes so far if it costs
-less. The temperature is a share of the mean cost of a column: copies then cost somewhat more than
-the row itself, but descend to other minima.
+Klein's sampler (`gptq`) draws copies of each row. The copy of the lowest cost goes through
+coordinate descent and pair exchange, and replaces the codes so far if it then costs less. The
+temperature is a share of the mean cost of a column: copies then cost somewhat more than the row
+itself, but descend to other minima.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from onnx_evoq.quantize.grid.hessian import Hessian, cost
 from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 
 COPIES = 25
-_POLISHED = 3  # copies of each row that are improved
+_POLISHED = 1  # copies of each row that are improved
 _TEMPERATURE = 0.3  # as a share of the mean cost of a column
 _MOST_AT_ONCE = 2**22  # weights of copies, of one group
 
