@@ -23,7 +23,7 @@ from onnx_evoq.quantize.moments import LayerSamples, Moments, MomentSums, correc
 
 # An inverse of more columns is computed in float32, in half the time.
 _MOST_COLUMNS_IN_DOUBLE = 2048
-_POSITIONS_PER_COLUMN = 4  # fewer are too few for a usual damping
+_POSITIONS_PER_COLUMN = 32  # with fewer, a usual damping is too little
 
 
 class _Hessians:
