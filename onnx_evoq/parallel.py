@@ -35,7 +35,7 @@ def in_order(
 ) -> Iterator[ResultT]:
     """Apply a function to items side by side, and yield the results in the order of the items.
 
-    At most two results per worker are kept until they are asked for, so that memory stays bounded.
+    At most one result per worker is kept until it is asked for, so that memory stays bounded.
 
     Args:
         function: must not depend on the order of calls.
@@ -57,7 +57,7 @@ def in_order(
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * workers:
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

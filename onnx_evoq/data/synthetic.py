@@ -20,7 +20,7 @@ from onnx_evoq.errors import DataError, ModelError
 from onnx_evoq.signature import TensorSpec
 
 SYNTHETIC_SAMPLES = 256  # by default
-IMAGE_SIDE = 224  # pixels, if the model leaves the size of its images open
+IMAGE_SIDE = 128  # pixels, if the model leaves the size of its images open
 OTHER_AXIS = 32  # the size of other axes that the model leaves open
 _EXPONENT = 1.5
 _SHARED = 0.9  # of the variance of channels
@@ -91,12 +91,15 @@ def natural_noise(shape: tuple[int, ...], last: bool, rng: np.random.Generator) 
     frequency = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None])  # (h, w // 2 + 1)
     lowest = 1 / max(h, w)
     amplitude = (np.maximum(frequency, lowest) ** -_EXPONENT).astype(np.float32)
+    # Of these columns an inverse transform takes the half that makes the image real.
+    amplitude[:, [0] if w % 2 else [0, -1]] *= np.float32(np.sqrt(2))
     noise = np.empty((n, c, h, w), np.float32)
+    spectrum = (*frequency.shape, 2)  # real and imaginary parts
     for image in noise:  # (c, h, w): one after the other, which takes little memory
-        common = rng.standard_normal((1, h, w), np.float32)
-        own = rng.standard_normal((c, h, w), np.float32)
+        common = rng.standard_normal((1, *spectrum), np.float32)
+        own = rng.standard_normal((c, *spectrum), np.float32)
         white = np.float32(np.sqrt(_SHARED)) * common + np.float32(np.sqrt(1 - _SHARED)) * own
-        image[:] = np.fft.irfft2(np.fft.rfft2(white) * amplitude, s=(h, w))
+        image[:] = np.fft.irfft2(white.view(np.complex64)[..., 0] * amplitude, s=(h, w))
     noise -= noise.mean(dtype=np.float64).astype(np.float32)
     noise /= np.float32(max(float(noise.std(dtype=np.float64)), 1e-12))
     return noise.transpose(0, 2, 3, 1) if last else noise

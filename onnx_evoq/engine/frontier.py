@@ -20,7 +20,7 @@ from onnx_evoq.engine.activation_cache import BatchTensors, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Network, bridge, frontier_before
 from onnx_evoq.parallel import in_order
-from onnx_evoq.score import Session, TensorStore
+from onnx_evoq.score import Block, Session, TensorStore
 from onnx_evoq.setup import Resources, open_session, workers_of
 
 _MOST_LAYERS_AGAIN = 4  # layers that are run again because a frontier was not kept
@@ -46,6 +46,7 @@ class Frontier:
         self.count = count
         self._names: tuple[str, ...] = ()
         self._kept: TensorStore | None = None  # None at the model's inputs
+        self._unused: list[Block] = []  # memory for the next frontier
         self._layers_again = 0
 
     def ahead(self, network: Network, weights: Sequence[str], wanted: Sequence[str]) -> "Ahead":
@@ -121,12 +122,14 @@ class Frontier:
 
     def new_store(self) -> TensorStore:
         """A place for the next frontier; the kept one is needed meanwhile."""
-        return TensorStore(self._limit)
+        return TensorStore(self._limit, self._unused)
 
     def advance(self, names: tuple[str, ...], kept: TensorStore | None) -> None:
         """Take the next frontier in place of the kept one; None leaves that where it is."""
         self._layers_again = self._layers_again + 1 if kept is None else 0
         if kept is not None:  # without tensors it is at the model's inputs
+            kept.close()
+            self._unused = [] if self._kept is None else self._kept.blocks
             self._names, self._kept = names, kept if names else None
 
 

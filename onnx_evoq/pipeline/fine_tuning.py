@@ -20,7 +20,7 @@ from onnx_evoq.model import Network, Quantized, as_network, find_layers
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
-from onnx_evoq.quantize import FULL, Bits, Effort
+from onnx_evoq.quantize import FULL, Bits
 from onnx_evoq.reconstruct import (
     Plan,
     QuantizedModel,
@@ -29,13 +29,13 @@ from onnx_evoq.reconstruct import (
     reconstruct_layers,
 )
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import MAX_BITS, Task, axis_of_steps, nearest_of
+from onnx_evoq.setup import MAX_BITS, Task, nearest_of, run_model
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
 _EQUALIZATION_PARTS = 2  # a full reconstruction must fit into one part in so many of the time
-_TRIAL_SAMPLES = 64  # of the reconstructions that show whether equalization helps
-_TRIAL = Effort(8_192, activation_rounds=1, compares_dampings=False, restarts=0)
+_FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
+_MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names
 
 
@@ -185,40 +185,37 @@ def from_reconstruction(
 
 
 def _equalized(task: Task, seed: int) -> Task:
-    """The task with scaled channels, where that helps, and time is left to find out."""
+    """The task with scaled channels, where that helps, and time is left for it."""
     layers = find_layers(task.model, task.weights)
     full = Plan(layer_sizes(task.weights, layers), task.deadline.share(_EQUALIZATION_PARTS))
     if full.effort() != FULL:
         return task
-    scaled = equalize_channels(task, np.random.default_rng(seed))
-    return scaled if scaled is task or _helps(task, scaled, seed) else task
+    return equalize_channels(task, np.random.default_rng(seed))
 
 
-def _helps(task: Task, scaled: Task, seed: int) -> bool:
-    """Whether scaled channels lower the held-out error of reconstructions from few samples.
+def _is_better(task: Task, rounded: QuantizedModel, start: QuantizedModel) -> bool:
+    """Whether nearest rounding is better than a reconstruction on the held-out set.
 
-    With a step per channel they always did; with a step per tensor a channel that hardly matters
-    may spoil the step of all others.
+    It seldom is: a few samples are enough to see that most of them prefer the reconstruction.
     """
-    if all(axis_of_steps(weight, task.granularity) is not None for weight in task.weights):
-        return True
-    errors = []
-    for each in (scaled, task):
-        few = replace(each, search_set=each.search_set.first(_TRIAL_SAMPLES))
-        tried = reconstruct_layers(few, np.random.default_rng(seed), _TRIAL, details=False)
-        errors.append(task.fitness(tried.as_float))
-    return errors[0] < errors[1]
+    metric, few = task.heldout_set.target.metric, task.heldout_set.first(_FEW_HELDOUT)
+    models = rounded.as_float, start.as_float
+    if metric.against != "user" and few.samples >= _FEW_HELDOUT:
+        of_rounded, of_start = (
+            few.target.per_sample(run_model(model, few.batches, task.resources)) for model in models
+        )
+        worse = of_rounded < of_start if metric.higher_is_better else of_rounded > of_start
+        if worse.mean() > _MOST_SAMPLES:
+            return False
+    mine, others = (task.fitness(model) for model in models)
+    return mine < others
 
 
 def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tuple[str, ...]]:
     """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
     notes = [start.cut] if start.cut else []
     rounded = _rounded(task, task.bits)
-    if (
-        start.layers
-        and task.fitness(rounded.as_float) < task.fitness(start.as_float)
-        and task.allows(rounded.as_float)
-    ):
+    if start.layers and _is_better(task, rounded, start) and task.allows(rounded.as_float):
         why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
         return rounded, (*notes, f"{why} instead.")
     if start.nearest:

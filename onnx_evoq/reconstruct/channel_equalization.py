@@ -26,8 +26,8 @@ from onnx_evoq.model import (
 from onnx_evoq.quantize import Linear, ScaledLayer, channel_scales
 from onnx_evoq.setup import Task, axis_of_steps
 
-_SAMPLES = 64
-_POSITIONS = 4096  # the power of a column needs far fewer than codes do
+_SAMPLES = 32
+_POSITIONS = 2048  # the power of a column needs far fewer than codes do
 _MOST_LEFT = 0.9  # share of the estimated error, above which the model stays as it is
 
 

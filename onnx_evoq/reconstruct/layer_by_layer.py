@@ -39,6 +39,7 @@ from onnx_evoq.setup import Task, axis_of_steps, cache_memory, nearest_of, worke
 
 _RUNS_PER_SAMPLE = 2.5  # of the float model, by the walk through both models
 _RUN_PARTS = 3  # these runs may take one part in so many of the time
+_MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
 _FEWEST_SAMPLES = 64  # that moments are gathered from
 _POSITIONS_PER_TAKEN = 4  # positions of all samples for each one that moments are gathered from
 
@@ -166,8 +167,9 @@ class _Walk:
         self.seconds = runs * samples  # for taking all samples through both models
         few = task.search_set.first(_FEWEST_SAMPLES).batches[: len(self._batches)]
         self._kept_values = memory // 16  # a quarter of it, with four bytes each
+        kept = min(memory // 4, _MOST_KEPT)
         self._quantized, self._float = (
-            Frontier(self._batches, task.resources, memory // 4, len(few)) for _ in range(2)
+            Frontier(self._batches, task.resources, kept, len(few)) for _ in range(2)
         )
 
     def samples(

@@ -8,12 +8,13 @@ from onnx_evoq.score.predict import choose_batch_size, predict
 from onnx_evoq.score.race import COMPARED_AT, DOUBT, Race
 from onnx_evoq.score.run_pool import RunPool
 from onnx_evoq.score.session import SESSION_OPTIONS, Session
-from onnx_evoq.score.tensor_store import TensorStore
+from onnx_evoq.score.tensor_store import Block, TensorStore
 
 __all__ = [
     "COMPARED_AT",
     "DOUBT",
     "SESSION_OPTIONS",
+    "Block",
     "Evaluator",
     "Race",
     "RunPool",

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.errors import StorageError
 
 _ALIGNMENT = 64  # bytes: kernels may read whole cache lines
+_BLOCK = 2**26  # bytes, which the C library gives back to the system at once
+
+Block = NDArray[np.uint8]
 
 
 class _Location(NamedTuple):
@@ -25,9 +29,10 @@ class _Location(NamedTuple):
 class TensorStore(Sequence[Arrays]):
     """A sequence of batches of tensors, in the order in which they were added.
 
-    The first batches stay in memory, up to the limit. The others go to a temporary file, which is
-    deleted with the store. They are mapped into memory one batch at a time: that is slower, and
-    gives the same bytes.
+    The first batches are copied into a few large blocks of memory, up to the limit. So no small
+    pieces of memory are left behind, between which there is little room for others. The other
+    batches go to a temporary file, which is deleted with the store. They are mapped into memory one
+    batch at a time: that is slower, and gives the same bytes.
 
     Example:
         >>> store = TensorStore(limit=0)
@@ -35,12 +40,19 @@ class TensorStore(Sequence[Arrays]):
         >>> store[0]["a"].tolist()
         [0.0, 1.0, 2.0]
 
+    Attributes:
+        blocks: the blocks of memory; a later store may write into them once this one is not needed.
+
     Args:
         limit: how many bytes may stay in memory.
+        blocks: those of an earlier store that is not needed any more.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, blocks: Sequence[Block] = ()) -> None:
         self._free = limit  # bytes
+        self.blocks: list[Block] = []
+        self._unused = list(blocks)
+        self._used = 0  # bytes of the last block
         self._file: IO[bytes] | None = None
         self._end = 0  # bytes in the file
         self._batches: list[dict[str, Array | _Location]] = []
@@ -56,10 +68,18 @@ class TensorStore(Sequence[Arrays]):
         self._free -= size if in_memory else 0
         self._batches.append(
             {
-                name: t if in_memory or not _can_be_mapped(t) else self._write(t)
+                name: t
+                if not _can_be_mapped(t)
+                else self._copied(t)
+                if in_memory
+                else self._write(t)
                 for name, t in tensors.items()
             }
         )
+
+    def close(self) -> None:
+        """Give back the blocks that were not needed; nothing is added any more."""
+        self._unused = []
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -77,6 +97,20 @@ class TensorStore(Sequence[Arrays]):
     def spilled(self) -> int:
         """How many batches have tensors in the file."""
         return sum(any(isinstance(t, _Location) for t in b.values()) for b in self._batches)
+
+    def _copied(self, tensor: Array) -> Array:
+        """A copy of a tensor in a block."""
+        start = self._used + -self._used % _ALIGNMENT
+        if not self.blocks or start + tensor.nbytes > self.blocks[-1].size:
+            fits = [block for block in self._unused if block.size >= tensor.nbytes]
+            if fits:
+                self._unused = [block for block in self._unused if block is not fits[0]]
+            self.blocks.append(fits[0] if fits else np.empty(max(_BLOCK, tensor.nbytes), np.uint8))
+            start = 0
+        self._used = start + tensor.nbytes
+        copy = self.blocks[-1][start : self._used].view(tensor.dtype).reshape(tensor.shape)
+        copy[...] = tensor
+        return copy
 
     def _write(self, tensor: Array) -> _Location:
         offset = self._end + -self._end % _ALIGNMENT

@@ -29,9 +29,9 @@ def draw(
         (spec(None, 5), (4, 5)),
         (spec(1, 5), (4, 5)),
         (spec(None, None, 7), (4, 32, 7)),
-        (spec(None, 3, None, None), (4, 3, 224, 224)),
+        (spec(None, 3, None, None), (4, 3, 128, 128)),
         (spec(None, None, 8, 8), (4, 3, 8, 8)),
-        (spec(None, None, None, 3), (4, 224, 224, 3)),
+        (spec(None, None, None, 3), (4, 128, 128, 3)),
         (spec(None), (4,)),
         (spec(), (4,)),
     ],
@@ -60,6 +60,15 @@ def test_amplitude_of_images_falls_with_frequency_to_the_power_of_1_5() -> None:
     along = np.arange(2, 31)  # one axis of frequencies, clear of zero and of the fold
     slope = np.polyfit(np.log(along), np.log(amplitude[0, along]), 1)[0]
     assert slope == pytest.approx(-1.5, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [32, 33])
+def test_images_vary_as_much_from_row_to_row_as_from_column_to_column(size: int) -> None:
+    noise = natural_noise((200, 1, size, size), False, np.random.default_rng(0))
+    power = (np.abs(np.fft.fft2(noise)) ** 2).mean((0, 1))
+    along = np.arange(1, size)
+    # Each of some 30 frequencies along one axis has the power of the same one along the other.
+    assert np.mean(power[along, 0] / power[0, along]) == pytest.approx(1, abs=0.1)
 
 
 def test_other_floats_are_white() -> None:

@@ -293,7 +293,7 @@ def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "moments", "few"), [(4, False, True), (4, True, False), (5, False, False)]
+    ("inputs", "moments", "few"), [(8, False, True), (8, True, False), (9, False, False)]
 )
 def test_few_positions_are_kept_without_moments_if_none_are_needed(
     inputs: int, moments: bool, few: bool
@@ -301,8 +301,8 @@ def test_few_positions_are_kept_without_moments_if_none_are_needed(
     found = gather_samples(at_layer(inputs), np.random.default_rng(0), 1, moments=moments)
     assert found is not None
     assert found.few == few
-    if few:  # one position of each of four samples, for eight columns
-        assert found.together.columns.shape == (1, 4, 8)
+    if few:  # one position of each of eight samples, for eight columns
+        assert found.together.columns.shape == (1, 8, 8)
 
 
 def test_few_positions_that_are_not_finite_are_not_gathered() -> None:
@@ -314,12 +314,13 @@ def test_few_positions_that_are_not_finite_are_not_gathered() -> None:
 @pytest.mark.parametrize(
     ("shape", "positions"),
     [
-        ((1, 64, 9), 8_192),
-        ((1, 64, 64), 8_192),
+        ((1, 64, 9), 4_096),
+        ((1, 64, 32), 4_096),
+        ((1, 64, 33), 4_224),
         ((1, 64, 100), 12_800),
         ((1, 64, 576), 30_000),  # as many as are wanted
         ((1, 512, 10_000), 2_000),
-        ((256, 1, 9), 8_192),
+        ((256, 1, 9), 4_096),
         ((4096, 1, 9), 2**26 / (4096 * 11)),
     ],
 )

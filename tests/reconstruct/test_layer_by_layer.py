@@ -162,13 +162,13 @@ def test_a_matmul_without_a_bias_gets_none() -> None:
 
 
 def test_later_layers_compensate_for_the_errors_of_earlier_ones() -> None:
-    model, inputs = load(mlp()), random(64, 4, seed=1)
+    model, inputs = load(mlp()), random(256, 4, seed=1)
     task = task_of(model, inputs, inputs, bits={"first": 2, "second": 8})
     found, scoring = reconstructed(task), scoring_set(model, {"x": random(64, 4, seed=3)}, 8)
     first = with_codes(found.model, {"first": found.quantized["first"]})
     untouched = first.with_values(initializer_values(model, ["second_bias"]))
     ours = with_codes(found.model, found.quantized)
-    assert model_value(ours, scoring) < model_value(untouched, scoring)
+    assert model_value(ours, scoring) < 0.7 * model_value(untouched, scoring)
 
 
 def test_a_residual_branch_compensates_for_the_other_one() -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,38 @@ def test_tensors_are_read_as_they_were_added_from_memory_or_the_file(
         for name, expected in part.items():
             assert found[name].dtype == expected.dtype
             assert (found[name] == expected).all()
+
+
+def test_tensors_in_memory_are_copies() -> None:
+    store, tensor = TensorStore(100), np.arange(3.0)
+    store.append({"t": tensor})
+    tensor += 1
+    assert store[0]["t"].tolist() == [0, 1, 2]
+
+
+def test_a_store_writes_into_the_blocks_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_evoq.score.tensor_store._BLOCK", 128)
+    first = stored(10**6)  # 24 + 32 bytes each, at multiples of 64: a block for each
+    assert [block.size for block in first.blocks] == [128] * 5
+    later = TensorStore(10**6, first.blocks)
+    for size in (3, 40, 4):  # 24, 320 and 32 bytes
+        later.append({"t": np.arange(float(size))})
+    # What is too large for the blocks gets one of its own.
+    assert [block.size for block in later.blocks] == [128, 320, 128]
+    assert later.blocks[0] is first.blocks[0]
+    assert later.blocks[2] is first.blocks[1]
+    assert [part["t"].tolist() for part in later] == [[*range(n)] for n in (3, 40, 4)]
+
+
+def test_a_closed_store_holds_no_block_that_it_does_not_need() -> None:
+    unneeded = np.empty(10, np.uint8)
+    alive = weakref.ref(unneeded)
+    store = TensorStore(10**6, [unneeded])
+    store.append({"t": np.arange(4.0)})
+    del unneeded
+    assert alive() is not None
+    store.close()
+    assert alive() is None
 
 
 def test_a_tensor_outlives_the_store() -> None:

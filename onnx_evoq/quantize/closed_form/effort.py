@@ -19,7 +19,7 @@ class Effort:
     """
 
     positions: int = 32_768
-    activation_rounds: int = 3
+    activation_rounds: int = 2
     compares_dampings: bool = True
     descends: bool = True
     restarts: int = 25

@@ -50,7 +50,7 @@ _HESSIAN_DAMPINGS = (0.01, 1.0)
 _HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best
 _ROWS_AT_ONCE = 128  # rows that one worker takes
 _PRODUCTS_OF_RESTARTS, _LEAST_RESTARTS = 2.5e8, 8  # larger layers have fewer copies
-MOST_PRODUCTS_FOR_RESTARTS = 3e7  # rows * columns^2 of a layer, which 25 copies cost many times
+MOST_PRODUCTS_FOR_RESTARTS = 3e6  # rows * columns^2 of a layer, which 25 copies cost many times
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,6 @@
 """The least-squares problem of a layer, from the second moments of its columns and targets.
 
-What depends on the Hessian only (its inverse, its Cholesky factor, the spectra of its halves) is
-computed once, and serves for all targets of the same columns.
+What depends on the Hessian only is computed once, and serves for all targets of the same columns.
 """
 
 from collections.abc import Sequence
@@ -9,20 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import (
     USUAL_DAMPING,
-    Spectrum,
     choose_damping,
     damped_hessian,
+    solved,
 )
-from onnx_evoq.quantize.grid import MANY_COLUMNS, FactoredHessian
+from onnx_evoq.quantize.grid import FactoredHessian
 from onnx_evoq.quantize.moments import LayerSamples, Moments, MomentSums, corrected_bias
 
-# An inverse of more columns is computed in float32, in half the time.
-_MOST_COLUMNS_IN_DOUBLE = 2048
 _POSITIONS_PER_COLUMN = 32  # with fewer, a usual damping is too little
 
 
@@ -31,32 +27,14 @@ class _Hessians:
 
     def __init__(self, hessian: Float64Array, folds: Sequence[Float64Array] | None) -> None:
         self.of_all, self.of_folds = hessian, folds
-        self.damping: float | None = None  # of W*, if it has been chosen once for all targets
-        self._inverses: dict[float, NDArray[np.floating]] = {}
         self._product: Float64Array | None = None
         self._factored: dict[float, FactoredHessian] = {}
-
-    @cached_property
-    def spectra(self) -> list[Spectrum] | None:
-        """Of the halves; None where there are none, or too many columns."""
-        if self.of_folds is None or self.of_all.shape[1] > MANY_COLUMNS:
-            return None
-        return [Spectrum.of(fold) for fold in self.of_folds]
 
     def times(self, matrix: Float64Array) -> Float64Array:
         """``W H`` of the layer's weight W, (groups, rows, columns), which is always the same."""
         if self._product is None:
             self._product = matrix @ self.of_all
         return self._product
-
-    def inverse(self, damping: float) -> NDArray[np.floating]:
-        """``(H + d I)^-1``, (groups, columns, columns)."""
-        if damping not in self._inverses:
-            damped: NDArray[np.floating] = damped_hessian(self.of_all, damping)
-            if damped.shape[1] > _MOST_COLUMNS_IN_DOUBLE:
-                damped = damped.astype(np.float32)
-            self._inverses = {damping: np.linalg.inv(damped)}
-        return self._inverses[damping]
 
     def factored(self, damping: float) -> FactoredHessian:
         """``H + d I`` with its Cholesky factor."""
@@ -105,13 +83,7 @@ class MomentEquations:
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
-        if self.hessians.damping is not None:
-            return self.hessians.damping
-        folds = self.sums.folds(self.hessians.of_folds)
-        damping = choose_damping(self.matrix, folds, self.hessians.spectra)
-        if self.matrix.shape[2] > MANY_COLUMNS:  # it takes much time to choose it again
-            self.hessians.damping = damping
-        return damping
+        return choose_damping(self.matrix, self.sums.folds(self.hessians.of_folds))
 
     def usual_damping(self) -> float:
         """The damping of W* without a comparison; W* is W if there are few positions."""
@@ -123,8 +95,7 @@ class MomentEquations:
         if not np.isfinite(damping):
             return self.matrix
         residual = self._moments.cross - self.hessians.times(self.matrix)  # C - W H
-        inverse = self.hessians.inverse(damping)
-        return np.asarray(self.matrix + residual.astype(inverse.dtype) @ inverse)
+        return np.asarray(self.matrix + solved(self.hessians.of_all, damping, residual))
 
     def hessian(self, damping: float) -> FactoredHessian:
         """H + d I, for the search of codes."""

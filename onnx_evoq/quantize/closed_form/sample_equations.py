@@ -1,4 +1,4 @@
-"""The least-squares problem of a layer with far fewer positions than columns.
+"""The least-squares problem of a layer with no more positions than columns.
 
 Then the Hessian has a rank of no more than the number n of positions. So it is never formed as a
 matrix, and everything is computed in the space of the positions. With the columns as the rows of X,
@@ -28,7 +28,7 @@ _LEAST_POWER = 1e-30
 
 def in_space_of_positions(positions: int, columns: int) -> bool:
     """Whether a layer has so few positions that its Hessian is not formed as a matrix."""
-    return 2 * positions <= columns
+    return positions <= columns
 
 
 @dataclass(frozen=True, eq=False)

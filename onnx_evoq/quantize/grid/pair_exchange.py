@@ -17,8 +17,8 @@ from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, Floats, Hessian, cost_changes
 
-_SHORTLIST = 64  # moves of a row that are tried in pairs
-_SHORTLIST_IF_MANY_COLUMNS = 32
+_SHORTLIST, _SHORTLIST_IF_FEW_COLUMNS = 32, 64  # moves of a row that are tried in pairs
+_FEW_COLUMNS = 128
 _ROUNDS = 8  # shortlists of a row
 _ROUNDS_IF_MANY_COLUMNS = 3
 _PAIRS_AT_ONCE = 2**18  # pairs that are examined together; few rows fit the cache
@@ -65,11 +65,11 @@ def pair_exchange(
         codes: where the exchange starts, (groups, rows, columns).
     """
     codes, (groups, rows, columns) = codes.copy(), weights.shape
-    few = columns <= MANY_COLUMNS
-    count = min(_SHORTLIST if few else _SHORTLIST_IF_MANY_COLUMNS, 2 * columns)
+    few = columns <= _FEW_COLUMNS
+    count = min(_SHORTLIST_IF_FEW_COLUMNS if few else _SHORTLIST, 2 * columns)
     at_once = max(1, _PAIRS_AT_ONCE // max(count**2, columns))
     active = np.ones((groups, rows), np.bool_)
-    for _ in range(_ROUNDS if few else _ROUNDS_IF_MANY_COLUMNS):
+    for _ in range(_ROUNDS if columns <= MANY_COLUMNS else _ROUNDS_IF_MANY_COLUMNS):
         some = np.flatnonzero(active.any(axis=0))  # rows that are active in any group
         if not len(some):
             break

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from onnx_evoq.array_types import Float64Array, Indices
 
@@ -31,6 +32,7 @@ _PER_OCTAVE = 8
 _REACH = 12 * _PER_OCTAVE  # scales lie between 2^-12 and 2^12
 _BINS = 64 * _PER_OCTAVE  # of log2 of weights in steps, 0 in the middle
 _PASSES = 8
+_ENTRIES = 128  # of each row and column that are looked at, about
 _MIN_SHARE = 0.03  # of the mean power of a row's terms w x, which each of them counts with
 _TIE = 1e-9  # share of the error in which two scales are as good as each other
 _MIN_GAIN = 1e-3  # share of the error that a pass must gain for another one to follow
@@ -126,69 +128,86 @@ def _kernel(bits: int) -> Float64Array:
 
 
 class _State:
-    """A layer with the steps of its rows."""
+    """A layer with the steps of its rows.
+
+    Of a large matrix only a part of the weights is looked at: those of a few diagonals, so that all
+    rows and columns have about as many.
+    """
 
     def __init__(self, layer: ScaledLayer, relevance: Float64Array) -> None:
         self.layer = layer
+        groups, rows, columns = layer.weight.shape
+        apart = max(1, min(rows, columns) // _ENTRIES)
+        # In another order, so that no row is left with some taps of a kernel only.
+        shuffled = np.random.default_rng(0).permutation(columns)
+        at = np.nonzero(np.add.outer(np.arange(rows), shuffled) % apart == 0)
+        group = np.arange(groups)[:, None]
+        self._row = (group * rows + at[0]).ravel()  # of each weight that is looked at
+        self._column = (group * columns + at[1]).ravel()
         size = np.abs(layer.weight)
-        self._logs = np.rint(np.log2(np.maximum(size, 1e-30)) * _PER_OCTAVE).astype(np.intp)
         power = size**2 * layer.power[:, None]  # (groups, rows, columns)
         # A column that is nearly always 0 must not have weights that the others' grid cannot hold.
         power = np.maximum(power, _MIN_SHARE * power.mean(axis=2, keepdims=True))
-        self._power = relevance[:, :, None] * power
+        self._power = apart * (relevance[:, :, None] * power)[:, at[0], at[1]].ravel()
+        logs = np.log2(np.maximum(size[:, at[0], at[1]].ravel(), 1e-30))
+        self._logs = np.rint(logs * _PER_OCTAVE).astype(np.intp)
         self._kernel = _kernel(layer.bits)
         self.steps = np.zeros(layer.rows.shape, np.intp)  # log2, in eighths of octaves
 
-    def _row_errors(self, logs: Indices, first: int, options: int) -> Float64Array:
-        """(groups, rows, options): the error of each row if its scale by its step is an option."""
-        bins = self._logs - logs[self.layer.columns][:, None]
-        return self._errors(bins, axis=1, first=first, options=options)
+    def _by_row(self, logs: Indices) -> Float64Array:
+        """(groups, rows, options): the error of each row by log2 of its scale by its step.
 
-    def _column_errors(self, logs: Indices, first: int, options: int) -> Float64Array:
-        """(groups, columns, options): the error of each column for options of 1 / its scale."""
-        bins = self._logs + (logs[self.layer.rows] - self.steps)[:, :, None]
-        return self._errors(bins, axis=2, first=first, options=options)
+        The options lie between -2 _REACH and 2 _REACH.
+        """
+        bins = self._logs - logs[self.layer.columns].ravel()[self._column]
+        first, options = -2 * _REACH, 4 * _REACH + 1
+        errors = self._errors(bins, self._row, self.layer.rows.size, first, options)
+        return errors.reshape(*self.layer.rows.shape, options)
 
-    def _errors(self, bins: Indices, axis: int, first: int, options: int) -> Float64Array:
-        """The errors of rows (axis 1) or columns (axis 2) if their bins are shifted."""
-        groups, rows, columns = bins.shape
-        index = np.arange(groups * bins.shape[axis]).reshape(
-            (groups, rows, 1) if axis == 1 else (groups, 1, columns)
-        )
+    def _errors(
+        self, bins: Indices, index: Indices, count: int, first: int, options: int
+    ) -> Float64Array:
+        """(count, options): the sums over the weights of each index if their bins are shifted.
+
+        Args:
+            bins: of the weights that are looked at.
+            index: 0 to `count` - 1 for each of them; -1 for those that do not count.
+            count: number of sums.
+            first: the first shift.
+            options: number of shifts.
+        """
+        counts = index >= 0
+        index, bins, power = index[counts], bins[counts], self._power[counts]
         clipped = np.clip(bins + _BINS // 2, 0, _BINS - 1)
-        histogram = np.bincount(
-            (index * _BINS + clipped).ravel(),
-            self._power.ravel(),
-            groups * bins.shape[axis] * _BINS,
-        ).reshape(-1, _BINS)
-        shifted = np.arange(_BINS)[:, None] + np.arange(first, first + options)
-        kernels = self._kernel[np.clip(shifted, 0, _BINS - 1)]  # (bins, options)
-        used = histogram.any(axis=0)
-        return np.asarray(histogram[:, used] @ kernels[used]).reshape(groups, -1, options)
+        low = int(clipped.min())
+        used = int(clipped.max()) + 1 - low  # bins
+        histogram = np.bincount(index * used + (clipped - low), power, count * used)
+        shifted = np.arange(low + first, low + first + used + options - 1)
+        kernels = sliding_window_view(self._kernel[np.clip(shifted, 0, _BINS - 1)], options)
+        # BLAS takes no overlapping rows, so (used, options) is copied.
+        return np.asarray(histogram.reshape(count, used) @ np.ascontiguousarray(kernels))
 
     def choose_steps(self, logs: Indices) -> None:
         """Choose the best steps for these scales."""
-        errors = self._row_errors(logs, -2 * _REACH, 4 * _REACH + 1)  # of log2(scale / step)
-        scale = logs[self.layer.rows]
-        by_step = np.stack(
-            [
-                np.take_along_axis(errors, (scale - step + 2 * _REACH)[:, :, None], 2)[:, :, 0]
-                for step in self._options()
-            ],
-            axis=-1,
-        )  # (groups, rows, steps)
-        if not self.layer.per_channel:
-            by_step = by_step.sum(axis=(0, 1), keepdims=True)
-        best = np.asarray(self._options())[by_step.argmin(axis=-1)]
-        self.steps = np.broadcast_to(best, self.layer.rows.shape)
+        steps, scale = np.asarray(self._options()), logs[self.layer.rows]
+        if self.layer.per_channel:
+            at = scale[:, :, None] - steps + 2 * _REACH  # (groups, rows, steps)
+            best = np.take_along_axis(self._by_row(logs), at, 2).argmin(axis=2)
+        else:
+            bins = self._logs + scale.ravel()[self._row]
+            bins = bins - logs[self.layer.columns].ravel()[self._column]
+            whole = np.zeros_like(self._row)
+            by_shift = self._errors(bins, whole, 1, -_REACH, 2 * _REACH + 1)[0]
+            best = by_shift[_REACH - steps].argmin()
+        self.steps = np.broadcast_to(steps[best], self.layer.rows.shape)
 
     def _options(self) -> range:
         return range(-_REACH, _REACH + 1, _PER_OCTAVE if self.layer.pow2 else 1)
 
     def error(self, logs: Indices) -> float:
         """The layer's error."""
-        bins = self._logs + (logs[self.layer.rows] - self.steps)[:, :, None]
-        bins = bins - logs[self.layer.columns][:, None]
+        bins = self._logs + (logs[self.layer.rows] - self.steps).ravel()[self._row]
+        bins = bins - logs[self.layer.columns].ravel()[self._column]
         kernel = self._kernel[np.clip(bins + _BINS // 2, 0, _BINS - 1)]
         return float((self._power * kernel).sum())
 
@@ -202,17 +221,16 @@ class _State:
         place = np.full(len(logs), -1)
         place[part] = np.arange(len(part))
         rows, columns = place[layer.rows], place[layer.columns]
-        if (rows >= 0).any():
-            errors = self._row_errors(logs, -2 * _REACH, 4 * _REACH + 1)
-            if layer.per_channel:
-                errors = self._best_steps(errors)  # of log2 of the scale
-            else:
-                first = _REACH - int(self.steps.flat[0])
-                errors = errors[:, :, first : first + options]
-            np.add.at(total, rows[rows >= 0], errors[rows >= 0])
+        if (rows >= 0).any() and layer.per_channel:
+            _add(total, rows, self._best_steps(self._by_row(logs)))
+        elif (rows >= 0).any():
+            bins = self._logs - logs[layer.columns].ravel()[self._column]
+            first = -_REACH - int(self.steps.flat[0])
+            total += self._errors(bins, rows.ravel()[self._row], len(part), first, options)
         if (columns >= 0).any():
-            errors = self._column_errors(logs, -_REACH, options)[:, :, ::-1]
-            np.add.at(total, columns[columns >= 0], errors[columns >= 0])
+            bins = self._logs + (logs[layer.rows] - self.steps).ravel()[self._row]
+            index = columns.ravel()[self._column]
+            total += self._errors(bins, index, len(part), -_REACH, options)[:, ::-1]
         return total
 
     def _best_steps(self, errors: Float64Array) -> Float64Array:
@@ -223,6 +241,17 @@ class _State:
         lowest = phases.min(axis=2)  # of log2(scale) modulo an octave
         phase = (np.arange(-_REACH, _REACH + 1) + 2 * _REACH) % period
         return np.asarray(lowest[:, :, phase])
+
+
+def _add(total: Float64Array, place: Indices, errors: Float64Array) -> None:
+    """Add errors, (groups, number, options), to the rows of `total` at their places that are >= 0.
+
+    They are sorted by place, and summed between one place and the next.
+    """
+    found = np.flatnonzero(place.ravel() >= 0)
+    order = found[np.argsort(place.ravel()[found], kind="stable")]
+    places, starts = np.unique(place.ravel()[order], return_index=True)
+    total[places] += np.add.reduceat(errors.reshape(place.size, -1)[order], starts)
 
 
 def _rescale(part: Indices, states: Sequence[_State], logs: Indices) -> None:

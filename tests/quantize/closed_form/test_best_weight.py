@@ -6,18 +6,24 @@ import numpy as np
 import pytest
 from graphs import random
 from layer_problems import DENSE, correlated, moments_with, sums_of
+from numpy.typing import NDArray
 
 from onnx_evoq.quantize import refit
+from onnx_evoq.quantize.closed_form import best_weight as module
 from onnx_evoq.quantize.closed_form.best_weight import (
+    DAMPINGS,
     choose_damping,
     damped_hessian,
+    damping_of_all,
     solve_best_weight,
+    solved,
 )
 from onnx_evoq.quantize.moments.bias_correction import corrected_bias
 from onnx_evoq.quantize.moments.moments import Moments
 
 WHITE = moments_with(np.eye(6)[None], rows=3)
-BEST_WEIGHT = "onnx_evoq.quantize.closed_form.best_weight"
+ONE = moments_with(np.ones((1, 1, 1)))
+ZERO = np.zeros((1, 1, 1))
 
 
 def test_without_damping_the_best_weight_is_that_of_least_squares() -> None:
@@ -70,6 +76,34 @@ def test_a_refitted_layer_is_the_best_weight_with_its_bias() -> None:
     assert bias.item() == pytest.approx(10 - 3 * best_weight, rel=1e-5)
 
 
+def test_a_solution_worked_by_hand() -> None:
+    # H + d I = [[3, 1], [1, 3]] with d = 0.5 * 2, and its inverse is [[3, -1], [-1, 3]] / 8. The
+    # other group has H = 0 and d = 1.
+    hessian = np.stack([np.array([[2.0, 1.0], [1.0, 2.0]]), np.zeros((2, 2))])
+    residual = np.array([[[8.0, 0.0], [0.0, 16.0]], [[5.0, 6.0], [7.0, 8.0]]])
+    found = solved(hessian, 0.5, residual)
+    np.testing.assert_allclose(found[0], [[3, -1], [-2, 6]], rtol=1e-12)
+    np.testing.assert_allclose(found[1], residual[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("most", "dtype"), [(6, np.float64), (5, np.float32)])
+def test_more_columns_are_solved_in_single_precision(most: int, dtype: type) -> None:
+    moments = sums_of(correlated(300, 6), random(300, 3, seed=9)).moments()
+    found = solved(moments.hessian, 1e-3, moments.cross, most)
+    expected = moments.cross[0] @ np.linalg.inv(damped_hessian(moments.hessian, 1e-3)[0])
+    assert found.dtype == dtype
+    tolerance = 1e-9 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(found[0], expected, rtol=tolerance, atol=tolerance)
+    assert (np.abs(found[0] - expected).max() > 1e-9) == (dtype == np.float32)
+
+
+@pytest.mark.parametrize(("columns", "dtype"), [(2048, np.float64), (2049, np.float32)])
+def test_up_to_2048_columns_are_solved_in_double_precision(columns: int, dtype: type) -> None:
+    found = solved(2 * np.eye(columns)[None], 1.0, np.full((1, 1, columns), 8.0))
+    assert found.dtype == dtype
+    assert (found == 2).all()  # 8 / (2 + 2)
+
+
 def test_damping_is_a_share_of_the_mean_diagonal_of_each_group() -> None:
     hessian = np.stack([np.diag([1.0, 3.0]), np.diag([10.0, 30.0])]) + 0.5
     damped = damped_hessian(hessian, 0.5)
@@ -103,43 +137,150 @@ def test_inputs_that_were_distorted_linearly_ask_for_the_smallest_damping() -> N
     assert choose_damping(weight[None].astype(np.float64), folds) == 3e-5
 
 
-def test_it_is_a_tenth_of_the_damping_that_fits_the_other_half_best(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("noise", [0.03, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_choice_is_that_of_plain_least_squares_with_all_dampings(
+    seed: int, noise: float
 ) -> None:
-    monkeypatch.setattr(f"{BEST_WEIGHT}.DAMPINGS", (30.0, 0.3, 60.0))
-    x, weight = correlated(400, 6), random(3, 6, seed=3)
-    folds = sums_of(x, 2 * x @ weight.T).folds()
-    assert choose_damping(weight[None].astype(np.float64), folds) == pytest.approx(0.03)
+    x, weight = correlated(60, 12, seed=seed), random(3, 12, seed=seed + 5)
+    t = x @ (weight + random(3, 12, seed=seed + 9)).T + noise * random(60, 3, seed=seed + 6)
+    chunks = [
+        (a.astype(np.float64), b) for a, b in zip(np.split(x, 4), np.split(t, 4), strict=True)
+    ]
+    halves = [[np.concatenate(part) for part in zip(*chunks[k::2], strict=True)] for k in (0, 1)]
+    (x1, t1), (x2, t2) = halves
+    hessian, errors = x1.T @ x1 / len(x1), {np.inf: np.square(x2 @ weight.T - t2).sum()}
+    for damping in DAMPINGS:
+        inverse = np.linalg.inv(hessian + damping * np.trace(hessian) / 12 * np.eye(12))
+        best = weight + (t1 - x1 @ weight.T).T @ x1 / len(x1) @ inverse
+        errors[damping] = np.square(x2 @ best.T - t2).sum()
+    expected = min(errors, key=lambda damping: errors[damping])
+    found = choose_damping(weight[None].astype(np.float64), sums_of(x, t).folds())
+    assert found == damping_of_all(expected)
+
+
+def asking_for(damping: float) -> tuple[Moments, Moments]:
+    """Two halves; for W = 0 that damping is best.
+
+    The first half has H = 1 and C = 1, so w = 1 / (1 + d). The other half, a million times as
+    large, is fitted best by w = 1 / (1 + damping).
+    """
+    large = np.full((1, 1, 1), 1e6)
+    cross = large / (1 + damping)
+    return replace(ONE, cross=ONE.hessian), replace(ONE, hessian=large, cross=cross)
 
 
 @pytest.mark.parametrize(
-    ("damping", "share"),
-    [
-        *((damping, 0.1) for damping in (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)),
-        (3.0, 0.3), (10.0, 1.0), (30.0, 1.0),
-    ],
-)  # fmt: skip
+    ("damping", "expected"),
+    [(1e-4, 3e-5), (1e-3, 1e-4), (0.01, 1e-3), (0.1, 0.01), (1.0, 0.1), (10.0, 10.0)],
+)
+def test_every_damping_is_found(damping: float, expected: float) -> None:
+    assert damping in DAMPINGS
+    assert choose_damping(ZERO, asking_for(damping)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("best", "expected"),
+    [(1e-4, 3e-5), (3e-4, 3e-5), (1e-3, 1e-4), (1.0, 0.1), (3.0, 0.9), (10.0, 10.0), (30.0, 30.0)],
+)
 def test_a_tenth_of_small_dampings_is_chosen_and_all_of_large_ones(
-    damping: float, share: float
+    best: float, expected: float
 ) -> None:
-    # W = 0. The first half has H = 1 and C = 1, so w = 1 / (1 + d). The other half, a million times
-    # as large, is fitted best by w = 1 / (1 + damping).
-    one = moments_with(np.ones((1, 1, 1)))
-    first = replace(one, cross=np.ones((1, 1, 1)))
-    second = replace(one, hessian=1e6 * one.hessian, cross=1e6 * one.hessian / (1 + damping))
-    assert choose_damping(np.zeros((1, 1, 1)), (first, second)) == pytest.approx(damping * share)
+    assert damping_of_all(best) == pytest.approx(expected)
 
 
-def test_each_half_is_judged_on_the_other() -> None:
-    # H = 1 and W = 0. What one half asks for, the other does not: the gain of one is the loss of
-    # the other, for all dampings.
-    one = moments_with(np.ones((1, 1, 1)))
-    pull, push = (replace(one, cross=np.full((1, 1, 1), c)) for c in (1.0, -1.0))
-    assert choose_damping(np.zeros((1, 1, 1)), (pull, push)) == np.inf
-    # E|W x - t|^2 less E|t|^2 is w^2 - 2 C w. For w1 = 1 / (1 + d) and w2 = 3 / (1 + d) it sums to
-    # 10 / (1 + d)^2 - 12 / (1 + d), which is lowest at d = 2 / 3; of all dampings, at 1.
-    larger = replace(one, cross=np.full((1, 1, 1), 3.0))
-    assert choose_damping(np.zeros((1, 1, 1)), (pull, larger)) == pytest.approx(0.1)
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The dampings that are tried, in their order."""
+    dampings, original = list[float](), module.solved
+
+    def recorded(hessian: NDArray[np.float64], damping: float, *rest: int) -> object:
+        dampings.append(damping)
+        return original(hessian, damping, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "solved", recorded)
+    return dampings
+
+
+@pytest.mark.parametrize(
+    ("damping", "expected"),
+    [
+        (10.0, [0.1, 1.0, 10.0]),
+        (1.0, [0.1, 1.0, 10.0]),
+        (0.1, [0.1, 1.0, 0.01]),
+        (0.01, [0.1, 1.0, 0.01, 1e-3]),
+        (1e-3, [0.1, 1.0, 0.01, 1e-3, 1e-4]),
+        (1e-4, [0.1, 1.0, 0.01, 1e-3, 1e-4]),
+    ],
+)
+def test_dampings_are_tried_as_far_as_the_loss_falls(
+    damping: float, expected: list[float], tried: list[float]
+) -> None:
+    choose_damping(ZERO, asking_for(damping))
+    assert tried == expected
+
+
+def test_a_lower_loss_behind_a_higher_one_is_not_looked_for(tried: list[float]) -> None:
+    # H = diag(1.999, 0.001), of mean 1, and C = (3, 0.001) give w = 3 / (1.999 + d) and
+    # v = 0.001 / (0.001 + d). The other half's loss is w^2 - 2 w + v^2 - 2 v: -0.44 for d = 10,
+    # -1.002 for 1, -0.836 for 0.1, -0.93 for 0.01, but -1.5 for 0.001 and -1.741 for 0.0001.
+    seen = moments_with(np.diag([1.999, 0.001])[None])
+    unseen = replace(moments_with(np.eye(2)[None]), cross=np.ones((1, 1, 2)))
+    seen, zero = replace(seen, cross=np.array([[[3.0, 0.001]]])), np.zeros((1, 1, 2))
+    losses = [
+        float(((w := solve_best_weight(zero, seen, damping)) ** 2 - 2 * w).sum())
+        for damping in DAMPINGS
+    ]
+    assert losses == pytest.approx([-1.741, -1.5, -0.930, -0.836, -1.002, -0.438], abs=1e-3)
+    tried.clear()
+    assert choose_damping(zero, (seen, unseen)) == pytest.approx(0.1)
+    assert tried == [0.1, 1.0, 10.0]
+
+
+def test_the_first_half_is_judged_on_the_second() -> None:
+    # H = 1 and W = 0. The second half does not want what the first one asks for.
+    pull, push, large = (replace(ONE, cross=np.full((1, 1, 1), c)) for c in (1.0, -1.0, 3.0))
+    assert choose_damping(ZERO, (pull, push)) == np.inf
+    # w = 1 / (1 + d), and 3 is wanted: the smallest damping is best.
+    assert choose_damping(ZERO, (pull, large)) == 3e-5
+    # w = 3 / (1 + d), and 1 is wanted: w^2 - 2 w is lowest at d = 2; of all dampings, at 1.
+    assert choose_damping(ZERO, (large, pull)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(64, 1), (65, 2), (128, 2), (129, 3)])
+def test_of_many_rows_some_stand_for_all(rows: int, apart: int) -> None:
+    # The rows that count ask for the smallest damping, and all others for W itself.
+    counts = np.arange(rows) % apart == 0
+    one = moments_with(np.ones((1, 1, 1)), rows)
+    seen = replace(one, cross=np.ones((1, rows, 1)))
+    for others in (-1e3, 1e3):
+        cross = np.where(counts, 1.0, others)[None, :, None]
+        assert choose_damping(np.zeros((1, rows, 1)), (seen, replace(one, cross=cross))) == 3e-5
+    cross = np.where(counts, -1.0, 1e3)[None, :, None]
+    assert choose_damping(np.zeros((1, rows, 1)), (seen, replace(one, cross=cross))) == np.inf
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 3.0])
+def test_in_single_precision_the_choice_is_the_same(
+    noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtypes, original = list[np.dtype[np.floating]](), np.linalg.solve
+
+    def recorded(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+        dtypes.append(np.result_type(a, b))
+        return original(a, b)
+
+    monkeypatch.setattr(np.linalg, "solve", recorded)
+    x, weight = correlated(60, 12), random(3, 12, seed=5)
+    t = x @ (weight + random(3, 12, seed=9)).T + noise * random(60, 3, seed=6)
+    matrix, folds = weight[None].astype(np.float64), sums_of(x, t).folds()
+    found = []
+    for most, dtype in ((12, np.float64), (11, np.float32)):
+        dtypes.clear()
+        monkeypatch.setattr(module, "_MOST_COLUMNS_IN_DOUBLE", most)
+        found.append(choose_damping(matrix, folds))
+        assert set(dtypes) == {np.dtype(dtype)}
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(("change", "kept"), [(1 + 5e-4, True), (1 + 2e-3, False)])
@@ -154,23 +295,3 @@ def test_one_chunk_is_too_little_to_choose_from() -> None:
     x = random(50, 4)
     folds = sums_of(x, x, chunks=1).folds()
     assert choose_damping(np.zeros((1, 4, 4)), folds) == np.inf
-
-
-@pytest.mark.parametrize(("most", "expected"), [(6, 3e-5), (5, 0.03)])
-def test_many_columns_get_one_of_few_dampings_or_none(
-    most: int, expected: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"{BEST_WEIGHT}.MANY_COLUMNS", most)
-    x, weight = correlated(400, 6), random(3, 6, seed=3)
-    matrix = weight[None].astype(np.float64)
-    assert choose_damping(matrix, sums_of(x, 2 * x @ weight.T).folds()) == expected
-    noisy = x @ weight.T + random(400, 3, seed=5)
-    assert choose_damping(matrix, sums_of(x, noisy).folds()) == np.inf
-
-
-def test_many_columns_are_judged_on_the_second_half_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{BEST_WEIGHT}.MANY_COLUMNS", 0)
-    one = moments_with(np.ones((1, 1, 1)))
-    small, large = (replace(one, cross=np.full((1, 1, 1), c)) for c in (1.0, 3.0))
-    assert choose_damping(np.zeros((1, 1, 1)), (small, large)) == 0.03
-    assert choose_damping(np.zeros((1, 1, 1)), (large, small)) == 3

@@ -9,6 +9,7 @@ from layer_problems import DENSE, correlated, sums_of
 from numpy.typing import NDArray
 
 from onnx_evoq.quantize import (
+    FULL,
     Activation,
     Bits,
     Effort,
@@ -189,14 +190,22 @@ def test_outputs_of_the_activation_for_new_inputs_are_kept_better(
     assert errors[1] < 0.95 * errors[0]
 
 
-def test_a_bias_behind_relu_worked_by_hand() -> None:
+@pytest.mark.parametrize(
+    ("effort", "bias"),
+    [
+        (Effort(activation_rounds=0), -7), (Effort(activation_rounds=1), -1), (FULL, 0),
+        (Effort(activation_rounds=3), 0.5), (Effort(activation_rounds=4), 0.5),
+    ],
+)  # fmt: skip
+def test_a_bias_behind_relu_worked_by_hand(effort: Effort, bias: float) -> None:
     # Inputs are zero, so only the bias counts: relu(b)^2 + (b - 1)^2 is lowest at 1/2. Targets of
-    # -15 and 1 give b = -7; -7 and 1 then give -3; and so on, -1, 0, and 0 and 1 give 1/2.
+    # -15 and 1 give b = -7; -7 and 1 then give -3; and so on, -1, 0, and 0 and 1 give 1/2. There is
+    # one step per round, and one for the codes.
     x, t = np.zeros((40, 1), np.float32), np.resize(np.float32([-15, 1]), (40, 1))
     weight, samples = np.ones((1, 1), np.float32), samples_of(x, t, Activation())
     assert reconstruct(weight, DENSE, samples.sums, GridSpec(4)).bias.tolist() == [-7]
-    found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(4))
-    assert found.bias.tolist() == [0.5]
+    found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(4), effort)
+    assert found.bias.tolist() == [bias]
 
 
 @pytest.mark.parametrize("centred", [True, False])
@@ -237,7 +246,7 @@ def test_only_a_layer_with_a_bias_gets_one(centred: bool) -> None:
     samples = samples_of(x, t, Activation(), centred=centred, kind=RecordedSamples)
     found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(2))
     assert isinstance(samples, RecordedSamples)
-    assert [bool(bias.any()) for _, bias in samples.asked] == [centred] * 4
+    assert [bool(bias.any()) for _, bias in samples.asked] == [centred] * 3  # two rounds, and codes
     assert bool(found.bias.any()) == centred
 
 
@@ -246,9 +255,9 @@ def test_the_last_targets_follow_from_the_codes() -> None:
     samples = samples_of(x, x @ weight.T + 1, Activation(), kind=RecordedSamples)
     found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(2, 0))
     assert isinstance(samples, RecordedSamples)
-    *_, (third, _), (values, bias) = samples.asked
-    assert len(np.unique(values[0, 0])) <= 4 < len(np.unique(third[0, 0]))  # 2 bits
-    sums = samples.moments_behind_activation(third, samples.asked[2][1])
+    *_, (before, bias_before), (values, bias) = samples.asked
+    assert len(np.unique(values[0, 0])) <= 4 < len(np.unique(before[0, 0]))  # 2 bits
+    sums = samples.moments_behind_activation(before, bias_before)
     first = reconstruct(weight, DENSE, sums, GridSpec(2, 0))
     assert (values[0] == first.quantized.values).all()
     assert (bias[0].astype(np.float32) == first.bias).all()

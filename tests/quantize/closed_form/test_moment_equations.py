@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from onnx_evoq.quantize import Activation, LayerSamples, SampleChunk
 from onnx_evoq.quantize.closed_form import moment_equations as module
-from onnx_evoq.quantize.closed_form.best_weight import choose_damping, solve_best_weight
+from onnx_evoq.quantize.closed_form.best_weight import choose_damping, solve_best_weight, solved
 from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
+from onnx_evoq.quantize.moments.moments import Moments
 
 Floats = NDArray[np.float32]
 MATRIX = random(2, 3, 6, seed=5).astype(np.float64)
@@ -37,12 +38,15 @@ def test_the_best_weight_is_that_of_the_moments(centred: bool, damping: float) -
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
 
 
-def test_many_columns_are_inverted_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = MomentEquations.of(MATRIX, samples_of()).best_weight(0.03)
-    monkeypatch.setattr(module, "_MOST_COLUMNS_IN_DOUBLE", 5)
+def test_the_best_weight_of_many_columns_is_solved_in_single_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     equations = MomentEquations.of(MATRIX, samples_of())
-    assert equations.hessians.inverse(0.03).dtype == np.float32
-    np.testing.assert_allclose(equations.best_weight(0.03), exact, rtol=1e-4, atol=1e-5)
+    exact = equations.best_weight(0.03)
+    monkeypatch.setattr(solved, "__defaults__", (5,))  # the most columns in double precision
+    found = equations.best_weight(0.03)
+    assert np.abs(found - exact).max() > 1e-10
+    np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
 
 
 def test_the_damping_is_chosen_on_two_halves() -> None:
@@ -51,15 +55,6 @@ def test_the_damping_is_chosen_on_two_halves() -> None:
     assert np.isfinite(expected)
     assert MomentEquations.of(MATRIX, samples).choose_damping() == expected
     assert MomentEquations.of(MATRIX, samples_of(chunks=1)).choose_damping() == np.inf
-
-
-def test_many_columns_have_no_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MomentEquations.of(MATRIX, samples_of(chunks=1)).hessians.spectra is None
-    for name in ("moment_equations", "best_weight"):
-        monkeypatch.setattr(f"onnx_evoq.quantize.closed_form.{name}.MANY_COLUMNS", 5)
-    equations = MomentEquations.of(MATRIX, samples_of())
-    assert equations.hessians.spectra is None
-    assert equations.choose_damping() == 0.03
 
 
 def test_the_hessian_is_damped_by_a_share_of_its_mean_diagonal() -> None:
@@ -100,19 +95,35 @@ def test_behind_an_activation_targets_follow_from_the_output() -> None:
 
 
 def test_what_depends_on_the_columns_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    for name in ("inv", "eigh"):
-        original = getattr(np.linalg, name)
+    halves: list[tuple[Moments, Moments]] = []
 
-        def counted(matrix: Floats, name: str = name, original: object = original) -> object:
-            calls.append(name)
-            return original(matrix)  # type: ignore[operator]
+    def recorded(matrix: NDArray[np.float64], folds: tuple[Moments, Moments]) -> float:
+        halves.append(folds)
+        return choose_damping(matrix, folds)
 
-        monkeypatch.setattr(np.linalg, name, counted)
+    monkeypatch.setattr(module, "choose_damping", recorded)
     equations = MomentEquations.of(MATRIX, samples_of(Activation()))
+    product, factored = equations.hessians.times(MATRIX), equations.hessian(0.01)
+    np.testing.assert_allclose(product, MATRIX @ equations.hessians.of_all)
     for _ in range(3):
         equations = equations.behind_activation(MATRIX, np.zeros((2, 3)))
         equations.choose_damping()
-        equations.best_weight(0.01)
-    assert sorted(calls) == ["eigh", "eigh", "inv"]
-    assert equations.hessian(0.01) is equations.hessian(0.01)
+        assert equations.hessians.times(MATRIX) is product
+        assert equations.hessian(0.01) is factored
+    assert equations.hessian(0.02) is not factored
+    first, *others = halves
+    assert len(others) == 2
+    for folds in others:
+        assert all(a.hessian is b.hessian for a, b in zip(first, folds, strict=True))
+
+
+def test_the_damping_is_chosen_again_for_other_targets() -> None:
+    samples = LayerSamples(True, Activation())
+    for x in np.array_split(X, 4, axis=1):
+        samples.add(SampleChunk(x, x @ MATRIX.transpose(0, 2, 1).astype(np.float32)))
+    own = MomentEquations.of(MATRIX, samples)
+    assert own.choose_damping() == np.inf  # the weight gives its own targets
+    # Where both are below zero, the target is the output of twice the weight.
+    behind = own.behind_activation(2 * MATRIX, np.zeros((2, 3)))
+    assert np.isfinite(behind.choose_damping())
+    assert own.choose_damping() == np.inf

@@ -54,10 +54,22 @@ def both(
     return SampleEquations.of(MATRIX, few), MomentEquations.of(MATRIX, many)
 
 
-@pytest.mark.parametrize(("positions", "few"), [(4, True), (5, False)])
-def test_few_positions_are_at_most_half_as_many_as_columns(positions: int, few: bool) -> None:
+@pytest.mark.parametrize(("positions", "few"), [(1, True), (8, True), (9, False), (16, False)])
+def test_few_positions_are_no_more_than_columns(positions: int, few: bool) -> None:
     assert in_space_of_positions(positions, 8) == few
-    assert in_space_of_positions(positions, 9) == few
+
+
+@pytest.mark.parametrize("damping", [1e-3, 0.03, 1.0])
+@pytest.mark.parametrize("centred", [True, False])
+def test_with_as_many_positions_as_columns_the_best_weight_is_that_of_the_moments(
+    centred: bool, damping: float
+) -> None:
+    x = np.stack([correlated(COLUMNS, COLUMNS), random(COLUMNS, COLUMNS, seed=7)]) + 1
+    t = x @ MATRIX.transpose(0, 2, 1).astype(np.float32) * 2 + random(2, COLUMNS, 3, seed=8)
+    few, many = (samples_of(x, t, centred=centred, few=few) for few in (True, False))
+    found = SampleEquations.of(MATRIX, few).best_weight(damping)
+    expected = MomentEquations.of(MATRIX, many).best_weight(damping)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("damping", [1e-3, 0.03, 1.0, np.inf])

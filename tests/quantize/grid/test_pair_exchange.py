@@ -95,7 +95,7 @@ def test_a_tiny_gain_is_not_worth_a_move() -> None:
 
 @pytest.mark.parametrize(
     ("columns", "cheaper", "exchanged"),
-    [(200, 62, True), (200, 63, False), (1200, 62, True), (1201, 30, True), (1201, 31, False)],
+    [(128, 62, True), (128, 63, False), (129, 30, True), (129, 31, False), (1201, 30, True)],
 )
 def test_pairs_are_tried_among_the_cheapest_moves(
     columns: int, cheaper: int, exchanged: bool

@@ -1,5 +1,6 @@
 """The scales of channels against errors of rounding."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,15 @@ from graphs import random
 from numpy.typing import NDArray
 
 from onnx_evoq.quantize.grid import fit, nearest
-from onnx_evoq.quantize.scales.channel_scales import ScaledLayer, channel_scales
+from onnx_evoq.quantize.scales.channel_scales import (
+    ScaledLayer,
+    _add,
+    _relevance,
+    _State,
+    channel_scales,
+)
+
+MODULE = sys.modules["onnx_evoq.quantize.scales.channel_scales"]
 
 
 def layer(weight: NDArray[np.floating], **options: object) -> ScaledLayer:
@@ -111,3 +120,143 @@ def test_a_residual_layer_shares_its_scales_with_its_input() -> None:
     scales, left = channel_scales([before, residual], 6)
     assert left <= 1
     assert np.isfinite(scales).all()
+
+
+# The errors of options
+
+
+ROWS, COLUMNS = np.array([[0, 1, -1, 0, 2]]), np.array([[3, -1, 1, 3, 3, 2, -1]])
+
+
+def state_of(per_channel: bool, *, pow2: bool = True) -> tuple[_State, NDArray[np.intp]]:
+    """A layer some of whose rows and columns share scales, or have none; and present scales."""
+    given = layer(
+        random(5, 7), rows=ROWS, columns=COLUMNS, per_channel=per_channel, pow2=pow2,
+        power=1 + random(1, 7, seed=1) ** 2,
+    )  # fmt: skip
+    state, logs = _State(given, np.array([[1.0, 2.0, 3.0, 4.0, 5.0]])), np.array([3, -5, 8, 1, 0])
+    state.choose_steps(logs)
+    return state, logs
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_error_of_an_option_is_that_of_the_layer_with_this_scale(per_channel: bool) -> None:
+    # Of scales of rows or of columns only, each by itself: 0 is one of rows, 3 one of columns.
+    state, logs = state_of(per_channel, pow2=False)
+    for scale in (0, 3):
+        errors = state.errors_of(np.array([scale]), logs)[0]
+        whole = []
+        for option in (-20, -3, 0, 5, 30):
+            changed = logs.copy()
+            changed[scale] = option
+            other, _ = state_of(per_channel, pow2=False)
+            if scale == 0 and per_channel:
+                other.choose_steps(changed)
+            whole.append(other.error(changed) - errors[option + 96])
+        np.testing.assert_allclose(whole, whole[0], rtol=1e-9)  # the error of all other weights
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_errors_of_several_scales_are_those_of_each(per_channel: bool) -> None:
+    state, logs = state_of(per_channel)
+    together = state.errors_of(np.array([0, 2, 3]), logs)
+    for found, scale in zip(together, (0, 2, 3), strict=True):
+        np.testing.assert_allclose(found, state.errors_of(np.array([scale]), logs)[0], rtol=1e-9)
+
+
+def test_weights_without_a_place_do_not_count() -> None:
+    state, _ = state_of(per_channel=False)
+    bins, rows = np.zeros(35, np.intp), np.repeat(np.arange(5), 7)
+    every = state._errors(bins, rows, 5, -2, 5)
+    some = state._errors(bins, np.where(rows == 3, -1, np.minimum(rows, 3)), 4, -2, 5)
+    np.testing.assert_allclose(some, every[[0, 1, 2, 4]])
+    # At bin 0 a weight is one step large, so K = 1/12; an eighth of an octave on, 1/12 / 2^(1/4).
+    power = state._power.reshape(5, 7).sum(axis=1)
+    np.testing.assert_allclose(every[:, 2], power / 12, rtol=1e-9)
+    np.testing.assert_allclose(every[:, 3], power / 12 / 2**0.25, rtol=1e-9)
+
+
+def test_errors_are_added_at_their_places() -> None:
+    place, errors = np.array([[2, -1, 0], [2, 4, -1]]), np.arange(12.0).reshape(2, 3, 2)
+    total = np.ones((5, 2))
+    _add(total, place, errors)
+    # Row 2 gets (0, 1) and (6, 7); row 0 gets (4, 5), and row 4 (8, 9).
+    assert total.tolist() == [[5, 6], [1, 1], [7, 9], [1, 1], [9, 10]]
+
+
+# Large matrices
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(200, 130), (130, 500), (64, 900), (900, 20)])
+def test_rows_and_columns_have_about_as_many_weights_that_are_looked_at(
+    rows: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "_ENTRIES", 64)
+    state = _State(layer(random(rows, columns)), np.ones((1, rows)))
+    apart = max(1, min(rows, columns) // 64)
+    of_rows, of_columns = (np.bincount(index) for index in (state._row, state._column))
+    assert (len(of_rows), len(of_columns)) == (rows, columns)
+    for found, length in ((of_rows, columns), (of_columns, rows)):
+        assert found.min() >= length // apart
+        assert found.max() <= -(-length // apart)
+    assert min(of_rows.min(), of_columns.min()) >= min(rows, columns, 64)
+
+
+def test_the_weights_that_are_looked_at_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, relevance = layer(random(256, 256)), np.ones((1, 256))
+    logs, errors = np.zeros(1, np.intp), []
+    for entries in (64, 10**9):
+        monkeypatch.setattr(MODULE, "_ENTRIES", entries)
+        state = _State(given, relevance)
+        state.choose_steps(logs)
+        errors.append(state.error(logs))
+    assert errors[0] != errors[1]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+POINT, WINDOW = np.ones(1), np.array([1, 2, 1, 1, 4, 1, 1, 2, 1])  # kernels, largest in the middle
+
+
+def around(channels: int, outside: int, kernel: NDArray[np.floating]) -> list[ScaledLayer]:
+    """A layer with so many output channels of unlike range, and the one that reads them."""
+    rng, size = np.random.default_rng(0), kernel.size
+    unlike = 2.0 ** rng.standard_normal(channels)
+    before = rng.standard_normal((channels, outside, size)) * kernel * unlike[:, None, None]
+    after = rng.standard_normal((outside, channels, size)) * kernel / unlike[:, None]
+    numbers = np.arange(channels)
+    return [
+        layer(before.reshape(channels, -1), rows=numbers[None]),
+        layer(
+            after.reshape(outside, -1), columns=np.repeat(numbers, size)[None],
+            power=np.repeat(unlike**2, size)[None],
+        ),
+    ]  # fmt: skip
+
+
+def error_of_all_weights(layers: list[ScaledLayer], scales: NDArray[np.floating]) -> float:
+    """The error of layers with these scales and the best steps; nothing may be left out."""
+    logs, total = np.append(np.rint(8 * np.log2(scales)).astype(np.intp), 0), 0.0
+    for each, relevance in zip(layers, _relevance(layers, len(scales)), strict=True):
+        state = _State(each, relevance)
+        state.choose_steps(logs)
+        total += state.error(logs)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("channels", "outside", "kernel"),
+    [(256, 128, POINT), (128, 128, WINDOW), (192, 64, WINDOW), (192, 192, WINDOW)],
+    ids=["1x1", "3x3 of 128", "3x3 of 192 and 64", "3x3 of 192"],
+)
+def test_scales_from_some_weights_are_nearly_as_good_as_those_from_all(
+    channels: int, outside: int, kernel: NDArray[np.floating], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = around(channels, outside, kernel)
+    monkeypatch.setattr(MODULE, "_ENTRIES", 64)
+    some, _ = channel_scales(layers, channels)
+    monkeypatch.setattr(MODULE, "_ENTRIES", 10**9)
+    every, _ = channel_scales(layers, channels)
+    least, found = (error_of_all_weights(layers, scales) for scales in (every, some))
+    assert (some != every).any()
+    assert least < 0.5 * error_of_all_weights(layers, np.ones(channels))
+    assert found < 1.2 * least
