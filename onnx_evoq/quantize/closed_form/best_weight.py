@@ -29,7 +29,7 @@ USUAL_DAMPING = 0.03  # of W*, where dampings are not compared
 # More columns are solved in float32: where dampings are compared, and for W* itself.
 _MOST_COLUMNS_IN_DOUBLE, _MOST_COLUMNS_OF_W_IN_DOUBLE = 256, 2048
 _ALL_ROWS = slice(None)
-_ROWS = 64  # of a layer choose its damping, about
+ROWS = 64  # of a layer choose its damping, about
 LEAST_GAIN = 1e-6  # share of a loss
 _REFIT_DAMPING = 1e-3
 
@@ -119,7 +119,7 @@ def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) 
     if folds is None:
         return float("inf")
     seen, unseen = folds
-    some = slice(None, None, -(-matrix.shape[1] // _ROWS))  # rows that stand for all of them
+    some = slice(None, None, -(-matrix.shape[1] // ROWS))  # rows that stand for all of them
     matrix = matrix[:, some]
     hessian, residual = seen.hessian, seen.cross[:, some] - matrix @ seen.hessian
     slope = 2 * (matrix @ unseen.hessian - unseen.cross[:, some])

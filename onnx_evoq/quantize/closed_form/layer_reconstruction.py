@@ -31,6 +31,7 @@ from onnx_evoq.quantize.closed_form.sample_equations import SampleEquations
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.closed_form.step_refit import refit_steps
 from onnx_evoq.quantize.grid import (
+    MANY_COLUMNS,
     FixedPoint,
     GridSpec,
     Hessian,
@@ -110,21 +111,25 @@ def reconstruct_with_activation(
         SampleEquations.of(matrix, samples) if samples.few else MomentEquations.of(matrix, samples)
     )
     damping = equations.choose_damping() if effort.compares_dampings else equations.usual_damping()
+    # Of many columns, it takes much time to choose it again for other targets, and to improve codes
+    # that only serve to find targets.
+    few_columns = matrix.shape[2] <= MANY_COLUMNS
     best_weight, grid = equations.best_weight(damping), None
     if samples.activation is not None and effort.activation_rounds:
         for _ in range(effort.activation_rounds):
             equations = equations.behind_activation(best_weight, equations.bias(best_weight))
             best_weight = equations.best_weight(damping)
-        if effort.compares_dampings:
+        if effort.compares_dampings and few_columns:
             damping = equations.choose_damping()
             best_weight = equations.best_weight(damping)
         hessian = equations.hessian(_hessian_damping(damping))
         grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
         rows = row_grid(grid, layer, weight.shape)
-        codes = _codes(best_weight, hessian, rows, effort, workers)
+        descends = effort.descends and few_columns
+        codes = _codes(best_weight, hessian, rows, replace(effort, descends=descends), workers)
         values = rows.steps * codes
         equations = equations.behind_activation(values, equations.bias(values))
-        if effort.compares_dampings:
+        if effort.compares_dampings and few_columns:
             damping = equations.choose_damping()
         best_weight = equations.best_weight(damping)
     hessian = equations.hessian(_hessian_damping(damping))

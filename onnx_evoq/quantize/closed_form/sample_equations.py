@@ -18,6 +18,7 @@ from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import (
     DAMPINGS,
     LEAST_GAIN,
+    ROWS,
     damping_of_all,
 )
 from onnx_evoq.quantize.grid import SampleHessian
@@ -83,7 +84,9 @@ class SampleEquations:
         half = self.x.shape[1] // 2
         if not half:
             return float("inf")
-        kernel, errors = self._kernel * self.x.shape[1] / half, self._errors
+        kernel = self._kernel * self.x.shape[1] / half
+        some = slice(None, None, -(-self.matrix.shape[1] // ROWS))  # rows that stand for all
+        errors = self._errors[:, :, some]
         seen, unseen = slice(0, half), slice(half, None)
         values, vectors = np.linalg.eigh(kernel[:, seen, seen])
         projected = vectors.transpose(0, 2, 1) @ errors[:, seen]  # (groups, half, rows)

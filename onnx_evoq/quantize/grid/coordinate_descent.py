@@ -13,7 +13,7 @@ from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, Hessian
 _BLOCK = 64  # columns that are updated one by one before a matrix product updates the others
 _LOOK_AHEAD = 1024  # codes that are examined together for the next move
 _MAX_SWEEPS = 8
-_MAX_SWEEPS_IF_MANY_COLUMNS = 2
+_MAX_SWEEPS_IF_MANY_COLUMNS = 6
 
 
 def coordinate_descent(

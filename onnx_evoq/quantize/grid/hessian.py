@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.grid_rows import Limit, RowGrid
 
-# Above so many columns, algorithms save time: 2 sweeps and a shorter list of moves in pairs.
+# Above so many columns, algorithms save time.
 MANY_COLUMNS = 1200
 # Above so many columns, products are computed in float32: a gradient is then known to about 1e-5 of
 # what moves a code. Below, they take little time in float64.

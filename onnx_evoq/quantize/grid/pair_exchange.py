@@ -15,12 +15,11 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, Floats, Hessian, cost_changes
+from onnx_evoq.quantize.grid.hessian import Floats, Hessian, cost_changes
 
 _SHORTLIST, _SHORTLIST_IF_FEW_COLUMNS = 32, 64  # moves of a row that are tried in pairs
 _FEW_COLUMNS = 128
 _ROUNDS = 8  # shortlists of a row
-_ROUNDS_IF_MANY_COLUMNS = 3
 _PAIRS_AT_ONCE = 2**18  # pairs that are examined together; few rows fit the cache
 _MIN_GAIN = 1e-6  # share of a row's cost that a move must gain
 
@@ -69,7 +68,7 @@ def pair_exchange(
     count = min(_SHORTLIST_IF_FEW_COLUMNS if few else _SHORTLIST, 2 * columns)
     at_once = max(1, _PAIRS_AT_ONCE // max(count**2, columns))
     active = np.ones((groups, rows), np.bool_)
-    for _ in range(_ROUNDS if columns <= MANY_COLUMNS else _ROUNDS_IF_MANY_COLUMNS):
+    for _ in range(_ROUNDS):
         some = np.flatnonzero(active.any(axis=0))  # rows that are active in any group
         if not len(some):
             break

@@ -53,7 +53,7 @@ def test_descent_in_blocks_is_the_plain_loop(columns: int) -> None:
     assert (found != start).any()
 
 
-@pytest.mark.parametrize(("columns", "sweeps"), [(2, 8), (1200, 8), (1201, 2)])
+@pytest.mark.parametrize(("columns", "sweeps"), [(2, 8), (1200, 8), (1201, 6)])
 def test_many_columns_get_fewer_sweeps(columns: int, sweeps: int) -> None:
     # Two columns that depend on each other need many sweeps; the others have no error.
     hessian = np.eye(columns)[None]
