@@ -5,15 +5,14 @@
     python tools/fingerprints.py --only digits_depthwise
 
 The commands cover each strategy from each start, formats, steps and widths, a bounded drop, and
-`search`, on three models of `models/`, with small generations and without a time budget. One thread
-computes NumPy's matrix products, as several give other bytes. The fingerprints depend on the
-machine and the versions of NumPy and ONNX Runtime: compare them on one machine.
+`search`, on three models of `models/`, with small generations and without a time budget. The
+fingerprints depend on the machine and the versions of NumPy and ONNX Runtime: compare them on one
+machine.
 """
 
 import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -50,12 +49,10 @@ def commands(model: str) -> Iterator[tuple[str, list[str]]]:
 
 def run(arguments: list[str], folder: Path) -> bytes:
     """What a command prints on stdout."""
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "onnx_evoq", *arguments],
         capture_output=True,
         cwd=folder,
-        env=os.environ | threads,
         check=False,
     )
     if done.returncode:

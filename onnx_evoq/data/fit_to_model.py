@@ -35,7 +35,9 @@ def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Sa
     inputs = {
         spec.name: _fit(raw.inputs[spec.name], spec, steps, raw.source, notes) for spec in specs
     }
-    return Samples(inputs, raw.labels, tuple(notes), raw.source)
+    given = list(raw.inputs.values())
+    own = not any(np.may_share_memory(a, b) for a in inputs.values() for b in given)
+    return Samples(inputs, raw.labels, tuple(notes), raw.source, own)
 
 
 def _fit(

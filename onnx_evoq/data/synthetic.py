@@ -51,7 +51,7 @@ def synthetic_samples(
         "(input_range changes that); a few hundred real samples would do better, and on them the "
         "result may be no better than nearest rounding."
     )
-    return Samples(inputs, None, (note,), "synthetic inputs")
+    return Samples(inputs, None, (note,), "synthetic inputs", own=True)
 
 
 def _draw(

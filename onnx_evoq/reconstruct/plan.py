@@ -21,7 +21,7 @@ _PER_LAYER = 0.1  # sessions and the like
 _PER_PRODUCT = 3e-11  # of matrix products
 _PER_VALUE = 5e-9  # of columns and targets that are moved
 _PER_GROUP = 4e-4
-_PER_CUBE = {True: 1.2e-9, False: 3e-10}  # of columns^3; whether dampings are compared
+_PER_CUBE = {True: 3e-10, False: 1e-10}  # of columns^3; whether dampings are compared
 _EXPECTED = 3.0  # seconds of layers that count as if they had been measured as predicted
 _TIMES_DUE = 2.0  # of its equal share of the time that a layer may take where time is short
 

@@ -272,3 +272,19 @@ def test_no_samples_have_no_values_to_check() -> None:
 def test_fitted_arrays_are_contiguous() -> None:
     samples = fit(np.ones((2, 4, 5, 3), np.float32), spec(3, 4, 5))
     assert samples.inputs["x"].flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("values", "steps", "own"),
+    [
+        (np.ones((3, 2), np.float32), {}, False),
+        (np.ones((3, 2), np.float32)[::-1], {}, True),  # made contiguous
+        (np.ones((3, 2), np.float32)[1:], {}, False),
+        (np.ones((3, 2)), {}, True),  # of another type
+        (np.ones((3, 2), np.float32), {"divide": 2}, True),
+    ],
+)
+def test_samples_are_their_own_only_if_they_are_copies(
+    values: np.ndarray, steps: dict[str, float], own: bool
+) -> None:
+    assert fit(values, spec(2), **steps).own == own

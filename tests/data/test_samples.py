@@ -1,5 +1,7 @@
 """Samples and their split into a search set and a held-out set."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,17 +27,35 @@ def test_length_is_the_number_of_samples() -> None:
     assert len(numbered(7)) == 7
 
 
-def test_take_keeps_inputs_and_labels_together() -> None:
-    taken = numbered(5).take(np.array([3, 1]))
-    assert taken.inputs["a"].tolist() == [[3], [1]]
-    assert taken.inputs["b"].tolist() == [-3, -1]
-    assert taken.labels is not None
-    assert taken.labels.tolist() == [3, 1]
-    assert (taken.notes, taken.source) == (("a note",), "calib.npz")
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 7, 50])
+def test_another_order_keeps_inputs_and_labels_together(count: int, own: bool) -> None:
+    given = replace(numbered(count), own=own)
+    order = np.random.default_rng(count).permutation(count)
+    found = given.reordered(order)
+    assert found.inputs["a"][:, 0].tolist() == order.tolist()
+    assert found.inputs["b"].tolist() == (-order).tolist()
+    assert found.labels is not None
+    assert found.labels.tolist() == order.tolist()
+    assert (found.notes, found.source) == (("a note",), "calib.npz")
 
 
-def test_take_without_labels_stays_without() -> None:
-    assert Samples({"a": np.ones((3, 1))}).take(np.array([0])).labels is None
+def test_only_inputs_of_their_own_are_reordered_in_place() -> None:
+    for own in (False, True):
+        given = replace(numbered(5), own=own)
+        found = given.reordered(np.array([4, 0, 1, 2, 3]))
+        assert np.shares_memory(found.inputs["a"], given.inputs["a"]) == own
+        assert (given.inputs["a"][0, 0] == 0) == (not own)
+
+
+def test_a_part_is_no_copy() -> None:
+    given = numbered(5)
+    part = given.part(slice(3, None))
+    assert part.inputs["a"].tolist() == [[3], [4]]
+    assert np.shares_memory(part.inputs["a"], given.inputs["a"])
+    assert part.labels is not None
+    assert part.labels.tolist() == [3, 4]
+    assert Samples({"a": np.ones((3, 1))}).part(slice(1)).labels is None
 
 
 @pytest.mark.parametrize(
@@ -75,3 +95,9 @@ def test_split_depends_on_the_seed_alone() -> None:
 def test_one_sample_cannot_be_split() -> None:
     with pytest.raises(DataError, match=r"calib\.npz: one sample cannot be split.*at least two"):
         split(numbered(1), 0.25, np.random.default_rng(0))
+
+
+def test_a_split_of_given_arrays_leaves_them_as_they_are() -> None:
+    rows = np.arange(20, dtype=np.float32)
+    split(Samples({"a": rows}), 0.25, np.random.default_rng(0))
+    assert rows.tolist() == list(range(20))

@@ -40,7 +40,7 @@ _MIN_STEP = 2.0**-126  # the smallest normal float32
 # steps cost up to 1.3 % more at 2 bits, with eight sweeps 0.1 % less.
 _CANDIDATES, _SWEEPS = 2, 1
 _LEAST_POWER = 1e-4  # of the mean power of rows
-_FEW_COLUMNS = 16  # all steps are compared, by their final codes
+_FEW_COLUMNS = 32  # all steps are compared, by their final codes
 
 
 def choose_steps(

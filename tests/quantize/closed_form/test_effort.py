@@ -73,6 +73,18 @@ def test_targets_follow_from_the_output_in_each_round_and_from_the_codes(
     assert "random_restarts" not in calls  # which a generator draws
 
 
+@pytest.mark.parametrize(("many", "dampings", "searches"), [(12, 3, 2), (11, 1, 1)])
+def test_of_many_columns_less_is_done_for_targets_behind_an_activation(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, many: int, dampings: int, searches: int
+) -> None:
+    monkeypatch.setattr(module, "MANY_COLUMNS", many)  # there are 12
+    reconstructed(Effort(activation_rounds=1))
+    assert calls.count("choose_damping") == dampings
+    assert calls.count("closest_codes") == searches
+    # The codes that only serve to find targets are those of GPTQ rounding.
+    assert calls.count("gptq_rounding") == 2 - searches
+
+
 def test_the_usual_damping_is_taken_where_dampings_are_not_compared(calls: list[str]) -> None:
     found = reconstructed(Effort(activation_rounds=0, compares_dampings=False))
     assert "choose_damping" not in calls
