@@ -48,7 +48,7 @@ from onnx_evoq.quantize.moments import LayerSamples
 
 # Rounding needs more damping than W* where samples are many, and less where they are few.
 _HESSIAN_DAMPINGS = (0.01, 1.0)
-_HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best
+_HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best, and positions are few
 _ROWS_AT_ONCE = 128  # rows that one worker takes
 _PRODUCTS_OF_RESTARTS, _LEAST_RESTARTS = 2.5e8, 8  # larger layers have fewer copies
 MOST_PRODUCTS_FOR_RESTARTS = 3e6  # rows * columns^2 of a layer, which 25 copies cost many times
@@ -122,7 +122,7 @@ def reconstruct_with_activation(
         if effort.compares_dampings and few_columns:
             damping = equations.choose_damping()
             best_weight = equations.best_weight(damping)
-        hessian = equations.hessian(_hessian_damping(damping))
+        hessian = equations.hessian(_hessian_damping(damping, equations))
         grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
         rows = row_grid(grid, layer, weight.shape)
         descends = effort.descends and few_columns
@@ -132,7 +132,7 @@ def reconstruct_with_activation(
         if effort.compares_dampings and few_columns:
             damping = equations.choose_damping()
         best_weight = equations.best_weight(damping)
-    hessian = equations.hessian(_hessian_damping(damping))
+    hessian = equations.hessian(_hessian_damping(damping, equations))
     if grid is None:
         grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
     codes = _codes(best_weight, hessian, row_grid(grid, layer, weight.shape), effort, workers, rng)
@@ -153,10 +153,11 @@ def reconstruct_with_activation(
     )
 
 
-def _hessian_damping(damping: float) -> float:
+def _hessian_damping(damping: float, equations: Equations) -> float:
     """The damping of H for the search of codes, from that of W*."""
     if not np.isfinite(damping):
-        return _HESSIAN_DAMPING_IF_W_FITS
+        many = np.isfinite(equations.usual_damping())  # positions, by which H is well known
+        return _HESSIAN_DAMPINGS[0] if many else _HESSIAN_DAMPING_IF_W_FITS
     return float(np.clip(damping, *_HESSIAN_DAMPINGS))
 
 

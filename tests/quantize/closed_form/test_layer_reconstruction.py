@@ -101,15 +101,22 @@ def test_a_move_costs_what_it_adds_to_the_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("damping", "hessian"), [(3e-5, 0.5 * 1.01), (3.0, 0.5 * 2), (np.inf, 0.5 * 1.3)]
+    ("damping", "positions", "hessian"),
+    [
+        (3e-5, 8, 0.5 * 1.01),
+        (3.0, 8, 0.5 * 2),
+        (np.inf, 8, 0.5 * 1.3),  # W itself fits best
+        (np.inf, 64, 0.5 * 1.01),  # the same with 32 positions for each column
+    ],
 )
 def test_rounding_is_damped_at_least_by_a_hundredth_and_at_most_by_one(
-    damping: float, hessian: float, monkeypatch: pytest.MonkeyPatch
+    damping: float, positions: int, hessian: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "onnx_evoq.quantize.closed_form.moment_equations.choose_damping", lambda *_: damping
     )
-    weight, x = np.float32([[0.3, 0.9]]), np.tile(np.eye(2, dtype=np.float32), (4, 1))
+    weight = np.float32([[0.3, 0.9]])
+    x = np.tile(np.eye(2, dtype=np.float32), (positions // 2, 1))
     found = reconstruct(weight, DENSE, sums_of(x, 2 * x @ weight.T), GridSpec(8))  # H = I / 2
     # W* = W + (C - W H) / (H + d), with C = 2 W H
     share = 1 / (1 + damping)
