@@ -8,6 +8,8 @@ minimises E|W* x - t|^2 plus a penalty on the distance to W. The damping is a sh
 H's diagonal: d = damping * mean(diag H).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -125,22 +127,29 @@ def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) 
     slope = 2 * (matrix @ unseen.hessian - unseen.cross[:, some])
     in_double = matrix.shape[2] <= _MOST_COLUMNS_IN_DOUBLE
     rounded = unseen.hessian if in_double else unseen.hessian.astype(np.float32)
-    changes: dict[int, float] = {}  # of the loss of W, by the number of the damping
 
-    def compare(number: int) -> None:
-        change = solved(hessian, DAMPINGS[number], residual, _MOST_COLUMNS_IN_DOUBLE)
-        changes[number] = float(((change @ rounded + slope) * change).sum(dtype=np.float64))
+    def change(damping: float) -> float:
+        moved = solved(hessian, damping, residual, _MOST_COLUMNS_IN_DOUBLE)
+        return float(((moved @ rounded + slope) * moved).sum(dtype=np.float64))
 
-    for number in _FIRST:
-        compare(number)
-    while True:
+    return best_of_dampings(change, abs(_loss(matrix, unseen, some)))
+
+
+def best_of_dampings(change: Callable[[float], float], loss: float) -> float:
+    """The damping of W* for all of the data, by what each does to the loss of a half of it.
+
+    Args:
+        change: how much W* with a damping changes the loss of W.
+        loss: of W; a gain of less than a millionth of it is none.
+    """
+    changes: dict[int, float] = {}  # by the number of the damping
+    new = set(_FIRST)
+    while new:
+        for number in sorted(new):
+            changes[number] = change(DAMPINGS[number])
         best = min(changes, key=lambda number: changes[number])
         new = {best - 1, best + 1} & set(range(len(DAMPINGS))) - changes.keys()
-        if not new:
-            break
-        for number in new:
-            compare(number)
-    if -changes[best] <= LEAST_GAIN * abs(_loss(matrix, unseen, some)):
+    if -changes[best] <= LEAST_GAIN * loss:
         return float("inf")
     return damping_of_all(DAMPINGS[best])
 

@@ -1,7 +1,8 @@
 """The least-squares problem of a layer with no more positions than columns.
 
-Then the Hessian has a rank of no more than the number n of positions. So it is never formed as a
-matrix, and everything is computed in the space of the positions. With the columns as the rows of X,
+Then the Hessian has a rank of no more than the number n of positions, and W* is computed in the
+space of the positions. For the search of codes, the Hessian is a matrix only if the positions are
+more than half as many as the columns. With the columns as the rows of X,
 the targets T, the errors E = T - X W^T of the layer's own weight, and K = X X^T / n,
 
     W* = W + E^T (K + d I)^-1 X / n
@@ -15,20 +16,15 @@ from functools import cached_property
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array
-from onnx_evoq.quantize.closed_form.best_weight import (
-    DAMPINGS,
-    LEAST_GAIN,
-    ROWS,
-    damping_of_all,
-)
-from onnx_evoq.quantize.grid import SampleHessian
+from onnx_evoq.quantize.closed_form.best_weight import ROWS, best_of_dampings
+from onnx_evoq.quantize.grid import FactoredHessian, Hessian, SampleHessian
 from onnx_evoq.quantize.moments import LayerSamples
 
 _LEAST_POWER = 1e-30
 
 
 def in_space_of_positions(positions: int, columns: int) -> bool:
-    """Whether a layer has so few positions that its Hessian is not formed as a matrix."""
+    """Whether W* of a layer is computed in the space of its positions."""
     return positions <= columns
 
 
@@ -88,18 +84,15 @@ class SampleEquations:
         some = slice(None, None, -(-self.matrix.shape[1] // ROWS))  # rows that stand for all
         errors = self._errors[:, :, some]
         seen, unseen = slice(0, half), slice(half, None)
-        values, vectors = np.linalg.eigh(kernel[:, seen, seen])
-        projected = vectors.transpose(0, 2, 1) @ errors[:, seen]  # (groups, half, rows)
-        across = kernel[:, unseen, seen] @ vectors
-        mean = self._mean_of_diagonal[:, None, None]
-        losses = [
-            np.square(errors[:, unseen] - across @ (projected / (values[:, :, None] + d * mean)))
-            for d in DAMPINGS
-        ]
-        sums = np.array([loss.sum() for loss in losses])
-        of_w = float(np.square(errors[:, unseen]).sum())
-        best = int(sums.argmin())
-        return damping_of_all(DAMPINGS[best]) if of_w - sums[best] > LEAST_GAIN * of_w else np.inf
+        within, across = kernel[:, seen, seen], kernel[:, unseen, seen]
+        added = self._mean_of_diagonal[:, None, None] * np.eye(half)
+        loss = float(np.square(errors[:, unseen]).sum())
+
+        def change(damping: float) -> float:
+            solved = np.linalg.solve(within + damping * added, errors[:, seen])
+            return float(np.square(errors[:, unseen] - across @ solved).sum()) - loss
+
+        return best_of_dampings(change, loss)
 
     def usual_damping(self) -> float:
         """The damping of W* without a comparison: with so few positions, W* is W."""
@@ -115,9 +108,15 @@ class SampleEquations:
         change = solved.transpose(0, 2, 1).astype(np.float32) @ self.x
         return np.asarray(self.matrix + change / count)
 
-    def hessian(self, damping: float) -> SampleHessian:
-        """H + d I, for the search of codes."""
-        return SampleHessian(self.x, damping * self._mean_of_diagonal)
+    def hessian(self, damping: float) -> Hessian:
+        """H + d I, for the search of codes; as a matrix where that takes less work."""
+        added = damping * self._mean_of_diagonal
+        if 2 * self.x.shape[1] <= self.x.shape[2]:
+            return SampleHessian(self.x, added)
+        matrix = self._matrix.astype(np.float64)
+        index = np.arange(matrix.shape[1])
+        matrix[:, index, index] += added[:, None]
+        return FactoredHessian(matrix)
 
     def bias(self, matrix: Float64Array) -> Float64Array:
         """The bias that keeps the mean output with other weights, (groups, rows)."""
@@ -137,6 +136,12 @@ class SampleEquations:
         """K, (groups, n, n)."""
         kernel = self.x @ self.x.transpose(0, 2, 1)
         return np.asarray(kernel.astype(np.float64) / self.x.shape[1])
+
+    @cached_property
+    def _matrix(self) -> Float32Array:
+        """H, (groups, columns, columns)."""
+        products = np.stack([x.T @ x for x in self.x])
+        return np.asarray(products / np.float32(self.x.shape[1]), np.float32)
 
     @cached_property
     def _mean_of_diagonal(self) -> Float64Array:

@@ -21,6 +21,7 @@ from onnx_evoq.quantize.closed_form.sample_equations import (
     SampleEquations,
     in_space_of_positions,
 )
+from onnx_evoq.quantize.grid import FactoredHessian
 
 Floats = NDArray[np.float32]
 N, COLUMNS = 20, 48
@@ -182,3 +183,18 @@ def test_an_input_that_is_always_zero_gets_nearest_rounding(effort: Effort) -> N
     samples.add(SampleChunk(np.zeros((1, 1, 3), np.float32), np.ones((1, 1, 2), np.float32)))
     found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(8), effort)
     assert (found.quantized.codes == nearest(weight, found.quantized.grid)).all()
+
+
+@pytest.mark.parametrize(("positions", "as_matrix"), [(10, False), (11, True), (20, True)])
+def test_h_is_a_matrix_for_more_positions_than_half_of_the_columns(
+    positions: int, as_matrix: bool
+) -> None:
+    x = random(2, positions, 20, seed=1)
+    samples = LayerSamples(False, None, few=True)
+    samples.add(SampleChunk(x, random(2, positions, 3, seed=2)))
+    hessian = SampleEquations.of(np.zeros((2, 3, 20)), samples).hessian(0.5)
+    assert isinstance(hessian, FactoredHessian) == as_matrix
+    expected = np.einsum("gni,gnj->gij", x, x) / positions
+    expected += 0.5 * np.trace(expected, axis1=1, axis2=2)[:, None, None] / 20 * np.eye(20)
+    error = random(2, 3, 20, seed=3)
+    np.testing.assert_allclose(hessian.times(error), error @ expected, rtol=1e-4, atol=1e-4)
