@@ -104,15 +104,17 @@ def gather_samples(
         StorageError: the disk has no room for activations that do not fit into memory.
     """
     layer, width = source.layer, source.shape[2]
-    samples = sum(batch.count for batch in source.batches)
     at_most = positions_for(positions, source.shape, min(kept, _KEPT_VALUES))
     at_first = source.inputs.of(0), source.outputs.of(0)
     residual = _is_residual(layer, *at_first)
     if not _has_samples(layer, *at_first):
         return None
+    # A batch that is a whole feed holds several entries.
+    entries = len(at_first[0][layer.input]) / source.batches[0].size
+    samples = max(1.0, entries) * sum(batch.count for batch in source.batches)
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.sum is None or residual
-    taken = samples * _positions_of(layer, at_first[1], at_most / samples)[1]
+    taken = int(samples) * _positions_of(layer, at_first[1], at_most / samples)[1]
     gathered = LayerSamples(
         layer.bias is not None,
         layer.activation if sees_activation else None,

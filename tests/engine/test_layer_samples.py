@@ -329,3 +329,10 @@ def test_few_columns_and_wide_layers_need_fewer_positions(
 ) -> None:
     assert positions_for(30_000, shape) == positions
     assert positions_for(100, shape) == 100
+
+
+def test_a_feed_of_several_entries_counts_as_so_many_samples() -> None:
+    model = residual()
+    feeds = INPUTS.reshape(4, 10, 5, 8)
+    # At most 100 positions of 40 entries: 2 of the 5 positions of each.
+    assert gathered(model, model, inputs=feeds, size=1, positions=100).sums.count == 80

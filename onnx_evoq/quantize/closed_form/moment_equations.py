@@ -3,7 +3,6 @@
 What depends on the Hessian only is computed once, and serves for all targets of the same columns.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,10 +22,10 @@ _POSITIONS_PER_COLUMN = 32  # with fewer, a usual damping is too little
 
 
 class _Hessians:
-    """What depends on the Hessian of all samples, and of their two halves."""
+    """What depends on the Hessian of all samples."""
 
-    def __init__(self, hessian: Float64Array, folds: Sequence[Float64Array] | None) -> None:
-        self.of_all, self.of_folds = hessian, folds
+    def __init__(self, hessian: Float64Array) -> None:
+        self.of_all = hessian
         self._product: Float64Array | None = None
         self._factored: dict[float, FactoredHessian] = {}
 
@@ -68,9 +67,7 @@ class MomentEquations:
             samples: its columns and targets.
         """
         sums = samples.sums
-        folds = sums.folds()
-        hessians = None if folds is None else [fold.hessian for fold in folds]
-        return cls(matrix, samples, sums, _Hessians(sums.moments().hessian, hessians))
+        return cls(matrix, samples, sums, _Hessians(sums.moments().hessian))
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "MomentEquations":
         """The same for targets that leave errors to the activation that hides them.
@@ -83,7 +80,7 @@ class MomentEquations:
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
-        return choose_damping(self.matrix, self.sums.folds(self.hessians.of_folds))
+        return choose_damping(self.matrix, self.sums.folds())
 
     def usual_damping(self) -> float:
         """The damping of W* without a comparison; W* is W if there are few positions."""

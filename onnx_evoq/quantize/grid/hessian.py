@@ -127,7 +127,7 @@ class CholeskyFactor:
         self.pivots = np.empty(self.order.shape)
         self.lower = np.empty(matrix.shape, dtype)
         for group, order in enumerate(self.order):
-            lower = cholesky(matrix[group].take(order, 0).take(order, 1))
+            lower = cholesky(matrix[group][np.ix_(order, order)])
             diagonal = np.diagonal(lower)  # (columns,)
             self.pivots[group] = diagonal**2
             np.divide(lower, diagonal, out=self.lower[group], casting="same_kind")

@@ -7,7 +7,7 @@ over millions of positions stay exact enough. Chunks go to two folds in turn, so
 fold can be judged on the other.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -167,18 +167,11 @@ class MomentSums:
             hessian,
         )  # fmt: skip
 
-    def folds(
-        self, hessians: Sequence[Float64Array] | None = None
-    ) -> tuple[Moments, Moments] | None:
-        """The moments of every other chunk, and of the rest; None if there is only one chunk.
-
-        Args:
-            hessians: their H, if they are known from other targets of the same columns.
-        """
+    def folds(self) -> tuple[Moments, Moments] | None:
+        """The moments of every other chunk, and of the rest; None if there is only one chunk."""
         if self._chunks <= 1:
             return None
-        first, second = hessians or (None, None)
-        return self._moments_of(self._folds[0], first), self._moments_of(self._folds[1], second)
+        return self._moments_of(self._folds[0]), self._moments_of(self._folds[1])
 
     def _start(self, columns: Float32Array, targets: Float32Array) -> None:
         """Set the origin (the first chunk's means, if they are subtracted) and empty folds."""

@@ -7,10 +7,8 @@ from layer_problems import correlated
 from numpy.typing import NDArray
 
 from onnx_evoq.quantize import Activation, LayerSamples, SampleChunk
-from onnx_evoq.quantize.closed_form import moment_equations as module
 from onnx_evoq.quantize.closed_form.best_weight import choose_damping, solve_best_weight, solved
 from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
-from onnx_evoq.quantize.moments.moments import Moments
 
 Floats = NDArray[np.float32]
 MATRIX = random(2, 3, 6, seed=5).astype(np.float64)
@@ -94,27 +92,15 @@ def test_behind_an_activation_targets_follow_from_the_output() -> None:
     np.testing.assert_array_equal(again.cross, expected.moments().cross)
 
 
-def test_what_depends_on_the_columns_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    halves: list[tuple[Moments, Moments]] = []
-
-    def recorded(matrix: NDArray[np.float64], folds: tuple[Moments, Moments]) -> float:
-        halves.append(folds)
-        return choose_damping(matrix, folds)
-
-    monkeypatch.setattr(module, "choose_damping", recorded)
+def test_what_depends_on_the_columns_is_computed_once() -> None:
     equations = MomentEquations.of(MATRIX, samples_of(Activation()))
     product, factored = equations.hessians.times(MATRIX), equations.hessian(0.01)
     np.testing.assert_allclose(product, MATRIX @ equations.hessians.of_all)
     for _ in range(3):
         equations = equations.behind_activation(MATRIX, np.zeros((2, 3)))
-        equations.choose_damping()
         assert equations.hessians.times(MATRIX) is product
         assert equations.hessian(0.01) is factored
     assert equations.hessian(0.02) is not factored
-    first, *others = halves
-    assert len(others) == 2
-    for folds in others:
-        assert all(a.hessian is b.hessian for a, b in zip(first, folds, strict=True))
 
 
 def test_the_damping_is_chosen_again_for_other_targets() -> None:
