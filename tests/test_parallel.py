@@ -66,9 +66,9 @@ def test_few_items_are_taken_before_their_results_are_asked_for(workers: int) ->
     results = in_order(abs, taken(100, log), workers)
     for index in range(50):
         assert next(results) == index
-        assert len(log) <= index + 2 * workers + 1
+        assert len(log) <= index + workers + 1
     results.close()
-    assert len(log) <= 50 + 2 * workers
+    assert len(log) <= 50 + workers
 
 
 @pytest.mark.parametrize("workers", [1, 3])

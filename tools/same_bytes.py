@@ -1,8 +1,8 @@
 """Print the SHA-256 of what `onnx-evoq optimize` writes with other threads, workers and cores.
 
-The same seed must give the same bytes, whatever may be used of the machine: another number of
-`--workers`, of threads of BLAS and OpenMP, of cores, and another bound of memory. A line for each
-says what was written; if two differ, the exit code is 1.
+The same seed must give the same bytes with another number of `--workers`, of threads of BLAS and
+OpenMP, and of cores. (A tight bound of memory may change them: wide layers then get fewer
+positions.) A line for each says what was written; if two differ, the exit code is 1.
 
     python tools/same_bytes.py models/digits_resnet.onnx --data models/digits_calib.npz
     python tools/same_bytes.py MODEL.onnx --data DATA.npz --samples 64 --bits 3 --strategy none
@@ -29,7 +29,6 @@ SETTINGS: dict[str, tuple[list[str], str | None, int | None]] = {
     "2 threads": ([], "2", None),
     "4 threads": ([], "4", None),
     "1 core": ([], None, 1),
-    "600 MB": (["--memory", "600MB"], None, None),
 }
 
 

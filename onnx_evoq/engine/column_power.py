@@ -78,7 +78,8 @@ def _power(
     everywhere = linear.positions(output.shape)
     if not everywhere:
         return None
-    count = int(np.clip(round(per_sample), 1, everywhere))
+    entries = max(1.0, len(values) / batches[0].size)  # of a batch that is a whole feed
+    count = int(np.clip(round(per_sample / entries), 1, everywhere))
     at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
 
     def work(index: int) -> tuple[Arrays, int, Float64Array, Float64Array]:

@@ -212,7 +212,7 @@ def _is_better(task: Task, rounded: QuantizedModel, start: QuantizedModel) -> bo
 
 
 def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tuple[str, ...]]:
-    """The reconstruction, or nearest rounding if that is better on the held-out set; and notes."""
+    """The reconstruction, or nearest rounding if `_is_better` says so; and notes."""
     notes = [start.cut] if start.cut else []
     rounded = _rounded(task, task.bits)
     if start.layers and _is_better(task, rounded, start) and task.allows(rounded.as_float):

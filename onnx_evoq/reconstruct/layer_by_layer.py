@@ -237,6 +237,8 @@ class _Walk:
         """Bring in more samples if the layer has few positions in each of them."""
         output = at_first[layer.output]
         per_sample = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
+        if output.ndim:  # a batch that is a whole feed holds several entries
+            per_sample *= max(1, len(output) // self._batches[0].size)
         samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape)) // per_sample
         totals = list(accumulate(batch.count for batch in self._batches))
         count = min(bisect_left(totals, samples) + 1, len(totals))

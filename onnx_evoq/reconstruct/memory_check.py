@@ -18,7 +18,8 @@ def matrix_bytes(shape: tuple[int, int, int]) -> int:
     """
     groups, rows, columns = shape
     positions = int(positions_for(FULL.positions, shape))
-    return 8 * groups * columns * (rows + min(columns, positions))
+    width = positions if 2 * positions <= columns else columns  # as in `SampleEquations.hessian`
+    return 8 * groups * columns * (rows + width)
 
 
 def check_memory(task: Task) -> None:

@@ -49,7 +49,7 @@ class TensorStore(Sequence[Arrays]):
     """
 
     def __init__(self, limit: int, blocks: Sequence[Block] = ()) -> None:
-        self._free = limit  # bytes
+        self._limit = self._free = limit  # bytes
         self.blocks: list[Block] = []
         self._unused = list(blocks)
         self._used = 0  # bytes of the last block
@@ -78,7 +78,7 @@ class TensorStore(Sequence[Arrays]):
         )
 
     def close(self) -> None:
-        """Give back the blocks that were not needed; nothing is added any more."""
+        """Give back the blocks that were not needed; what is added later gets new ones."""
         self._unused = []
 
     def __len__(self) -> int:
@@ -105,7 +105,8 @@ class TensorStore(Sequence[Arrays]):
             fits = [block for block in self._unused if block.size >= tensor.nbytes]
             if fits:
                 self._unused = [block for block in self._unused if block is not fits[0]]
-            self.blocks.append(fits[0] if fits else np.empty(max(_BLOCK, tensor.nbytes), np.uint8))
+            size = max(min(_BLOCK, self._limit), tensor.nbytes)
+            self.blocks.append(fits[0] if fits else np.empty(size, np.uint8))
             start = 0
         self._used = start + tensor.nbytes
         copy = self.blocks[-1][start : self._used].view(tensor.dtype).reshape(tensor.shape)

@@ -72,6 +72,23 @@ def test_each_layer_starts_where_the_last_one_ended(opened: list[list[str]]) -> 
         np.testing.assert_allclose(found[name], tensor(NETWORK, name), rtol=1e-5, atol=1e-6)
 
 
+def test_the_next_frontier_is_written_where_an_earlier_one_was_and_never_over_the_kept_one() -> (
+    None
+):
+    walk, kept = frontier(), []
+    for index, name in enumerate(["x", "c", "g"]):
+        passed(walk.ahead(NETWORK, WEIGHTS[index:], [name]), 5, name)
+        kept.append(walk.known[0])
+        before = {key: value.copy() for key, value in walk.known[4].items()}
+        store = walk.new_store()
+        store.append({"t": np.full(100, 7.0)})
+        for key, value in walk.known[4].items():
+            np.testing.assert_array_equal(value, before[key])
+            assert not np.shares_memory(value, store.blocks[0])
+    # What was kept before the last step is free by now.
+    assert any(np.shares_memory(value, store.blocks[0]) for value in kept[-2].values())
+
+
 def test_weights_behind_the_kept_frontier_may_change() -> None:
     walk, codes, network = frontier(), rounded(MODEL, 2), NETWORK
     for index, (weight, name) in enumerate(zip(WEIGHTS, ["x", "c", "g"], strict=True)):

@@ -30,9 +30,8 @@ _MIN_DAMPING = 3e-5  # H is known to about 5e-6 of its diagonal's mean
 USUAL_DAMPING = 0.03  # of W*, where dampings are not compared
 # More columns are solved in float32: where dampings are compared, and for W* itself.
 _MOST_COLUMNS_IN_DOUBLE, _MOST_COLUMNS_OF_W_IN_DOUBLE = 256, 2048
-_ALL_ROWS = slice(None)
 ROWS = 64  # of a layer choose its damping, about
-LEAST_GAIN = 1e-6  # share of a loss
+_LEAST_GAIN = 1e-6  # share of a loss
 _REFIT_DAMPING = 1e-3
 
 
@@ -101,7 +100,7 @@ def solved(
 
 
 def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) -> float:
-    """The damping for all of the data, from cross-validation on two halves of it.
+    """The damping for all of the data, from a half of it that is judged on the other.
 
     With D = (C - W H)(H + d I)^-1 of one half and H', C' of the other, W* = W + D changes the loss
     of the other half by
@@ -149,7 +148,7 @@ def best_of_dampings(change: Callable[[float], float], loss: float) -> float:
             changes[number] = change(DAMPINGS[number])
         best = min(changes, key=lambda number: changes[number])
         new = {best - 1, best + 1} & set(range(len(DAMPINGS))) - changes.keys()
-    if -changes[best] <= LEAST_GAIN * loss:
+    if -changes[best] <= _LEAST_GAIN * loss:
         return float("inf")
     return damping_of_all(DAMPINGS[best])
 
@@ -160,6 +159,6 @@ def damping_of_all(best: float) -> float:
     return max(_MIN_DAMPING, best * share)
 
 
-def _loss(matrix: Float64Array, moments: Moments, rows: slice = _ALL_ROWS) -> float:
+def _loss(matrix: Float64Array, moments: Moments, rows: slice) -> float:
     """``E|W x - t|^2`` minus ``E|t|^2``, for some rows of the targets."""
     return float(((matrix @ moments.hessian - 2 * moments.cross[:, rows]) * matrix).sum())

@@ -16,6 +16,9 @@ If the activation behind the layer hides some errors, t depends on the layer's o
 that follow from the last ones. Steps and codes are found for the last targets, and codes once more,
 with the same steps, for the targets that follow from those codes.
 
+Of many columns the damping is chosen once, and codes that only serve to find targets are those of
+GPTQ rounding.
+
 If steps may be any numbers, steps and codes are then improved in turn (`step_refit`).
 """
 
@@ -50,7 +53,6 @@ from onnx_evoq.quantize.moments import LayerSamples
 _HESSIAN_DAMPINGS = (0.01, 1.0)
 _HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best, and positions are few
 _ROWS_AT_ONCE = 128  # rows that one worker takes
-_PRODUCTS_OF_RESTARTS, _LEAST_RESTARTS = 2.5e8, 8  # larger layers have fewer copies
 MOST_PRODUCTS_FOR_RESTARTS = 3e6  # rows * columns^2 of a layer, which 25 copies cost many times
 
 
@@ -184,8 +186,6 @@ def _codes(
     groups, count, columns = best_weight.shape
     products = groups * count * columns**2
     restarts = effort.restarts if products <= MOST_PRODUCTS_FOR_RESTARTS else 0
-    if restarts:
-        restarts = min(restarts, max(_LEAST_RESTARTS, int(_PRODUCTS_OF_RESTARTS / products)))
     blocks = [
         np.arange(start, min(start + _ROWS_AT_ONCE, count))
         for start in range(0, count, _ROWS_AT_ONCE)

@@ -2,8 +2,8 @@
 
 Then the Hessian has a rank of no more than the number n of positions, and W* is computed in the
 space of the positions. For the search of codes, the Hessian is a matrix only if the positions are
-more than half as many as the columns. With the columns as the rows of X,
-the targets T, the errors E = T - X W^T of the layer's own weight, and K = X X^T / n,
+more than half as many as the columns. With the columns as the rows of X, the targets T, the errors
+E = T - X W^T of the layer's own weight, and K = X X^T / n,
 
     W* = W + E^T (K + d I)^-1 X / n
 
@@ -28,6 +28,47 @@ def in_space_of_positions(positions: int, columns: int) -> bool:
     return positions <= columns
 
 
+class _Columns:
+    """The columns at a few positions, and what depends on them only, which is computed once.
+
+    Args:
+        x: (groups, n, columns), minus their means if the layer has a bias.
+    """
+
+    def __init__(self, x: Float32Array) -> None:
+        self.x = x
+        self._hessians: dict[float, Hessian] = {}
+
+    @cached_property
+    def kernel(self) -> Float64Array:
+        """K, (groups, n, n)."""
+        kernel = self.x @ self.x.transpose(0, 2, 1)
+        return np.asarray(kernel.astype(np.float64) / self.x.shape[1])
+
+    @cached_property
+    def mean_of_diagonal(self) -> Float64Array:
+        """The mean of H's diagonal, (groups,); it is not 0."""
+        trace = np.trace(self.kernel, axis1=1, axis2=2)
+        return np.asarray(np.maximum(trace / self.x.shape[2], _LEAST_POWER))
+
+    def hessian(self, damping: float) -> Hessian:
+        """H + d I; as a matrix where that takes less work."""
+        if damping not in self._hessians:
+            added = damping * self.mean_of_diagonal
+            few = 2 * self.x.shape[1] <= self.x.shape[2]
+            self._hessians = {
+                damping: SampleHessian(self.x, added) if few else self._as_matrix(added)
+            }
+        return self._hessians[damping]
+
+    def _as_matrix(self, added: Float64Array) -> FactoredHessian:
+        products = np.stack([x.T @ x for x in self.x])
+        matrix = products.astype(np.float64) / self.x.shape[1]
+        index = np.arange(matrix.shape[1])
+        matrix[:, index, index] += added[:, None]
+        return FactoredHessian(matrix)
+
+
 @dataclass(frozen=True, eq=False)
 class SampleEquations:
     """A layer's weight, and its columns and targets at few positions.
@@ -35,13 +76,13 @@ class SampleEquations:
     Attributes:
         matrix: W, (groups, rows, columns).
         samples: the columns and targets.
-        x: the columns minus their means if the layer has a bias, (groups, n, columns).
+        columns: the columns minus their means if the layer has a bias.
         t: the present targets, (groups, n, rows).
     """
 
     matrix: Float64Array
     samples: LayerSamples
-    x: Float32Array
+    columns: _Columns
     t: Float32Array
 
     @classmethod
@@ -56,7 +97,7 @@ class SampleEquations:
         x = together.columns
         if samples.centred:
             x = x - x.mean(axis=1, keepdims=True)
-        return cls(matrix, samples, x, together.targets)
+        return cls(matrix, samples, _Columns(x), together.targets)
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "SampleEquations":
         """The same for targets that leave errors to the activation that hides them.
@@ -77,15 +118,15 @@ class SampleEquations:
         W* from the first half of the positions changes the errors of the second half to
         ``E_2 - K_21 (K_11 + d I)^-1 E_1``, with K of half the positions.
         """
-        half = self.x.shape[1] // 2
+        half = self.columns.x.shape[1] // 2
         if not half:
             return float("inf")
-        kernel = self._kernel * self.x.shape[1] / half
+        kernel = self.columns.kernel * self.columns.x.shape[1] / half
         some = slice(None, None, -(-self.matrix.shape[1] // ROWS))  # rows that stand for all
         errors = self._errors[:, :, some]
         seen, unseen = slice(0, half), slice(half, None)
         within, across = kernel[:, seen, seen], kernel[:, unseen, seen]
-        added = self._mean_of_diagonal[:, None, None] * np.eye(half)
+        added = self.columns.mean_of_diagonal[:, None, None] * np.eye(half)
         loss = float(np.square(errors[:, unseen]).sum())
 
         def change(damping: float) -> float:
@@ -102,21 +143,15 @@ class SampleEquations:
         """W* for a damping, a share of the mean of H's diagonal, (groups, rows, columns)."""
         if not np.isfinite(damping):
             return self.matrix
-        count = self.x.shape[1]
-        added = (damping * self._mean_of_diagonal)[:, None, None] * np.eye(count)
-        solved = np.linalg.solve(self._kernel + added, self._errors)  # (groups, n, rows)
-        change = solved.transpose(0, 2, 1).astype(np.float32) @ self.x
+        count = self.columns.x.shape[1]
+        added = (damping * self.columns.mean_of_diagonal)[:, None, None] * np.eye(count)
+        solved = np.linalg.solve(self.columns.kernel + added, self._errors)  # (groups, n, rows)
+        change = solved.transpose(0, 2, 1).astype(np.float32) @ self.columns.x
         return np.asarray(self.matrix + change / count)
 
     def hessian(self, damping: float) -> Hessian:
-        """H + d I, for the search of codes; as a matrix where that takes less work."""
-        added = damping * self._mean_of_diagonal
-        if 2 * self.x.shape[1] <= self.x.shape[2]:
-            return SampleHessian(self.x, added)
-        matrix = self._matrix.astype(np.float64)
-        index = np.arange(matrix.shape[1])
-        matrix[:, index, index] += added[:, None]
-        return FactoredHessian(matrix)
+        """H + d I, for the search of codes."""
+        return self.columns.hessian(damping)
 
     def bias(self, matrix: Float64Array) -> Float64Array:
         """The bias that keeps the mean output with other weights, (groups, rows)."""
@@ -128,32 +163,14 @@ class SampleEquations:
 
     def spread(self, matrix: Float64Array) -> Float32Array:
         """The standard deviation of each channel of the output with other weights, (channels,)."""
-        outputs = self.x @ _transposed(matrix)
+        outputs = self.columns.x @ _transposed(matrix)
         return np.asarray(np.sqrt(np.square(outputs).mean(axis=1)).ravel(), np.float32)
-
-    @cached_property
-    def _kernel(self) -> Float64Array:
-        """K, (groups, n, n)."""
-        kernel = self.x @ self.x.transpose(0, 2, 1)
-        return np.asarray(kernel.astype(np.float64) / self.x.shape[1])
-
-    @cached_property
-    def _matrix(self) -> Float32Array:
-        """H, (groups, columns, columns)."""
-        products = np.stack([x.T @ x for x in self.x])
-        return np.asarray(products / np.float32(self.x.shape[1]), np.float32)
-
-    @cached_property
-    def _mean_of_diagonal(self) -> Float64Array:
-        """The mean of H's diagonal, (groups,); it is not 0."""
-        trace = np.trace(self._kernel, axis1=1, axis2=2)
-        return np.asarray(np.maximum(trace / self.x.shape[2], _LEAST_POWER))
 
     @cached_property
     def _errors(self) -> Float64Array:
         """E, (groups, n, rows)."""
         t = self.t - self.t.mean(axis=1, keepdims=True) if self.samples.centred else self.t
-        return np.asarray(t - self.x @ _transposed(self.matrix), np.float64)
+        return np.asarray(t - self.columns.x @ _transposed(self.matrix), np.float64)
 
 
 def _transposed(matrix: Float64Array) -> Float32Array:

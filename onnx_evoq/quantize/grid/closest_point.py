@@ -3,8 +3,7 @@
 The minimum over whole codes q of the cost (step * q - w)^T H (step * q - w) (`hessian`) is a
 closest-vector problem. Three algorithms follow each other, and each starts where the one before it
 ended: GPTQ rounding (`gptq`), coordinate descent (`coordinate_descent`) and pair exchange
-(`pair_exchange`). The last two never raise the cost. For many columns there is no pair exchange:
-more sweeps of descent gain more in the same time.
+(`pair_exchange`). The last two never raise the cost.
 """
 
 import numpy as np
@@ -13,7 +12,7 @@ from onnx_evoq.array_types import Float64Array
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_with_costs
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, Hessian, cost
+from onnx_evoq.quantize.grid.hessian import Hessian, cost
 from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 
 _MOST_AT_ONCE = 2**22  # weights of one group: more rows are taken in parts, to save memory
@@ -54,6 +53,4 @@ def _closest(weights: Float64Array, hessian: Hessian, grid: RowGrid) -> Float64A
         worse = cost(weights, hessian, grid, rounded) < costs
         codes = np.where(worse[:, :, None], rounded, codes)
     codes = coordinate_descent(weights, hessian, grid, codes)
-    if weights.shape[2] > MANY_COLUMNS:
-        return codes
     return pair_exchange(weights, hessian, grid, codes)

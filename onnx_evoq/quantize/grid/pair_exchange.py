@@ -6,7 +6,8 @@ The pair of moves by s_j and s_k changes the cost that `hessian` defines by
 
 with the gradient G = (step * q - w) H. The cheapest single moves of a row form its shortlist. Moves
 and pairs in it are made until none lowers the cost, which takes no more of H than what lies between
-these columns. Then the gradient gives the next shortlist, until a row stays as it is.
+these columns. Then the gradient gives the next shortlist, until a row stays as it is. Of many
+columns codes stay as they are: more sweeps of descent gain more in the time that pairs would take.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import Floats, Hessian, cost_changes
+from onnx_evoq.quantize.grid.hessian import MANY_COLUMNS, Floats, Hessian, cost_changes
 
 _SHORTLIST, _SHORTLIST_IF_FEW_COLUMNS = 32, 64  # moves of a row that are tried in pairs
 _FEW_COLUMNS = 128
@@ -64,6 +65,8 @@ def pair_exchange(
         codes: where the exchange starts, (groups, rows, columns).
     """
     codes, (groups, rows, columns) = codes.copy(), weights.shape
+    if columns > MANY_COLUMNS:
+        return codes
     few = columns <= _FEW_COLUMNS
     count = min(_SHORTLIST_IF_FEW_COLUMNS if few else _SHORTLIST, 2 * columns)
     at_once = max(1, _PAIRS_AT_ONCE // max(count**2, columns))

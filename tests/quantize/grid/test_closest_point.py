@@ -115,14 +115,3 @@ def test_rows_in_parts_end_as_all_together(monkeypatch: pytest.MonkeyPatch) -> N
         sys.modules["onnx_evoq.quantize.grid.closest_point"], "_MOST_AT_ONCE", 3 * 12
     )
     assert (closest_codes(weights, hessian, grid) == expected).all()
-
-
-@pytest.mark.parametrize(("columns", "exchanged"), [(1200, True), (1201, False)])
-def test_pairs_are_not_exchanged_among_many_columns(
-    columns: int, exchanged: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = sys.modules["onnx_evoq.quantize.grid.closest_point"]
-    monkeypatch.setattr(module, "pair_exchange", lambda *problem: problem[-1] + 1)
-    weights, hessian = np.zeros((1, 1, columns)), FactoredHessian(np.eye(columns)[None])
-    found = closest_codes(weights, hessian, RowGrid(np.ones((1, 1, 1)), -8, 7))
-    assert (found == exchanged).all()
