@@ -16,7 +16,7 @@ from onnx_evoq.evolve import (
     evolve_layers,
     evolve_within_max_drop,
 )
-from onnx_evoq.model import Network, Quantized, as_network, find_layers
+from onnx_evoq.model import Model, Network, Quantized, as_network, find_layers
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
@@ -174,6 +174,8 @@ def from_reconstruction(
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     start, notes = _or_nearest(replace(task, bits=narrowest.bits), narrowest.quantized_model)
+    if start is narrowest.quantized_model:
+        notes += _notes_on_clips(task.model, scaled.model)
     task = replace(scaled if start is narrowest.quantized_model else task, bits=narrowest.bits)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
     if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
@@ -191,6 +193,17 @@ def _equalized(task: Task, seed: int) -> Task:
     if full.effort() != FULL:
         return task
     return equalize_channels(task, np.random.default_rng(seed))
+
+
+def _notes_on_clips(model: Model, scaled: Model) -> tuple[str, ...]:
+    """A note if a scaled model clips channel by channel where the model has a Clip."""
+    before, after = (sum(n.op_type == "Clip" for n in each.graph.node) for each in (model, scaled))
+    if after >= before:
+        return ()
+    return (
+        f"{before - after} Clip nodes have a limit for each channel now, as Max (or Relu) and Min, "
+        "since channels were scaled: a runtime that does not fuse these takes longer.",
+    )
 
 
 def _is_better(task: Task, rounded: QuantizedModel, start: QuantizedModel) -> bool:

@@ -28,6 +28,7 @@ from onnx_evoq.pipeline.fine_tuning import (
     FineTuned,
     _equalized,
     _is_better,
+    _notes_on_clips,
     fine_tune,
     from_nearest,
     from_reconstruction,
@@ -470,3 +471,17 @@ def test_a_metric_of_all_samples_together_is_asked_for_all_of_them() -> None:
     assert _is_better(*chosen_between(inputs, largest))
     largest.higher_is_better = False  # type: ignore[attr-defined]
     assert not _is_better(*chosen_between(inputs, largest))
+
+
+@pytest.mark.parametrize(("before", "after", "noted"), [(2, 0, 2), (3, 2, 1), (1, 1, 0), (0, 0, 0)])
+def test_a_note_says_how_many_clips_have_limits_by_channel(
+    before: int, after: int, noted: int
+) -> None:
+    def with_clips(count: int) -> Any:
+        names = ["x", *(f"t{k}" for k in range(count)), "y"]
+        kinds = ["Clip"] * count + ["Relu"]
+        nodes = [node(kind, [names[k]], [names[k + 1]]) for k, kind in enumerate(kinds)]
+        return load(model_of(nodes, {"x": ["n", 2]}, {"y": ["n", 2]}, {}))
+
+    notes = _notes_on_clips(with_clips(before), with_clips(after))
+    assert [note.split(" Clip nodes ")[0] for note in notes] == ([str(noted)] if noted else [])
