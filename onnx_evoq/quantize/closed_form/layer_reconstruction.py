@@ -158,8 +158,7 @@ def reconstruct_with_activation(
 def _hessian_damping(damping: float, equations: Equations) -> float:
     """The damping of H for the search of codes, from that of W*."""
     if not np.isfinite(damping):
-        many = np.isfinite(equations.usual_damping())  # positions, by which H is well known
-        return _HESSIAN_DAMPINGS[0] if many else _HESSIAN_DAMPING_IF_W_FITS
+        return _HESSIAN_DAMPINGS[0] if equations.knows_hessian else _HESSIAN_DAMPING_IF_W_FITS
     return float(np.clip(damping, *_HESSIAN_DAMPINGS))
 
 

@@ -135,6 +135,11 @@ class SampleEquations:
 
         return best_of_dampings(change, loss)
 
+    @property
+    def knows_hessian(self) -> bool:
+        """Whether there are so many positions for each column that H is that of other samples."""
+        return False
+
     def usual_damping(self) -> float:
         """The damping of W* without a comparison: with so few positions, W* is W."""
         return float("inf")
