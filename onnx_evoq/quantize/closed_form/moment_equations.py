@@ -18,7 +18,7 @@ from onnx_evoq.quantize.closed_form.best_weight import (
 from onnx_evoq.quantize.grid import FactoredHessian
 from onnx_evoq.quantize.moments import LayerSamples, Moments, MomentSums, corrected_bias
 
-_POSITIONS_OF_A_KNOWN_HESSIAN = 150  # per column
+_POSITIONS_OF_A_KNOWN_HESSIAN = 200  # per column
 _POSITIONS_PER_COLUMN = 32  # with fewer, a usual damping is too little
 
 
@@ -86,7 +86,7 @@ class MomentEquations:
     @property
     def knows_hessian(self) -> bool:
         """Whether there are so many positions for each column that H is that of other samples."""
-        return self.sums.count >= _POSITIONS_OF_A_KNOWN_HESSIAN * self.matrix.shape[2]
+        return bool(self.sums.count >= _POSITIONS_OF_A_KNOWN_HESSIAN * self.matrix.shape[2])
 
     def usual_damping(self) -> float:
         """The damping of W* without a comparison; W* is W if there are few positions."""

@@ -106,8 +106,8 @@ def test_a_move_costs_what_it_adds_to_the_error() -> None:
         (3e-5, 8, 0.5 * 1.01),
         (3.0, 8, 0.5 * 2),
         (np.inf, 8, 0.5 * 1.3),  # W itself fits best
-        (np.inf, 298, 0.5 * 1.3),  # the same with 149 positions for each column
-        (np.inf, 300, 0.5 * 1.01),  # and with 150
+        (np.inf, 398, 0.5 * 1.3),  # the same with 199 positions for each column
+        (np.inf, 400, 0.5 * 1.01),  # and with 200
     ],
 )
 def test_rounding_is_damped_at_least_by_a_hundredth_and_at_most_by_one(
