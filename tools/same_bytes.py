@@ -46,7 +46,7 @@ def written(options: Sequence[str], threads: str | None, cores: int | None) -> s
         try:
             if cores is not None:
                 os.sched_setaffinity(0, sorted(everywhere)[:cores])  # the program inherits it
-            subprocess.run([*words, "--quiet"], env=environment, check=True)
+            subprocess.run(words, env=environment, check=True, capture_output=True)
         finally:
             os.sched_setaffinity(0, everywhere)
         return hashlib.sha256(output.read_bytes()).hexdigest()[:16]
