@@ -5,7 +5,13 @@ from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.column_power import column_powers
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import Ahead, Frontier
-from onnx_evoq.engine.layer_samples import POSITIONS, AtLayer, gather_samples, positions_for
+from onnx_evoq.engine.layer_samples import (
+    POSITIONS,
+    AtLayer,
+    entries_per_sample,
+    gather_samples,
+    positions_for,
+)
 from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.sensitivity import rank_by_sensitivity, samples_in_time
 from onnx_evoq.engine.sketch import Sketch, float_outputs
@@ -21,6 +27,7 @@ __all__ = [
     "LayerTensors",
     "Sketch",
     "column_powers",
+    "entries_per_sample",
     "float_outputs",
     "gather_from_caches",
     "gather_samples",

@@ -9,7 +9,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.model import Cut, Network, Runnable, bridge, cut_at, same
 from onnx_evoq.parallel import in_order
-from onnx_evoq.score import TensorStore
+from onnx_evoq.score import Session, TensorStore
 from onnx_evoq.setup import Resources, cache_memory, open_session, workers_of
 from onnx_evoq.signature import TensorSpec
 
@@ -80,8 +80,7 @@ class ActivationCache:
         tensors = TensorStore(int(allowed * self._share) // 2)
 
         def crossing(index: int) -> Arrays:
-            each = known[index]
-            return session.run({name: each[name] for name in session.inputs})
+            return run_on(session, known[index])
 
         for each in in_order(crossing, range(len(known)), workers_of(self.resources)):
             tensors.append(each)
@@ -108,6 +107,11 @@ class BatchTensors(Sequence[Arrays]):
 
     def __getitem__(self, index: int) -> Arrays:  # type: ignore[override]  # no slices
         return {**self._batches[index].feed, **self._crossing[self._start + index]}
+
+
+def run_on(session: Session, known: Arrays) -> Arrays:
+    """Run a part of a model on those of some tensors that it takes."""
+    return session.run({name: known[name] for name in session.inputs})
 
 
 def _same(one: Network | None, other: Network | None) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from onnx_evoq.array_types import Arrays, Float64Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.frontier import Frontier
+from onnx_evoq.engine.layer_samples import entries_per_sample
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
@@ -78,7 +79,7 @@ def _power(
     everywhere = linear.positions(output.shape)
     if not everywhere:
         return None
-    entries = max(1.0, len(values) / batches[0].size)  # of a batch that is a whole feed
+    entries = entries_per_sample(values, batches[0])
     count = int(np.clip(round(per_sample / entries), 1, everywhere))
     at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
 

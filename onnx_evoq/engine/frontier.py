@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import BatchTensors, specs_of
+from onnx_evoq.engine.activation_cache import BatchTensors, run_on, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Network, bridge, frontier_before
 from onnx_evoq.parallel import in_order
@@ -81,8 +81,7 @@ class Frontier:
             session = self.session(network, self._names, known=())
 
             def tensors(index: int) -> Arrays:
-                feed = self._batches[index].feed
-                return session.run({name: feed[name] for name in session.inputs})
+                return run_on(session, self._batches[index].feed)
 
             new = range(self.count, count)
             for each in in_order(tensors, new, workers_of(self._resources)):
@@ -185,4 +184,4 @@ class Ahead:
         known = self._frontier.known[index]
         if self._session is None:
             return known
-        return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}
+        return {**known, **run_on(self._session, known)}

@@ -69,6 +69,16 @@ def positions_for(positions: int, shape: tuple[int, int, int], kept: int = _KEPT
     return min(positions, enough, most)
 
 
+def entries_per_sample(values: Array, batch: Batch) -> float:
+    """How many entries a tensor has for each sample; several if a sample is a whole feed.
+
+    Args:
+        values: a tensor of the batch, (entries, ...).
+        batch: the samples.
+    """
+    return max(1.0, len(values) / batch.size)
+
+
 def ignore(inputs: Arrays, outputs: Arrays) -> None:
     """The `keep` of a caller that keeps no tensors."""
 
@@ -109,9 +119,8 @@ def gather_samples(
     residual = _is_residual(layer, *at_first)
     if not _has_samples(layer, *at_first):
         return None
-    # A batch that is a whole feed holds several entries.
-    entries = len(at_first[0][layer.input]) / source.batches[0].size
-    samples = max(1.0, entries) * sum(batch.count for batch in source.batches)
+    entries = entries_per_sample(at_first[0][layer.input], source.batches[0])
+    samples = entries * sum(batch.count for batch in source.batches)
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.sum is None or residual
     taken = int(samples) * _positions_of(layer, at_first[1], at_most / samples)[1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, run_on, specs_of
 from onnx_evoq.engine.layer_samples import POSITIONS, AtLayer, gather_samples
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at
@@ -61,7 +61,7 @@ class LayerTensors:
         known = self._known[index]
         if self._session is None:
             return known
-        return {**known, **self._session.run({n: known[n] for n in self._session.inputs})}
+        return {**known, **run_on(self._session, known)}
 
 
 def gather_from_caches(

@@ -21,7 +21,14 @@ from itertools import accumulate
 import numpy as np
 
 from onnx_evoq.array_types import Arrays, Float32Array
-from onnx_evoq.engine import Ahead, AtLayer, Frontier, gather_samples, positions_for
+from onnx_evoq.engine import (
+    Ahead,
+    AtLayer,
+    Frontier,
+    entries_per_sample,
+    gather_samples,
+    positions_for,
+)
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network, Weight, as_network, find_layers, own_biases
 from onnx_evoq.quantize import (
@@ -237,8 +244,8 @@ class _Walk:
         """Bring in more samples if the layer has few positions in each of them."""
         output = at_first[layer.output]
         per_sample = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
-        if output.ndim:  # a batch that is a whole feed holds several entries
-            per_sample *= max(1, len(output) // self._batches[0].size)
+        if output.ndim:
+            per_sample *= int(entries_per_sample(output, self._batches[0]))
         samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape)) // per_sample
         totals = list(accumulate(batch.count for batch in self._batches))
         count = min(bisect_left(totals, samples) + 1, len(totals))

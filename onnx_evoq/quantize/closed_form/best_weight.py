@@ -30,7 +30,7 @@ _MIN_DAMPING = 3e-5  # H is known to about 5e-6 of its diagonal's mean
 USUAL_DAMPING = 0.03  # of W*, where dampings are not compared
 # More columns are solved in float32: where dampings are compared, and for W* itself.
 _MOST_COLUMNS_IN_DOUBLE, _MOST_COLUMNS_OF_W_IN_DOUBLE = 256, 2048
-ROWS = 64  # of a layer choose its damping, about
+_ROWS = 64  # of a layer choose its damping, about
 _LEAST_GAIN = 1e-6  # share of a loss
 _REFIT_DAMPING = 1e-3
 
@@ -120,7 +120,7 @@ def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) 
     if folds is None:
         return float("inf")
     seen, unseen = folds
-    some = slice(None, None, -(-matrix.shape[1] // ROWS))  # rows that stand for all of them
+    some = rows_for_all(matrix)
     matrix = matrix[:, some]
     hessian, residual = seen.hessian, seen.cross[:, some] - matrix @ seen.hessian
     slope = 2 * (matrix @ unseen.hessian - unseen.cross[:, some])
@@ -132,6 +132,11 @@ def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) 
         return float(((moved @ rounded + slope) * moved).sum(dtype=np.float64))
 
     return best_of_dampings(change, abs(_loss(matrix, unseen, some)))
+
+
+def rows_for_all(matrix: Float64Array) -> slice:
+    """Some rows of a matrix, (groups, rows, columns), that stand for all of them."""
+    return slice(None, None, -(-matrix.shape[1] // _ROWS))
 
 
 def best_of_dampings(change: Callable[[float], float], loss: float) -> float:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array
-from onnx_evoq.quantize.closed_form.best_weight import ROWS, best_of_dampings
+from onnx_evoq.quantize.closed_form.best_weight import best_of_dampings, rows_for_all
 from onnx_evoq.quantize.grid import FactoredHessian, Hessian, SampleHessian
 from onnx_evoq.quantize.moments import LayerSamples
 
@@ -122,8 +122,7 @@ class SampleEquations:
         if not half:
             return float("inf")
         kernel = self.columns.kernel * self.columns.x.shape[1] / half
-        some = slice(None, None, -(-self.matrix.shape[1] // ROWS))  # rows that stand for all
-        errors = self._errors[:, :, some]
+        errors = self._errors[:, :, rows_for_all(self.matrix)]
         seen, unseen = slice(0, half), slice(half, None)
         within, across = kernel[:, seen, seen], kernel[:, unseen, seen]
         added = self.columns.mean_of_diagonal[:, None, None] * np.eye(half)
