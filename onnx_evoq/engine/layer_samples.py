@@ -6,7 +6,8 @@ sum minus the quantized model's other branch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +44,7 @@ class AtLayer:
             input, and the other branch of a sum.
         outputs: the tensors of the float model: the layer's output, and the sum.
         batches: the samples; those of both sources, in their order.
+        heldout: how many of them, from the first on, only judge what the others give.
     """
 
     layer: Layer
@@ -50,6 +52,7 @@ class AtLayer:
     inputs: TensorSource
     outputs: TensorSource
     batches: Sequence[Batch]
+    heldout: int = 0
 
 
 def positions_for(positions: int, shape: tuple[int, int, int], kept: int = _KEPT_VALUES) -> float:
@@ -120,7 +123,7 @@ def gather_samples(
     if not _has_samples(layer, *at_first):
         return None
     entries = entries_per_sample(at_first[0][layer.input], source.batches[0])
-    samples = entries * sum(batch.count for batch in source.batches)
+    samples = entries * sum(batch.count for batch in source.batches[source.heldout :])
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.sum is None or residual
     taken = int(samples) * _positions_of(layer, at_first[1], at_most / samples)[1]
@@ -128,6 +131,7 @@ def gather_samples(
         layer.bias is not None,
         layer.activation if sees_activation else None,
         few=not moments and in_space_of_positions(taken, width),
+        heldout=source.heldout > 0,
     )
 
     def work(item: tuple[int, int]) -> tuple[SampleChunk, Arrays, Arrays]:
@@ -141,7 +145,8 @@ def gather_samples(
     seeds = rng.integers(2**63, size=len(source.batches)).tolist()
     done = in_order(work, enumerate(seeds), workers)
     with np.errstate(over="ignore", invalid="ignore"):
-        for chunk in _joined(_kept(done, keep)):
+        chunks = _kept(done, keep)
+        for chunk in _halved(chunks) if not source.heldout else _divided(chunks, source.heldout):
             gathered.add(chunk)
         return gathered if gathered.finite else None
 
@@ -155,7 +160,20 @@ def _kept(
         yield chunk
 
 
-def _joined(chunks: Iterator[SampleChunk]) -> Iterator[SampleChunk]:
+def _divided(chunks: Iterator[SampleChunk], heldout: int) -> Iterator[SampleChunk]:
+    """One chunk of the first batches, which only judge, and larger chunks of the others."""
+    yield replace(joined(list(islice(chunks, heldout))), heldout=True)
+    together: list[SampleChunk] = []
+    for chunk in chunks:
+        together.append(chunk)
+        if sum(part.columns.size for part in together) >= _CHUNK_VALUES:
+            yield joined(together)
+            together = []
+    if together:
+        yield joined(together)
+
+
+def _halved(chunks: Iterator[SampleChunk]) -> Iterator[SampleChunk]:
     """Larger chunks: of the first half of each batch, and of the second half, in turn.
 
     Moments are kept in two folds, and each gets the samples of one kind.

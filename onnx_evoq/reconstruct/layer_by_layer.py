@@ -5,7 +5,9 @@
 2. If the output is one branch of a residual sum, the target is the float model's sum minus the
    other branch of the quantized model. So the layer compensates for the errors of that branch, too.
 3. The codes of a layer follow from second moments of columns and targets, gathered over batches at
-   positions drawn at random; or, where these are few, from the columns and targets themselves.
+   positions drawn at random; or, where these are few, from the columns and targets themselves. How
+   far a layer may move to compensate is judged on held-out samples: on those that the layers before
+   it were fitted to, their errors look smaller and more alike than they are.
    Errors that the activation behind the layer hides do not count. The bias absorbs the mean error
    that is left.
 4. A weight without a closed form (a table, a recurrent layer, a weight that several nodes read) is
@@ -21,6 +23,7 @@ from itertools import accumulate
 import numpy as np
 
 from onnx_evoq.array_types import Arrays, Float32Array
+from onnx_evoq.batch import Batch
 from onnx_evoq.engine import (
     Ahead,
     AtLayer,
@@ -48,6 +51,7 @@ _RUNS_PER_SAMPLE = 2.5  # of the float model, by the walk through both models
 _RUN_PARTS = 3  # these runs may take one part in so many of the time
 _MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
 _FEWEST_SAMPLES = 64  # that moments are gathered from
+_MOST_JUDGES = 64  # held-out samples that choose dampings
 _POSITIONS_PER_TAKEN = 4  # positions of all samples for each one that moments are gathered from
 
 
@@ -87,7 +91,7 @@ def reconstruct_layers(
     """Quantize all weights, each so that its layer's output changes least on the search set.
 
     Args:
-        task: the task; labels and the held-out set are not used.
+        task: the task; labels are not used, and the held-out set only chooses dampings.
         rng: draws the positions that moments are gathered from.
         effort: the most work on each layer; less is done where time is short (`plan`).
         deadline: when it should be done; None for the task's deadline.
@@ -156,6 +160,16 @@ def layer_sizes(
     return sizes
 
 
+def _heldout(task: Task, samples: int) -> Sequence[Batch]:
+    """The held-out samples that choose dampings, no more than `samples` or so.
+
+    None if they are the samples of the search set, too: these can't judge what they gave.
+    """
+    if task.heldout_set.batches[0] is task.search_set.batches[0]:
+        return []
+    return task.heldout_set.first(min(samples, _MOST_JUDGES)).batches
+
+
 class _Walk:
     """Takes the float model and the quantized model from one layer to the next."""
 
@@ -163,20 +177,23 @@ class _Walk:
         self._model = model
         self._names = [weight.name for weight in task.weights]
         self._weights = {weight.name: weight.values for weight in task.weights}
-        self._batches = task.search_set.batches
         self._workers = workers_of(task.resources)
         memory = cache_memory(task.resources)
         runs = _RUNS_PER_SAMPLE * task.seconds
         most = deadline.left / (_RUN_PARTS * runs) if runs else np.inf
-        if most < task.search_set.samples:
-            self._batches = task.search_set.first(max(1, int(most))).batches
+        search = task.search_set
+        if most < search.samples:
+            search = search.first(max(1, int(most)))
+        heldout = _heldout(task, search.samples)
+        self._heldout = len(heldout)
+        self._batches = [*heldout, *search.batches]
         samples = sum(batch.count for batch in self._batches)
         self.seconds = runs * samples  # for taking all samples through both models
-        few = task.search_set.first(_FEWEST_SAMPLES).batches[: len(self._batches)]
+        few = search.first(_FEWEST_SAMPLES).batches
         self._kept_values = memory // 16  # a quarter of it, with four bytes each
         kept = min(memory // 4, _MOST_KEPT)
         self._quantized, self._float = (
-            Frontier(self._batches, task.resources, kept, len(few)) for _ in range(2)
+            Frontier(self._batches, task.resources, kept, len(heldout) + len(few)) for _ in range(2)
         )
 
     def samples(
@@ -206,7 +223,9 @@ class _Walk:
         if self._grow(so_far, layer, shape, positions, both[1].first):
             both = self._ahead(so_far, index, inputs, outputs)
         tensors, targets = both
-        source = AtLayer(layer, shape, tensors, targets, self._batches[: self._float.count])
+        source = AtLayer(
+            layer, shape, tensors, targets, self._batches[: self._float.count], self._heldout
+        )
 
         def keep(of_quantized: Arrays, of_float: Arrays) -> None:
             tensors.keep(of_quantized)
@@ -247,8 +266,8 @@ class _Walk:
         if output.ndim:
             per_sample *= int(entries_per_sample(output, self._batches[0]))
         samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape)) // per_sample
-        totals = list(accumulate(batch.count for batch in self._batches))
-        count = min(bisect_left(totals, samples) + 1, len(totals))
+        totals = list(accumulate(batch.count for batch in self._batches[self._heldout :]))
+        count = self._heldout + min(bisect_left(totals, samples) + 1, len(totals))
         if count <= self._float.count:
             return False
         self._quantized.grow(so_far, count)

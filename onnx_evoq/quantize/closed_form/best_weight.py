@@ -18,12 +18,13 @@ from onnx_evoq.quantize.grid import Linear
 from onnx_evoq.quantize.moments import Moments, corrected_bias
 
 ROUNDING_DAMPING = 0.03  # of H where codes are chosen without a search for the damping
-DAMPINGS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)  # that are compared; ascending
+DAMPINGS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)  # that are compared; ascending
 _FIRST = (3, 4)  # of these, with which the comparison begins
-# Half of the data needs more damping than all of it. And errors that differ from position to
-# position count less than errors of a whole sample. A tenth of the best damping was better than the
-# whole on a ResNet-8, a ResNet-20 and a SqueezeNet (by 2, 9 and 11 % of the output error). But a
-# layer whose best damping is large has too few samples for its columns, and needs all of it.
+# Without held-out samples, one half judges the other. Half of the data needs more damping than all
+# of it. And errors that differ from position to position count less than errors of a whole sample.
+# A tenth of the best damping was better than the whole on a ResNet-8, a ResNet-20 and a SqueezeNet
+# (by 2, 9 and 11 % of the output error). But a layer whose best damping is large has too few
+# samples for its columns, and needs all of it.
 _MIN_SHARE_OF_BEST = 0.1
 _DAMPING_WITHOUT_SHARE = 10.0
 _MIN_DAMPING = 3e-5  # H is known to about 5e-6 of its diagonal's mean
@@ -99,11 +100,13 @@ def solved(
     return np.linalg.solve(damped, transposed).transpose(0, 2, 1)
 
 
-def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) -> float:
-    """The damping for all of the data, from a half of it that is judged on the other.
+def choose_damping(
+    matrix: Float64Array, folds: tuple[Moments, Moments] | None, *, heldout: bool = False
+) -> float:
+    """The damping of W* that fits unseen samples best.
 
-    With D = (C - W H)(H + d I)^-1 of one half and H', C' of the other, W* = W + D changes the loss
-    of the other half by
+    With D = (C - W H)(H + d I)^-1 of one fold and H', C' of the other, W* = W + D changes the loss
+    of the other by
 
         tr(D H' D^T) + 2 tr(D (W H' - C')^T)
 
@@ -111,11 +114,13 @@ def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) 
 
     Args:
         matrix: W, (groups, rows, columns).
-        folds: moments of the two halves; None if there is too little data to divide.
+        folds: moments of the samples, and of those that judge; None if there are none of these.
+        heldout: whether the second fold is of held-out samples. They have had no part in the layers
+            before this one. Else the folds are halves of the samples.
 
     Returns:
-        A share of the damping whose W* from one half fits the other half best; infinite if W itself
-        fits best.
+        The damping whose W* from the first fold fits the second one best, or the one for all
+        samples that follows from that of a half (`damping_of_all`); infinite if W itself fits best.
     """
     if folds is None:
         return float("inf")
@@ -131,7 +136,8 @@ def choose_damping(matrix: Float64Array, folds: tuple[Moments, Moments] | None) 
         moved = solved(hessian, damping, residual, _MOST_COLUMNS_IN_DOUBLE)
         return float(((moved @ rounded + slope) * moved).sum(dtype=np.float64))
 
-    return best_of_dampings(change, abs(_loss(matrix, unseen, some)))
+    best = best_of_dampings(change, abs(_loss(matrix, unseen, some)))
+    return best if heldout else damping_of_all(best)
 
 
 def rows_for_all(matrix: Float64Array) -> slice:
@@ -140,7 +146,7 @@ def rows_for_all(matrix: Float64Array) -> slice:
 
 
 def best_of_dampings(change: Callable[[float], float], loss: float) -> float:
-    """The damping of W* for all of the data, by what each does to the loss of a half of it.
+    """The best damping of W*; infinite if W itself is best.
 
     Args:
         change: how much W* with a damping changes the loss of W.
@@ -155,11 +161,13 @@ def best_of_dampings(change: Callable[[float], float], loss: float) -> float:
         new = {best - 1, best + 1} & set(range(len(DAMPINGS))) - changes.keys()
     if -changes[best] <= _LEAST_GAIN * loss:
         return float("inf")
-    return damping_of_all(DAMPINGS[best])
+    return DAMPINGS[best]
 
 
 def damping_of_all(best: float) -> float:
     """The damping for all of the data, from the one that is best for half of them."""
+    if not np.isfinite(best):
+        return best
     share = float(np.clip(best / _DAMPING_WITHOUT_SHARE, _MIN_SHARE_OF_BEST, 1.0))
     return max(_MIN_DAMPING, best * share)
 

@@ -81,7 +81,7 @@ class MomentEquations:
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
-        return choose_damping(self.matrix, self.sums.folds())
+        return choose_damping(self.matrix, self.sums.folds(), heldout=self.sums.heldout)
 
     @property
     def knows_hessian(self) -> bool:

@@ -16,9 +16,13 @@ from functools import cached_property
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array
-from onnx_evoq.quantize.closed_form.best_weight import best_of_dampings, rows_for_all
+from onnx_evoq.quantize.closed_form.best_weight import (
+    best_of_dampings,
+    damping_of_all,
+    rows_for_all,
+)
 from onnx_evoq.quantize.grid import FactoredHessian, Hessian, SampleHessian
-from onnx_evoq.quantize.moments import LayerSamples
+from onnx_evoq.quantize.moments import LayerSamples, SampleChunk
 
 _LEAST_POWER = 1e-30
 
@@ -78,12 +82,14 @@ class SampleEquations:
         samples: the columns and targets.
         columns: the columns minus their means if the layer has a bias.
         t: the present targets, (groups, n, rows).
+        heldout_t: those of the positions that only judge; None if there are none.
     """
 
     matrix: Float64Array
     samples: LayerSamples
     columns: _Columns
     t: Float32Array
+    heldout_t: Float32Array | None = None
 
     @classmethod
     def of(cls, matrix: Float64Array, samples: LayerSamples) -> "SampleEquations":
@@ -97,7 +103,11 @@ class SampleEquations:
         x = together.columns
         if samples.centred:
             x = x - x.mean(axis=1, keepdims=True)
-        return cls(matrix, samples, _Columns(x), together.targets)
+        heldout = samples.heldout
+        return cls(
+            matrix, samples, _Columns(x), together.targets,
+            None if heldout is None else heldout.targets,
+        )  # fmt: skip
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "SampleEquations":
         """The same for targets that leave errors to the activation that hides them.
@@ -106,33 +116,61 @@ class SampleEquations:
             weight: the layer's current weight, (groups, rows, columns).
             bias: the layer's current bias, (groups, rows).
         """
-        activation, given = self.samples.activation, self.samples.together
+        activation = self.samples.activation
         if activation is None:
             return self
-        outputs = given.columns @ _transposed(weight) + bias[:, None].astype(np.float32)
-        return replace(self, t=activation.targets(given.targets, outputs, given.shift))
+
+        def targets(given: SampleChunk) -> Float32Array:
+            outputs = given.columns @ _transposed(weight) + bias[:, None].astype(np.float32)
+            return activation.targets(given.targets, outputs, given.shift)
+
+        heldout = self.samples.heldout
+        return replace(
+            self,
+            t=targets(self.samples.together),
+            heldout_t=None if heldout is None else targets(heldout),
+        )
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself.
 
-        W* from the first half of the positions changes the errors of the second half to
-        ``E_2 - K_21 (K_11 + d I)^-1 E_1``, with K of half the positions.
+        W* from the errors E_1 at some positions changes those at others, E_2, to
+        ``E_2 - K_21 (K_11 + d I)^-1 E_1``, with K_21 = X_2 X_1^T / n_1. The others are those that
+        only judge, or one half of all.
         """
-        half = self.columns.x.shape[1] // 2
-        if not half:
+        some = rows_for_all(self.matrix)
+        if self.heldout_t is not None:
+            x, errors = self.columns.x, self._errors[:, :, some]
+            unseen, unseen_errors = self._heldout(some)
+        else:
+            half = self.columns.x.shape[1] // 2
+            x, unseen = self.columns.x[:, :half], self.columns.x[:, half:]
+            errors, unseen_errors = np.split(self._errors[:, :, some], [half], axis=1)
+        count = x.shape[1]
+        if not count:
             return float("inf")
-        kernel = self.columns.kernel * self.columns.x.shape[1] / half
-        errors = self._errors[:, :, rows_for_all(self.matrix)]
-        seen, unseen = slice(0, half), slice(half, None)
-        within, across = kernel[:, seen, seen], kernel[:, unseen, seen]
-        added = self.columns.mean_of_diagonal[:, None, None] * np.eye(half)
-        loss = float(np.square(errors[:, unseen]).sum())
+        within, across = (
+            (each @ x.transpose(0, 2, 1)).astype(np.float64) / count for each in (x, unseen)
+        )
+        added = self.columns.mean_of_diagonal[:, None, None] * np.eye(count)
+        loss = float(np.square(unseen_errors).sum())
 
         def change(damping: float) -> float:
-            solved = np.linalg.solve(within + damping * added, errors[:, seen])
-            return float(np.square(errors[:, unseen] - across @ solved).sum()) - loss
+            solved = np.linalg.solve(within + damping * added, errors)
+            return float(np.square(unseen_errors - across @ solved).sum()) - loss
 
-        return best_of_dampings(change, loss)
+        best = best_of_dampings(change, loss)
+        return best if self.heldout_t is not None else damping_of_all(best)
+
+    def _heldout(self, some: slice) -> tuple[Float32Array, Float64Array]:
+        """The columns that only judge, and the errors of some rows there, as X and E are."""
+        assert self.samples.heldout is not None
+        assert self.heldout_t is not None
+        x, t = self.samples.heldout.columns, self.heldout_t[:, :, some]
+        if self.samples.centred:
+            x = x - self.samples.together.columns.mean(axis=1, keepdims=True)
+            t = t - self.t[:, :, some].mean(axis=1, keepdims=True)
+        return x, np.asarray(t - x @ _transposed(self.matrix[:, some]), np.float64)
 
     @property
     def knows_hessian(self) -> bool:

@@ -1,7 +1,7 @@
 """A layer's columns and targets, kept so that the targets can be replaced."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -20,11 +20,13 @@ class SampleChunk:
         targets: t, (groups, positions, rows).
         shift: what the model adds to the output before the activation, (groups, positions, rows);
             None if it adds nothing.
+        heldout: whether it only judges what the others give.
     """
 
     columns: Float32Array
     targets: Float32Array
     shift: Float32Array | None = None
+    heldout: bool = False
 
 
 class LayerSamples:
@@ -39,14 +41,20 @@ class LayerSamples:
         centred: as above.
         activation: as above.
         few: whether there are so few positions that all are kept, and no moments are gathered.
+        heldout: whether some chunks only judge.
     """
 
     def __init__(
-        self, centred: bool, activation: Activation | None = None, *, few: bool = False
+        self,
+        centred: bool,
+        activation: Activation | None = None,
+        *,
+        few: bool = False,
+        heldout: bool = False,
     ) -> None:
         self.centred = centred
         self.activation = activation
-        self.sums = MomentSums(centred)
+        self.sums = MomentSums(centred, heldout=heldout)
         self._few = few
         self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
 
@@ -55,9 +63,9 @@ class LayerSamples:
         if self._few:
             self._chunks.append(chunk)
             return
-        x = self.sums.add(chunk.columns, chunk.targets)
+        x = self.sums.add(chunk.columns, chunk.targets, heldout=chunk.heldout)
         if self.activation is not None:
-            self._chunks.append(SampleChunk(x, chunk.targets, chunk.shift))
+            self._chunks.append(replace(chunk, columns=x))
 
     @property
     def few(self) -> bool:
@@ -66,15 +74,21 @@ class LayerSamples:
 
     @cached_property
     def together(self) -> SampleChunk:
-        """All columns and targets, if there are few positions."""
-        return joined(self._chunks)
+        """All columns and targets but those that only judge, if there are few positions."""
+        return joined([chunk for chunk in self._chunks if not chunk.heldout])
+
+    @cached_property
+    def heldout(self) -> SampleChunk | None:
+        """The columns and targets that only judge, if there are few positions; None for none."""
+        chunks = [chunk for chunk in self._chunks if chunk.heldout]
+        return joined(chunks) if chunks else None
 
     @property
     def finite(self) -> bool:
         """Whether all values and their products are in the range of float32."""
         if not self._few:
             return self.sums.finite
-        both = self.together.columns, self.together.targets
+        both = [each for chunk in self._chunks for each in (chunk.columns, chunk.targets)]
         return all(bool(np.isfinite(np.square(each).sum(axis=1)).all()) for each in both)
 
     def moments_behind_activation(self, weight: Float64Array, bias: Float64Array) -> MomentSums:
@@ -98,12 +112,12 @@ class LayerSamples:
             return activation.targets(chunk.targets[:, some], outputs, shift)
 
         return self.sums.with_targets(
-            (chunk.columns, partial(targets_of, chunk)) for chunk in self._chunks
+            (chunk.columns, partial(targets_of, chunk), chunk.heldout) for chunk in self._chunks
         )
 
 
 def joined(chunks: Sequence[SampleChunk]) -> SampleChunk:
-    """Several chunks as one."""
+    """Several chunks of one kind as one."""
     if len(chunks) == 1:
         return chunks[0]
     shifts = [chunk.shift for chunk in chunks if chunk.shift is not None]
@@ -111,4 +125,5 @@ def joined(chunks: Sequence[SampleChunk]) -> SampleChunk:
         np.concatenate([chunk.columns for chunk in chunks], axis=1),
         np.concatenate([chunk.targets for chunk in chunks], axis=1),
         np.concatenate(shifts, axis=1) if shifts else None,
+        chunks[0].heldout,
     )

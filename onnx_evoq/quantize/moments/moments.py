@@ -3,8 +3,8 @@
 Reconstruction needs H = E[x x^T] and C = E[t x^T], without the means if the layer has a bias to
 hold them. The products of a chunk are computed in float32, after the first chunk's mean is
 subtracted, so that no large mean hides a small variance. They are summed in float64, so that sums
-over millions of positions stay exact enough. Chunks go to two folds in turn, so that a fit to one
-fold can be judged on the other.
+over millions of positions stay exact enough. There are two folds, so that a fit to one can be
+judged on the other: the second one holds samples that only judge, or every other chunk.
 """
 
 from collections.abc import Callable, Iterable
@@ -67,22 +67,30 @@ class MomentSums:
         >>> moments.hessian.item(), moments.cross.item(), moments.x_mean.item()
         (1.0, 2.0, 2.0)
 
+    Attributes:
+        heldout: whether the chunks of the second fold only judge, and do not count as samples.
+
     Args:
         centred: whether the means are subtracted, as for a layer with a bias.
+        heldout: as above. Else every other chunk goes to the second fold.
     """
 
-    def __init__(self, centred: bool) -> None:
+    def __init__(self, centred: bool, *, heldout: bool = False) -> None:
         self._centred = centred
+        self.heldout = heldout
         self._origins: tuple[Float32Array, Float32Array] | None = None  # of columns and targets
         self._folds: list[_Sums] = []
         self._chunks = 0
 
-    def add(self, columns: Float32Array, targets: Float32Array) -> Float32Array:
+    def add(
+        self, columns: Float32Array, targets: Float32Array, *, heldout: bool = False
+    ) -> Float32Array:
         """Add a chunk.
 
         Args:
             columns: (groups, positions, columns).
             targets: (groups, positions, rows).
+            heldout: whether it only judges.
 
         Returns:
             The columns minus `origin`, which is the mean of the first chunk's columns.
@@ -90,7 +98,7 @@ class MomentSums:
         if self._origins is None:
             self._start(columns, targets)
         x = np.subtract(columns, self.origin[:, None])
-        fold = self._add_targets(x, lambda some: targets[:, some])
+        fold = self._add_targets(x, lambda some: targets[:, some], heldout)
         fold.count += x.shape[1]
         fold.x += x.sum(axis=1, dtype=np.float64)
         if len(x) == 1:  # BLAS computes x.T @ x of one array in half the time
@@ -106,29 +114,31 @@ class MomentSums:
         return self._origins[0]
 
     def with_targets(
-        self, chunks: Iterable[tuple[Float32Array, Callable[[slice], Float32Array]]]
+        self, chunks: Iterable[tuple[Float32Array, Callable[[slice], Float32Array], bool]]
     ) -> "MomentSums":
         """The moments of the same columns with other targets.
 
         Args:
             chunks: the columns minus `origin`, as `add` returned them, in the order in which they
-                were added; and the new targets of some of their positions, which are asked for a
-                few at a time, so that they stay in the processor's cache.
+                were added; the new targets of some of their positions, which are asked for a few at
+                a time, so that they stay in the processor's cache; and whether they only judge.
         """
-        other = MomentSums(self._centred)
+        other = MomentSums(self._centred, heldout=self.heldout)
         other._origins = self._origins
         other._folds = [
             replace(fold, t=np.zeros_like(fold.t), tx=np.zeros_like(fold.tx))
             for fold in self._folds
         ]
-        for x, targets_of in chunks:
-            other._add_targets(x, targets_of)
+        for x, targets_of, heldout in chunks:
+            other._add_targets(x, targets_of, heldout)
         return other
 
-    def _add_targets(self, x: Float32Array, targets_of: Callable[[slice], Float32Array]) -> _Sums:
-        """Add the targets to the next fold, and return it."""
+    def _add_targets(
+        self, x: Float32Array, targets_of: Callable[[slice], Float32Array], heldout: bool
+    ) -> _Sums:
+        """Add the targets to the chunk's fold, and return it."""
         assert self._origins is not None
-        fold = self._folds[self._chunks % 2]
+        fold = self._folds[int(heldout) if self.heldout else self._chunks % 2]
         self._chunks += 1
         groups, positions, _ = x.shape
         at_once = max(_LEAST_POSITIONS, _VALUES_AT_ONCE // (groups * fold.t.shape[1]))
@@ -141,8 +151,8 @@ class MomentSums:
 
     @property
     def count(self) -> int:
-        """The number of positions."""
-        return sum(fold.count for fold in self._folds)
+        """The number of positions, without those that only judge."""
+        return sum(fold.count for fold in self._folds[: 1 if self.heldout else 2])
 
     @property
     def finite(self) -> bool:
@@ -152,12 +162,14 @@ class MomentSums:
         )
 
     def moments(self, hessian: Float64Array | None = None) -> Moments:
-        """The moments of all chunks.
+        """The moments of all chunks but those that only judge.
 
         Args:
             hessian: H, if it is known from other targets of the same columns.
         """
         one, other = self._folds
+        if self.heldout:
+            return self._moments_of(one, hessian)
         products = one.xx + other.xx if hessian is None else one.xx
         return self._moments_of(
             _Sums(
@@ -168,8 +180,8 @@ class MomentSums:
         )  # fmt: skip
 
     def folds(self) -> tuple[Moments, Moments] | None:
-        """The moments of every other chunk, and of the rest; None if there is only one chunk."""
-        if self._chunks <= 1:
+        """The moments of the two folds; None if one of them is empty."""
+        if not all(fold.count for fold in self._folds):
             return None
         return self._moments_of(self._folds[0]), self._moments_of(self._folds[1])
 
