@@ -2,9 +2,9 @@
 
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
-from onnx_evoq.engine.column_power import column_powers
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import Ahead, Frontier
+from onnx_evoq.engine.layer_power import LayerPower, layer_powers
 from onnx_evoq.engine.layer_samples import (
     POSITIONS,
     AtLayer,
@@ -24,14 +24,15 @@ __all__ = [
     "BatchTensors",
     "Evaluators",
     "Frontier",
+    "LayerPower",
     "LayerTensors",
     "Sketch",
-    "column_powers",
     "entries_per_sample",
     "float_outputs",
     "gather_from_caches",
     "gather_samples",
     "jacobian_of_bias",
+    "layer_powers",
     "positions_for",
     "rank_by_sensitivity",
     "samples_in_time",

@@ -40,6 +40,7 @@ from onnx_evoq.quantize.scales import (
     channel_scales,
     choose_scales,
     round_alone,
+    unexplained_power,
 )
 
 __all__ = [
@@ -82,4 +83,5 @@ __all__ = [
     "round_alone",
     "row_grid",
     "sum_preserving_roundings",
+    "unexplained_power",
 ]

@@ -1,9 +1,9 @@
 """Cross-layer equalization with one scale for each channel, before a model is reconstructed.
 
-The power of the columns of each layer is gathered from the float model on a few samples. The scales
-follow in closed form (`quantize.channel_scales`), and the scaled model computes the same as before.
-Where BatchNormalization was folded into channels of very unlike range, one step for a whole tensor
-fits none of them without it.
+What errors of each layer's columns count is gathered from the float model on a few samples. The
+scales follow in closed form (`quantize.channel_scales`), and the scaled model computes the same as
+before. Where BatchNormalization was folded into channels of very unlike range, one step for a whole
+tensor fits none of them without it.
 """
 
 from collections.abc import Collection
@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnx_evoq.array_types import Float64Array, Indices
-from onnx_evoq.engine import column_powers
+from onnx_evoq.array_types import Indices
+from onnx_evoq.engine import LayerPower, layer_powers
 from onnx_evoq.model import (
     ChannelGroups,
     Weight,
@@ -53,7 +53,7 @@ def equalize_channels(task: Task, rng: np.random.Generator) -> Task:
         if name in groups.rows and isinstance(task.bits[name], int)
     }
     batches = task.search_set.first(_SAMPLES).batches
-    powers = column_powers(
+    powers = layer_powers(
         as_network(model), measured, batches, rng, _POSITIONS, task.resources, task.progress
     )
     number = _free_scales(groups, powers)
@@ -85,7 +85,7 @@ def _scaled_layer(
     task: Task,
     weight: Weight,
     linear: Linear,
-    power: Float64Array,
+    power: LayerPower,
     groups: ChannelGroups,
     number: Indices,
 ) -> ScaledLayer:
@@ -95,9 +95,10 @@ def _scaled_layer(
     assert isinstance(bits, int)
     return ScaledLayer(
         matrix,
-        power,
+        power.columns,
+        power.output,
         number[groups.rows[weight.name]].reshape(matrix.shape[:2]),
-        np.repeat(number[groups.columns[weight.name]], linear.taps).reshape(power.shape),
+        np.repeat(number[groups.columns[weight.name]], linear.taps).reshape(power.columns.shape),
         bits,
         per_channel=axis_of_steps(weight, task.granularity) is not None,
         pow2=task.scale == "pow2",

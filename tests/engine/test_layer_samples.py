@@ -1,6 +1,7 @@
 """The columns and targets of a layer, above all of a layer whose output goes into a sum."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -270,12 +271,36 @@ def at_layer(samples: int = 40) -> AtLayer:
     )
 
 
+def positions_of_a_sample(source: AtLayer) -> int:
+    return source.layer.linear.positions(source.outputs.of(0)[source.layer.output].shape)
+
+
 @pytest.mark.parametrize("workers", [2, 5])
 def test_batches_that_are_worked_on_side_by_side_give_the_same(workers: int) -> None:
     found = [gather_samples(at_layer(), np.random.default_rng(0), 80, n) for n in (1, workers)]
     one, other = (samples.sums.moments() for samples in found if samples is not None)
     np.testing.assert_array_equal(one.hessian, other.hessian)
     np.testing.assert_array_equal(one.cross, other.cross)
+
+
+def test_the_first_batches_only_judge_where_they_are_heldout() -> None:
+    whole = replace(at_layer(), heldout=2)
+    rest = AtLayer(
+        whole.layer, whole.shape, Given("x", [whole.inputs.of(k)["x"] for k in range(2, 5)]),
+        Given(whole.layer.output, [whole.outputs.of(k)[whole.layer.output] for k in range(2, 5)]),
+        whole.batches[2:],
+    )  # fmt: skip
+    found, alone = (gather_samples(each, np.random.default_rng(0)) for each in (whole, rest))
+    assert found is not None
+    assert alone is not None
+    assert found.sums.count == alone.sums.count == 24 * positions_of_a_sample(whole)
+    one, other = found.sums.moments(), alone.sums.moments()
+    np.testing.assert_allclose(one.hessian, other.hessian, rtol=1e-4, atol=1e-5)
+    seen, unseen = found.sums.folds() or (None, None)
+    assert seen is not None
+    assert unseen is not None
+    np.testing.assert_array_equal(seen.hessian, one.hessian)
+    assert np.abs(unseen.hessian - one.hessian).max() > 1e-3
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -294,7 +294,7 @@ def test_few_samples_serve_layers_of_many_positions(monkeypatch: pytest.MonkeyPa
     taken, original = [], module.gather_samples
 
     def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
-        taken.append(sum(batch.count for batch in source.batches))
+        taken.append(sum(batch.count for batch in source.batches[source.heldout :]))
         return original(source, *arguments, **options)
 
     monkeypatch.setattr(module, "gather_samples", recorded)
@@ -303,6 +303,25 @@ def test_few_samples_serve_layers_of_many_positions(monkeypatch: pytest.MonkeyPa
     found = reconstruct_layers(task, np.random.default_rng(0), Effort(positions=64))
     assert taken == [4, 4, 40]
     assert len(found.layers) == 3
+
+
+@pytest.mark.parametrize(("same", "judges"), [(False, 12), (True, 0)])
+def test_heldout_samples_judge_unless_they_are_those_of_the_search_set(
+    monkeypatch: pytest.MonkeyPatch, same: bool, judges: int
+) -> None:
+    monkeypatch.setattr(module, "_MOST_JUDGES", 12)
+    heldout, original = [], module.gather_samples
+
+    def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
+        heldout.append(sum(batch.count for batch in source.batches[: source.heldout]))
+        return original(source, *arguments, **options)
+
+    monkeypatch.setattr(module, "gather_samples", recorded)
+    task = task_of(folded(), random(24, 3, 8, 8), random(16, 3, 8, 8, seed=1), size=4)
+    if same:
+        task = replace(task, heldout_set=task.search_set)
+    reconstructed(task)
+    assert heldout == [judges] * 3
 
 
 def test_a_branch_that_is_broadcast_over_a_sum_keeps_its_own_output() -> None:
@@ -402,7 +421,7 @@ def test_where_runs_are_slow_fewer_samples_are_run(monkeypatch: pytest.MonkeyPat
     taken, original = [], module.gather_samples
 
     def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
-        taken.append(sum(batch.count for batch in source.batches))
+        taken.append(sum(batch.count for batch in source.batches[source.heldout :]))
         return original(source, *arguments, **options)
 
     monkeypatch.setattr(module, "gather_samples", recorded)

@@ -2,5 +2,13 @@
 
 from onnx_evoq.quantize.scales.channel_scales import ScaledLayer, channel_scales
 from onnx_evoq.quantize.scales.equalize import Profile, choose_scales, round_alone
+from onnx_evoq.quantize.scales.unexplained_power import unexplained_power
 
-__all__ = ["Profile", "ScaledLayer", "channel_scales", "choose_scales", "round_alone"]
+__all__ = [
+    "Profile",
+    "ScaledLayer",
+    "channel_scales",
+    "choose_scales",
+    "round_alone",
+    "unexplained_power",
+]

@@ -2,8 +2,9 @@
 
 The outputs of a layer may be scaled by s if the layers that read them are scaled by 1/s (Nagel et
 al., 2019, arXiv 1906.04721). They balance the ranges of channels; here the scales minimise a model
-of the rounding error itself. For a weight w of row o and column i, with scales s and input power
-h_i = E[x_i^2], and with the step d, rounding adds the error
+of the rounding error itself. For a weight w of row o and column i, with scales s, with the power
+h_i of the column that others do not explain (`unexplained_power`), and with the step d, rounding
+adds the error
 
     E[e^2] = h_i w^2 K(log2(|w| s_o / (s_i d))),    K(v) = err(2^v) / 4^v
 
@@ -33,7 +34,7 @@ _REACH = 12 * _PER_OCTAVE  # scales lie between 2^-12 and 2^12
 _BINS = 64 * _PER_OCTAVE  # of log2 of weights in steps, 0 in the middle
 _PASSES = 8
 _ENTRIES = 128  # of each row and column that are looked at, about
-_MIN_SHARE = 0.03  # of the mean power of a row's terms w x, which each of them counts with
+_MIN_SHARE = 0.003  # of the mean power of a row's terms w x, which each of them counts with
 _TIE = 1e-9  # share of the error in which two scales are as good as each other
 _MIN_GAIN = 1e-3  # share of the error that a pass must gain for another one to follow
 
@@ -44,7 +45,8 @@ class ScaledLayer:
 
     Attributes:
         weight: (groups, rows, columns).
-        power: (groups, columns), E[x^2] of each column.
+        power: (groups, columns), what the squared error of each column's weights counts.
+        output: the mean power of the output's channels.
         rows: (groups, rows), the scale of each row, -1 for one that stays 1.
         columns: (groups, columns), the scale of each column, -1 for one that stays 1.
         bits: the width of the codes.
@@ -54,6 +56,7 @@ class ScaledLayer:
 
     weight: Float64Array
     power: Float64Array
+    output: float
     rows: Indices
     columns: Indices
     bits: int
@@ -97,8 +100,7 @@ def _relevance(layers: Sequence[ScaledLayer], count: int) -> list[Float64Array]:
     for layer in reversed(layers):
         own = behind[layer.rows]
         own[layer.rows < 0] = 0
-        power = (layer.weight**2 @ layer.power[:, :, None]).mean()
-        own = np.where(own > 0, own, 1 / max(float(power), 1e-30))
+        own = np.where(own > 0, own, 1 / max(layer.output, 1e-30))
         behind += np.bincount(
             layer.columns.ravel() % (count + 1),
             (own[:, :, None] * layer.weight**2).sum(axis=1).ravel(),

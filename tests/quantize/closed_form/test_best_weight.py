@@ -205,7 +205,8 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize(
     ("damping", "expected"),
     [
-        (10.0, [0.1, 1.0, 10.0]),
+        (100.0, [0.1, 1.0, 10.0, 100.0]),
+        (10.0, [0.1, 1.0, 10.0, 100.0]),
         (1.0, [0.1, 1.0, 10.0]),
         (0.1, [0.1, 1.0, 0.01]),
         (0.01, [0.1, 1.0, 0.01, 1e-3]),
@@ -231,7 +232,7 @@ def test_a_lower_loss_behind_a_higher_one_is_not_looked_for(tried: list[float]) 
         float(((w := solve_best_weight(zero, seen, damping)) ** 2 - 2 * w).sum())
         for damping in DAMPINGS
     ]
-    assert losses == pytest.approx([-1.741, -1.5, -0.930, -0.836, -1.002, -0.438], abs=1e-3)
+    assert losses == pytest.approx([-1.741, -1.5, -0.930, -0.836, -1.002, -0.438, -0.058], abs=1e-3)
     tried.clear()
     assert choose_damping(zero, (seen, unseen)) == pytest.approx(0.1)
     assert tried == [0.1, 1.0, 10.0]
@@ -245,6 +246,13 @@ def test_the_first_half_is_judged_on_the_second() -> None:
     assert choose_damping(ZERO, (pull, large)) == 3e-5
     # w = 3 / (1 + d), and 1 is wanted: w^2 - 2 w is lowest at d = 2; of all dampings, at 1.
     assert choose_damping(ZERO, (large, pull)) == pytest.approx(0.1)
+
+
+def test_a_damping_that_heldout_samples_choose_is_taken_as_it_is() -> None:
+    pull, push, large = (replace(ONE, cross=np.full((1, 1, 1), c)) for c in (1.0, -1.0, 3.0))
+    assert choose_damping(ZERO, (large, pull), heldout=True) == 1.0
+    assert choose_damping(ZERO, (pull, large), heldout=True) == 1e-4
+    assert choose_damping(ZERO, (pull, push), heldout=True) == np.inf
 
 
 @pytest.mark.parametrize(("rows", "apart"), [(64, 1), (65, 2), (128, 2), (129, 3)])

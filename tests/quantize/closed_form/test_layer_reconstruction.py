@@ -114,7 +114,7 @@ def test_rounding_is_damped_at_least_by_a_hundredth_and_at_most_by_one(
     damping: float, positions: int, hessian: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "onnx_evoq.quantize.closed_form.moment_equations.choose_damping", lambda *_: damping
+        "onnx_evoq.quantize.closed_form.moment_equations.choose_damping", lambda *_, **__: damping
     )
     weight = np.float32([[0.3, 0.9]])
     x = np.tile(np.eye(2, dtype=np.float32), (positions // 2, 1))

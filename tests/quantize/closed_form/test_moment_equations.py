@@ -55,6 +55,19 @@ def test_the_damping_is_chosen_on_two_halves() -> None:
     assert MomentEquations.of(MATRIX, samples_of(chunks=1)).choose_damping() == np.inf
 
 
+def test_heldout_positions_choose_the_damping_if_there_are_some() -> None:
+    samples, halves = LayerSamples(True, heldout=True), (slice(0, 80), slice(80, None))
+    for at in halves:
+        samples.add(SampleChunk(X[:, at], T[:, at], heldout=at.start == 0))
+    expected = choose_damping(MATRIX, samples.sums.folds(), heldout=True)
+    equations = MomentEquations.of(MATRIX, samples)
+    assert equations.choose_damping() == expected
+    alone = LayerSamples(True)
+    alone.add(SampleChunk(X[:, 80:], T[:, 80:]))
+    fitted = MomentEquations.of(MATRIX, alone).best_weight(0.1)
+    np.testing.assert_allclose(equations.best_weight(0.1), fitted, rtol=1e-4, atol=1e-4)
+
+
 def test_the_hessian_is_damped_by_a_share_of_its_mean_diagonal() -> None:
     x = X.astype(np.float64) - X.mean(axis=1, keepdims=True)
     hessian = np.einsum("gpi,gpj->gij", x, x) / 200

@@ -119,6 +119,38 @@ def test_targets_behind_an_activation_are_those_of_the_moments(
         )
 
 
+@pytest.mark.parametrize("activation", [None, Activation()], ids=str)
+def test_heldout_positions_choose_the_damping_as_for_moments(
+    activation: Activation | None,
+) -> None:
+    found = []
+    for few in (True, False):
+        samples = LayerSamples(False, activation, few=few, heldout=True)
+        for at in (slice(0, 8), slice(8, None)):
+            samples.add(SampleChunk(X[:, at], T[:, at], heldout=at.start == 0))
+        kind = SampleEquations if few else MomentEquations
+        equations = kind.of(MATRIX, samples).behind_activation(MATRIX, np.ones((2, 3)))
+        found.append((equations.choose_damping(), equations.best_weight(0.1)))
+    (one, first), (other, second) = found
+    assert one == other
+    assert one in DAMPINGS
+    np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-3)
+
+
+def test_heldout_positions_are_judged_with_the_means_of_the_others() -> None:
+    samples, judged, fitted = LayerSamples(True, few=True, heldout=True), slice(0, 8), slice(8, N)
+    samples.add(SampleChunk(X[:, judged], T[:, judged], heldout=True))
+    samples.add(SampleChunk(X[:, fitted], T[:, fitted]))
+    equations, losses = SampleEquations.of(MATRIX, samples), {}
+    for damping in (*DAMPINGS, np.inf):
+        weight = equations.best_weight(damping)
+        outputs = X[:, judged] @ weight.transpose(0, 2, 1) + equations.bias(weight)[:, None]
+        losses[damping] = float(np.square(T[:, judged] - outputs).sum())
+    best = min(losses, key=lambda damping: losses[damping])
+    assert 1e-4 < best < np.inf
+    assert equations.choose_damping() == best
+
+
 def test_without_an_activation_targets_stay() -> None:
     few, _ = both()
     assert few.behind_activation(MATRIX, np.zeros((2, 3))) is few

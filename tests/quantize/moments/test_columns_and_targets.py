@@ -1,6 +1,7 @@
 """Samples with replaced targets against moments that are gathered from the beginning."""
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,18 @@ def test_of_few_positions_all_are_kept_and_no_moments(activation: Activation | N
         expected = np.concatenate([getattr(chunk, field) for chunk in given], axis=1)
         np.testing.assert_array_equal(getattr(samples.together, field), expected)
     assert samples.sums._folds == []
+
+
+def test_of_few_positions_those_that_only_judge_are_apart() -> None:
+    given = chunks()
+    samples = LayerSamples(True, few=True, heldout=True)
+    samples.add(replace(given[0], heldout=True))
+    for chunk in given[1:]:
+        samples.add(chunk)
+    assert samples.heldout is not None
+    np.testing.assert_array_equal(samples.heldout.columns, given[0].columns)
+    assert samples.together.columns.shape == (GROUPS, 2 * POSITIONS, COLUMNS)
+    assert samples_of(given, None).heldout is None
 
 
 def test_chunks_without_a_shift_are_joined_without_one() -> None:

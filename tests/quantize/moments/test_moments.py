@@ -25,12 +25,12 @@ def gathered(x: Floats, t: Floats, *, centred: bool, chunks: int = 4) -> MomentS
 
 def chunks_of(
     x: Floats, t: Floats, count: int
-) -> Iterator[tuple[Floats, Callable[[slice], Floats]]]:
+) -> Iterator[tuple[Floats, Callable[[slice], Floats], bool]]:
     """Columns in chunks, each with what gives the targets of some of its positions."""
     for columns, targets in zip(
         np.array_split(x, count, axis=1), np.array_split(t, count, axis=1), strict=True
     ):
-        yield columns, lambda some, targets=targets: targets[:, some]  # type: ignore[misc]
+        yield columns, lambda some, targets=targets: targets[:, some], False  # type: ignore[misc]
 
 
 def plain(x: Floats, t: Floats, *, centred: bool) -> Moments:
@@ -123,6 +123,33 @@ def test_one_chunk_has_no_folds() -> None:
 
 
 @pytest.mark.parametrize("centred", [True, False])
+def test_heldout_chunks_are_a_fold_of_their_own_and_only_judge(centred: bool) -> None:
+    x, t, other = random(2, 60, 4) + 2, random(2, 60, 3, seed=1), random(2, 60, 3, seed=2)
+    sums, places = MomentSums(centred, heldout=True), (slice(0, 20), slice(20, 35), slice(35, 60))
+    centred_chunks = [sums.add(x[:, at], t[:, at], heldout=at.start == 0) for at in places]
+    assert sums.count == 40
+    found = sums.with_targets(
+        (chunk, lambda some, at=at: other[:, at][:, some], at.start == 0)  # type: ignore[misc]
+        for chunk, at in zip(centred_chunks, places, strict=True)
+    )
+    for each, targets in ((sums, t), (found, other)):
+        fitted = plain(x[:, 20:], targets[:, 20:], centred=centred)
+        assert_same(each.moments(), fitted, 1e-5)
+        seen, unseen = each.folds() or (None, None)
+        assert seen is not None
+        assert unseen is not None
+        assert_same(seen, fitted, 1e-5)
+        assert_same(unseen, plain(x[:, :20], targets[:, :20], centred=centred), 1e-5)
+
+
+def test_without_heldout_chunks_there_is_nothing_to_judge_with() -> None:
+    sums = MomentSums(centred=True, heldout=True)
+    for _ in range(2):
+        sums.add(random(1, 5, 2), random(1, 5, 2))
+    assert sums.folds() is None
+
+
+@pytest.mark.parametrize("centred", [True, False])
 def test_the_columns_minus_the_mean_of_the_first_chunk_come_back(centred: bool) -> None:
     sums, x = MomentSums(centred), random(2, 20, 3) + 5
     origin = x[:, :8].mean(axis=1) if centred else np.zeros((2, 3))
@@ -166,7 +193,8 @@ def test_targets_are_asked_for_a_few_positions_at_a_time(
 
     halves = np.array_split(x, 2, axis=1), np.array_split(t, 2, axis=1)
     again = sums.with_targets(
-        (columns, partial(targets_of, targets)) for columns, targets in zip(*halves, strict=True)
+        (columns, partial(targets_of, targets), False)
+        for columns, targets in zip(*halves, strict=True)
     )
     expected = {1: [3] * 6 + [2], 60: [10, 10], 10**6: [20]}[values]  # of 6 values each
     assert asked == 2 * expected

@@ -25,6 +25,7 @@ def layer(weight: NDArray[np.floating], **options: object) -> ScaledLayer:
     rows, columns = weight.shape
     given = {
         "power": np.ones((1, columns)),
+        "output": float((weight**2).sum(axis=1).mean()),
         "rows": np.full((1, rows), -1),
         "columns": np.full((1, columns), -1),
         "bits": 4,
@@ -90,7 +91,7 @@ def test_any_step_leaves_a_single_row_alone() -> None:
 def test_groups_of_a_layer_have_rows_of_their_own() -> None:
     weight = random(6, 1, 9) * 2.0 ** np.arange(-3, 3)[:, None, None]
     depthwise = ScaledLayer(
-        weight.astype(np.float64), np.ones((6, 9)), np.arange(6)[:, None],
+        weight.astype(np.float64), np.ones((6, 9)), 1.0, np.arange(6)[:, None],
         np.full((6, 9), -1), 4, per_channel=False, pow2=True,
     )  # fmt: skip
     scales, left = channel_scales([depthwise], 6)

@@ -1,5 +1,6 @@
-"""The power of columns, against that of the tensors of the whole model."""
+"""The powers of a layer, against those of the tensors of the whole model."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from onnx_evoq.batch import Batch, make_batches
-from onnx_evoq.engine import column_powers
+from onnx_evoq.engine import LayerPower, layer_powers
 from onnx_evoq.model import (
     as_network,
     find_layers,
@@ -20,6 +21,7 @@ from onnx_evoq.model import (
     input_specs,
     load,
 )
+from onnx_evoq.quantize import unexplained_power
 from onnx_evoq.setup import Resources
 
 MODEL = load(mlp())
@@ -33,11 +35,11 @@ def batches_of(model: ModelProto, x: NDArray[np.generic], size: int = 8) -> list
 
 def powers(
     model: ModelProto, batches: list[Batch], positions: int = ALL, **options: Any
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, LayerPower]:
     layers = find_layers(model, find_weights(model)[0])
     resources = options.pop("resources", Resources(workers=1))
     rng = np.random.default_rng(0)
-    return column_powers(as_network(model), layers, batches, rng, positions, resources, **options)
+    return layer_powers(as_network(model), layers, batches, rng, positions, resources, **options)
 
 
 def tensor(model: ModelProto, name: str, x: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -47,20 +49,30 @@ def tensor(model: ModelProto, name: str, x: NDArray[np.generic]) -> NDArray[np.g
     return run(whole, {"x": x})[name]
 
 
-def test_with_a_bias_it_is_the_variance_of_each_column() -> None:
-    found = powers(MODEL, batches_of(MODEL, X))
+def unexplained(x: NDArray[np.generic], *, centred: bool) -> NDArray[np.float64]:
+    """By hand, from the columns of one group, (positions, columns)."""
+    x = x.astype(np.float64) - (x.mean(axis=0) if centred else 0)
+    return unexplained_power((x.T @ x / len(x))[None])
+
+
+def test_with_a_bias_means_do_not_count() -> None:
+    found, middle = powers(MODEL, batches_of(MODEL, X)), tensor(MODEL, "c", X)
     assert list(found) == ["first", "second"]
-    np.testing.assert_allclose(found["first"], [X.var(axis=0)], rtol=1e-4)
-    np.testing.assert_allclose(found["second"], [tensor(MODEL, "c", X).var(axis=0)], rtol=1e-4)
+    for name, x in (("first", X), ("second", middle)):
+        np.testing.assert_allclose(found[name].columns, unexplained(x, centred=True), rtol=1e-3)
+    output = run(MODEL, {"x": X})["logits"]
+    np.testing.assert_allclose(found["second"].output, output.var(axis=0).mean(), rtol=1e-4)
 
 
-def test_without_a_bias_it_is_the_mean_square() -> None:
+def test_without_a_bias_they_do() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
     weights = {"w": random(4, 3), "v": random(3, 2, seed=1)}
     model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 2]}, weights))
     found = powers(model, batches_of(model, X))
-    np.testing.assert_allclose(found["w"], [np.square(X).mean(axis=0)], rtol=1e-4)
-    np.testing.assert_allclose(found["v"], [np.square(X @ weights["w"]).mean(axis=0)], rtol=1e-4)
+    middle = X @ weights["w"]
+    for name, x in (("w", X), ("v", middle)):
+        np.testing.assert_allclose(found[name].columns, unexplained(x, centred=False), rtol=1e-3)
+    np.testing.assert_allclose(found["w"].output, np.square(middle).mean(), rtol=1e-4)
 
 
 def test_convolutions_have_the_power_of_each_tap() -> None:
@@ -69,14 +81,16 @@ def test_convolutions_have_the_power_of_each_tap() -> None:
     found = powers(model, batches_of(model, images, 4))["w2"]
     padded = np.pad(tensor(model, "c", images), ((0, 0), (0, 0), (1, 1), (1, 1)))
     taps = np.stack([padded[:, :, i : i + 8, j : j + 8] for i in range(3) for j in range(3)], 2)
-    np.testing.assert_allclose(found, taps.var(axis=(0, 3, 4)).reshape(1, -1), rtol=1e-3, atol=1e-5)
+    x = taps.reshape(10, -1, 64).transpose(0, 2, 1).reshape(640, -1)
+    np.testing.assert_allclose(found.columns, unexplained(x, centred=True), rtol=1e-3, atol=1e-5)
 
 
 def test_samples_that_fill_the_last_batch_do_not_count() -> None:
     fixed = load(mlp(batch=8))
     free, filled = powers(MODEL, batches_of(MODEL, X)), powers(fixed, batches_of(fixed, X))
     for name, power in free.items():
-        np.testing.assert_allclose(filled[name], power, rtol=1e-5)
+        np.testing.assert_allclose(filled[name].columns, power.columns, rtol=1e-5)
+        np.testing.assert_allclose(filled[name].output, power.output, rtol=1e-5)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -84,7 +98,8 @@ def test_the_number_of_workers_changes_nothing(workers: int) -> None:
     one = powers(MODEL, batches_of(MODEL, X, 3))
     other = powers(MODEL, batches_of(MODEL, X, 3), resources=Resources(workers=workers))
     for name, power in one.items():
-        np.testing.assert_array_equal(other[name], power)
+        np.testing.assert_array_equal(other[name].columns, power.columns)
+        assert other[name].output == power.output
 
 
 def test_few_positions_are_drawn_once_for_all_samples() -> None:
@@ -93,7 +108,20 @@ def test_few_positions_are_drawn_once_for_all_samples() -> None:
     x = random(10, 6, 4)
     at = np.sort(np.random.default_rng(0).choice(6, 2, replace=False, shuffle=False))
     found = powers(model, batches_of(model, x, 4), positions=20)["w"]
-    np.testing.assert_allclose(found[0], np.square(x[:, at]).mean(axis=(0, 1)), rtol=1e-5)
+    expected = unexplained(x[:, at].reshape(-1, 4), centred=False)
+    np.testing.assert_allclose(found.columns, expected, rtol=1e-4)
+
+
+def test_columns_of_wide_layers_are_explained_by_those_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", 5]}, {"y": ["n", 3]}, {"w": random(5, 3)}))
+    x = random(40, 5) @ random(5, 5, seed=1)
+    monkeypatch.setattr(sys.modules["onnx_evoq.engine.layer_power"], "_COLUMNS_TOGETHER", 3)
+    found = powers(model, batches_of(model, x))["w"].columns
+    parts = [unexplained(x[:, some], centred=False) for some in (slice(0, 3), slice(3, 5))]
+    np.testing.assert_allclose(found, np.concatenate(parts, axis=1), rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("error")
@@ -130,4 +158,4 @@ def test_progress_counts_layers() -> None:
         yield shown.append
 
     powers(MODEL, batches_of(MODEL, X), progress=progress)
-    assert shown == [("column powers", 2), 1, 1]
+    assert shown == [("layer powers", 2), 1, 1]

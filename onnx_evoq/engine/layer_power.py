@@ -1,0 +1,191 @@
+"""What the errors of a layer's columns count, and the power of its output, in the float model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
+from onnx_evoq.batch import Batch
+from onnx_evoq.engine.frontier import Frontier
+from onnx_evoq.engine.layer_samples import entries_per_sample
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Layer, Network
+from onnx_evoq.parallel import in_order
+from onnx_evoq.progress import Progress, silent
+from onnx_evoq.quantize import unexplained_power
+from onnx_evoq.setup import Resources, cache_memory, workers_of
+
+_COLUMNS_TOGETHER = 1024  # of a wide layer, whose Hessian as a whole would take too long
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPower:
+    """The power of a layer's columns and of its output.
+
+    With a bias, means do not count.
+
+    Attributes:
+        columns: (groups, columns), the power of each column that others do not explain.
+        output: the mean power of the output's channels.
+    """
+
+    columns: Float64Array
+    output: float
+
+
+def layer_powers(
+    model: Network,
+    layers: Mapping[str, Layer],
+    batches: Sequence[Batch],
+    rng: np.random.Generator,
+    positions: int,
+    resources: Resources,
+    progress: Progress = silent,
+) -> dict[str, LayerPower]:
+    """Measure the power of the columns and of the output of each layer.
+
+    Args:
+        model: the model.
+        layers: its layers by weight, in the graph's order.
+        batches: the samples.
+        rng: draws positions, the same for all samples.
+        positions: the most positions of all samples together.
+        resources: what the runs may use.
+        progress: shows how many layers are done.
+
+    Returns:
+        The powers by weight. A layer is left out if a tensor is no array, does not hold one entry
+        per sample along its first axis, or is not finite.
+
+    Raises:
+        StorageError: the disk has no room for activations that do not fit into memory.
+    """
+    powers = {}
+    frontier = Frontier(batches, resources, cache_memory(resources) // 4, len(batches))
+    names = list(layers)
+    samples = sum(batch.count for batch in batches)
+    with progress("layer powers", len(layers)) as step:
+        for index, (name, layer) in enumerate(layers.items()):
+            try:
+                behind = names[index + 1 :]
+                power = _power(
+                    frontier, model, layer, behind, batches, rng, positions / samples, resources
+                )
+            except ModelError:  # a tensor is no array
+                power = None
+            if power is not None:
+                powers[name] = power
+            step(1)
+    return powers
+
+
+def _power(
+    frontier: Frontier,
+    model: Network,
+    layer: Layer,
+    behind: Sequence[str],
+    batches: Sequence[Batch],
+    rng: np.random.Generator,
+    per_sample: float,
+    resources: Resources,
+) -> LayerPower | None:
+    """The powers of one layer; None if they cannot be gathered."""
+    ahead, linear = frontier.ahead(model, behind, [layer.input, layer.output]), layer.linear
+    values, output = ahead.first[layer.input], ahead.first[layer.output]
+    if not linear.has_samples(values.shape) or len(values) != len(output):
+        return None
+    everywhere = linear.positions(output.shape)
+    if not everywhere:
+        return None
+    entries = entries_per_sample(values, batches[0])
+    count = int(np.clip(round(per_sample / entries), 1, everywhere))
+    at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
+
+    def pair(tensors: Arrays, batch: Batch) -> tuple[Float32Array, Float32Array]:
+        values = tensors[layer.input]
+        real = batch.count if len(values) == batch.size else len(values)
+        columns = linear.columns(values[:real], at, output.shape)
+        return columns, linear.outputs(tensors[layer.output][:real], at)
+
+    # Minus the means of the first batch if means do not count, so that no large mean hides a small
+    # variance.
+    centred = layer.bias is not None
+    origins = [
+        each.mean(axis=1, keepdims=True) if centred else np.zeros_like(each[:, :1])
+        for each in pair(ahead.first, batches[0])
+    ]
+
+    def work(index: int) -> tuple[Arrays, _Sums]:
+        tensors = ahead.of(index)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return tensors, _Sums.of(
+                *(
+                    x - origin
+                    for x, origin in zip(pair(tensors, batches[index]), origins, strict=True)
+                )
+            )
+
+    total: _Sums | None = None
+    for tensors, sums in in_order(work, range(frontier.count), workers_of(resources)):
+        ahead.keep(tensors)
+        total = sums if total is None else total.plus(sums)
+    ahead.done()
+    return None if total is None else total.power(centred=centred)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over the positions of some batches, of columns and outputs minus their origins.
+
+    Attributes:
+        count: number of positions.
+        x: sum of columns, (groups, columns).
+        xx: sums of x x^T of some columns that follow each other, (groups, some, some) each.
+        t: sum of outputs, (groups, rows).
+        tt: sum of their squares, (groups, rows).
+    """
+
+    count: int
+    x: Float64Array
+    xx: tuple[Float64Array, ...]
+    t: Float64Array
+    tt: Float64Array
+
+    @classmethod
+    def of(cls, columns: Float32Array, outputs: Float32Array) -> "_Sums":
+        """The sums of one batch, (groups, positions, columns) and (groups, positions, rows)."""
+        starts = range(0, columns.shape[2], _COLUMNS_TOGETHER)
+        parts = [columns[:, :, start : start + _COLUMNS_TOGETHER] for start in starts]
+        return cls(
+            columns.shape[1],
+            columns.sum(axis=1, dtype=np.float64),
+            tuple((x.transpose(0, 2, 1) @ x).astype(np.float64) for x in parts),
+            outputs.sum(axis=1, dtype=np.float64),
+            np.square(outputs).sum(axis=1, dtype=np.float64),
+        )
+
+    def plus(self, other: "_Sums") -> "_Sums":
+        """The sums of both."""
+        return _Sums(
+            self.count + other.count,
+            self.x + other.x,
+            tuple(one + two for one, two in zip(self.xx, other.xx, strict=True)),
+            self.t + other.t,
+            self.tt + other.tt,
+        )
+
+    def power(self, *, centred: bool) -> LayerPower | None:
+        """The powers, less those of the means if `centred`; None if they are not finite."""
+        x_mean, t_mean, powers, start = self.x / self.count, self.t / self.count, [], 0
+        if not all(np.isfinite(each).all() for each in (*self.xx, self.tt)):
+            return None
+        for sums in self.xx:
+            mean = x_mean[:, start : start + sums.shape[1]]
+            start += sums.shape[1]
+            hessian = sums / self.count
+            if centred:
+                hessian -= mean[:, :, None] * mean[:, None, :]
+            powers.append(unexplained_power(hessian))
+        output = self.tt / self.count - (np.square(t_mean) if centred else 0)
+        return LayerPower(np.concatenate(powers, axis=1), float(np.maximum(output, 0).mean()))

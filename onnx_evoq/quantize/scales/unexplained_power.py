@@ -1,0 +1,29 @@
+"""The power of each column that columns of less power do not explain.
+
+Rounding with feedback lets the columns that are still to be rounded make up for an error e_j of
+column j: those of less power, as the columns of most power are rounded first. What remains is
+R_jj^2 e_j^2, with H + d I = R^T R: the power of x_j less what a linear combination of those columns
+explains of it (`grid.hessian`). Columns of real layers explain each
+other well, and some far better than others. So the whole power E[x_j^2] is a poor guide to how
+exact a column must be.
+"""
+
+import numpy as np
+
+from onnx_evoq.array_types import Float64Array
+from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, damped_hessian
+from onnx_evoq.quantize.grid import FactoredHessian, pivots_of_columns
+
+
+def unexplained_power(hessian: Float64Array) -> Float64Array:
+    """R_jj^2 of each column, (groups, columns).
+
+    Args:
+        hessian: H, (groups, columns, columns).
+
+    Example:
+        >>> unexplained_power(np.array([[[1.0, 0.9], [0.9, 1.0]]])).round(2)
+        array([[1.03, 0.24]])
+    """
+    damped = FactoredHessian(damped_hessian(hessian, ROUNDING_DAMPING))
+    return np.asarray(pivots_of_columns(damped.factor), np.float64)
