@@ -4,11 +4,10 @@ The columns x come from the model as quantized so far, and the targets t from th
 H = E[x x^T] and C = E[t x^T]:
 
 1. The best float weight for these inputs is W* = W + (C - W H)(H + d I)^-1 (`best_weight`). The
-   damping d, a share of the mean of H's diagonal, follows from the one whose W* from half of the
-   data fits the other half best.
+   damping d, a share of the mean of H's diagonal, is the one whose W* fits held-out samples best.
 2. The grid covers the range of W* or has a smaller step, whichever costs less (`step_choice`).
 3. The codes are the grid point closest to W* for the Hessian H + d I, with a damping from a
-   hundredth to one (`closest_point`).
+   hundredth to one: a hundredth where there are many positions for each column (`closest_point`).
 4. The bias takes up the remaining error of the mean: b = E[t] - step * Q E[x].
 
 If the activation behind the layer hides some errors, t depends on the layer's own output
@@ -51,7 +50,7 @@ from onnx_evoq.quantize.moments import LayerSamples
 
 # Rounding needs more damping than W* where samples are many, and less where they are few.
 _HESSIAN_DAMPINGS = (0.01, 1.0)
-_HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best, and positions are few
+_HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best
 _ROWS_AT_ONCE = 128  # rows that one worker takes
 MOST_PRODUCTS_FOR_RESTARTS = 3e6  # rows * columns^2 of a layer, which 25 copies cost many times
 
@@ -156,9 +155,11 @@ def reconstruct_with_activation(
 
 
 def _hessian_damping(damping: float, equations: Equations) -> float:
-    """The damping of H for the search of codes, from that of W*."""
+    """The damping of H for the search of codes, from that of W* where H is not well known."""
+    if equations.knows_hessian:
+        return _HESSIAN_DAMPINGS[0]
     if not np.isfinite(damping):
-        return _HESSIAN_DAMPINGS[0] if equations.knows_hessian else _HESSIAN_DAMPING_IF_W_FITS
+        return _HESSIAN_DAMPING_IF_W_FITS
     return float(np.clip(damping, *_HESSIAN_DAMPINGS))
 
 

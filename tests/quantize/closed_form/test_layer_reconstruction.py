@@ -108,6 +108,7 @@ def test_a_move_costs_what_it_adds_to_the_error() -> None:
         (np.inf, 8, 0.5 * 1.3),  # W itself fits best
         (np.inf, 398, 0.5 * 1.3),  # the same with 199 positions for each column
         (np.inf, 400, 0.5 * 1.01),  # and with 200
+        (3.0, 400, 0.5 * 1.01),
     ],
 )
 def test_rounding_is_damped_at_least_by_a_hundredth_and_at_most_by_one(
