@@ -22,6 +22,7 @@ POSITIONS = FULL.positions  # of all samples together, at most, that moments are
 _MOMENT_PRODUCTS = 2e11  # the most products per matrix, which wide layers pay with fewer positions
 _KEPT_VALUES = 2**26  # the most values of columns and targets that are kept
 _LEAST_POSITIONS, _POSITIONS_PER_COLUMN = 4_096, 128  # enough for few columns
+_JUDGED_PER_COLUMN = 16  # positions for each column that choose a damping
 _CHUNK_VALUES = 2**22  # values of columns that are added at a time
 
 
@@ -123,10 +124,15 @@ def gather_samples(
     if not _has_samples(layer, *at_first):
         return None
     entries = entries_per_sample(at_first[0][layer.input], source.batches[0])
-    samples = entries * sum(batch.count for batch in source.batches[source.heldout :])
+    judges, samples = (
+        entries * sum(batch.count for batch in some)
+        for some in (source.batches[: source.heldout], source.batches[source.heldout :])
+    )
+    per_sample = at_most / samples
+    per_judge = min(per_sample, max(_LEAST_POSITIONS, _JUDGED_PER_COLUMN * width) / max(judges, 1))
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.sum is None or residual
-    taken = int(samples) * _positions_of(layer, at_first[1], at_most / samples)[1]
+    taken = int(samples) * _positions_of(layer, at_first[1], per_sample)[1]
     gathered = LayerSamples(
         layer.bias is not None,
         layer.activation if sees_activation else None,
@@ -137,9 +143,8 @@ def gather_samples(
     def work(item: tuple[int, int]) -> tuple[SampleChunk, Arrays, Arrays]:
         index, seed = item
         tensors, targets = source.inputs.of(index), source.outputs.of(index)
-        chunk = _chunk(
-            layer, tensors, targets, residual, source.batches[index], seed, at_most / samples
-        )
+        wanted = per_judge if index < source.heldout else per_sample
+        chunk = _chunk(layer, tensors, targets, residual, source.batches[index], seed, wanted)
         return chunk, tensors, targets
 
     seeds = rng.integers(2**63, size=len(source.batches)).tolist()

@@ -190,8 +190,8 @@ class _Walk:
         samples = sum(batch.count for batch in self._batches)
         self.seconds = runs * samples  # for taking all samples through both models
         few = search.first(_FEWEST_SAMPLES).batches
-        self._kept_values = memory // 16  # a quarter of it, with four bytes each
-        kept = min(memory // 4, _MOST_KEPT)
+        self._kept_values = memory // 8  # half of it, with four bytes each
+        kept = min(memory // 8, _MOST_KEPT)
         self._quantized, self._float = (
             Frontier(self._batches, task.resources, kept, len(heldout) + len(few)) for _ in range(2)
         )

@@ -413,7 +413,7 @@ def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
     inputs, resources = random(8, 4), Resources(memory=1000, workers=1)
     reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress, resources=resources))
-    assert limits == [250, 250]
+    assert limits == [125, 125]
     assert shown == [("reconstructing", 2), 1, 1]
 
 
