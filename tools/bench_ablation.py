@@ -36,7 +36,7 @@ from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
 from onnx_evoq.model import emit_float
 from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
-from onnx_evoq.quantize import FULL, Effort
+from onnx_evoq.quantize import FULL, SHORT, Effort
 from onnx_evoq.reconstruct import (
     QuantizedModel,
     correct_outputs,
@@ -73,17 +73,22 @@ def rounded(settings: SearchSettings | None) -> Way:
     return way
 
 
-def reconstructed(*steps: Step, effort: Effort = FULL) -> Way:
+def reconstructed(
+    *steps: Step, effort: Effort = FULL, scaled: bool = True, judged: bool = True
+) -> Way:
     """Scale channels, reconstruct layer by layer, and take steps from there.
 
-    The random numbers are those of `from_reconstruction`.
+    The random numbers are those of `from_reconstruction`. Unless `judged`, dampings are chosen by
+    halves of the search set in place of the held-out set.
     """
 
     def way(task: Task, rng: Draws) -> Found:
         start_rng, refine_rng = rng.spawn(2)
         seed = int(start_rng.integers(2**63))
-        task = equalize_channels(task, np.random.default_rng(seed))
-        now = reconstruct_layers(task, np.random.default_rng(seed), effort)
+        if scaled:
+            task = equalize_channels(task, np.random.default_rng(seed))
+        alone = task if judged else replace(task, heldout_set=task.search_set)
+        now = reconstruct_layers(alone, np.random.default_rng(seed), effort)
         evaluations = 0
         for step in steps:
             now, scored = step(task, now, refine_rng)
@@ -127,6 +132,11 @@ WAYS: dict[str, Way] = {
     "nearest + evolution (the paper)": rounded(FROM_NEAREST),
     PLAIN: reconstructed(effort=replace(FULL, activation_rounds=0)),
     "reconstruct in sight of activations": reconstructed(),
+    "... without scaled channels": reconstructed(scaled=False),
+    "... dampings chosen by halves": reconstructed(judged=False),
+    "... the usual damping": reconstructed(effort=replace(FULL, compares_dampings=False)),
+    "... without restarts": reconstructed(effort=replace(FULL, restarts=0)),
+    "... the short reconstruction": reconstructed(effort=SHORT),
     "+ evolution": reconstructed(evolution(FROM_RECONSTRUCTION)),
     "+ equalization": reconstructed(equalization),
     "+ output correction": reconstructed(output_correction),

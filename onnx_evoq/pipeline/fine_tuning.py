@@ -16,16 +16,15 @@ from onnx_evoq.evolve import (
     evolve_layers,
     evolve_within_max_drop,
 )
-from onnx_evoq.model import Model, Network, Quantized, as_network, find_layers
+from onnx_evoq.model import Model, Network, Quantized, as_network
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
-from onnx_evoq.quantize import FULL, Bits
+from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import (
-    Plan,
     QuantizedModel,
+    equalization_seconds,
     equalize_channels,
-    layer_sizes,
     reconstruct_layers,
 )
 from onnx_evoq.run import Stopped
@@ -33,7 +32,7 @@ from onnx_evoq.setup import MAX_BITS, Task, nearest_of, run_model
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
-_EQUALIZATION_PARTS = 2  # a full reconstruction must fit into one part in so many of the time
+_EQUALIZATION_PARTS = 2  # channels are scaled if that takes one in so many of the time at most
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names
@@ -188,9 +187,7 @@ def from_reconstruction(
 
 def _equalized(task: Task, seed: int) -> Task:
     """The task with scaled channels, where that helps, and time is left for it."""
-    layers = find_layers(task.model, task.weights)
-    full = Plan(layer_sizes(task.weights, layers), task.deadline.share(_EQUALIZATION_PARTS))
-    if full.effort() != FULL:
+    if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
         return task
     return equalize_channels(task, np.random.default_rng(seed))
 

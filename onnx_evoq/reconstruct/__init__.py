@@ -1,6 +1,6 @@
 """Reconstructs a network layer by layer in closed form, and corrects its outputs."""
 
-from onnx_evoq.reconstruct.channel_equalization import equalize_channels
+from onnx_evoq.reconstruct.channel_equalization import equalization_seconds, equalize_channels
 from onnx_evoq.reconstruct.equalization import equalize_layers
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, layer_sizes, reconstruct_layers
 from onnx_evoq.reconstruct.memory_check import check_memory
@@ -13,6 +13,7 @@ __all__ = [
     "QuantizedModel",
     "check_memory",
     "correct_outputs",
+    "equalization_seconds",
     "equalize_channels",
     "equalize_layers",
     "layer_sizes",

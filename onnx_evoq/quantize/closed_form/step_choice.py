@@ -24,7 +24,6 @@ from onnx_evoq.quantize.grid import (
     cost,
     covering_grid,
     gptq_rounding,
-    pivots_of_columns,
     row_channels,
     row_grid,
 )
@@ -103,7 +102,9 @@ def _costs_alone(
     share: Float64Array,
 ) -> Float64Array:
     """The sum of R_jj^2 e_j^2 over each channel's rows if columns are rounded alone, as `steps`."""
-    pivots, sums = pivots_of_columns(hessian.factor), []  # R_jj^2, (groups, columns)
+    pivots = np.empty_like(hessian.factor.pivots)  # R_jj^2, (groups, columns)
+    np.put_along_axis(pivots, hessian.factor.order, hessian.factor.pivots, 1)
+    sums = []
     for step in steps:
         rows = RowGrid(step[channel][:, :, None], limits.low, limits.high)
         errors = rows.steps * rows.nearest(weights) - weights

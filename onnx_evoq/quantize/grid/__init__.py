@@ -9,7 +9,6 @@ from onnx_evoq.quantize.grid.hessian import (
     FactoredHessian,
     Hessian,
     cost,
-    pivots_of_columns,
     single_move_costs,
 )
 from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
@@ -60,7 +59,6 @@ __all__ = [
     "packed_size",
     "packed_steps",
     "pair_exchange",
-    "pivots_of_columns",
     "random_restarts",
     "row_channels",
     "row_grid",

@@ -75,13 +75,6 @@ class Factor(Protocol):
         ...
 
 
-def pivots_of_columns(factor: Factor) -> Float64Array:
-    """R_jj^2 of each column j, in the columns' own order, (groups, columns)."""
-    pivots = np.empty_like(factor.pivots)
-    np.put_along_axis(pivots, factor.order, factor.pivots, 1)
-    return pivots
-
-
 class Hessian(Protocol):
     """What the algorithms ask of H.
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, damped_hessian
-from onnx_evoq.quantize.grid import FactoredHessian, pivots_of_columns
 
 
 def unexplained_power(hessian: Float64Array) -> Float64Array:
@@ -25,5 +24,11 @@ def unexplained_power(hessian: Float64Array) -> Float64Array:
         >>> unexplained_power(np.array([[[1.0, 0.9], [0.9, 1.0]]])).round(2)
         array([[1.03, 0.24]])
     """
-    damped = FactoredHessian(damped_hessian(hessian, ROUNDING_DAMPING))
-    return np.asarray(pivots_of_columns(damped.factor), np.float64)
+    damped = damped_hessian(hessian, ROUNDING_DAMPING)
+    order = np.argsort(np.diagonal(damped, axis1=1, axis2=2), axis=1, kind="stable")
+    ordered = np.take_along_axis(damped, order[:, :, None], 1)
+    ordered = np.take_along_axis(ordered, order[:, None, :], 2)
+    diagonal = np.diagonal(np.linalg.cholesky(ordered), axis1=1, axis2=2)  # R_jj
+    power = np.empty(order.shape)
+    np.put_along_axis(power, order, diagonal**2, 1)
+    return power
