@@ -36,7 +36,7 @@ from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
 from onnx_evoq.model import emit_float
 from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
-from onnx_evoq.quantize import FULL, SHORT, Effort
+from onnx_evoq.quantize import EFFORTS, FULL, Effort
 from onnx_evoq.reconstruct import (
     QuantizedModel,
     correct_outputs,
@@ -136,7 +136,7 @@ WAYS: dict[str, Way] = {
     "... dampings chosen by halves": reconstructed(judged=False),
     "... the usual damping": reconstructed(effort=replace(FULL, compares_dampings=False)),
     "... without restarts": reconstructed(effort=replace(FULL, restarts=0)),
-    "... the short reconstruction": reconstructed(effort=SHORT),
+    "... the short reconstruction": reconstructed(effort=EFFORTS[1]),
     "+ evolution": reconstructed(evolution(FROM_RECONSTRUCTION)),
     "+ equalization": reconstructed(equalization),
     "+ output correction": reconstructed(output_correction),

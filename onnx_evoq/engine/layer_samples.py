@@ -21,7 +21,7 @@ from onnx_evoq.quantize import FULL, LayerSamples, SampleChunk, in_space_of_posi
 POSITIONS = FULL.positions  # of all samples together, at most, that moments are gathered from
 _MOMENT_PRODUCTS = 2e11  # the most products per matrix, which wide layers pay with fewer positions
 _KEPT_VALUES = 2**26  # the most values of columns and targets that are kept
-_LEAST_POSITIONS, _POSITIONS_PER_COLUMN = 4_096, 128  # enough for few columns
+_LEAST_POSITIONS, _POSITIONS_PER_COLUMN = 4_096, 64  # enough for few columns
 _JUDGED_PER_COLUMN = 16  # positions for each column that choose a damping
 _CHUNK_VALUES = 2**22  # values of columns that are added at a time
 

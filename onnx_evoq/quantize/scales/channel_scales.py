@@ -32,7 +32,7 @@ from onnx_evoq.array_types import Float64Array, Indices
 _PER_OCTAVE = 8
 _REACH = 12 * _PER_OCTAVE  # scales lie between 2^-12 and 2^12
 _BINS = 64 * _PER_OCTAVE  # of log2 of weights in steps, 0 in the middle
-_PASSES = 4
+_PASSES = 8
 _ENTRIES = 128  # of each row and column that are looked at, about
 _MIN_SHARE = 0.01  # of the mean power of a row's terms w x, which each of them counts with
 _TIE = 1e-9  # share of the error in which two scales are as good as each other
