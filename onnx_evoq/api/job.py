@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
+from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.model import Model
@@ -88,4 +89,5 @@ def prepare_job(
         progress,
         deadline,
     )
+    give_back()  # what the session of the float model held
     return Job(source, undo_inexact_folding(float_model, calibration, resources), calibration)

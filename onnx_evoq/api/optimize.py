@@ -10,6 +10,7 @@ from onnx_evoq.api.final_check import FinalCheck
 from onnx_evoq.api.job import DataSource, Job, ModelSource, PolicySource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
+from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
 from onnx_evoq.model import (
@@ -151,6 +152,7 @@ def optimize(
 
     # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(model, grid.keep)
+    give_back()  # the file's bytes, and what the checks took
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
         bits_of(float_model.weights, width_or_policy, bits_for or {})
     opened = time.monotonic() - began
@@ -254,7 +256,9 @@ def _emitted(
     """
 
     def score(model: Runnable) -> Score:
-        return score_of(model, job.calibration, task.resources, task.progress)
+        found = score_of(model, job.calibration, task.resources, task.progress)
+        give_back()  # what the session of the whole model held
+        return found
 
     quantized = tuned.evolved.quantized
     widths = {name: weight.grid.bits for name, weight in quantized.items()}

@@ -33,6 +33,7 @@ from onnx_evoq.engine import (
     positions_for,
 )
 from onnx_evoq.errors import ModelError
+from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Layer, Network, Weight, as_network, find_layers, own_biases
 from onnx_evoq.quantize import (
     FULL,
@@ -139,6 +140,8 @@ def reconstruct_layers(
             step(1)
     rounded_to_nearest = tuple(n for n in quantized if n not in reconstructions and n not in late)
     corrected = model.with_values(biases)
+    del walk
+    give_back()
     return QuantizedModel(corrected, quantized, reconstructions, rounded_to_nearest, plan.cut)
 
 

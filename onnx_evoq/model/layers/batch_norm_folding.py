@@ -38,7 +38,12 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
 
     Args:
         model: a model as `load` returns it; it stays as it is.
+
+    Returns:
+        `model` itself if it has no BatchNormalization.
     """
+    if not any(node.op_type == "BatchNormalization" for node in model.graph.node):
+        return model, []
     folded_model = copy_of(model)
     graph = folded_model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
 
-from onnx_evoq.array_types import Float32Array
+from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.model.graph import (
     Runnable,
     all_nodes,
@@ -20,21 +20,23 @@ from onnx_evoq.model.layers.linear_layers import weight_channels
 
 
 def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
-    """A copy in which every Conv, ConvTranspose and Gemm with one of `weights` has its own bias.
+    """The model with a bias of its own for each Conv, ConvTranspose and Gemm of `weights`.
 
     1. A layer without a bias gets zeros.
     2. A bias that other nodes read too (exporters share equal ones), or that is an output of the
        model, is copied.
 
     The outputs stay the same. A bias that a node computes stays as it is.
+
+    Returns:
+        A copy; `model` itself if all of them have one.
     """
-    changed, names_of_weights = copy_of(model), set(weights)
-    graph = changed.graph
+    names_of_weights, graph = set(weights), model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     readers = Counter(name for node in all_nodes(graph) for name in node.input)
     readers.update(value.name for value in graph.output)
-    used = names_in_use(graph)
-    for node in graph.node:
+    new: dict[int, tuple[str, Array]] = {}  # by the node's index, its weight and its bias
+    for index, node in enumerate(graph.node):
         standard = node.op_type in ("Conv", "ConvTranspose", "Gemm") and is_standard(node)
         if not standard or node.input[1] not in names_of_weights:
             continue
@@ -49,8 +51,14 @@ def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
             readers[old] -= 1
         else:
             continue
-        name = unused_name(f"{weight.name}_bias", used)
-        graph.initializer.append(numpy_helper.from_array(values, name))
+        new[index] = weight.name, values
+    if not new:
+        return model
+    changed, used = copy_of(model), names_in_use(graph)
+    for index, (weight_name, values) in new.items():
+        name = unused_name(f"{weight_name}_bias", used)
+        changed.graph.initializer.append(numpy_helper.from_array(values, name))
+        node = changed.graph.node[index]
         del node.input[2:]
         node.input.append(name)
     return changed
