@@ -54,8 +54,15 @@ def refit(
 
 def damped_hessian(hessian: Float64Array, damping: float) -> Float64Array:
     """``H + damping * mean(diag H) * I`` of each group; a group with H = 0 gets I."""
-    damped, index = hessian.copy(), np.arange(hessian.shape[1])
-    damped[:, index, index] += _added(hessian, damping)[:, None]
+    return np.asarray(_damped(hessian, damping, np.float64), np.float64)
+
+
+def _damped(
+    hessian: Float64Array, damping: float, dtype: type[np.floating]
+) -> NDArray[np.floating]:
+    """`damped_hessian`, rounded to a type, without a copy in float64 beside it."""
+    damped, index = hessian.astype(dtype), np.arange(hessian.shape[1])
+    damped[:, index, index] = hessian[:, index, index] + _added(hessian, damping)[:, None]
     return damped
 
 
@@ -95,7 +102,7 @@ def solved(
         most_in_double: number of columns above which it is computed in float32.
     """
     dtype: type[np.floating] = np.float64 if hessian.shape[1] <= most_in_double else np.float32
-    damped = damped_hessian(hessian, damping).astype(dtype, copy=False)
+    damped = _damped(hessian, damping, dtype)
     transposed = residual.transpose(0, 2, 1).astype(dtype, copy=False)
     return np.linalg.solve(damped, transposed).transpose(0, 2, 1)
 

@@ -81,7 +81,8 @@ class MomentEquations:
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
-        return choose_damping(self.matrix, self.sums.folds(), heldout=self.sums.heldout)
+        folds = self.sums.folds(self.hessians.of_all)
+        return choose_damping(self.matrix, folds, heldout=self.sums.heldout)
 
     @property
     def knows_hessian(self) -> bool:

@@ -16,6 +16,7 @@ from onnx_evoq.array_types import Float32Array, Float64Array
 
 _VALUES_AT_ONCE = 2**18  # targets that fit the processor's cache
 _LEAST_POSITIONS = 256
+_COLUMNS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,11 +180,18 @@ class MomentSums:
             hessian,
         )  # fmt: skip
 
-    def folds(self) -> tuple[Moments, Moments] | None:
-        """The moments of the two folds; None if one of them is empty."""
-        if not all(fold.count for fold in self._folds):
+    def folds(self, hessian: Float64Array | None = None) -> tuple[Moments, Moments] | None:
+        """The moments of the two folds; None if one of them is empty.
+
+        Args:
+            hessian: H of `moments`, if it is known: that of the first fold if the second one only
+                judges.
+        """
+        one, other = self._folds
+        if not one.count or not other.count:
             return None
-        return self._moments_of(self._folds[0]), self._moments_of(self._folds[1])
+        known = hessian if self.heldout else None
+        return self._moments_of(one, known), self._moments_of(other)
 
     def _start(self, columns: Float32Array, targets: Float32Array) -> None:
         """Set the origin (the first chunk's means, if they are subtracted) and empty folds."""
@@ -210,6 +218,8 @@ class MomentSums:
             cross -= t[:, :, None] * x[:, None, :]
         if hessian is None:
             hessian = sums.xx / sums.count
-            if self._centred:
-                hessian -= x[:, :, None] * x[:, None, :]
+            if self._centred:  # in parts, so that no second matrix of its size is needed
+                for start in range(0, x.shape[1], _COLUMNS_AT_ONCE):
+                    some = slice(start, start + _COLUMNS_AT_ONCE)
+                    hessian[:, some] -= x[:, some, None] * x[:, None, :]
         return Moments(hessian, cross, x + self._origins[0], t + self._origins[1], self._centred)
