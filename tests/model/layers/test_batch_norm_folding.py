@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from graphs import conv_net, model_of, node, random, run
+from graphs import conv_net, mlp, model_of, node, random, run
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
@@ -133,6 +133,12 @@ def test_float16_models_fold_too() -> None:
     folded, names = fold_batch_norm(load(conv_net(dtype="float16")))
     assert names == ["norm"]
     assert {weight.dtype for weight in find_weights(folded)[0]} == {"float16"}
+
+
+def test_a_model_without_batch_normalization_is_not_copied() -> None:
+    model = load(mlp())
+    assert fold_batch_norm(model) == (model, [])
+    assert fold_batch_norm(model)[0] is model
 
 
 def test_the_model_that_was_given_stays_as_it_is() -> None:

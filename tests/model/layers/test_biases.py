@@ -80,6 +80,17 @@ def test_a_bias_that_only_its_layer_reads_stays() -> None:
     assert biases(own_biases(model, ["w2", "w3"])) == biases(model)
 
 
+def test_a_model_that_needs_no_change_is_not_copied() -> None:
+    model = load(model_of(
+        [node("Gemm", ["x", "w", "b"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]},
+        {"w": random(4, 4), "b": random(4)},
+    ))  # fmt: skip
+    assert own_biases(model, ["w"]) is model
+    shared = two_gemms()
+    assert own_biases(shared, ["w1"]) is not shared
+    assert shared == two_gemms()
+
+
 def test_a_bias_that_is_computed_stays() -> None:
     nodes = [node("Neg", ["b"], ["c"]), node("Gemm", ["x", "w", "c"], ["y"])]
     weights = {"w": random(4, 4), "b": random(4)}
