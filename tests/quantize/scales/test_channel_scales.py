@@ -261,3 +261,13 @@ def test_scales_from_some_weights_are_nearly_as_good_as_those_from_all(
     assert (some != every).any()
     assert least < 0.5 * error_of_all_weights(layers, np.ones(channels))
     assert found < 1.2 * least
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_rows_with_a_step_of_their_own_count_more_alike(per_channel: bool) -> None:
+    # The second layer reads the two rows with weights 1 and 4: 16 times the relevance.
+    first = layer(random(2, 6), rows=np.arange(2)[None], per_channel=per_channel)
+    second = layer(np.array([[1.0, 4.0]]), columns=np.arange(2)[None], output=1.0)
+    found = _relevance([first, second], 2)[0][0]
+    np.testing.assert_allclose(found[1] / found[0], 2 if per_channel else 16)
+    np.testing.assert_allclose(found.prod(), 16)
