@@ -34,9 +34,9 @@ _REACH = 12 * _PER_OCTAVE  # scales lie between 2^-12 and 2^12
 _BINS = 64 * _PER_OCTAVE  # of log2 of weights in steps, 0 in the middle
 _PASSES = 8
 _ENTRIES = 128  # of each row and column that are looked at, about
-# With a step for each row, only the scales of columns depend on how rows compare. The relevance is a
-# rough estimate, and its fourth root gave less error on an EfficientNet-Lite0. With one step for all
-# rows, the estimate itself is needed.
+# With a step for each row, only the scales of columns depend on how rows compare. The relevance is
+# a rough estimate, and its fourth root gave less error on an EfficientNet-Lite0. With one step for
+# all rows, the estimate itself is needed.
 _ROWS_OF_OWN_STEP = 0.25
 _MIN_SHARE = 0.01  # of the mean power of a row's terms w x, which each of them counts with
 _TIE = 1e-9  # share of the error in which two scales are as good as each other
