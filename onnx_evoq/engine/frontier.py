@@ -89,6 +89,12 @@ class Frontier:
         self.count = count
 
     @property
+    def first_batches(self) -> float:
+        """How many batches of the first one's size all that have come amount to."""
+        sizes = [batch.size for batch in self._batches[: self.count]]
+        return sum(sizes) / sizes[0]
+
+    @property
     def known(self) -> BatchTensors:
         """For each batch, the model's inputs and the tensors of the kept frontier."""
         crossing = [{} for _ in range(self.count)] if self._kept is None else self._kept
@@ -160,7 +166,8 @@ class Ahead:
         missing = sorted({*wanted, *(names or ())} - known.keys())
         self._session = frontier.session(network, missing) if missing else None
         self.first: Arrays = self._run(0)
-        size = sum(self.first[name].nbytes for name in names or ()) * frontier.count
+        of_first = sum(self.first[name].nbytes for name in names or ())
+        size = int(of_first * frontier.first_batches)
         self._store = frontier.new_store() if names is not None and frontier.fits(size) else None
 
     def of(self, index: int) -> Arrays:

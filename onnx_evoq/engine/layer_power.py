@@ -26,7 +26,8 @@ class LayerPower:
     With a bias, means do not count.
 
     Attributes:
-        columns: (groups, columns), the power of each column that others do not explain.
+        columns: (groups, columns), the power of each column that columns of less power, among those
+            beside it, do not explain.
         output: the mean power of the output's channels.
     """
 
@@ -111,10 +112,11 @@ def _power(
     # Minus the means of the first batch if means do not count, so that no large mean hides a small
     # variance.
     centred = layer.bias is not None
-    origins = [
-        each.mean(axis=1, keepdims=True) if centred else np.zeros_like(each[:, :1])
-        for each in pair(ahead.first, batches[0])
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        origins = [
+            each.mean(axis=1, keepdims=True) if centred else np.zeros_like(each[:, :1])
+            for each in pair(ahead.first, batches[0])
+        ]
 
     def work(index: int) -> tuple[Arrays, _Sums]:
         tensors = ahead.of(index)
@@ -176,7 +178,7 @@ class _Sums:
         )
 
     def power(self, *, centred: bool) -> LayerPower | None:
-        """The powers, less those of the means if `centred`; None if they are not finite."""
+        """The powers, less those of the means if `centred`; None if they cannot be computed."""
         x_mean, t_mean, powers, start = self.x / self.count, self.t / self.count, [], 0
         if not all(np.isfinite(each).all() for each in (*self.xx, self.tt)):
             return None
@@ -186,6 +188,9 @@ class _Sums:
             hessian = sums / self.count
             if centred:
                 hessian -= mean[:, :, None] * mean[:, None, :]
-            powers.append(unexplained_power(hessian))
+            try:
+                powers.append(unexplained_power(hessian))
+            except np.linalg.LinAlgError:  # float32 lost the small eigenvalues beside a large one
+                return None
         output = self.tt / self.count - (np.square(t_mean) if centred else 0)
         return LayerPower(np.concatenate(powers, axis=1), float(np.maximum(output, 0).mean()))

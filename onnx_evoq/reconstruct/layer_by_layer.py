@@ -52,7 +52,7 @@ _RUNS_PER_SAMPLE = 2.5  # of the float model, by the walk through both models
 _RUN_PARTS = 3  # these runs may take one part in so many of the time
 _MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
 _FEWEST_SAMPLES = 64  # that moments are gathered from
-_MOST_JUDGES = 64  # held-out samples that choose dampings
+_FEWEST_JUDGES, _MOST_JUDGES = 2, 64  # held-out samples that choose dampings
 _POSITIONS_PER_TAKEN = 4  # positions of all samples for each one that moments are gathered from
 
 
@@ -164,13 +164,15 @@ def layer_sizes(
 
 
 def _heldout(task: Task, samples: int) -> Sequence[Batch]:
-    """The held-out samples that choose dampings, no more than `samples` or so.
+    """The held-out samples that choose dampings, about `samples`.
 
-    None if they are the samples of the search set, too: these can't judge what they gave.
+    There are none if they are too few to judge, or are the samples of the search set, too: these
+    cannot judge what they gave.
     """
-    if task.heldout_set.batches[0] is task.search_set.batches[0]:
+    same = task.heldout_set.batches[0] is task.search_set.batches[0]
+    if same or min(samples, task.heldout_set.samples) < _FEWEST_JUDGES:
         return []
-    return task.heldout_set.first(min(samples, _MOST_JUDGES)).batches
+    return task.heldout_set.first(samples).batches
 
 
 class _Walk:
@@ -184,10 +186,11 @@ class _Walk:
         memory = cache_memory(task.resources)
         runs = _RUNS_PER_SAMPLE * task.seconds
         most = deadline.left / (_RUN_PARTS * runs) if runs else np.inf
-        search = task.search_set
-        if most < search.samples:
-            search = search.first(max(1, int(most)))
-        heldout = _heldout(task, search.samples)
+        search, judges = task.search_set, _MOST_JUDGES
+        if most < search.samples:  # a fifth of the samples that there is time for are to judge
+            judges = min(judges, int(most / 5))
+            search = search.first(max(1, int(most) - judges))
+        heldout = _heldout(task, judges)
         self._heldout = len(heldout)
         self._batches = [*heldout, *search.batches]
         samples = sum(batch.count for batch in self._batches)

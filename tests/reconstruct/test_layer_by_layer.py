@@ -305,6 +305,12 @@ def test_few_samples_serve_layers_of_many_positions(monkeypatch: pytest.MonkeyPa
     assert len(found.layers) == 3
 
 
+def test_a_single_heldout_sample_cannot_judge() -> None:
+    task = task_of(folded(), random(24, 3, 8, 8), random(1, 3, 8, 8, seed=1), size=4)
+    alone = replace(task, heldout_set=task.search_set)
+    assert same(reconstructed(task).as_float, reconstructed(alone).as_float)
+
+
 @pytest.mark.parametrize(("same", "judges"), [(False, 12), (True, 0)])
 def test_heldout_samples_judge_unless_they_are_those_of_the_search_set(
     monkeypatch: pytest.MonkeyPatch, same: bool, judges: int
@@ -426,11 +432,11 @@ def test_where_runs_are_slow_fewer_samples_are_run(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "gather_samples", recorded)
     inputs = random(40, 4)
-    # A third of 150 seconds is time for 20 samples of 2.5 runs each.
+    # A third of 150 seconds is time for 20 samples of 2.5 runs each, of which a fifth is to judge.
     task = task_of(load(mlp()), inputs, inputs, size=4, deadline=Deadline(150, lambda: 0.0))
     reconstructed(replace(task, seconds=1.0))
     reconstructed(task)
-    assert taken == [20, 20, 40, 40]
+    assert taken == [16, 16, 40, 40]
 
 
 def test_what_a_search_needs_besides_may_be_left_out() -> None:

@@ -46,8 +46,7 @@ class _Columns:
     @cached_property
     def kernel(self) -> Float64Array:
         """K, (groups, n, n)."""
-        kernel = self.x @ self.x.transpose(0, 2, 1)
-        return np.asarray(kernel.astype(np.float64) / self.x.shape[1])
+        return _kernel(self.x, self.x)
 
     @cached_property
     def mean_of_diagonal(self) -> Float64Array:
@@ -149,9 +148,9 @@ class SampleEquations:
         count = x.shape[1]
         if not count:
             return float("inf")
-        within, across = (
-            (each @ x.transpose(0, 2, 1)).astype(np.float64) / count for each in (x, unseen)
-        )
+        all_seen = count == self.columns.x.shape[1]
+        within = self.columns.kernel if all_seen else _kernel(x, x)
+        across = _kernel(unseen, x)
         added = self.columns.mean_of_diagonal[:, None, None] * np.eye(count)
         loss = float(np.square(unseen_errors).sum())
 
@@ -213,6 +212,12 @@ class SampleEquations:
         """E, (groups, n, rows)."""
         t = self.t - self.t.mean(axis=1, keepdims=True) if self.samples.centred else self.t
         return np.asarray(t - self.columns.x @ _transposed(self.matrix), np.float64)
+
+
+def _kernel(one: Float32Array, other: Float32Array) -> Float64Array:
+    """X_1 X_2^T / n_2, (groups, n_1, n_2)."""
+    products = one @ other.transpose(0, 2, 1)
+    return np.asarray(products.astype(np.float64) / other.shape[1])
 
 
 def _transposed(matrix: Float64Array) -> Float32Array:

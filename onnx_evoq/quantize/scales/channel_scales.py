@@ -38,6 +38,7 @@ _ENTRIES = 128  # of each row and column that are looked at, about
 # a rough estimate, and its fourth root gave less error on an EfficientNet-Lite0. With one step for
 # all rows, the estimate itself is needed.
 _ROWS_OF_OWN_STEP = 0.25
+_LEAST_OUTPUT = 1e-30  # mean power
 _MIN_SHARE = 0.01  # of the mean power of a row's terms w x, which each of them counts with
 _TIE = 1e-9  # share of the error in which two scales are as good as each other
 _MIN_GAIN = 1e-3  # share of the error that a pass must gain for another one to follow
@@ -105,7 +106,9 @@ def _relevance(layers: Sequence[ScaledLayer], count: int) -> list[Float64Array]:
     for layer in reversed(layers):
         own = behind[layer.rows]
         own[layer.rows < 0] = 0
-        own = np.where(own > 0, own, 1 / max(layer.output, 1e-30))
+        # A layer whose output is constant has no errors that count.
+        of_end = 1 / layer.output if layer.output > _LEAST_OUTPUT else 0.0
+        own = np.where(own > 0, own, of_end)
         behind += np.bincount(
             layer.columns.ravel() % (count + 1),
             (own[:, :, None] * layer.weight**2).sum(axis=1).ravel(),
@@ -117,6 +120,8 @@ def _relevance(layers: Sequence[ScaledLayer], count: int) -> list[Float64Array]:
 
 def _flattened(relevance: Float64Array) -> Float64Array:
     """Relevances of rows that are nearer to each other, with the same geometric mean."""
+    if not (relevance > 0).all():  # the output is constant
+        return relevance
     mean = np.exp(np.log(relevance).mean())
     return np.asarray(mean * (relevance / mean) ** _ROWS_OF_OWN_STEP)
 

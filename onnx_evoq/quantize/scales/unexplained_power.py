@@ -13,12 +13,17 @@ import numpy as np
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, damped_hessian
 
+_LEAST_SHARE = 1e-6  # of the power of the group that has most
+
 
 def unexplained_power(hessian: Float64Array) -> Float64Array:
-    """R_jj^2 of each column, (groups, columns).
+    """R_jj^2 of each column, (groups, columns); 0 in a group whose columns have no power.
 
     Args:
         hessian: H, (groups, columns, columns).
+
+    Raises:
+        LinAlgError: H is far from positive semidefinite.
 
     Example:
         >>> unexplained_power(np.array([[[1.0, 0.9], [0.9, 1.0]]])).round(2)
@@ -31,4 +36,6 @@ def unexplained_power(hessian: Float64Array) -> Float64Array:
     diagonal = np.diagonal(np.linalg.cholesky(ordered), axis1=1, axis2=2)  # R_jj
     power = np.empty(order.shape)
     np.put_along_axis(power, order, diagonal**2, 1)
+    mean = np.trace(hessian, axis1=1, axis2=2) / hessian.shape[1]  # (groups,)
+    power[mean <= _LEAST_SHARE * mean.max(initial=0.0)] = 0
     return power

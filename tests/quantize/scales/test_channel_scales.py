@@ -271,3 +271,14 @@ def test_rows_with_a_step_of_their_own_count_more_alike(per_channel: bool) -> No
     found = _relevance([first, second], 2)[0][0]
     np.testing.assert_allclose(found[1] / found[0], 2 if per_channel else 16)
     np.testing.assert_allclose(found.prod(), 16)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_a_layer_with_a_constant_output_does_not_count(per_channel: bool) -> None:
+    unlike = 2.0 ** np.arange(-4, 4)[:, None]
+    weight = np.clip(random(8, 40), -2, 2) * unlike
+    live = layer(weight, rows=np.arange(8)[None], per_channel=per_channel)
+    dead = layer(random(4, 6), power=np.zeros((1, 6)), output=0.0, per_channel=per_channel)
+    alone, both = channel_scales([live], 8), channel_scales([live, dead], 8)
+    np.testing.assert_array_equal(both[0], alone[0])
+    np.testing.assert_allclose(both[1], alone[1])

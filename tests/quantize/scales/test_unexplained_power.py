@@ -33,3 +33,9 @@ def test_groups_do_not_explain_each_other() -> None:
     one = np.array([[1.0, 0.9], [0.9, 1.0]])
     both = unexplained_power(np.stack([one, np.diag([2.0, 1.0])]))
     np.testing.assert_allclose(both[0], unexplained_power(one[None])[0])
+
+
+def test_a_group_without_power_counts_nothing() -> None:
+    found = unexplained_power(np.stack([np.zeros((2, 2)), np.eye(2)]))
+    np.testing.assert_allclose(found, [[0, 0], [1 + ROUNDING_DAMPING] * 2])
+    assert not unexplained_power(np.zeros((1, 3, 3))).any()
