@@ -187,9 +187,9 @@ class _Walk:
         runs = _RUNS_PER_SAMPLE * task.seconds
         most = deadline.left / (_RUN_PARTS * runs) if runs else np.inf
         search, judges = task.search_set, _MOST_JUDGES
-        if most < search.samples:  # a fifth of the samples that there is time for are to judge
+        if most < search.samples:  # and a fifth of as many to judge
             judges = min(judges, int(most / 5))
-            search = search.first(max(1, int(most) - judges))
+            search = search.first(max(1, int(most)))
         heldout = _heldout(task, judges)
         self._heldout = len(heldout)
         self._batches = [*heldout, *search.batches]

@@ -432,11 +432,11 @@ def test_where_runs_are_slow_fewer_samples_are_run(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "gather_samples", recorded)
     inputs = random(40, 4)
-    # A third of 150 seconds is time for 20 samples of 2.5 runs each, of which a fifth is to judge.
+    # A third of 150 seconds is time for 20 samples of 2.5 runs each.
     task = task_of(load(mlp()), inputs, inputs, size=4, deadline=Deadline(150, lambda: 0.0))
     reconstructed(replace(task, seconds=1.0))
     reconstructed(task)
-    assert taken == [16, 16, 40, 40]
+    assert taken == [20, 20, 40, 40]
 
 
 def test_what_a_search_needs_besides_may_be_left_out() -> None:
