@@ -30,7 +30,7 @@ _SAMPLES = 32
 _POSITIONS = 2048  # the power of a column needs far fewer than codes do
 _RUNS = 2  # of the model for each sample, with all that is gathered
 _PER_WEIGHT = 1e-6  # seconds
-_MOST_LEFT = 0.9  # share of the estimated error, above which the model stays as it is
+_MOST_LEFT = 0.98  # share of the estimated error, above which the model stays as it is
 
 
 def equalization_seconds(task: Task) -> float:
