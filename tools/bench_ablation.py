@@ -134,7 +134,7 @@ WAYS: dict[str, Way] = {
     "reconstruct in sight of activations": reconstructed(),
     "... without scaled channels": reconstructed(scaled=False),
     "... dampings chosen by halves": reconstructed(judged=False),
-    "... the usual damping": reconstructed(effort=replace(FULL, compares_dampings=False)),
+    "... the usual damping": reconstructed(effort=replace(FULL, compared_columns=0)),
     "... without restarts": reconstructed(effort=replace(FULL, restarts=0)),
     "... the short reconstruction": reconstructed(effort=EFFORTS[1]),
     "+ evolution": reconstructed(evolution(FROM_RECONSTRUCTION)),

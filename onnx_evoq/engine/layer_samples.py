@@ -5,9 +5,8 @@ float model. If the layer's output is one branch of a residual sum, the target i
 sum minus the quantized model's other branch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from onnx_evoq.array_types import Array, Arrays, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.model import Layer
 from onnx_evoq.parallel import in_order
-from onnx_evoq.quantize import FULL, LayerSamples, SampleChunk, in_space_of_positions, joined
+from onnx_evoq.quantize import FULL, LayerSamples, SampleChunk, in_space_of_positions
 
 POSITIONS = FULL.positions  # of all samples together, at most, that moments are gathered from
 _MOMENT_PRODUCTS = 2e11  # the most products per matrix, which wide layers pay with fewer positions
@@ -45,7 +44,7 @@ class AtLayer:
             input, and the other branch of a sum.
         outputs: the tensors of the float model: the layer's output, and the sum.
         batches: the samples; those of both sources, in their order.
-        heldout: how many of them, from the first on, only judge what the others give.
+        heldout: the numbers of those batches that only judge what the others give.
     """
 
     layer: Layer
@@ -53,7 +52,7 @@ class AtLayer:
     inputs: TensorSource
     outputs: TensorSource
     batches: Sequence[Batch]
-    heldout: int = 0
+    heldout: Collection[int] = ()
 
 
 def positions_for(positions: int, shape: tuple[int, int, int], kept: int = _KEPT_VALUES) -> float:
@@ -125,8 +124,8 @@ def gather_samples(
         return None
     entries = entries_per_sample(at_first[0][layer.input], source.batches[0])
     judges, samples = (
-        entries * sum(batch.count for batch in some)
-        for some in (source.batches[: source.heldout], source.batches[source.heldout :])
+        entries * sum(b.count for i, b in enumerate(source.batches) if (i in source.heldout) is own)
+        for own in (True, False)
     )
     per_sample = at_most / samples
     per_judge = min(per_sample, max(_LEAST_POSITIONS, _JUDGED_PER_COLUMN * width) / max(judges, 1))
@@ -137,22 +136,23 @@ def gather_samples(
         layer.bias is not None,
         layer.activation if sees_activation else None,
         few=not moments and in_space_of_positions(taken, width),
-        heldout=source.heldout > 0,
+        heldout=bool(source.heldout),
     )
 
     def work(item: tuple[int, int]) -> tuple[SampleChunk, Arrays, Arrays]:
         index, seed = item
         tensors, targets = source.inputs.of(index), source.outputs.of(index)
-        wanted = per_judge if index < source.heldout else per_sample
+        heldout = index in source.heldout
+        wanted = per_judge if heldout else per_sample
         chunk = _chunk(layer, tensors, targets, residual, source.batches[index], seed, wanted)
-        return chunk, tensors, targets
+        return replace(chunk, heldout=heldout), tensors, targets
 
     seeds = rng.integers(2**63, size=len(source.batches)).tolist()
     done = in_order(work, enumerate(seeds), workers)
     with np.errstate(over="ignore", invalid="ignore"):
         chunks = _kept(done, keep)
-        for chunk in _halved(chunks) if not source.heldout else _divided(chunks, source.heldout):
-            gathered.add(chunk)
+        for parts in _divided(chunks) if source.heldout else _halved(chunks):
+            gathered.add(*parts)
         return gathered if gathered.finite else None
 
 
@@ -165,21 +165,20 @@ def _kept(
         yield chunk
 
 
-def _divided(chunks: Iterator[SampleChunk], heldout: int) -> Iterator[SampleChunk]:
-    """One chunk of the first batches, which only judge, and larger chunks of the others."""
-    yield replace(joined(list(islice(chunks, heldout))), heldout=True)
-    together: list[SampleChunk] = []
+def _divided(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
+    """Chunks to add together: of those that only judge, and of the others."""
+    together: dict[bool, list[SampleChunk]] = {True: [], False: []}
     for chunk in chunks:
-        together.append(chunk)
-        if sum(part.columns.size for part in together) >= _CHUNK_VALUES:
-            yield joined(together)
-            together = []
-    if together:
-        yield joined(together)
+        parts = together[chunk.heldout]
+        parts.append(chunk)
+        if sum(part.columns.size for part in parts) >= _CHUNK_VALUES:
+            together[chunk.heldout] = []
+            yield parts
+    yield from (parts for parts in together.values() if parts)
 
 
-def _halved(chunks: Iterator[SampleChunk]) -> Iterator[SampleChunk]:
-    """Larger chunks: of the first half of each batch, and of the second half, in turn.
+def _halved(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
+    """Chunks to add together: of the first half of each batch, and of the second half, in turn.
 
     Moments are kept in two folds, and each gets the samples of one kind.
     """
@@ -192,11 +191,9 @@ def _halved(chunks: Iterator[SampleChunk]) -> Iterator[SampleChunk]:
         halves[1].append(_part(chunk, slice(middle, None)))
         size += chunk.columns.size
         if index % 2 and size >= 2 * _CHUNK_VALUES:
-            yield from map(joined, halves)
+            yield from halves
             halves, size = ([], []), 0
-    for half in halves:
-        if sum(part.columns.size for part in half):
-            yield joined(half)
+    yield from (half for half in halves if sum(part.columns.size for part in half))
 
 
 def _part(chunk: SampleChunk, positions: slice) -> SampleChunk:

@@ -14,25 +14,13 @@
    rounded to the nearest codes. So are layers for which there is no time (`plan`).
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays, Float32Array
-from onnx_evoq.batch import Batch
-from onnx_evoq.engine import (
-    Ahead,
-    AtLayer,
-    Frontier,
-    entries_per_sample,
-    gather_samples,
-    positions_for,
-)
-from onnx_evoq.errors import ModelError
+from onnx_evoq.array_types import Float32Array
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Layer, Network, Weight, as_network, find_layers, own_biases
 from onnx_evoq.quantize import (
@@ -40,20 +28,13 @@ from onnx_evoq.quantize import (
     Effort,
     GridSpec,
     LayerReconstruction,
-    LayerSamples,
     QuantizedWeight,
     reconstruct_with_activation,
 )
 from onnx_evoq.reconstruct.plan import LayerSize, Plan
+from onnx_evoq.reconstruct.walk import Walk
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, axis_of_steps, cache_memory, nearest_of, workers_of
-
-_RUNS_PER_SAMPLE = 2.5  # of the float model, by the walk through both models
-_RUN_PARTS = 3  # these runs may take one part in so many of the time
-_MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
-_FEWEST_SAMPLES = 64  # that moments are gathered from
-_FEWEST_JUDGES, _MOST_JUDGES = 2, 64  # held-out samples that choose dampings
-_POSITIONS_PER_TAKEN = 4  # positions of all samples for each one that moments are gathered from
+from onnx_evoq.setup import Task, axis_of_steps, nearest_of, workers_of
 
 
 @dataclass(frozen=True)
@@ -108,7 +89,7 @@ def reconstruct_layers(
     layers = find_layers(model, task.weights)
     if not effort.activation_rounds:
         layers = {name: replace(layer, activation=None) for name, layer in layers.items()}
-    walk = _Walk(task, model, deadline)
+    walk = Walk(task, model, deadline)
     plan = Plan(layer_sizes(task.weights, layers, walk.seconds), deadline, effort)
     so_far, quantized = model, dict[str, QuantizedWeight]()
     biases, reconstructions = dict[str, Float32Array](), dict[str, LayerReconstruction]()
@@ -161,121 +142,3 @@ def layer_sizes(
             groups, rows, columns = layers[weight.name].linear.matrix(weight.values).shape
             sizes.append(LayerSize(groups, rows, columns, each))
     return sizes
-
-
-def _heldout(task: Task, samples: int) -> Sequence[Batch]:
-    """The held-out samples that choose dampings, about `samples`.
-
-    There are none if they are too few to judge, or are the samples of the search set, too: these
-    cannot judge what they gave.
-    """
-    same = task.heldout_set.batches[0] is task.search_set.batches[0]
-    if same or min(samples, task.heldout_set.samples) < _FEWEST_JUDGES:
-        return []
-    return task.heldout_set.first(samples).batches
-
-
-class _Walk:
-    """Takes the float model and the quantized model from one layer to the next."""
-
-    def __init__(self, task: Task, model: Network, deadline: Deadline) -> None:
-        self._model = model
-        self._names = [weight.name for weight in task.weights]
-        self._weights = {weight.name: weight.values for weight in task.weights}
-        self._workers = workers_of(task.resources)
-        memory = cache_memory(task.resources)
-        runs = _RUNS_PER_SAMPLE * task.seconds
-        most = deadline.left / (_RUN_PARTS * runs) if runs else np.inf
-        search, judges = task.search_set, _MOST_JUDGES
-        if most < search.samples:  # and a fifth of as many to judge
-            judges = min(judges, int(most / 5))
-            search = search.first(max(1, int(most)))
-        heldout = _heldout(task, judges)
-        self._heldout = len(heldout)
-        self._batches = [*heldout, *search.batches]
-        samples = sum(batch.count for batch in self._batches)
-        self.seconds = runs * samples  # for taking all samples through both models
-        few = search.first(_FEWEST_SAMPLES).batches
-        self._kept_values = memory // 8  # half of it, with four bytes each
-        kept = min(memory // 8, _MOST_KEPT)
-        self._quantized, self._float = (
-            Frontier(self._batches, task.resources, kept, len(heldout) + len(few)) for _ in range(2)
-        )
-
-    def samples(
-        self,
-        so_far: Network,
-        index: int,
-        layer: Layer,
-        positions: int,
-        rng: np.random.Generator,
-    ) -> LayerSamples | None:
-        """The columns and targets of the layer of a weight; None where they cannot be had.
-
-        Args:
-            so_far: the model with the weights before this one quantized.
-            index: of the weight.
-            layer: its layer.
-            positions: of all samples together, at most.
-            rng: draws positions.
-        """
-        shape = layer.linear.matrix(self._weights[layer.weight]).shape
-        inputs = [layer.input] if layer.other is None else [layer.input, layer.other]
-        outputs = [layer.output] if layer.sum is None else [layer.output, layer.sum]
-        try:
-            both = self._ahead(so_far, index, inputs, outputs)
-        except ModelError:  # a tensor is no array
-            return None
-        if self._grow(so_far, layer, shape, positions, both[1].first):
-            both = self._ahead(so_far, index, inputs, outputs)
-        tensors, targets = both
-        source = AtLayer(
-            layer, shape, tensors, targets, self._batches[: self._float.count], self._heldout
-        )
-
-        def keep(of_quantized: Arrays, of_float: Arrays) -> None:
-            tensors.keep(of_quantized)
-            targets.keep(of_float)
-
-        try:
-            samples = gather_samples(
-                source, rng, positions, self._workers,
-                moments=False, kept=self._kept_values, keep=keep,
-            )  # fmt: skip
-        except ModelError:  # a tensor of a later batch is no array
-            return None
-        if samples is not None:
-            tensors.done()
-            targets.done()
-        return samples
-
-    def _ahead(
-        self, so_far: Network, index: int, inputs: Sequence[str], outputs: Sequence[str]
-    ) -> tuple[Ahead, Ahead]:
-        # The float model never changes, so that its frontier may lie behind the layer.
-        return (
-            self._quantized.ahead(so_far, self._names[index:], inputs),
-            self._float.ahead(self._model, self._names[index + 1 :], outputs),
-        )
-
-    def _grow(
-        self,
-        so_far: Network,
-        layer: Layer,
-        shape: tuple[int, int, int],
-        positions: int,
-        at_first: Arrays,
-    ) -> bool:
-        """Bring in more samples if the layer has few positions in each of them."""
-        output = at_first[layer.output]
-        per_sample = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
-        if output.ndim:
-            per_sample *= int(entries_per_sample(output, self._batches[0]))
-        samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape)) // per_sample
-        totals = list(accumulate(batch.count for batch in self._batches[self._heldout :]))
-        count = self._heldout + min(bisect_left(totals, samples) + 1, len(totals))
-        if count <= self._float.count:
-            return False
-        self._quantized.grow(so_far, count)
-        self._float.grow(self._model, count)
-        return True

@@ -58,7 +58,7 @@ class LayerSize:
             + _PER_VALUE * moved
             + _PER_PRODUCT * products
             + _PER_GROUP * g
-            + _PER_CUBE[effort.compares_dampings] * g * unknowns**2 * c
+            + _PER_CUBE[c <= effort.compared_columns] * g * unknowns**2 * c
             + self.running
         )
 

@@ -19,7 +19,7 @@ class Score:
     """The metric on both sets, and top-1 if the labels are classes.
 
     Attributes:
-        search: the metric on the search set.
+        search: the metric on the search set, or on some of it.
         heldout: the metric on the held-out set.
         top1: {"search": .., "heldout": ..} as shares of 1; None without such labels.
     """

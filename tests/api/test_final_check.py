@@ -24,22 +24,40 @@ def within(seconds: float, given: Calibration = GIVEN) -> FinalCheck:
 @pytest.mark.parametrize("deadline", [NO_DEADLINE, Deadline(5 * RUNS, lambda: 0.0)])
 def test_with_enough_time_all_samples_are_scored(deadline: Deadline) -> None:
     check = FinalCheck(GIVEN, 3.0, deadline)
-    assert check.calibration is GIVEN
+    assert (check.calibration.search_set.samples, check.calibration.heldout_set.samples) == (24, 16)
     assert check.seconds == RUNS + 4 * 3.0
     assert check.notes == ()
+
+
+@pytest.mark.parametrize(("fewest", "scored"), [(20, 20), (4, 16), (64, 24)])
+def test_of_the_search_set_as_many_samples_are_scored_as_are_held_out_or_a_few(
+    monkeypatch: pytest.MonkeyPatch, fewest: int, scored: int
+) -> None:
+    monkeypatch.setattr("onnx_evoq.api.final_check._FEWEST_OF_SEARCH", fewest)
+    check = FinalCheck(GIVEN, 0.0, NO_DEADLINE)
+    assert check.calibration.search_set.samples == scored
+    assert check.calibration.heldout_set.samples == 16
+    assert check.seconds == 2.5 * 0.5 * (16 + scored)
+    assert check.notes == ()  # which is not to save time
+
+
+def test_of_one_set_all_samples_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_evoq.api.final_check._FEWEST_OF_SEARCH", 4)
+    check = FinalCheck(replace(GIVEN, heldout_set=SEARCH), 0.0, NO_DEADLINE)
+    assert check.calibration.search_set.samples == check.calibration.heldout_set.samples == 24
 
 
 def test_scores_take_a_fifth_of_the_time_at_most() -> None:
     check = within(2.5 * RUNS)  # for half of the samples
     assert (check.calibration.search_set.samples, check.calibration.heldout_set.samples) == (12, 8)
     assert check.seconds == RUNS / 2 + 12
-    assert check.notes == ("the scores are of the first 20 samples, to save time.",)
+    assert check.notes == ("the scores are of 20 samples only, to save time.",)
 
 
 @pytest.mark.parametrize("seconds", [0, 1e-3])
 def test_out_of_time_one_batch_of_each_set_is_scored(seconds: float) -> None:
     check = within(seconds)
-    assert check.notes == ("the scores are of the first 8 samples, to save time.",)
+    assert check.notes == ("the scores are of 8 samples only, to save time.",)
     assert check.seconds == pytest.approx(RUNS / 5 + 12)
 
 

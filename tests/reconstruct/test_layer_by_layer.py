@@ -1,7 +1,6 @@
 """Reconstruction of a whole model: smaller errors, compensation, and weights without a layer."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from graphs import conv_net, mlp, model_of, node, proto, random, rounded, run, scoring_set, task_of
 from onnx import ModelProto
 
-from onnx_evoq.engine import AtLayer
 from onnx_evoq.model import (
     Model,
     fold_batch_norm,
@@ -20,7 +18,6 @@ from onnx_evoq.model import (
     with_codes,
 )
 from onnx_evoq.quantize import EFFORTS, FULL, Effort
-from onnx_evoq.reconstruct import layer_by_layer as module
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import Resources, Task, model_value, nearest_of
@@ -287,49 +284,6 @@ def test_the_number_of_workers_changes_no_code() -> None:
     assert same(one.as_float, two.as_float)
 
 
-def test_few_samples_serve_layers_of_many_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of 64 positions per sample, 4 samples are enough for the convolutions; the last layer has one.
-    monkeypatch.setattr(module, "_FEWEST_SAMPLES", 4)
-    monkeypatch.setattr(module, "_POSITIONS_PER_TAKEN", 4)
-    taken, original = [], module.gather_samples
-
-    def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
-        taken.append(sum(batch.count for batch in source.batches[source.heldout :]))
-        return original(source, *arguments, **options)
-
-    monkeypatch.setattr(module, "gather_samples", recorded)
-    inputs = random(40, 3, 8, 8)
-    task = task_of(folded(), inputs, inputs, size=4)
-    found = reconstruct_layers(task, np.random.default_rng(0), Effort(positions=64))
-    assert taken == [4, 4, 40]
-    assert len(found.layers) == 3
-
-
-def test_a_single_heldout_sample_cannot_judge() -> None:
-    task = task_of(folded(), random(24, 3, 8, 8), random(1, 3, 8, 8, seed=1), size=4)
-    alone = replace(task, heldout_set=task.search_set)
-    assert same(reconstructed(task).as_float, reconstructed(alone).as_float)
-
-
-@pytest.mark.parametrize(("same", "judges"), [(False, 12), (True, 0)])
-def test_heldout_samples_judge_unless_they_are_those_of_the_search_set(
-    monkeypatch: pytest.MonkeyPatch, same: bool, judges: int
-) -> None:
-    monkeypatch.setattr(module, "_MOST_JUDGES", 12)
-    heldout, original = [], module.gather_samples
-
-    def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
-        heldout.append(sum(batch.count for batch in source.batches[: source.heldout]))
-        return original(source, *arguments, **options)
-
-    monkeypatch.setattr(module, "gather_samples", recorded)
-    task = task_of(folded(), random(24, 3, 8, 8), random(16, 3, 8, 8, seed=1), size=4)
-    if same:
-        task = replace(task, heldout_set=task.search_set)
-    reconstructed(task)
-    assert heldout == [judges] * 3
-
-
 def test_a_branch_that_is_broadcast_over_a_sum_keeps_its_own_output() -> None:
     nodes = [
         node("ReduceMean", ["x", "axes"], ["m"], keepdims=1),
@@ -401,42 +355,6 @@ def test_errors_that_an_activation_behind_a_sum_hides_do_not_count() -> None:
     ]
     assert errors[0] < 0.95 * errors[1]
     assert task.fitness(reconstructed(task).as_float) == errors[0]
-
-
-def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, shown, original = [], [], module.Frontier
-
-    def recorded(batches: Any, resources: Any, limit: int, count: int) -> Any:
-        limits.append(limit)
-        return original(batches, resources, limit, count)
-
-    @contextmanager
-    def progress(label: str, total: float) -> Iterator[Any]:
-        shown.append((label, total))
-        yield shown.append
-
-    monkeypatch.setattr(module, "Frontier", recorded)
-    monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
-    inputs, resources = random(8, 4), Resources(memory=1000, workers=1)
-    reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress, resources=resources))
-    assert limits == [125, 125]
-    assert shown == [("reconstructing", 2), 1, 1]
-
-
-def test_where_runs_are_slow_fewer_samples_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken, original = [], module.gather_samples
-
-    def recorded(source: AtLayer, *arguments: Any, **options: Any) -> Any:
-        taken.append(sum(batch.count for batch in source.batches[source.heldout :]))
-        return original(source, *arguments, **options)
-
-    monkeypatch.setattr(module, "gather_samples", recorded)
-    inputs = random(40, 4)
-    # A third of 150 seconds is time for 20 samples of 2.5 runs each.
-    task = task_of(load(mlp()), inputs, inputs, size=4, deadline=Deadline(150, lambda: 0.0))
-    reconstructed(replace(task, seconds=1.0))
-    reconstructed(task)
-    assert taken == [20, 20, 40, 40]
 
 
 def test_what_a_search_needs_besides_may_be_left_out() -> None:

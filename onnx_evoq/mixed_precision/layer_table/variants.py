@@ -30,7 +30,7 @@ from onnx_evoq.setup import Granularity, Task, axis_of_steps
 
 # A choice among widths needs fewer positions than codes that are emitted.
 _EFFORT = Effort(
-    positions=32_768, activation_rounds=0, compares_dampings=False, descends=True, restarts=0
+    positions=32_768, activation_rounds=0, compared_columns=0, descends=True, restarts=0
 )
 _TIME_PARTS = 4  # of the time left, one of which all variants may take
 _DESCENT = 10  # times the work of GPTQ rounding
@@ -176,7 +176,7 @@ class VariantSize(LayerSize):
     def seconds(self, effort: Effort) -> float:
         """About how many seconds the variants of the layer take."""
         g, r, c = self.groups, self.rows, self.columns
-        plain = replace(effort, activation_rounds=0, compares_dampings=False, restarts=0)
+        plain = replace(effort, activation_rounds=0, compared_columns=0, restarts=0)
         splits = self.splits if effort.descends else 1
         rows = min(r, _STEP_ROWS) + r * (1 + _DESCENT * effort.descends)
         each = g * rows * c**2 + _PRODUCTS_PER_VARIANT

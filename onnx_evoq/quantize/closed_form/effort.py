@@ -11,8 +11,8 @@ class Effort:
         positions: the most positions of all samples together that moments are gathered from.
         activation_rounds: how often targets follow from the layer's own output, where an activation
             hides errors; 0 leaves the activation out.
-        compares_dampings: whether the damping of W* is the best of several. Else W* has a usual
-            one, or is W where positions are few.
+        compared_columns: the most columns of a layer whose damping of W* is the best of several.
+            With more, W* has a usual one, or is W where positions are few.
         descends: whether codes are improved after GPTQ rounding, and steps are compared so, too.
         restarts: copies of each row that are drawn as other starts of the search for codes; 0 for
             none. Large layers have none in any case.
@@ -20,13 +20,13 @@ class Effort:
 
     positions: int = 32_768
     activation_rounds: int = 2
-    compares_dampings: bool = True
+    compared_columns: float = float("inf")
     descends: bool = True
     restarts: int = 25
 
 
 FULL = Effort()
-SHORT = Effort(12_288, activation_rounds=1, compares_dampings=False, restarts=0)
+SHORT = Effort(12_288, activation_rounds=1, compared_columns=1_200, restarts=0)
 # GPTQ rounding (rounding with feedback) and the bias, for the best float weight.
-FEEDBACK = Effort(4_096, activation_rounds=0, compares_dampings=False, descends=False, restarts=0)
+FEEDBACK = Effort(4_096, activation_rounds=0, compared_columns=1_200, descends=False, restarts=0)
 EFFORTS = (FULL, SHORT, FEEDBACK)  # from the best to the fastest

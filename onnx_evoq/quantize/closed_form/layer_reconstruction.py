@@ -111,7 +111,8 @@ def reconstruct_with_activation(
     equations: Equations = (
         SampleEquations.of(matrix, samples) if samples.few else MomentEquations.of(matrix, samples)
     )
-    damping = equations.choose_damping() if effort.compares_dampings else equations.usual_damping()
+    compares = matrix.shape[2] <= effort.compared_columns
+    damping = equations.choose_damping() if compares else equations.usual_damping()
     # Of many columns, it takes much time to choose it again for other targets, and to improve codes
     # that only serve to find targets.
     few_columns = matrix.shape[2] <= MANY_COLUMNS
@@ -120,7 +121,7 @@ def reconstruct_with_activation(
         for _ in range(effort.activation_rounds):
             equations = equations.behind_activation(best_weight, equations.bias(best_weight))
             best_weight = equations.best_weight(damping)
-        if effort.compares_dampings and few_columns:
+        if compares and few_columns:
             damping = equations.choose_damping()
             best_weight = equations.best_weight(damping)
         hessian = equations.hessian(_hessian_damping(damping, equations))
@@ -130,7 +131,7 @@ def reconstruct_with_activation(
         codes = _codes(best_weight, hessian, rows, replace(effort, descends=descends), workers)
         values = rows.steps * codes
         equations = equations.behind_activation(values, equations.bias(values))
-        if effort.compares_dampings and few_columns:
+        if compares and few_columns:
             damping = equations.choose_damping()
         best_weight = equations.best_weight(damping)
     hessian = equations.hessian(_hessian_damping(damping, equations))

@@ -1,7 +1,7 @@
 """A layer's columns and targets, kept so that the targets can be replaced."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -58,14 +58,20 @@ class LayerSamples:
         self._few = few
         self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
 
-    def add(self, chunk: SampleChunk) -> None:
-        """Add a chunk; it is kept only if there are few positions, or an activation."""
+    def add(self, *chunks: SampleChunk) -> None:
+        """Add chunks of one kind as one; it is kept if there are few positions, or an activation.
+
+        Args:
+            chunks: one or more.
+        """
         if self._few:
-            self._chunks.append(chunk)
+            self._chunks.append(joined(chunks))
             return
-        x = self.sums.add(chunk.columns, chunk.targets, heldout=chunk.heldout)
+        self.sums.start([each.columns for each in chunks], [each.targets for each in chunks])
+        chunk = joined(chunks, self.sums.origin)
+        self.sums.add_from_origin(chunk.columns, chunk.targets, heldout=chunk.heldout)
         if self.activation is not None:
-            self._chunks.append(replace(chunk, columns=x))
+            self._chunks.append(chunk)
 
     @property
     def few(self) -> bool:
@@ -116,14 +122,33 @@ class LayerSamples:
         )
 
 
-def joined(chunks: Sequence[SampleChunk]) -> SampleChunk:
-    """Several chunks of one kind as one."""
-    if len(chunks) == 1:
+def joined(chunks: Sequence[SampleChunk], origin: Float32Array | None = None) -> SampleChunk:
+    """Several chunks of one kind as one.
+
+    Args:
+        chunks: one or more.
+        origin: what is subtracted from all columns, (groups, columns); None for nothing.
+    """
+    if origin is None and len(chunks) == 1:
         return chunks[0]
+    if origin is None:
+        columns = _joined([chunk.columns for chunk in chunks])
+    else:
+        groups, _, width = chunks[0].columns.shape
+        ends = np.cumsum([chunk.columns.shape[1] for chunk in chunks])
+        columns = np.empty((groups, ends[-1], width), np.float32)
+        for chunk, end in zip(chunks, ends, strict=True):
+            part = columns[:, end - chunk.columns.shape[1] : end]
+            np.subtract(chunk.columns, origin[:, None], out=part)
     shifts = [chunk.shift for chunk in chunks if chunk.shift is not None]
     return SampleChunk(
-        np.concatenate([chunk.columns for chunk in chunks], axis=1),
-        np.concatenate([chunk.targets for chunk in chunks], axis=1),
-        np.concatenate(shifts, axis=1) if shifts else None,
+        columns,
+        _joined([chunk.targets for chunk in chunks]),
+        _joined(shifts) if shifts else None,
         chunks[0].heldout,
     )
+
+
+def _joined(arrays: Sequence[Float32Array]) -> Float32Array:
+    """Arrays of (groups, positions, n) as one; a single one itself."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)

@@ -7,7 +7,7 @@ over millions of positions stay exact enough. There are two folds, so that a fit
 judged on the other: the second one holds samples that only judge, or every other chunk.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,9 +96,15 @@ class MomentSums:
         Returns:
             The columns minus `origin`, which is the mean of the first chunk's columns.
         """
-        if self._origins is None:
-            self._start(columns, targets)
+        self.start([columns], [targets])
         x = np.subtract(columns, self.origin[:, None])
+        self.add_from_origin(x, targets, heldout=heldout)
+        return x
+
+    def add_from_origin(
+        self, x: Float32Array, targets: Float32Array, *, heldout: bool = False
+    ) -> None:
+        """Add a chunk whose columns are given minus `origin`; else as `add`."""
         fold = self._add_targets(x, lambda some: targets[:, some], heldout)
         fold.count += x.shape[1]
         fold.x += x.sum(axis=1, dtype=np.float64)
@@ -106,7 +112,6 @@ class MomentSums:
             fold.xx[0] += x[0].T @ x[0]
         else:
             fold.xx += x.transpose(0, 2, 1) @ x
-        return x
 
     @property
     def origin(self) -> Float32Array:
@@ -193,12 +198,19 @@ class MomentSums:
         known = hessian if self.heldout else None
         return self._moments_of(one, known), self._moments_of(other)
 
-    def _start(self, columns: Float32Array, targets: Float32Array) -> None:
-        """Set the origin (the first chunk's means, if they are subtracted) and empty folds."""
-        groups, _, width = columns.shape
-        rows = targets.shape[2]
+    def start(self, columns: Sequence[Float32Array], targets: Sequence[Float32Array]) -> None:
+        """Set the origin, unless it is set: the means of the first chunk, if means are subtracted.
+
+        Args:
+            columns: those of the first chunk, in one array or several.
+            targets: likewise.
+        """
+        if self._origins is not None:
+            return
+        groups, _, width = columns[0].shape
+        rows = targets[0].shape[2]
         self._origins = (
-            (columns.mean(axis=1), targets.mean(axis=1))
+            (_mean_of(columns), _mean_of(targets))
             if self._centred
             else (np.zeros((groups, width), np.float32), np.zeros((groups, rows), np.float32))
         )
@@ -223,3 +235,9 @@ class MomentSums:
                     some = slice(start, start + _COLUMNS_AT_ONCE)
                     hessian[:, some] -= x[:, some, None] * x[:, None, :]
         return Moments(hessian, cross, x + self._origins[0], t + self._origins[1], self._centred)
+
+
+def _mean_of(arrays: Sequence[Float32Array]) -> Float32Array:
+    """The mean over the positions of several arrays, (groups, positions, n) each: (groups, n)."""
+    total = sum(array.sum(axis=1) for array in arrays)
+    return np.asarray(total / sum(array.shape[1] for array in arrays), np.float32)

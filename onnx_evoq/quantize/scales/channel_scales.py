@@ -84,13 +84,13 @@ def channel_scales(layers: Sequence[ScaledLayer], count: int) -> tuple[Float64Ar
     states = [_State(layer, of_rows) for layer, of_rows in zip(layers, relevance, strict=True)]
     for state in states:
         state.choose_steps(logs)
-    before = now = sum(state.error(logs) for state in states)
-    parts = _parts(layers, count)
+    before = now = sum(state.error for state in states)
+    parts = [(part, _touched(part, states, count)) for part in _parts(layers, count)]
     for _ in range(_PASSES):
         last = now
-        for part in parts:
-            _rescale(part, states, logs)
-        now = sum(state.error(logs) for state in states)
+        for part, touched in parts:
+            _rescale(part, touched, logs)
+        now = sum(state.error for state in states)
         if not last - now > _MIN_GAIN * last:
             break
     return 2.0 ** (logs[:count] / _PER_OCTAVE), now / before if before > 0 else 1.0
@@ -146,7 +146,7 @@ def _kernel(bits: int) -> Float64Array:
 
 
 class _State:
-    """A layer with the steps of its rows.
+    """A layer with the steps of its rows, and its error with them.
 
     Of a large matrix only a part of the weights is looked at: those of a few diagonals, so that all
     rows and columns have about as many.
@@ -171,6 +171,7 @@ class _State:
         self._logs = np.rint(logs * _PER_OCTAVE).astype(np.intp)
         self._kernel = _kernel(layer.bits)
         self.steps = np.zeros(layer.rows.shape, np.intp)  # log2, in eighths of octaves
+        self.error = float("inf")
 
     def _by_row(self, logs: Indices) -> Float64Array:
         """(groups, rows, options): the error of each row by log2 of its scale by its step.
@@ -206,7 +207,7 @@ class _State:
         return np.asarray(histogram.reshape(count, used) @ np.ascontiguousarray(kernels))
 
     def choose_steps(self, logs: Indices) -> None:
-        """Choose the best steps for these scales."""
+        """Choose the best steps for these scales, and find the error with them."""
         steps, scale = np.asarray(self._options()), logs[self.layer.rows]
         if self.layer.per_channel:
             at = scale[:, :, None] - steps + 2 * _REACH  # (groups, rows, steps)
@@ -218,12 +219,13 @@ class _State:
             by_shift = self._errors(bins, whole, 1, -_REACH, 2 * _REACH + 1)[0]
             best = by_shift[_REACH - steps].argmin()
         self.steps = np.broadcast_to(steps[best], self.layer.rows.shape)
+        self.error = self.error_with(logs)
 
     def _options(self) -> range:
         return range(-_REACH, _REACH + 1, _PER_OCTAVE if self.layer.pow2 else 1)
 
-    def error(self, logs: Indices) -> float:
-        """The layer's error."""
+    def error_with(self, logs: Indices) -> float:
+        """The layer's error with these scales and the present steps."""
         bins = self._logs + (logs[self.layer.rows] - self.steps).ravel()[self._row]
         bins = bins - logs[self.layer.columns].ravel()[self._column]
         kernel = self._kernel[np.clip(bins + _BINS // 2, 0, _BINS - 1)]
@@ -272,17 +274,18 @@ def _add(total: Float64Array, place: Indices, errors: Float64Array) -> None:
     total[places] += np.add.reduceat(errors.reshape(place.size, -1)[order], starts)
 
 
-def _rescale(part: Indices, states: Sequence[_State], logs: Indices) -> None:
-    """Choose the scales of one part anew, if that lowers the error."""
-    touched = [
-        state
-        for state in states
-        if np.isin(state.layer.rows, part).any() or np.isin(state.layer.columns, part).any()
-    ]
+def _touched(part: Indices, states: Sequence[_State], count: int) -> list[_State]:
+    """The layers that some of these scales belong to."""
+    own = np.zeros(count + 1, bool)  # the last one, at -1, stays False
+    own[part] = True
+    return [s for s in states if own[s.layer.rows].any() or own[s.layer.columns].any()]
+
+
+def _rescale(part: Indices, touched: Sequence[_State], logs: Indices) -> None:
+    """Choose the scales of one part anew, if that lowers the error of the layers with them."""
     if not touched:
         return
-    before, steps = logs[part], [state.steps for state in touched]
-    error = sum(state.error(logs) for state in touched)
+    before, old = logs[part], [(state.steps, state.error) for state in touched]
     totals = np.sum([state.errors_of(part, logs) for state in touched], axis=0)
     # Of all that are as good (with a step per row, each is, an octave on), the nearest is taken.
     good = totals <= totals.min(axis=1, keepdims=True) * (1 + _TIE)
@@ -291,7 +294,7 @@ def _rescale(part: Indices, states: Sequence[_State], logs: Indices) -> None:
     logs[part] = options[distance.argmin(axis=1)]
     for state in touched:
         state.choose_steps(logs)
-    if not sum(state.error(logs) for state in touched) < error:
+    if not sum(state.error for state in touched) < sum(error for _, error in old):
         logs[part] = before
-        for state, old in zip(touched, steps, strict=True):
-            state.steps = old
+        for state, (steps, error) in zip(touched, old, strict=True):
+            state.steps, state.error = steps, error

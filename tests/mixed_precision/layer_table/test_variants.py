@@ -200,7 +200,7 @@ def test_without_time_layers_are_rounded_to_the_nearest_codes() -> None:
 def test_where_time_is_short_layers_have_gptq_rounding_only_and_no_splits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    effort = Effort(64, 0, compares_dampings=False, descends=False, restarts=0)
+    effort = Effort(64, 0, compared_columns=0, descends=False, restarts=0)
     monkeypatch.setattr(Plan, "effort", lambda _: effort)
     model = load(fire())
     task = task_of(model, random(12, 2, 6, 6), random(4, 2, 6, 6))

@@ -60,7 +60,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_least_effort_is_rounding_with_feedback(calls: list[str]) -> None:
     reconstructed(EFFORTS[-1], seed=0)
-    assert calls == ["gptq_rounding"]
+    assert calls == ["choose_damping", "gptq_rounding"]
+
+
+def test_dampings_are_compared_up_to_a_number_of_columns(calls: list[str]) -> None:
+    for columns, times in ((11, 0), (12, 1)):  # there are 12
+        calls.clear()
+        reconstructed(Effort(activation_rounds=0, compared_columns=columns))
+        assert calls.count("choose_damping") == times
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3])
@@ -86,7 +93,7 @@ def test_of_many_columns_less_is_done_for_targets_behind_an_activation(
 
 
 def test_the_usual_damping_is_taken_where_dampings_are_not_compared(calls: list[str]) -> None:
-    found = reconstructed(Effort(activation_rounds=0, compares_dampings=False))
+    found = reconstructed(Effort(activation_rounds=0, compared_columns=0))
     assert "choose_damping" not in calls
     x, t = X - X.mean(axis=0), TARGETS - TARGETS.mean(axis=0)
     hessian = x.T @ x / 400

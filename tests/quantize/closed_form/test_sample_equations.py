@@ -190,7 +190,7 @@ def test_one_position_is_too_little_to_choose_from() -> None:
 
 @pytest.mark.parametrize("activation", [None, Activation()], ids=str)
 def test_a_layer_is_reconstructed_as_from_moments(activation: Activation | None) -> None:
-    weight, effort = MATRIX[0].astype(np.float32), Effort(compares_dampings=False)
+    weight, effort = MATRIX[0].astype(np.float32), Effort(compared_columns=0)
     few, many = (
         reconstruct_with_activation(
             weight, DENSE, samples_of(X[:1], T[:1], activation, few=few), GridSpec(4, 0), effort
@@ -208,7 +208,7 @@ def test_a_layer_is_reconstructed_as_from_moments(activation: Activation | None)
     assert activation is not None or errors[0] == pytest.approx(errors[1], rel=0.05)
 
 
-@pytest.mark.parametrize("effort", [Effort(), Effort(compares_dampings=False, descends=False)])
+@pytest.mark.parametrize("effort", [Effort(), Effort(compared_columns=0, descends=False)])
 def test_an_input_that_is_always_zero_gets_nearest_rounding(effort: Effort) -> None:
     weight = np.float32([[0.3, -0.9, 0.5], [0.1, 0.2, 0.7]])
     samples = LayerSamples(False, few=True)

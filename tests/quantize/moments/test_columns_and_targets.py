@@ -116,6 +116,21 @@ def test_chunks_without_a_shift_are_joined_without_one() -> None:
     assert joined([one]) is one
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_chunks_that_are_added_together_are_one_chunk(centred: bool) -> None:
+    given, (one, other) = (
+        chunks(shifted=True),
+        (LayerSamples(centred, Activation()) for _ in range(2)),
+    )
+    one.add(*given)
+    other.add(joined(given))
+    assert one.sums.count == 3 * POSITIONS
+    first, second = (s.moments_behind_activation(WEIGHT, BIAS).moments() for s in (one, other))
+    np.testing.assert_allclose(first.hessian, second.hessian, rtol=1e-5)
+    np.testing.assert_allclose(first.cross, second.cross, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(first.x_mean, second.x_mean, rtol=1e-6)
+
+
 @pytest.mark.parametrize("few", [True, False])
 @pytest.mark.parametrize(("field", "value"), [("columns", np.nan), ("targets", 1e30)])
 def test_values_whose_products_overflow_are_not_finite(field: str, value: float, few: bool) -> None:

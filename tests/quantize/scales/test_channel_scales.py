@@ -153,7 +153,7 @@ def test_the_error_of_an_option_is_that_of_the_layer_with_this_scale(per_channel
             other, _ = state_of(per_channel, pow2=False)
             if scale == 0 and per_channel:
                 other.choose_steps(changed)
-            whole.append(other.error(changed) - errors[option + 96])
+            whole.append(other.error_with(changed) - errors[option + 96])
         np.testing.assert_allclose(whole, whole[0], rtol=1e-9)  # the error of all other weights
 
 
@@ -210,7 +210,7 @@ def test_the_weights_that_are_looked_at_stand_for_all(monkeypatch: pytest.Monkey
         monkeypatch.setattr(MODULE, "_ENTRIES", entries)
         state = _State(given, relevance)
         state.choose_steps(logs)
-        errors.append(state.error(logs))
+        errors.append(state.error_with(logs))
     assert errors[0] != errors[1]
     assert errors[0] == pytest.approx(errors[1], rel=0.05)
 
@@ -240,7 +240,7 @@ def error_of_all_weights(layers: list[ScaledLayer], scales: NDArray[np.floating]
     for each, relevance in zip(layers, _relevance(layers, len(scales)), strict=True):
         state = _State(each, relevance)
         state.choose_steps(logs)
-        total += state.error(logs)
+        total += state.error_with(logs)
     return total
 
 

@@ -1,0 +1,182 @@
+"""Take the float model and the quantized model from layer to layer, and gather samples at each.
+
+Layers with many positions in each sample need few samples. The others come in when a layer needs
+them, so batches of the search set and of the held-out samples, which only choose dampings, take
+turns.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch
+from onnx_evoq.engine import (
+    Ahead,
+    AtLayer,
+    Frontier,
+    entries_per_sample,
+    gather_samples,
+    positions_for,
+)
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Layer, Network
+from onnx_evoq.quantize import LayerSamples
+from onnx_evoq.run import Deadline
+from onnx_evoq.setup import Task, cache_memory, workers_of
+
+_RUNS_PER_SAMPLE = 5.0  # of the float model, by the walk through both models
+_RUN_PARTS = 3  # these runs may take one part in so many of the time
+_MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
+_FEWEST_SAMPLES = 32  # that moments are gathered from
+_FEWEST_JUDGES, _MOST_JUDGES = 2, 64  # held-out samples that choose dampings
+_BATCHES_PER_JUDGE = 2  # of the search set, for each batch that is held out
+_POSITIONS_PER_TAKEN = 2  # positions of all samples for each one that moments are gathered from
+
+
+def _heldout(task: Task, samples: int) -> Sequence[Batch]:
+    """The held-out samples that choose dampings, about `samples`.
+
+    There are none if they are too few to judge, or are the samples of the search set, too: these
+    cannot judge what they gave.
+    """
+    same = task.heldout_set.batches[0] is task.search_set.batches[0]
+    if same or min(samples, task.heldout_set.samples) < _FEWEST_JUDGES:
+        return []
+    return task.heldout_set.first(samples).batches
+
+
+def _interleaved(
+    search: Sequence[Batch], heldout: Sequence[Batch]
+) -> tuple[list[Batch], frozenset[int]]:
+    """The batches of both sets, so that some of each come first; and the numbers of those held out.
+
+    One of these is followed by `_BATCHES_PER_JUDGE` of the search set.
+    """
+    batches, numbers, rest = list[Batch](), set[int](), list(heldout)
+    for index, batch in enumerate(search):
+        if rest and index % _BATCHES_PER_JUDGE == 0:
+            numbers.add(len(batches))
+            batches.append(rest.pop(0))
+        batches.append(batch)
+    numbers |= set(range(len(batches), len(batches) + len(rest)))
+    return [*batches, *rest], frozenset(numbers)
+
+
+class Walk:
+    """Takes the float model and the quantized model from one layer to the next.
+
+    Attributes:
+        seconds: about how long the samples take through both models.
+
+    Args:
+        task: the samples, the weights, and what may be used.
+        model: the float model.
+        deadline: when the last layer must be done; where time is short, there are fewer samples.
+    """
+
+    def __init__(self, task: Task, model: Network, deadline: Deadline) -> None:
+        self._model = model
+        self._names = [weight.name for weight in task.weights]
+        self._weights = {weight.name: weight.values for weight in task.weights}
+        self._workers = workers_of(task.resources)
+        memory = cache_memory(task.resources)
+        runs = _RUNS_PER_SAMPLE * task.seconds
+        most = deadline.left / (_RUN_PARTS * runs) if runs else np.inf
+        search, judges = task.search_set, _MOST_JUDGES
+        if most < search.samples:  # and a fifth of as many to judge
+            judges = min(judges, int(most / 5))
+            search = search.first(max(1, int(most)))
+        self._batches, self._heldout = _interleaved(search.batches, _heldout(task, judges))
+        samples = sum(batch.count for batch in self._batches)
+        self.seconds = runs * samples  # for taking all samples through both models
+        few = self._count_with(_FEWEST_SAMPLES)
+        self._kept_values = memory // 8  # half of it, with four bytes each
+        kept = min(memory // 8, _MOST_KEPT)
+        self._quantized, self._float = (
+            Frontier(self._batches, task.resources, kept, few) for _ in range(2)
+        )
+
+    def samples(
+        self,
+        so_far: Network,
+        index: int,
+        layer: Layer,
+        positions: int,
+        rng: np.random.Generator,
+    ) -> LayerSamples | None:
+        """The columns and targets of the layer of a weight; None where they cannot be had.
+
+        Args:
+            so_far: the model with the weights before this one quantized.
+            index: of the weight.
+            layer: its layer.
+            positions: of all samples together, at most.
+            rng: draws positions.
+        """
+        shape = layer.linear.matrix(self._weights[layer.weight]).shape
+        inputs = [layer.input] if layer.other is None else [layer.input, layer.other]
+        outputs = [layer.output] if layer.sum is None else [layer.output, layer.sum]
+        try:
+            both = self._ahead(so_far, index, inputs, outputs)
+        except ModelError:  # a tensor is no array
+            return None
+        if self._grow(so_far, layer, shape, positions, both[1].first):
+            both = self._ahead(so_far, index, inputs, outputs)
+        tensors, targets = both
+        source = AtLayer(
+            layer, shape, tensors, targets, self._batches[: self._float.count], self._heldout
+        )
+
+        def keep(of_quantized: Arrays, of_float: Arrays) -> None:
+            tensors.keep(of_quantized)
+            targets.keep(of_float)
+
+        try:
+            samples = gather_samples(
+                source, rng, positions, self._workers,
+                moments=False, kept=self._kept_values, keep=keep,
+            )  # fmt: skip
+        except ModelError:  # a tensor of a later batch is no array
+            return None
+        if samples is not None:
+            tensors.done()
+            targets.done()
+        return samples
+
+    def _count_with(self, samples: int) -> int:
+        """How many batches hold at least so many samples of the search set; all if none do."""
+        fitted = (0 if i in self._heldout else b.count for i, b in enumerate(self._batches))
+        return min(bisect_left(list(accumulate(fitted)), samples) + 1, len(self._batches))
+
+    def _ahead(
+        self, so_far: Network, index: int, inputs: Sequence[str], outputs: Sequence[str]
+    ) -> tuple[Ahead, Ahead]:
+        # The float model never changes, so that its frontier may lie behind the layer.
+        return (
+            self._quantized.ahead(so_far, self._names[index:], inputs),
+            self._float.ahead(self._model, self._names[index + 1 :], outputs),
+        )
+
+    def _grow(
+        self,
+        so_far: Network,
+        layer: Layer,
+        shape: tuple[int, int, int],
+        positions: int,
+        at_first: Arrays,
+    ) -> bool:
+        """Bring in more samples if the layer has few positions in each of them."""
+        output = at_first[layer.output]
+        per_sample = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
+        if output.ndim:
+            per_sample *= int(entries_per_sample(output, self._batches[0]))
+        samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape)) // per_sample
+        count = self._count_with(samples)
+        if count <= self._float.count:
+            return False
+        self._quantized.grow(so_far, count)
+        self._float.grow(self._model, count)
+        return True
