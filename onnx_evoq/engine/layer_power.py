@@ -16,6 +16,7 @@ from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import unexplained_power
 from onnx_evoq.setup import Resources, cache_memory, workers_of
 
+_VALUES_TOGETHER = 2**21  # of columns whose products are computed at a time
 _COLUMNS_TOGETHER = 1024  # of a wide layer, whose Hessian as a whole would take too long
 
 
@@ -118,20 +119,27 @@ def _power(
             for each in pair(ahead.first, batches[0])
         ]
 
-    def work(index: int) -> tuple[Arrays, _Sums]:
+    def work(index: int) -> tuple[Arrays, list[Float32Array]]:
         tensors = ahead.of(index)
+        both = zip(pair(tensors, batches[index]), origins, strict=True)
         with np.errstate(over="ignore", invalid="ignore"):
-            return tensors, _Sums.of(
-                *(
-                    x - origin
-                    for x, origin in zip(pair(tensors, batches[index]), origins, strict=True)
-                )
-            )
+            return tensors, [x - origin for x, origin in both]
 
     total: _Sums | None = None
-    for tensors, sums in in_order(work, range(frontier.count), workers_of(resources)):
+    together: list[list[Float32Array]] = []  # columns and outputs of some batches
+    for index, (tensors, both) in enumerate(
+        in_order(work, range(frontier.count), workers_of(resources)), 1
+    ):
         ahead.keep(tensors)
-        total = sums if total is None else total.plus(sums)
+        together.append(both)
+        size = sum(columns.size for columns, _ in together)
+        if size >= _VALUES_TOGETHER or index == frontier.count:
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = _Sums.of(
+                    *(np.concatenate(parts, 1) for parts in zip(*together, strict=True))
+                )
+                total = sums if total is None else total.plus(sums)
+            together = []
     ahead.done()
     return None if total is None else total.power(centred=centred)
 

@@ -32,7 +32,7 @@ from onnx_evoq.setup import MAX_BITS, Task, nearest_of, run_model
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
-_EQUALIZATION_PARTS = 5  # channels are scaled if that takes one in so many of the time at most
+_EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names

@@ -28,8 +28,8 @@ from onnx_evoq.setup import Task, axis_of_steps
 
 _SAMPLES = 32
 _POSITIONS = 2048  # the power of a column needs far fewer than codes do
-_RUNS = 2  # of the model for each sample, with all that is gathered
-_PER_WEIGHT = 1e-6  # seconds
+_RUNS = 3  # of the model for each sample, with all that is gathered
+_PER_LAYER, _PER_WEIGHT = 0.1, 2.5e-7  # seconds
 _MOST_LEFT = 0.98  # share of the estimated error, above which the model stays as it is
 
 
@@ -37,7 +37,8 @@ def equalization_seconds(task: Task) -> float:
     """About how long `equalize_channels` takes."""
     samples = min(_SAMPLES, task.search_set.samples)
     weights = sum(weight.values.size for weight in task.weights)
-    return _RUNS * samples * task.seconds + _PER_WEIGHT * weights
+    gathered = _PER_LAYER * len(task.weights) + _PER_WEIGHT * weights
+    return _RUNS * samples * task.seconds + gathered
 
 
 def equalize_channels(task: Task, rng: np.random.Generator) -> Task:

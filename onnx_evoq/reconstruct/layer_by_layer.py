@@ -31,8 +31,8 @@ from onnx_evoq.quantize import (
     QuantizedWeight,
     reconstruct_with_activation,
 )
-from onnx_evoq.reconstruct.plan import LayerSize, Plan
-from onnx_evoq.reconstruct.walk import Walk
+from onnx_evoq.reconstruct.plan import RUNS_PER_SAMPLE, LayerSize, Plan, samples_in_time
+from onnx_evoq.reconstruct.walk import Walk, positions_of_a_sample
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, axis_of_steps, nearest_of, workers_of
 
@@ -89,8 +89,14 @@ def reconstruct_layers(
     layers = find_layers(model, task.weights)
     if not effort.activation_rounds:
         layers = {name: replace(layer, activation=None) for name, layer in layers.items()}
-    walk = Walk(task, model, deadline)
-    plan = Plan(layer_sizes(task.weights, layers, walk.seconds), deadline, effort)
+    in_time = np.isfinite(deadline.left)
+    positions = positions_of_a_sample(task, model, layers) if in_time else {}
+
+    def sizes(samples: int) -> list[LayerSize]:
+        return layer_sizes(task.weights, layers, samples, task.seconds, positions)
+
+    samples = samples_in_time(sizes, task.search_set.samples, deadline.left)
+    walk, plan = Walk(task, model, samples), Plan(sizes(samples), deadline, effort)
     so_far, quantized = model, dict[str, QuantizedWeight]()
     biases, reconstructions = dict[str, Float32Array](), dict[str, LayerReconstruction]()
     late = set[str]()  # names of weights that are rounded to save time
@@ -98,14 +104,14 @@ def reconstruct_layers(
         for index, weight in enumerate(task.weights):
             name, axis = weight.name, axis_of_steps(weight, granularity)
             spec = GridSpec(bits[name], axis, scale, weight.dtype)
-            layer, samples = layers.get(name), None
+            layer, columns = layers.get(name), None
             if layer is not None:
                 own = plan.effort()
                 if own is not None:
-                    samples = walk.samples(so_far, index, layer, own.positions, rng)
-                if own is not None and samples is not None:
+                    columns = walk.samples(so_far, index, layer, own.positions, rng)
+                if own is not None and columns is not None:
                     reconstructions[name] = reconstruct_with_activation(
-                        weight.values, layer.linear, samples, spec, own, rng, workers
+                        weight.values, layer.linear, columns, spec, own, rng, workers
                     )
                     quantized[name] = reconstructions[name].quantized
                     if not details:
@@ -114,7 +120,7 @@ def reconstruct_layers(
                         biases[layer.bias] = reconstructions[name].bias
                 if own is None:
                     late.add(name)
-                plan.done(own, learns=samples is not None)
+                plan.done(own, learns=columns is not None)
             if name not in quantized:
                 quantized.update(nearest_of([weight], bits, granularity, scale))
             so_far = so_far.with_values({name: quantized[name], **biases})
@@ -127,18 +133,26 @@ def reconstruct_layers(
 
 
 def layer_sizes(
-    weights: Sequence[Weight], layers: Mapping[str, Layer], seconds: float = 0.0
+    weights: Sequence[Weight],
+    layers: Mapping[str, Layer],
+    samples: int = 0,
+    seconds: float = 0.0,
+    positions: Mapping[str, float] | None = None,
 ) -> list[LayerSize]:
     """The sizes of the layers with a closed form, in the order of their weights.
 
     Args:
         weights: the weights.
         layers: their layers by name.
-        seconds: for running the samples through all layers.
+        samples: how many are run.
+        seconds: that the float model takes for a sample.
+        positions: that each sample has at a layer, by name, where that is known.
     """
-    each, sizes = seconds / max(1, len(layers)), []
+    running, sizes = RUNS_PER_SAMPLE * samples * seconds / max(1, len(layers)), []
     for weight in weights:
         if weight.name in layers:
             groups, rows, columns = layers[weight.name].linear.matrix(weight.values).shape
-            sizes.append(LayerSize(groups, rows, columns, each))
+            each = (positions or {}).get(weight.name)
+            available = np.inf if each is None else samples * each
+            sizes.append(LayerSize(groups, rows, columns, running, available))
     return sizes

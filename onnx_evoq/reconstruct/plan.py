@@ -4,7 +4,8 @@ The seconds that a layer takes are predicted from the shape of its matrix and fr
 (`quantize.Effort`), as on a core of a usual machine. How much slower this machine is, with all that
 it does besides, is measured at the layers that are done. Each layer then gets the most effort at
 which it and all layers behind it end in time. Where even the least effort takes too long, a layer
-that would take more than twice its equal share of the time is rounded to the nearest codes.
+that would take more than twice its equal share of the time is rounded to the nearest codes. As that
+may spoil the network, the least effort may take a little longer.
 """
 
 import time
@@ -22,7 +23,13 @@ _PER_PRODUCT = 3e-11  # of matrix products
 _PER_VALUE = 5e-9  # of columns and targets that are moved
 _PER_GROUP = 4e-4
 _PER_CUBE = {True: 3e-10, False: 1e-10}  # of columns^3; whether dampings are compared
+RUNS_PER_SAMPLE = 5.0  # of the float model, by taking a sample through both models
+_RUN_PARTS = 3  # these runs may take one part in so many of the time
+_FEWEST_SAMPLES = 32  # that are enough, if nothing but their number can save time
+_FEWER = 0.8  # times as many samples are tried next
 _EXPECTED = 3.0  # seconds of layers that count as if they had been measured as predicted
+_MARGIN = 0.92  # of the time left, which the predictions must fit into
+_GRACE = 0.05  # of the time, which the least effort may take besides: a rounded layer costs much
 _TIMES_DUE = 2.0  # of its equal share of the time that a layer may take where time is short
 
 
@@ -35,17 +42,19 @@ class LayerSize:
         rows: of each group.
         columns: of each group.
         running: seconds for running the samples through the layer, in both models.
+        available: positions that all samples have.
     """
 
     groups: int
     rows: int
     columns: int
     running: float = 0.0
+    available: float = float("inf")
 
     def seconds(self, effort: Effort) -> float:
         """About how many seconds the reconstruction of the layer takes."""
         g, r, c = self.groups, self.rows, self.columns
-        positions = positions_for(effort.positions, (g, r, c))
+        positions = min(self.available, positions_for(effort.positions, (g, r, c)))
         moved = g * positions * (c + effort.activation_rounds * r)
         products = g * positions * (c**2 / 2 + (1 + 2 * effort.activation_rounds) * r * c)
         unknowns = min(c, positions)  # of a linear system
@@ -61,6 +70,29 @@ class LayerSize:
             + _PER_CUBE[c <= effort.compared_columns] * g * unknowns**2 * c
             + self.running
         )
+
+
+def samples_in_time(sizes: Callable[[int], Sequence[LayerSize]], most: int, seconds: float) -> int:
+    """How many samples there is time for, so that all layers get the least effort.
+
+    Example:
+        >>> samples_in_time(lambda n: [LayerSize(1, 8, 9, running=0.125 * n)], 500, 75.0)
+        200
+
+    Args:
+        sizes: of the layers, for a number of samples.
+        most: samples.
+        seconds: for all layers.
+    """
+    of_one = sum(size.running for size in sizes(1))
+    if of_one > 0:
+        most = int(min(most, max(1, seconds / (_RUN_PARTS * of_one))))
+    while most > _FEWEST_SAMPLES:
+        needed = sum(size.seconds(EFFORTS[-1]) for size in sizes(most))
+        if needed <= _MARGIN * seconds:
+            break
+        most = max(_FEWEST_SAMPLES, int(_FEWER * most))
+    return most
 
 
 class Plan:
@@ -91,6 +123,7 @@ class Plan:
         self._predicted = self._measured = _EXPECTED
         self._done = 0
         self._began = clock()
+        self._latest = self._began + (1 + _GRACE) * deadline.left
         self._counts: Counter[Effort | None] = Counter()
 
     def effort(self) -> Effort | None:
@@ -98,11 +131,11 @@ class Plan:
         self._began = self._clock()
         rest, left = self._sizes[self._done :], self._deadline.left
         for effort in self._efforts:
-            if sum(size.seconds(effort) for size in rest) * self._slowness <= left:
+            if sum(size.seconds(effort) for size in rest) * self._slowness <= _MARGIN * left:
                 return effort
         least = self._efforts[-1]
-        own = rest[0].seconds(least)
-        return least if own * self._slowness <= _TIMES_DUE * left / len(rest) else None
+        due = (self._latest - self._began) / len(rest)
+        return least if rest[0].seconds(least) * self._slowness <= _TIMES_DUE * due else None
 
     @property
     def _slowness(self) -> float:

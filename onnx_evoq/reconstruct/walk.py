@@ -6,12 +6,12 @@ turns.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays
+from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import (
     Ahead,
@@ -24,11 +24,8 @@ from onnx_evoq.engine import (
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.quantize import LayerSamples
-from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, cache_memory, workers_of
 
-_RUNS_PER_SAMPLE = 5.0  # of the float model, by the walk through both models
-_RUN_PARTS = 3  # these runs may take one part in so many of the time
 _MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
 _FEWEST_SAMPLES = 32  # that moments are gathered from
 _FEWEST_JUDGES, _MOST_JUDGES = 2, 64  # held-out samples that choose dampings
@@ -65,33 +62,55 @@ def _interleaved(
     return [*batches, *rest], frozenset(numbers)
 
 
+def positions_of_a_sample(
+    task: Task, model: Network, layers: Mapping[str, Layer]
+) -> dict[str, float]:
+    """How many positions each sample has at each layer, by weight, from a run of the first batch.
+
+    Args:
+        task: the samples, and what may be used.
+        model: the float model.
+        layers: the layers by weight.
+
+    Returns:
+        Nothing if a tensor is no array.
+    """
+    first = Frontier(task.search_set.batches, task.resources, 0, 1)
+    wanted = dict.fromkeys(layer.output for layer in layers.values())
+    try:
+        outputs = first.ahead(model, list(layers), list(wanted)).first
+    except ModelError:
+        return {}
+    batch = task.search_set.batches[0]
+    return {n: _of_a_sample(layer, outputs[layer.output], batch) for n, layer in layers.items()}
+
+
+def _of_a_sample(layer: Layer, output: Array, batch: Batch) -> float:
+    """How many positions a layer's output has for each sample of a batch."""
+    positions = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
+    return positions * entries_per_sample(output, batch) if output.ndim else 1
+
+
 class Walk:
     """Takes the float model and the quantized model from one layer to the next.
-
-    Attributes:
-        seconds: about how long the samples take through both models.
 
     Args:
         task: the samples, the weights, and what may be used.
         model: the float model.
-        deadline: when the last layer must be done; where time is short, there are fewer samples.
+        samples: of the search set that are taken, at most. With fewer than all, a fifth of as many
+            judge.
     """
 
-    def __init__(self, task: Task, model: Network, deadline: Deadline) -> None:
+    def __init__(self, task: Task, model: Network, samples: int) -> None:
         self._model = model
         self._names = [weight.name for weight in task.weights]
         self._weights = {weight.name: weight.values for weight in task.weights}
         self._workers = workers_of(task.resources)
         memory = cache_memory(task.resources)
-        runs = _RUNS_PER_SAMPLE * task.seconds
-        most = deadline.left / (_RUN_PARTS * runs) if runs else np.inf
         search, judges = task.search_set, _MOST_JUDGES
-        if most < search.samples:  # and a fifth of as many to judge
-            judges = min(judges, int(most / 5))
-            search = search.first(max(1, int(most)))
+        if samples < search.samples:
+            search, judges = search.first(samples), min(judges, samples // 5)
         self._batches, self._heldout = _interleaved(search.batches, _heldout(task, judges))
-        samples = sum(batch.count for batch in self._batches)
-        self.seconds = runs * samples  # for taking all samples through both models
         few = self._count_with(_FEWEST_SAMPLES)
         self._kept_values = memory // 8  # half of it, with four bytes each
         kept = min(memory // 8, _MOST_KEPT)
@@ -169,11 +188,8 @@ class Walk:
         at_first: Arrays,
     ) -> bool:
         """Bring in more samples if the layer has few positions in each of them."""
-        output = at_first[layer.output]
-        per_sample = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
-        if output.ndim:
-            per_sample *= int(entries_per_sample(output, self._batches[0]))
-        samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape)) // per_sample
+        per_sample = _of_a_sample(layer, at_first[layer.output], self._batches[0])
+        samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape) / per_sample)
         count = self._count_with(samples)
         if count <= self._float.count:
             return False

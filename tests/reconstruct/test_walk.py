@@ -10,7 +10,7 @@ import pytest
 from graphs import conv_net, mlp, random, task_of
 
 from onnx_evoq.engine import AtLayer
-from onnx_evoq.model import Model, fold_batch_norm, load, same
+from onnx_evoq.model import Model, as_network, find_layers, fold_batch_norm, load, same
 from onnx_evoq.quantize import Effort
 from onnx_evoq.reconstruct import walk as module
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
@@ -121,3 +121,10 @@ def test_where_runs_are_slow_fewer_samples_are_run(taken: Taken) -> None:
     reconstructed(replace(task, seconds=1.0))
     reconstructed(task)
     assert taken == [(20, 4), (20, 4), (40, 40), (40, 40)]
+
+
+def test_the_positions_of_a_sample_are_those_of_its_outputs() -> None:
+    task = task_of(folded(), random(24, 3, 8, 8), random(8, 3, 8, 8, seed=1), size=4)
+    layers = find_layers(task.model, task.weights)
+    found = module.positions_of_a_sample(task, as_network(task.model), layers)
+    assert found == {"w1": 64, "w2": 64, "w3": 1}
