@@ -7,6 +7,7 @@ from onnx_evoq.setup import Calibration
 
 _SHARE = 5  # the final scores may take one part in so many of the time left
 _SCORES = 2.5  # runs of all samples after the search: nearest rounding, the emitted model
+_COMPARED = 64  # samples that are run to compare the start of the search with nearest rounding
 _FEWEST_OF_SEARCH = 64  # samples of the search set that are scored, if there are so many
 _EMISSION = 4  # emission takes so many times as long as opening the float model
 
@@ -38,7 +39,8 @@ class FinalCheck:
         share = 1.0 if runs <= 0 else min(1.0, deadline.left / (_SHARE * runs))
         self.calibration = calibration.first(share)
         scored = _samples(self.calibration)
-        self.seconds = scored / samples * runs + _EMISSION * opened
+        compared = min(_COMPARED, 2 * self.calibration.heldout_set.samples)
+        self.seconds = scored / samples * runs + compared * calibration.seconds + _EMISSION * opened
         self.notes: tuple[str, ...] = ()
         if scored < samples:
             self.notes = (f"the scores are of {scored} samples only, to save time.",)

@@ -14,6 +14,7 @@
    rounded to the nearest codes. So are layers for which there is no time (`plan`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -148,11 +149,19 @@ def layer_sizes(
         seconds: that the float model takes for a sample.
         positions: that each sample has at a layer, by name, where that is known.
     """
-    running, sizes = RUNS_PER_SAMPLE * samples * seconds / max(1, len(layers)), []
-    for weight in weights:
-        if weight.name in layers:
-            groups, rows, columns = layers[weight.name].linear.matrix(weight.values).shape
-            each = (positions or {}).get(weight.name)
-            available = np.inf if each is None else samples * each
-            sizes.append(LayerSize(groups, rows, columns, running, available))
+    known, running = positions or {}, RUNS_PER_SAMPLE * samples * seconds
+    shapes = {
+        weight.name: layers[weight.name].linear.matrix(weight.values).shape
+        for weight in weights
+        if weight.name in layers
+    }
+    # Half of the time is for products, if they are known, and half for what each layer takes.
+    products = {name: known.get(name, 0.0) * math.prod(shape) for name, shape in shapes.items()}
+    total, sizes = sum(products.values()), []
+    for name, (groups, rows, columns) in shapes.items():
+        share = 1 / len(shapes)
+        if total:
+            share = (share + products[name] / total) / 2
+        available = samples * known[name] if name in known else math.inf
+        sizes.append(LayerSize(groups, rows, columns, running * share, available))
     return sizes

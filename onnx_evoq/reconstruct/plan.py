@@ -18,14 +18,14 @@ from onnx_evoq.quantize import EFFORTS, MOST_PRODUCTS_FOR_RESTARTS, Effort
 from onnx_evoq.run import Deadline
 
 # Seconds on one core, fitted to the layers of an EfficientNet-Lite0.
-_PER_LAYER = 0.1  # sessions and the like
+_PER_LAYER = 0.05  # sessions and the like
 _PER_PRODUCT = 3e-11  # of matrix products
 _PER_VALUE = 5e-9  # of columns and targets that are moved
 _PER_GROUP = 4e-4
 _PER_CUBE = {True: 3e-10, False: 1e-10}  # of columns^3; whether dampings are compared
 RUNS_PER_SAMPLE = 5.0  # of the float model, by taking a sample through both models
 _RUN_PARTS = 3  # these runs may take one part in so many of the time
-_FEWEST_SAMPLES = 32  # that are enough, if nothing but their number can save time
+_FEWEST_SAMPLES = 16  # that are enough, if nothing but their number can save time
 _FEWER = 0.8  # times as many samples are tried next
 _EXPECTED = 3.0  # seconds of layers that count as if they had been measured as predicted
 _MARGIN = 0.92  # of the time left, which the predictions must fit into
