@@ -15,7 +15,13 @@ from onnx_evoq.array_types import Array, Arrays, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.model import Layer
 from onnx_evoq.parallel import in_order
-from onnx_evoq.quantize import FULL, LayerSamples, SampleChunk, in_space_of_positions
+from onnx_evoq.quantize import (
+    FULL,
+    MANY_COLUMNS,
+    LayerSamples,
+    SampleChunk,
+    in_space_of_positions,
+)
 
 POSITIONS = FULL.positions  # of all samples together, at most, that moments are gathered from
 _MOMENT_PRODUCTS = 2e11  # the most products per matrix, which wide layers pay with fewer positions
@@ -128,7 +134,9 @@ def gather_samples(
         for own in (True, False)
     )
     per_sample = at_most / samples
-    per_judge = min(per_sample, max(_LEAST_POSITIONS, _JUDGED_PER_COLUMN * width) / max(judges, 1))
+    keeps_judges = width > MANY_COLUMNS
+    judged = max(_LEAST_POSITIONS, 0 if keeps_judges else _JUDGED_PER_COLUMN * width)
+    per_judge = min(per_sample, judged / max(judges, 1))
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.sum is None or residual
     taken = int(samples) * _positions_of(layer, at_first[1], per_sample)[1]
@@ -137,6 +145,7 @@ def gather_samples(
         layer.activation if sees_activation else None,
         few=not moments and in_space_of_positions(taken, width),
         heldout=bool(source.heldout),
+        keeps_judges=keeps_judges,
     )
 
     def work(item: tuple[int, int]) -> tuple[SampleChunk, Arrays, Arrays]:

@@ -15,6 +15,7 @@ from onnx_evoq.quantize.closed_form import (
     refit,
 )
 from onnx_evoq.quantize.grid import (
+    MANY_COLUMNS,
     Bits,
     Dense,
     FixedPoint,
@@ -46,6 +47,7 @@ from onnx_evoq.quantize.scales import (
 __all__ = [
     "EFFORTS",
     "FULL",
+    "MANY_COLUMNS",
     "MOST_PRODUCTS_FOR_RESTARTS",
     "Activation",
     "Bits",

@@ -306,6 +306,18 @@ def test_batches_that_are_held_out_only_judge(monkeypatch: pytest.MonkeyPatch, v
     np.testing.assert_allclose(unseen.hessian[0], np.cov(judges.T, bias=True), atol=1e-4)
 
 
+@pytest.mark.parametrize(("many", "kept"), [(8, False), (7, True)])
+def test_batches_that_judge_many_columns_are_kept(
+    monkeypatch: pytest.MonkeyPatch, many: int, kept: bool
+) -> None:
+    monkeypatch.setattr(samples, "MANY_COLUMNS", many)  # there are 8
+    found = gather_samples(replace(at_layer(), heldout={0, 3}), np.random.default_rng(0))
+    assert found is not None
+    assert (found.heldout is not None) == kept
+    if found.heldout is not None:
+        assert found.heldout.columns.shape[1] == 16 * positions_of_a_sample(at_layer())
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
     source, kept = at_layer(), []

@@ -30,7 +30,7 @@ _DAMPING_WITHOUT_SHARE = 10.0
 _MIN_DAMPING = 3e-5  # H is known to about 5e-6 of its diagonal's mean
 USUAL_DAMPING = 0.03  # of W*, where dampings are not compared
 # More columns are solved in float32: where dampings are compared, and for W* itself.
-_MOST_COLUMNS_IN_DOUBLE, _MOST_COLUMNS_OF_W_IN_DOUBLE = 256, 2048
+MOST_COLUMNS_IN_DOUBLE, MOST_COLUMNS_OF_W_IN_DOUBLE = 256, 2048
 _ROWS = 64  # of a layer choose its damping, about
 _LEAST_GAIN = 1e-6  # share of a loss
 _REFIT_DAMPING = 1e-3
@@ -91,7 +91,7 @@ def solved(
     hessian: Float64Array,
     damping: float,
     residual: Float64Array,
-    most_in_double: int = _MOST_COLUMNS_OF_W_IN_DOUBLE,
+    most_in_double: int = MOST_COLUMNS_OF_W_IN_DOUBLE,
 ) -> NDArray[np.floating]:
     """``residual (H + d I)^-1``, (groups, rows, columns).
 
@@ -136,15 +136,51 @@ def choose_damping(
     matrix = matrix[:, some]
     hessian, residual = seen.hessian, seen.cross[:, some] - matrix @ seen.hessian
     slope = 2 * (matrix @ unseen.hessian - unseen.cross[:, some])
-    in_double = matrix.shape[2] <= _MOST_COLUMNS_IN_DOUBLE
+    in_double = matrix.shape[2] <= MOST_COLUMNS_IN_DOUBLE
     rounded = unseen.hessian if in_double else unseen.hessian.astype(np.float32)
 
     def change(damping: float) -> float:
-        moved = solved(hessian, damping, residual, _MOST_COLUMNS_IN_DOUBLE)
+        moved = solved(hessian, damping, residual, MOST_COLUMNS_IN_DOUBLE)
         return float(((moved @ rounded + slope) * moved).sum(dtype=np.float64))
 
     best = best_of_dampings(change, abs(_loss(matrix, unseen, some)))
     return best if heldout else damping_of_all(best)
+
+
+def choose_damping_by_samples(
+    matrix: Float64Array, moments: Moments, columns: Float32Array, targets: Float32Array
+) -> float:
+    """As `choose_damping`, with samples that judge in place of their moments.
+
+    Of many columns, the product of their columns would take longer than the comparison, and as much
+    memory as H.
+
+    Args:
+        matrix: W, (groups, rows, columns).
+        moments: of the samples that W* is fitted to.
+        columns: of the samples that judge, (groups, positions, columns).
+        targets: likewise, (groups, positions, rows).
+    """
+    some = rows_for_all(matrix)
+    matrix = matrix[:, some]
+    x, t = columns, targets[:, :, some]
+    if moments.centred:
+        x, t = (each - each.mean(axis=1, keepdims=True) for each in (x, t))
+    residual = moments.cross[:, some] - matrix @ moments.hessian
+    errors = t - x @ _as_columns(matrix)  # (groups, positions, rows)
+    loss = float(np.square(errors, dtype=np.float64).sum())
+
+    def change(damping: float) -> float:
+        moved = solved(moments.hessian, damping, residual, MOST_COLUMNS_IN_DOUBLE)
+        left = errors - x @ _as_columns(moved)
+        return float(np.square(left, dtype=np.float64).sum()) - loss
+
+    return best_of_dampings(change, loss)
+
+
+def _as_columns(matrix: NDArray[np.floating]) -> Float32Array:
+    """(groups, rows, columns) -> (groups, columns, rows)."""
+    return np.ascontiguousarray(matrix.transpose(0, 2, 1), np.float32)
 
 
 def rows_for_all(matrix: Float64Array) -> slice:

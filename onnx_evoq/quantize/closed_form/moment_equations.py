@@ -12,6 +12,7 @@ from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import (
     USUAL_DAMPING,
     choose_damping,
+    choose_damping_by_samples,
     damped_hessian,
     solved,
 )
@@ -81,6 +82,11 @@ class MomentEquations:
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
+        judges = self.samples.heldout
+        if judges is not None:
+            return choose_damping_by_samples(
+                self.matrix, self._moments, judges.columns, judges.targets
+            )
         folds = self.sums.folds(self.hessians.of_all)
         return choose_damping(self.matrix, folds, heldout=self.sums.heldout)
 

@@ -14,9 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import (
+    MOST_COLUMNS_IN_DOUBLE,
+    MOST_COLUMNS_OF_W_IN_DOUBLE,
     best_of_dampings,
     damping_of_all,
     rows_for_all,
@@ -151,11 +154,11 @@ class SampleEquations:
         all_seen = count == self.columns.x.shape[1]
         within = self.columns.kernel if all_seen else _kernel(x, x)
         across = _kernel(unseen, x)
-        added = self.columns.mean_of_diagonal[:, None, None] * np.eye(count)
+        mean = self.columns.mean_of_diagonal
         loss = float(np.square(unseen_errors).sum())
 
         def change(damping: float) -> float:
-            solved = np.linalg.solve(within + damping * added, errors)
+            solved = _solved(within, damping * mean, errors, MOST_COLUMNS_IN_DOUBLE)
             return float(np.square(unseen_errors - across @ solved).sum()) - loss
 
         best = best_of_dampings(change, loss)
@@ -185,8 +188,8 @@ class SampleEquations:
         if not np.isfinite(damping):
             return self.matrix
         count = self.columns.x.shape[1]
-        added = (damping * self.columns.mean_of_diagonal)[:, None, None] * np.eye(count)
-        solved = np.linalg.solve(self.columns.kernel + added, self._errors)  # (groups, n, rows)
+        added = damping * self.columns.mean_of_diagonal
+        solved = _solved(self.columns.kernel, added, self._errors, MOST_COLUMNS_OF_W_IN_DOUBLE)
         change = solved.transpose(0, 2, 1).astype(np.float32) @ self.columns.x
         return np.asarray(self.matrix + change / count)
 
@@ -212,6 +215,17 @@ class SampleEquations:
         """E, (groups, n, rows)."""
         t = self.t - self.t.mean(axis=1, keepdims=True) if self.samples.centred else self.t
         return np.asarray(t - self.columns.x @ _transposed(self.matrix), np.float64)
+
+
+def _solved(
+    kernel: Float64Array, added: Float64Array, errors: Float64Array, most_in_double: int
+) -> NDArray[np.floating]:
+    """``(K + d I)^-1 E``, (groups, n, rows); of many positions in float32."""
+    dtype: type[np.floating] = np.float64 if kernel.shape[1] <= most_in_double else np.float32
+    damped: NDArray[np.floating] = kernel.astype(dtype)
+    index = np.arange(kernel.shape[1])
+    damped[:, index, index] = damped[:, index, index] + added[:, None]
+    return np.linalg.solve(damped, errors.astype(dtype, copy=False))
 
 
 def _kernel(one: Float32Array, other: Float32Array) -> Float64Array:

@@ -42,6 +42,7 @@ class LayerSamples:
         activation: as above.
         few: whether there are so few positions that all are kept, and no moments are gathered.
         heldout: whether some chunks only judge.
+        keeps_judges: whether these are kept as they are, and their moments are not gathered.
     """
 
     def __init__(
@@ -51,11 +52,14 @@ class LayerSamples:
         *,
         few: bool = False,
         heldout: bool = False,
+        keeps_judges: bool = False,
     ) -> None:
         self.centred = centred
         self.activation = activation
         self.sums = MomentSums(centred, heldout=heldout)
         self._few = few
+        self._keeps_judges = few or keeps_judges
+        self._judges: list[SampleChunk] = []
         self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
 
     def add(self, *chunks: SampleChunk) -> None:
@@ -64,6 +68,9 @@ class LayerSamples:
         Args:
             chunks: one or more.
         """
+        if chunks[0].heldout and self._keeps_judges:
+            self._judges.append(joined(chunks))
+            return
         if self._few:
             self._chunks.append(joined(chunks))
             return
@@ -81,21 +88,20 @@ class LayerSamples:
     @cached_property
     def together(self) -> SampleChunk:
         """All columns and targets but those that only judge, if there are few positions."""
-        return joined([chunk for chunk in self._chunks if not chunk.heldout])
+        return joined(self._chunks)
 
     @cached_property
     def heldout(self) -> SampleChunk | None:
-        """The columns and targets that only judge, if there are few positions; None for none."""
-        chunks = [chunk for chunk in self._chunks if chunk.heldout]
-        return joined(chunks) if chunks else None
+        """The columns and targets that only judge, if they are kept as they are; None for none."""
+        return joined(self._judges) if self._judges else None
 
     @property
     def finite(self) -> bool:
         """Whether all values and their products are in the range of float32."""
-        if not self._few:
-            return self.sums.finite
-        both = [each for chunk in self._chunks for each in (chunk.columns, chunk.targets)]
-        return all(bool(np.isfinite(np.square(each).sum(axis=1)).all()) for each in both)
+        kept = [*self._judges, *(self._chunks if self._few else [])]
+        both = [each for chunk in kept for each in (chunk.columns, chunk.targets)]
+        finite = all(bool(np.isfinite(np.square(each).sum(axis=1)).all()) for each in both)
+        return finite and (self._few or self.sums.finite)
 
     def moments_behind_activation(self, weight: Float64Array, bias: Float64Array) -> MomentSums:
         """The moments for targets that leave errors to the activation that hides them.

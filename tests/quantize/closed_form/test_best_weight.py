@@ -8,7 +8,7 @@ from graphs import random
 from layer_problems import DENSE, correlated, moments_with, sums_of
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize import refit
+from onnx_evoq.quantize import LayerSamples, SampleChunk, refit
 from onnx_evoq.quantize.closed_form import best_weight as module
 from onnx_evoq.quantize.closed_form.best_weight import (
     DAMPINGS,
@@ -18,6 +18,7 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     solve_best_weight,
     solved,
 )
+from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
 from onnx_evoq.quantize.moments.bias_correction import corrected_bias
 from onnx_evoq.quantize.moments.moments import Moments
 
@@ -255,6 +256,31 @@ def test_a_damping_that_heldout_samples_choose_is_taken_as_it_is() -> None:
     assert choose_damping(ZERO, (pull, push), heldout=True) == np.inf
 
 
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("noise", [0.0, 0.3, 3.0])
+def test_samples_that_judge_choose_as_their_moments_do(noise: float, centred: bool) -> None:
+    x, weight = correlated(60, 12) + 0.5, random(3, 12, seed=5)
+    t = x @ (weight + random(3, 12, seed=9)).T + noise * random(60, 3, seed=6) + 1
+    found = []
+    for keeps in (True, False):
+        samples = LayerSamples(centred, heldout=True, keeps_judges=keeps)
+        samples.add(SampleChunk(x[None, :40], t[None, :40]))
+        samples.add(SampleChunk(x[None, 40:], t[None, 40:], heldout=True))
+        assert (samples.heldout is not None) == keeps
+        equations = MomentEquations.of(weight[None].astype(np.float64), samples)
+        found.append(equations.choose_damping())
+    assert found[0] == found[1]
+    assert found[0] < np.inf
+
+
+def test_samples_that_judge_and_are_not_finite_are_noticed() -> None:
+    samples = LayerSamples(True, heldout=True, keeps_judges=True)
+    samples.add(SampleChunk(*(random(1, 9, 4, seed=k) for k in (0, 1))))
+    assert samples.finite
+    samples.add(SampleChunk(random(1, 9, 4), np.full((1, 9, 4), np.nan, np.float32), heldout=True))
+    assert not samples.finite
+
+
 @pytest.mark.parametrize(("rows", "apart"), [(64, 1), (65, 2), (128, 2), (129, 3)])
 def test_of_many_rows_some_stand_for_all(rows: int, apart: int) -> None:
     # The rows that count ask for the smallest damping, and all others for W itself.
@@ -285,7 +311,7 @@ def test_in_single_precision_the_choice_is_the_same(
     found = []
     for most, dtype in ((12, np.float64), (11, np.float32)):
         dtypes.clear()
-        monkeypatch.setattr(module, "_MOST_COLUMNS_IN_DOUBLE", most)
+        monkeypatch.setattr(module, "MOST_COLUMNS_IN_DOUBLE", most)
         found.append(choose_damping(matrix, folds))
         assert set(dtypes) == {np.dtype(dtype)}
     assert found[0] == found[1]

@@ -15,6 +15,7 @@ from onnx_evoq.quantize import (
     nearest,
     reconstruct_with_activation,
 )
+from onnx_evoq.quantize.closed_form import sample_equations as module
 from onnx_evoq.quantize.closed_form.best_weight import DAMPINGS
 from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
 from onnx_evoq.quantize.closed_form.sample_equations import (
@@ -230,3 +231,15 @@ def test_h_is_a_matrix_for_more_positions_than_half_of_the_columns(
     expected += 0.5 * np.trace(expected, axis1=1, axis2=2)[:, None, None] / 20 * np.eye(20)
     error = random(2, 3, 20, seed=3)
     np.testing.assert_allclose(hessian.times(error), error @ expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("most", [0, 10**6])
+def test_many_positions_are_solved_in_float32(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    reference = SampleEquations.of(MATRIX, samples_of(X, T)).best_weight(0.1)
+    monkeypatch.setattr(module, "MOST_COLUMNS_OF_W_IN_DOUBLE", most)
+    monkeypatch.setattr(module, "MOST_COLUMNS_IN_DOUBLE", most)
+    equations = SampleEquations.of(MATRIX, samples_of(X, T))
+    np.testing.assert_allclose(equations.best_weight(0.1), reference, rtol=1e-3, atol=1e-4)
+    assert (
+        equations.choose_damping() == SampleEquations.of(MATRIX, samples_of(X, T)).choose_damping()
+    )
