@@ -23,13 +23,14 @@ _PER_PRODUCT = 3e-11  # of matrix products
 _PER_VALUE = 5e-9  # of columns and targets that are moved
 _PER_GROUP = 4e-4
 _PER_CUBE = {True: 3e-10, False: 1e-10}  # of columns^3; whether dampings are compared
-RUNS_PER_SAMPLE = 5.0  # of the float model, by taking a sample through both models
-_RUN_PARTS = 3  # these runs may take one part in so many of the time
+RUNS_PER_SAMPLE = 4.0  # of the float model, by taking a sample through both models
+_RUN_PARTS = 2  # these runs may take one part in so many of the time
 _FEWEST_SAMPLES = 16  # that are enough, if nothing but their number can save time
 _FEWER = 0.8  # times as many samples are tried next
 _EXPECTED = 3.0  # seconds of layers that count as if they had been measured as predicted
 _MARGIN = 0.92  # of the time left, which the predictions must fit into
 _GRACE = 0.05  # of the time, which the least effort may take besides: a rounded layer costs much
+_NEARLY = 1.25  # times the time left that the least effort may seem to take: it may turn out less
 _TIMES_DUE = 2.0  # of its equal share of the time that a layer may take where time is short
 
 
@@ -76,7 +77,7 @@ def samples_in_time(sizes: Callable[[int], Sequence[LayerSize]], most: int, seco
     """How many samples there is time for, so that all layers get the least effort.
 
     Example:
-        >>> samples_in_time(lambda n: [LayerSize(1, 8, 9, running=0.125 * n)], 500, 75.0)
+        >>> samples_in_time(lambda n: [LayerSize(1, 8, 9, running=0.125 * n)], 500, 50.0)
         200
 
     Args:
@@ -134,8 +135,11 @@ class Plan:
             if sum(size.seconds(effort) for size in rest) * self._slowness <= _MARGIN * left:
                 return effort
         least = self._efforts[-1]
-        due = (self._latest - self._began) / len(rest)
-        return least if rest[0].seconds(least) * self._slowness <= _TIMES_DUE * due else None
+        left = self._latest - self._began
+        if sum(size.seconds(least) for size in rest) * self._slowness <= _NEARLY * left:
+            return least
+        own = rest[0].seconds(least) * self._slowness
+        return least if own <= _TIMES_DUE * left / len(rest) else None
 
     @property
     def _slowness(self) -> float:

@@ -116,8 +116,8 @@ def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.Monkey
 
 def test_where_runs_are_slow_fewer_samples_are_run(taken: Taken) -> None:
     inputs = random(40, 4)
-    # A third of 300 seconds is time for 20 samples of 5 runs each.
-    task = task_of(load(mlp()), inputs, inputs, size=4, deadline=Deadline(300, lambda: 0.0))
+    # Half of 160 seconds is time for 20 samples of 4 runs each.
+    task = task_of(load(mlp()), inputs, inputs, size=4, deadline=Deadline(160, lambda: 0.0))
     reconstructed(replace(task, seconds=1.0))
     reconstructed(task)
     assert taken == [(20, 4), (20, 4), (40, 40), (40, 40)]

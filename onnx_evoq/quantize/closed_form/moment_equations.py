@@ -69,7 +69,9 @@ class MomentEquations:
             samples: its columns and targets.
         """
         sums = samples.sums
-        return cls(matrix, samples, sums, _Hessians(sums.moments().hessian))
+        # Where samples judge by themselves, nothing but H is needed of the products of columns.
+        moments = sums.moments() if samples.heldout is None else sums.last_moments()
+        return cls(matrix, samples, sums, _Hessians(moments.hessian))
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "MomentEquations":
         """The same for targets that leave errors to the activation that hides them.

@@ -185,6 +185,18 @@ class MomentSums:
             hessian,
         )  # fmt: skip
 
+    def last_moments(self) -> Moments:
+        """As `moments`, where a wide layer's H takes the place of its sums, to save memory.
+
+        Nothing can be added after that, and H must be given to `moments` and `folds`.
+        """
+        fold = self._folds[0]
+        assert self.heldout  # else the second fold has samples, too
+        fold.xx /= fold.count
+        hessian, fold.xx = fold.xx, np.empty((0, 0, 0))
+        self._subtract_means(hessian, fold.x / fold.count)
+        return self._moments_of(fold, hessian)
+
     def folds(self, hessian: Float64Array | None = None) -> tuple[Moments, Moments] | None:
         """The moments of the two folds; None if one of them is empty.
 
@@ -230,11 +242,15 @@ class MomentSums:
             cross -= t[:, :, None] * x[:, None, :]
         if hessian is None:
             hessian = sums.xx / sums.count
-            if self._centred:  # in parts, so that no second matrix of its size is needed
-                for start in range(0, x.shape[1], _COLUMNS_AT_ONCE):
-                    some = slice(start, start + _COLUMNS_AT_ONCE)
-                    hessian[:, some] -= x[:, some, None] * x[:, None, :]
+            self._subtract_means(hessian, x)
         return Moments(hessian, cross, x + self._origins[0], t + self._origins[1], self._centred)
+
+    def _subtract_means(self, hessian: Float64Array, x: Float64Array) -> None:
+        """Subtract the products of the means of x, in parts, to need no second matrix like H."""
+        if self._centred:
+            for start in range(0, x.shape[1], _COLUMNS_AT_ONCE):
+                some = slice(start, start + _COLUMNS_AT_ONCE)
+                hessian[:, some] -= x[:, some, None] * x[:, None, :]
 
 
 def _mean_of(arrays: Sequence[Float32Array]) -> Float32Array:

@@ -223,3 +223,16 @@ def test_values_whose_products_overflow_are_not_finite(x: float, t: float) -> No
     columns[0, 5, 0], targets[0, 5, 0] = x, t
     with np.errstate(over="ignore", invalid="ignore"):
         assert not gathered(columns, targets, centred=False, chunks=2).finite
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_the_last_moments_are_those_that_would_come_again(centred: bool) -> None:
+    given = [MomentSums(centred, heldout=True) for _ in range(2)]
+    for sums in given:
+        for seed in (0, 1):
+            sums.add(random(2, 9, 4, seed=seed) + 1, random(2, 9, 3, seed=seed + 5))
+    usual, last = given[0].moments(), given[1].last_moments()
+    again = given[1].moments(last.hessian)
+    for name in ("hessian", "cross", "x_mean", "t_mean"):
+        np.testing.assert_array_equal(getattr(last, name), getattr(usual, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(usual, name))
