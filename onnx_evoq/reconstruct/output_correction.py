@@ -118,13 +118,16 @@ class _Correction:
                 deadline = self._task.deadline.share(len(layers) - index)
                 linearized = self._linearized(layer, deadline)
                 if linearized is not None:
-                    self._correct(layer, linearized)
+                    self._correct(layer, linearized, deadline)
                 step(1)
 
-    def _correct(self, layer: Layer, linearized: LinearizedOutput) -> None:
+    def _correct(self, layer: Layer, linearized: LinearizedOutput, deadline: Deadline) -> None:
         """Try new codes of a layer, and accept the first that lower the fitness."""
         for share in _WITHIN_SHARES:
-            tried = _corrected(self.best, layer, linearized, share)
+            if deadline.passed:
+                self.stopped = Stopped.TIME
+                return
+            tried = _corrected(self.best, layer, linearized, share, deadline)
             fitness = self._task.fitness(tried.as_float)
             if fitness < self.fitness and self._task.allows(tried.as_float):
                 self.best, self.fitness = tried, fitness
@@ -203,7 +206,11 @@ class _Correction:
 
 
 def _corrected(
-    now: QuantizedModel, layer: Layer, linearized: LinearizedOutput, share: float
+    now: QuantizedModel,
+    layer: Layer,
+    linearized: LinearizedOutput,
+    share: float,
+    deadline: Deadline,
 ) -> QuantizedModel:
     """Give a layer the codes and the bias that are best for the linearized output."""
     assert layer.bias is not None
@@ -216,6 +223,7 @@ def _corrected(
         row_grid(grid, linear, codes.shape),
         linearized,
         share,
+        lambda: deadline.passed,
     )
     weight = QuantizedWeight(linear.weight(matrix, codes.shape).astype(np.int8), grid)
     new_bias = bias + bias_shifts.reshape(bias.shape).astype(np.float32)

@@ -22,7 +22,7 @@ from onnx_evoq.model import (
 from onnx_evoq.reconstruct import output_correction as module
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.reconstruct.output_correction import correct_outputs
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import Task
 
 Case = tuple[Task, QuantizedModel]
@@ -246,14 +246,30 @@ def test_evaluators_and_cache_share_the_memory(
 def test_new_codes_must_lower_the_fitness(small: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     correction, tried = correction_of(small), []
 
-    def same(best: QuantizedModel, layer: Layer, linearized: Any, share: float) -> QuantizedModel:
+    def same(
+        best: QuantizedModel, layer: Layer, linearized: Any, share: float, deadline: Deadline
+    ) -> QuantizedModel:
         tried.append(share)
         return replace(best)
 
     monkeypatch.setattr(module, "_corrected", same)
-    correction._correct(layer_of(small[1], "w1"), None)
+    correction._correct(layer_of(small[1], "w1"), None, NO_DEADLINE)
     assert correction.best is small[1]
     assert tried == [0.5, 2.0]
+
+
+def test_out_of_time_no_other_codes_are_tried(small: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    correction, tried = correction_of(small), []
+
+    def same(*arguments: Any) -> QuantizedModel:
+        tried.append(arguments)
+        return small[1]
+
+    monkeypatch.setattr(module, "_corrected", same)
+    correction._correct(layer_of(small[1], "w1"), None, Deadline(0))
+    assert tried == []
+    assert correction.best is small[1]
+    assert correction.stopped == "time"
 
 
 def test_the_first_codes_that_lower_the_fitness_are_accepted(
@@ -263,12 +279,14 @@ def test_the_first_codes_that_lower_the_fitness_are_accepted(
     fitness = correction.fitness
     monkeypatch.setattr(Task, "fitness", lambda self, model: fitness / 2)
 
-    def better(best: QuantizedModel, layer: Layer, linearized: Any, share: float) -> QuantizedModel:
+    def better(
+        best: QuantizedModel, layer: Layer, linearized: Any, share: float, deadline: Deadline
+    ) -> QuantizedModel:
         tried.append(replace(best))
         return tried[-1]
 
     monkeypatch.setattr(module, "_corrected", better)
-    correction._correct(layer_of(small[1], "w1"), None)
+    correction._correct(layer_of(small[1], "w1"), None, NO_DEADLINE)
     assert len(tried) == 1
     assert correction.best is tried[0]
     assert correction.fitness == fitness / 2

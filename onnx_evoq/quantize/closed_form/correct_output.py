@@ -17,6 +17,7 @@ Rows are solved one after another, the most influential first. With the best b_o
 a quadratic form in q_o, and its minimum is a closest-vector problem (`closest_point`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,7 @@ def correct_codes(
     grid: RowGrid,
     output: LinearizedOutput,
     share: float,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Float64Array, Float64Array]:
     """Codes and changes of the biases that lower the error of the network's outputs.
 
@@ -62,6 +64,7 @@ def correct_codes(
         grid: the steps and limits of the rows.
         output: the network's outputs as a function of this layer.
         share: the weight of changes that differ from position to position.
+        stop: whether time is up. The rows of least influence then keep their codes.
 
     Returns:
         The new codes, (groups, rows, columns), and the change of each bias, (groups * rows,).
@@ -72,7 +75,7 @@ def correct_codes(
     low, high = (np.broadcast_to(limit, grid.steps.shape) for limit in (grid.low, grid.high))
     influence = np.square(output.jacobian).sum(axis=(0, 2)) / samples  # (groups * rows,)
     for channel in np.argsort(-influence):
-        if not influence[channel] > 0:
+        if not influence[channel] > 0 or stop():
             break
         group, row = divmod(int(channel), rows)
         mean, jacobian = output.means[:, group], output.jacobian[:, channel]  # (samples, ...)

@@ -222,3 +222,14 @@ def test_a_channel_without_influence_keeps_its_codes() -> None:
     assert (found[0, 1] == 1).all()
     assert (found[0, 0] != 1).any()
     assert biases[1] == 0
+
+
+def test_when_time_is_up_the_rows_of_least_influence_keep_their_codes() -> None:
+    output, codes, asked = linearized(3), np.zeros((1, 2, 3)), [False, True]
+    whole, _ = correct_codes(codes, codes, unit_steps(1, 2), output, 0.0)
+    found, biases = correct_codes(codes, codes, unit_steps(1, 2), output, 0.0, lambda: asked.pop(0))
+    first, second = np.argsort(-np.square(output.jacobian).sum(axis=(0, 2)))
+    np.testing.assert_array_equal(found[0, first], whole[0, first])
+    np.testing.assert_array_equal(found[0, second], codes[0, second])
+    assert biases[first] != 0
+    assert biases[second] == 0
