@@ -27,7 +27,7 @@ from onnx_evoq.quantize import LayerSamples
 from onnx_evoq.setup import Task, cache_memory, workers_of
 
 _MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
-_FEWEST_SAMPLES = 32  # that moments are gathered from
+_FIRST_SAMPLES = 32  # with which the first layers begin
 _FEWEST_JUDGES, _MOST_JUDGES = 2, 64  # held-out samples that choose dampings
 _BATCHES_PER_JUDGE = 2  # of the search set, for each batch that is held out
 _POSITIONS_PER_TAKEN = 2  # positions of all samples for each one that moments are gathered from
@@ -111,7 +111,7 @@ class Walk:
         if samples < search.samples:
             search, judges = search.first(samples), min(judges, samples // 5)
         self._batches, self._heldout = _interleaved(search.batches, _heldout(task, judges))
-        few = self._count_with(_FEWEST_SAMPLES)
+        few = self._count_with(_FIRST_SAMPLES)
         self._kept_values = memory // 8  # half of it, with four bytes each
         kept = min(memory // 8, _MOST_KEPT)
         self._quantized, self._float = (

@@ -56,7 +56,7 @@ def test_the_rest_of_the_longer_set_comes_last() -> None:
 
 
 def test_judges_come_with_the_samples(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FEWEST_SAMPLES", 4)
+    monkeypatch.setattr(module, "_FIRST_SAMPLES", 4)
     monkeypatch.setattr(module, "_POSITIONS_PER_TAKEN", 4)
     task = task_of(folded(), random(40, 3, 8, 8), random(16, 3, 8, 8, seed=1), size=4)
     reconstruct_layers(task, np.random.default_rng(0), Effort(positions=64))
@@ -67,7 +67,7 @@ def test_few_samples_serve_layers_of_many_positions(
     taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of 64 positions per sample, 4 samples are enough for the convolutions; the last layer has one.
-    monkeypatch.setattr(module, "_FEWEST_SAMPLES", 4)
+    monkeypatch.setattr(module, "_FIRST_SAMPLES", 4)
     monkeypatch.setattr(module, "_POSITIONS_PER_TAKEN", 4)
     inputs = random(40, 3, 8, 8)
     task = task_of(folded(), inputs, inputs, size=4)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.grid import Linear
-from onnx_evoq.quantize.moments import Moments, corrected_bias
+from onnx_evoq.quantize.moments import Moments, corrected_bias, transposed
 
 ROUNDING_DAMPING = 0.03  # of H where codes are chosen without a search for the damping
 DAMPINGS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)  # that are compared; ascending
@@ -103,8 +103,8 @@ def solved(
     """
     dtype: type[np.floating] = np.float64 if hessian.shape[1] <= most_in_double else np.float32
     damped = _damped(hessian, damping, dtype)
-    transposed = residual.transpose(0, 2, 1).astype(dtype, copy=False)
-    return np.linalg.solve(damped, transposed).transpose(0, 2, 1)
+    right = residual.transpose(0, 2, 1).astype(dtype, copy=False)
+    return np.linalg.solve(damped, right).transpose(0, 2, 1)
 
 
 def choose_damping(
@@ -167,20 +167,15 @@ def choose_damping_by_samples(
     if moments.centred:
         x, t = (each - each.mean(axis=1, keepdims=True) for each in (x, t))
     residual = moments.cross[:, some] - matrix @ moments.hessian
-    errors = t - x @ _as_columns(matrix)  # (groups, positions, rows)
+    errors = t - x @ transposed(matrix)  # (groups, positions, rows)
     loss = float(np.square(errors, dtype=np.float64).sum())
 
     def change(damping: float) -> float:
         moved = solved(moments.hessian, damping, residual, MOST_COLUMNS_IN_DOUBLE)
-        left = errors - x @ _as_columns(moved)
+        left = errors - x @ transposed(moved)
         return float(np.square(left, dtype=np.float64).sum()) - loss
 
     return best_of_dampings(change, loss)
-
-
-def _as_columns(matrix: NDArray[np.floating]) -> Float32Array:
-    """(groups, rows, columns) -> (groups, columns, rows)."""
-    return np.ascontiguousarray(matrix.transpose(0, 2, 1), np.float32)
 
 
 def rows_for_all(matrix: Float64Array) -> slice:

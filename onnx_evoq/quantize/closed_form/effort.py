@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from onnx_evoq.quantize.grid import MANY_COLUMNS
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -26,7 +28,9 @@ class Effort:
 
 
 FULL = Effort()
-SHORT = Effort(12_288, activation_rounds=1, compared_columns=1_200, restarts=0)
+SHORT = Effort(12_288, activation_rounds=1, compared_columns=MANY_COLUMNS, restarts=0)
 # GPTQ rounding (rounding with feedback) and the bias, for the best float weight.
-FEEDBACK = Effort(4_096, activation_rounds=0, compared_columns=1_200, descends=False, restarts=0)
+FEEDBACK = Effort(
+    4_096, activation_rounds=0, compared_columns=MANY_COLUMNS, descends=False, restarts=0
+)
 EFFORTS = (FULL, SHORT, FEEDBACK)  # from the best to the fastest

@@ -25,7 +25,7 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     rows_for_all,
 )
 from onnx_evoq.quantize.grid import FactoredHessian, Hessian, SampleHessian
-from onnx_evoq.quantize.moments import LayerSamples, SampleChunk
+from onnx_evoq.quantize.moments import LayerSamples, SampleChunk, transposed
 
 _LEAST_POWER = 1e-30
 
@@ -123,7 +123,7 @@ class SampleEquations:
             return self
 
         def targets(given: SampleChunk) -> Float32Array:
-            outputs = given.columns @ _transposed(weight) + bias[:, None].astype(np.float32)
+            outputs = given.columns @ transposed(weight) + bias[:, None].astype(np.float32)
             return activation.targets(given.targets, outputs, given.shift)
 
         heldout = self.samples.heldout
@@ -172,7 +172,7 @@ class SampleEquations:
         if self.samples.centred:
             x = x - self.samples.together.columns.mean(axis=1, keepdims=True)
             t = t - self.t[:, :, some].mean(axis=1, keepdims=True)
-        return x, np.asarray(t - x @ _transposed(self.matrix[:, some]), np.float64)
+        return x, np.asarray(t - x @ transposed(self.matrix[:, some]), np.float64)
 
     @property
     def knows_hessian(self) -> bool:
@@ -207,14 +207,14 @@ class SampleEquations:
 
     def spread(self, matrix: Float64Array) -> Float32Array:
         """The standard deviation of each channel of the output with other weights, (channels,)."""
-        outputs = self.columns.x @ _transposed(matrix)
+        outputs = self.columns.x @ transposed(matrix)
         return np.asarray(np.sqrt(np.square(outputs).mean(axis=1)).ravel(), np.float32)
 
     @cached_property
     def _errors(self) -> Float64Array:
         """E, (groups, n, rows)."""
         t = self.t - self.t.mean(axis=1, keepdims=True) if self.samples.centred else self.t
-        return np.asarray(t - self.columns.x @ _transposed(self.matrix), np.float64)
+        return np.asarray(t - self.columns.x @ transposed(self.matrix), np.float64)
 
 
 def _solved(
@@ -232,7 +232,3 @@ def _kernel(one: Float32Array, other: Float32Array) -> Float64Array:
     """X_1 X_2^T / n_2, (groups, n_1, n_2)."""
     products = one @ other.transpose(0, 2, 1)
     return np.asarray(products.astype(np.float64) / other.shape[1])
-
-
-def _transposed(matrix: Float64Array) -> Float32Array:
-    return np.ascontiguousarray(matrix.transpose(0, 2, 1), np.float32)

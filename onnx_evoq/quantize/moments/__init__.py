@@ -2,7 +2,12 @@
 
 from onnx_evoq.quantize.moments.activation import Activation
 from onnx_evoq.quantize.moments.bias_correction import corrected_bias
-from onnx_evoq.quantize.moments.columns_and_targets import LayerSamples, SampleChunk, joined
+from onnx_evoq.quantize.moments.columns_and_targets import (
+    LayerSamples,
+    SampleChunk,
+    joined,
+    transposed,
+)
 from onnx_evoq.quantize.moments.moments import Moments, MomentSums
 
 __all__ = [
@@ -13,4 +18,5 @@ __all__ = [
     "SampleChunk",
     "corrected_bias",
     "joined",
+    "transposed",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.moments.activation import Activation
@@ -113,12 +114,12 @@ class LayerSamples:
         activation = self.activation
         if activation is None:
             return self.sums
-        transposed = np.ascontiguousarray(weight.transpose(0, 2, 1), np.float32)
+        columns_first = transposed(weight)
         at_origin = bias + (weight @ self.sums.origin[:, :, None])[:, :, 0]
         added = np.asarray(at_origin, np.float32)[:, None]  # (groups, 1, rows)
 
         def targets_of(chunk: SampleChunk, some: slice) -> Float32Array:
-            outputs = chunk.columns[:, some] @ transposed
+            outputs = chunk.columns[:, some] @ columns_first
             outputs += added
             shift = None if chunk.shift is None else chunk.shift[:, some]
             return activation.targets(chunk.targets[:, some], outputs, shift)
@@ -126,6 +127,11 @@ class LayerSamples:
         return self.sums.with_targets(
             (chunk.columns, partial(targets_of, chunk), chunk.heldout) for chunk in self._chunks
         )
+
+
+def transposed(matrix: NDArray[np.floating]) -> Float32Array:
+    """(groups, rows, columns) -> (groups, columns, rows), as columns are multiplied by it."""
+    return np.ascontiguousarray(matrix.transpose(0, 2, 1), np.float32)
 
 
 def joined(chunks: Sequence[SampleChunk], origin: Float32Array | None = None) -> SampleChunk:
