@@ -1,7 +1,7 @@
 """The closed forms: the best weights of a layer for the second moments of its inputs."""
 
 from onnx_evoq.quantize.closed_form.at_widths import LayerAtWidth, quantize_at_widths
-from onnx_evoq.quantize.closed_form.best_weight import ROUNDING_DAMPING, damped_hessian, refit
+from onnx_evoq.quantize.closed_form.best_weight import ROUNDING_DAMPING, factored, refit
 from onnx_evoq.quantize.closed_form.correct_output import LinearizedOutput, correct_codes
 from onnx_evoq.quantize.closed_form.effort import EFFORTS, FULL, Effort
 from onnx_evoq.quantize.closed_form.layer_reconstruction import (
@@ -21,7 +21,7 @@ __all__ = [
     "LayerReconstruction",
     "LinearizedOutput",
     "correct_codes",
-    "damped_hessian",
+    "factored",
     "in_space_of_positions",
     "quantize_at_widths",
     "reconstruct_with_activation",

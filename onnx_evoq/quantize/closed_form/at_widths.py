@@ -19,11 +19,10 @@ import numpy as np
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.closed_form.best_weight import (
     ROUNDING_DAMPING,
-    damped_hessian,
+    factored,
 )
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid import (
-    FactoredHessian,
     GridSpec,
     Linear,
     coordinate_descent,
@@ -76,9 +75,7 @@ def quantize_at_widths(
     columns = np.append(np.arange(count), np.asarray(split, np.intp))  # and copies of split ones
     share = np.where(np.isin(columns, split), 0.5, 1.0)
     best_weight = matrix[:, :, columns] * share  # (groups, rows, columns and copies)
-    hessian = FactoredHessian(
-        damped_hessian(moments.hessian[:, columns[:, None], columns[None]], ROUNDING_DAMPING)
-    )
+    hessian = factored(moments.hessian[:, columns[:, None], columns[None]], ROUNDING_DAMPING)
     variants = []
     for spec in specs:
         grid = choose_steps(best_weight, hessian, layer, weight.shape, spec, descending=False)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
-from onnx_evoq.quantize.grid import Linear
+from onnx_evoq.quantize.grid import FactoredHessian, Linear
 from onnx_evoq.quantize.moments import Moments, corrected_bias, transposed
 
 ROUNDING_DAMPING = 0.03  # of H where codes are chosen without a search for the damping
@@ -52,22 +52,23 @@ def refit(
     return np.asarray(layer.weight(best_weight, weight.shape), np.float32), bias.astype(np.float32)
 
 
-def damped_hessian(hessian: Float64Array, damping: float) -> Float64Array:
-    """``H + damping * mean(diag H) * I`` of each group; a group with H = 0 gets I."""
-    return np.asarray(_damped(hessian, damping, np.float64), np.float64)
+def factored(hessian: Float64Array, damping: float) -> FactoredHessian:
+    """``H + d I`` with its Cholesky factor, for the search of codes.
+
+    Args:
+        hessian: H, (groups, columns, columns).
+        damping: d as a share of the mean of H's diagonal.
+    """
+    return FactoredHessian(hessian, added_damping(hessian, damping))
 
 
-def _damped(
-    hessian: Float64Array, damping: float, dtype: type[np.floating]
-) -> NDArray[np.floating]:
-    """`damped_hessian`, rounded to a type, without a copy in float64 beside it."""
-    damped, index = hessian.astype(dtype), np.arange(hessian.shape[1])
-    damped[:, index, index] = hessian[:, index, index] + _added(hessian, damping)[:, None]
-    return damped
+def added_damping(hessian: Float64Array, damping: float) -> Float64Array:
+    """``d = damping * mean(diag H)`` of each group, (groups,); 1 for a group with H = 0.
 
-
-def _added(hessian: Float64Array, damping: float) -> Float64Array:
-    """d of each group, (groups,)."""
+    Args:
+        hessian: H, (groups, columns, columns).
+        damping: d as a share of the mean of H's diagonal.
+    """
     mean = np.trace(hessian, axis1=1, axis2=2) / hessian.shape[1]  # (groups,)
     zero = max(float(mean.max(initial=0.0)), 1e-30) * 1e-6
     return np.where(mean > zero, damping * mean, 1.0)
@@ -102,7 +103,8 @@ def solved(
         most_in_double: number of columns above which it is computed in float32.
     """
     dtype: type[np.floating] = np.float64 if hessian.shape[1] <= most_in_double else np.float32
-    damped = _damped(hessian, damping, dtype)
+    damped, index = hessian.astype(dtype), np.arange(hessian.shape[1])
+    damped[:, index, index] = hessian[:, index, index] + added_damping(hessian, damping)[:, None]
     right = residual.transpose(0, 2, 1).astype(dtype, copy=False)
     return np.linalg.solve(damped, right).transpose(0, 2, 1)
 

@@ -13,7 +13,7 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     USUAL_DAMPING,
     choose_damping,
     choose_damping_by_samples,
-    damped_hessian,
+    factored,
     solved,
 )
 from onnx_evoq.quantize.grid import FactoredHessian
@@ -40,7 +40,7 @@ class _Hessians:
     def factored(self, damping: float) -> FactoredHessian:
         """``H + d I`` with its Cholesky factor."""
         if damping not in self._factored:
-            self._factored = {damping: FactoredHessian(damped_hessian(self.of_all, damping))}
+            self._factored = {damping: factored(self.of_all, damping)}
         return self._factored[damping]
 
 

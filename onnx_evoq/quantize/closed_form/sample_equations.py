@@ -69,10 +69,7 @@ class _Columns:
 
     def _as_matrix(self, added: Float64Array) -> FactoredHessian:
         products = np.stack([x.T @ x for x in self.x])
-        matrix = products.astype(np.float64) / self.x.shape[1]
-        index = np.arange(matrix.shape[1])
-        matrix[:, index, index] += added[:, None]
-        return FactoredHessian(matrix)
+        return FactoredHessian(products.astype(np.float64) / self.x.shape[1], added)
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,21 +116,30 @@ class Hessian(Protocol):
 class CholeskyFactor:
     """The Cholesky factor of an H that is given as a matrix.
 
+    Args:
+        matrix: H but for its diagonal, (groups, columns, columns).
+        diagonal: H_jj, (groups, columns).
+        dtype: of the factor.
+
     Attributes:
         order: (groups, columns), the columns by ascending H_jj.
         pivots: R_jj^2 in that order, (groups, columns).
         lower: R_kj / R_kk at j, k in that order, (groups, columns, columns).
     """
 
-    def __init__(self, matrix: Float64Array, dtype: type[np.floating]) -> None:
-        self.order = np.argsort(np.diagonal(matrix, axis1=1, axis2=2), axis=1, kind="stable")
+    def __init__(
+        self, matrix: Float64Array, diagonal: Float64Array, dtype: type[np.floating]
+    ) -> None:
+        self.order = np.argsort(diagonal, axis=1, kind="stable")
         self.pivots = np.empty(self.order.shape)
         self.lower = np.empty(matrix.shape, dtype)
         for group, order in enumerate(self.order):
-            lower = cholesky(matrix[group][np.ix_(order, order)])
-            diagonal = np.diagonal(lower)  # (columns,)
-            self.pivots[group] = diagonal**2
-            np.divide(lower, diagonal, out=self.lower[group], casting="same_kind")
+            ordered = matrix[group][np.ix_(order, order)]
+            np.fill_diagonal(ordered, diagonal[group, order])
+            lower = cholesky(ordered)
+            of_factor = np.diagonal(lower)  # R_jj, (columns,)
+            self.pivots[group] = of_factor**2
+            np.divide(lower, of_factor, out=self.lower[group], casting="same_kind")
 
     def within(self, start: int, end: int) -> Floats:
         """R_jk / R_jj of a block (above its diagonal), (groups, end - start, end - start)."""
@@ -178,28 +187,32 @@ class FactoredHessian:
     """The Hessian H of a layer's columns as a matrix, with its Cholesky factor.
 
     The factor is expensive and does not depend on the steps. So it is computed once, when it is
-    first asked for.
+    first asked for. H of many columns is large, so no copy is made of it with the damping added.
 
     Attributes:
-        matrix: H, (groups, columns, columns), positive definite.
+        matrix: H without its damping, (groups, columns, columns).
+        damping: d, which is added to the diagonal, (groups,); None for 0. With it, H is positive
+            definite.
     """
 
     matrix: Float64Array
+    damping: Float64Array | None = None
 
     @property
     def dtype(self) -> type[np.floating]:
         """Float64 for few columns, float32 for more."""
         return np.float64 if self.matrix.shape[1] <= _MOST_COLUMNS_IN_DOUBLE else np.float32
 
-    @property
+    @cached_property
     def diagonal(self) -> Float64Array:
         """H_jj, (groups, columns)."""
-        return np.diagonal(self.matrix, axis1=1, axis2=2)
+        diagonal = np.diagonal(self.matrix, axis1=1, axis2=2)
+        return diagonal if self.damping is None else diagonal + self.damping[:, None]
 
     @cached_property
     def factor(self) -> CholeskyFactor:
         """The Cholesky factor of H with its columns sorted by H_jj."""
-        return CholeskyFactor(self.matrix, self.dtype)
+        return CholeskyFactor(self.matrix, self.diagonal, self.dtype)
 
     def times(self, error: Floats) -> Floats:
         """E H of errors E, (groups, rows, columns)."""
@@ -219,7 +232,11 @@ class FactoredHessian:
 
     @cached_property
     def _rounded(self) -> Floats:
-        return self.matrix.astype(self.dtype, copy=False)
+        rounded = self.matrix.astype(self.dtype, copy=self.damping is not None)
+        if self.damping is not None:
+            index = np.arange(rounded.shape[1])
+            rounded[:, index, index] = self.diagonal
+        return rounded
 
 
 class _MatrixGradient:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array, Indices
-from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, damped_hessian
+from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, factored
 from onnx_evoq.quantize.grid import (
     MANY_COLUMNS,
     FactoredHessian,
@@ -89,7 +89,7 @@ def round_alone(weight: Float32Array, layer: Linear, moments: Moments, bits: int
     """
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
-    hessian = FactoredHessian(damped_hessian(moments.hessian, ROUNDING_DAMPING))
+    hessian = factored(moments.hessian, ROUNDING_DAMPING)
     largest = 2.0 ** (np.ceil(np.log2(max(float(np.abs(matrix).max()), 1e-30))) - (bits - 1))
     steps = largest * 2.0 ** (-np.arange(_OCTAVES * PER_OCTAVE + 1) / PER_OCTAVE)
 

@@ -11,7 +11,7 @@ exact a column must be.
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, damped_hessian
+from onnx_evoq.quantize.closed_form import ROUNDING_DAMPING, factored
 
 _LEAST_SHARE = 1e-6  # of the power of the group that has most
 
@@ -29,13 +29,9 @@ def unexplained_power(hessian: Float64Array) -> Float64Array:
         >>> unexplained_power(np.array([[[1.0, 0.9], [0.9, 1.0]]])).round(2)
         array([[1.03, 0.24]])
     """
-    damped = damped_hessian(hessian, ROUNDING_DAMPING)
-    order = np.argsort(np.diagonal(damped, axis1=1, axis2=2), axis=1, kind="stable")
-    ordered = np.take_along_axis(damped, order[:, :, None], 1)
-    ordered = np.take_along_axis(ordered, order[:, None, :], 2)
-    diagonal = np.diagonal(np.linalg.cholesky(ordered), axis1=1, axis2=2)  # R_jj
-    power = np.empty(order.shape)
-    np.put_along_axis(power, order, diagonal**2, 1)
+    factor = factored(hessian, ROUNDING_DAMPING).factor
+    power = np.empty(factor.order.shape)
+    np.put_along_axis(power, factor.order, factor.pivots, 1)
     mean = np.trace(hessian, axis1=1, axis2=2) / hessian.shape[1]  # (groups,)
     power[mean <= _LEAST_SHARE * mean.max(initial=0.0)] = 0
     return power

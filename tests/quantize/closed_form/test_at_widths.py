@@ -8,12 +8,11 @@ from graphs import random
 from layer_problems import DENSE, moments_with, problem, sums_of
 
 from onnx_evoq.quantize import GridSpec, LayerAtWidth, Scale, Window, quantize_at_widths
-from onnx_evoq.quantize.closed_form.best_weight import damped_hessian
+from onnx_evoq.quantize.closed_form.best_weight import factored
 from onnx_evoq.quantize.closed_form.step_choice import choose_steps
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import row_grid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian
 from onnx_evoq.quantize.moments.moments import Moments
 
 WIDTHS = (2, 4, 8)
@@ -115,7 +114,7 @@ def test_steps_are_compared_after_gptq_rounding_alone_and_codes_descend() -> Non
     weight, spec = (weights[0] ** 3).astype(np.float32), GridSpec(2, 0)  # cubed: some are small
     matrix = weight[None].astype(np.float64)
     moments = moments_with(hessian.matrix, rows=100)
-    damped = FactoredHessian(damped_hessian(hessian.matrix, 0.03))
+    damped = factored(hessian.matrix, 0.03)
     grid, other = (
         choose_steps(matrix, damped, DENSE, weight.shape, spec, descending=descending)
         for descending in (False, True)
@@ -151,7 +150,7 @@ def test_codes_without_descent_cost_more_and_have_the_same_step() -> None:
     (usual,) = quantize_at_widths(WEIGHT, DENSE, MOMENTS, specs)
     (quick,) = quantize_at_widths(WEIGHT, DENSE, MOMENTS, specs, descends=False)
     assert usual.costs.sum() <= quick.costs.sum()
-    hessian = FactoredHessian(damped_hessian(MOMENTS.hessian, 1e-6))
+    hessian = factored(MOMENTS.hessian, 1e-6)
     matrix = WEIGHT[None].astype(np.float64)
     grid = choose_steps(matrix, hessian, DENSE, WEIGHT.shape, specs[0], descending=False)
     assert not (quick.values % grid.step).any()

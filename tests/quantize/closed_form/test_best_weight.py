@@ -12,8 +12,8 @@ from onnx_evoq.quantize import LayerSamples, SampleChunk, refit
 from onnx_evoq.quantize.closed_form import best_weight as module
 from onnx_evoq.quantize.closed_form.best_weight import (
     DAMPINGS,
+    added_damping,
     choose_damping,
-    damped_hessian,
     damping_of_all,
     solve_best_weight,
     solved,
@@ -91,7 +91,8 @@ def test_a_solution_worked_by_hand() -> None:
 def test_more_columns_are_solved_in_single_precision(most: int, dtype: type) -> None:
     moments = sums_of(correlated(300, 6), random(300, 3, seed=9)).moments()
     found = solved(moments.hessian, 1e-3, moments.cross, most)
-    expected = moments.cross[0] @ np.linalg.inv(damped_hessian(moments.hessian, 1e-3)[0])
+    damped = moments.hessian[0] + added_damping(moments.hessian, 1e-3) * np.eye(6)
+    expected = moments.cross[0] @ np.linalg.inv(damped)
     assert found.dtype == dtype
     tolerance = 1e-9 if dtype == np.float64 else 1e-3
     np.testing.assert_allclose(found[0], expected, rtol=tolerance, atol=tolerance)
@@ -107,22 +108,18 @@ def test_up_to_2048_columns_are_solved_in_double_precision(columns: int, dtype: 
 
 def test_damping_is_a_share_of_the_mean_diagonal_of_each_group() -> None:
     hessian = np.stack([np.diag([1.0, 3.0]), np.diag([10.0, 30.0])]) + 0.5
-    damped = damped_hessian(hessian, 0.5)
-    assert damped.tolist() == [
-        [[2.75, 0.5], [0.5, 4.75]], [[20.75, 0.5], [0.5, 40.75]]
-    ]  # fmt: skip
-    assert hessian[0, 0, 0] == 1.5
+    assert added_damping(hessian, 0.5).tolist() == [1.25, 10.25]
 
 
-@pytest.mark.parametrize(("diagonal", "damped"), [(0.0, 1.0), (1e-7, 1.0 + 1e-7), (2e-6, 3e-6)])
-def test_a_group_without_input_gets_the_identity(diagonal: float, damped: float) -> None:
+@pytest.mark.parametrize(("diagonal", "added"), [(0.0, 1.0), (1e-7, 1.0), (2e-6, 1e-6)])
+def test_a_group_without_input_gets_the_identity(diagonal: float, added: float) -> None:
     hessian = np.stack([np.eye(2), diagonal * np.eye(2)])
-    np.testing.assert_allclose(damped_hessian(hessian, 0.5)[1], damped * np.eye(2))
+    np.testing.assert_allclose(added_damping(hessian, 0.5), [0.5, added])
 
 
 def test_a_layer_without_input_gets_the_identity() -> None:
-    assert (damped_hessian(np.zeros((2, 3, 3)), 0.5) == np.eye(3)).all()
-    assert damped_hessian(np.full((1, 1, 1), 1e-37), 0.5).item() == 1
+    assert (added_damping(np.zeros((2, 3, 3)), 0.5) == 1).all()
+    assert added_damping(np.full((1, 1, 1), 1e-37), 0.5).item() == 1
 
 
 def test_few_noisy_targets_ask_for_the_weight_itself() -> None:

@@ -88,6 +88,20 @@ def test_the_diagonal_is_that_of_each_group() -> None:
     assert hessian.diagonal.tolist() == [[1, 2], [3, 3]]
 
 
+@pytest.mark.parametrize("columns", [5, 300])
+def test_damping_that_is_given_beside_the_matrix_acts_as_if_it_were_in_it(columns: int) -> None:
+    matrix, added = problem((2, 1, columns))[1].matrix, np.array([0.5, 2.0])
+    beside = FactoredHessian(matrix, added)
+    within = FactoredHessian(matrix + added[:, None, None] * np.eye(columns))
+    error = random_codes((2, 3, columns))
+    assert (beside.diagonal == within.diagonal).all()
+    assert (beside.times(error) == within.times(error)).all()
+    assert (beside.block(1, 4) == within.block(1, 4)).all()
+    assert (beside.factor.order == within.factor.order).all()
+    assert (beside.factor.lower == within.factor.lower).all()
+    assert (beside.factor.pivots == within.factor.pivots).all()
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 5)])
 def test_a_move_costs_the_difference_of_the_costs(shape: tuple[int, int, int]) -> None:
     weights, hessian, grid = problem(shape)
