@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from onnx_evoq.quantize import Dense
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+from onnx_evoq.quantize.grid.hessian import cost
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 from onnx_evoq.quantize.moments.moments import Moments, MomentSums
 
 Floats = NDArray[np.float64]

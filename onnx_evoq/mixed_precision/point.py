@@ -8,7 +8,7 @@ itself on a ResNet-8, and up to 14 times on the models of digits (mse on the sea
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ _POINT_SAMPLES = 512  # that layers are reconstructed on
 _POINT_EFFORT = Effort(positions=32_768, activation_rounds=0)  # many points are built
 _RUN_SHARE = 0.3  # of a point's time, in which the samples are run
 _GRACE = 2.0  # seconds after the deadline, for points that are built in any case
+_MORE_TIME = 2.0  # that a point gets when it is built again
 _LEARNT = 0.5  # share of the time beyond what was allowed, which the next point makes up for
 _LONGEST_NUMBER = -1.2345678901234567e-300  # no float has more digits
 _LONGEST_SCORE = Score(
@@ -134,7 +135,6 @@ class PointBuilder:
         drop: measures what a model loses.
         seed: of the positions that are drawn, the same for all points.
         scored: the samples of the search set that points are measured on; None for all.
-        seconds: that a point may take, the same for all of them.
 
     Attributes:
         points: the points in the order in which they were built, by the bytes of their genomes.
@@ -149,20 +149,28 @@ class PointBuilder:
         drop: Drop,
         seed: int,
         scored: ScoringSet | None = None,
-        seconds: float = math.inf,
     ) -> None:
         self.points: dict[bytes, ParetoPoint] = {}
         self.mean, self.skipped = 0.0, 0
         self._task, self._space, self._drop, self._seed = task, space, drop, seed
-        self._scored, self._seconds = scored, seconds
+        self._scored = scored
         runs = (scored or task.search_set).samples + 2 * task.heldout_set.samples
         self._measuring = runs * task.seconds  # seconds of a point beside its reconstruction
 
-    def build(self, genomes: Iterable[Genome], *, always: bool = False) -> None:
+    def build(
+        self,
+        genomes: Iterable[Genome],
+        *,
+        seconds: float = math.inf,
+        reserve: float = 0.0,
+        always: bool = False,
+    ) -> None:
         """Build the points that are not built yet, while time is left.
 
         Args:
             genomes: the genomes.
+            seconds: that a point may take.
+            reserve: seconds that are left to others.
             always: whether to build them even when no time is left: the first of all points in any
                 case, the others if that takes a few seconds at most.
         """
@@ -172,20 +180,48 @@ class PointBuilder:
             deadline = Deadline(deadline.left + _GRACE)
         with self._task.progress("building", len(missing)) as step:
             for key, genome in missing.items():
-                if deadline.left <= self.mean and not (always and not self.points):
+                if deadline.left - reserve <= self.mean and not (always and not self.points):
                     self.skipped += 1
                     continue
                 policy = self._space.policy(self._space.decode(genome))
                 began = time.monotonic()
-                allowed = min(self._seconds, self._task.deadline.left)
-                own = Deadline(max(0.0, allowed - self._measuring))
-                task = replace(self._task, deadline=own)
-                point = build_point(task, policy, self._seed, self._drop, self._scored)
-                self.points[key] = point
+                self.points[key] = self._point(policy, seconds)
                 spent = time.monotonic() - began
                 self.mean += (spent - self.mean) / len(self.points)
-                self._measuring += _LEARNT * max(0.0, spent - allowed)
                 step(1)
+
+    def refine(self, points: Sequence[ParetoPoint]) -> None:
+        """Build points of short reconstructions again, each in an equal share of the time left.
+
+        Of both, the one of less error on the search set is kept.
+
+        Args:
+            points: the points that are worth it, the smallest first. If they are too many for the
+                time, some of all sizes are taken.
+        """
+        fitness = (self._scored or self._task.search_set).target.metric.fitness
+        hasty = [key for key, point in self.points.items() if point.cut and point in points]
+        if not hasty:
+            return
+        hasty.sort(key=lambda key: points.index(self.points[key]))
+        most = int(min(self._task.deadline.left / (_MORE_TIME * self.mean), len(hasty)))
+        hasty = hasty[:: -(-len(hasty) // most)] if most else []
+        with self._task.progress("refining", len(hasty)) as step:
+            for index, key in enumerate(hasty):
+                old, left = self.points[key], self._task.deadline.left
+                again = self._point(old.policy, left / (len(hasty) - index))
+                if fitness(again.search) < fitness(old.search):
+                    self.points[key] = again
+                step(1)
+
+    def _point(self, policy: Policy, seconds: float) -> ParetoPoint:
+        """Build a point in so many seconds, or in what is left."""
+        allowed, began = min(seconds, self._task.deadline.left), time.monotonic()
+        own = Deadline(max(0.0, allowed - self._measuring))
+        task = replace(self._task, deadline=own)
+        point = build_point(task, policy, self._seed, self._drop, self._scored)
+        self._measuring += _LEARNT * max(0.0, time.monotonic() - began - allowed)
+        return point
 
     def built(self, genomes: Iterable[Genome]) -> list[ParetoPoint]:
         """The points of those genomes that are built, in the order of the genomes."""

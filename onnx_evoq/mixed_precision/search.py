@@ -15,15 +15,18 @@ one step or one per channel. The search takes these steps:
 5. Evolve all of these genomes with NSGA-II (`evolution`), so that its front never lies behind them.
    An individual is put together from the variants.
 6. Build the points of the second allocation, and of the best evolved genome at each uniform size.
-7. Select the front: the points that no other beats in both size and error.
+7. Build points of the front again whose layers had too little time.
+8. Select the front: the points that no other beats in both size and error.
 
 To build a point is to reconstruct all layers of the model in turn, much as `optimize` does, but
 from fewer samples and without regard to activations (`point`).
 
 All steps keep to the time. Each of steps 1, 4 and 5 has a share of what is left, and does with
-fewer samples where that is short. Each point has the same time, in which its layers are
-reconstructed with as much effort as fits. Where not all points can be built, those of step 6 come
-before the greedy ones, and are taken from all over the range of sizes.
+fewer samples where that is short. A point's layers are reconstructed with as much effort as fits
+into its time. That is the same for the points of step 3, and longer in steps 6 and 7, where the
+front is: where time is short, few points of little error are worth more than many. Where not all
+points can be built, those of step 6 come before the greedy ones, and are taken from all over the
+range of sizes.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +46,8 @@ from onnx_evoq.setup import Drop, ScoringSet, Task
 
 _POINTS, _POINTS_SHARE = 14, 0.6  # points that are built in this share of the time, at least
 _STEPS_SHARE = 0.5  # of the time left, which steps 4 and 5 have at least
+_PROMISING = 8  # points of step 6 that have time for their layers before others are built
+_REFINED_SHARE = 0.15  # of the time left, which step 7 has if points are hasty
 _SAME_SIZE = 0.05  # sizes whose logarithms differ by less are taken for the same
 
 
@@ -103,14 +108,15 @@ def search_front(
     greedy = allocate(table, uniform_sizes)
     seconds = _POINTS_SHARE * task.deadline.left / _POINTS
     seed = int(point_rng.integers(2**63))
-    builder = PointBuilder(task, space, drop, seed, scored, seconds)
-    evolution = Evolution()
+    builder = PointBuilder(task, space, drop, seed, scored)
+    evolution, fitness = Evolution(), task.search_set.target.metric.fitness
     with until_interrupted() as interruption:
-        builder.build([uniform[-1], *uniform[:-1]], always=True)  # the widest in any case
+        # The widest in any case.
+        builder.build([uniform[-1], *uniform[:-1]], seconds=seconds, always=True)
         wanted = len(greedy) + len(sizes) + len(uniform)  # points, if all that follow are built
         short = wanted * builder.mean > _STEPS_SHARE * task.deadline.left
         if not short:
-            builder.build(greedy)
+            builder.build(greedy, seconds=seconds)
 
         # 4. Measure compensation.
         reserve = min(wanted * builder.mean, (1 - _STEPS_SHARE) * task.deadline.left)
@@ -126,12 +132,20 @@ def search_front(
         if evolution.stopped is not Stopped.INTERRUPT:
             promising = [*allocated, *evolution.best_within(uniform_sizes[:-1])]
             # Where time is short: at sizes all over the range, and the greedy points last.
-            builder.build([*promising[1::2], *promising[::2], *greedy] if short else promising)
+            in_order = [*promising[1::2], *promising[::2], *greedy] if short else promising
+            hasty, left = any(each.cut for each in builder.points.values()), task.deadline.left
+            builder.build(
+                in_order,
+                seconds=max(seconds, left / _PROMISING),
+                reserve=_REFINED_SHARE * left if hasty else 0.0,
+            )
+
+            # 7. Build hasty points of the front again.
+            builder.refine(pareto_points(list(builder.points.values()), fitness, options.in_file))
     if interruption.reason and len(builder.built(uniform)) < len(uniform):
         raise KeyboardInterrupt  # there is nothing to keep yet
 
-    # 7. Select the front.
-    fitness = task.search_set.target.metric.fitness
+    # 8. Select the front.
     notes = _notes_on(table.layers.cut, builder)
     out_of_time = Stopped.TIME if task.deadline.passed or notes else None
     return ParetoFront(

@@ -210,8 +210,8 @@ def test_an_interrupt_keeps_the_points_that_are_built(
 def test_points_share_the_time_and_leave_some_for_their_scores(task: Task, fake: FakeBuild) -> None:
     timed = replace(task, seconds=0.01, deadline=Deadline(100))
     scored = task.search_set.first(8)
-    builder = PointBuilder(timed, SPACE, lambda _: 2.0, 7, scored, seconds=2.0)
-    builder.build(GENOMES)
+    builder = PointBuilder(timed, SPACE, lambda _: 2.0, 7, scored)
+    builder.build(GENOMES, seconds=2.0)
     assert fake.scored == [scored] * 3
     runs = 8 + 2 * 8  # the drop is measured on the held-out set, too
     for own in fake.tasks:
@@ -228,6 +228,67 @@ def test_a_point_that_takes_longer_than_the_time_left_is_not_built(
     assert (builder.points, builder.skipped) == ({}, 2)
     builder.build(GENOMES, always=True)  # the first one in any case
     assert sizes(list(builder.points.values())) == [2, 3, 4]  # and none of these took long
+
+
+def test_points_leave_the_time_that_is_reserved(task: Task, fake: FakeBuild) -> None:
+    builder = builder_of(task, deadline=Deadline(50))
+    builder.mean = 20.0
+    builder.build(GENOMES[:1], reserve=35.0)
+    assert (builder.points, builder.skipped) == ({}, 1)
+    builder.build(GENOMES[:1], reserve=25.0)
+    assert sizes(list(builder.points.values())) == [2]
+
+
+class Refined:
+    """Points of width 2 and 3 are hasty; built again, that of width 3 alone is better."""
+
+    def __init__(self) -> None:
+        self.widths: list[int] = []
+        self.seconds: list[float] = []
+
+    def __call__(self, task: Task, policy: Policy, *_: Any) -> ParetoPoint:
+        width = policy.bits["w"]
+        again = width in self.widths
+        self.widths.append(width)
+        self.seconds.append(task.deadline.left)
+        search = {2: 5.0, 3: 1.0}[width] if again else 4.0
+        return ParetoPoint(policy, width, 0, search, 0.0, 0.0, 0.0, "" if width == 4 else "cut")
+
+
+@pytest.fixture
+def refined(monkeypatch: pytest.MonkeyPatch) -> Refined:
+    refined = Refined()
+    monkeypatch.setattr(point, "build_point", refined)
+    return refined
+
+
+def test_hasty_points_are_built_again_and_the_better_ones_are_kept(
+    task: Task, refined: Refined
+) -> None:
+    builder = builder_of(task, deadline=Deadline(60))
+    builder.build(GENOMES, seconds=1.0)
+    builder.refine(builder.built(GENOMES))
+    assert refined.widths == [2, 3, 4, 2, 3]
+    assert refined.seconds == pytest.approx([1, 1, 1, 30, 60], abs=0.5)
+    assert [each.search for each in builder.built(GENOMES)] == [4.0, 1.0, 4.0]
+
+
+def test_only_points_that_are_asked_for_are_built_again(task: Task, refined: Refined) -> None:
+    builder = builder_of(task)
+    builder.build(GENOMES)
+    builder.refine(builder.built(GENOMES[1:]))
+    assert refined.widths == [2, 3, 4, 3]
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(95.0, [2, 3]), (50.0, [2]), (30.0, [])])
+def test_so_many_points_are_refined_that_each_has_twice_its_time(
+    task: Task, refined: Refined, seconds: float, again: list[int]
+) -> None:
+    builder = builder_of(task, deadline=Deadline(seconds))
+    builder.build(GENOMES)
+    builder.mean = 20.0
+    builder.refine(builder.built(GENOMES))
+    assert refined.widths[3:] == again
 
 
 def test_where_time_is_short_a_point_says_what_was_cut(task: Task) -> None:

@@ -29,7 +29,7 @@ def closest_codes(weights: Float64Array, hessian: Hessian, grid: RowGrid) -> Flo
         grid: the steps and limits of the rows.
 
     Example:
-        >>> from onnx_evoq.quantize.grid.hessian import FactoredHessian
+        >>> from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
         >>> w, h = np.array([[[0.7, 0.6]]]), np.array([[[1.0, 0.9], [0.9, 1.0]]])
         >>> grid = RowGrid(np.ones((1, 1, 1)), -8, 7)
         >>> closest_codes(w, FactoredHessian(h), grid)  # nearest rounding gives 1, 1

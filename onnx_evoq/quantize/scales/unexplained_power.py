@@ -3,7 +3,7 @@
 Rounding with feedback lets the columns that are still to be rounded make up for an error e_j of
 column j: those of less power, as the columns of most power are rounded first. What remains is
 R_jj^2 e_j^2, with H + d I = R^T R: the power of x_j less what a linear combination of those columns
-explains of it (`grid.hessian`). Columns of real layers explain each
+explains of it (`grid.matrix_hessian`). Columns of real layers explain each
 other well, and some far better than others. So the whole power E[x_j^2] is a poor guide to how
 exact a column must be.
 """

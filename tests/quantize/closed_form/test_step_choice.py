@@ -10,7 +10,8 @@ from onnx_evoq.quantize.grid.closest_point import closest_codes
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+from onnx_evoq.quantize.grid.hessian import cost
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 
 STEP_CHOICE = "onnx_evoq.quantize.closed_form.step_choice"
 

@@ -7,7 +7,7 @@ from layer_problems import DENSE, problem
 from onnx_evoq.quantize import FixedPoint
 from onnx_evoq.quantize.closed_form.step_refit import refit_steps
 from onnx_evoq.quantize.grid import closest_codes, cost, row_grid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 
 
 def test_the_step_of_a_row_worked_by_hand() -> None:

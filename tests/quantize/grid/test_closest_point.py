@@ -11,7 +11,8 @@ from layer_problems import Floats, lowest_costs, problem, random_codes, seeds, s
 from onnx_evoq.quantize.grid.closest_point import closest_codes
 from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost, single_move_costs
+from onnx_evoq.quantize.grid.hessian import cost, single_move_costs
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 
 
 def ratios(columns: int) -> Floats:

@@ -6,7 +6,8 @@ from layer_problems import HIGH, LOW, problem, random_codes, unit_grid
 
 from onnx_evoq.quantize.grid.gptq import Sampling, gptq_rounding, gptq_with_costs
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+from onnx_evoq.quantize.grid.hessian import cost
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 
 
 def test_a_column_makes_up_for_the_error_of_the_one_before() -> None:

@@ -9,7 +9,8 @@ from layer_problems import HIGH, LOW, Floats, problem, random_codes, seeds, shap
 
 from onnx_evoq.quantize.grid.coordinate_descent import coordinate_descent
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost, single_move_costs
+from onnx_evoq.quantize.grid.hessian import cost, single_move_costs
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 
 CORRELATED = FactoredHessian(np.array([[[1.0, 0.9], [0.9, 1.0]]]))

@@ -7,7 +7,8 @@ import pytest
 from layer_problems import Floats, lowest_costs, problem
 
 from onnx_evoq.quantize.grid.closest_point import closest_codes
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost
+from onnx_evoq.quantize.grid.hessian import cost
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 from onnx_evoq.quantize.grid.random_restarts import random_restarts
 
 

@@ -8,7 +8,8 @@ from layer_problems import Floats
 from onnx_evoq.quantize.grid.closest_point import closest_codes
 from onnx_evoq.quantize.grid.gptq import gptq_with_costs
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
-from onnx_evoq.quantize.grid.hessian import FactoredHessian, cost, single_move_costs
+from onnx_evoq.quantize.grid.hessian import cost, single_move_costs
+from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
 from onnx_evoq.quantize.grid.random_restarts import random_restarts
 from onnx_evoq.quantize.grid.sample_hessian import SampleHessian
 
