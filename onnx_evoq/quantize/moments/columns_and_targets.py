@@ -89,12 +89,14 @@ class LayerSamples:
     @cached_property
     def together(self) -> SampleChunk:
         """All columns and targets but those that only judge, if there are few positions."""
-        return joined(self._chunks)
+        self._chunks = [joined(self._chunks)]  # in place of its parts, which take as much memory
+        return self._chunks[0]
 
     @cached_property
     def heldout(self) -> SampleChunk | None:
         """The columns and targets that only judge, if they are kept as they are; None for none."""
-        return joined(self._judges) if self._judges else None
+        self._judges = [joined(self._judges)] if self._judges else []
+        return self._judges[0] if self._judges else None
 
     @property
     def finite(self) -> bool:
