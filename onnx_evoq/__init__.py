@@ -25,6 +25,7 @@ from onnx_evoq.errors import (
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.pipeline import Strategy
 from onnx_evoq.report import (
+    ActivationResult,
     Evaluation,
     Inspection,
     LayerResult,
@@ -39,6 +40,7 @@ from onnx_evoq.run import Stopped, bars
 from onnx_evoq.setup import Grid, Resources, Score
 
 __all__ = [
+    "ActivationResult",
     "BudgetError",
     "Data",
     "DataError",

@@ -19,6 +19,7 @@ def modules() -> Iterator[ModuleType]:
 
 def test_the_public_names_are_these() -> None:
     assert onnx_evoq.__all__ == [
+        "ActivationResult",
         "BudgetError",
         "Data",
         "DataError",

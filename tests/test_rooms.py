@@ -30,14 +30,14 @@ GROUND = {
 
 # The chain: each room may import all that stand before it, and the ground.
 CHAIN = [
-    "setup", "engine", "reconstruct", "evolve", "pipeline", "mixed_precision", "report", "api",
-    "cli",
+    "setup", "engine", "activations", "reconstruct", "evolve", "pipeline", "mixed_precision",
+    "report", "api", "cli",
 ]  # fmt: skip
 
 # Rooms within rooms: each may import those before it.
 INNER = {
-    "quantize": ["weights", "grid", "moments", "closed_form", "scales"],
-    "model": ["graph", "emission", "layers", "channels"],
+    "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
+    "model": ["graph", "emission", "layers", "channels", "integer"],
     "mixed_precision": ["search_space", "layer_table"],
 }
 

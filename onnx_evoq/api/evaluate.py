@@ -3,6 +3,7 @@
 import numpy as np
 
 from onnx_evoq.api.job import DataSource, ModelSource
+from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
@@ -15,11 +16,8 @@ from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     Resources,
     check_seed,
-    default_metric,
     find_samples,
-    named_alike,
     not_finite,
-    outputs_of,
 )
 
 

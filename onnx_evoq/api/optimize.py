@@ -6,48 +6,40 @@ from dataclasses import replace
 
 import numpy as np
 
+from onnx_evoq.api.emitted_model import emitted_model
 from onnx_evoq.api.final_check import FinalCheck
-from onnx_evoq.api.job import DataSource, Job, ModelSource, PolicySource, prepare_job
+from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
 from onnx_evoq.model import (
-    Model,
-    Runnable,
-    describe,
     name_of,
+    operators,
     packed_bytes,
-    same,
     serialize,
     size_in_bytes,
-    with_codes,
 )
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
-    FineTuned,
     Form,
     Strategy,
     StrategyName,
-    emit,
     fine_tune,
-    metadata_of,
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import check_memory
-from onnx_evoq.report import Result, layer_results, notes_on
+from onnx_evoq.report import Result, activation_results, layer_results, notes_on
 from onnx_evoq.run import Deadline
-from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
     Granularities,
     Grid,
     Resources,
-    Score,
     Task,
     bits_of,
     check_bits,
@@ -58,8 +50,7 @@ from onnx_evoq.setup import (
     max_drop_check,
     nearest_of,
     open_float_model,
-    score_of,
-    score_of_float_model,
+    own_options,
 )
 
 _RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
@@ -141,6 +132,8 @@ def optimize(
     # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
     check_choices(format=(format, ("qdq", "float")))
+    if grid.activations is not None and format == "float":
+        raise OptionError("activations are integers in the qdq format only: leave one of them out.")
     width_or_policy = _width_or_policy(bits, policy, bits_for)
     check_kinds(grid=(grid, Grid))
     granularity = grid.of_all()
@@ -179,6 +172,7 @@ def optimize(
         float_model.model, float_model.weights, widths, granularities, grid.scale,
         calibration.search_set, calibration.heldout_set, deadline.earlier(final.seconds), check,
         resources, progress, calibration.seconds,
+        activation_bits=grid.activations, activation_scale=grid.activation_scale,
     )  # fmt: skip
 
     check_memory(task)
@@ -194,7 +188,8 @@ def optimize(
 
     # 6. Emit the model, and score what was emitted.
     job = replace(job, calibration=final.calibration)
-    emitted, scores, emission_notes = _emitted(job, task, tuned, strategy, format, seed)
+    emitted, scores, emission_notes = emitted_model(job, task, tuned, strategy, format, seed)
+    integer_ops, float_ops = operators(emitted) if tuned.activations else ({}, {})
     return Result(
         model=emitted,
         source=job.source,
@@ -218,7 +213,10 @@ def optimize(
             *emission_notes,
             *final.notes,
         ),
-        session_options=dict(SESSION_OPTIONS),
+        session_options=dict(own_options(emitted)),
+        activations=activation_results(tuned.activations),
+        integer_ops=integer_ops,
+        float_ops=float_ops,
     )
 
 
@@ -243,41 +241,6 @@ def _ranking(task: Task) -> dict[str, float]:
     return rank_by_sensitivity(
         task.model, rounded, task.search_set, deadline, task.resources, task.progress
     )
-
-
-def _emitted(
-    job: Job, task: Task, tuned: FineTuned, strategy: Strategy, form: Form, seed: int
-) -> tuple[Model, dict[str, Score], list[str]]:
-    """Emit the model, and score it.
-
-    Returns:
-        The emitted model; the scores of the reference, of nearest rounding at the same widths, of
-        the start of the search, and of the emitted model, loaded afresh; and notes.
-    """
-
-    def score(model: Runnable) -> Score:
-        found = score_of(model, job.calibration, task.resources, task.progress)
-        give_back()  # what the session of the whole model held
-        return found
-
-    quantized = tuned.evolved.quantized
-    widths = {name: weight.grid.bits for name, weight in quantized.items()}
-    rounded = nearest_of(task.weights, widths, task.granularity, task.scale)
-    nearest = start = score(with_codes(task.model, rounded))
-    batch = job.calibration.few or task.search_set.batches[0]
-    emitted, notes = emit(tuned.model, quantized, form, batch, task.resources)
-    evolved = score(emitted)
-    if strategy.init == "reconstruct" or widths != task.bits:
-        started = with_codes(tuned.start_model, tuned.start)
-        moved = not same(started, with_codes(tuned.model, quantized))
-        start = score(started) if moved else evolved
-    metric = job.calibration.metric.name
-    describe(
-        emitted, metadata_of(quantized, seed, metric, {"nearest": nearest, "evolved": evolved})
-    )
-    reference = score_of_float_model(job.calibration)
-    scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
-    return emitted, scores, notes
 
 
 def _one_granularity(granularities: Granularities) -> str:

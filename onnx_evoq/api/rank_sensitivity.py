@@ -20,6 +20,7 @@ from onnx_evoq.setup import (
     check_bits,
     check_kinds,
     check_limits,
+    check_no_activations,
     check_seed,
     nearest_of,
     open_float_model,
@@ -75,6 +76,7 @@ def rank_sensitivity(
     check_kinds(grid=(grid, Grid), resources=(resources, Resources))
     check_bits(bits)
     granularity = grid.of_all()
+    check_no_activations(grid)
     check_seed(seed)
     check_limits(time_budget=time_budget)
     deadline = Deadline(time_budget)

@@ -27,6 +27,7 @@ from onnx_evoq.setup import (
     check_choices,
     check_kinds,
     check_limits,
+    check_no_activations,
     check_seed,
     drop_measure,
     open_float_model,
@@ -124,6 +125,7 @@ def search_bits(
 
     # 1. Check the options.
     check_kinds(space=(space, SearchSpace), grid=(grid, Grid), resources=(resources, Resources))
+    check_no_activations(grid)
     if space.per_channel and grid.granularity == "tensor":
         raise OptionError(
             "widths per channel need steps per channel: choose granularity channel or any."

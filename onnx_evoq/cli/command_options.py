@@ -6,7 +6,7 @@ import click
 
 from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION
 from onnx_evoq.cli.shared_options import stacked
-from onnx_evoq.setup import MAX_BITS, MIN_BITS
+from onnx_evoq.setup import MAX_ACTIVATION_BITS, MAX_BITS, MIN_BITS
 
 WIDTH_OPTIONS = stacked(
     click.option(
@@ -71,6 +71,21 @@ STRATEGY_OPTIONS = stacked(
 )
 
 OPTIMIZE_OPTIONS = stacked(
+    click.option(
+        "--activations",
+        type=click.IntRange(MIN_BITS, MAX_ACTIVATION_BITS),
+        metavar="BITS",
+        help="Quantize activations, too, to codes of this width, 2 to 16, so that the model runs "
+        "on integer kernels. Its inputs and outputs have 8 bits or more. Default: they stay "
+        "floats.",
+    ),
+    click.option(
+        "--activation-scale",
+        type=click.Choice(["pow2", "float"]),
+        default="pow2",
+        show_default=True,
+        help="The values of the steps of activations: pow2 for powers of two, float for any.",
+    ),
     click.option(
         "--output",
         "-o",

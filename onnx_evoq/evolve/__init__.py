@@ -1,6 +1,7 @@
 """Searches over the codes of a network."""
 
 from onnx_evoq.evolve.coevolution import coevolve
+from onnx_evoq.evolve.formats import evolve_formats
 from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
 from onnx_evoq.evolve.settings import (
     FROM_NEAREST,
@@ -19,6 +20,7 @@ __all__ = [
     "Evolved",
     "SearchSettings",
     "coevolve",
+    "evolve_formats",
     "evolve_layers",
     "evolve_within_max_drop",
 ]

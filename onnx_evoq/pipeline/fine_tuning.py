@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from onnx_evoq.activations import Activations, quantize_activations
 from onnx_evoq.evolve import (
     Evolved,
     SearchSettings,
     coevolve,
+    evolve_formats,
     evolve_layers,
     evolve_within_max_drop,
 )
-from onnx_evoq.model import Model, Network, Quantized, as_network
+from onnx_evoq.model import Model, Network, Quantized, as_network, to_model
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
@@ -33,6 +35,7 @@ from onnx_evoq.setup import MAX_BITS, Task, nearest_of, run_model
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
 _EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
+_FORMATS_PARTS = 4  # the grids of activations may evolve in one part in so many of the time
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names
@@ -49,6 +52,8 @@ class FineTuned:
         start: the codes of the start; after coevolution within max drop, nearest rounding at the
             widths that were found.
         notes: sentences that a user should read.
+        activations: the grids of activations; None if these are floats. Then the models are those
+            that simulate them.
     """
 
     model: Network
@@ -56,6 +61,7 @@ class FineTuned:
     start_model: Network
     start: Quantized
     notes: tuple[str, ...] = ()
+    activations: Activations | None = None
 
 
 def fine_tune(
@@ -85,8 +91,10 @@ def from_nearest(
         settings: how the codes evolve; None for no search.
         rng: draws all random numbers.
     """
+    task, activations = _with_activations(task, settings, rng)
     if settings is not None and settings.together:
-        return _together_from_nearest(task, order, settings, rng)
+        found = _together_from_nearest(task, order, settings, rng)
+        return replace(found, activations=activations)
     start = _rounded(task, task.bits)
     names = list(start.quantized)  # in the graph's order, whatever the sensitivity
     generators = dict(zip(names, rng.spawn(len(names)), strict=True))
@@ -98,7 +106,7 @@ def from_nearest(
         evolved = Evolved(start.quantized, {}, 0, None)
     else:
         evolved = evolve_layers(task, start, settings, in_order)
-    return FineTuned(start.model, evolved, start.model, start.quantized)
+    return FineTuned(start.model, evolved, start.model, start.quantized, activations=activations)
 
 
 def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
@@ -161,20 +169,27 @@ def from_reconstruction(
     start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
     scaled = _equalized(task, seed)
+    clips = _notes_on_clips(task.model, scaled.model)
+    if task.activation_bits is not None and clips:
+        scaled, clips = task, ()  # a Clip as Max and Min does not fuse with integer kernels
+    scaled, activations = _with_activations(scaled, settings, rng)
+    if activations is not None:
+        task = scaled
 
     def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         draws = np.random.default_rng(seed)
         parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
         until = task.deadline.share(parts)
         model = reconstruct_layers(
-            replace(scaled, bits=bits), draws, deadline=until, details=settings is not None
-        )
+            replace(scaled, bits=bits), draws, deadline=until, details=settings is not None,
+            activations=activations,
+        )  # fmt: skip
         return model, False
 
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     start, notes = _or_nearest(replace(task, bits=narrowest.bits), narrowest.quantized_model)
     if start is narrowest.quantized_model:
-        notes += _notes_on_clips(task.model, scaled.model)
+        notes += clips
     task = replace(scaled if start is narrowest.quantized_model else task, bits=narrowest.bits)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
     if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
@@ -182,11 +197,36 @@ def from_reconstruction(
     evolved = replace(
         evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop
     )
-    return FineTuned(model, evolved, start.model, start.quantized, notes)
+    return FineTuned(model, evolved, start.model, start.quantized, notes, activations)
+
+
+def _with_activations(
+    task: Task, settings: SearchSettings | None, rng: np.random.Generator
+) -> tuple[Task, Activations | None]:
+    """The task for a model that simulates quantized activations, and their grids.
+
+    The grids evolve before the weights are quantized, if there is a search.
+    """
+    if task.activation_bits is None:
+        return task, None
+    scale = task.activation_scale
+    activations = quantize_activations(task, task.activation_bits, scale)
+    if settings is not None:
+        until = task.deadline.share(_FORMATS_PARTS)
+        model = activations.network
+        activations, _ = evolve_formats(task, activations, model, scale, rng.spawn(1)[0], until)
+    return replace(task, model=to_model(activations.network)), activations
 
 
 def _equalized(task: Task, seed: int) -> Task:
-    """The task with scaled channels, where that helps, and time is left for it."""
+    """The task with scaled channels, where that helps, and time is left for it.
+
+    Scales that suit the weights make activations more unlike. On a ResNet-8 that paid where the
+    weights had fewer bits than the activations (4 and 8, 4 and 6), and not else (8 and 8, 4 and 4).
+    """
+    widest = max(np.max(bits) for bits in task.bits.values())
+    if task.activation_bits is not None and task.activation_bits <= widest:
+        return task
     if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
         return task
     return equalize_channels(task, np.random.default_rng(seed))

@@ -14,6 +14,7 @@ from onnx_evoq.quantize.closed_form import (
     reconstruct_with_activation,
     refit,
 )
+from onnx_evoq.quantize.formats import ActivationGrid, best_activation_grid
 from onnx_evoq.quantize.grid import (
     MANY_COLUMNS,
     Bits,
@@ -50,6 +51,7 @@ __all__ = [
     "MANY_COLUMNS",
     "MOST_PRODUCTS_FOR_RESTARTS",
     "Activation",
+    "ActivationGrid",
     "Bits",
     "Dense",
     "Effort",
@@ -67,6 +69,7 @@ __all__ = [
     "Scale",
     "ScaledLayer",
     "Window",
+    "best_activation_grid",
     "channel_scales",
     "choose_scales",
     "correct_codes",

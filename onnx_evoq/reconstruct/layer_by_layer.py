@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
+from onnx_evoq.activations import Activations
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Layer, Network, Weight, as_network, find_layers, own_biases
@@ -70,6 +71,7 @@ def reconstruct_layers(
     deadline: Deadline | None = None,
     *,
     details: bool = True,
+    activations: Activations | None = None,
 ) -> QuantizedModel:
     """Quantize all weights, each so that its layer's output changes least on the search set.
 
@@ -79,6 +81,8 @@ def reconstruct_layers(
         effort: the most work on each layer; less is done where time is short (`plan`).
         deadline: when it should be done; None for the task's deadline.
         details: whether to keep what a search for better codes needs of each layer.
+        activations: those of the task's model, whose targets then come from the model with float
+            activations; None if they are floats.
 
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
@@ -87,17 +91,20 @@ def reconstruct_layers(
     bits, granularity, scale = task.bits, task.granularity, task.scale
     values = {weight.name: weight.values for weight in task.weights}
     model = as_network(own_biases(task.model, bits)).with_values(values)
-    layers = find_layers(model, task.weights)
+    float_model, layers = model, find_layers(model, task.weights)
+    if activations is not None:
+        float_model = as_network(activations.float_model).with_values(values)
+        layers = activations.layers(task.weights)
     if not effort.activation_rounds:
         layers = {name: replace(layer, activation=None) for name, layer in layers.items()}
     in_time = np.isfinite(deadline.left)
-    positions = positions_of_a_sample(task, model, layers) if in_time else {}
+    positions = positions_of_a_sample(task, float_model, layers) if in_time else {}
 
     def sizes(samples: int) -> list[LayerSize]:
         return layer_sizes(task.weights, layers, samples, task.seconds, positions)
 
     samples = samples_in_time(sizes, task.search_set.samples, deadline.left)
-    walk, plan = Walk(task, model, samples), Plan(sizes(samples), deadline, effort)
+    walk, plan = Walk(task, float_model, samples), Plan(sizes(samples), deadline, effort)
     so_far, quantized = model, dict[str, QuantizedWeight]()
     biases, reconstructions = dict[str, Float32Array](), dict[str, LayerReconstruction]()
     late = set[str]()  # names of weights that are rounded to save time

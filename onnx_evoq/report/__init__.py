@@ -1,5 +1,6 @@
 """The values that the public functions return, and the tables and pictures made of them."""
 
+from onnx_evoq.report.activation_results import ActivationResult, activation_results
 from onnx_evoq.report.front_picture import check_picture, search_picture
 from onnx_evoq.report.mixed_precision_report import MixedPrecision
 from onnx_evoq.report.results import (
@@ -23,6 +24,7 @@ from onnx_evoq.report.tables import (
 )
 
 __all__ = [
+    "ActivationResult",
     "Evaluation",
     "Inspection",
     "LayerResult",
@@ -32,6 +34,7 @@ __all__ = [
     "Sensitivity",
     "SensitivityRow",
     "WeightInfo",
+    "activation_results",
     "check_picture",
     "evaluation_text",
     "inspection_text",

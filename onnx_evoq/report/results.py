@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from onnx_evoq.model import Model, Skipped, serialize
 from onnx_evoq.output_file import write_file
 from onnx_evoq.quantize import Bits
+from onnx_evoq.report.activation_results import ActivationResult
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import Score
 
@@ -76,6 +77,9 @@ class Result:
         stopped: "time" or "interrupt" if the search ended early, else None.
         notes: sentences that a user should read.
         session_options: the options of ONNX Runtime with which the scores were measured.
+        activations: one entry per activation in the graph's order; none if they stay floats.
+        integer_ops: how many nodes of each operator work on integers.
+        float_ops: how many work on floats.
     """
 
     model: Model
@@ -95,6 +99,9 @@ class Result:
     stopped: Stopped | None
     notes: tuple[str, ...]
     session_options: dict[str, str]
+    activations: tuple[ActivationResult, ...] = ()
+    integer_ops: Mapping[str, int] = field(default_factory=dict)
+    float_ops: Mapping[str, int] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file: either all of it, or nothing.
@@ -134,6 +141,9 @@ class Result:
             "stopped": self.stopped,
             "notes": list(self.notes),
             "session_options": self.session_options,
+            "activations": [asdict(each) for each in self.activations],
+            "integer_ops": dict(self.integer_ops),
+            "float_ops": dict(self.float_ops),
         }
         return json_values(values)
 

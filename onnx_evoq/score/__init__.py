@@ -4,6 +4,7 @@ It holds sessions, predictions over batches, and the evaluator and the race that
 """
 
 from onnx_evoq.score.evaluator import Evaluator
+from onnx_evoq.score.integer_graph import IntegerTensor, placed
 from onnx_evoq.score.predict import choose_batch_size, predict
 from onnx_evoq.score.race import COMPARED_AT, DOUBT, Race
 from onnx_evoq.score.run_pool import RunPool
@@ -16,10 +17,12 @@ __all__ = [
     "SESSION_OPTIONS",
     "Block",
     "Evaluator",
+    "IntegerTensor",
     "Race",
     "RunPool",
     "Session",
     "TensorStore",
     "choose_batch_size",
+    "placed",
     "predict",
 ]

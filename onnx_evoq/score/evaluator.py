@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Arrays, Float32Array
+from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch, per_sample
 from onnx_evoq.metrics import Metric, PerSample, Target
 from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
 
-Values = Mapping[str, Float32Array]  # by the name of a weight
+Values = Mapping[str, Array]  # by the name of a weight
 CandidateT = TypeVar("CandidateT")
 Value = TypeVar("Value")
 

@@ -15,10 +15,12 @@ from onnx_evoq.setup.grids import (
     Grid,
     axis_of_steps,
     bits_of,
+    check_no_activations,
     nearest_of,
 )
-from onnx_evoq.setup.model_run import open_session, run_model
+from onnx_evoq.setup.model_run import not_finite, open_session, own_options, run_model
 from onnx_evoq.setup.options import (
+    MAX_ACTIVATION_BITS,
     MAX_BITS,
     MIN_BITS,
     check_bits,
@@ -28,7 +30,6 @@ from onnx_evoq.setup.options import (
     check_seed,
     check_whole,
 )
-from onnx_evoq.setup.outputs import default_metric, named_alike, not_finite, outputs_of
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, cache_memory, workers_of
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
@@ -37,6 +38,7 @@ from onnx_evoq.setup.task import Task
 __all__ = [
     "DEFAULT_GRID",
     "DEFAULT_RESOURCES",
+    "MAX_ACTIVATION_BITS",
     "MAX_BITS",
     "MIN_BITS",
     "Calibration",
@@ -57,20 +59,19 @@ __all__ = [
     "check_choices",
     "check_kinds",
     "check_limits",
+    "check_no_activations",
     "check_seed",
     "check_whole",
     "computes_the_same",
-    "default_metric",
     "drop_measure",
     "find_samples",
     "max_drop_check",
     "model_value",
-    "named_alike",
     "nearest_of",
     "not_finite",
     "open_float_model",
     "open_session",
-    "outputs_of",
+    "own_options",
     "prepare_calibration",
     "run_model",
     "score_of",

@@ -8,7 +8,7 @@ from typing import Literal
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
-from onnx_evoq.setup.options import check_bits, check_choices
+from onnx_evoq.setup.options import check_activations, check_bits, check_choices
 
 Granularity = Literal["tensor", "channel"]
 Granularities = Granularity | Mapping[str, Granularity]  # one for all weights, or one per name
@@ -23,6 +23,8 @@ class Grid:
             "any", and then chooses one of them for each layer.
         scale: "pow2" for steps that are powers of two, "float" for any.
         keep: patterns of weights that stay float; each must match a weight or its node.
+        activations: width in bits of the codes of activations, 2 to 16; None if they stay floats.
+        activation_scale: as `scale`, for activations.
 
     Raises:
         OptionError: a choice is unknown.
@@ -35,6 +37,8 @@ class Grid:
     granularity: Granularity | Literal["any"] = "tensor"
     scale: Scale = "pow2"
     keep: Sequence[str] = ()
+    activations: int | None = None
+    activation_scale: Scale = "pow2"
 
     def __post_init__(self) -> None:
         if isinstance(self.keep, str):
@@ -42,7 +46,10 @@ class Grid:
         check_choices(
             granularity=(self.granularity, ("tensor", "channel", "any")),
             scale=(self.scale, ("pow2", "float")),
+            activation_scale=(self.activation_scale, ("pow2", "float")),
         )
+        if self.activations is not None:
+            check_activations(self.activations)
 
     def of_all(self) -> Granularity:
         """The one granularity that all weights have.
@@ -58,6 +65,15 @@ class Grid:
 
 
 DEFAULT_GRID = Grid()
+
+
+def check_no_activations(grid: Grid) -> None:
+    """Raise an OptionError if a grid is for activations, too, where only weights are quantized."""
+    if grid.activations is not None:
+        raise OptionError(
+            f"activations {grid.activations} have no effect here: give them to optimize, whose "
+            "policy may be a point of a search."
+        )
 
 
 def matches(weight: Weight, pattern: str) -> bool:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from onnx_evoq.array_types import Array
+import numpy as np
+
+from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Runnable, to_run
+from onnx_evoq.model import Runnable, quantizes_activations, to_run
 from onnx_evoq.score import SESSION_OPTIONS, Session, predict
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, on_cpu, workers_of
 
@@ -34,6 +36,15 @@ def open_session(
     return Session(content, name, resources.providers, options, threads, values)
 
 
+def own_options(model: Runnable) -> Mapping[str, str]:
+    """The session configuration entries with which a model is scored.
+
+    A model whose activations are integers runs on the kernels for integers. Of others the weights
+    alone are: without those kernels, nothing else is rounded.
+    """
+    return {} if quantizes_activations(model) else SESSION_OPTIONS
+
+
 def run_model(
     model: Runnable,
     batches: Sequence[Batch],
@@ -56,3 +67,21 @@ def run_model(
     """
     session = open_session(model, resources, name, options)
     return predict(session, batches, workers_of(resources))
+
+
+def not_finite(outputs: Arrays, model: str) -> list[str]:
+    """A sentence for each output that holds NaN or infinity.
+
+    Args:
+        outputs: by name, (samples, ...) each.
+        model: the model's name in messages.
+    """
+    notes = []
+    for name, values in outputs.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)  # (samples,)
+            notes.append(
+                f"{model}: output {name!r} is NaN or infinite for {int(bad.sum())} of "
+                f"{len(values)} samples: check the preprocessing, or the model."
+            )
+    return notes

@@ -7,6 +7,7 @@ from typing import Any
 from onnx_evoq.errors import OptionError
 
 MIN_BITS, MAX_BITS = 2, 8
+MAX_ACTIVATION_BITS = 16
 
 
 def check_bits(bits: int) -> None:
@@ -14,6 +15,16 @@ def check_bits(bits: int) -> None:
     check_whole(bits=bits)
     if not MIN_BITS <= bits <= MAX_BITS:
         raise OptionError(f"bits {bits} is out of range: choose from {MIN_BITS} to {MAX_BITS}.")
+
+
+def check_activations(bits: int) -> None:
+    """Raise an OptionError unless `bits` is a width from 2 to 16."""
+    check_whole(activations=bits)
+    if not MIN_BITS <= bits <= MAX_ACTIVATION_BITS:
+        raise OptionError(
+            f"activations {bits} is out of range: choose from {MIN_BITS} to {MAX_ACTIVATION_BITS} "
+            "bits."
+        )
 
 
 def check_choices(**chosen: tuple[str, Sequence[str]]) -> None:

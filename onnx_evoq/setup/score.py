@@ -1,6 +1,6 @@
 """The scores that are reported: a whole model in a new session, on both sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
-from onnx_evoq.score import predict
+from onnx_evoq.score import SESSION_OPTIONS, predict
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.model_run import open_session
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
@@ -38,6 +38,7 @@ def score_of(
     calibration: Calibration,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    options: Mapping[str, str] = SESSION_OPTIONS,
 ) -> Score:
     """Score a model on both sets, in a new session.
 
@@ -46,8 +47,10 @@ def score_of(
         calibration: the samples and the metric.
         resources: the execution providers.
         progress: shows how many batches are done.
+        options: session configuration entries.
     """
-    session, workers = open_session(model, resources), workers_of(resources)
+    session = open_session(model, resources, options=options)
+    workers = workers_of(resources)
     sets = (calibration.search_set, calibration.heldout_set)
     with progress("scoring", sum(len(scoring.batches) for scoring in sets)) as step:
         outputs = [

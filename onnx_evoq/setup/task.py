@@ -38,6 +38,8 @@ class Task:
         progress: shows how far the work is.
         seconds: that the float model took for one sample; 0 if that was not measured.
         few: a few samples for quick checks; None to take the first batch of the search set.
+        activation_bits: width of the codes of activations; None if they stay floats.
+        activation_scale: as `scale`, for activations.
     """
 
     model: Model
@@ -53,6 +55,8 @@ class Task:
     progress: Progress = silent
     seconds: float = 0.0
     few: Batch | None = None
+    activation_bits: int | None = None
+    activation_scale: Scale = "pow2"
 
     def fitness(self, model: Runnable) -> float:
         """The metric of a model on the held-out set, with its sign such that lower is better."""

@@ -178,7 +178,7 @@ def test_options_of_other_commands_are_ignored(
         (b"[optimize]\nbits = 4\n", "'optimize' is no option"),
         (b"model = 'model.onnx'\n", "'model' is no option"),
         (b"config = 'other.toml'\n", "'config' is no option"),
-        (b"zzz = 1\n", "'zzz' is no option; these are: bits, bits-for"),
+        (b"zzz = 1\n", "'zzz' is no option; these are: activation-scale, activations, bits"),
         (b"bits = = 4\n", "cannot be read as TOML"),
         (b"bits = 4 # \xff\n", "cannot be read as TOML"),
         (b"granularity = 'row'\n", "--granularity"),

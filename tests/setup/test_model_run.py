@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from graphs import mlp, proto, random, rounded, run
+from integer_nets import quantized_conv_net
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.model import as_network, input_specs, load, serialize, with_codes
 from onnx_evoq.setup import Resources, run_model
 from onnx_evoq.setup import model_run as module
-from onnx_evoq.setup.model_run import open_session
+from onnx_evoq.setup.model_run import not_finite, open_session, own_options
 
 MODEL = load(mlp())
 X = random(7, 4)
@@ -76,3 +77,20 @@ def test_a_model_that_fails_is_named() -> None:
     feed = make_batches({"x": X[:, :3]}, input_specs(MODEL), 3)
     with pytest.raises(ModelError, match=r"^m\.onnx: fails on x float32\[3, 3\]"):
         next(run_model(MODEL, feed, name="m.onnx"))
+
+
+def test_a_model_of_integer_activations_is_scored_on_its_kernels() -> None:
+    assert own_options(quantized_conv_net().simulated) == {}
+    assert own_options(MODEL) == {"session.disable_quant_qdq": "1"}
+
+
+def test_outputs_that_are_no_numbers_are_counted() -> None:
+    values = np.array([[1.0, np.nan], [1.0, 2.0], [1.0, np.inf]])
+    outputs = {"y": values, "k": np.array([1, 2, 3]), "z": values[1:2]}
+    (note,) = not_finite(outputs, "m.onnx")
+    assert note.startswith("m.onnx: output 'y' is NaN or infinite for 2 of 3 samples")
+
+
+def test_samples_with_several_bad_values_count_once() -> None:
+    (note,) = not_finite({"y": np.array([[[np.nan, np.inf]], [[0.0, 1.0]]])}, "m.onnx")
+    assert "for 1 of 2 samples" in note

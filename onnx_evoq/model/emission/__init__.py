@@ -2,6 +2,7 @@
 
 from onnx_evoq.model.emission.emit import (
     Quantized,
+    at_opset,
     describe,
     emit_float,
     emit_qdq,
@@ -11,6 +12,7 @@ from onnx_evoq.model.emission.packed import bytes_besides, packed_bytes
 
 __all__ = [
     "Quantized",
+    "at_opset",
     "bytes_besides",
     "describe",
     "emit_float",

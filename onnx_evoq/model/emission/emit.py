@@ -111,6 +111,15 @@ def emit_qdq(model: Runnable, quantized: Quantized, *, narrowest: int) -> ModelP
     return emitted
 
 
+def at_opset(network: Network, opset: int) -> ModelProto:
+    """A model of its own with that operator set or a newer one.
+
+    Raises:
+        ModelError: it cannot be converted.
+    """
+    return _with_opset(network, opset, ())
+
+
 def _container(bits: int) -> int:
     if bits <= 2:
         return TensorProto.INT2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx_evoq.model.graph import FLOAT_TYPES, Network, Runnable, constants_of, part_of, reads
+from onnx_evoq.model.graph import Network, Runnable, constants_of, part_of, reads
 from onnx_evoq.signature import TensorSpec
 
 
@@ -151,7 +151,10 @@ def _tensors(graph: GraphProto, weights: Collection[str]) -> dict[str, TensorPro
 
 
 def _dtypes(graph: GraphProto, weights: Collection[str]) -> dict[str, str]:
-    return {name: FLOAT_TYPES[t.data_type] for name, t in _tensors(graph, weights).items()}
+    return {
+        name: str(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        for name, tensor in _tensors(graph, weights).items()
+    }
 
 
 def _suffix_nodes(graph: GraphProto, weights: Collection[str]) -> list[NodeProto]:

@@ -2,8 +2,6 @@
 
 import contextlib
 
-import numpy as np
-
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import concatenated, make_batches
 from onnx_evoq.data import Samples
@@ -12,8 +10,7 @@ from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
 from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import choose_batch_size, predict
-from onnx_evoq.setup.model_run import open_session
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
+from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, open_session, own_options, workers_of
 
 
 def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
@@ -66,30 +63,12 @@ def outputs_of(
     missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
     if missing is not None:
         raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
-    session = open_session(model, resources, name)
+    session = open_session(model, resources, name, own_options(model))
     size = choose_batch_size(session, samples.inputs, specs)
     batches = make_batches(samples.inputs, specs, size)
     with progress("running", len(batches)) as step:
         parts = list(stepping(predict(session, batches, workers_of(resources)), step))
     return concatenated(parts)
-
-
-def not_finite(outputs: Arrays, model: str) -> list[str]:
-    """A sentence for each output that holds NaN or infinity.
-
-    Args:
-        outputs: by name, (samples, ...) each.
-        model: the model's name in messages.
-    """
-    notes = []
-    for name, values in outputs.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)  # (samples,)
-            notes.append(
-                f"{model}: output {name!r} is NaN or infinite for {int(bad.sum())} of "
-                f"{len(values)} samples: check the preprocessing, or the model."
-            )
-    return notes
 
 
 def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from graphs import mlp, random, run
 
+from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.model import load
-from onnx_evoq.setup import default_metric, named_alike, not_finite, outputs_of
 
 X = random(7, 4)
 
@@ -34,18 +34,6 @@ def test_outputs_of_other_shapes_are_refused() -> None:
         named_alike({"a": a, "b": b}, {"a": a, "b": other}, "r.onnx")
     with pytest.raises(ModelError, match=r"r\.onnx: its outputs \(a \(4,\)\) do not match"):
         named_alike({"a": np.zeros((2, 4))}, {"a": np.zeros((2, 3))}, "r.onnx")
-
-
-def test_outputs_that_are_no_numbers_are_counted() -> None:
-    values = np.array([[1.0, np.nan], [1.0, 2.0], [1.0, np.inf]])
-    outputs = {"y": values, "k": np.array([1, 2, 3]), "z": values[1:2]}
-    (note,) = not_finite(outputs, "m.onnx")
-    assert note.startswith("m.onnx: output 'y' is NaN or infinite for 2 of 3 samples")
-
-
-def test_samples_with_several_bad_values_count_once() -> None:
-    (note,) = not_finite({"y": np.array([[[np.nan, np.inf]], [[0.0, 1.0]]])}, "m.onnx")
-    assert "for 1 of 2 samples" in note
 
 
 def test_labels_ask_for_top1_and_a_reference_for_the_error() -> None:

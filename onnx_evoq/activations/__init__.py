@@ -1,0 +1,7 @@
+"""Integer activations: which tensors are quantized, their grids, and the model that results."""
+
+from onnx_evoq.activations.integer_model import integer_model
+from onnx_evoq.activations.placement import Activations
+from onnx_evoq.activations.quantized import quantize_activations
+
+__all__ = ["Activations", "integer_model", "quantize_activations"]

@@ -1,0 +1,148 @@
+"""Where a model's activations are quantized, and the values that their grids give its initializers.
+
+The places are those of `score.placed`. Tensors that share a scale (a pool's input and its output,
+for example) have one grid.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+import numpy as np
+
+from onnx_evoq.array_types import Array, Float32Array
+from onnx_evoq.model import (
+    Layer,
+    Model,
+    Network,
+    QuantizedActivation,
+    Weight,
+    as_network,
+    find_layers,
+    limit_codes,
+    quantized_activations,
+    simulated,
+    tensor_names,
+    to_model,
+    unshare_means,
+)
+from onnx_evoq.quantize import ActivationGrid
+from onnx_evoq.score import IntegerTensor, placed
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """A model with quantized activations, whose weights are floats.
+
+    Attributes:
+        float_model: the same model with float activations.
+        simulated: the model with QuantizeLinear and DequantizeLinear around its activations.
+        tensors: the activations, in the graph's order.
+        grids: by the initializer that holds the scale.
+        float_nodes: names of nodes that stay float.
+        seen: some values of each activation in the float model, (n,) by name.
+    """
+
+    float_model: Model
+    simulated: Model
+    tensors: tuple[QuantizedActivation, ...]
+    grids: Mapping[str, ActivationGrid]
+    float_nodes: tuple[str, ...] = ()
+    seen: Mapping[str, Float32Array] = field(default_factory=dict)
+
+    def layers(self, weights: Sequence[Weight]) -> dict[str, Layer]:
+        """The layers of the float model, with the inputs that they have in the simulated one.
+
+        Args:
+            weights: the weights whose layers to find.
+        """
+        read = {tensor.name: tensor.dequantized for tensor in self.tensors}
+        return {
+            name: replace(
+                layer,
+                input=read.get(layer.input, layer.input),
+                other=None if layer.other is None else read.get(layer.other, layer.other),
+            )
+            for name, layer in find_layers(self.float_model, weights).items()
+        }
+
+    @property
+    def network(self) -> Network:
+        """The simulated model with the grids that there are now."""
+        return as_network(self.simulated).with_values(self.values(self.grids))
+
+    def values(self, grids: Mapping[str, ActivationGrid]) -> dict[str, Array]:
+        """What some grids give the initializers of the simulated model.
+
+        Args:
+            grids: by the initializer that holds the scale.
+        """
+        values: dict[str, Array] = {}
+        for tensor in self.tensors:
+            if tensor.scale in grids:
+                grid = grids[tensor.scale]
+                values[tensor.scale] = np.array(grid.scale, np.float32)
+                if tensor.low is not None and tensor.high is not None:
+                    values[tensor.low] = np.array(grid.zero_point + grid.low)
+                    values[tensor.high] = np.array(grid.zero_point + grid.high)
+        return values
+
+    def with_grids(self, grids: Mapping[str, ActivationGrid]) -> "Activations":
+        """The same with other grids for some activations."""
+        return replace(self, grids={**self.grids, **grids})
+
+
+def integer_tensor(grid: ActivationGrid) -> IntegerTensor:
+    """An activation's scale and zero point, in the type of its codes."""
+    dtype = np.uint8 if grid.container == 8 else np.uint16
+    return IntegerTensor(np.array(grid.scale, np.float32), np.array(grid.zero_point, dtype))
+
+
+def place(
+    model: Model,
+    grids: Mapping[str, ActivationGrid],
+    weights: Mapping[str, IntegerTensor],
+    float_nodes: Collection[str],
+) -> Model:
+    """A copy of a model with QuantizeLinear and DequantizeLinear, and with clipped codes.
+
+    Args:
+        model: the float model, prepared.
+        grids: by the tensor; others have a scale of 1.
+        weights: by name; others have the tool's own scales.
+        float_nodes: names of nodes that stay float.
+    """
+    activations = {name: integer_tensor(grid) for name, grid in grids.items()}
+    copy = to_model(as_network(model))
+    found: Model = placed(copy, tensor_names(model), activations, weights, float_nodes)
+    unshare_means(
+        found, model, {n: (each.scale, each.zero_point) for n, each in activations.items()}
+    )
+    limits = {}
+    for tensor in quantized_activations(found):
+        grid = grids.get(tensor.name)
+        if grid is not None and (grid.bits < grid.container or isfinite(grid.highest)):
+            ends = grid.zero_point + grid.low, grid.zero_point + grid.high
+            limits[tensor.codes] = (*ends, grid.container)
+    limit_codes(found, limits)
+    return found
+
+
+def with_float_weights(
+    model: Model,
+    grids: Mapping[str, ActivationGrid],
+    names: Collection[str],
+    float_nodes: Collection[str],
+) -> Activations:
+    """The model with quantized activations, and with its weights as floats.
+
+    Args:
+        model: the float model, prepared.
+        grids: by the tensor.
+        names: of the weights and biases that stay floats.
+        float_nodes: names of nodes that stay float.
+    """
+    found = simulated(place(model, grids, {}, float_nodes), model, names)
+    tensors = tuple(quantized_activations(found))
+    by_scale = {t.scale: grids[t.name] for t in reversed(tensors) if t.name in grids}
+    return Activations(model, found, tensors, by_scale, tuple(float_nodes))

@@ -1,0 +1,58 @@
+"""Emit the model that was found, and score it beside the models that it is compared with."""
+
+from collections.abc import Mapping
+
+from onnx_evoq.activations import quantize_activations
+from onnx_evoq.api.job import Job
+from onnx_evoq.freed_memory import give_back
+from onnx_evoq.model import Model, Runnable, describe, same, with_codes
+from onnx_evoq.pipeline import FineTuned, Form, Strategy, emit, metadata_of
+from onnx_evoq.score import SESSION_OPTIONS
+from onnx_evoq.setup import Score, Task, nearest_of, own_options, score_of, score_of_float_model
+
+
+def emitted_model(
+    job: Job, task: Task, tuned: FineTuned, strategy: Strategy, form: Form, seed: int
+) -> tuple[Model, dict[str, Score], list[str]]:
+    """Emit the model, and score it.
+
+    Args:
+        job: the samples and the metric.
+        task: the float model, and what was asked for.
+        tuned: what was found.
+        strategy: how it was found.
+        form: of the emitted model.
+        seed: of all random draws.
+
+    Returns:
+        The emitted model; the scores of the reference, of nearest rounding at the same widths, of
+        the start of the search, and of the emitted model, loaded afresh; and notes.
+    """
+
+    def score(model: Runnable, options: Mapping[str, str] = SESSION_OPTIONS) -> Score:
+        found = score_of(model, job.calibration, task.resources, task.progress, options)
+        give_back()  # what the session of the whole model held
+        return found
+
+    quantized = tuned.evolved.quantized
+    widths = {name: weight.grid.bits for name, weight in quantized.items()}
+    rounded = nearest_of(task.weights, widths, task.granularity, task.scale)
+    calibrated = task.model
+    if task.activation_bits is not None:
+        plain = quantize_activations(task, task.activation_bits, task.activation_scale)
+        calibrated = plain.simulated
+    nearest = start = score(with_codes(calibrated, rounded))
+    batch = job.calibration.few or task.search_set.batches[0]
+    emitted, notes = emit(tuned.model, quantized, form, batch, task.resources, tuned.activations)
+    evolved = score(emitted, own_options(emitted))
+    if strategy.init == "reconstruct" or widths != task.bits:
+        started = with_codes(tuned.start_model, tuned.start)
+        moved = not same(started, with_codes(tuned.model, quantized))
+        start = score(started) if moved else evolved
+    metric = job.calibration.metric.name
+    describe(
+        emitted, metadata_of(quantized, seed, metric, {"nearest": nearest, "evolved": evolved})
+    )
+    reference = score_of_float_model(job.calibration)
+    scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
+    return emitted, scores, notes

@@ -1,0 +1,28 @@
+"""Models whose activations are integers: what simulates them, and what they become."""
+
+from onnx_evoq.model.integer.code_limits import limit_codes
+from onnx_evoq.model.integer.means import unshare_means
+from onnx_evoq.model.integer.operators import operators, quantizes_activations
+from onnx_evoq.model.integer.prepared import prepared, readers_of, tensor_names
+from onnx_evoq.model.integer.quantized_activations import (
+    QuantizedActivation,
+    at_the_ends,
+    clip_limit_of,
+    quantized_activations,
+)
+from onnx_evoq.model.integer.simulated import simulated
+
+__all__ = [
+    "QuantizedActivation",
+    "at_the_ends",
+    "clip_limit_of",
+    "limit_codes",
+    "operators",
+    "prepared",
+    "quantized_activations",
+    "quantizes_activations",
+    "readers_of",
+    "simulated",
+    "tensor_names",
+    "unshare_means",
+]

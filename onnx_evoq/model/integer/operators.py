@@ -1,0 +1,50 @@
+"""Which operators of a model work on integers."""
+
+from collections import Counter
+
+from onnx import ModelProto, NodeProto
+
+from onnx_evoq.model.graph import Runnable
+
+_CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
+# Their kernels take integers and may give floats.
+_FLOAT_RESULT = ("Gemm", "MatMul")
+
+
+def quantizes_activations(model: Runnable) -> bool:
+    """Whether a model turns activations into integers as it runs."""
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
+    """How many nodes of each operator work on integers, and how many on floats.
+
+    A node works on integers if its floats come from DequantizeLinear, and go to QuantizeLinear
+    alone, so that a runtime can compute it on the codes. The two themselves do not count, nor do
+    nodes without floats.
+
+    Args:
+        model: a model with QuantizeLinear and DequantizeLinear.
+    """
+    graph = model.graph
+    dequantized = {
+        name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output
+    }
+    codes = {
+        name for node in graph.node if node.op_type == "QuantizeLinear" for name in node.output
+    }
+    readers: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    constants = {tensor.name for tensor in graph.initializer}
+    integer, floating = Counter[str](), Counter[str]()
+    for node in graph.node:
+        inputs = [name for name in node.input if name and name not in constants]
+        if node.op_type in _CONVERSIONS or not inputs or codes.intersection(inputs):
+            continue
+        after = [reader for name in node.output for reader in readers.get(name, [])]
+        to_codes = bool(after) and all(each.op_type == "QuantizeLinear" for each in after)
+        whole = dequantized.issuperset(inputs) and (to_codes or node.op_type in _FLOAT_RESULT)
+        (integer if whole else floating)[node.op_type] += 1
+    return dict(sorted(integer.items())), dict(sorted(floating.items()))

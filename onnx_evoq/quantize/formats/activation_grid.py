@@ -1,0 +1,116 @@
+"""The grid of an activation: one scale for the whole tensor, and codes of some bits.
+
+A value x becomes
+
+    q(x) = scale * clip(round(x / scale), low, high)
+
+The codes are unsigned where a tensor is never negative, else signed. A runtime holds them in 8 or
+16 unsigned bits, with a zero point that is 0, or the middle of the range.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, inf, isfinite, log2
+
+import numpy as np
+
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.quantize.weights import Scale
+
+_OCTAVES = 6  # below the scale that covers all values, in which the best one is looked for
+_PER_OCTAVE = 8  # scales in an octave, where they need not be powers of two
+_LEAST = 1e-30
+
+
+@dataclass(frozen=True)
+class ActivationGrid:
+    """The scale and the codes of an activation.
+
+    Attributes:
+        scale: the distance of two values.
+        bits: width of the codes, 2 to 16.
+        signed: whether there are negative codes.
+        highest: the largest value that the model lets through, as a Clip does; infinite for none.
+
+    Example:
+        >>> grid = ActivationGrid(0.5, 4, signed=False)
+        >>> grid.values(np.array([-1.0, 0.7, 9.0])).tolist()
+        [0.0, 0.5, 7.5]
+    """
+
+    scale: float
+    bits: int
+    signed: bool
+    highest: float = inf
+
+    @property
+    def container(self) -> int:
+        """The bits of the type that holds the codes: 8 or 16."""
+        return 8 if self.bits <= 8 else 16
+
+    @property
+    def zero_point(self) -> int:
+        """The unsigned code of the value 0."""
+        return 1 << (self.container - 1) if self.signed else 0
+
+    @property
+    def low(self) -> int:
+        """The lowest code, less the zero point."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """The highest code, less the zero point."""
+        most = (1 << (self.bits - self.signed)) - 1
+        return most if not isfinite(self.highest) else min(most, round(self.highest / self.scale))
+
+    @property
+    def fills_container(self) -> bool:
+        """Whether the codes are all those that the type has."""
+        return self.bits == self.container and self.high == (1 << (self.bits - self.signed)) - 1
+
+    def values(self, x: Float32Array | Float64Array) -> Float64Array:
+        """The values on the grid."""
+        codes = np.clip(np.rint(np.asarray(x, np.float64) / self.scale), self.low, self.high)
+        return np.asarray(self.scale * codes)
+
+    def clipped(self, x: Float32Array | Float64Array) -> float:
+        """The share of values that lie beyond the codes, by more than rounding."""
+        return float((np.abs(self.values(x) - x) > self.scale).mean())
+
+
+def best_activation_grid(
+    tensors: Sequence[Float32Array], bits: int, scale: Scale = "pow2", highest: float = inf
+) -> ActivationGrid:
+    """The grid whose squared error is least: it weighs rounding against clipping.
+
+    Tensors that share it may differ in range, as a mean over many positions does from its input. So
+    the error of each is taken relative to its power.
+
+    Args:
+        tensors: values of each activation that has the grid, (n,).
+        bits: width of the codes, 2 to 16.
+        scale: "pow2" for a scale that is a power of two, "float" for any.
+        highest: as in `ActivationGrid`.
+
+    Example:
+        >>> best_activation_grid([np.array([0.0, 1.0, 7.0], np.float32)], 3).scale
+        1.0
+    """
+    signed = any(values.min(initial=0.0) < 0 for values in tensors)
+    grid = ActivationGrid(1.0, bits, signed, highest)
+    largest = max(_LEAST, *(float(np.abs(values).max(initial=0.0)) for values in tensors))
+    covering = largest / ((1 << (bits - signed)) - 1)
+    if scale == "pow2":
+        scales = 2.0 ** (ceil(log2(covering)) - np.arange(_OCTAVES + 1))
+    else:
+        scales = covering * 2.0 ** (-np.arange(_OCTAVES * _PER_OCTAVE + 1) / _PER_OCTAVE)
+    grids = [replace(grid, scale=float(each)) for each in scales]
+
+    def error(grid: ActivationGrid) -> float:
+        return sum(
+            float(np.square(grid.values(x) - x).sum() / max(float(np.square(x).sum()), _LEAST))
+            for x in tensors
+        )
+
+    return min(grids, key=error)

@@ -1,0 +1,49 @@
+"""Grids become initializers, and layers read the dequantized tensors."""
+
+from dataclasses import replace
+
+import numpy as np
+from graphs import random, run
+from integer_nets import conv_task, quantized_conv_net
+
+from onnx_evoq.activations.placement import integer_tensor
+from onnx_evoq.quantize import ActivationGrid
+
+
+def test_layers_read_what_the_simulated_model_gives_them() -> None:
+    activations, task = quantized_conv_net(), conv_task()
+    layers = activations.layers(task.weights)
+    assert layers["w1"].input == "x_DequantizeLinear_Output"
+    assert (layers["w2"].input, layers["w2"].output) == ("c_DequantizeLinear_Output", "d")
+    assert layers["w2"].other == "c_DequantizeLinear_Output"
+    assert layers["w2"].sum == "e"
+
+
+def test_other_grids_act_as_new_values() -> None:
+    activations, x = quantized_conv_net(4), random(4, 3, 8, 8, seed=1)
+    before = run(activations.network, {"x": x})["logits"]
+    coarser = {
+        name: replace(grid, scale=2 * grid.scale) for name, grid in activations.grids.items()
+    }
+    changed = activations.with_grids(coarser)
+    assert not np.allclose(run(changed.network, {"x": x})["logits"], before)
+    back = changed.with_grids(activations.grids)
+    assert (run(back.network, {"x": x})["logits"] == before).all()
+
+
+def test_limits_of_codes_follow_the_scale() -> None:
+    activations = quantized_conv_net(4)
+    tensor = next(each for each in activations.tensors if each.name == "d")
+    grid = activations.grids[tensor.scale]
+    assert grid.signed
+    values = activations.values({tensor.scale: grid})
+    assert values[tensor.scale] == grid.scale
+    assert tensor.low is not None
+    assert tensor.high is not None
+    assert (values[tensor.low], values[tensor.high]) == (120, 135)
+
+
+def test_zero_points_are_of_the_type_of_the_codes() -> None:
+    of_8, of_12 = (integer_tensor(ActivationGrid(0.5, bits, signed=True)) for bits in (8, 12))
+    assert (of_8.zero_point.dtype, int(of_8.zero_point)) == (np.uint8, 128)
+    assert (of_12.zero_point.dtype, int(of_12.zero_point)) == (np.uint16, 32768)

@@ -1,0 +1,66 @@
+"""Activations get grids that fit what they hold, and some nodes stay float."""
+
+import numpy as np
+import pytest
+from graphs import conv_net, mlp, random, run, task_of
+from integer_nets import pooled, quantized_conv_net
+
+from onnx_evoq.activations import quantize_activations
+from onnx_evoq.model import fold_batch_norm, load
+
+
+def test_grids_have_the_bits_that_are_asked_for_but_at_the_ends() -> None:
+    activations = quantized_conv_net(4)
+    bits = {tensor.name: activations.grids[tensor.scale].bits for tensor in activations.tensors}
+    assert bits == {"x": 8, "c": 4, "d": 4, "e": 4, "f": 4, "g": 4, "logits": 8}
+
+
+def test_what_is_never_negative_is_unsigned() -> None:
+    activations = quantized_conv_net()
+    signed = {t.name: activations.grids[t.scale].signed for t in activations.tensors}
+    assert signed["c"] is False
+    assert signed["x"] is signed["d"] is True
+
+
+def test_scales_are_powers_of_two_unless_others_are_asked_for() -> None:
+    task = task_of(load(mlp()), random(64, 4), random(16, 4, seed=1))
+    for scale, whole in (("pow2", True), ("float", False)):
+        grids = quantize_activations(task, 6, scale).grids.values()  # type: ignore[arg-type]
+        assert all(float(np.log2(grid.scale)).is_integer() for grid in grids) is whole
+
+
+def test_the_limit_of_a_clip_holds_with_any_scale() -> None:
+    x = 4 * random(64, 2, 4, 4)
+    task = task_of(load(pooled()), x, x)
+    activations = quantize_activations(task, 8)
+    grids = {tensor.name: activations.grids[tensor.scale] for tensor in activations.tensors}
+    assert grids["b"].highest == 6
+    assert grids["b"].scale * grids["b"].high == 6
+    floats, simulated = (run(model, {"x": x})["y"] for model in (task.model, activations.simulated))
+    assert np.abs(floats - simulated).max() < 0.3
+
+
+def test_weights_that_are_kept_are_read_by_float_nodes() -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    task = task_of(model, random(16, 3, 8, 8), random(8, 3, 8, 8, seed=1), keep=["w2"])
+    activations = quantize_activations(task, 8)
+    assert activations.float_nodes == ("branch",)
+
+
+def test_what_adds_the_bias_of_a_matmul_stays_float() -> None:
+    task = task_of(load(mlp()), random(64, 4), random(16, 4, seed=1))
+    activations = quantize_activations(task, 8)
+    adds = {node.name: node.op_type for node in activations.float_model.graph.node}
+    assert [adds[name] for name in activations.float_nodes] == ["Add"]
+
+
+@pytest.mark.parametrize("bits", [9, 16])
+def test_more_than_8_bits_are_held_in_16(bits: int) -> None:
+    x = random(32, 4)
+    task = task_of(load(mlp()), x, x)
+    fine, usual = (quantize_activations(task, each) for each in (bits, 8))
+    floats = run(task.model, {"x": x})["logits"]
+    errors = [
+        np.abs(run(each.simulated, {"x": x})["logits"] - floats).max() for each in (fine, usual)
+    ]
+    assert errors[0] < errors[1]

@@ -1,0 +1,109 @@
+"""The emitted model and its scores, with float and with integer activations."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import conv_net, random, recurrent, run
+
+import onnx_evoq
+from onnx_evoq import Grid, OptionError, Result
+from onnx_evoq.model import quantizes_activations
+
+X = random(48, 3, 8, 8, seed=3)
+
+
+def optimized(activations: int | None, strategy: str = "none", **grid: Any) -> Result:
+    return onnx_evoq.optimize(
+        conv_net(), X, bits=4, grid=Grid(activations=activations, **grid),
+        strategy=strategy, time_budget=5.0 if strategy != "none" else None,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def integers() -> Result:
+    return optimized(8)
+
+
+def test_all_operators_work_on_integers(integers: Result) -> None:
+    assert quantizes_activations(integers.model)
+    assert integers.float_ops == {}
+    assert integers.integer_ops["Conv"] == 2
+    assert {each.tensor for each in integers.activations} >= {"x", "c", "logits"}
+
+
+def test_scores_are_those_of_the_kernels_for_integers(integers: Result) -> None:
+    assert integers.session_options == {}
+    x = random(32, 3, 8, 8, seed=9)
+    floats, found = (run(model, {"x": x})["logits"] for model in (conv_net(), integers.model))
+    error = float(np.square(found - floats).mean())
+    evaluated = onnx_evoq.evaluate(integers.model, x, reference=conv_net(), metric="mse")
+    assert evaluated.value == pytest.approx(error, rel=1e-3)
+    assert integers.scores["evolved"].heldout < 0.3 * integers.scores["nearest"].heldout
+
+
+def test_the_weights_make_up_for_the_activations() -> None:
+    coarse, usual = optimized(4), optimized(8)
+    assert usual.scores["evolved"].heldout < coarse.scores["evolved"].heldout
+    assert coarse.scores["evolved"].heldout < coarse.scores["nearest"].heldout
+
+
+def test_a_search_moves_the_grids_too(integers: Result) -> None:
+    searched = optimized(8, "neuroevolution")
+    assert searched.scores["evolved"].search < integers.scores["evolved"].search
+    assert searched.activations != integers.activations
+    assert len(searched.activations) == len(integers.activations)
+
+
+def test_the_same_seed_gives_the_same_bytes(integers: Result) -> None:
+    assert optimized(8).model.SerializeToString() == integers.model.SerializeToString()
+
+
+def test_nearest_rounding_has_integer_activations_too() -> None:
+    start = onnx_evoq.Strategy("none", init="nearest")
+    found = onnx_evoq.optimize(
+        conv_net(), X, bits=8, grid=Grid(activations=4), strategy=start, time_budget=None
+    )
+    assert quantizes_activations(found.model)
+    scores = [found.scores[name].heldout for name in ("nearest", "evolved")]
+    assert scores[0] == pytest.approx(scores[1], rel=0.05)
+    without = optimized(None).scores["nearest"].heldout
+    assert found.scores["nearest"].heldout != pytest.approx(without)
+
+
+def test_weights_that_no_integer_operator_reads_are_integers_too() -> None:
+    rows = np.random.default_rng(0).integers(7, size=(24, 5))
+    found = onnx_evoq.optimize(
+        recurrent(), rows, bits=8, grid=Grid(activations=8), strategy="none", time_budget=None
+    )
+    types = {tensor.name: tensor.data_type for tensor in found.model.graph.initializer}
+    assert {"w_quantized", "r_quantized", "last_quantized"} <= types.keys()
+    assert "GRU" in found.float_ops
+
+
+def test_the_plain_values_name_each_grid(integers: Result) -> None:
+    values = integers.to_dict()
+    row = next(row for row in values["activations"] if row["tensor"] == "c")
+    assert row["bits"] == 8
+    assert row["signed"] is False
+    assert row["low"] == 0
+    assert values["integer_ops"] == integers.integer_ops
+    assert optimized(None).to_dict()["activations"] == []
+
+
+def test_integer_activations_need_the_qdq_format() -> None:
+    with pytest.raises(OptionError, match="integers in the qdq format only"):
+        onnx_evoq.optimize(conv_net(), X, bits=4, grid=Grid(activations=8), format="float")
+
+
+@pytest.mark.parametrize("bits", [1, 17])
+def test_other_widths_are_refused(bits: int) -> None:
+    with pytest.raises(OptionError, match="choose from 2 to 16 bits"):
+        Grid(activations=bits)
+
+
+def test_where_only_weights_are_quantized_activations_are_refused() -> None:
+    for function in (onnx_evoq.rank_sensitivity, onnx_evoq.search_bits):
+        options = {"bits": 4} if function is onnx_evoq.rank_sensitivity else {}
+        with pytest.raises(OptionError, match="activations 8 have no effect here"):
+            function(conv_net(), X, grid=Grid(activations=8), **options)  # type: ignore[operator]

@@ -1,0 +1,27 @@
+"""Operators on integers and on floats are told apart."""
+
+import numpy as np
+from graphs import conv_net
+from integer_nets import conv_task, quantized_conv_net
+
+from onnx_evoq.activations import integer_model
+from onnx_evoq.model import load, operators, quantizes_activations
+from onnx_evoq.reconstruct import reconstruct_layers
+
+
+def test_all_of_a_convolutional_net_works_on_integers() -> None:
+    task, activations = conv_task(), quantized_conv_net()
+    found = reconstruct_layers(task, np.random.default_rng(0))
+    model = integer_model(activations, activations.network, found.quantized)
+    integer, floats = operators(model)
+    assert integer == {"Add": 1, "Conv": 2, "Flatten": 1, "Gemm": 1, "GlobalAveragePool": 1}
+    assert floats == {}
+    assert quantizes_activations(model)
+
+
+def test_a_float_model_has_float_operators_only() -> None:
+    model = load(conv_net())
+    integer, floats = operators(model)
+    assert integer == {}
+    assert floats["Conv"] == 2
+    assert not quantizes_activations(model)

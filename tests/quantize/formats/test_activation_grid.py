@@ -1,0 +1,88 @@
+"""The grid of an activation: its codes by hand, and its scale against all others."""
+
+from math import inf
+
+import numpy as np
+import pytest
+from graphs import random
+
+from onnx_evoq.quantize import ActivationGrid, best_activation_grid
+
+
+def test_unsigned_codes_start_at_0() -> None:
+    grid = ActivationGrid(0.25, 4, signed=False)
+    assert (grid.low, grid.high, grid.zero_point, grid.container) == (0, 15, 0, 8)
+    assert grid.values(np.array([-1.0, 0.3, 0.4, 9.0])).tolist() == [0.0, 0.25, 0.5, 3.75]
+
+
+def test_signed_codes_lie_about_the_middle_of_the_type() -> None:
+    grid = ActivationGrid(0.5, 4, signed=True)
+    assert (grid.low, grid.high, grid.zero_point) == (-8, 7, 128)
+    assert grid.values(np.array([-9.0, -0.5, 9.0])).tolist() == [-4.0, -0.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("bits", "signed", "container", "zero_point"),
+    [(8, True, 8, 128), (9, True, 16, 32768), (16, False, 16, 0)],
+)
+def test_more_than_8_bits_take_16(bits: int, signed: bool, container: int, zero_point: int) -> None:
+    grid = ActivationGrid(1.0, bits, signed)
+    assert (grid.container, grid.zero_point) == (container, zero_point)
+
+
+def test_ties_round_to_the_even_code() -> None:
+    assert ActivationGrid(1.0, 8, signed=True).values(np.array([0.5, 1.5])).tolist() == [0, 2]
+
+
+def test_what_the_model_clips_has_no_codes() -> None:
+    grid = ActivationGrid(2.0**-5, 8, signed=False, highest=6.0)
+    assert grid.high == 192
+    assert grid.values(np.array([7.0])).item() == 6.0
+    assert ActivationGrid(2.0**-6, 8, signed=False, highest=6.0).high == 255
+
+
+@pytest.mark.parametrize(
+    ("bits", "highest", "fills"),
+    [(8, inf, True), (7, inf, False), (8, 1.0, False), (16, inf, True)],
+)
+def test_codes_fill_their_type_unless_bits_or_a_clip_leave_some(
+    bits: int, highest: float, fills: bool
+) -> None:
+    assert ActivationGrid(0.1, bits, False, highest).fills_container is fills
+
+
+def test_clipped_values_are_counted() -> None:
+    grid = ActivationGrid(1.0, 2, signed=False)  # 0, 1, 2, 3
+    assert grid.clipped(np.array([0.0, 2.6, 3.4, 9.0])) == 0.25
+
+
+@pytest.mark.parametrize("bits", [3, 4, 8])
+def test_the_scale_has_the_least_error_of_all_powers_of_two(bits: int) -> None:
+    x = np.abs(random(4000)) ** 2
+    found = best_activation_grid([x], bits)
+
+    def error(exponent: int) -> float:
+        grid = ActivationGrid(2.0**exponent, bits, signed=False)
+        return float(np.square(grid.values(x) - x).sum())
+
+    assert np.log2(found.scale) == min(range(-12, 6), key=error)
+
+
+def test_any_scale_is_no_worse_than_a_power_of_two() -> None:
+    x = random(4000)
+    errors = {}
+    for scale in ("pow2", "float"):
+        grid = best_activation_grid([x], 4, scale)  # type: ignore[arg-type]
+        errors[scale] = float(np.square(grid.values(x) - x).sum())
+    assert errors["float"] < errors["pow2"]
+
+
+def test_tensors_that_share_a_grid_count_relative_to_their_power() -> None:
+    wide, small = np.abs(random(2000)) * 16, np.abs(random(2000, seed=1))
+    alone, shared = best_activation_grid([wide], 4), best_activation_grid([wide, small], 4)
+    assert shared.scale < alone.scale
+    assert best_activation_grid([wide, -small], 4).signed
+
+
+def test_an_activation_of_zeros_has_a_grid() -> None:
+    assert best_activation_grid([np.zeros(5, np.float32)], 8).scale > 0
