@@ -19,6 +19,7 @@ from onnx_evoq.model import (
     Weight,
     as_network,
     find_layers,
+    leave_outputs_float,
     limit_codes,
     quantized_activations,
     simulated,
@@ -103,6 +104,8 @@ def place(
     grids: Mapping[str, ActivationGrid],
     weights: Mapping[str, IntegerTensor],
     float_nodes: Collection[str],
+    *,
+    float_outputs: bool = True,
 ) -> Model:
     """A copy of a model with QuantizeLinear and DequantizeLinear, and with clipped codes.
 
@@ -111,10 +114,13 @@ def place(
         grids: by the tensor; others have a scale of 1.
         weights: by name; others have the tool's own scales.
         float_nodes: names of nodes that stay float.
+        float_outputs: whether outputs stay float where the last operator can give them.
     """
     activations = {name: integer_tensor(grid) for name, grid in grids.items()}
     copy = to_model(as_network(model))
     found: Model = placed(copy, tensor_names(model), activations, weights, float_nodes)
+    if float_outputs:
+        leave_outputs_float(found)
     unshare_means(
         found, model, {n: (each.scale, each.zero_point) for n, each in activations.items()}
     )

@@ -49,7 +49,7 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
     model = prepared(own_biases(task.model, task.bits), wide=bits > _LEAST_BITS_OUTSIDE)
     layers = find_layers(model, task.weights)
     float_nodes = _float_nodes(model, task, layers)
-    found = place(model, {}, {}, float_nodes)
+    found = place(model, {}, {}, float_nodes, float_outputs=False)
     tensors, outside = quantized_activations(found), at_the_ends(found)
     sharing: dict[str, list[str]] = {}  # by scale, the one that it is named after first
     for tensor in tensors:

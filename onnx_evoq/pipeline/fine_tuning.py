@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.activations import Activations, quantize_activations
+from onnx_evoq.activations import Activations, quantize_activations, swept
 from onnx_evoq.evolve import (
     Evolved,
     SearchSettings,
@@ -35,6 +35,7 @@ from onnx_evoq.setup import MAX_BITS, Task, nearest_of, run_model
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
 _EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
+_SWEEP_PARTS = 8  # each scale of an activation may be tried in one part in so many of the time
 _FORMATS_PARTS = 4  # the grids of activations may evolve in one part in so many of the time
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
@@ -211,6 +212,7 @@ def _with_activations(
         return task, None
     scale = task.activation_scale
     activations = quantize_activations(task, task.activation_bits, scale)
+    activations = swept(task, activations, task.deadline.share(_SWEEP_PARTS))
     if settings is not None:
         until = task.deadline.share(_FORMATS_PARTS)
         model = activations.network

@@ -1,6 +1,7 @@
 """Models whose activations are integers: what simulates them, and what they become."""
 
 from onnx_evoq.model.integer.code_limits import limit_codes
+from onnx_evoq.model.integer.float_outputs import leave_outputs_float
 from onnx_evoq.model.integer.means import unshare_means
 from onnx_evoq.model.integer.operators import operators, quantizes_activations
 from onnx_evoq.model.integer.prepared import prepared, readers_of, tensor_names
@@ -16,6 +17,7 @@ __all__ = [
     "QuantizedActivation",
     "at_the_ends",
     "clip_limit_of",
+    "leave_outputs_float",
     "limit_codes",
     "operators",
     "prepared",

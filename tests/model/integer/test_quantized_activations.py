@@ -16,7 +16,7 @@ from onnx_evoq.model import (
 def test_activations_are_named_as_in_the_float_model() -> None:
     activations = quantized_conv_net()
     names = [tensor.name for tensor in quantized_activations(activations.simulated)]
-    assert set(names) == {"x", "c", "d", "e", "f", "g", "logits"}
+    assert set(names) == {"x", "c", "d", "e", "f", "g"}
 
 
 def test_a_flattened_tensor_shares_the_scale_of_its_input() -> None:
@@ -34,7 +34,7 @@ def test_codes_that_are_clipped_have_limits() -> None:
 
 
 def test_inputs_and_outputs_are_at_the_ends() -> None:
-    assert at_the_ends(quantized_conv_net().simulated) == {"x", "logits"}
+    assert at_the_ends(quantized_conv_net().simulated) == {"x", "g"}
 
 
 def test_the_limit_of_a_clip_is_known() -> None:
