@@ -14,7 +14,9 @@ from onnx_evoq.activations.placement import Activations, place, with_float_weigh
 from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import Frontier
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import (
+    PRODUCTS,
     Layer,
     Model,
     as_network,
@@ -44,13 +46,20 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
         scale: "pow2" for scales that are powers of two, "float" for any.
 
     Raises:
-        ModelError: the model cannot be converted to the operator set that this needs.
+        ModelError: the model cannot be converted to the operator set that this needs, or is not
+            of float32.
     """
+    half = next((weight for weight in task.weights if weight.dtype != "float32"), None)
+    if half is not None:
+        raise ModelError(
+            f"weight {half.name!r} is of {half.dtype}: export the model as float32 to quantize "
+            "activations."
+        )
     model = prepared(own_biases(task.model, task.bits), wide=bits > _LEAST_BITS_OUTSIDE)
     layers = find_layers(model, task.weights)
     float_nodes = _float_nodes(model, task, layers)
     found = place(model, {}, {}, float_nodes, float_outputs=False)
-    tensors, outside = quantized_activations(found), at_the_ends(found)
+    tensors, outside = quantized_activations(found), set.union(*at_the_ends(found))
     sharing: dict[str, list[str]] = {}  # by scale, the one that it is named after first
     for tensor in tensors:
         sharing.setdefault(tensor.scale, []).append(tensor.name)
@@ -72,13 +81,16 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
 def _float_nodes(model: Model, task: Task, layers: Mapping[str, Layer]) -> list[str]:
     """The nodes that stay float: those of weights that do, and what adds the bias of a MatMul.
 
-    An addition of integers would give that bias 8 bits.
+    An addition of integers would give that bias 8 bits. A weight that is in no product (a table)
+    becomes integers by itself.
     """
     quantized = {weight.name for weight in task.weights}
     kept = {weight.name for weight in find_weights(model)[0]} - quantized
     outputs = {layer.output for layer in layers.values()}
     adding = [n.name for n in model.graph.node if n.op_type == "Add" and n.output[0] in outputs]
-    return [*readers_of(model, kept), *adding]
+    reading = set(readers_of(model, quantized))
+    tables = [n.name for n in model.graph.node if n.name in reading and n.op_type not in PRODUCTS]
+    return [*readers_of(model, kept), *adding, *tables]
 
 
 def _values_of(

@@ -6,13 +6,19 @@ from onnx_evoq.activations import quantize_activations
 from onnx_evoq.api.job import Job
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Model, Runnable, describe, same, with_codes
-from onnx_evoq.pipeline import FineTuned, Form, Strategy, emit, metadata_of
+from onnx_evoq.pipeline import FineTuned, Form, Storage, Strategy, emit, metadata_of
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import Score, Task, nearest_of, own_options, score_of, score_of_float_model
 
 
 def emitted_model(
-    job: Job, task: Task, tuned: FineTuned, strategy: Strategy, form: Form, seed: int
+    job: Job,
+    task: Task,
+    tuned: FineTuned,
+    strategy: Strategy,
+    form: Form,
+    storage: Storage,
+    seed: int,
 ) -> tuple[Model, dict[str, Score], list[str]]:
     """Emit the model, and score it.
 
@@ -22,6 +28,7 @@ def emitted_model(
         tuned: what was found.
         strategy: how it was found.
         form: of the emitted model.
+        storage: the narrowest integer type of weights.
         seed: of all random draws.
 
     Returns:
@@ -43,7 +50,9 @@ def emitted_model(
         calibrated = plain.simulated
     nearest = start = score(with_codes(calibrated, rounded))
     batch = job.calibration.few or task.search_set.batches[0]
-    emitted, notes = emit(tuned.model, quantized, form, batch, task.resources, tuned.activations)
+    emitted, notes = emit(
+        tuned.model, quantized, form, batch, task.resources, tuned.activations, storage
+    )
     evolved = score(emitted, own_options(emitted))
     if strategy.init == "reconstruct" or widths != task.bits:
         started = with_codes(tuned.start_model, tuned.start)

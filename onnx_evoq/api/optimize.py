@@ -25,6 +25,7 @@ from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
     Form,
+    Storage,
     Strategy,
     StrategyName,
     fine_tune,
@@ -71,6 +72,7 @@ def optimize(
     max_drop: float | None = None,
     holdout: float = 0.25,
     format: Form = "qdq",
+    storage: Storage = "auto",
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -107,6 +109,8 @@ def optimize(
             below 1.
         format: "qdq" for integer weights with DequantizeLinear, "float" for float weights that
             are ``step * codes``.
+        storage: the narrowest integer type that holds codes of weights: "int8", "int4", "int2", or
+            "auto" for the one that fits. More runtimes read INT8, and integer kernels need it.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -131,7 +135,11 @@ def optimize(
 
     # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
-    check_choices(format=(format, ("qdq", "float")))
+    check_choices(
+        format=(format, ("qdq", "float")), storage=(storage, ("auto", "int8", "int4", "int2"))
+    )
+    if grid.activations is not None and storage not in ("auto", "int8"):
+        raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
     if grid.activations is not None and format == "float":
         raise OptionError("activations are integers in the qdq format only: leave one of them out.")
     width_or_policy = _width_or_policy(bits, policy, bits_for)
@@ -188,7 +196,9 @@ def optimize(
 
     # 6. Emit the model, and score what was emitted.
     job = replace(job, calibration=final.calibration)
-    emitted, scores, emission_notes = emitted_model(job, task, tuned, strategy, format, seed)
+    emitted, scores, emission_notes = emitted_model(
+        job, task, tuned, strategy, format, storage, seed
+    )
     integer_ops, float_ops = operators(emitted) if tuned.activations else ({}, {})
     return Result(
         model=emitted,

@@ -119,6 +119,14 @@ OPTIMIZE_OPTIONS = stacked(
         help="How the file stores weights: qdq as integers with DequantizeLinear, float as floats "
         "on the grid.",
     ),
+    click.option(
+        "--storage",
+        type=click.Choice(["auto", "int8", "int4", "int2"]),
+        default="auto",
+        show_default=True,
+        help="The narrowest integer type that holds codes of weights. More runtimes read int8 than "
+        "int4, and int4 than int2.",
+    ),
 )
 
 SPACE_OPTIONS = stacked(

@@ -20,7 +20,7 @@ from onnx_evoq.array_types import Array, Codes
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.model import Runnable
 from onnx_evoq.quantize import ActivationGrid, Scale
-from onnx_evoq.run import Deadline, until_interrupted
+from onnx_evoq.run import Deadline
 from onnx_evoq.score import Race
 from onnx_evoq.search import Neuroevolution
 from onnx_evoq.setup import Task
@@ -80,7 +80,7 @@ def evolve_formats(
     race = Race(on_search, _POPULATION, values_of)
     search = Neuroevolution(start, _POPULATION, child_of)
     without_gain = 0
-    with task.progress("evolving formats", _GENERATIONS) as step, until_interrupted():
+    with task.progress("evolving formats", _GENERATIONS) as step:
         for _ in range(_GENERATIONS):
             if deadline.passed or without_gain == _PATIENCE:
                 break

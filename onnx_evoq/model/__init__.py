@@ -50,6 +50,7 @@ from onnx_evoq.model.graph import (
     with_codes,
 )
 from onnx_evoq.model.integer import (
+    PRODUCTS,
     QuantizedActivation,
     at_the_ends,
     clip_limit_of,
@@ -79,6 +80,7 @@ from onnx_evoq.model.layers import (
 )
 
 __all__ = [
+    "PRODUCTS",
     "ChannelGroups",
     "ChannelReader",
     "Cut",

@@ -41,6 +41,8 @@ _INTEGER = 0.05  # at most by integer kernels, which round a value in the middle
 _WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 
 Form = Literal["qdq", "float"]
+Storage = Literal["auto", "int8", "int4", "int2"]
+_LEAST_BITS: dict[Storage, int] = {"auto": 2, "int2": 2, "int4": 4, "int8": 8}
 
 
 def metadata_of(
@@ -74,6 +76,7 @@ def emit(
     batch: Batch,
     resources: Resources = DEFAULT_RESOURCES,
     activations: Activations | None = None,
+    storage: Storage = "auto",
 ) -> tuple[Model, list[str]]:
     """Emit a model with the narrowest integer types that give the outputs that were scored.
 
@@ -84,6 +87,7 @@ def emit(
         batch: inputs on which outputs are compared.
         resources: what may be used of the machine.
         activations: those of `model`, which simulates them; None if they are floats.
+        storage: the narrowest integer type that may be used; "auto" for any.
 
     Returns:
         The emitted model, and sentences that a user should read.
@@ -97,7 +101,8 @@ def emit(
         return _emit_integers(activations, as_network(model), quantized, batch, resources)
     notes = []
     expected = _outputs(with_codes(model, quantized), batch, resources)
-    needed = min(grid.widest for _, grid in quantized.values())
+    widest = (grid.widest for _, grid in quantized.values())
+    needed = max(min(widest), _LEAST_BITS[storage])
     for narrowest in [bits for bits in _WIDTHS if bits >= needed]:
         try:
             emitted = emit_qdq(model, quantized, narrowest=narrowest)

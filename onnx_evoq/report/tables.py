@@ -124,12 +124,25 @@ def result_text(result: Result, output: str) -> str:
         f"{size(result.bytes_before)} -> {size(result.bytes_after)} "
         f"(packed {size(result.packed_bytes)})  {output}",
     ]
+    if result.activations:
+        lines[3:3] = textwrap.wrap(_activations_line(result), WIDTH)
     if result.evaluations:
         lines.append(
             "The search set selected and the held-out set accepted: to judge, score data that\n"
             "neither holds (onnx-evoq evaluate)."
         )
     return "\n".join(lines)
+
+
+def _activations_line(result: Result) -> str:
+    """How many activations there are at which widths, and which operators stay float."""
+    widths = Counter(each.bits for each in result.activations)
+    by_width = ", ".join(f"{count} at {bits} bits" for bits, count in sorted(widths.items()))
+    floats = ", ".join(f"{count} {name}" for name, count in result.float_ops.items())
+    return (
+        f"{counted(len(result.activations), 'activation')} ({by_width}); on integers "
+        f"{counted(sum(result.integer_ops.values()), 'operator')}, on floats {floats or 'none'}"
+    )
 
 
 def _score_row(label: str, score: Score) -> list[str]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, random, run, task_of
+from graphs import conv_net, flat, mlp, random, recurrent, run, task_of
 from integer_nets import pooled, quantized_conv_net
 
 from onnx_evoq.activations import quantize_activations
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import fold_batch_norm, load
 
 
@@ -52,6 +53,26 @@ def test_what_adds_the_bias_of_a_matmul_stays_float() -> None:
     activations = quantize_activations(task, 8)
     adds = {node.name: node.op_type for node in activations.float_model.graph.node}
     assert [adds[name] for name in activations.float_nodes] == ["Add"]
+
+
+def test_a_model_of_float16_is_refused() -> None:
+    model = load(conv_net(dtype="float16"))
+    task = task_of(model, random(8, 3, 8, 8, dtype="float16"), random(8, 3, 8, 8, dtype="float16"))
+    with pytest.raises(ModelError, match="is of float16: export the model as float32"):
+        quantize_activations(task, 8)
+
+
+def test_a_table_is_read_by_a_float_node() -> None:
+    model, x = load(recurrent()), np.zeros((8, 5), np.int64)
+    activations = quantize_activations(task_of(model, x, x), 12)
+    kinds = {node.name: node.op_type for node in activations.float_model.graph.node}
+    assert "Gather" in {kinds[name] for name in activations.float_nodes}
+
+
+def test_what_a_matmul_reads_is_quantized_though_nothing_behind_it_is() -> None:
+    x = random(32, 3, 2, 2)
+    activations = quantize_activations(task_of(load(flat()), x, x), 4)
+    assert activations.grids[next(t.scale for t in activations.tensors if t.name == "c")].bits == 4
 
 
 @pytest.mark.parametrize("bits", [9, 16])

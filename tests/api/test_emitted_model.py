@@ -96,6 +96,11 @@ def test_integer_activations_need_the_qdq_format() -> None:
         onnx_evoq.optimize(conv_net(), X, bits=4, grid=Grid(activations=8), format="float")
 
 
+def test_integer_activations_need_weights_of_8_bits() -> None:
+    with pytest.raises(OptionError, match="storage int4 is not for integer activations"):
+        onnx_evoq.optimize(conv_net(), X, bits=4, grid=Grid(activations=8), storage="int4")
+
+
 @pytest.mark.parametrize("bits", [1, 17])
 def test_other_widths_are_refused(bits: int) -> None:
     with pytest.raises(OptionError, match="choose from 2 to 16 bits"):

@@ -1,11 +1,12 @@
 """The emitted file computes what was scored; where it cannot, a note or an error says so."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, rounded, types
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, TensorProto, numpy_helper
 
 from onnx_evoq.batch import Batch, make_batches
 from onnx_evoq.errors import ModelError
@@ -34,6 +35,18 @@ def test_what_was_scored_is_what_is_emitted(bits: int, form: str) -> None:
         next(predict(open_session(m), [batch])) for m in (with_codes(model, quantized), emitted)
     )
     assert largest_difference(written, scored) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("storage", "kind"),
+    [("auto", TensorProto.INT4), ("int2", TensorProto.INT4), ("int8", TensorProto.INT8)],
+)
+def test_the_narrowest_type_may_be_chosen(storage: Any, kind: int) -> None:
+    model, _ = fold_batch_norm(load(conv_net()))
+    (batch,) = make_batches({"x": random(4, 3, 8, 8)}, input_specs(model), 4)
+    emitted, _ = emit(model, rounded(model, 4), "qdq", batch, storage=storage)
+    held = {tensor.name: tensor.data_type for tensor in emitted.graph.initializer}
+    assert held["w2_quantized"] == kind
 
 
 def test_a_model_that_cannot_be_converted_says_what_to_do() -> None:

@@ -1,6 +1,7 @@
 """Tables of results: columns, numbers and sizes, within 80 characters."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from onnx_evoq.report import (
     result_text,
     sensitivity_text,
 )
+from onnx_evoq.report.activation_results import ActivationResult
 from onnx_evoq.report.results import LayerResult, WeightInfo
 from onnx_evoq.report.tables import WIDTH, number, shortened, size, table, width_range
 from onnx_evoq.setup import Score
@@ -241,13 +243,15 @@ def test_shares_are_percentages_and_errors_are_numbers() -> None:
     assert lines[3].split()[-1] == "0.5"
 
 
-def result_of(evaluations: int, start: Score, top1: dict[str, float] | None = None) -> str:
+def result_of(
+    evaluations: int, start: Score, top1: dict[str, float] | None = None, **given: Any
+) -> str:
     nearest = Score(0.5, 0.25, top1)
     scores = {"reference": nearest, "nearest": nearest, "start": start, "evolved": nearest}
     layers = (LayerResult("w", 4, 3, None, None, {}), LayerResult("v", 4, 3, None, None, None))
     result = Result(
         Model(), "m.onnx", 4, "tensor", "pow2", 0, "own.py:f1", scores, layers,
-        44_500, 8_200, 6_150, evaluations, 1.0, None, (), {},
+        44_500, 8_200, 6_150, evaluations, 1.0, None, (), {}, **given,
     )  # fmt: skip
     return result_text(result, "out.onnx")
 
@@ -265,6 +269,18 @@ def test_a_search_ends_with_advice_to_score_other_data() -> None:
     assert result_of(7, Score(0.5, 0.25)).endswith("neither holds (onnx-evoq evaluate).")
     assert "evaluate" not in result_of(0, Score(0.5, 0.25))
     assert "2 weights (2 at 4 bits), 1 searched; 7 evaluations" in result_of(7, Score(0.5, 0.25))
+
+
+def test_activations_have_a_line_with_the_operators_that_stay_float() -> None:
+    rows = tuple(
+        ActivationResult(f"t{bits}", bits, False, 0.5, 1, 0.0, 9.0, 0.0) for bits in (8, 4, 4)
+    )
+    given = {"activations": rows, "integer_ops": {"Conv": 3}}
+    text = " ".join(result_of(0, Score(0.5, 0.25), **given, float_ops={"Softmax": 2}).split())
+    assert "3 activations (2 at 4 bits, 1 at 8 bits); on integers 3 operators, on floats 2" in text
+    assert text.index("weights (") < text.index("activations (") < text.index("44.5 kB")
+    assert "on floats none" in " ".join(result_of(0, Score(0.5, 0.25), **given).split())
+    assert "activation" not in result_of(0, Score(0.5, 0.25))
 
 
 def test_top1_has_columns_where_labels_exist() -> None:

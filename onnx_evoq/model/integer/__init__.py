@@ -6,6 +6,7 @@ from onnx_evoq.model.integer.means import unshare_means
 from onnx_evoq.model.integer.operators import operators, quantizes_activations
 from onnx_evoq.model.integer.prepared import prepared, readers_of, tensor_names
 from onnx_evoq.model.integer.quantized_activations import (
+    PRODUCTS,
     QuantizedActivation,
     at_the_ends,
     clip_limit_of,
@@ -14,6 +15,7 @@ from onnx_evoq.model.integer.quantized_activations import (
 from onnx_evoq.model.integer.simulated import simulated
 
 __all__ = [
+    "PRODUCTS",
     "QuantizedActivation",
     "at_the_ends",
     "clip_limit_of",

@@ -16,7 +16,7 @@ def leave_outputs_float(placed: ModelProto) -> None:
     Args:
         placed: a model with Q and DQ.
     """
-    graph, last = placed.graph, at_the_ends(placed)
+    graph, (_, last) = placed.graph, at_the_ends(placed)
     makers = {name: node for node in graph.node for name in node.output}
     quantizers = {n.output[0]: n for n in graph.node if n.op_type == "QuantizeLinear"}
     gone: list[NodeProto] = []

@@ -7,6 +7,7 @@ from onnx import ModelProto, NodeProto
 from onnx_evoq.model.graph import Runnable
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
+_NOTHING = ("Identity",)  # computes nothing
 # Their kernels take integers and may give floats.
 _FLOAT_RESULT = ("Gemm", "MatMul")
 
@@ -41,7 +42,10 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
     integer, floating = Counter[str](), Counter[str]()
     for node in graph.node:
         inputs = [name for name in node.input if name and name not in constants]
-        if node.op_type in _CONVERSIONS or not inputs or codes.intersection(inputs):
+        if codes.intersection(inputs) and node.op_type not in _CONVERSIONS:
+            codes.update(node.output)  # clipped
+            continue
+        if node.op_type in (*_CONVERSIONS, *_NOTHING) or not inputs:
             continue
         after = [reader for name in node.output for reader in readers.get(name, [])]
         to_codes = bool(after) and all(each.op_type == "QuantizeLinear" for each in after)

@@ -9,6 +9,7 @@ from onnx import ModelProto
 from onnx_evoq.model.graph import constant_tensors, reads
 from onnx_evoq.model.layers import clip_limits
 
+PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # with weights, on integers
 _OF_OUTPUT = "_QuantizeLinear_Input"  # the tensor that becomes an output of the model by Q and DQ
 
 
@@ -61,8 +62,11 @@ def quantized_activations(placed: ModelProto) -> list[QuantizedActivation]:
     return found
 
 
-def at_the_ends(placed: ModelProto) -> set[str]:
-    """The names of the activations that no other comes before, or after: in and out of the model.
+def at_the_ends(placed: ModelProto) -> tuple[set[str], set[str]]:
+    """The names of the activations that no other comes before, and of those that nothing needs.
+
+    Nothing needs an activation as integers if neither another one nor a product with weights
+    depends on it: it is an output of the model, or what a few float operators make one of.
 
     Args:
         placed: a model with Q and DQ.
@@ -73,16 +77,13 @@ def at_the_ends(placed: ModelProto) -> set[str]:
     for node in placed.graph.node:
         if any(name in behind or name in dequantized for name in reads(node)):
             behind.update(node.output)
-    before = set[str]()  # tensors that an activation depends on
+    needed = set[str]()  # tensors that an activation or a product depends on
     for node in reversed(placed.graph.node):
-        if node.op_type == "QuantizeLinear" or not before.isdisjoint(node.output):
-            before |= reads(node)
+        if node.op_type in ("QuantizeLinear", *PRODUCTS) or not needed.isdisjoint(node.output):
+            needed |= reads(node)
     quantizers = {node.output[0]: node.input[0] for node in placed.graph.node if node.input}
-    return {
-        tensor.name
-        for tensor in tensors
-        if quantizers[tensor.codes] not in behind or tensor.dequantized not in before
-    }
+    first = {tensor.name for tensor in tensors if quantizers[tensor.codes] not in behind}
+    return first, {tensor.name for tensor in tensors if tensor.dequantized not in needed}
 
 
 def clip_limit_of(model: ModelProto, name: str) -> float:

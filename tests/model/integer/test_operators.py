@@ -19,6 +19,12 @@ def test_all_of_a_convolutional_net_works_on_integers() -> None:
     assert quantizes_activations(model)
 
 
+def test_what_clips_codes_is_no_float_operator() -> None:
+    for bits in (4, 12):
+        _, floats = operators(quantized_conv_net(bits).simulated)
+        assert not {"Clip", "Cast"} & floats.keys()
+
+
 def test_a_float_model_has_float_operators_only() -> None:
     model = load(conv_net())
     integer, floats = operators(model)

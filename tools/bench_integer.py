@@ -1,0 +1,185 @@
+"""Measure integer activations: accuracy on test data, operators left float, size and latency.
+
+Each model is quantized to W bits of weights and A bits of activations, with steps that are powers
+of two and one step per tensor, in three ways: weights rounded to the nearest (nearest), the
+reconstruction (no search), and all of `optimize` within the time budget (evolved). The test data
+neither select nor accept. Beside them stand the float model, and what `quantize_static` of ONNX
+Runtime makes with 8 bits, a step per channel and its MinMax calibration. A table shows
+
+- the mean squared error of the outputs against the float model's, the kl, the share of the same
+  answers and top-1 in percent,
+- how many operators stay float, and the kilobytes of the file,
+- the time of a run of one sample on one thread, as a share of the float model's: the median of runs
+  that take turns,
+- and the seconds that it took.
+
+DIR holds the real models and data, as bench_accuracy_cases.py says.
+
+    python tools/bench_integer.py --shared DIR
+    python tools/bench_integer.py --shared DIR --only ic_resnet8 --widths 4/8 --time-budget 60
+    python tools/bench_integer.py --shared DIR --only ds_cnn --ways "no search" --scale float --json
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from bench_accuracy_cases import CASES
+from bench_optimize import machine
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+import onnx_evoq
+from onnx_evoq import Data, Grid, Strategy
+from onnx_evoq.data import load_samples
+from onnx_evoq.model import input_specs, load, operators, serialize
+from onnx_evoq.report import table
+
+MODELS = ("resnet20", "ic_resnet8", "ds_cnn")
+WIDTHS = ("8/8", "6/8", "4/8", "4/6", "4/4")
+WAYS = {
+    "nearest": Strategy("none", init="nearest"),
+    "no search": Strategy("none"),
+    "evolved": Strategy(),
+}
+RUNS = 300  # of each model for its latency, in turns
+COLUMNS = ("mse", "kl", "same", "top1", "float ops", "kB", "time", "s")
+
+
+def main() -> None:
+    """Print one table per model, or its rows as JSON with --json."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shared", type=Path, required=True, help="folder of real models and data")
+    parser.add_argument("--only", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--widths", nargs="+", default=WIDTHS, metavar="W/A")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--scale", default="pow2", choices=["pow2", "float"])
+    parser.add_argument("--granularity", default="tensor", choices=["tensor", "channel"])
+    parser.add_argument("--samples", type=int, default=512)
+    parser.add_argument("--time-budget", type=float, default=90.0, help="seconds of evolved")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one object per row")
+    given = parser.parse_args()
+    print(machine(), file=sys.stderr if given.json else sys.stdout)
+    for name in given.only:
+        rows = []
+        for row in rows_of(given, name):
+            rows.append(row)
+            print(f"{name}: {row['way']}: {row['mse']:.4g}", file=sys.stderr, flush=True)
+            if given.json:
+                print(json.dumps(row), flush=True)
+        if not given.json:
+            print(f"\n{table([name, *COLUMNS], [cells(row) for row in rows])}", flush=True)
+
+
+def rows_of(given: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
+    """The rows of one model."""
+    with ExitStack() as stack:
+        case = CASES[name]
+        data, test = case.data(given.shared, given.samples, stack)
+        path = given.shared / case.model
+        floats = load(path)
+        began = time.monotonic()
+        judge = Judge(floats, test)
+        yield judge.row("float", floats, began)
+        began = time.monotonic()
+        yield judge.row("quantize_static W8A8", statically_quantized(path, data), began)
+        for widths in given.widths:
+            weight_bits, activation_bits = (int(part) for part in widths.split("/"))
+            grid = Grid(
+                given.granularity, given.scale,
+                activations=activation_bits, activation_scale=given.scale,
+            )  # fmt: skip
+            for label in given.ways:
+                began = time.monotonic()
+                result = onnx_evoq.optimize(
+                    path, data, bits=weight_bits, grid=grid, strategy=WAYS[label], metric="mse",
+                    time_budget=given.time_budget if label == "evolved" else None, seed=given.seed,
+                )  # fmt: skip
+                way = f"W{weight_bits}A{activation_bits} {label}"
+                yield judge.row(way, result.model, began)
+
+
+class Judge:
+    """Scores models on test data, and times them beside the float model."""
+
+    def __init__(self, floats: onnx.ModelProto, test: Data) -> None:
+        self._floats, self._test = floats, test
+        samples = load_samples(test, input_specs(floats), np.random.default_rng(0))
+        self._feed = {name: values[:1] for name, values in samples.inputs.items()}
+
+    def row(self, way: str, model: onnx.ModelProto, began: float) -> dict[str, Any]:
+        """The row of a model that was begun at that time."""
+        seconds = time.monotonic() - began
+        score = onnx_evoq.evaluate(model, self._test, metric="top1", reference=self._floats)
+        _, float_ops = operators(model)
+        return {
+            "way": way, "mse": score.mse, "kl": score.kl, "same": score.agreement,
+            "top1": score.value, "float_ops": sum(float_ops.values()),
+            "bytes": len(serialize(model)), "time": self._relative_time(model), "seconds": seconds,
+        }  # fmt: skip
+
+    def _relative_time(self, model: onnx.ModelProto) -> float:
+        sessions = [session(each) for each in (self._floats, model)]
+        seconds: list[list[float]] = [[], []]
+        for _ in range(RUNS):
+            for own, running in zip(seconds, sessions, strict=True):
+                began = time.perf_counter()
+                running.run(None, self._feed)
+                own.append(time.perf_counter() - began)
+        return float(np.median(seconds[1]) / np.median(seconds[0]))
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """A session with the options that users have, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(serialize(model), options)
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    """The samples one by one."""
+
+    def __init__(self, inputs: dict[str, Any]) -> None:
+        count = len(next(iter(inputs.values())))
+        self._feeds = iter({n: v[k : k + 1] for n, v in inputs.items()} for k in range(count))
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next sample; None after the last one."""
+        return next(self._feeds, None)
+
+
+def statically_quantized(path: Path, data: Data) -> onnx.ModelProto:
+    """What ONNX Runtime's own tool makes of a model."""
+    samples = load_samples(data, input_specs(load(path)), np.random.default_rng(0))
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "static.onnx"
+        quantize_static(
+            path, written, Reader(dict(samples.inputs)), per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        return onnx.load(written)
+
+
+def cells(row: dict[str, Any]) -> Sequence[str]:
+    """The row as text."""
+    return [
+        row["way"], f"{row['mse']:.3g}", f"{row['kl']:.4f}", f"{100 * row['same']:.2f}",
+        f"{100 * row['top1']:.2f}", str(row["float_ops"]), f"{row['bytes'] / 1000:.0f}",
+        f"{row['time']:.2f}", f"{row['seconds']:.1f}",
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
