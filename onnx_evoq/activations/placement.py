@@ -10,8 +10,9 @@ from math import isfinite
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Float32Array
+from onnx_evoq.array_types import Array, Float32Array, Float64Array
 from onnx_evoq.model import (
+    PRODUCTS,
     Layer,
     Model,
     Network,
@@ -66,6 +67,26 @@ class Activations:
             )
             for name, layer in find_layers(self.float_model, weights).items()
         }
+
+    def rounded_bias(
+        self, layer: Layer, bias: Float32Array, step: Float32Array | Float64Array | float
+    ) -> Float32Array:
+        """A bias as the integer kernel adds it, in units of ``s_x s_w``.
+
+        Args:
+            layer: one of `layers`.
+            bias: (channels,).
+            step: s_w of its weight, one number or (channels,).
+
+        Returns:
+            The bias itself if the layer reads floats, or if a float operator adds it.
+        """
+        scale = next((t.scale for t in self.tensors if t.dequantized == layer.input), None)
+        reader = next((n for n in self.float_model.graph.node if layer.bias in n.input), None)
+        if scale is None or reader is None or reader.op_type not in PRODUCTS:
+            return bias
+        unit = self.grids[scale].scale * np.asarray(step, np.float64).reshape(-1)
+        return np.asarray(unit * np.rint(bias / unit), np.float32)
 
     @property
     def network(self) -> Network:

@@ -125,7 +125,11 @@ def reconstruct_layers(
                     if not details:
                         reconstructions[name] = reconstructions[name].without_details()
                     if layer.bias is not None:
-                        biases[layer.bias] = reconstructions[name].bias
+                        bias = reconstructions[name].bias
+                        if activations is not None:
+                            unit = quantized[name].grid.step
+                            bias = activations.rounded_bias(layer, bias, unit)
+                        biases[layer.bias] = bias
                 if own is None:
                     late.add(name)
                 plan.done(own, learns=columns is not None)

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from graphs import random, run
+from graphs import mlp, random, run, task_of
 from integer_nets import conv_task, quantized_conv_net
 
+from onnx_evoq.activations import quantize_activations
 from onnx_evoq.activations.placement import integer_tensor
+from onnx_evoq.model import load
 from onnx_evoq.quantize import ActivationGrid
 
 
@@ -47,3 +49,25 @@ def test_zero_points_are_of_the_type_of_the_codes() -> None:
     of_8, of_12 = (integer_tensor(ActivationGrid(0.5, bits, signed=True)) for bits in (8, 12))
     assert (of_8.zero_point.dtype, int(of_8.zero_point)) == (np.uint8, 128)
     assert (of_12.zero_point.dtype, int(of_12.zero_point)) == (np.uint16, 32768)
+
+
+def test_biases_are_in_units_of_the_kernel() -> None:
+    activations, task = quantized_conv_net(), conv_task()
+    layer = activations.layers(task.weights)["w2"]
+    scale = next(t.scale for t in activations.tensors if t.name == "c")
+    unit = activations.grids[scale].scale * 0.25
+    bias = np.array([0.4, -2.6, 7.0, 0.0, 1.5, 2.5], np.float32) * np.float32(unit)
+    found = activations.rounded_bias(layer, bias, 0.25) / unit
+    np.testing.assert_allclose(found, [0, -3, 7, 0, 2, 2], atol=1e-6)
+    per_channel = activations.rounded_bias(layer, bias, np.full(6, 0.25))
+    np.testing.assert_allclose(per_channel / unit, found, atol=1e-6)
+
+
+def test_a_bias_that_a_float_operator_adds_stays() -> None:
+    x = random(32, 4)
+    task = task_of(load(mlp()), x, x)
+    activations = quantize_activations(task, 4)
+    layer = activations.layers(task.weights)["first"]
+    bias = random(6, seed=3)
+    assert layer.bias == "first_bias"
+    assert (activations.rounded_bias(layer, bias, 0.5) == bias).all()
