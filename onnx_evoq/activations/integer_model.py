@@ -3,8 +3,18 @@
 import numpy as np
 
 from onnx_evoq.activations.placement import Activations, place
-from onnx_evoq.model import Model, Network, Quantized, as_network, to_model
+from onnx_evoq.model import (
+    Model,
+    Network,
+    Quantized,
+    as_network,
+    initializer_values,
+    to_model,
+    weights_named,
+)
 from onnx_evoq.score import IntegerTensor
+
+_MOST = 2**30  # units of a bias, half of what 32 bits hold
 
 
 def integer_model(activations: Activations, network: Network, quantized: Quantized) -> Model:
@@ -25,4 +35,25 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
         for name, weight in quantized.items()
     }
     grids = {t.name: activations.grids[t.scale] for t in activations.tensors}
-    return place(to_model(floats), grids, weights, activations.float_nodes)
+    model = to_model(floats)
+    staying = [*activations.float_nodes, *_overflowing(activations, model, quantized)]
+    return place(model, grids, weights, staying)
+
+
+def _overflowing(activations: Activations, model: Model, quantized: Quantized) -> list[str]:
+    """The nodes whose bias 32 bits cannot hold in units of ``s_x s_w``; they stay float.
+
+    A channel whose weights are nearly 0 has such a small step, where each has its own.
+    """
+    scales = {t.dequantized: activations.grids[t.scale].scale for t in activations.tensors}
+    biases = activations.layers(weights_named(model, quantized))
+    values = initializer_values(model, [b.bias for b in biases.values() if b.bias is not None])
+    names = []
+    for name, layer in biases.items():
+        if layer.bias is None or layer.input not in scales or name not in quantized:
+            continue
+        unit = scales[layer.input] * np.asarray(quantized[name].grid.step, np.float64).reshape(-1)
+        bias = values[layer.bias].reshape(-1)
+        if bias.size % unit.size or (np.abs(bias).reshape(-1, unit.size) >= _MOST * unit).any():
+            names.append(name)
+    return [node.name for node in model.graph.node if not set(names).isdisjoint(node.input)]

@@ -6,7 +6,6 @@ for example) have one grid.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from onnx_evoq.model import (
     Weight,
     as_network,
     find_layers,
+    in_order,
     leave_outputs_float,
     limit_codes,
     quantized_activations,
@@ -140,15 +140,16 @@ def place(
     activations = {name: integer_tensor(grid) for name, grid in grids.items()}
     copy = to_model(as_network(model))
     found: Model = placed(copy, tensor_names(model), activations, weights, float_nodes)
+    in_order(found)
     if float_outputs:
-        leave_outputs_float(found)
+        leave_outputs_float(found, model)
     unshare_means(
         found, model, {n: (each.scale, each.zero_point) for n, each in activations.items()}
     )
     limits = {}
     for tensor in quantized_activations(found):
         grid = grids.get(tensor.name)
-        if grid is not None and (grid.bits < grid.container or isfinite(grid.highest)):
+        if grid is not None and grid.leaves_codes:
             ends = grid.zero_point + grid.low, grid.zero_point + grid.high
             limits[tensor.codes] = (*ends, grid.container)
     limit_codes(found, limits)

@@ -16,7 +16,6 @@ from onnx_evoq.batch import Batch
 from onnx_evoq.engine import Frontier
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import (
-    PRODUCTS,
     Layer,
     Model,
     as_network,
@@ -24,16 +23,19 @@ from onnx_evoq.model import (
     clip_limit_of,
     find_layers,
     find_weights,
+    float_nodes,
+    makers_and_readers_of,
     own_biases,
     prepared,
     quantized_activations,
-    readers_of,
 )
 from onnx_evoq.quantize import ActivationGrid, Scale, best_activation_grid
 from onnx_evoq.setup import Resources, Task
 
 _SAMPLES = 64  # whose values choose the grids
 _VALUES = 32_768  # of each activation, about
+_ROUNDS = 5  # in which nodes of wild values may turn float, and leave others wild
+_WILD = 1e6  # times the median, which no usual activation reaches
 _LEAST_BITS_OUTSIDE = 8  # of the inputs and the outputs of the model
 
 
@@ -46,8 +48,8 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
         scale: "pow2" for scales that are powers of two, "float" for any.
 
     Raises:
-        ModelError: the model cannot be converted to the operator set that this needs, or is not
-            of float32.
+        ModelError: the model cannot be converted to the operator set that this needs, is not of
+            float32, or has no activation that integers can hold.
     """
     half = next((weight for weight in task.weights if weight.dtype != "float32"), None)
     if half is not None:
@@ -57,40 +59,66 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
         )
     model = prepared(own_biases(task.model, task.bits), wide=bits > _LEAST_BITS_OUTSIDE)
     layers = find_layers(model, task.weights)
-    float_nodes = _float_nodes(model, task, layers)
-    found = place(model, {}, {}, float_nodes, float_outputs=False)
+    staying = _float_nodes(model, task, layers)
+    for _ in range(_ROUNDS):
+        found, values = _seen(model, task, staying)
+        wild = [name for name, seen in values.items() if _is_wild(seen)]
+        if not wild:
+            break
+        staying = sorted({*staying, *makers_and_readers_of(model, wild)})
+    else:
+        raise ModelError(
+            f"activation {wild[0]!r} holds values that are not finite, or far from all others: "
+            "integers cannot hold them."
+        )
     tensors, outside = quantized_activations(found), set.union(*at_the_ends(found))
+    if not tensors:
+        raise ModelError("no operator of the model takes integers: leave activations out.")
     sharing: dict[str, list[str]] = {}  # by scale, the one that it is named after first
     for tensor in tensors:
         sharing.setdefault(tensor.scale, []).append(tensor.name)
-    wide = {tensor.scale for tensor in tensors if tensor.name in outside}
-    names = [tensor.name for tensor in tensors]
-    values = _values_of(model, names, task.search_set.batches, task.resources)
     grids: dict[str, ActivationGrid] = {}
-    for shared, together in sharing.items():
-        own = max(bits, _LEAST_BITS_OUTSIDE) if shared in wide else bits
-        limit = max(clip_limit_of(model, name) for name in together)
+    for together in sharing.values():
+        own = bits if outside.isdisjoint(together) else max(bits, _LEAST_BITS_OUTSIDE)
+        limit = clip_limit_of(model, together[0])
         grid = best_activation_grid([values[name] for name in together], own, scale, limit)
         grids.update(dict.fromkeys(together, grid))
     biases = [layer.bias for layer in layers.values() if layer.bias is not None]
     floats = [*(weight.name for weight in task.weights), *biases]
-    placed = with_float_weights(model, grids, floats, float_nodes)
+    placed = with_float_weights(model, grids, floats, staying)
     return replace(placed, seen=values)
 
 
 def _float_nodes(model: Model, task: Task, layers: Mapping[str, Layer]) -> list[str]:
-    """The nodes that stay float: those of weights that do, and what adds the bias of a MatMul.
+    """The nodes that stay float: those of `float_nodes`, and what adds the bias of a MatMul.
 
-    An addition of integers would give that bias 8 bits. A weight that is in no product (a table)
-    becomes integers by itself.
+    An addition of integers would give that bias 8 bits.
     """
     quantized = {weight.name for weight in task.weights}
     kept = {weight.name for weight in find_weights(model)[0]} - quantized
     outputs = {layer.output for layer in layers.values()}
     adding = [n.name for n in model.graph.node if n.op_type == "Add" and n.output[0] in outputs]
-    reading = set(readers_of(model, quantized))
-    tables = [n.name for n in model.graph.node if n.name in reading and n.op_type not in PRODUCTS]
-    return [*readers_of(model, kept), *adding, *tables]
+    return sorted({*float_nodes(model, quantized, kept), *adding})
+
+
+def _seen(
+    model: Model, task: Task, staying: Sequence[str]
+) -> tuple[Model, dict[str, Float32Array]]:
+    """Where Q and DQ are placed, and some values of each activation in the float model."""
+    found = place(model, {}, {}, staying, float_outputs=False)
+    names = [tensor.name for tensor in quantized_activations(found)]
+    values = _values_of(model, names, task.search_set.batches, task.resources) if names else {}
+    return found, values
+
+
+def _is_wild(seen: Float32Array) -> bool:
+    """Whether values are not finite, or a few are so large that codes would hold nothing else."""
+    if not seen.size or not seen.any():
+        return False
+    if not np.isfinite(seen).all():
+        return True
+    sizes = np.abs(seen[seen != 0])
+    return bool(sizes.max() > _WILD * np.median(sizes))
 
 
 def _values_of(

@@ -1,9 +1,9 @@
 """Move each scale once by what it does to the end of the network.
 
 The squared error of an activation is a poor guide where a few large values carry it, and the layers
-behind do not need them: half the scale of the inputs of a keyword spotter has forty times the error
-of the inputs, and half of that of the outputs. So each scale is tried once at half and at twice its
-size, in the graph's order, on a few samples. The held-out set has the last word on all of them.
+behind do not need them: halving the scale of the inputs of a keyword spotter makes their error
+forty times as large, and halves that of the outputs. So each scale is tried once at half and at
+twice its size, in the graph's order, on a few samples. The held-out set has the last word on all.
 """
 
 from dataclasses import replace

@@ -36,7 +36,7 @@ from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, run_model
 _REORDERED = 1e-4  # at most by float arithmetic in another order
 _NOTICEABLE = 1e-3  # more than this is noted
 _RUINED = 0.1  # more than this is not emitted
-_INTEGER = 0.05  # at most by integer kernels, which round a value in the middle either way
+_INTEGER = 0.05  # at most by integer kernels, which may round ties differently
 
 _WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 

@@ -46,8 +46,8 @@ def activation_results(activations: Activations | None) -> tuple[ActivationResul
                 signed=grid.signed,
                 scale=grid.scale,
                 frac_bits=-int(exponent) if exponent.is_integer() else None,
-                low=float(seen.min()),
-                high=float(seen.max()),
+                low=float(seen.min()) if seen.size else 0.0,
+                high=float(seen.max()) if seen.size else 0.0,
                 clipped=grid.clipped(seen),
             )
         )

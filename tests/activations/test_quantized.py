@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graphs import conv_net, flat, mlp, random, recurrent, run, task_of
+from graphs import conv_net, flat, mlp, model_of, node, random, recurrent, run, task_of
 from integer_nets import pooled, quantized_conv_net
 
 from onnx_evoq.activations import quantize_activations
@@ -85,3 +85,27 @@ def test_more_than_8_bits_are_held_in_16(bits: int) -> None:
         np.abs(run(each.simulated, {"x": x})["logits"] - floats).max() for each in (fine, usual)
     ]
     assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("mask", [-np.inf, -1e9, -3.4e38])
+def test_masks_stay_float(mask: float) -> None:
+    hidden = np.where(np.arange(6) < 3, 0, mask).astype(np.float32)
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "mask"], ["b"]),
+        node("Softmax", ["b"], ["c"]),
+        node("MatMul", ["c", "v"], ["y"]),
+    ]
+    weights = {"w": random(4, 6), "mask": hidden, "v": random(6, 3, seed=1)}
+    x = random(32, 4)
+    task = task_of(load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights)), x, x)
+    activations = quantize_activations(task, 8)
+    floats, found = (run(each, {"x": x})["y"] for each in (task.model, activations.simulated))
+    assert np.abs(found - floats).max() < 0.05 * np.abs(floats).max()
+
+
+def test_a_model_without_integer_operators_is_refused() -> None:
+    model = load(model_of([node("Softmax", ["x"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {}))
+    x = random(8, 4)
+    with pytest.raises(ModelError, match="no operator of the model takes integers"):
+        quantize_activations(task_of(model, x, x), 8)

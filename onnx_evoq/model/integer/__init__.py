@@ -1,10 +1,11 @@
 """Models whose activations are integers: what simulates them, and what they become."""
 
 from onnx_evoq.model.integer.code_limits import limit_codes
+from onnx_evoq.model.integer.float_nodes import float_nodes
 from onnx_evoq.model.integer.float_outputs import leave_outputs_float
 from onnx_evoq.model.integer.means import unshare_means
 from onnx_evoq.model.integer.operators import operators, quantizes_activations
-from onnx_evoq.model.integer.prepared import prepared, readers_of, tensor_names
+from onnx_evoq.model.integer.prepared import in_order, makers_and_readers_of, prepared, tensor_names
 from onnx_evoq.model.integer.quantized_activations import (
     PRODUCTS,
     QuantizedActivation,
@@ -19,13 +20,15 @@ __all__ = [
     "QuantizedActivation",
     "at_the_ends",
     "clip_limit_of",
+    "float_nodes",
+    "in_order",
     "leave_outputs_float",
     "limit_codes",
+    "makers_and_readers_of",
     "operators",
     "prepared",
     "quantized_activations",
     "quantizes_activations",
-    "readers_of",
     "simulated",
     "tensor_names",
     "unshare_means",

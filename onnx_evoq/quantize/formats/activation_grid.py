@@ -20,6 +20,7 @@ from onnx_evoq.quantize.weights import Scale
 _OCTAVES = 6  # below the scale that covers all values, in which the best one is looked for
 _PER_OCTAVE = 8  # scales in an octave, where they need not be powers of two
 _LEAST = 1e-30
+_ROUNDING = 0.501  # steps that rounding moves a value, at most
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class ActivationGrid:
         return most if not isfinite(self.highest) else min(most, round(self.highest / self.scale))
 
     @property
-    def fills_container(self) -> bool:
-        """Whether the codes are all those that the type has."""
-        return self.bits == self.container and self.high == (1 << (self.bits - self.signed)) - 1
+    def leaves_codes(self) -> bool:
+        """Whether its type has codes that are not used, so that the others must be clipped."""
+        return self.bits < self.container or isfinite(self.highest)
 
     def values(self, x: Float32Array | Float64Array) -> Float64Array:
         """The values on the grid."""
@@ -76,7 +77,8 @@ class ActivationGrid:
 
     def clipped(self, x: Float32Array | Float64Array) -> float:
         """The share of values that lie beyond the codes, by more than rounding."""
-        return float((np.abs(self.values(x) - x) > self.scale).mean())
+        beyond = np.abs(self.values(x) - x) > _ROUNDING * self.scale
+        return float(beyond.mean()) if beyond.size else 0.0
 
 
 def best_activation_grid(
@@ -88,7 +90,8 @@ def best_activation_grid(
     the error of each is taken relative to its power.
 
     Args:
-        tensors: values of each activation that has the grid, (n,).
+        tensors: values of each activation that has the grid, (n,). The first one says whether it
+            is signed; a grid of zeros has a scale of 1.
         bits: width of the codes, 2 to 16.
         scale: "pow2" for a scale that is a power of two, "float" for any.
         highest: as in `ActivationGrid`.
@@ -97,9 +100,11 @@ def best_activation_grid(
         >>> best_activation_grid([np.array([0.0, 1.0, 7.0], np.float32)], 3).scale
         1.0
     """
-    signed = any(values.min(initial=0.0) < 0 for values in tensors)
+    signed = bool(tensors[0].min(initial=0.0) < 0)
     grid = ActivationGrid(1.0, bits, signed, highest)
-    largest = max(_LEAST, *(float(np.abs(values).max(initial=0.0)) for values in tensors))
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in tensors)
+    if not largest:
+        return grid
     covering = largest / ((1 << (bits - signed)) - 1)
     if scale == "pow2":
         scales = 2.0 ** (ceil(log2(covering)) - np.arange(_OCTAVES + 1))

@@ -48,12 +48,13 @@ def test_what_the_model_clips_has_no_codes() -> None:
 def test_codes_fill_their_type_unless_bits_or_a_clip_leave_some(
     bits: int, highest: float, fills: bool
 ) -> None:
-    assert ActivationGrid(0.1, bits, False, highest).fills_container is fills
+    assert ActivationGrid(0.1, bits, False, highest).leaves_codes is not fills
 
 
 def test_clipped_values_are_counted() -> None:
     grid = ActivationGrid(1.0, 2, signed=False)  # 0, 1, 2, 3
-    assert grid.clipped(np.array([0.0, 2.6, 3.4, 9.0])) == 0.25
+    assert grid.clipped(np.array([0.0, 2.6, 3.4, 3.6])) == 0.25
+    assert grid.clipped(np.zeros(0)) == 0
 
 
 @pytest.mark.parametrize("bits", [3, 4, 8])
@@ -81,8 +82,9 @@ def test_tensors_that_share_a_grid_count_relative_to_their_power() -> None:
     wide, small = np.abs(random(2000)) * 16, np.abs(random(2000, seed=1))
     alone, shared = best_activation_grid([wide], 4), best_activation_grid([wide, small], 4)
     assert shared.scale < alone.scale
-    assert best_activation_grid([wide, -small], 4).signed
+    assert not best_activation_grid([wide, -small], 4).signed
+    assert best_activation_grid([-small, wide], 4).signed
 
 
 def test_an_activation_of_zeros_has_a_grid() -> None:
-    assert best_activation_grid([np.zeros(5, np.float32)], 8).scale > 0
+    assert best_activation_grid([np.zeros(5, np.float32)], 8).scale == 1

@@ -1,0 +1,80 @@
+"""Which nodes must stay float for the integer model to compute what the float model does.
+
+The tool that places Q and DQ takes away each Relu and Clip behind an integer operator, since the
+lowest and the highest code stand for their limits. That is right only where
+
+1. their lower limit is 0, the lowest code of an activation that is never negative,
+2. the operator before them has a scale of its own to give (a Reshape or a MaxPool has not), and
+3. nothing else needs what they read or give: no body of an If or a Loop, no output of the model.
+
+And these stay float, too:
+
+4. a node that reads a weight which stays float, or one that is computed from a weight,
+5. a node that reads a weight in no product: a table becomes integers by itself,
+6. a ConvTranspose with groups, which share their steps,
+7. a Gemm whose third input is computed, and scaled by beta.
+"""
+
+from collections.abc import Collection
+
+from onnx import ModelProto, NodeProto
+
+from onnx_evoq.model.graph import (
+    all_nodes,
+    attribute,
+    bodies,
+    captured,
+    constant_tensors,
+    constants_of,
+)
+from onnx_evoq.model.integer.quantized_activations import PRODUCTS
+from onnx_evoq.model.layers import clip_limits
+
+# Their output has the scale of their input.
+_SHARING = {
+    "Flatten", "Gather", "GatherElements", "Identity", "MaxPool", "Pad", "Reshape", "Resize",
+    "Slice", "Split", "Squeeze", "TopK", "Transpose", "Unsqueeze",
+}  # fmt: skip
+
+
+def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[str]) -> list[str]:
+    """The names of the nodes that stay float.
+
+    Args:
+        model: the float model, prepared.
+        weights: names of the weights that become integers.
+        kept: names of those that stay float.
+    """
+    graph, inner = model.graph, set[str]()
+    for node in all_nodes(graph):
+        for body in bodies(node):
+            inner |= captured(body)
+    needed = inner | {value.name for value in graph.output}
+    makers = {name: node for node in graph.node for name in node.output}
+    initializers = {tensor.name for tensor in graph.initializer}
+    computed = constants_of(graph) - initializers
+    tensors = constant_tensors(graph)
+
+    def removable(node: NodeProto) -> bool:
+        if node.op_type == "Clip":
+            limits = clip_limits(node, tensors)
+            if limits is None or limits[0] != 0 or not limits[1] > 0:
+                return False
+        maker = makers.get(node.input[0])
+        shares = maker is not None and maker.op_type in _SHARING
+        return not shares and node.input[0] not in needed and node.output[0] not in inner
+
+    def stays(node: NodeProto) -> bool:
+        read = set(node.input)
+        if read & set(kept) or read & computed:
+            return True
+        if read & set(weights) and node.op_type not in PRODUCTS:
+            return True
+        if node.op_type in ("Relu", "Clip"):
+            return not removable(node)
+        if node.op_type == "ConvTranspose":
+            return attribute(node, "group", 1) > 1
+        scaled = node.op_type == "Gemm" and attribute(node, "beta", 1) != 1 and len(node.input) > 2
+        return scaled and node.input[2] not in initializers
+
+    return [node.name for node in graph.node if stays(node)]
