@@ -54,9 +54,9 @@ def test_nodes_are_sorted_by_what_they_read() -> None:
     in_order(model)
     assert sorted(node.name for node in model.graph.node) == sorted(before)
     known = {"x"} | {tensor.name for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        assert known.issuperset(node.input)
-        known.update(node.output)
+    for each in model.graph.node:
+        assert known.issuperset(each.input)
+        known.update(each.output)
 
 
 def test_names_that_scales_need_are_changed_or_named() -> None:
