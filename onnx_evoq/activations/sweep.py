@@ -8,12 +8,15 @@ twice its size, in the graph's order, on a few samples. The held-out set has the
 
 from dataclasses import replace
 
+import numpy as np
+
 from onnx_evoq.activations.placement import Activations
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task
 
-_SAMPLES = 64
+_LEAST_SAMPLES, _MOST_SAMPLES = 16, 64
+_PASSES = 12  # over the search set, which the sweep may cost
 _FACTORS = (0.5, 2.0)
 _LEAST_GAIN = 0.01  # share of the error
 
@@ -26,7 +29,8 @@ def swept(task: Task, activations: Activations, deadline: Deadline) -> Activatio
         activations: the grids to start from.
         deadline: when to stop; the scales that follow stay as they are.
     """
-    scoring = task.search_set.first(_SAMPLES)
+    runs = _PASSES * task.search_set.samples / (len(_FACTORS) * max(1, len(activations.grids)))
+    scoring = task.search_set.first(int(np.clip(runs, _LEAST_SAMPLES, _MOST_SAMPLES)))
     fitness = scoring.target.metric.fitness
     start = activations.values(activations.grids)
     evaluators = Evaluators([scoring], task.resources, share=0.5)

@@ -54,6 +54,8 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
     initializers = {tensor.name for tensor in graph.initializer}
     computed = constants_of(graph) - initializers
     tensors = constant_tensors(graph)
+    products = [node for node in graph.node if node.op_type in PRODUCTS]
+    viewed = computed & {name for node in products for name in node.input}
 
     def removable(node: NodeProto) -> bool:
         if node.op_type == "Clip":
@@ -66,9 +68,11 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
 
     def stays(node: NodeProto) -> bool:
         read = set(node.input)
-        if read & set(kept) or read & computed:
+        if read & set(kept):
             return True
-        if read & set(weights) and node.op_type not in PRODUCTS:
+        if (read & set(weights) and node.op_type not in PRODUCTS) or set(node.output) & viewed:
+            return True
+        if node.op_type in PRODUCTS and read & computed:
             return True
         if node.op_type in ("Relu", "Clip"):
             return not removable(node)
