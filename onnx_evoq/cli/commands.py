@@ -111,6 +111,8 @@ def optimize(
     if (options["bits"] is None) == (options["policy"] is None):
         raise click.UsageError("Give either --bits or --policy.")
     kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
+    if options["activations"] is not None:
+        kind += f"a{options['activations']}"
     target = target_of(model, output, kind)
     to_stdout = check_outputs([target], model, options, as_json)
     result = onnx_evoq.optimize(

@@ -57,6 +57,18 @@ def test_the_model_is_written_beside_the_float_model(run: Run) -> None:
     assert run.values["output"] == str(run.written)
 
 
+def test_integer_activations_have_a_file_and_a_line_of_their_own(tmp_path: Path) -> None:
+    model = tmp_path / "net.onnx"
+    model.write_bytes(mlp().SerializeToString())
+    values = optimize(model, "--activations", 6)
+    assert values["output"] == str(tmp_path / "net.w4a6.onnx")
+    assert {each["bits"] for each in values["activations"]} == {6, 8}
+    usual = ("--bits", 4, "--strategy", "none", "--samples", 16, "--activation-scale", "float")
+    printed = invoke("optimize", model, *usual, "--activations", 8).output
+    assert "activations (" in printed
+    assert misuse("optimize", model, "--bits", 4, "--activations", 1)
+
+
 def test_the_float_model_stays_as_it_is(run: Run) -> None:
     assert run.model.read_bytes() == run.before
 
