@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto, shape_inference
 
-from onnx_evoq.model.graph import Runnable
+from onnx_evoq.model.graph import FLOAT_TYPES, Runnable
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _NOTHING = ("Identity",)  # computes nothing
@@ -22,7 +22,7 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
 
     A node works on integers if its floats come from DequantizeLinear, and go to QuantizeLinear
     alone, so that a runtime can compute it on the codes. The two themselves do not count, nor do
-    nodes without floats.
+    nodes without floats (those that compute shapes), nor those in the bodies of If and Loop.
 
     Args:
         model: a model with QuantizeLinear and DequantizeLinear.
@@ -38,17 +38,30 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    constants = {tensor.name for tensor in graph.initializer}
+    constants, whole_numbers = {tensor.name for tensor in graph.initializer}, _not_floats(model)
     integer, floating = Counter[str](), Counter[str]()
     for node in graph.node:
-        inputs = [name for name in node.input if name and name not in constants]
+        inputs = [n for n in node.input if n and n not in constants and n not in whole_numbers]
         if codes.intersection(inputs) and node.op_type not in _CONVERSIONS:
             codes.update(node.output)  # clipped
             continue
         if node.op_type in (*_CONVERSIONS, *_NOTHING) or not inputs:
+            continue
+        if whole_numbers.issuperset(node.output):
             continue
         after = [reader for name in node.output for reader in readers.get(name, [])]
         to_codes = bool(after) and all(each.op_type == "QuantizeLinear" for each in after)
         whole = dequantized.issuperset(inputs) and (to_codes or node.op_type in _FLOAT_RESULT)
         (integer if whole else floating)[node.op_type] += 1
     return dict(sorted(integer.items())), dict(sorted(floating.items()))
+
+
+def _not_floats(model: ModelProto) -> set[str]:
+    """The tensors that are known to hold no floats, but for the codes of activations."""
+    inferred = shape_inference.infer_shapes(model).graph
+    known = {
+        value.name: value.type.tensor_type.elem_type
+        for value in [*inferred.value_info, *inferred.input, *inferred.output]
+    }
+    others = (*FLOAT_TYPES, TensorProto.UNDEFINED, TensorProto.UINT8, TensorProto.UINT16)
+    return {name for name, kind in known.items() if kind not in others}

@@ -1,7 +1,7 @@
 """Operators on integers and on floats are told apart."""
 
 import numpy as np
-from graphs import conv_net
+from graphs import conv_net, model_of, node
 from integer_nets import conv_task, quantized_conv_net
 
 from onnx_evoq.activations import integer_model
@@ -31,3 +31,15 @@ def test_a_float_model_has_float_operators_only() -> None:
     assert integer == {}
     assert floats["Conv"] == 2
     assert not quantizes_activations(model)
+
+
+def test_what_computes_shapes_counts_nowhere() -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Slice", ["s", "zero", "one"], ["first"]),
+        node("Concat", ["first", "rest"], ["shape"], axis=0),
+        node("Reshape", ["x", "shape"], ["y"]),
+    ]
+    weights = {"zero": np.array([0]), "one": np.array([1]), "rest": np.array([-1])}
+    model = load(model_of(nodes, {"x": ["n", 4, 2]}, {"y": ["n", 8]}, weights))
+    assert operators(model) == ({}, {"Reshape": 1})
