@@ -12,7 +12,7 @@ from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.metrics import MetricName
+from onnx_evoq.metrics import Metric, MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
 from onnx_evoq.model import (
     name_of,
@@ -41,6 +41,7 @@ from onnx_evoq.setup import (
     Granularities,
     Grid,
     Resources,
+    Score,
     Task,
     bits_of,
     check_bits,
@@ -54,6 +55,7 @@ from onnx_evoq.setup import (
     own_options,
 )
 
+_FAR_MORE = 10  # times the error
 _RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
 
 
@@ -141,7 +143,7 @@ def optimize(
     if grid.activations is not None and storage not in ("auto", "int8"):
         raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
     if grid.activations is not None and format == "float":
-        raise OptionError("activations are integers in the qdq format only: leave one of them out.")
+        raise OptionError("integer activations need the qdq format: leave the float format out.")
     width_or_policy = _width_or_policy(bits, policy, bits_for)
     check_kinds(grid=(grid, Grid))
     granularity = grid.of_all()
@@ -219,7 +221,8 @@ def optimize(
         notes=(
             *job.notes,
             *tuned.notes,
-            *notes_on(evolved, ranking, max_drop, ranked),
+            *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
+            *_notes_on_fit(scores["evolved"], calibration.metric),
             *emission_notes,
             *final.notes,
         ),
@@ -228,6 +231,17 @@ def optimize(
         integer_ops=integer_ops,
         float_ops=float_ops,
     )
+
+
+def _notes_on_fit(score: Score, metric: Metric) -> list[str]:
+    """A note if the held-out samples have far more error than those that weights were fitted to."""
+    if metric.higher_is_better or not 0 < _FAR_MORE * score.search < score.heldout:
+        return []
+    times = score.heldout / score.search
+    return [
+        f"the error of the held-out samples is {times:.0f} times that of the samples that weights "
+        "were fitted to: give more samples, or more bits."
+    ]
 
 
 def _width_or_policy(

@@ -75,9 +75,9 @@ OPTIMIZE_OPTIONS = stacked(
         "--activations",
         type=click.IntRange(MIN_BITS, MAX_ACTIVATION_BITS),
         metavar="BITS",
-        help="Quantize activations, too, to codes of this width, 2 to 16, so that the model runs "
-        "on integer kernels. Its inputs and outputs have 8 bits or more. Default: they stay "
-        "floats.",
+        help="Quantize activations, too, to codes of this width, 2 to 16; weights are then stored "
+        "as INT8. With 8 bits or fewer the model runs on integer kernels; its inputs and outputs "
+        "keep 8 bits or floats. Not with --format float. Default: they stay floats.",
     ),
     click.option(
         "--activation-scale",
@@ -91,7 +91,7 @@ OPTIMIZE_OPTIONS = stacked(
         "-o",
         type=click.Path(path_type=Path),
         help="The file to write; - is standard output. Default: in the folder of MODEL, "
-        "NAME.w6.onnx for 6 bits, NAME.mixed.onnx for a policy.",
+        "NAME.w6.onnx for 6 bits, NAME.w6a8.onnx with activations, NAME.mixed.onnx for a policy.",
     ),
     click.option(
         "--time-budget",

@@ -10,6 +10,8 @@ from onnx_evoq.report.results import LayerResult, WeightInfo
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
+_MOST_INTEGER_BITS = 8  # of activations that kernels of ONNX Runtime take
+
 
 def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[LayerResult, ...]:
     """The result for each weight, in the order of the ranking."""
@@ -31,7 +33,11 @@ def layer_results(evolved: Evolved, ranking: Mapping[str, float]) -> tuple[Layer
 
 
 def notes_on(
-    evolved: Evolved, ranking: Mapping[str, float], max_drop: float | None, ranked: bool = True
+    evolved: Evolved,
+    ranking: Mapping[str, float],
+    max_drop: float | None,
+    ranked: bool = True,
+    activation_bits: int | None = None,
 ) -> list[str]:
     """Say what a user should know about how ranking and search ended.
 
@@ -40,6 +46,7 @@ def notes_on(
         ranking: the sensitivity of each weight; NaN if it was not ranked.
         max_drop: the allowed drop in percent; None for no limit.
         ranked: whether weights were to be ranked at all.
+        activation_bits: width of the codes of activations; None if they are floats.
     """
     notes = []
     unranked = sum(math.isnan(value) for value in ranking.values())
@@ -58,7 +65,8 @@ def notes_on(
     if evolved.stopped is Stopped.INTERRUPT:
         notes.append("the search was interrupted: the result is what was found until then.")
     if not evolved.within_max_drop:
-        notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent.")
+        wider = "" if activation_bits is None else ": give its activations more bits"
+        notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent{wider}.")
     elif evolved.left_out:
         why = f"since the next would have passed the allowed drop of {max_drop:g} percent"
         if evolved.stopped is Stopped.INTERRUPT:
@@ -67,6 +75,11 @@ def notes_on(
             why += " after its share of the time budget: a longer one may take more"
         notes.append(
             f"{len(evolved.left_out)} of {len(evolved.quantized)} weights stay at 8 bits, {why}."
+        )
+    if activation_bits is not None and activation_bits > _MOST_INTEGER_BITS:
+        notes.append(
+            f"activations of {activation_bits} bits save no time in ONNX Runtime, which computes "
+            "them in floats: other runtimes have kernels for them, and 8 bits have."
         )
     return notes
 

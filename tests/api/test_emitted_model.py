@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, random, recurrent, run
+from graphs import conv_net, model_of, node, random, recurrent, run
 
 import onnx_evoq
 from onnx_evoq import Grid, OptionError, Result
@@ -92,7 +92,7 @@ def test_the_plain_values_name_each_grid(integers: Result) -> None:
 
 
 def test_integer_activations_need_the_qdq_format() -> None:
-    with pytest.raises(OptionError, match="integers in the qdq format only"):
+    with pytest.raises(OptionError, match="integer activations need the qdq format"):
         onnx_evoq.optimize(conv_net(), X, bits=4, grid=Grid(activations=8), format="float")
 
 
@@ -112,3 +112,14 @@ def test_where_only_weights_are_quantized_activations_are_refused() -> None:
         options = {"bits": 4} if function is onnx_evoq.rank_sensitivity else {}
         with pytest.raises(OptionError, match="activations 8 have no effect here"):
             function(conv_net(), X, grid=Grid(activations=8), **options)  # type: ignore[operator]
+
+
+def test_too_few_samples_for_the_weights_are_noticed() -> None:
+    nodes, weights = [node("Gemm", ["x", "w"], ["y"])], {"w": random(400, 2, seed=1)}
+    model = model_of(nodes, {"x": ["n", 400]}, {"y": ["n", 2]}, weights)
+    few, more = (
+        onnx_evoq.optimize(model, random(count, 400), bits=4, strategy="none", time_budget=None)
+        for count in (16, 256)
+    )
+    assert any("times that of the samples that weights were fitted to" in n for n in few.notes)
+    assert not any("were fitted to" in note for note in more.notes)

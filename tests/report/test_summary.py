@@ -67,6 +67,15 @@ def test_a_model_that_drops_too_far_at_8_bits_says_just_that() -> None:
     ]
 
 
+def test_activations_may_need_more_bits_or_run_as_floats() -> None:
+    evolved = Evolved({}, {}, 7, None, within_max_drop=False)
+    (drop,) = notes_on(evolved, {}, 1.0, activation_bits=8)
+    assert drop.endswith("by more than 1 percent: give its activations more bits.")
+    (wide,) = notes_on(Evolved({}, {}, 7, None), {}, None, activation_bits=12)
+    assert wide.startswith("activations of 12 bits save no time in ONNX Runtime")
+    assert notes_on(Evolved({}, {}, 7, None), {}, None, activation_bits=8) == []
+
+
 def test_weights_that_were_not_ranked_are_counted() -> None:
     evolved = Evolved(dict.fromkeys(RANKING), {}, 7, None)  # type: ignore[arg-type]
     (note,) = notes_on(evolved, {"a": 1.0, "b": float("nan")}, None)
