@@ -109,6 +109,15 @@ def test_a_room_imports_only_its_libraries(room: str) -> None:
         assert top in LIBRARIES[room] | sys.stdlib_module_names | {"onnx_evoq"}, (name, files)
 
 
+def test_one_file_imports_the_tool_that_places_integers() -> None:
+    files = [
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        if any(name.startswith("onnxruntime.quantization") for name in imports_of(file))
+    ]
+    assert files == ["score/integer_graph.py"]
+
+
 @pytest.mark.parametrize("file", sorted(PLAIN))
 def test_a_plain_file_imports_only_its_libraries(file: str) -> None:
     tops = {name.split(".")[0] for name in imported(file)}
