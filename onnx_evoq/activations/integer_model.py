@@ -3,18 +3,21 @@
 import numpy as np
 
 from onnx_evoq.activations.placement import Activations, place
+from onnx_evoq.array_types import Float64Array
 from onnx_evoq.model import (
     Model,
     Network,
     Quantized,
     as_network,
     initializer_values,
+    makers_and_readers_of,
     to_model,
     weights_named,
 )
 from onnx_evoq.score import IntegerTensor
 
 _MOST = 2**30  # units of a bias, half of what 32 bits hold
+_TINY = 1e-300
 
 
 def integer_model(activations: Activations, network: Network, quantized: Quantized) -> Model:
@@ -28,32 +31,38 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
     known = {tensor.name for tensor in activations.float_model.graph.initializer}
     biases = {name: value for name, value in network.values.items() if name in known}
     floats = as_network(activations.float_model).with_values({**biases, **quantized})
+    model, staying = to_model(floats), list(activations.float_nodes)
+    steps = {n: np.asarray(weight.grid.step, np.float64) for n, weight in quantized.items()}
+    for name, least in _least_steps(activations, model, quantized).items():
+        if steps[name].ndim and least.size == steps[name].size:  # else groups share steps
+            small = steps[name] < least
+            steps[name] = np.where(
+                small, 2.0 ** np.ceil(np.log2(np.maximum(least, _TINY))), steps[name]
+            )
+        elif (steps[name] < least.max(initial=0.0)).any():
+            staying += makers_and_readers_of(model, [name])
     weights = {
-        name: IntegerTensor(
-            np.asarray(weight.grid.step, np.float32), np.array(0, np.int8), weight.grid.axis
-        )
+        name: IntegerTensor(steps[name].astype(np.float32), np.array(0, np.int8), weight.grid.axis)
         for name, weight in quantized.items()
     }
     grids = {t.name: activations.grids[t.scale] for t in activations.tensors}
-    model = to_model(floats)
-    staying = [*activations.float_nodes, *_overflowing(activations, model, quantized)]
     return place(model, grids, weights, staying)
 
 
-def _overflowing(activations: Activations, model: Model, quantized: Quantized) -> list[str]:
-    """The nodes whose bias 32 bits cannot hold in units of ``s_x s_w``; they stay float.
+def _least_steps(
+    activations: Activations, model: Model, quantized: Quantized
+) -> dict[str, Float64Array]:
+    """The least step of each channel at which 32 bits hold its bias, in units of ``s_x s_w``.
 
-    A channel whose weights are nearly 0 has such a small step, where each has its own.
+    A channel that is all but dead has far smaller weights, where each has a step of its own. With
+    the least step its codes are 0, or nearly so. With one step for all, the layer stays float.
     """
     scales = {t.dequantized: activations.grids[t.scale].scale for t in activations.tensors}
-    biases = activations.layers(weights_named(model, quantized))
-    values = initializer_values(model, [b.bias for b in biases.values() if b.bias is not None])
-    names = []
-    for name, layer in biases.items():
-        if layer.bias is None or layer.input not in scales or name not in quantized:
-            continue
-        unit = scales[layer.input] * np.asarray(quantized[name].grid.step, np.float64).reshape(-1)
-        bias = values[layer.bias].reshape(-1)
-        if bias.size % unit.size or (np.abs(bias).reshape(-1, unit.size) >= _MOST * unit).any():
-            names.append(name)
-    return [node.name for node in model.graph.node if not set(names).isdisjoint(node.input)]
+    layers = activations.layers(weights_named(model, quantized))
+    biases = initializer_values(model, [x.bias for x in layers.values() if x.bias is not None])
+    return {
+        name: np.abs(biases[layer.bias].reshape(-1).astype(np.float64))
+        / (_MOST * scales[layer.input])
+        for name, layer in layers.items()
+        if layer.bias is not None and layer.input in scales
+    }

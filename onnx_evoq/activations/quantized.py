@@ -35,7 +35,7 @@ from onnx_evoq.setup import Resources, Task
 _SAMPLES = 64  # whose values choose the grids
 _VALUES = 32_768  # of each activation, about
 _ROUNDS = 5  # in which nodes of wild values may turn float, and leave others wild
-_WILD = 1e6  # times the median, which no usual activation reaches
+_WILD = 1e6  # which no usual activation reaches, nor so many times their median
 _LEAST_BITS_OUTSIDE = 8  # of the inputs and the outputs of the model
 
 
@@ -118,7 +118,7 @@ def _is_wild(seen: Float32Array) -> bool:
     if not np.isfinite(seen).all():
         return True
     sizes = np.abs(seen[seen != 0])
-    return bool(sizes.max() > _WILD * np.median(sizes))
+    return bool(sizes.max() > _WILD * max(1.0, float(np.median(sizes))))
 
 
 def _values_of(

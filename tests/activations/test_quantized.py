@@ -109,3 +109,17 @@ def test_a_model_without_integer_operators_is_refused() -> None:
     x = random(8, 4)
     with pytest.raises(ModelError, match="no operator of the model takes integers"):
         quantize_activations(task_of(model, x, x), 8)
+
+
+def test_channels_that_are_all_but_dead_make_no_activation_wild() -> None:
+    weight = random(4, 6, seed=1)
+    weight[:, 1:] *= 1e-9
+    nodes = [
+        node("Gemm", ["x", "w"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("Gemm", ["b", "v"], ["y"]),
+    ]
+    weights = {"w": weight, "v": random(6, 3, seed=2)}
+    x = random(64, 4)
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights))
+    assert quantize_activations(task_of(model, x, x), 8).float_nodes == ()

@@ -9,7 +9,7 @@ from graphs import model_of, node, random, run, task_of
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.activations import Activations, integer_model, quantize_activations
-from onnx_evoq.model import Model, load
+from onnx_evoq.model import Model, load, operators
 from onnx_evoq.setup import Task, nearest_of
 
 X = random(64, 6)
@@ -138,6 +138,8 @@ def test_a_channel_of_hardly_any_weight_keeps_its_bias() -> None:
     weight[:, 2] = 1e-8
     model = net([node("Gemm", ["x", "w", "b"], ["y"])], {"w": weight, "b": 1 + DENSE["b"]})
     assert error(model, granularity="channel") < 0.05
+    _, floats = operators(quantized(model, granularity="channel")[2])
+    assert floats == {}
 
 
 def test_a_weight_behind_a_transpose_is_not_rounded_twice() -> None:
