@@ -41,6 +41,7 @@ from onnx_evoq.model.graph import (
     copy_of,
     names_in_use,
     opset_of,
+    replace_nodes,
     to_model,
     unused_name,
     with_codes,
@@ -101,9 +102,7 @@ def emit_qdq(model: Runnable, quantized: Quantized, *, narrowest: int) -> ModelP
         )
         graph.initializer.extend(initializers)
         nodes.extend(dequantizers)
-    others = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes + others)
+    replace_nodes(graph, [*nodes, *graph.node])
     try:
         check_valid(emitted)
     except checker.ValidationError as cause:

@@ -28,6 +28,7 @@ from onnx_evoq.model.graph.nodes import (
     opset_of,
     reader_counts,
     reads,
+    replace_nodes,
     tensors_in,
     unused_name,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "part_of",
     "reader_counts",
     "reads",
+    "replace_nodes",
     "same",
     "serialize",
     "shapes_of",

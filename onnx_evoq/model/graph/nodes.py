@@ -1,7 +1,7 @@
 """Walk a graph and the graphs inside it (the bodies of If, Loop and Scan), and read its nodes."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
@@ -117,6 +117,13 @@ def unused_name(wanted: str, used: set[str]) -> str:
         name, number = f"{wanted}_{number}", number + 1
     used.add(name)
     return name
+
+
+def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
+    """Give a graph other nodes, in place; they may be its own."""
+    kept = list(nodes)
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def drop_unread(graph: GraphProto) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from onnx_evoq.model.graph import names_in_use, unused_name
+from onnx_evoq.model.graph import names_in_use, replace_nodes, unused_name
 
 
 def limit_codes(placed: ModelProto, limits: Mapping[str, tuple[int, int, int]]) -> None:
@@ -39,6 +39,4 @@ def limit_codes(placed: ModelProto, limits: Mapping[str, tuple[int, int, int]]) 
             nodes.append(helper.make_node("Cast", [codes], [wide], to=TensorProto.INT32))
             nodes.append(helper.make_node("Clip", [wide, *names], [clipped]))
             nodes.append(helper.make_node("Cast", [clipped], [renamed[codes]], to=kind))
-    kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
+    replace_nodes(graph, nodes)

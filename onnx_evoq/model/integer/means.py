@@ -7,8 +7,7 @@ from onnx import GraphProto, ModelProto, numpy_helper
 
 from onnx_evoq.array_types import Array
 from onnx_evoq.model.graph import names_in_use, unused_name
-
-_CODES = "_quantized"  # ends the name of an initializer that holds codes
+from onnx_evoq.model.integer.prepared import CODES
 
 
 def unshare_means(
@@ -72,7 +71,7 @@ def _rescale_bias(graph: GraphProto, floats: GraphProto, bias: str, ratio: float
     if maker is None or maker.op_type != "DequantizeLinear":
         return  # it is a float
     scale = _value(graph, maker.input[1]).astype(np.float64) * ratio
-    values = _value(floats, maker.input[0].removesuffix(_CODES)).astype(np.float64)
+    values = _value(floats, maker.input[0].removesuffix(CODES)).astype(np.float64)
     changed = np.rint(values / scale).astype(np.int32), scale.astype(np.float32)
     arrays = dict(zip(maker.input[:2], changed, strict=True))
     for tensor in graph.initializer:

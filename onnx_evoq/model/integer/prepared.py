@@ -17,13 +17,16 @@ from onnx_evoq.model.graph import (
     captured,
     names_in_use,
     reads,
+    replace_nodes,
     unused_name,
 )
 
 # With which the tool ends the names of what it makes of a tensor.
+CODES = "_quantized"  # an initializer of codes
+OF_OUTPUT = "_QuantizeLinear_Input"  # what becomes an output of the model by Q and DQ
 _ENDS = (
-    "_scale", "_zero_point", "_quantized", "_quantized_scale", "_quantized_zero_point",
-    "_QuantizeLinear_Input", "_QuantizeLinear_Output", "_DequantizeLinear_Output",
+    "_scale", "_zero_point", CODES, f"{CODES}_scale", f"{CODES}_zero_point",
+    OF_OUTPUT, "_QuantizeLinear_Output", "_DequantizeLinear_Output",
 )  # fmt: skip
 _OPSET = 13  # with axes of Q and DQ
 _OPSET_OF_16_BITS = 21
@@ -79,9 +82,7 @@ def in_order(model: ModelProto) -> None:
         for index, node in enumerate(graph.node)
     }
     order = TopologicalSorter(before).static_order()
-    copies = [NodeProto.FromString(graph.node[index].SerializeToString()) for index in order]
-    del graph.node[:]
-    graph.node.extend(copies)
+    replace_nodes(graph, [graph.node[index] for index in order])
 
 
 def _plain_bias(graph: GraphProto, node: NodeProto) -> None:

@@ -7,10 +7,10 @@ from math import inf
 from onnx import ModelProto
 
 from onnx_evoq.model.graph import constant_tensors, reads
+from onnx_evoq.model.integer.prepared import OF_OUTPUT
 from onnx_evoq.model.layers import clip_limits
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # with weights, on integers
-_OF_OUTPUT = "_QuantizeLinear_Input"  # the tensor that becomes an output of the model by Q and DQ
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def quantized_activations(placed: ModelProto) -> list[QuantizedActivation]:
         while reader.op_type != "DequantizeLinear":
             limits = reader.input[1:] if reader.op_type == "Clip" else limits
             reader = readers[reader.output[0]]
-        name, (scale, zero_point) = node.input[0].removesuffix(_OF_OUTPUT), node.input[1:]
+        name, (scale, zero_point) = node.input[0].removesuffix(OF_OUTPUT), node.input[1:]
         low, high = limits
         found.append(
             QuantizedActivation(

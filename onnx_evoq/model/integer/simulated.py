@@ -9,9 +9,8 @@ from collections.abc import Collection
 
 from onnx import ModelProto, NodeProto
 
-from onnx_evoq.model.graph import drop_unread
-
-_CODES = "_quantized"
+from onnx_evoq.model.graph import drop_unread, replace_nodes
+from onnx_evoq.model.integer.prepared import CODES
 
 
 def simulated(placed: ModelProto, model: ModelProto, names: Collection[str]) -> ModelProto:
@@ -27,7 +26,7 @@ def simulated(placed: ModelProto, model: ModelProto, names: Collection[str]) -> 
     floats: dict[str, str] = {}  # by the tensor that other nodes read
     others: list[NodeProto] = []
     for node in graph.node:
-        base = node.input[0].removesuffix(_CODES) if node.input else ""
+        base = node.input[0].removesuffix(CODES) if node.input else ""
         if node.op_type == "DequantizeLinear" and node.input[0] in held and base in chosen:
             floats[node.output[0]] = base
         else:
@@ -35,9 +34,7 @@ def simulated(placed: ModelProto, model: ModelProto, names: Collection[str]) -> 
     for node in others:
         for index, name in enumerate(node.input):
             node.input[index] = floats.get(name, name)
-    kept = [NodeProto.FromString(node.SerializeToString()) for node in others]
-    del graph.node[:]
-    graph.node.extend(kept)
+    replace_nodes(graph, others)
     again = {*floats.values()} - held
     graph.initializer.extend(t for t in model.graph.initializer if t.name in again)
     drop_unread(graph)
