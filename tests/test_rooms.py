@@ -25,6 +25,7 @@ GROUND = {
     "data": set(),
     "run": set(),
     "model": {"quantize"},
+    "targets": {"quantize"},
     "score": {"metrics"},
 }
 

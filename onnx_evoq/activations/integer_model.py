@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from onnx_evoq.activations.placement import Activations, place
+from onnx_evoq.activations.placement import Activations, bias_grid, place
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.model import (
     Model,
@@ -33,7 +33,9 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
     floats = as_network(activations.float_model).with_values({**biases, **quantized})
     model, staying = to_model(floats), list(activations.float_nodes)
     steps = {n: np.asarray(weight.grid.step, np.float64) for n, weight in quantized.items()}
-    for name, least in _least_steps(activations, model, quantized).items():
+    wide = activations.target.biases == "int32"
+    least_steps = _least_steps(activations, model, quantized) if wide else {}
+    for name, least in least_steps.items():
         if steps[name].ndim and least.size == steps[name].size:  # else groups share steps
             small = steps[name] < least
             steps[name] = np.where(
@@ -45,8 +47,24 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
         name: IntegerTensor(steps[name].astype(np.float32), np.array(0, np.int8), weight.grid.axis)
         for name, weight in quantized.items()
     }
+    if activations.target.biases == "int8":
+        weights |= _narrow_biases(activations, model, quantized)
     grids = {t.name: activations.grids[t.scale] for t in activations.tensors}
-    return place(model, grids, weights, staying)
+    found = place(model, grids, weights, staying, activations.target)
+    del found.graph.value_info[:]  # some name open axes, which a runtime that fixes them refuses
+    return found
+
+
+def _narrow_biases(
+    activations: Activations, model: Model, quantized: Quantized
+) -> dict[str, IntegerTensor]:
+    """The biases of the layers, of 8 bits with a step of their own."""
+    layers = activations.layers(weights_named(model, quantized))
+    biases = initializer_values(model, [x.bias for x in layers.values() if x.bias is not None])
+    return {
+        name: IntegerTensor(np.asarray(bias_grid(bias.reshape(-1)).step), np.array(0, np.int8))
+        for name, bias in biases.items()
+    }
 
 
 def _least_steps(

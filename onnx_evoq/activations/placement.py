@@ -20,6 +20,7 @@ from onnx_evoq.model import (
     as_network,
     find_layers,
     in_order,
+    join_limits,
     leave_outputs_float,
     limit_codes,
     quantized_activations,
@@ -28,8 +29,11 @@ from onnx_evoq.model import (
     to_model,
     unshare_means,
 )
-from onnx_evoq.quantize import ActivationGrid
+from onnx_evoq.quantize import ActivationGrid, FixedPoint, dequantize, fit, nearest
 from onnx_evoq.score import IntegerTensor, placed
+from onnx_evoq.targets import ONNXRUNTIME, Target
+
+_BIAS_BITS = 8  # of targets with narrow biases
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,7 @@ class Activations:
         tensors: the activations, in the graph's order.
         grids: by the initializer that holds the scale.
         float_nodes: names of nodes that stay float.
+        target: what the runtime takes.
         seen: some values of each activation in the float model, (n,) by name.
     """
 
@@ -50,6 +55,7 @@ class Activations:
     tensors: tuple[QuantizedActivation, ...]
     grids: Mapping[str, ActivationGrid]
     float_nodes: tuple[str, ...] = ()
+    target: Target = ONNXRUNTIME
     seen: Mapping[str, Float32Array] = field(default_factory=dict)
 
     def layers(self, weights: Sequence[Weight]) -> dict[str, Layer]:
@@ -71,7 +77,7 @@ class Activations:
     def rounded_bias(
         self, layer: Layer, bias: Float32Array, step: Float32Array | Float64Array | float
     ) -> Float32Array:
-        """A bias as the integer kernel adds it, in units of ``s_x s_w``.
+        """A bias as the target adds it: of 32 bits in units of ``s_x s_w``, of 8 bits, or a float.
 
         Args:
             layer: one of `layers`.
@@ -81,10 +87,15 @@ class Activations:
         Returns:
             The bias itself if the layer reads floats, or if a float operator adds it.
         """
+        if self.target.biases == "float":
+            return bias
         scale = next((t.scale for t in self.tensors if t.dequantized == layer.input), None)
         reader = next((n for n in self.float_model.graph.node if layer.bias in n.input), None)
         if scale is None or reader is None or reader.op_type not in PRODUCTS:
             return bias
+        if self.target.biases == "int8":
+            grid = bias_grid(bias)
+            return dequantize(nearest(bias, grid), grid)
         unit = self.grids[scale].scale * np.asarray(step, np.float64).reshape(-1)
         return np.asarray(unit * np.rint(bias / unit), np.float32)
 
@@ -114,10 +125,15 @@ class Activations:
         return replace(self, grids={**self.grids, **grids})
 
 
+def bias_grid(bias: Float32Array) -> FixedPoint:
+    """The grid of a bias of 8 bits, (channels,), with one step that is a power of two."""
+    return fit(bias, _BIAS_BITS)
+
+
 def integer_tensor(grid: ActivationGrid) -> IntegerTensor:
     """An activation's scale and zero point, in the type of its codes."""
-    dtype = np.uint8 if grid.container == 8 else np.uint16
-    return IntegerTensor(np.array(grid.scale, np.float32), np.array(grid.zero_point, dtype))
+    zero_point = np.array(grid.zero_point, grid.dtype)
+    return IntegerTensor(np.array(grid.scale, np.float32), zero_point)
 
 
 def place(
@@ -125,6 +141,7 @@ def place(
     grids: Mapping[str, ActivationGrid],
     weights: Mapping[str, IntegerTensor],
     float_nodes: Collection[str],
+    target: Target = ONNXRUNTIME,
     *,
     float_outputs: bool = True,
 ) -> Model:
@@ -135,12 +152,19 @@ def place(
         grids: by the tensor; others have a scale of 1.
         weights: by name; others have the tool's own scales.
         float_nodes: names of nodes that stay float.
+        target: what the runtime takes.
         float_outputs: whether outputs stay float where the last operator can give them.
     """
     activations = {name: integer_tensor(grid) for name, grid in grids.items()}
     copy = to_model(as_network(model))
-    found: Model = placed(copy, tensor_names(model), activations, weights, float_nodes)
+    symmetric = target.code_type == "symmetric"
+    found: Model = placed(
+        copy, tensor_names(model), activations, weights, float_nodes,
+        symmetric=symmetric, float_biases=target.biases != "int32",
+    )  # fmt: skip
     in_order(found)
+    if symmetric:
+        join_limits(found)
     if float_outputs:
         leave_outputs_float(found, model)
     unshare_means(
@@ -151,7 +175,7 @@ def place(
         grid = grids.get(tensor.name)
         if grid is not None and grid.leaves_codes:
             ends = grid.zero_point + grid.low, grid.zero_point + grid.high
-            limits[tensor.codes] = (*ends, grid.container)
+            limits[tensor.codes] = (*ends, grid.dtype)
     limit_codes(found, limits)
     return found
 
@@ -161,6 +185,7 @@ def with_float_weights(
     grids: Mapping[str, ActivationGrid],
     names: Collection[str],
     float_nodes: Collection[str],
+    target: Target = ONNXRUNTIME,
 ) -> Activations:
     """The model with quantized activations, and with its weights as floats.
 
@@ -169,8 +194,9 @@ def with_float_weights(
         grids: by the tensor.
         names: of the weights and biases that stay floats.
         float_nodes: names of nodes that stay float.
+        target: what the runtime takes.
     """
-    found = simulated(place(model, grids, {}, float_nodes), model, names)
+    found = simulated(place(model, grids, {}, float_nodes, target), model, names)
     tensors = tuple(quantized_activations(found))
     by_scale = {t.scale: grids[t.name] for t in reversed(tensors) if t.name in grids}
-    return Activations(model, found, tensors, by_scale, tuple(float_nodes))
+    return Activations(model, found, tensors, by_scale, tuple(float_nodes), target)

@@ -6,7 +6,7 @@ feed and read them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import gcd
+from math import gcd, inf
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import Frontier
 from onnx_evoq.errors import ModelError
+from onnx_evoq.metrics import largest_difference
 from onnx_evoq.model import (
     Layer,
     Model,
@@ -25,18 +26,21 @@ from onnx_evoq.model import (
     find_weights,
     float_nodes,
     makers_and_readers_of,
+    opset_of,
     own_biases,
     prepared,
     quantized_activations,
 )
 from onnx_evoq.quantize import ActivationGrid, Scale, best_activation_grid
-from onnx_evoq.setup import Resources, Task
+from onnx_evoq.setup import Resources, Task, run_model
 
 _SAMPLES = 64  # whose values choose the grids
 _VALUES = 32_768  # of each activation, about
 _ROUNDS = 5  # in which nodes of wild values may turn float, and leave others wild
 _WILD = 1e6  # which no usual activation reaches, nor so many times their median
 _LEAST_BITS_OUTSIDE = 8  # of the inputs and the outputs of the model
+_OPSET_OF_16_BITS = 21
+_CONVERTED = 1e-4  # of the largest output, by which one of another operator set may differ
 
 
 def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activations:
@@ -57,7 +61,8 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
             f"weight {half.name!r} is of {half.dtype}: export the model as float32 to quantize "
             "activations."
         )
-    model = prepared(own_biases(task.model, task.bits), wide=bits > _LEAST_BITS_OUTSIDE)
+    least = _OPSET_OF_16_BITS if bits > _LEAST_BITS_OUTSIDE else 0
+    model = _prepared(task, least)
     layers = find_layers(model, task.weights)
     staying = _float_nodes(model, task, layers)
     for _ in range(_ROUNDS):
@@ -78,15 +83,40 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
     for tensor in tensors:
         sharing.setdefault(tensor.scale, []).append(tensor.name)
     grids: dict[str, ActivationGrid] = {}
+    code_type = task.target.code_type
     for together in sharing.values():
         own = bits if outside.isdisjoint(together) else max(bits, _LEAST_BITS_OUTSIDE)
-        limit = clip_limit_of(model, together[0])
-        grid = best_activation_grid([values[name] for name in together], own, scale, limit)
+        # A symmetric code is no limit, so that the Clip stays in the graph.
+        limit = inf if code_type == "symmetric" else clip_limit_of(model, together[0])
+        grid = best_activation_grid(
+            [values[name] for name in together], own, scale, limit, code_type
+        )
         grids.update(dict.fromkeys(together, grid))
     biases = [layer.bias for layer in layers.values() if layer.bias is not None]
     floats = [*(weight.name for weight in task.weights), *biases]
-    placed = with_float_weights(model, grids, floats, staying)
+    placed = with_float_weights(model, grids, floats, staying, task.target)
     return replace(placed, seen=values)
+
+
+def _prepared(task: Task, least: int) -> Model:
+    """The float model with the operator set of the target, or the least one that it needs.
+
+    Not all operators can be converted, and not all are converted rightly.
+
+    Args:
+        task: the model, its samples and the target.
+        least: the least operator set that activations need.
+    """
+    model = own_biases(task.model, task.bits)
+    if task.target.opset <= max(least, opset_of(model)):
+        return prepared(model, least)
+    batch = task.few or task.search_set.batches[0]
+    try:
+        converted = prepared(model, task.target.opset)
+        before, after = (next(run_model(m, [batch], task.resources)) for m in (model, converted))
+    except ModelError:
+        return prepared(model, least)
+    return converted if largest_difference(after, before) <= _CONVERTED else prepared(model, least)
 
 
 def _float_nodes(model: Model, task: Task, layers: Mapping[str, Layer]) -> list[str]:
@@ -105,7 +135,7 @@ def _seen(
     model: Model, task: Task, staying: Sequence[str]
 ) -> tuple[Model, dict[str, Float32Array]]:
     """Where Q and DQ are placed, and some values of each activation in the float model."""
-    found = place(model, {}, {}, staying, float_outputs=False)
+    found = place(model, {}, {}, staying, task.target, float_outputs=False)
     names = [tensor.name for tensor in quantized_activations(found)]
     values = _values_of(model, names, task.search_set.batches, task.resources) if names else {}
     return found, values

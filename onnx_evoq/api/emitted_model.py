@@ -6,9 +6,9 @@ from onnx_evoq.activations import quantize_activations
 from onnx_evoq.api.job import Job
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Model, Runnable, describe, same, with_codes
-from onnx_evoq.pipeline import FineTuned, Form, Storage, Strategy, emit, metadata_of
+from onnx_evoq.pipeline import FineTuned, Form, Storage, Strategy, emit, fixed_for, metadata_of
 from onnx_evoq.score import SESSION_OPTIONS
-from onnx_evoq.setup import Score, Task, nearest_of, own_options, score_of, score_of_float_model
+from onnx_evoq.setup import Score, Task, own_options, score_of, score_of_float_model
 
 
 def emitted_model(
@@ -43,7 +43,7 @@ def emitted_model(
 
     quantized = tuned.evolved.quantized
     widths = {name: weight.grid.bits for name, weight in quantized.items()}
-    rounded = nearest_of(task.weights, widths, task.granularity, task.scale)
+    rounded = task.nearest(task.weights, widths)
     calibrated = task.model
     if task.activation_bits is not None:
         plain = quantize_activations(task, task.activation_bits, task.activation_scale)
@@ -51,7 +51,14 @@ def emitted_model(
     nearest = start = score(with_codes(calibrated, rounded))
     batch = job.calibration.few or task.search_set.batches[0]
     emitted, notes = emit(
-        tuned.model, quantized, form, batch, task.resources, tuned.activations, storage
+        tuned.model,
+        quantized,
+        form,
+        batch,
+        task.resources,
+        tuned.activations,
+        storage,
+        task.target,
     )
     evolved = score(emitted, own_options(emitted))
     if strategy.init == "reconstruct" or widths != task.bits:
@@ -62,6 +69,7 @@ def emitted_model(
     describe(
         emitted, metadata_of(quantized, seed, metric, {"nearest": nearest, "evolved": evolved})
     )
+    emitted, notes_on_shapes = fixed_for(task.target, emitted)
     reference = score_of_float_model(job.calibration)
     scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
-    return emitted, scores, notes
+    return emitted, scores, [*notes, *notes_on_shapes]

@@ -9,6 +9,7 @@ import numpy as np
 from onnx_evoq.api.emitted_model import emitted_model
 from onnx_evoq.api.final_check import FinalCheck
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, prepare_job
+from onnx_evoq.api.target_choice import choose_target, granularities_for, notes_on_target
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.freed_memory import give_back
@@ -45,15 +46,14 @@ from onnx_evoq.setup import (
     Task,
     bits_of,
     check_bits,
-    check_choices,
     check_kinds,
     check_limits,
     check_seed,
     max_drop_check,
-    nearest_of,
     open_float_model,
     own_options,
 )
+from onnx_evoq.targets import TargetName
 
 _FAR_MORE = 10  # times the error
 _RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
@@ -73,7 +73,8 @@ def optimize(
     time_budget: float | None = 240.0,
     max_drop: float | None = None,
     holdout: float = 0.25,
-    format: Form = "qdq",
+    target: TargetName | None = None,
+    format: Form | None = None,
     storage: Storage = "auto",
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
@@ -109,8 +110,11 @@ def optimize(
             at 8 bits, as few as possible. None for no limit.
         holdout: share of the samples that accept or reject what the others selected, above 0 and
             below 1.
+        target: the runtime that the model is for, by name. It sets what the runtime documents: the
+            type of the codes of activations, narrow range, storage, operator set and batch; an
+            option that contradicts it is an error. None for ONNX Runtime.
         format: "qdq" for integer weights with DequantizeLinear, "float" for float weights that
-            are ``step * codes``.
+            are ``step * codes``. None for what the target reads: "qdq".
         storage: the narrowest integer type that holds codes of weights: "int8", "int4", "int2", or
             "auto" for the one that fits. More runtimes read INT8, and integer kernels need it.
         seed: seed of all random draws, 0 or more.
@@ -137,16 +141,10 @@ def optimize(
 
     # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
-    check_choices(
-        format=(format, ("qdq", "float")), storage=(storage, ("auto", "int8", "int4", "int2"))
-    )
-    if grid.activations is not None and storage not in ("auto", "int8"):
-        raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
-    if grid.activations is not None and format == "float":
-        raise OptionError("integer activations need the qdq format: leave the float format out.")
     width_or_policy = _width_or_policy(bits, policy, bits_for)
     check_kinds(grid=(grid, Grid))
     granularity = grid.of_all()
+    chosen, storage, form = choose_target(target, grid, storage, format)
     check_kinds(strategy=(strategy, Strategy), resources=(resources, Resources))
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
@@ -175,6 +173,7 @@ def optimize(
     else:
         widths = bits_of(job.float_model.weights, width_or_policy, bits_for or {})
     float_model = job.float_model
+    granularities, notes_on_steps = granularities_for(chosen, float_model.weights, granularities)
     check = None
     if max_drop is not None:
         check = max_drop_check(float_model.model, calibration, max_drop, resources)
@@ -182,6 +181,7 @@ def optimize(
         float_model.model, float_model.weights, widths, granularities, grid.scale,
         calibration.search_set, calibration.heldout_set, deadline.earlier(final.seconds), check,
         resources, progress, calibration.seconds,
+        narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations, activation_scale=grid.activation_scale,
     )  # fmt: skip
 
@@ -198,9 +198,7 @@ def optimize(
 
     # 6. Emit the model, and score what was emitted.
     job = replace(job, calibration=final.calibration)
-    emitted, scores, emission_notes = emitted_model(
-        job, task, tuned, strategy, format, storage, seed
-    )
+    emitted, scores, emission_notes = emitted_model(job, task, tuned, strategy, form, storage, seed)
     integer_ops, float_ops = operators(emitted) if tuned.activations else ({}, {})
     return Result(
         model=emitted,
@@ -223,10 +221,13 @@ def optimize(
             *tuned.notes,
             *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
             *_notes_on_fit(scores["evolved"], calibration.metric),
+            *notes_on_steps,
+            *notes_on_target(chosen, grid.activations),
             *emission_notes,
             *final.notes,
         ),
         session_options=dict(own_options(emitted)),
+        target=chosen.name,
         activations=activation_results(tuned.activations),
         integer_ops=integer_ops,
         float_ops=float_ops,
@@ -260,7 +261,7 @@ def _width_or_policy(
 
 def _ranking(task: Task) -> dict[str, float]:
     """The sensitivity of each weight, least sensitive first, within a share of the time left."""
-    rounded = nearest_of(task.weights, task.bits, task.granularity, task.scale)
+    rounded = task.nearest(task.weights, task.bits)
     deadline = task.deadline.share(_RANKING_SHARE)
     return rank_by_sensitivity(
         task.model, rounded, task.search_set, deadline, task.resources, task.progress

@@ -94,7 +94,10 @@ def rank_sensitivity(
 
     # 3. Quantize each weight alone, and score the model.
     weights = {weight.name: weight for weight in float_model.weights}
-    rounded = nearest_of(float_model.weights, dict.fromkeys(weights, bits), granularity, grid.scale)
+    rounded = nearest_of(
+        float_model.weights, dict.fromkeys(weights, bits), granularity, grid.scale,
+        narrow=grid.narrow_range,
+    )  # fmt: skip
     ranking = rank_by_sensitivity(
         float_model.model, rounded, scoring, deadline, resources, progress
     )

@@ -12,7 +12,7 @@ _DATA = (
     "labels", "split", "samples", "divide", "mean", "std", "layout", "color", "resize", "crop",
     "input_range",
 )  # fmt: skip
-_GRID = ("granularity", "scale", "keep", "activations", "activation_scale")
+_GRID = ("granularity", "scale", "keep", "narrow_range", "activations", "activation_scale")
 _SPACE = ("per_channel", "expansion", "size")
 _STRATEGY = ("init", "population", "generations", "mutation_rate")
 _RESOURCES = ("memory", "workers")

@@ -7,6 +7,7 @@ import click
 from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION
 from onnx_evoq.cli.shared_options import stacked
 from onnx_evoq.setup import MAX_ACTIVATION_BITS, MAX_BITS, MIN_BITS
+from onnx_evoq.targets import TARGETS
 
 WIDTH_OPTIONS = stacked(
     click.option(
@@ -111,13 +112,18 @@ OPTIMIZE_OPTIONS = stacked(
         "few as possible.",
     ),
     click.option(
+        "--target",
+        type=click.Choice(list(TARGETS)),
+        help="The runtime that the file is for. It sets what the runtime documents: the types of "
+        "codes, zero points, narrow range, storage, operator set and batch; an option that "
+        "contradicts it is refused. Default: onnxruntime.",
+    ),
+    click.option(
         "--format",
         "form",
         type=click.Choice(["qdq", "float"]),
-        default="qdq",
-        show_default=True,
         help="How the file stores weights: qdq as integers with DequantizeLinear, float as floats "
-        "on the grid.",
+        "on the grid. Default: what the target reads, qdq.",
     ),
     click.option(
         "--storage",

@@ -97,7 +97,7 @@ def reporting(command: Command) -> Command:
 def optimize(
     model: Path,
     output: Path | None,
-    form: str,
+    form: str | None,
     bits_for: tuple[tuple[str, int], ...],
     quiet: bool,
     as_json: bool,

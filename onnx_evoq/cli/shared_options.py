@@ -142,6 +142,11 @@ GRID_OPTIONS = stacked(
         help="Leave weights float whose name, or whose node's name, matches the pattern: 'fc*'. "
         "Repeatable.",
     ),
+    click.option(
+        "--narrow-range",
+        is_flag=True,
+        help="Leave out the lowest code of 8 bits, -128, which some runtimes do not take.",
+    ),
 )
 
 RESOURCE_OPTIONS = stacked(

@@ -26,17 +26,26 @@ from onnx_evoq.model import (
     as_network,
     emit_float,
     emit_qdq,
+    fixed_batch,
     opset_of,
     with_codes,
 )
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, run_model
+from onnx_evoq.targets import ONNXRUNTIME, Target
 
 # Differences of outputs, relative to the largest output.
 _REORDERED = 1e-4  # at most by float arithmetic in another order
 _NOTICEABLE = 1e-3  # more than this is noted
 _RUINED = 0.1  # more than this is not emitted
 _INTEGER = 0.05  # at most by integer kernels, which may round ties differently
+
+_SIZE_ALONE = (
+    "weights alone save size, not time: runtimes compute this file with floats, and ONNX Runtime "
+    "is as fast as with the float model if session.disable_quant_qdq=1 is set. MNN converts such "
+    "files without an error, and computes wrong values: give it the float format. For time, "
+    "quantize activations, too."
+)
 
 _WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 
@@ -77,6 +86,7 @@ def emit(
     resources: Resources = DEFAULT_RESOURCES,
     activations: Activations | None = None,
     storage: Storage = "auto",
+    target: Target = ONNXRUNTIME,
 ) -> tuple[Model, list[str]]:
     """Emit a model with the narrowest integer types that give the outputs that were scored.
 
@@ -88,6 +98,7 @@ def emit(
         resources: what may be used of the machine.
         activations: those of `model`, which simulates them; None if they are floats.
         storage: the narrowest integer type that may be used; "auto" for any.
+        target: what the runtime takes.
 
     Returns:
         The emitted model, and sentences that a user should read.
@@ -98,14 +109,34 @@ def emit(
     if form == "float":
         return emit_float(model, quantized), []
     if activations is not None:
-        return _emit_integers(activations, as_network(model), quantized, batch, resources)
+        emitted, notes = _emit_integers(activations, as_network(model), quantized, batch, resources)
+    else:
+        emitted, notes = _emit_weights(model, quantized, batch, resources, storage, target)
+    if opset_of(emitted) < target.opset:
+        notes.append(
+            f"the model cannot be converted to operator set {target.opset}, which target "
+            f"{target.name} asks for: the file has {opset_of(emitted)}. Export the model anew."
+        )
+    return emitted, notes
+
+
+def _emit_weights(
+    model: Runnable,
+    quantized: Quantized,
+    batch: Batch,
+    resources: Resources,
+    storage: Storage,
+    target: Target,
+) -> tuple[Model, list[str]]:
+    """Emit integer weights, where activations are floats."""
     notes = []
     expected = _outputs(with_codes(model, quantized), batch, resources)
     widest = (grid.widest for _, grid in quantized.values())
     needed = max(min(widest), _LEAST_BITS[storage])
-    for narrowest in [bits for bits in _WIDTHS if bits >= needed]:
+    attempts = [(bits, opset) for bits in _WIDTHS if bits >= needed for opset in (target.opset, 0)]
+    for narrowest, opset in attempts:
         try:
-            emitted = emit_qdq(model, quantized, narrowest=narrowest)
+            emitted = emit_qdq(model, quantized, narrowest=narrowest, opset=opset)
             _check_same(emitted, expected, batch, resources)
             by_default = _outputs(emitted, batch, resources, options={})
             changed = largest_difference(by_default, expected)
@@ -116,14 +147,15 @@ def emit(
                 )
             break
         except ModelError as cause:
-            if narrowest == _WIDTHS[-1]:
+            if (narrowest, opset) == attempts[-1]:
                 raise
-            notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
+            if not opset:
+                notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
     before, after = opset_of(as_network(model).model), opset_of(emitted)
     if after > before:
         notes.append(
-            f"the operator set was raised from {before} to {after}, as the integer types need: "
-            "emit the float format for runtimes that lack it."
+            f"the operator set was raised from {before} to {after}, as the integer types or the "
+            "target need: emit the float format for runtimes that lack it."
         )
     if not changed <= _NOTICEABLE:
         notes.append(
@@ -131,7 +163,26 @@ def emit(
             f"{100 * changed:.1f} % (they round the activations of MatMul): set "
             "session.disable_quant_qdq=1 to get these scores, or emit the float format."
         )
+    notes.append(_SIZE_ALONE)
     return emitted, notes
+
+
+def fixed_for(target: Target, model: Model) -> tuple[Model, list[str]]:
+    """The model with the shapes that a target takes, and notes.
+
+    Args:
+        target: what the runtime takes.
+        model: the emitted model.
+    """
+    if not target.fixed_batch:
+        return model, []
+    fixed, still_open = fixed_batch(model)
+    if not still_open:
+        return fixed, []
+    return fixed, [
+        f"target {target.name} needs fixed shapes, and these inputs have open axes: "
+        f"{', '.join(still_open)}. Export the model with fixed ones."
+    ]
 
 
 def _emit_integers(

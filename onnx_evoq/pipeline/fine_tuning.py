@@ -30,7 +30,7 @@ from onnx_evoq.reconstruct import (
     reconstruct_layers,
 )
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import MAX_BITS, Task, nearest_of, run_model
+from onnx_evoq.setup import MAX_BITS, Task, run_model
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
@@ -112,7 +112,7 @@ def from_nearest(
 
 def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
     """Round all weights to the nearest."""
-    start = nearest_of(task.weights, bits, task.granularity, task.scale)
+    start = task.nearest(task.weights, bits)
     return QuantizedModel(as_network(task.model), start, {}, tuple(start))
 
 

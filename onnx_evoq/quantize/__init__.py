@@ -14,7 +14,7 @@ from onnx_evoq.quantize.closed_form import (
     reconstruct_with_activation,
     refit,
 )
-from onnx_evoq.quantize.formats import ActivationGrid, best_activation_grid
+from onnx_evoq.quantize.formats import ActivationGrid, CodeType, best_activation_grid
 from onnx_evoq.quantize.grid import (
     MANY_COLUMNS,
     Bits,
@@ -53,6 +53,7 @@ __all__ = [
     "Activation",
     "ActivationGrid",
     "Bits",
+    "CodeType",
     "Dense",
     "Effort",
     "FixedPoint",

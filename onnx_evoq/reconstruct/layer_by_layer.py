@@ -36,7 +36,7 @@ from onnx_evoq.quantize import (
 from onnx_evoq.reconstruct.plan import RUNS_PER_SAMPLE, LayerSize, Plan, samples_in_time
 from onnx_evoq.reconstruct.walk import Walk, positions_of_a_sample
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, axis_of_steps, nearest_of, workers_of
+from onnx_evoq.setup import Task, axis_of_steps, workers_of
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def reconstruct_layers(
     with task.progress("reconstructing", len(task.weights)) as step:
         for index, weight in enumerate(task.weights):
             name, axis = weight.name, axis_of_steps(weight, granularity)
-            spec = GridSpec(bits[name], axis, scale, weight.dtype)
+            spec = GridSpec(bits[name], axis, scale, weight.dtype, task.narrow_range)
             layer, columns = layers.get(name), None
             if layer is not None:
                 own = plan.effort()
@@ -134,7 +134,7 @@ def reconstruct_layers(
                     late.add(name)
                 plan.done(own, learns=columns is not None)
             if name not in quantized:
-                quantized.update(nearest_of([weight], bits, granularity, scale))
+                quantized.update(task.nearest([weight], bits))
             so_far = so_far.with_values({name: quantized[name], **biases})
             step(1)
     rounded_to_nearest = tuple(n for n in quantized if n not in reconstructions and n not in late)

@@ -14,6 +14,8 @@ class ActivationResult:
         tensor: its name in the float model.
         bits: the width of its codes.
         signed: whether there are negative codes.
+        dtype: the type that holds its codes.
+        zero_point: the code of the value 0 in that type.
         scale: the distance of two values.
         frac_bits: bits after the binary point, if the scale is ``2 ** -frac_bits``; else None.
         low: the lowest value that was seen in the float model.
@@ -24,6 +26,8 @@ class ActivationResult:
     tensor: str
     bits: int
     signed: bool
+    dtype: str
+    zero_point: int
     scale: float
     frac_bits: int | None
     low: float
@@ -44,6 +48,8 @@ def activation_results(activations: Activations | None) -> tuple[ActivationResul
                 tensor=tensor.name,
                 bits=grid.bits,
                 signed=grid.signed,
+                dtype=grid.dtype,
+                zero_point=grid.zero_point,
                 scale=grid.scale,
                 frac_bits=-int(exponent) if exponent.is_integer() else None,
                 low=float(seen.min()) if seen.size else 0.0,

@@ -12,6 +12,7 @@ from onnx_evoq.quantize import Bits
 from onnx_evoq.report.activation_results import ActivationResult
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import Score
+from onnx_evoq.targets import ONNXRUNTIME
 
 
 def json_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,6 +78,7 @@ class Result:
         stopped: "time" or "interrupt" if the search ended early, else None.
         notes: sentences that a user should read.
         session_options: the options of ONNX Runtime with which the scores were measured.
+        target: the runtime that the model is for, by its name in `optimize`.
         activations: one entry per activation in the graph's order; none if they stay floats.
         integer_ops: how many nodes of each operator work on integers.
         float_ops: how many work on floats.
@@ -99,6 +101,7 @@ class Result:
     stopped: Stopped | None
     notes: tuple[str, ...]
     session_options: dict[str, str]
+    target: str = ONNXRUNTIME.name
     activations: tuple[ActivationResult, ...] = ()
     integer_ops: Mapping[str, int] = field(default_factory=dict)
     float_ops: Mapping[str, int] = field(default_factory=dict)
@@ -141,6 +144,7 @@ class Result:
             "stopped": self.stopped,
             "notes": list(self.notes),
             "session_options": self.session_options,
+            "target": self.target,
             "activations": [asdict(each) for each in self.activations],
             "integer_ops": dict(self.integer_ops),
             "float_ops": dict(self.float_ops),

@@ -25,6 +25,7 @@ _FLOAT = {
 }  # fmt: skip
 _TYPES = {
     ("uint", 8): QuantType.QUInt8, ("uint", 16): QuantType.QUInt16, ("int", 8): QuantType.QInt8,
+    ("int", 16): QuantType.QInt16,
 }  # fmt: skip
 
 
@@ -49,6 +50,9 @@ def placed(
     activations: Mapping[str, IntegerTensor],
     weights: Mapping[str, IntegerTensor],
     float_nodes: Collection[str] = (),
+    *,
+    symmetric: bool = False,
+    float_biases: bool = False,
 ) -> Any:
     """A model with QuantizeLinear and DequantizeLinear where its operators take integers.
 
@@ -60,6 +64,10 @@ def placed(
         activations: by name; others get a scale of 1.
         weights: by the name of the initializer; others get the tool's own scales.
         float_nodes: names of nodes that stay float.
+        symmetric: whether activations are signed with a zero point of 0. Then the lowest code does
+            not stand for the limit of a Relu, which stays.
+        float_biases: whether biases that have no scale of their own in `weights` stay float, in
+            place of 32 bits in units of the scales of their products.
     """
     no_scale = IntegerTensor(np.array(1, np.float32), np.array(0, np.uint8))
     overrides = {
@@ -78,6 +86,8 @@ def placed(
             {
                 "TensorQuantOverrides": overrides,
                 "QDQDisableWeightAdjustForInt32Bias": True,
+                "QuantizeBias": not float_biases,
+                "ActivationSymmetric": symmetric,
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],
             },
         )  # fmt: skip

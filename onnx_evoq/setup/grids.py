@@ -7,7 +7,7 @@ from typing import Literal
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.quantize import Bits, FixedPoint, QuantizedWeight, Scale, fit, nearest
+from onnx_evoq.quantize import Bits, GridSpec, QuantizedWeight, Scale, nearest
 from onnx_evoq.setup.options import check_activations, check_bits, check_choices
 
 Granularity = Literal["tensor", "channel"]
@@ -23,6 +23,7 @@ class Grid:
             "any", and then chooses one of them for each layer.
         scale: "pow2" for steps that are powers of two, "float" for any.
         keep: patterns of weights that stay float; each must match a weight or its node.
+        narrow_range: whether the lowest code of 8 bits, -128, is left out, as some runtimes need.
         activations: width in bits of the codes of activations, 2 to 16; None if they stay floats.
         activation_scale: as `scale`, for activations.
 
@@ -37,6 +38,7 @@ class Grid:
     granularity: Granularity | Literal["any"] = "tensor"
     scale: Scale = "pow2"
     keep: Sequence[str] = ()
+    narrow_range: bool = False
     activations: int | None = None
     activation_scale: Scale = "pow2"
 
@@ -128,7 +130,12 @@ def axis_of_steps(weight: Weight, granularity: Granularities) -> int | None:
 
 
 def nearest_of(
-    weights: Sequence[Weight], bits: Mapping[str, Bits], granularity: Granularities, scale: Scale
+    weights: Sequence[Weight],
+    bits: Mapping[str, Bits],
+    granularity: Granularities,
+    scale: Scale,
+    *,
+    narrow: bool = False,
 ) -> dict[str, QuantizedWeight]:
     """Round each weight to the nearest codes of the grid that covers its range.
 
@@ -137,6 +144,7 @@ def nearest_of(
         bits: the width of each weight, or of each of its channels, by name.
         granularity: one step per tensor or per channel.
         scale: "pow2" for steps that are powers of two, "float" for any.
+        narrow: whether the lowest code of 8 bits is left out.
 
     Returns:
         Codes and grid by the weight's name.
@@ -147,7 +155,7 @@ def nearest_of(
     rounded = {}
     for weight in weights:
         axis = axis_of_steps(weight, granularity)
-        grid: FixedPoint = fit(weight.values, bits[weight.name], axis, scale, weight.dtype)
+        grid = GridSpec(bits[weight.name], axis, scale, weight.dtype, narrow).fit(weight.values)
         rounded[weight.name] = QuantizedWeight(nearest(weight.values, grid), grid)
     return rounded
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from onnx_evoq.batch import Batch
 from onnx_evoq.model import Model, Runnable, Weight
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.quantize import Bits, Scale
+from onnx_evoq.quantize import Bits, QuantizedWeight, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.drop import MaxDropCheck
-from onnx_evoq.setup.grids import Granularities
+from onnx_evoq.setup.grids import Granularities, nearest_of
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
+from onnx_evoq.targets import ONNXRUNTIME, Target
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Task:
         progress: shows how far the work is.
         seconds: that the float model took for one sample; 0 if that was not measured.
         few: a few samples for quick checks; None to take the first batch of the search set.
+        narrow_range: whether the lowest code of 8 bits, -128, is left out.
+        target: what the runtime takes that the model is for.
         activation_bits: width of the codes of activations; None if they stay floats.
         activation_scale: as `scale`, for activations.
     """
@@ -55,8 +58,21 @@ class Task:
     progress: Progress = silent
     seconds: float = 0.0
     few: Batch | None = None
+    narrow_range: bool = False
+    target: Target = ONNXRUNTIME
     activation_bits: int | None = None
     activation_scale: Scale = "pow2"
+
+    def nearest(
+        self, weights: Sequence[Weight], bits: Mapping[str, Bits]
+    ) -> dict[str, QuantizedWeight]:
+        """Round weights to the nearest codes of widths, by name, on grids like those of the task.
+
+        Args:
+            weights: the weights.
+            bits: the width of each of them.
+        """
+        return nearest_of(weights, bits, self.granularity, self.scale, narrow=self.narrow_range)
 
     def fitness(self, model: Runnable) -> float:
         """The metric of a model on the held-out set, with its sign such that lower is better."""

@@ -10,6 +10,7 @@ from onnx_evoq.activations import quantize_activations
 from onnx_evoq.activations.placement import integer_tensor
 from onnx_evoq.model import load
 from onnx_evoq.quantize import ActivationGrid
+from onnx_evoq.targets import find_target
 
 
 def test_layers_read_what_the_simulated_model_gives_them() -> None:
@@ -71,3 +72,14 @@ def test_a_bias_that_a_float_operator_adds_stays() -> None:
     bias = random(6, seed=3)
     assert layer.bias == "first_bias"
     assert (activations.rounded_bias(layer, bias, 0.5) == bias).all()
+
+
+def test_narrow_biases_have_8_bits_and_float_ones_stay() -> None:
+    task, bias = conv_task(), np.array([0.4, -2.6, 7.0, 0.0, 1.5, 0.03], np.float32)
+    for target, expected in [
+        ("vitis", [0.375, -2.625, 7.0, 0.0, 1.5, 0.0]),  # step 1/16: 7.0 has int_bits 3
+        ("tensorrt", bias),
+    ]:
+        activations = quantize_activations(replace(task, target=find_target(target)), 8)
+        layer = activations.layers(task.weights)["w2"]
+        np.testing.assert_allclose(activations.rounded_bias(layer, bias, 0.25), expected)

@@ -21,7 +21,6 @@ from onnx_evoq.quantize import (
     LayerSamples,
     Linear,
     dequantize,
-    fit,
     nearest,
     quantize_at_widths,
 )
@@ -231,7 +230,7 @@ def _quantize(
 ) -> list[list[LayerAtWidth]]:
     """One granularity of a layer with a closed form, [split share][width]."""
     moments = samples.sums.moments()
-    specs = [GridSpec(width, axis, task.scale) for width in WIDTHS]
+    specs = [GridSpec(width, axis, task.scale, narrow=task.narrow_range) for width in WIDTHS]
     variants = [
         quantize_at_widths(weight.values, linear, moments, specs, columns, descends=descends)
         for columns in split_columns
@@ -243,7 +242,7 @@ def _round_nearest(task: Task, weight: Weight, axis: int | None) -> list[list[La
     """One granularity of a weight without a closed form, [split share][width]."""
     variants = []
     for bits in WIDTHS:
-        grid = fit(weight.values, bits, axis, task.scale, weight.dtype)
+        grid = GridSpec(bits, axis, task.scale, weight.dtype, task.narrow_range).fit(weight.values)
         values = dequantize(nearest(weight.values, grid), grid)
         error = np.array([((values - weight.values) ** 2).sum()], np.float64)
         variants.append(LayerAtWidth(values, np.empty(0, np.float32), error))

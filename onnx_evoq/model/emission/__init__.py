@@ -8,6 +8,7 @@ from onnx_evoq.model.emission.emit import (
     emit_qdq,
     replace_weights,
 )
+from onnx_evoq.model.emission.fixed_batch import fixed_batch
 from onnx_evoq.model.emission.packed import bytes_besides, packed_bytes
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "describe",
     "emit_float",
     "emit_qdq",
+    "fixed_batch",
     "packed_bytes",
     "replace_weights",
 ]

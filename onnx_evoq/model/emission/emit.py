@@ -73,7 +73,9 @@ def emit_float(model: Runnable, quantized: Quantized) -> ModelProto:
     return to_model(with_codes(model, quantized))
 
 
-def emit_qdq(model: Runnable, quantized: Quantized, *, narrowest: int) -> ModelProto:
+def emit_qdq(
+    model: Runnable, quantized: Quantized, *, narrowest: int, opset: int = 0
+) -> ModelProto:
     """The model in the QDQ format: integer weights and DequantizeLinear.
 
     Args:
@@ -81,12 +83,13 @@ def emit_qdq(model: Runnable, quantized: Quantized, *, narrowest: int) -> ModelP
         quantized: codes and grid by weight name, of at least one weight.
         narrowest: the bits of the narrowest type to use: 2, 4 or 8. INT4 and INT2 may raise the
             operator set.
+        opset: the least operator set of the file.
 
     Raises:
         ModelError: the model cannot be converted to the operator set that its types need.
     """
     kinds = {name: _container(max(grid.widest, narrowest)) for name, (_, grid) in quantized.items()}
-    opset = max(_OPSET[kind] for kind in kinds.values())
+    opset = max(opset, *(_OPSET[kind] for kind in kinds.values()))
     if any(grid.axis is not None for _, grid in quantized.values()):
         opset = max(opset, _PER_CHANNEL_OPSET)
     network = as_network(model)
@@ -145,6 +148,8 @@ def _with_opset(network: Network, opset: int, weights: Collection[str]) -> Model
         ) from cause
     for value in [value for value in converted.graph.input if value.name in weights]:
         converted.graph.input.remove(value)
+    least = helper.find_min_ir_version_for(converted.opset_import, True)
+    converted.ir_version = max(converted.ir_version, least)
     # The converter adds the shape of every tensor, which takes room and is not needed.
     stated = {value.name for value in model.graph.value_info}
     for value in [value for value in converted.graph.value_info if value.name not in stated]:

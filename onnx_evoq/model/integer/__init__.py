@@ -3,6 +3,7 @@
 from onnx_evoq.model.integer.code_limits import limit_codes
 from onnx_evoq.model.integer.float_nodes import float_nodes
 from onnx_evoq.model.integer.float_outputs import leave_outputs_float
+from onnx_evoq.model.integer.kept_limits import join_limits
 from onnx_evoq.model.integer.means import unshare_means
 from onnx_evoq.model.integer.operators import operators, quantizes_activations
 from onnx_evoq.model.integer.prepared import in_order, makers_and_readers_of, prepared, tensor_names
@@ -22,6 +23,7 @@ __all__ = [
     "clip_limit_of",
     "float_nodes",
     "in_order",
+    "join_limits",
     "leave_outputs_float",
     "limit_codes",
     "makers_and_readers_of",

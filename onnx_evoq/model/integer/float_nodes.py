@@ -12,7 +12,10 @@ And these stay float, too:
 4. a node that reads a weight which stays float, or one that is computed from a weight,
 5. a node that reads a weight in no product: a table becomes integers by itself,
 6. a ConvTranspose with groups, which share their steps,
-7. a Gemm whose third input is computed, and scaled by beta.
+7. a Gemm whose third input is computed, and scaled by beta,
+8. a sum, a product of elements and the like that reads what a MatMul gives, or an operator without
+   an integer form: as integers, it would need codes for that alone. So a LayerNorm of single nodes
+   and what scales the products of attention stay float.
 """
 
 from collections.abc import Collection
@@ -35,6 +38,14 @@ _SHARING = {
     "Flatten", "Gather", "GatherElements", "Identity", "MaxPool", "Pad", "Reshape", "Resize",
     "Slice", "Split", "Squeeze", "TopK", "Transpose", "Unsqueeze",
 }  # fmt: skip
+
+
+# They may work on integers, but gain nothing from it where they read floats.
+_BY_ELEMENT = {
+    "Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid", "Where",
+}  # fmt: skip
+_LIMITS = {"Clip", "Relu"}
+_INTEGER_RESULT = {*PRODUCTS, *_BY_ELEMENT, *_SHARING, *_LIMITS} - {"MatMul"}
 
 
 def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[str]) -> list[str]:
@@ -81,4 +92,12 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
         scaled = node.op_type == "Gemm" and attribute(node, "beta", 1) != 1 and len(node.input) > 2
         return scaled and node.input[2] not in initializers
 
-    return [node.name for node in graph.node if stays(node)]
+    staying = {node.name for node in graph.node if stays(node)}
+    floats = set[str]()  # what operators give that have no integer result
+    for node in graph.node:
+        reads_floats = not floats.isdisjoint(node.input) and node.op_type not in PRODUCTS
+        if reads_floats and node.op_type in _BY_ELEMENT:
+            staying.add(node.name)
+        if reads_floats or node.op_type not in _INTEGER_RESULT:
+            floats.update(set(node.output) - computed)
+    return [node.name for node in graph.node if node.name in staying]

@@ -8,6 +8,8 @@ from onnx_evoq.model.graph import FLOAT_TYPES, Runnable
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _NOTHING = ("Identity",)  # computes nothing
+_CODE_TYPES = (TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16)
+_LIMITS = ("Relu", "Clip")  # which a runtime computes with the operator before them
 # Their kernels take integers and may give floats.
 _FLOAT_RESULT = ("Gemm", "MatMul")
 
@@ -21,8 +23,9 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
     """How many nodes of each operator work on integers, and how many on floats.
 
     A node works on integers if its floats come from DequantizeLinear, and go to QuantizeLinear
-    alone, so that a runtime can compute it on the codes. The two themselves do not count, nor do
-    nodes without floats (those that compute shapes), nor those in the bodies of If and Loop.
+    alone, or to a Relu or a Clip before it, so that a runtime can compute it on the codes. The two
+    themselves do not count, nor do nodes without floats (those that compute shapes), nor those in
+    the bodies of If and Loop.
 
     Args:
         model: a model with QuantizeLinear and DequantizeLinear.
@@ -39,6 +42,14 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     constants, whole_numbers = {tensor.name for tensor in graph.initializer}, _not_floats(model)
+    limited = set[str]()  # tensors between an operator on integers and its Relu or Clip
+
+    def to_codes(node: NodeProto) -> bool:
+        after = [reader for name in node.output for reader in readers.get(name, [])]
+        if len(after) == 1 and after[0].op_type in _LIMITS and node.op_type not in _LIMITS:
+            return to_codes(after[0])
+        return bool(after) and all(each.op_type == "QuantizeLinear" for each in after)
+
     integer, floating = Counter[str](), Counter[str]()
     for node in graph.node:
         inputs = [n for n in node.input if n and n not in constants and n not in whole_numbers]
@@ -49,9 +60,10 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
             continue
         if whole_numbers.issuperset(node.output):
             continue
-        after = [reader for name in node.output for reader in readers.get(name, [])]
-        to_codes = bool(after) and all(each.op_type == "QuantizeLinear" for each in after)
-        whole = dequantized.issuperset(inputs) and (to_codes or node.op_type in _FLOAT_RESULT)
+        from_codes = (dequantized | limited).issuperset(inputs)
+        whole = from_codes and (to_codes(node) or node.op_type in _FLOAT_RESULT)
+        if whole:
+            limited.update(node.output)
         (integer if whole else floating)[node.op_type] += 1
     return dict(sorted(integer.items())), dict(sorted(floating.items()))
 
@@ -63,5 +75,5 @@ def _not_floats(model: ModelProto) -> set[str]:
         value.name: value.type.tensor_type.elem_type
         for value in [*inferred.value_info, *inferred.input, *inferred.output]
     }
-    others = (*FLOAT_TYPES, TensorProto.UNDEFINED, TensorProto.UINT8, TensorProto.UINT16)
+    others = (*FLOAT_TYPES, TensorProto.UNDEFINED, *_CODE_TYPES)
     return {name for name, kind in known.items() if kind not in others}

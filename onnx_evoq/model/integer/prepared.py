@@ -29,10 +29,9 @@ _ENDS = (
     OF_OUTPUT, "_QuantizeLinear_Output", "_DequantizeLinear_Output",
 )  # fmt: skip
 _OPSET = 13  # with axes of Q and DQ
-_OPSET_OF_16_BITS = 21
 
 
-def prepared(model: Runnable, *, wide: bool = False) -> ModelProto:
+def prepared(model: Runnable, opset: int = _OPSET) -> ModelProto:
     """A copy of the float model that the placing tool can work on.
 
     It has a new enough operator set, all its nodes have names, no name can be taken for one that
@@ -40,12 +39,12 @@ def prepared(model: Runnable, *, wide: bool = False) -> ModelProto:
 
     Args:
         model: the float model.
-        wide: whether an activation has more than 8 bits.
+        opset: the least operator set that it gets; activations of more than 8 bits need 21.
 
     Raises:
         ModelError: it cannot be converted, or has a name that cannot be changed.
     """
-    changed = at_opset(as_network(model), _OPSET_OF_16_BITS if wide else _OPSET)
+    changed = at_opset(as_network(model), max(opset, _OPSET))
     _rename(changed)
     for node in changed.graph.node:
         if node.op_type == "Gemm":

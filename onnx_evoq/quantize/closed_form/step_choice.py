@@ -9,6 +9,8 @@ others coarsely. So the step that covers the range of W* competes with smaller o
 2. These are compared by the cost of the codes that they lead to.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array, Indices
@@ -90,7 +92,7 @@ def choose_steps(
         each = _costs(best_weight, hessian, rows, few=few, descending=descending)
         costs.append(np.bincount(channel.ravel(), (each * share).ravel(), len(largest)))
     chosen = np.take_along_axis(steps, np.argmin(costs, axis=0)[None], 0)
-    return FixedPoint(grid.bits, chosen.astype(np.float32).reshape(np.shape(grid.step)), grid.axis)
+    return replace(grid, step=chosen.astype(np.float32).reshape(np.shape(grid.step)))
 
 
 def _costs_alone(

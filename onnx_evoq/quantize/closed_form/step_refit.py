@@ -8,6 +8,8 @@ with both products summed over the rows that share the step. The codes then desc
 step, in turn, and each channel keeps what costs less.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
@@ -61,7 +63,7 @@ def refit_steps(
         power = by_channel((through * codes).sum(axis=2))
         fitted = np.divide(along, power, out=step.astype(np.float64), where=power > 0)
         fitted = np.where(fitted > np.finfo(np.float32).tiny, fitted, step).astype(np.float32)
-        trial = FixedPoint(grid.bits, fitted.reshape(np.shape(grid.step)), grid.axis)
+        trial = replace(grid, step=fitted.reshape(np.shape(grid.step)))
         problem = best_weight, hessian, row_grid(trial, layer, shape)
         moved = pair_exchange(*problem, coordinate_descent(*problem, codes))
         trial_costs = by_channel(cost(*problem, moved))
@@ -70,6 +72,6 @@ def refit_steps(
             break
         costs = np.where(better, trial_costs, costs)
         kept = np.where(better, fitted, step).reshape(np.shape(grid.step))
-        grid = FixedPoint(grid.bits, kept, grid.axis)
+        grid = replace(grid, step=kept)
         codes = np.where(better[channel][:, :, None], moved, codes)
     return grid, codes

@@ -1,5 +1,9 @@
 """The grids of activations."""
 
-from onnx_evoq.quantize.formats.activation_grid import ActivationGrid, best_activation_grid
+from onnx_evoq.quantize.formats.activation_grid import (
+    ActivationGrid,
+    CodeType,
+    best_activation_grid,
+)
 
-__all__ = ["ActivationGrid", "best_activation_grid"]
+__all__ = ["ActivationGrid", "CodeType", "best_activation_grid"]

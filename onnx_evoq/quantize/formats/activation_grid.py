@@ -4,18 +4,25 @@ A value x becomes
 
     q(x) = scale * clip(round(x / scale), low, high)
 
-The codes are unsigned where a tensor is never negative, else signed. A runtime holds them in 8 or
-16 unsigned bits, with a zero point that is 0, or the middle of the range.
+The codes are unsigned where a tensor is never negative, else signed. A runtime holds them in a type
+of 8 or 16 bits, which may be
+
+    unsigned     with a zero point of 0, or in the middle for signed codes,
+    signed       with a zero point of 0, or the lowest code for unsigned ones,
+    symmetric    signed, with a zero point of 0 for all: then all codes are signed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite, log2
+from typing import Literal
 
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.weights import Scale
+
+CodeType = Literal["unsigned", "signed", "symmetric"]
 
 _OCTAVES = 6  # below the scale that covers all values, in which the best one is looked for
 _PER_OCTAVE = 8  # scales in an octave, where they need not be powers of two
@@ -32,6 +39,7 @@ class ActivationGrid:
         bits: width of the codes, 2 to 16.
         signed: whether there are negative codes.
         highest: the largest value that the model lets through, as a Clip does; infinite for none.
+        code_type: of the type that holds the codes.
 
     Example:
         >>> grid = ActivationGrid(0.5, 4, signed=False)
@@ -43,6 +51,7 @@ class ActivationGrid:
     bits: int
     signed: bool
     highest: float = inf
+    code_type: CodeType = "unsigned"
 
     @property
     def container(self) -> int:
@@ -50,9 +59,17 @@ class ActivationGrid:
         return 8 if self.bits <= 8 else 16
 
     @property
+    def dtype(self) -> str:
+        """The type that holds the codes: "uint8", "int8", "uint16" or "int16"."""
+        return f"{'u' if self.code_type == 'unsigned' else ''}int{self.container}"
+
+    @property
     def zero_point(self) -> int:
-        """The unsigned code of the value 0."""
-        return 1 << (self.container - 1) if self.signed else 0
+        """The code of the value 0 in that type."""
+        half = 1 << (self.container - 1)
+        if self.code_type == "unsigned":
+            return half if self.signed else 0
+        return 0 if self.signed else -half
 
     @property
     def low(self) -> int:
@@ -82,7 +99,11 @@ class ActivationGrid:
 
 
 def best_activation_grid(
-    tensors: Sequence[Float32Array], bits: int, scale: Scale = "pow2", highest: float = inf
+    tensors: Sequence[Float32Array],
+    bits: int,
+    scale: Scale = "pow2",
+    highest: float = inf,
+    code_type: CodeType = "unsigned",
 ) -> ActivationGrid:
     """The grid whose squared error is least: it weighs rounding against clipping.
 
@@ -95,13 +116,14 @@ def best_activation_grid(
         bits: width of the codes, 2 to 16.
         scale: "pow2" for a scale that is a power of two, "float" for any.
         highest: as in `ActivationGrid`.
+        code_type: likewise.
 
     Example:
         >>> best_activation_grid([np.array([0.0, 1.0, 7.0], np.float32)], 3).scale
         1.0
     """
-    signed = bool(tensors[0].min(initial=0.0) < 0)
-    grid = ActivationGrid(1.0, bits, signed, highest)
+    signed = code_type == "symmetric" or bool(tensors[0].min(initial=0.0) < 0)
+    grid = ActivationGrid(1.0, bits, signed, highest, code_type)
     largest = max(float(np.abs(values).max(initial=0.0)) for values in tensors)
     if not largest:
         return grid

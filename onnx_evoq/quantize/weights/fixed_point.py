@@ -26,6 +26,7 @@ CodeLimit = int | NDArray[np.int16]  # one for all channels, or one per channel
 
 # Steps stay normal float32 numbers, so that step * code is exact where they are powers of two.
 _MIN_EXPONENT = -126
+_BITS_OF_TYPE = 8  # of the type that holds codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class FixedPoint:
         step: value of the least significant bit, float32: shape () per tensor, (channels,) per
             channel.
         axis: the channel axis of the weight, None for one step per tensor.
+        narrow: whether the lowest code of 8 bits, -128, is left out, as some runtimes need.
 
     Raises:
         ValueError: there are widths per channel, but not one for each step.
@@ -50,6 +52,7 @@ class FixedPoint:
     bits: Bits
     step: Float32Array
     axis: int | None = None
+    narrow: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.bits, int):
@@ -62,8 +65,15 @@ class FixedPoint:
 
     @property
     def low(self) -> CodeLimit:
-        """The smallest code, -2^(bits-1); (channels,) if each channel has its own width."""
-        return -1 - self.high
+        """The smallest code, -2^(bits-1), or 1 more at 8 bits if the range is narrow.
+
+        (channels,) if each channel has its own width.
+        """
+        if isinstance(self.bits, int):
+            return int(-(2 ** (self.bits - 1)) + (self.narrow and self.bits == _BITS_OF_TYPE))
+        widths = np.array(self.bits)
+        left_out = self.narrow & (widths == _BITS_OF_TYPE)
+        return np.asarray(-(2 ** (widths - 1)) + left_out, np.int16)
 
     @property
     def high(self) -> CodeLimit:
@@ -128,6 +138,8 @@ def fit(
     axis: int | None = None,
     scale: Scale = "pow2",
     dtype: str = "float32",
+    *,
+    narrow: bool = False,
 ) -> FixedPoint:
     """The grid that covers the range of `values` (equations 1 and 2).
 
@@ -138,6 +150,7 @@ def fit(
         scale: "pow2" for steps that are powers of two as in the paper, "float" for steps of
             max|x| / (2^(bits-1) - 1).
         dtype: the type that stores the weight: step * code stays within its range.
+        narrow: as in `FixedPoint`.
 
     Raises:
         ValueError: there are widths per channel, but not one for each step.
@@ -158,7 +171,7 @@ def fit(
         # 2^(maxexp - 1) is finite, and twice that is not.
         frac_bits = widths - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
         step = np.ldexp(1.0, np.maximum(-frac_bits, _MIN_EXPONENT)).astype(np.float32)
-    return FixedPoint(bits, np.asarray(step), axis)
+    return FixedPoint(bits, np.asarray(step), axis, narrow)
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,7 @@ class GridSpec:
         axis: the channel axis for a step per channel, None for one step.
         scale: whether steps are powers of two ("pow2") or any numbers ("float").
         dtype: the type that stores the weight.
+        narrow: as in `FixedPoint`.
 
     Example:
         >>> GridSpec(bits=4, axis=0).fit(np.array([[0.3, -0.9], [3.0, 1.0]], np.float32)).step
@@ -180,10 +194,11 @@ class GridSpec:
     axis: int | None = None
     scale: Scale = "pow2"
     dtype: str = "float32"
+    narrow: bool = False
 
     def fit(self, values: Float32Array) -> FixedPoint:
         """The grid that covers the range of `values` (`fit`)."""
-        return fit(values, self.bits, self.axis, self.scale, self.dtype)
+        return fit(values, self.bits, self.axis, self.scale, self.dtype, narrow=self.narrow)
 
 
 def nearest(values: Float32Array, grid: FixedPoint) -> Codes:

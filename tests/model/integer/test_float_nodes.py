@@ -158,3 +158,47 @@ def test_names_like_those_of_scales_are_no_matter() -> None:
     nodes = [node("Mul", ["x", "x_scale"], ["m"]), node("Gemm", ["m", "w", "w_scale"], ["y"])]
     weights = {"x_scale": np.array(0.5, np.float32), "w": DENSE["w"], "w_scale": DENSE["b"]}
     assert error(net(nodes, weights)) < 0.05
+
+
+def test_what_scales_the_products_of_attention_stays_float() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Mul", ["a", "half"], ["b"], name="scaled"),
+        node("Softmax", ["b"], ["c"], axis=-1),
+        node("MatMul", ["c", "v"], ["y"]),
+    ]
+    weights = {"w": DENSE["w"], "v": random(5, 4, seed=3), "half": np.array(0.5, np.float32)}
+    _, activations, emitted = quantized(net(nodes, weights))
+    assert "scaled" in activations.float_nodes
+    assert {each.name for each in activations.tensors} == {"x", "c"}
+    assert operators(emitted) == ({"MatMul": 2}, {"Mul": 1, "Softmax": 1})
+
+
+def test_a_layer_norm_of_single_nodes_stays_float() -> None:
+    nodes = [
+        GEMM,
+        node("ReduceMean", ["a"], ["mean"], axes=[-1]),
+        node("Sub", ["a", "mean"], ["d"]),
+        node("Mul", ["d", "d"], ["square"]),
+        node("ReduceMean", ["square"], ["variance"], axes=[-1]),
+        node("Sqrt", ["variance"], ["deviation"]),
+        node("Div", ["d", "deviation"], ["e"]),
+        node("Mul", ["e", "gain"], ["f"]),
+        node("Gemm", ["f", "v"], ["y"]),
+    ]
+    weights = {**DENSE, "v": random(5, 4, seed=3), "gain": 1 + random(5, seed=4) ** 2}
+    _, activations, _ = quantized(net(nodes, weights))
+    assert {each.name for each in activations.tensors} == {"x", "a", "f"}
+    assert error(net(nodes, weights)) < 0.05
+
+
+def test_what_a_kept_convolution_gives_may_be_added_as_integers() -> None:
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["a"]),
+        node("Conv", ["x", "v"], ["c"], name="kept"),
+        node("Add", ["a", "c"], ["y"]),
+    ]
+    weights = {**CONV, "v": random(3, 2, 1, 1, seed=5)}
+    _, activations, emitted = quantized(net(nodes, weights, IMAGES), IMAGES, keep=["v"])
+    assert activations.float_nodes == ("kept",)
+    assert operators(emitted)[0]["Add"] == 1

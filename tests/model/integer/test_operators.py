@@ -1,12 +1,15 @@
 """Operators on integers and on floats are told apart."""
 
+from dataclasses import replace
+
 import numpy as np
 from graphs import conv_net, model_of, node
 from integer_nets import conv_task, quantized_conv_net
 
-from onnx_evoq.activations import integer_model
+from onnx_evoq.activations import integer_model, quantize_activations
 from onnx_evoq.model import load, operators, quantizes_activations
 from onnx_evoq.reconstruct import reconstruct_layers
+from onnx_evoq.targets import find_target
 
 
 def test_all_of_a_convolutional_net_works_on_integers() -> None:
@@ -43,3 +46,12 @@ def test_what_computes_shapes_counts_nowhere() -> None:
     weights = {"zero": np.array([0]), "one": np.array([1]), "rest": np.array([-1])}
     model = load(model_of(nodes, {"x": ["n", 4, 2]}, {"y": ["n", 8]}, weights))
     assert operators(model) == ({}, {"Reshape": 1})
+
+
+def test_a_relu_before_codes_is_computed_with_the_operator_before_it() -> None:
+    task = replace(conv_task(), target=find_target("tensorrt"))
+    activations = quantize_activations(task, 8)
+    found = reconstruct_layers(task, np.random.default_rng(0))
+    integer, floats = operators(integer_model(activations, activations.network, found.quantized))
+    assert (integer["Relu"], integer["Add"]) == (1, 1)
+    assert not {"Relu", "Add"} & floats.keys()

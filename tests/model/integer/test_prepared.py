@@ -19,7 +19,7 @@ from onnx_evoq.model import (
 def test_old_operator_sets_are_raised_and_new_ones_stay() -> None:
     assert opset_of(prepared(load(mlp(opset=11)))) == 13
     assert opset_of(prepared(load(mlp(opset=17)))) == 17
-    assert opset_of(prepared(load(mlp(opset=17)), wide=True)) == 21
+    assert opset_of(prepared(load(mlp(opset=17)), 21)) == 21
 
 
 def test_all_nodes_have_names_of_their_own() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import random
 
-from onnx_evoq.quantize import ActivationGrid, best_activation_grid
+from onnx_evoq.quantize import ActivationGrid, CodeType, best_activation_grid
 
 
 def test_unsigned_codes_start_at_0() -> None:
@@ -88,3 +88,31 @@ def test_tensors_that_share_a_grid_count_relative_to_their_power() -> None:
 
 def test_an_activation_of_zeros_has_a_grid() -> None:
     assert best_activation_grid([np.zeros(5, np.float32)], 8).scale == 1
+
+
+@pytest.mark.parametrize(
+    ("code_type", "signed", "dtype", "zero_point", "low", "high"),
+    [
+        ("unsigned", False, "uint8", 0, 0, 255),
+        ("unsigned", True, "uint8", 128, -128, 127),
+        ("signed", False, "int8", -128, 0, 255),
+        ("signed", True, "int8", 0, -128, 127),
+        ("symmetric", True, "int8", 0, -128, 127),
+    ],
+)
+def test_all_codes_fit_their_type(
+    code_type: CodeType, signed: bool, dtype: str, zero_point: int, low: int, high: int
+) -> None:
+    grid = ActivationGrid(1.0, 8, signed, code_type=code_type)
+    assert (grid.dtype, grid.zero_point, grid.low, grid.high) == (dtype, zero_point, low, high)
+    info = np.iinfo(grid.dtype)
+    assert (grid.zero_point + grid.low, grid.zero_point + grid.high) == (info.min, info.max)
+
+
+def test_symmetric_codes_are_signed_even_of_what_is_never_negative() -> None:
+    values = np.abs(random(99))
+    grid = best_activation_grid([values], 8, "float", code_type="symmetric")
+    other = best_activation_grid([values], 8, "float")
+    assert grid.signed
+    assert not other.signed
+    assert grid.scale == pytest.approx(other.scale * 255 / 127)

@@ -270,3 +270,15 @@ def test_nearest_is_what_quantize_linear_gives(bits: int, kind: int, axis: int |
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)])
     (expected,) = ReferenceEvaluator(model).run(None, {"x": weight})
     assert (nearest(weight, grid) == expected).all()
+
+
+@pytest.mark.parametrize(("bits", "low"), [(8, -127), (7, -64), (2, -2)])
+def test_a_narrow_range_leaves_out_the_lowest_code_of_8_bits(bits: int, low: int) -> None:
+    grid = GridSpec(bits, narrow=True).fit(f32(-1.0, 0.5))
+    assert (grid.low, grid.high) == (low, 2 ** (bits - 1) - 1)
+    assert nearest(f32(-1e9), grid).tolist() == [low]
+
+
+def test_a_narrow_range_holds_for_each_width_of_channels() -> None:
+    grid = FixedPoint((8, 4), f32(1.0, 1.0), axis=0, narrow=True)
+    assert np.asarray(grid.low).tolist() == [-127, -8]

@@ -1,0 +1,14 @@
+"""What the runtimes take that a model is made for, as plain data, and what contradicts it."""
+
+from onnx_evoq.targets.contradictions import check_target
+from onnx_evoq.targets.known import ONNXRUNTIME, TARGETS, TargetName, find_target
+from onnx_evoq.targets.target import Target
+
+__all__ = [
+    "ONNXRUNTIME",
+    "TARGETS",
+    "Target",
+    "TargetName",
+    "check_target",
+    "find_target",
+]

@@ -1,0 +1,140 @@
+"""A model for each target has what that target takes, and computes what was scored."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import conv_net, model_of, node, random, run
+from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+import onnx_evoq
+from onnx_evoq import Grid, OptionError, Policy, Result
+from onnx_evoq.model import opset_of
+from onnx_evoq.targets import TARGETS
+
+X = random(48, 3, 8, 8, seed=3)
+SYMMETRIC = [name for name, target in TARGETS.items() if target.code_type == "symmetric"]
+
+
+@cache
+def made_for(target: str, bits: int = 8, activations: int | None = 8) -> Result:
+    return onnx_evoq.optimize(
+        conv_net(), X, bits=bits, grid=Grid(activations=activations), strategy="none",
+        time_budget=None, target=target,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def zero_points(result: Result) -> dict[str, Any]:
+    held = {t.name: numpy_helper.to_array(t) for t in result.model.graph.initializer}
+    quantizers = [n for n in result.model.graph.node if n.op_type == "QuantizeLinear"]
+    return {n.input[0]: held[n.input[2]] for n in quantizers}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_file_keeps_the_answers_in_the_reference(target: str) -> None:
+    result = made_for(target)
+    x = X[:1]
+    floats = run(conv_net(), {"x": x})["logits"]
+    if opset_of(result.model) < 19:  # the reference has no older QuantizeLinear
+        found = run(result.model, {"x": x})["logits"]
+    else:
+        (found,) = ReferenceEvaluator(result.model).run(None, {"x": x})
+    assert result.target == result.to_dict()["target"] == target
+    assert np.square(found - floats).mean() < 0.01 * np.square(floats).mean()
+    assert result.float_ops == {}
+
+
+@pytest.mark.parametrize("target", SYMMETRIC)
+def test_symmetric_codes_have_no_zero_point_and_keep_the_relu(target: str) -> None:
+    result = made_for(target)
+    assert {str(z.dtype) for z in zero_points(result).values()} == {"int8"}
+    assert not any(z.any() for z in zero_points(result).values())
+    assert result.integer_ops["Relu"] == 1
+    assert all(each.signed and each.zero_point == 0 for each in result.activations)
+
+
+def test_signed_codes_compute_what_unsigned_ones_do() -> None:
+    signed, unsigned = made_for("onnxruntime-arm"), made_for("onnxruntime")
+    assert {int(z) for z in zero_points(signed).values()} == {0, -128}
+    assert {int(z) for z in zero_points(unsigned).values()} == {0, 128}
+    outputs = [run(each.model, {"x": X})["logits"] for each in (signed, unsigned)]
+    assert np.square(outputs[0] - outputs[1]).mean() < 1e-4 * np.square(outputs[0]).mean()
+
+
+@pytest.mark.parametrize(
+    ("target", "kinds"), [("vitis", ["int8"]), ("tensorrt", []), ("tidl", ["int32"])]
+)
+def test_biases_are_of_the_type_of_the_target(target: str, kinds: list[str]) -> None:
+    model = made_for(target).model
+    held = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    read = [n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"]
+    biases = [held[name] for name in read if name in held and held[name].ndim == 1]
+    assert sorted({str(each.dtype) for each in biases}) == kinds
+
+
+def test_narrow_range_leaves_the_lowest_code_out() -> None:
+    for target, lowest in [("tidl", -128), ("esp-dl", -127)]:
+        found = [
+            int(numpy_helper.to_array(tensor).min())
+            for tensor in made_for(target).model.graph.initializer
+            if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1
+        ]
+        assert min(found) >= lowest
+    grid = Grid(narrow_range=True)
+    weights = np.array([[-1.0, 0.5], [0.25, 0.125]], np.float32)
+    model = model_of(
+        [node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 2]}, {"y": ["n", 2]}, {"w": weights}
+    )
+    lowest_of = {
+        narrow: min(
+            int(numpy_helper.to_array(t).min())
+            for t in onnx_evoq.optimize(
+                model, random(32, 2), bits=8, grid=own,
+                strategy=onnx_evoq.Strategy("none", init="nearest"),
+            ).model.graph.initializer
+            if t.data_type == TensorProto.INT8
+        )
+        for narrow, own in ((False, Grid()), (True, grid))
+    }  # fmt: skip
+    assert lowest_of == {False: -128, True: -127}
+
+
+def test_a_target_with_fixed_shapes_gets_one_sample() -> None:
+    model = made_for("qnn").model
+    ends = [*model.graph.input, *model.graph.output]
+    assert [each.type.tensor_type.shape.dim[0].dim_value for each in ends] == [1, 1]
+
+
+@pytest.mark.parametrize("activations", [None, 4])
+def test_a_portable_file_has_operator_set_19_and_weights_of_8_bits(activations: int | None) -> None:
+    model = made_for("portable", 4, activations).model
+    assert opset_of(model) >= 19
+    kinds = {t.data_type for t in model.graph.initializer if len(t.dims) > 1}
+    assert kinds == {TensorProto.INT8}
+
+
+def test_weights_alone_are_noted_where_a_runtime_needs_activations() -> None:
+    assert any("give --activations 8" in note for note in made_for("vitis", 8, None).notes)
+    assert not any("give --activations 8" in note for note in made_for("openvino", 8, None).notes)
+
+
+def test_a_policy_that_contradicts_the_target_is_refused() -> None:
+    widths = {"w1": 4, "w2": 4, "w3": 4}
+    policy = Policy(widths, granularity=dict.fromkeys(widths, "channel"))
+    with pytest.raises(OptionError, match="does not take granularity channel, which the policy"):
+        onnx_evoq.optimize(conv_net(), X, policy=policy, strategy="none", target="vitis")
+
+
+def test_a_transposed_convolution_has_one_step_where_the_target_needs_it() -> None:
+    nodes = [node("ConvTranspose", ["x", "w"], ["a"]), node("Conv", ["a", "v"], ["y"])]
+    weights = {"w": random(3, 4, 2, 2), "v": random(2, 4, 1, 1, seed=1)}
+    model = model_of(nodes, {"x": ["n", 3, 4, 4]}, {"y": ["n", 2, 5, 5]}, weights)
+    result = onnx_evoq.optimize(
+        model, random(32, 3, 4, 4), bits=8, grid=Grid("channel", activations=8), strategy="none",
+        target="tidl",
+    )  # fmt: skip
+    scales = {t.name: t.dims for t in result.model.graph.initializer if t.name.endswith("_scale")}
+    assert (list(scales["w_scale"]), list(scales["v_scale"])) == ([], [2])
+    assert any("one step for a ConvTranspose: w have" in note for note in result.notes)
