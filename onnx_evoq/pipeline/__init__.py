@@ -4,6 +4,7 @@ from onnx_evoq.pipeline.emission import Form, Storage, emit, fixed_for, metadata
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
 from onnx_evoq.pipeline.refine import equalize, evolve
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
+from onnx_evoq.pipeline.target_choice import choose_target, granularities_for, notes_on_target
 
 __all__ = [
     "DEFAULT_STRATEGY",
@@ -12,6 +13,7 @@ __all__ = [
     "Storage",
     "Strategy",
     "StrategyName",
+    "choose_target",
     "emit",
     "equalize",
     "evolve",
@@ -19,5 +21,7 @@ __all__ = [
     "fixed_for",
     "from_nearest",
     "from_reconstruction",
+    "granularities_for",
     "metadata_of",
+    "notes_on_target",
 ]

@@ -69,15 +69,6 @@ class Grid:
 DEFAULT_GRID = Grid()
 
 
-def check_no_activations(grid: Grid) -> None:
-    """Raise an OptionError if a grid is for activations, too, where only weights are quantized."""
-    if grid.activations is not None:
-        raise OptionError(
-            f"activations {grid.activations} have no effect here: give them to optimize, whose "
-            "policy may be a point of a search."
-        )
-
-
 def matches(weight: Weight, pattern: str) -> bool:
     """Whether a shell-style pattern matches the weight's name, or the name of a node that reads it.
 

@@ -15,6 +15,7 @@ from onnx_evoq.model.integer.quantized_activations import (
     quantized_activations,
 )
 from onnx_evoq.model.integer.simulated import simulated
+from onnx_evoq.model.integer.switches import with_switches
 
 __all__ = [
     "PRODUCTS",
@@ -34,4 +35,5 @@ __all__ = [
     "simulated",
     "tensor_names",
     "unshare_means",
+    "with_switches",
 ]

@@ -5,7 +5,7 @@ from typing import cast
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.pipeline import Form, Storage
+from onnx_evoq.pipeline.emission import Form, Storage
 from onnx_evoq.setup import Granularities, Grid, check_choices
 from onnx_evoq.targets import ONNXRUNTIME, Target, TargetName, check_target, find_target
 
