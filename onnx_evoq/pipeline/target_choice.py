@@ -41,6 +41,11 @@ def choose_target(
         raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
     if grid.activations is not None and own_form == "float":
         raise OptionError("integer activations need the qdq format: leave the float format out.")
+    if own_form == "float" and storage != "auto":
+        raise OptionError(
+            f"storage {storage} is for integer weights, which the float format has not: leave one "
+            "of them out."
+        )
     if storage == "auto":
         storage = cast(Storage, chosen.storages[0])
     return chosen, storage, own_form

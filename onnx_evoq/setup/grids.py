@@ -52,6 +52,11 @@ class Grid:
         )
         if self.activations is not None:
             check_activations(self.activations)
+        elif self.activation_scale != "pow2":
+            raise OptionError(
+                f"activation_scale {self.activation_scale} is for quantized activations: give "
+                "their bits as activations, too."
+            )
 
     def of_all(self) -> Granularity:
         """The one granularity that all weights have.
