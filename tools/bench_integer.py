@@ -7,7 +7,7 @@ neither select nor accept. Beside them stand the float model, and what `quantize
 Runtime makes with 8 bits, a step per channel and its MinMax calibration. A table shows
 
 - the mean squared error of the outputs against the float model's, the kl, the share of the same
-  answers and top-1 in percent,
+  answers, and top-1 (or the mAP of a detector) in percent,
 - how many operators stay float, and the kilobytes of the file,
 - the time of a run of one sample on one thread, as a share of the float model's: the median of runs
   that take turns,
@@ -51,7 +51,8 @@ WAYS = {
     "evolved": Strategy(),
 }
 RUNS = 300  # of each model for its latency, in turns
-COLUMNS = ("mse", "kl", "same", "top1", "float ops", "kB", "time", "s")
+LARGER = ("squeezenet1_1", "efficientnet_lite0", "nanodet_320")
+COLUMNS = ("mse", "kl", "same", "score", "float ops", "kB", "time", "s")
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shared", type=Path, required=True, help="folder of real models and data")
-    parser.add_argument("--only", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--only", nargs="+", default=MODELS, choices=[*MODELS, *LARGER])
     parser.add_argument("--widths", nargs="+", default=WIDTHS, metavar="W/A")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--scale", default="pow2", choices=["pow2", "float"])
@@ -90,7 +91,7 @@ def rows_of(given: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
         path = given.shared / case.model
         floats = load(path)
         began = time.monotonic()
-        judge = Judge(floats, test)
+        judge = Judge(floats, test, case.metric)
         yield judge.row("float", floats, began)
         began = time.monotonic()
         yield judge.row("quantize_static W8A8", statically_quantized(path, data), began)
@@ -113,19 +114,20 @@ def rows_of(given: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
 class Judge:
     """Scores models on test data, and times them beside the float model."""
 
-    def __init__(self, floats: onnx.ModelProto, test: Data) -> None:
+    def __init__(self, floats: onnx.ModelProto, test: Data, metric: str) -> None:
         self._floats, self._test = floats, test
+        self._metric = "top1" if metric == "agreement" else metric
         samples = load_samples(test, input_specs(floats), np.random.default_rng(0))
         self._feed = {name: values[:1] for name, values in samples.inputs.items()}
 
     def row(self, way: str, model: onnx.ModelProto, began: float) -> dict[str, Any]:
         """The row of a model that was begun at that time."""
         seconds = time.monotonic() - began
-        score = onnx_evoq.evaluate(model, self._test, metric="top1", reference=self._floats)
+        score = onnx_evoq.evaluate(model, self._test, metric=self._metric, reference=self._floats)
         _, float_ops = operators(model)
         return {
             "way": way, "mse": score.mse, "kl": score.kl, "same": score.agreement,
-            "top1": score.value, "float_ops": sum(float_ops.values()),
+            "score": score.value, "float_ops": sum(float_ops.values()),
             "bytes": len(serialize(model)), "time": self._relative_time(model), "seconds": seconds,
         }  # fmt: skip
 
@@ -172,11 +174,16 @@ def statically_quantized(path: Path, data: Data) -> onnx.ModelProto:
         return onnx.load(written)
 
 
+def share(value: float | None, times: int) -> str:
+    """A number as text; empty if there is none."""
+    return "" if value is None else f"{times * value:.{4 if times == 1 else 2}f}"
+
+
 def cells(row: dict[str, Any]) -> Sequence[str]:
     """The row as text."""
     return [
-        row["way"], f"{row['mse']:.3g}", f"{row['kl']:.4f}", f"{100 * row['same']:.2f}",
-        f"{100 * row['top1']:.2f}", str(row["float_ops"]), f"{row['bytes'] / 1000:.0f}",
+        row["way"], f"{row['mse']:.3g}", share(row["kl"], 1), share(row["same"], 100),
+        share(row["score"], 100), str(row["float_ops"]), f"{row['bytes'] / 1000:.0f}",
         f"{row['time']:.2f}", f"{row['seconds']:.1f}",
     ]  # fmt: skip
 
