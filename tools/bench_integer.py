@@ -40,7 +40,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 import onnx_evoq
 from onnx_evoq import Data, Grid, Strategy
 from onnx_evoq.data import load_samples
-from onnx_evoq.model import input_specs, load, operators, serialize
+from onnx_evoq.model import input_specs, load, operators, prepared, serialize
 from onnx_evoq.report import table
 
 MODELS = ("resnet20", "ic_resnet8", "ds_cnn")
@@ -164,11 +164,12 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 def statically_quantized(path: Path, data: Data) -> onnx.ModelProto:
     """What ONNX Runtime's own tool makes of a model."""
-    samples = load_samples(data, input_specs(load(path)), np.random.default_rng(0))
+    model = prepared(load(path))  # below operator set 13, steps per channel would be invalid
+    samples = load_samples(data, input_specs(model), np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "static.onnx"
         quantize_static(
-            path, written, Reader(dict(samples.inputs)), per_channel=True,
+            model, written, Reader(dict(samples.inputs)), per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         return onnx.load(written)
