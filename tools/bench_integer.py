@@ -10,7 +10,7 @@ Runtime makes with 8 bits, a step per channel and its MinMax calibration. A tabl
   answers, and top-1 (or the mAP of a detector) in percent,
 - how many operators stay float, and the kilobytes of the file,
 - the time of a run of one sample on one thread, as a share of the float model's: the median of runs
-  that take turns,
+  that take turns; in ONNX Runtime (time), and in OpenVINO where it is installed (ov),
 - and the seconds that it took.
 
 DIR holds the real models and data, as bench_accuracy_cases.py says.
@@ -25,8 +25,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from onnx_evoq.data import load_samples
 from onnx_evoq.model import input_specs, load, operators, prepared, serialize
 from onnx_evoq.report import table
 
+Run = Callable[[], Any]
 MODELS = ("resnet20", "ic_resnet8", "ds_cnn")
 WIDTHS = ("8/8", "6/8", "4/8", "4/6", "4/4")
 WAYS = {
@@ -50,9 +52,10 @@ WAYS = {
     "no search": Strategy("none"),
     "evolved": Strategy(),
 }
+OPENVINO = find_spec("openvino") is not None
 RUNS = 300  # of each model for its latency, in turns
 LARGER = ("squeezenet1_1", "efficientnet_lite0", "nanodet_320")
-COLUMNS = ("mse", "kl", "same", "score", "float ops", "kB", "time", "s")
+COLUMNS = ("mse", "kl", "same", "score", "float ops", "kB", "time", "ov", "s")
 
 
 def main() -> None:
@@ -128,26 +131,42 @@ class Judge:
         return {
             "way": way, "mse": score.mse, "kl": score.kl, "same": score.agreement,
             "score": score.value, "float_ops": sum(float_ops.values()),
-            "bytes": len(serialize(model)), "time": self._relative_time(model), "seconds": seconds,
+            "bytes": len(serialize(model)), "time": self._relative_time(model, in_onnxruntime),
+            "openvino": self._relative_time(model, in_openvino) if OPENVINO else None,
+            "seconds": seconds,
         }  # fmt: skip
 
-    def _relative_time(self, model: onnx.ModelProto) -> float:
-        sessions = [session(each) for each in (self._floats, model)]
+    def _relative_time(self, model: onnx.ModelProto, runtime: Callable[..., Run]) -> float:
+        runs = [runtime(each, self._feed) for each in (self._floats, model)]
         seconds: list[list[float]] = [[], []]
         for _ in range(RUNS):
-            for own, running in zip(seconds, sessions, strict=True):
+            for own, run in zip(seconds, runs, strict=True):
                 began = time.perf_counter()
-                running.run(None, self._feed)
+                run()
                 own.append(time.perf_counter() - began)
         return float(np.median(seconds[1]) / np.median(seconds[0]))
 
 
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session with the options that users have, on one thread."""
+def in_onnxruntime(model: onnx.ModelProto, feed: Mapping[str, Any]) -> Run:
+    """A run with the options that users have, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(serialize(model), options)
+    session = onnxruntime.InferenceSession(serialize(model), options)
+    return lambda: session.run(None, feed)
+
+
+def in_openvino(model: onnx.ModelProto, feed: Mapping[str, Any]) -> Run:
+    """A run on one thread of the CPU, with floats of 32 bits."""
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(serialize(model)), "CPU",
+        {"INFERENCE_NUM_THREADS": 1, "EXECUTION_MODE_HINT": "ACCURACY"},
+    )  # fmt: skip
+    request = compiled.create_infer_request()
+    return lambda: request.infer(feed)
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -185,7 +204,8 @@ def cells(row: dict[str, Any]) -> Sequence[str]:
     return [
         row["way"], f"{row['mse']:.3g}", share(row["kl"], 1), share(row["same"], 100),
         share(row["score"], 100), str(row["float_ops"]), f"{row['bytes'] / 1000:.0f}",
-        f"{row['time']:.2f}", f"{row['seconds']:.1f}",
+        f"{row['time']:.2f}",
+        "" if row["openvino"] is None else f"{row['openvino']:.2f}", f"{row['seconds']:.1f}",
     ]  # fmt: skip
 
 
