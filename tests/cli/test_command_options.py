@@ -39,6 +39,8 @@ def model(mlp_file: Path) -> Path:
         (["--max-drop", 100], "max_drop", 100.0),
         ([], "format", "qdq"),
         (["--format", "float"], "format", "float"),
+        (["--format", "c"], "format", "qdq"),
+        (["--format", "c"], "storage", "int8"),
         ([], "grid", Grid("tensor", keep=())),
     ],
 )
