@@ -12,7 +12,7 @@ import pytest
 from documents import blocks
 from graphs import flat, model_of, node, random
 from numpy.typing import NDArray
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import onnx_evoq
@@ -94,12 +94,16 @@ def check_layers(
 ) -> list[str]:
     """Compare each layer with the runtime's; the operators that the runtime made of the model."""
     shown, codes = with_codes_as_outputs(model)
+    floats = {layer.output for layer in program.layers} - codes.keys()
+    shown.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in sorted(floats - {value.name for value in shown.graph.output})
+    )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(folder / "optimized.onnx")
     session = onnxruntime.InferenceSession(shown.SerializeToString(), options)
-    graph, (last,) = QdqGraph(model), [value.name for value in model.graph.output]
-    names = [*dict.fromkeys(codes.values()), last]
+    graph, names = QdqGraph(model), [value.name for value in shown.graph.output]
     for sample in range(len(samples)):
         feed = {session.get_inputs()[0].name: samples[[sample]]}
         found = dict(zip(names, session.run(names, feed), strict=True))
