@@ -118,7 +118,7 @@ OPTIMIZE_OPTIONS = stacked(
         default="qdq",
         show_default=True,
         help="How the file stores weights: qdq as integers with DequantizeLinear, float as floats "
-        "on the grid. With c, it is no model, but a C header with the codes, shifts and biases of "
+        "on the grid; c writes a C header instead of a model, with the codes, shifts and biases of "
         "each layer.",
     ),
     click.option(

@@ -15,6 +15,7 @@ from onnx_evoq.model.c_header.c_text import array, braces, identifier, number, q
         ("onnx::Conv_106", "onnx_Conv_106"),
         ("__init", "init"),
         ("7", "layer_7"),
+        ("c1", "c1"),
         ("größe", "gr_e"),
         ("::", "layer"),
         ("a" * 100 + "/tail", "a" * 35 + "_tail"),
@@ -30,7 +31,7 @@ def test_identifiers_are_unique() -> None:
 
 
 def test_a_string_has_the_bytes_of_the_name() -> None:
-    name = 'a"b\\c\n??/ \x011é%'
+    name = 'a"b\\c\n??/ \x011é%~\x7f'
     text = quoted(name)
     assert re.fullmatch(r'"[ -~]*"', text)
     assert "??" not in text
@@ -67,8 +68,10 @@ def test_an_array_has_its_type_and_its_values_in_order() -> None:
     text = array("a_bias", np.arange(10_000, 10_060, dtype=np.int32))
     rows = text.splitlines()[1:-1]
     assert len(rows) > 1
-    assert max(len(row) for row in rows) <= 100
+    assert 100 - len(" 10000,") < max(len(row) for row in rows) <= 100
     assert [int(value) for value in re.findall(r"\d+", " ".join(rows))] == list(range(10000, 10060))
+    mixed = array("a", np.repeat(np.array([1, -128], np.int8), 100)).splitlines()
+    assert max(len(row) for row in mixed) <= 100
     assert array("a", np.array([0.5], np.float32)).startswith("static const float a[1]")
 
 

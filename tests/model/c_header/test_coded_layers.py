@@ -126,6 +126,29 @@ def test_the_bias_of_a_matmul_is_added_behind_it() -> None:
     np.testing.assert_array_equal(layer.float_bias, weights["b"])
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 4)])
+def test_a_bias_behind_a_matmul_may_have_axes_in_front(shape: tuple[int, ...]) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    weights = {"w": random(5, 4), "b": random(*shape, seed=1)}
+    layer = layer_in(qdq(model_of(nodes, {"x": ["n", 5]}, {"y": None}, weights)), "MatMul")
+    np.testing.assert_array_equal(layer.float_bias, weights["b"].reshape(-1))
+
+
+def test_what_multiplies_a_product_is_no_bias() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Mul", ["a", "b"], ["y"])]
+    weights = {"w": random(5, 4), "b": random(4, seed=1)}
+    layer = layer_in(qdq(model_of(nodes, {"x": ["n", 5]}, {"y": None}, weights)), "MatMul")
+    assert (layer.output, layer.float_bias) == ("a", None)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (1, 3)])
+def test_the_bias_of_a_gemm_is_spread_over_its_channels(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
+    weights = {"w": random(5, 3), "b": random(*shape, seed=1)}
+    layer = layer_in(qdq(model_of(nodes, {"x": ["n", 5]}, {"y": None}, weights)), "Gemm")
+    np.testing.assert_array_equal(layer.float_bias, np.broadcast_to(weights["b"].ravel(), 3))
+
+
 @pytest.mark.parametrize("shape", [(2, 4), (1,), (4, 1)])
 def test_what_is_no_number_per_channel_is_no_bias_of_a_matmul(shape: tuple[int, ...]) -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
@@ -181,7 +204,8 @@ def with_codes(
     values = np.ones((2, 2), np.int8) if codes is None else codes
     weights = {
         "c": values, "s": np.array([1, 2], np.float32),
-        "z": np.full(2, zero, values.dtype), "b": random(2, seed=1), "nan": np.full(2, np.nan, "f"),
+        "z": np.array([0, zero], values.dtype), "b": random(2, 1, seed=1),
+        "nan": np.array([1, np.nan], np.float32),
     }  # fmt: skip
     nodes = [node("DequantizeLinear", ["c", "s", "z"], ["w"], axis=axis), last]
     return model_of(nodes, {"x": [2, 2]}, {"y": None}, weights, opset=21, ir_version=10)
@@ -206,6 +230,10 @@ def with_codes(
         (with_codes(node("Gemm", ["x", "w", "x"], ["y"])), "its bias is computed"),
         (with_codes(node("Gemm", ["x", "w", "nan"], ["y"])),
          "its bias is not one finite number for each channel"),
+        (with_codes(node("Gemm", ["x", "w", "b"], ["y"])),
+         "its bias is not one finite number for each channel"),
+        (with_codes(node("Conv", ["x", "w"], ["y"]), np.ones((2, 1, 1, 1, 1, 1), np.int8), 0),
+         "its weight has 6 axes"),
         (with_codes(node("Gemm", ["x", "w", "w"], ["y"])),
          "its bias is not one finite number for each channel"),
     ],
@@ -216,19 +244,20 @@ def test_other_layers_have_the_reason(model: ModelProto, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("op_type", "given"),
+    ("op_type", "x", "given"),
     [
-        ("Conv", {"auto_pad": "SAME_UPPER"}),
-        ("ConvTranspose", {"auto_pad": "SAME_LOWER"}),
-        ("ConvTranspose", {"output_shape": [9, 9]}),
+        ("Conv", ["n", 2, "h", "w"], {"auto_pad": "SAME_UPPER"}),
+        ("Conv", [1, 2, 7, "w"], {"auto_pad": "SAME_UPPER"}),
+        ("ConvTranspose", [1, 2, 7, 7], {"auto_pad": "SAME_LOWER"}),
+        ("ConvTranspose", [1, 2, 7, 7], {"output_shape": [9, 9]}),
     ],
 )
-def test_padding_that_depends_on_an_open_size_is_a_reason(
-    op_type: str, given: dict[str, Any]
+def test_padding_that_depends_on_sizes_is_a_reason(
+    op_type: str, x: list[int | str], given: dict[str, Any]
 ) -> None:
     weights = {"w": random(2, 2, 3, 3)}
     nodes = [node(op_type, ["x", "w"], ["y"], strides=[2, 2], **given)]
-    model = qdq(model_of(nodes, {"x": ["n", 2, "h", "w"]}, {"y": None}, weights))
+    model = qdq(model_of(nodes, {"x": x}, {"y": None}, weights))
     assert found_in(model, op_type) == "its padding depends on the size of its input or output"
 
 
