@@ -113,7 +113,8 @@ def one_gemm(
 
 def test_shifts_stay_within_what_64_bits_can_be_shifted_by() -> None:
     assert values(header(one_gemm([0.25, 2.0**-100])), "only_shift") == [1, 62]
-    text = header(one_gemm([0.25, 2.0**40]))
+    assert values(header(one_gemm([1, 2.0**29])), "only_shift") == [-1, -30]
+    text = header(one_gemm([0.25, 2.0**30]))
     assert "only_frac_bits, NULL, NULL, NULL, NULL" in " ".join(text.split())
 
 
@@ -163,6 +164,16 @@ def test_a_bias_that_is_in_the_table_is_not_listed() -> None:
     assert "Relu(b) -> c" in text
     assert "Add(" not in text
     assert values(text, "layer1_float_bias") == pytest.approx(random(6, seed=2).tolist())
+
+
+def test_what_clips_codes_or_casts_a_weight_is_not_listed() -> None:
+    text = header(integer_net(6))
+    for name in ("Clip(", "Cast(", "Linear("):
+        assert name not in text
+    assert "Add(c, d) -> e" in text
+    half = header(qdq(conv_net(dtype="float16")))
+    assert "Relu(b) -> c" in half
+    assert "Cast(" not in half
 
 
 def test_weights_of_other_operators_are_listed() -> None:

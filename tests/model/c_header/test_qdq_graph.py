@@ -108,7 +108,7 @@ def test_frac_bits_are_those_of_powers_of_two() -> None:
     assert found is not None
     assert found.tolist() == [0, 126, -127]
     assert frac_bits_of(np.array([1, 0.75], np.float32)) is None
-    assert frac_bits_of(np.array([2.0**-130], np.float32)) is None  # not a normal number
+    assert frac_bits_of(np.array([1, 2.0**-130], np.float32)) is None  # not a normal number
 
 
 def test_a_constant_has_its_codes_and_steps() -> None:
@@ -134,6 +134,15 @@ def test_the_axis_of_the_steps_follows_a_transposition() -> None:
     kept = graph_of(dequantize, node("Transpose", ["w"], ["t"], perm=[0, 1])).constant_codes("t")
     assert kept is not None
     assert kept.axis == 1
+
+
+def test_a_constant_needs_no_zero_point_but_a_constant_step() -> None:
+    dequantize = node("DequantizeLinear", ["codes", "scale"], ["w"])
+    found = graph_of(dequantize, node("MatMul", ["x", "w"], ["y"])).constant_codes("w")
+    assert found is not None
+    assert (found.steps.tolist(), found.zero_point.any(), found.axis) == ([0.25], False, None)
+    nodes = [node("Neg", ["scale"], ["s"]), node("DequantizeLinear", ["codes", "s"], ["w"])]
+    assert graph_of(*nodes, node("MatMul", ["x", "w"], ["y"])).constant_codes("w") is None
 
 
 def test_other_nodes_hide_the_codes() -> None:
