@@ -100,6 +100,16 @@ def test_what_has_several_or_computed_scales_or_no_zero_point_counts_as_float(
     assert graph.name_given("a") == "a"
 
 
+def test_a_constant_that_is_quantized_as_it_runs_is_no_activation() -> None:
+    nodes = [
+        node("QuantizeLinear", ["steps", "scale", "zero"], ["q"]),
+        node("DequantizeLinear", ["q", "scale", "zero"], ["b"]),
+    ]
+    graph = graph_of(*nodes, node("Add", ["x", "b"], ["y"]))
+    assert graph.formats == {}
+    assert graph.name_read("b") == "b"
+
+
 def test_frac_bits_are_those_of_powers_of_two() -> None:
     assert CodeFormat(8, False, 0.125, 0, 0, 255).frac_bits == 3
     assert CodeFormat(8, False, 4.0, 0, 0, 255).frac_bits == -2
