@@ -4,6 +4,7 @@ its answers, scored by ONNX Runtime: no training framework, no gradients, no lab
 
 from onnx_evoq.api import (
     SearchSpace,
+    c_header,
     evaluate,
     inspect,
     optimize,
@@ -69,6 +70,7 @@ __all__ = [
     "Strategy",
     "WeightInfo",
     "bars",
+    "c_header",
     "evaluate",
     "inspect",
     "optimize",

@@ -47,6 +47,7 @@ def test_the_public_names_are_these() -> None:
         "Strategy",
         "WeightInfo",
         "bars",
+        "c_header",
         "evaluate",
         "inspect",
         "optimize",
@@ -74,6 +75,7 @@ def test_every_public_function_and_class_says_what_it_is(module: ModuleType) -> 
 @pytest.mark.parametrize(
     "name",
     [
+        "c_header",
         "evaluate",
         "optimize",
         "quantize_static",

@@ -1,5 +1,6 @@
 """The public functions; each reads from top to bottom as the list of its steps."""
 
+from onnx_evoq.api.c_header import c_header
 from onnx_evoq.api.evaluate import evaluate
 from onnx_evoq.api.inspect import inspect
 from onnx_evoq.api.optimize import optimize
@@ -9,6 +10,7 @@ from onnx_evoq.api.search_bits import SearchSpace, search_bits
 
 __all__ = [
     "SearchSpace",
+    "c_header",
     "evaluate",
     "inspect",
     "optimize",

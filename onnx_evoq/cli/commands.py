@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,13 @@ def optimize(
     kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
     if options["activations"] is not None:
         kind += f"a{options['activations']}"
-    target = target_of(model, output, kind)
+    header = form == "c"
+    if header:
+        form = "qdq"  # the model that the header is made from
+        if options["storage"] not in ("auto", "int8"):
+            raise OptionError("--format c stores codes as int8_t: leave --storage out.")
+        options["storage"] = "int8"
+    target = target_of(model, output, kind, "h" if header else "onnx")
     to_stdout = check_outputs([target], model, options, as_json)
     result = onnx_evoq.optimize(
         model,
@@ -121,7 +128,10 @@ def optimize(
         format=form,  # type: ignore[arg-type]  # click checked the choices
         **arguments_of(options, quiet),
     )
-    write(target, serialize(result.model))
+    emitted = result.model
+    content = onnx_evoq.c_header(emitted).encode() if header else serialize(emitted)
+    write(target, content)
+    result = replace(result, bytes_after=len(content))
     text = result_text(result, str(target))
     show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
 

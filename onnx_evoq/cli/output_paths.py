@@ -23,14 +23,14 @@ from onnx_evoq.output_file import (
 from onnx_evoq.user_function import is_import_path
 
 
-def target_of(model: Path, output: Path | None, kind: str) -> Path:
-    """The path of the model to write: `output`, or a file in the folder of the float model.
+def target_of(model: Path, output: Path | None, kind: str, ending: str = "onnx") -> Path:
+    """The path of the file to write: `output`, or one in the folder of the float model.
 
     Example:
         >>> target_of(Path("models/net.onnx"), None, "w6").name
         'net.w6.onnx'
     """
-    return output or model.with_name(f"{model.stem}.{kind}.onnx")
+    return output or model.with_name(f"{model.stem}.{kind}.{ending}")
 
 
 def check_outputs(

@@ -1,9 +1,10 @@
 """Knows ONNX models: the only room that imports onnx.
 
 It loads a file, finds the weights, folds BatchNormalization, finds the layers, cuts the graph at
-them, rescales and splits their channels, and emits the quantized model.
+them, rescales and splits their channels, and emits the quantized model, or a C header of it.
 """
 
+from onnx_evoq.model.c_header import c_header_of
 from onnx_evoq.model.channels import (
     ChannelGroups,
     ChannelReader,
@@ -102,6 +103,7 @@ __all__ = [
     "bridge",
     "bytes_besides",
     "bytes_per_copy",
+    "c_header_of",
     "channel_groups",
     "channel_readers",
     "channels_to_split",

@@ -41,6 +41,8 @@ def model(mlp_file: Path) -> Path:
         ([], "target", None),
         (["--target", "vitis"], "target", "vitis"),
         (["--format", "float"], "format", "float"),
+        (["--format", "c"], "format", "qdq"),
+        (["--format", "c"], "storage", "int8"),
         ([], "grid", Grid("tensor", keep=())),
     ],
 )

@@ -84,6 +84,11 @@ def test_an_unknown_provider_is_refused(mlp_file: Path) -> None:
     assert "CPUExecutionProvider" in line
 
 
+def test_a_c_header_has_one_type_of_codes(mlp_file: Path) -> None:
+    line = refused(mlp_file, "--format", "c", "--storage", "int4")
+    assert "--format c stores codes as int8_t: leave --storage out." in line
+
+
 def test_an_older_output_stays_whole_when_a_run_fails(mlp_file: Path, tmp_path: Path) -> None:
     older = tmp_path / "out.onnx"
     older.write_bytes(b"older")

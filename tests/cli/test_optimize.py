@@ -11,6 +11,7 @@ from click.testing import Result
 from commands import invoke, json_of, misuse
 from graphs import mlp, random
 
+import onnx_evoq
 from onnx_evoq.report.tables import size
 
 TINY = ["--population", 4, "--generations", 2, "--time-budget", "none"]
@@ -108,6 +109,26 @@ def test_only_the_qdq_format_has_dequantization(mlp_file: Path, form: str) -> No
     emitted = onnx.load(optimize(mlp_file, "--format", form)["output"])
     kinds = {node.op_type for node in emitted.graph.node}
     assert ("DequantizeLinear" in kinds) == (form == "qdq")
+
+
+@pytest.mark.parametrize(("options", "kind"), [([], "w4"), (["--activations", 8], "w4a8")])
+def test_a_c_header_is_written_instead_of_a_model(
+    mlp_file: Path, options: list[object], kind: str
+) -> None:
+    values = optimize(mlp_file, "--format", "c", *options)
+    written = mlp_file.with_name(f"model.{kind}.h")
+    assert values["output"] == str(written)
+    assert "static const int8_t layer2_codes[18]" in written.read_text()
+    assert values["bytes_after"] == written.stat().st_size
+    assert sorted(mlp_file.parent.iterdir()) == sorted([mlp_file, written])
+
+
+def test_a_c_header_is_that_of_the_model_with_the_same_options(mlp_file: Path) -> None:
+    header = Path(optimize(mlp_file, "--format", "c")["output"]).read_text()
+    emitted = optimize(mlp_file, "--storage", "int8")["output"]
+    assert header == onnx_evoq.c_header(emitted)
+    options = ["--bits", 4, "--strategy", "none", "--samples", 16, "-q"]
+    assert invoke("optimize", mlp_file, *options, "--format", "c", "-o", "-").stdout == header
 
 
 # The table

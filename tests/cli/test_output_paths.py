@@ -31,6 +31,7 @@ def check(model: Path, *outputs: Path, as_json: bool = False, **options: object)
 
 def test_a_model_is_written_beside_the_float_model() -> None:
     assert target_of(Path("a/net.v2.onnx"), None, "w6") == Path("a/net.v2.w6.onnx")
+    assert target_of(Path("a/net.onnx"), None, "w6", "h") == Path("a/net.w6.h")
 
 
 def test_a_model_is_written_where_the_user_says() -> None:
