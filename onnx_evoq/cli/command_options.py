@@ -92,7 +92,8 @@ OPTIMIZE_OPTIONS = stacked(
         "-o",
         type=click.Path(path_type=Path),
         help="The file to write; - is standard output. Default: in the folder of MODEL, "
-        "NAME.w6.onnx for 6 bits, NAME.w6a8.onnx with activations, NAME.mixed.onnx for a policy.",
+        "NAME.w6.onnx for 6 bits, NAME.w6a8.onnx with activations, NAME.mixed.onnx for a policy, "
+        "NAME.w6.qonnx.onnx for QONNX.",
     ),
     click.option(
         "--time-budget",
@@ -121,9 +122,10 @@ OPTIMIZE_OPTIONS = stacked(
     click.option(
         "--format",
         "form",
-        type=click.Choice(["qdq", "float"]),
+        type=click.Choice(["qdq", "float", "qonnx"]),
         help="How the file stores weights: qdq as integers with DequantizeLinear, float as floats "
-        "on the grid. Default: what the target reads, qdq.",
+        "on the grid, qonnx as floats with Quant nodes of exact widths. Default: what the target "
+        "reads, qdq.",
     ),
     click.option(
         "--storage",

@@ -113,6 +113,8 @@ def optimize(
     kind = "mixed" if options["bits"] is None else f"w{options['bits']}"
     if options["activations"] is not None:
         kind += f"a{options['activations']}"
+    if "qonnx" in (form, options["target"]):
+        kind += ".qonnx"
     target = target_of(model, output, kind)
     to_stdout = check_outputs([target], model, options, as_json)
     result = onnx_evoq.optimize(

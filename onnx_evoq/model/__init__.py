@@ -82,6 +82,7 @@ from onnx_evoq.model.layers import (
     suffix,
     uncut,
 )
+from onnx_evoq.model.qonnx import emit_qonnx
 
 __all__ = [
     "PRODUCTS",
@@ -111,6 +112,7 @@ __all__ = [
     "describe",
     "emit_float",
     "emit_qdq",
+    "emit_qonnx",
     "find_layers",
     "find_weights",
     "fixed_batch",

@@ -11,7 +11,7 @@ from onnx_evoq.targets.target import Target
 
 TargetName = Literal[
     "onnxruntime", "onnxruntime-arm", "openvino", "tensorrt", "qnn", "vitis", "tidl", "esp-dl",
-    "portable",
+    "portable", "qonnx",
 ]  # fmt: skip
 
 _UP_TO_8 = tuple(range(2, 9))
@@ -53,6 +53,10 @@ _KNOWN = (
     Target(
         "portable", "onnx.reference, tract, IREE and TVM",
         activations=_UP_TO_8, storages=("int8",), opset=19,
+    ),
+    Target(
+        "qonnx", "QONNX, hls4ml and FINN",
+        storages=("int8",), fixed_batch=True, forms=("qonnx",),
     ),
 )  # fmt: skip
 
