@@ -55,7 +55,7 @@ _KNOWN = (
         activations=_UP_TO_8, storages=("int8",), opset=19,
     ),
     Target(
-        "qonnx", "QONNX, hls4ml and FINN",
+        "qonnx", "QONNX (hls4ml)",
         storages=("int8",), fixed_batch=True, forms=("qonnx",),
     ),
 )  # fmt: skip

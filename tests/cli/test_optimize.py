@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import Result
-from commands import invoke, json_of, misuse
+from commands import error_of, invoke, json_of, misuse
 from graphs import mlp, random
 
 from onnx_evoq.report.tables import size
@@ -108,6 +108,15 @@ def test_only_the_qdq_format_has_dequantization(mlp_file: Path, form: str) -> No
     emitted = onnx.load(optimize(mlp_file, "--format", form)["output"])
     kinds = {node.op_type for node in emitted.graph.node}
     assert ("DequantizeLinear" in kinds) == (form == "qdq")
+
+
+@pytest.mark.parametrize("options", [("--format", "qonnx"), ("--target", "qonnx")])
+def test_a_file_in_qonnx_has_a_name_of_its_own(mlp_file: Path, options: tuple[str, str]) -> None:
+    output = Path(optimize(mlp_file, *options)["output"])
+    assert output.name == "model.w4.qonnx.onnx"
+    assert "Quant" in {node.op_type for node in onnx.load(output).graph.node}
+    for command in ("evaluate", "inspect"):
+        assert "(it holds Quant nodes): give" in error_of(command, output)
 
 
 # The table
