@@ -12,6 +12,7 @@ from onnx_evoq.api import (
     search_bits,
 )
 from onnx_evoq.data import Data
+from onnx_evoq.drop_in import quantize_static
 from onnx_evoq.errors import (
     BudgetError,
     DataError,
@@ -71,6 +72,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "optimize",
+    "quantize_static",
     "rank_sensitivity",
     "search_and_optimize",
     "search_bits",

@@ -6,7 +6,17 @@ from typing import Any
 import onnx_evoq
 
 GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
-    "grid": (onnx_evoq.Grid, ("granularity", "scale", "keep")),
+    "grid": (
+        onnx_evoq.Grid,
+        (
+            "granularity",
+            "scale",
+            "keep",
+            "narrow_range",
+            "activations",
+            "activation_scale",
+        ),
+    ),
     "space": (onnx_evoq.SearchSpace, ("per_channel", "expansion", "size")),
     "resources": (onnx_evoq.Resources, ("memory", "workers", "providers")),
 }

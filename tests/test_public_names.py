@@ -50,6 +50,7 @@ def test_the_public_names_are_these() -> None:
         "evaluate",
         "inspect",
         "optimize",
+        "quantize_static",
         "rank_sensitivity",
         "search_and_optimize",
         "search_bits",
@@ -71,7 +72,15 @@ def test_every_public_function_and_class_says_what_it_is(module: ModuleType) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["evaluate", "optimize", "rank_sensitivity", "search_and_optimize", "search_bits"]
+    "name",
+    [
+        "evaluate",
+        "optimize",
+        "quantize_static",
+        "rank_sensitivity",
+        "search_and_optimize",
+        "search_bits",
+    ],
 )
 def test_every_argument_of_the_api_is_explained(name: str) -> None:
     function = getattr(onnx_evoq, name)

@@ -32,7 +32,7 @@ GROUND = {
 # The chain: each room may import all that stand before it, and the ground.
 CHAIN = [
     "setup", "engine", "activations", "reconstruct", "evolve", "pipeline", "mixed_precision",
-    "report", "api", "cli",
+    "report", "api", "drop_in", "cli",
 ]  # fmt: skip
 
 # Rooms within rooms: each may import those before it.

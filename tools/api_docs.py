@@ -44,6 +44,7 @@ TYPES = {
     "Bits": "a width, or a tuple with one for each channel",
     "Form": "`qdq` or `float`",
     "Storage": "`auto`, `int8`, `int4` or `int2`",
+    "TargetName": "one of the [targets](targets.md)",
     "Skipped": "an initializer that is no weight: `name`, `dtype`, `shape` and `reason`",
     "Progress": "a function of a label and the total amount of work; it returns a context manager "
     "that gives a `Step`, as `bars` does. `silent`, the default, shows nothing",

@@ -7,10 +7,10 @@ neither select nor accept. Beside them stand the float model, and what `quantize
 Runtime makes with 8 bits, a step per channel and its MinMax calibration. A table shows
 
 - the mean squared error of the outputs against the float model's, the kl, the share of the same
-  answers and top-1 in percent,
+  answers, and top-1 (or the mAP of a detector) in percent,
 - how many operators stay float, and the kilobytes of the file,
 - the time of a run of one sample on one thread, as a share of the float model's: the median of runs
-  that take turns,
+  that take turns; in ONNX Runtime (time), and in OpenVINO where it is installed (ov),
 - and the seconds that it took.
 
 DIR holds the real models and data, as bench_accuracy_cases.py says.
@@ -25,8 +25,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 import onnx_evoq
 from onnx_evoq import Data, Grid, Strategy
 from onnx_evoq.data import load_samples
-from onnx_evoq.model import input_specs, load, operators, serialize
+from onnx_evoq.model import input_specs, load, operators, prepared, serialize
 from onnx_evoq.report import table
 
+Run = Callable[[], Any]
 MODELS = ("resnet20", "ic_resnet8", "ds_cnn")
 WIDTHS = ("8/8", "6/8", "4/8", "4/6", "4/4")
 WAYS = {
@@ -50,8 +52,10 @@ WAYS = {
     "no search": Strategy("none"),
     "evolved": Strategy(),
 }
+OPENVINO = find_spec("openvino") is not None
 RUNS = 300  # of each model for its latency, in turns
-COLUMNS = ("mse", "kl", "same", "top1", "float ops", "kB", "time", "s")
+LARGER = ("squeezenet1_1", "efficientnet_lite0", "nanodet_320")
+COLUMNS = ("mse", "kl", "same", "score", "float ops", "kB", "time", "ov", "s")
 
 
 def main() -> None:
@@ -60,7 +64,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shared", type=Path, required=True, help="folder of real models and data")
-    parser.add_argument("--only", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--only", nargs="+", default=MODELS, choices=[*MODELS, *LARGER])
     parser.add_argument("--widths", nargs="+", default=WIDTHS, metavar="W/A")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--scale", default="pow2", choices=["pow2", "float"])
@@ -90,7 +94,7 @@ def rows_of(given: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
         path = given.shared / case.model
         floats = load(path)
         began = time.monotonic()
-        judge = Judge(floats, test)
+        judge = Judge(floats, test, case.metric)
         yield judge.row("float", floats, began)
         began = time.monotonic()
         yield judge.row("quantize_static W8A8", statically_quantized(path, data), began)
@@ -113,39 +117,56 @@ def rows_of(given: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
 class Judge:
     """Scores models on test data, and times them beside the float model."""
 
-    def __init__(self, floats: onnx.ModelProto, test: Data) -> None:
+    def __init__(self, floats: onnx.ModelProto, test: Data, metric: str) -> None:
         self._floats, self._test = floats, test
+        self._metric = "top1" if metric == "agreement" else metric
         samples = load_samples(test, input_specs(floats), np.random.default_rng(0))
         self._feed = {name: values[:1] for name, values in samples.inputs.items()}
 
     def row(self, way: str, model: onnx.ModelProto, began: float) -> dict[str, Any]:
         """The row of a model that was begun at that time."""
         seconds = time.monotonic() - began
-        score = onnx_evoq.evaluate(model, self._test, metric="top1", reference=self._floats)
+        score = onnx_evoq.evaluate(model, self._test, metric=self._metric, reference=self._floats)
         _, float_ops = operators(model)
         return {
             "way": way, "mse": score.mse, "kl": score.kl, "same": score.agreement,
-            "top1": score.value, "float_ops": sum(float_ops.values()),
-            "bytes": len(serialize(model)), "time": self._relative_time(model), "seconds": seconds,
+            "score": score.value, "float_ops": sum(float_ops.values()),
+            "bytes": len(serialize(model)), "time": self._relative_time(model, in_onnxruntime),
+            "openvino": self._relative_time(model, in_openvino) if OPENVINO else None,
+            "seconds": seconds,
         }  # fmt: skip
 
-    def _relative_time(self, model: onnx.ModelProto) -> float:
-        sessions = [session(each) for each in (self._floats, model)]
+    def _relative_time(self, model: onnx.ModelProto, runtime: Callable[..., Run]) -> float:
+        runs = [runtime(each, self._feed) for each in (self._floats, model)]
         seconds: list[list[float]] = [[], []]
         for _ in range(RUNS):
-            for own, running in zip(seconds, sessions, strict=True):
+            for own, run in zip(seconds, runs, strict=True):
                 began = time.perf_counter()
-                running.run(None, self._feed)
+                run()
                 own.append(time.perf_counter() - began)
         return float(np.median(seconds[1]) / np.median(seconds[0]))
 
 
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session with the options that users have, on one thread."""
+def in_onnxruntime(model: onnx.ModelProto, feed: Mapping[str, Any]) -> Run:
+    """A run with the options that users have, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(serialize(model), options)
+    session = onnxruntime.InferenceSession(serialize(model), options)
+    return lambda: session.run(None, feed)
+
+
+def in_openvino(model: onnx.ModelProto, feed: Mapping[str, Any]) -> Run:
+    """A run on one thread of the CPU, with floats of 32 bits."""
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(serialize(model)), "CPU",
+        {"INFERENCE_NUM_THREADS": 1, "EXECUTION_MODE_HINT": "ACCURACY"},
+    )  # fmt: skip
+    request = compiled.create_infer_request()
+    return lambda: request.infer(feed)
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -162,22 +183,29 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 def statically_quantized(path: Path, data: Data) -> onnx.ModelProto:
     """What ONNX Runtime's own tool makes of a model."""
-    samples = load_samples(data, input_specs(load(path)), np.random.default_rng(0))
+    model = prepared(load(path))  # below operator set 13, steps per channel would be invalid
+    samples = load_samples(data, input_specs(model), np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "static.onnx"
         quantize_static(
-            path, written, Reader(dict(samples.inputs)), per_channel=True,
+            model, written, Reader(dict(samples.inputs)), per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         return onnx.load(written)
 
 
+def share(value: float | None, times: int) -> str:
+    """A number as text; empty if there is none."""
+    return "" if value is None else f"{times * value:.{4 if times == 1 else 2}f}"
+
+
 def cells(row: dict[str, Any]) -> Sequence[str]:
     """The row as text."""
     return [
-        row["way"], f"{row['mse']:.3g}", f"{row['kl']:.4f}", f"{100 * row['same']:.2f}",
-        f"{100 * row['top1']:.2f}", str(row["float_ops"]), f"{row['bytes'] / 1000:.0f}",
-        f"{row['time']:.2f}", f"{row['seconds']:.1f}",
+        row["way"], f"{row['mse']:.3g}", share(row["kl"], 1), share(row["same"], 100),
+        share(row["score"], 100), str(row["float_ops"]), f"{row['bytes'] / 1000:.0f}",
+        f"{row['time']:.2f}",
+        "" if row["openvino"] is None else f"{row['openvino']:.2f}", f"{row['seconds']:.1f}",
     ]  # fmt: skip
 
 

@@ -3,6 +3,13 @@
 from onnx_evoq.activations.integer_model import integer_model
 from onnx_evoq.activations.placement import Activations
 from onnx_evoq.activations.quantized import quantize_activations
+from onnx_evoq.activations.sensitivity import activation_sensitivity
 from onnx_evoq.activations.sweep import swept
 
-__all__ = ["Activations", "integer_model", "quantize_activations", "swept"]
+__all__ = [
+    "Activations",
+    "activation_sensitivity",
+    "integer_model",
+    "quantize_activations",
+    "swept",
+]

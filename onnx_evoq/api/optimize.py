@@ -9,7 +9,6 @@ import numpy as np
 from onnx_evoq.api.emitted_model import emitted_model
 from onnx_evoq.api.final_check import FinalCheck
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, prepare_job
-from onnx_evoq.api.target_choice import choose_target, granularities_for, notes_on_target
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.freed_memory import give_back
@@ -29,7 +28,10 @@ from onnx_evoq.pipeline import (
     Storage,
     Strategy,
     StrategyName,
+    choose_target,
     fine_tune,
+    granularities_for,
+    notes_on_target,
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits

@@ -1,28 +1,30 @@
 """Rank the weights of a model by sensitivity."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from onnx_evoq.activations import activation_sensitivity, quantize_activations
 from onnx_evoq.api.job import DataSource, ModelSource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity, samples_in_time
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.model import name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.report import Sensitivity, SensitivityRow
+from onnx_evoq.report import ACTIVATION, Sensitivity, SensitivityRow
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
     Grid,
     Resources,
+    Task,
+    bits_of,
     check_bits,
     check_kinds,
     check_limits,
-    check_no_activations,
     check_seed,
-    nearest_of,
     open_float_model,
 )
 
@@ -42,13 +44,15 @@ def rank_sensitivity(
 ) -> Sensitivity:
     """Rank the weights by sensitivity: the model's score when each of them alone is quantized.
 
-    This is algorithm 1 of arXiv 2605.05228. Each weight is rounded to the nearest.
+    This is algorithm 1 of arXiv 2605.05228. Each weight is rounded to the nearest. With a width for
+    activations, each of them is quantized alone, too, on the grid of least squared error.
 
     Args:
         model: the model, as for `optimize`.
         data: the samples, as for `optimize`; all of them score.
         bits: the width in bits at which each weight is tried, 2 to 8.
-        grid: the granularity and the steps of the grid, and the weights that stay float.
+        grid: the granularity and the steps of the grid, the weights that stay float, and the width
+            of activations.
         metric: what is scored, as for `optimize`.
         time_budget: seconds that all of it may take. Where they are few, the weights are scored on
             the first samples only, and notes say so. Weights that are not measured in time come
@@ -76,7 +80,6 @@ def rank_sensitivity(
     check_kinds(grid=(grid, Grid), resources=(resources, Resources))
     check_bits(bits)
     granularity = grid.of_all()
-    check_no_activations(grid)
     check_seed(seed)
     check_limits(time_budget=time_budget)
     deadline = Deadline(time_budget)
@@ -90,39 +93,54 @@ def rank_sensitivity(
     float_model, calibration = job.float_model, job.calibration
     every = calibration.search_set
     count = len(float_model.weights)
+    task = Task(
+        float_model.model, float_model.weights, bits_of(float_model.weights, bits, {}), granularity,
+        grid.scale, every, calibration.heldout_set, deadline, None, resources, progress,
+        calibration.seconds, narrow_range=grid.narrow_range, activation_bits=grid.activations,
+        activation_scale=grid.activation_scale,
+    )  # fmt: skip
+    activations = None
+    if grid.activations is not None:
+        activations = quantize_activations(task, grid.activations, grid.activation_scale)
+        count += len(activations.tensors)
     scoring = samples_in_time(every, count, calibration.seconds, deadline)
 
-    # 3. Quantize each weight alone, and score the model.
-    weights = {weight.name: weight for weight in float_model.weights}
-    rounded = nearest_of(
-        float_model.weights, dict.fromkeys(weights, bits), granularity, grid.scale,
-        narrow=grid.narrow_range,
-    )  # fmt: skip
+    # 3. Quantize each weight alone, and each activation, and score the model.
+    rounded = task.nearest(task.weights, task.bits)
     ranking = rank_by_sensitivity(
         float_model.model, rounded, scoring, deadline, resources, progress
     )
+    rows = [SensitivityRow(w.name, w.op_type, w.shape, bits, ranking[w.name]) for w in task.weights]
+    if activations is not None:
+        found = activation_sensitivity(activations, scoring, deadline, resources, progress)
+        rows += [
+            SensitivityRow(t.name, ACTIVATION, (), activations.grids[t.scale].bits, found[t.name])
+            for t in activations.tensors
+        ]
+    fitness = calibration.metric.fitness
+
+    def place(row: SensitivityRow) -> float:
+        return math.inf if math.isnan(row.score) else fitness(row.score)
+
     return Sensitivity(
         source=job.source,
         metric=calibration.metric.name,
         samples=scoring.samples,
         reference=scoring.target.value(scoring.target.reference or ()),
-        rows=tuple(
-            SensitivityRow(name, weights[name].op_type, weights[name].shape, bits, value)
-            for name, value in ranking.items()
-        ),
-        notes=(*job.notes, *_notes_on(ranking, scoring.samples, every.samples)),
+        rows=tuple(sorted(rows, key=place)),
+        notes=(*job.notes, *_notes_on(rows, scoring.samples, every.samples)),
     )
 
 
-def _notes_on(ranking: dict[str, float], scored: int, samples: int) -> list[str]:
+def _notes_on(rows: Sequence[SensitivityRow], scored: int, samples: int) -> list[str]:
     """What was cut to save time."""
     notes = []
     if scored < samples:
         notes.append(f"the scores are of the first {scored} of {samples} samples, to save time.")
-    missing = sum(math.isnan(value) for value in ranking.values())
+    missing = sum(math.isnan(row.score) for row in rows)
     if missing:
         notes.append(
-            f"{missing} of {len(ranking)} weights have no score, and come last: the time budget "
+            f"{missing} of {len(rows)} weights have no score, and come last: the time budget "
             "allows no more, or the metric gives no number."
         )
     return notes

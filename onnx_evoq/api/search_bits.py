@@ -27,7 +27,6 @@ from onnx_evoq.setup import (
     check_choices,
     check_kinds,
     check_limits,
-    check_no_activations,
     check_seed,
     drop_measure,
     open_float_model,
@@ -125,7 +124,6 @@ def search_bits(
 
     # 1. Check the options.
     check_kinds(space=(space, SearchSpace), grid=(grid, Grid), resources=(resources, Resources))
-    check_no_activations(grid)
     if space.per_channel and grid.granularity == "tensor":
         raise OptionError(
             "widths per channel need steps per channel: choose granularity channel or any."
@@ -155,6 +153,8 @@ def search_bits(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
         options.granularities[0], grid.scale, calibration.search_set, scored.heldout_set,
         deadline, None, resources, progress, calibration.seconds, calibration.few,
+        narrow_range=grid.narrow_range, activation_bits=grid.activations,
+        activation_scale=grid.activation_scale,
     )  # fmt: skip
     check_memory(task)
     found = search_front(

@@ -6,7 +6,7 @@ import click
 
 from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION
 from onnx_evoq.cli.shared_options import stacked
-from onnx_evoq.setup import MAX_ACTIVATION_BITS, MAX_BITS, MIN_BITS
+from onnx_evoq.setup import MAX_BITS, MIN_BITS
 from onnx_evoq.targets import TARGETS
 
 WIDTH_OPTIONS = stacked(
@@ -73,21 +73,6 @@ STRATEGY_OPTIONS = stacked(
 
 OPTIMIZE_OPTIONS = stacked(
     click.option(
-        "--activations",
-        type=click.IntRange(MIN_BITS, MAX_ACTIVATION_BITS),
-        metavar="BITS",
-        help="Quantize activations, too, to codes of this width, 2 to 16; weights are then stored "
-        "as INT8. With 8 bits or fewer the model runs on integer kernels; its inputs and outputs "
-        "keep 8 bits or floats. Not with --format float. Default: they stay floats.",
-    ),
-    click.option(
-        "--activation-scale",
-        type=click.Choice(["pow2", "float"]),
-        default="pow2",
-        show_default=True,
-        help="The values of the steps of activations: pow2 for powers of two, float for any.",
-    ),
-    click.option(
         "--output",
         "-o",
         type=click.Path(path_type=Path),
@@ -115,9 +100,10 @@ OPTIMIZE_OPTIONS = stacked(
     click.option(
         "--target",
         type=click.Choice(list(TARGETS)),
-        help="The runtime that the file is for. It sets what the runtime documents: the types of "
-        "codes, zero points, narrow range, storage, operator set and batch; an option that "
-        "contradicts it is refused. Default: onnxruntime.",
+        metavar="NAME",
+        help=f"The runtime that the file is for: {', '.join(TARGETS)}. It sets what the runtime "
+        "documents: the types of codes, zero points, narrow range, storage, operator set and "
+        "batch; an option that contradicts it is refused. Default: onnxruntime.",
     ),
     click.option(
         "--format",

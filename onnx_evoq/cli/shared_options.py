@@ -9,6 +9,7 @@ import click
 
 from onnx_evoq.cli.option_types import BYTES, NUMBERS, RANGE, SIDE, read_config
 from onnx_evoq.metrics import METRIC_NAMES
+from onnx_evoq.setup import MAX_ACTIVATION_BITS, MIN_BITS
 
 Command = Callable[..., Any]
 
@@ -146,6 +147,21 @@ GRID_OPTIONS = stacked(
         "--narrow-range",
         is_flag=True,
         help="Leave out the lowest code of 8 bits, -128, which some runtimes do not take.",
+    ),
+    click.option(
+        "--activations",
+        type=click.IntRange(MIN_BITS, MAX_ACTIVATION_BITS),
+        metavar="BITS",
+        help="Quantize activations, too, to codes of this width, 2 to 16; weights are then stored "
+        "as INT8. With 8 bits or fewer the model runs on integer kernels; its inputs and outputs "
+        "keep 8 bits or floats. Default: they stay floats.",
+    ),
+    click.option(
+        "--activation-scale",
+        type=click.Choice(["pow2", "float"]),
+        default="pow2",
+        show_default=True,
+        help="The values of the steps of activations: pow2 for powers of two, float for any.",
     ),
 )
 

@@ -68,6 +68,7 @@ from onnx_evoq.model.integer import (
     simulated,
     tensor_names,
     unshare_means,
+    with_switches,
 )
 from onnx_evoq.model.layers import (
     Cut,
@@ -154,4 +155,5 @@ __all__ = [
     "weights_named",
     "with_codes",
     "with_split_channels",
+    "with_switches",
 ]

@@ -5,6 +5,7 @@ from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, f
 from onnx_evoq.pipeline.qonnx import in_qonnx
 from onnx_evoq.pipeline.refine import equalize, evolve
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
+from onnx_evoq.pipeline.target_choice import choose_target, granularities_for, notes_on_target
 
 __all__ = [
     "DEFAULT_STRATEGY",
@@ -13,6 +14,7 @@ __all__ = [
     "Storage",
     "Strategy",
     "StrategyName",
+    "choose_target",
     "emit",
     "equalize",
     "evolve",
@@ -20,6 +22,8 @@ __all__ = [
     "fixed_for",
     "from_nearest",
     "from_reconstruction",
+    "granularities_for",
     "in_qonnx",
     "metadata_of",
+    "notes_on_target",
 ]

@@ -4,6 +4,7 @@ from onnx_evoq.report.activation_results import ActivationResult, activation_res
 from onnx_evoq.report.front_picture import check_picture, search_picture
 from onnx_evoq.report.mixed_precision_report import MixedPrecision
 from onnx_evoq.report.results import (
+    ACTIVATION,
     Evaluation,
     Inspection,
     LayerResult,
@@ -24,6 +25,7 @@ from onnx_evoq.report.tables import (
 )
 
 __all__ = [
+    "ACTIVATION",
     "ActivationResult",
     "Evaluation",
     "Inspection",

@@ -152,16 +152,19 @@ class Result:
         return json_values(values)
 
 
+ACTIVATION = "activation"  # in place of the operator of a weight
+
+
 @dataclass(frozen=True)
 class SensitivityRow:
-    """One weight of a ranking.
+    """One weight of a ranking, or one activation.
 
     Attributes:
-        name: the initializer's name.
-        op_type: the operator that uses it.
-        shape: its shape.
+        name: the name of the initializer, or of the activation.
+        op_type: the operator that uses a weight; "activation" for an activation.
+        shape: the shape of a weight; empty for an activation.
         bits: the width at which it was tried, in bits.
-        score: the metric of the model when this weight alone is quantized.
+        score: the metric of the model when it alone is quantized.
     """
 
     name: str
@@ -173,14 +176,14 @@ class SensitivityRow:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The weights of a model, ranked by sensitivity.
+    """The weights of a model, and its activations if these are quantized, by sensitivity.
 
     Attributes:
         source: the path of the model.
         metric: the name of the metric.
         samples: the number of samples.
         reference: the metric of the float model.
-        rows: the weights, least sensitive first.
+        rows: the weights and activations, least sensitive first.
         notes: sentences that a user should read.
     """
 

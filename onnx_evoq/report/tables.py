@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from onnx_evoq.quantize import Bits
-from onnx_evoq.report.results import Evaluation, Inspection, Result, Sensitivity
+from onnx_evoq.report.results import ACTIVATION, Evaluation, Inspection, Result, Sensitivity
 from onnx_evoq.setup import Score
 
 WIDTH = 80
@@ -153,13 +153,20 @@ def _score_row(label: str, score: Score) -> list[str]:
 
 
 def sensitivity_text(ranking: Sensitivity) -> str:
-    """The table of a ranking, the least sensitive weight first."""
+    """The table of a ranking, the least sensitive weight or activation first."""
     rows = [
-        [row.name, row.op_type, _shape(row.shape), str(row.bits), number(row.score)]
+        [
+            row.name,
+            row.op_type,
+            "" if row.op_type == ACTIVATION else _shape(row.shape),
+            str(row.bits),
+            number(row.score),
+        ]
         for row in ranking.rows
     ]
     label = metric_label(ranking.metric)
-    header = ["weight, least sensitive first", "op", "shape", "bits", label]
+    what = "name" if any(row.op_type == ACTIVATION for row in ranking.rows) else "weight"
+    header = [f"{what}, least sensitive first", "op", "shape", "bits", label]
     float_line = f"float model: {label} {number(ranking.reference)}"
     return f"{table(header, rows, 2)}\n\n{float_line}, {counted(ranking.samples, 'sample')}"
 

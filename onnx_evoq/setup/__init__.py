@@ -15,7 +15,6 @@ from onnx_evoq.setup.grids import (
     Grid,
     axis_of_steps,
     bits_of,
-    check_no_activations,
     nearest_of,
 )
 from onnx_evoq.setup.model_run import not_finite, open_session, own_options, run_model
@@ -59,7 +58,6 @@ __all__ = [
     "check_choices",
     "check_kinds",
     "check_limits",
-    "check_no_activations",
     "check_seed",
     "check_whole",
     "computes_the_same",

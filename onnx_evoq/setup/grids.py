@@ -52,6 +52,11 @@ class Grid:
         )
         if self.activations is not None:
             check_activations(self.activations)
+        elif self.activation_scale != "pow2":
+            raise OptionError(
+                f"activation_scale {self.activation_scale} is for quantized activations: give "
+                "their bits as activations, too."
+            )
 
     def of_all(self) -> Granularity:
         """The one granularity that all weights have.
@@ -67,15 +72,6 @@ class Grid:
 
 
 DEFAULT_GRID = Grid()
-
-
-def check_no_activations(grid: Grid) -> None:
-    """Raise an OptionError if a grid is for activations, too, where only weights are quantized."""
-    if grid.activations is not None:
-        raise OptionError(
-            f"activations {grid.activations} have no effect here: give them to optimize, whose "
-            "policy may be a point of a search."
-        )
 
 
 def matches(weight: Weight, pattern: str) -> bool:

@@ -39,8 +39,8 @@ def open_session(
 def own_options(model: Runnable) -> Mapping[str, str]:
     """The session configuration entries with which a model is scored.
 
-    A model whose activations are integers runs on the kernels for integers. Of others the weights
-    alone are: without those kernels, nothing else is rounded.
+    A model whose activations are integers of 8 bits runs on the kernels for these. Of others the
+    weights alone are: without those kernels, nothing else is rounded.
     """
     return {} if quantizes_activations(model) else SESSION_OPTIONS
 

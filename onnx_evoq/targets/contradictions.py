@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnx_evoq.errors import OptionError
-from onnx_evoq.targets.target import Target
+from onnx_evoq.targets.known import Target
 
 
 def check_target(

@@ -140,13 +140,6 @@ def test_other_widths_are_refused(bits: int) -> None:
         Grid(activations=bits)
 
 
-def test_where_only_weights_are_quantized_activations_are_refused() -> None:
-    for function in (onnx_evoq.rank_sensitivity, onnx_evoq.search_bits):
-        options = {"bits": 4} if function is onnx_evoq.rank_sensitivity else {}
-        with pytest.raises(OptionError, match="activations 8 have no effect here"):
-            function(conv_net(), X, grid=Grid(activations=8), **options)  # type: ignore[operator]
-
-
 def test_too_few_samples_for_the_weights_are_noticed() -> None:
     nodes, weights = [node("Gemm", ["x", "w"], ["y"])], {"w": random(400, 2, seed=1)}
     model = model_of(nodes, {"x": ["n", 400]}, {"y": ["n", 2]}, weights)

@@ -317,7 +317,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         for name, parameter in inspect.signature(onnx_evoq.optimize).parameters.items()
     }
     assert (defaults["time_budget"], defaults["holdout"], defaults["seed"]) == (240.0, 0.25, 0)
-    assert (defaults["metric"], defaults["format"]) == ("auto", "qdq")
+    assert (defaults["metric"], defaults["target"], defaults["format"]) == ("auto", None, None)
 
 
 def test_a_name_of_a_strategy_stands_for_its_defaults() -> None:

@@ -9,6 +9,7 @@ from graphs import conv_net, mlp, random
 
 import onnx_evoq
 from onnx_evoq import EvoqError, Grid
+from onnx_evoq.report import sensitivity_text
 
 module = sys.modules["onnx_evoq.api.rank_sensitivity"]
 X = random(40, 3, 8, 8, seed=3)
@@ -87,3 +88,21 @@ def test_where_time_is_short_all_weights_are_scored_on_the_first_samples(
     assert ranking.notes[-1] == (
         f"the scores are of the first {ranking.samples} of 400 samples, to save time."
     )
+
+
+def test_activations_are_ranked_among_the_weights() -> None:
+    grid = Grid(activations=3)
+    ranking = onnx_evoq.rank_sensitivity(conv_net(), X, bits=8, grid=grid)
+    weights = onnx_evoq.rank_sensitivity(conv_net(), X, bits=8)
+    scores = [row.score for row in ranking.rows]
+    assert scores == sorted(scores)
+    own = {row.name: row for row in ranking.rows if row.op_type == "activation"}
+    assert {row.name: row.score for row in ranking.rows if row.name not in own} == {
+        row.name: row.score for row in weights.rows
+    }
+    assert own["x"].bits == 8, "the input of the model"
+    assert own["c"].bits == 3
+    assert own["x"].score < own["c"].score
+    text = sensitivity_text(ranking)
+    assert "name, least sensitive first" in text
+    assert "scalar" not in text

@@ -224,3 +224,12 @@ def test_samples_that_do_not_score_are_noted(monkeypatch: pytest.MonkeyPatch) ->
     found = found_in(data=random(4000, 4), time_budget=1.0)
     (note,) = [note for note in found.notes if note.startswith("the points are scored on")]
     assert note.endswith("samples, to save time.")
+
+
+def test_points_have_the_error_of_quantized_activations(found: onnx_evoq.Search) -> None:
+    integers = found_in(seed=3, activations=4)
+    assert [point.policy.bits for point in integers.uniform] == [
+        point.policy.bits for point in found.uniform
+    ]
+    # Wide weights have next to no error of their own.
+    assert integers.uniform[-1].search > 10 * found.uniform[-1].search

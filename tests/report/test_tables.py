@@ -273,7 +273,8 @@ def test_a_search_ends_with_advice_to_score_other_data() -> None:
 
 def test_activations_have_a_line_with_the_operators_that_stay_float() -> None:
     rows = tuple(
-        ActivationResult(f"t{bits}", bits, False, 0.5, 1, 0.0, 9.0, 0.0) for bits in (8, 4, 4)
+        ActivationResult(f"t{bits}", bits, False, "uint8", 0, 0.5, 1, 0.0, 9.0, 0.0)
+        for bits in (8, 4, 4)
     )
     given = {"activations": rows, "integer_ops": {"Conv": 3}}
     text = " ".join(result_of(0, Score(0.5, 0.25), **given, float_ops={"Softmax": 2}).split())

@@ -126,3 +126,9 @@ def test_one_step_per_tensor_goes_with_one_width(weights: list[Weight]) -> None:
 def test_patterns_to_keep_are_a_list() -> None:
     with pytest.raises(OptionError, match=r"keep 'fc\*' is one pattern: give a list"):
         Grid(keep="fc*")
+
+
+def test_a_scale_of_activations_needs_their_bits() -> None:
+    with pytest.raises(OptionError, match="activation_scale float is for quantized activations"):
+        Grid(activation_scale="float")
+    assert Grid(activations=8, activation_scale="float").activations == 8

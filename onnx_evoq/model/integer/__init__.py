@@ -21,6 +21,7 @@ from onnx_evoq.model.integer.quantized_activations import (
     quantized_activations,
 )
 from onnx_evoq.model.integer.simulated import simulated
+from onnx_evoq.model.integer.switches import with_switches
 
 __all__ = [
     "CODES",
@@ -41,4 +42,5 @@ __all__ = [
     "simulated",
     "tensor_names",
     "unshare_means",
+    "with_switches",
 ]

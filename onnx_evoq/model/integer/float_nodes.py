@@ -15,7 +15,8 @@ And these stay float, too:
 7. a Gemm whose third input is computed, and scaled by beta,
 8. a sum, a product of elements and the like that reads what a MatMul gives, or an operator without
    an integer form: as integers, it would need codes for that alone. So a LayerNorm of single nodes
-   and what scales the products of attention stay float.
+   and what scales the products of attention stay float,
+9. one that reads a constant, which would have 8 bits.
 """
 
 from collections.abc import Collection
@@ -64,6 +65,7 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
     makers = {name: node for node in graph.node for name in node.output}
     initializers = {tensor.name for tensor in graph.initializer}
     computed = constants_of(graph) - initializers
+    constants = computed | initializers
     tensors = constant_tensors(graph)
     products = [node for node in graph.node if node.op_type in PRODUCTS]
     viewed = computed & {name for node in products for name in node.input}
@@ -96,7 +98,8 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
     floats = set[str]()  # what operators give that have no integer result
     for node in graph.node:
         reads_floats = not floats.isdisjoint(node.input) and node.op_type not in PRODUCTS
-        if reads_floats and node.op_type in _BY_ELEMENT:
+        reads_constants = not constants.isdisjoint(node.input)
+        if (reads_floats or reads_constants) and node.op_type in _BY_ELEMENT:
             staying.add(node.name)
         if reads_floats or node.op_type not in _INTEGER_RESULT:
             floats.update(set(node.output) - computed)

@@ -8,15 +8,22 @@ from onnx_evoq.model.graph import FLOAT_TYPES, Runnable
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _NOTHING = ("Identity",)  # computes nothing
-_CODE_TYPES = (TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16)
+_WIDE = (TensorProto.UINT16, TensorProto.INT16)
+_CODE_TYPES = (TensorProto.UINT8, TensorProto.INT8, *_WIDE)
 _LIMITS = ("Relu", "Clip")  # which a runtime computes with the operator before them
 # Their kernels take integers and may give floats.
 _FLOAT_RESULT = ("Gemm", "MatMul")
 
 
 def quantizes_activations(model: Runnable) -> bool:
-    """Whether a model turns activations into integers as it runs."""
-    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    """Whether a model turns activations into integers of 8 bits as it runs.
+
+    Those of 16 bits have no kernels in ONNX Runtime, but by its default options it rounds what a
+    MatMul reads to 8 bits where the weight has these.
+    """
+    wide = {tensor.name for tensor in model.graph.initializer if tensor.data_type in _WIDE}
+    quantizers = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    return any(len(node.input) < 3 or node.input[2] not in wide for node in quantizers)
 
 
 def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:

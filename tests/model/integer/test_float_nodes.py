@@ -202,3 +202,16 @@ def test_what_a_kept_convolution_gives_may_be_added_as_integers() -> None:
     _, activations, emitted = quantized(net(nodes, weights, IMAGES), IMAGES, keep=["v"])
     assert activations.float_nodes == ("kept",)
     assert operators(emitted)[0]["Add"] == 1
+
+
+@pytest.mark.parametrize("kind", ["Add", "Mul"])
+def test_what_reads_a_constant_stays_float(kind: str) -> None:
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["a"]),
+        node(kind, ["a", "c"], ["d"], name="with_constant"),
+        node("Conv", ["d", "v"], ["y"]),
+    ]
+    constant = np.array([100.0, 1.0, 0.01], np.float32).reshape(3, 1, 1)
+    weights = {**CONV, "v": random(2, 3, 1, 1, seed=5), "c": constant}
+    _, activations, _ = quantized(net(nodes, weights, IMAGES), IMAGES)
+    assert activations.float_nodes == ("with_constant",)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from graphs import conv_net, model_of, node
 from integer_nets import conv_task, quantized_conv_net
 
@@ -55,3 +56,8 @@ def test_a_relu_before_codes_is_computed_with_the_operator_before_it() -> None:
     integer, floats = operators(integer_model(activations, activations.network, found.quantized))
     assert (integer["Relu"], integer["Add"]) == (1, 1)
     assert not {"Relu", "Add"} & floats.keys()
+
+
+@pytest.mark.parametrize(("bits", "expected"), [(8, True), (9, False)])
+def test_codes_of_16_bits_run_on_no_kernels_for_integers(bits: int, expected: bool) -> None:
+    assert quantizes_activations(quantized_conv_net(bits).simulated) is expected

@@ -5,7 +5,7 @@ from typing import cast
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
-from onnx_evoq.pipeline import Form, Storage
+from onnx_evoq.pipeline.emission import Form, Storage
 from onnx_evoq.setup import Granularities, Grid, check_choices
 from onnx_evoq.targets import ONNXRUNTIME, Target, TargetName, check_target, find_target
 
@@ -44,6 +44,11 @@ def choose_target(
     if grid.activations is not None and own_form == "float":
         raise OptionError(
             "integer activations need the qdq format or qonnx: leave the float format out."
+        )
+    if own_form == "float" and storage != "auto":
+        raise OptionError(
+            f"storage {storage} is for integer weights, which the float format has not: leave one "
+            "of them out."
         )
     if storage == "auto":
         storage = cast(Storage, chosen.storages[0])

@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 import onnx_evoq
 from onnx_evoq import Grid, OptionError, Policy, Result
 from onnx_evoq.model import opset_of
+from onnx_evoq.pipeline import choose_target
 from onnx_evoq.targets import TARGETS
 
 X = random(48, 3, 8, 8, seed=3)
@@ -138,3 +139,25 @@ def test_a_transposed_convolution_has_one_step_where_the_target_needs_it() -> No
     scales = {t.name: t.dims for t in result.model.graph.initializer if t.name.endswith("_scale")}
     assert (list(scales["w_scale"]), list(scales["v_scale"])) == ([], [2])
     assert any("one step for a ConvTranspose: w have" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("storage", "form", "activations", "message"),
+    [
+        ("int8", "float", None, "storage int8 is for integer weights"),
+        ("auto", "float", 8, "integer activations need the qdq format"),
+        ("int4", "qdq", 8, "storage int4 is not for integer activations"),
+        ("int3", None, None, "storage 'int3' is unknown"),
+        ("auto", "c++", None, "format 'c\\+\\+' is unknown"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    storage: Any, form: Any, activations: int | None, message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        choose_target(None, Grid(activations=activations), storage, form)
+
+
+def test_the_target_sets_what_is_left_open() -> None:
+    target, storage, form = choose_target("openvino", Grid(), "auto", None)
+    assert (target.name, storage, form) == ("openvino", "int4", "qdq")
