@@ -38,7 +38,7 @@ CHAIN = [
 # Rooms within rooms: each may import those before it.
 INNER = {
     "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
-    "model": ["graph", "emission", "layers", "channels", "integer", "c_header"],
+    "model": ["graph", "emission", "layers", "channels", "integer", "qonnx", "c_header"],
     "mixed_precision": ["search_space", "layer_table"],
 }
 

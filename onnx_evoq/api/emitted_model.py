@@ -6,7 +6,16 @@ from onnx_evoq.activations import quantize_activations
 from onnx_evoq.api.job import Job
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Model, Runnable, describe, same, with_codes
-from onnx_evoq.pipeline import FineTuned, Form, Storage, Strategy, emit, fixed_for, metadata_of
+from onnx_evoq.pipeline import (
+    FineTuned,
+    Form,
+    Storage,
+    Strategy,
+    emit,
+    fixed_for,
+    in_qonnx,
+    metadata_of,
+)
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import Score, Task, own_options, score_of, score_of_float_model
 
@@ -19,7 +28,7 @@ def emitted_model(
     form: Form,
     storage: Storage,
     seed: int,
-) -> tuple[Model, dict[str, Score], list[str]]:
+) -> tuple[Model, Model, dict[str, Score], list[str]]:
     """Emit the model, and score it.
 
     Args:
@@ -32,8 +41,9 @@ def emitted_model(
         seed: of all random draws.
 
     Returns:
-        The emitted model; the scores of the reference, of nearest rounding at the same widths, of
-        the start of the search, and of the emitted model, loaded afresh; and notes.
+        The emitted model; the model that was scored, another one if ONNX Runtime cannot run it; the
+        scores of the reference, of nearest rounding at the same widths, of the start of the search,
+        and of the emitted model, loaded afresh; and notes.
     """
 
     def score(model: Runnable, options: Mapping[str, str] = SESSION_OPTIONS) -> Score:
@@ -72,4 +82,7 @@ def emitted_model(
     emitted, notes_on_shapes = fixed_for(task.target, emitted)
     reference = score_of_float_model(job.calibration)
     scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
-    return emitted, scores, [*notes, *notes_on_shapes]
+    written, notes_on_form = emitted, list[str]()
+    if form == "qonnx":
+        written, notes_on_form = in_qonnx(emitted, quantized, tuned.activations)
+    return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]

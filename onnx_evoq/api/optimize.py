@@ -116,7 +116,9 @@ def optimize(
             type of the codes of activations, narrow range, storage, operator set and batch; an
             option that contradicts it is an error. None for ONNX Runtime.
         format: "qdq" for integer weights with DequantizeLinear, "float" for float weights that
-            are ``step * codes``. None for what the target reads: "qdq".
+            are ``step * codes``, "qonnx" for Quant nodes with the exact widths. ONNX Runtime
+            cannot run the last one: its scores are those of the same codes in the qdq format. None
+            for what the target reads: "qdq".
         storage: the narrowest integer type that holds codes of weights: "int8", "int4", "int2", or
             "auto" for the one that fits. More runtimes read INT8, and integer kernels need it.
         seed: seed of all random draws, 0 or more.
@@ -200,8 +202,10 @@ def optimize(
 
     # 6. Emit the model, and score what was emitted.
     job = replace(job, calibration=final.calibration)
-    emitted, scores, emission_notes = emitted_model(job, task, tuned, strategy, form, storage, seed)
-    integer_ops, float_ops = operators(emitted) if tuned.activations else ({}, {})
+    emitted, scored, scores, emission_notes = emitted_model(
+        job, task, tuned, strategy, form, storage, seed
+    )
+    integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
     return Result(
         model=emitted,
         source=job.source,
@@ -228,7 +232,7 @@ def optimize(
             *emission_notes,
             *final.notes,
         ),
-        session_options=dict(own_options(emitted)),
+        session_options=dict(own_options(scored)),
         target=chosen.name,
         activations=activation_results(tuned.activations),
         integer_ops=integer_ops,

@@ -78,7 +78,7 @@ OPTIMIZE_OPTIONS = stacked(
         type=click.Path(path_type=Path),
         help="The file to write; - is standard output. Default: in the folder of MODEL, "
         "NAME.w6.onnx for 6 bits, NAME.w6a8.onnx with activations, NAME.mixed.onnx for a policy; "
-        "NAME.w6.h for a C header.",
+        "NAME.w6.qonnx.onnx for QONNX, NAME.w6.h for a C header.",
     ),
     click.option(
         "--time-budget",
@@ -108,10 +108,11 @@ OPTIMIZE_OPTIONS = stacked(
     click.option(
         "--format",
         "form",
-        type=click.Choice(["qdq", "float", "c"]),
+        type=click.Choice(["qdq", "float", "qonnx", "c"]),
         help="How the file stores weights: qdq as integers with DequantizeLinear, float as floats "
-        "on the grid; c writes a C header instead of a model, with the codes, shifts and biases of "
-        "each layer. Default: what the target reads, qdq.",
+        "on the grid, qonnx as floats with Quant nodes of exact widths; c writes a C header in "
+        "place of a model, with the codes, shifts and biases of each layer. Default: what the "
+        "target reads, qdq.",
     ),
     click.option(
         "--storage",

@@ -120,6 +120,8 @@ def optimize(
         if options["storage"] not in ("auto", "int8"):
             raise OptionError("--format c stores codes as int8_t: leave --storage out.")
         options["storage"] = "int8"
+    if "qonnx" in (form, options["target"]):
+        kind += ".qonnx"
     target = target_of(model, output, kind, "h" if header else "onnx")
     to_stdout = check_outputs([target], model, options, as_json)
     result = onnx_evoq.optimize(

@@ -84,6 +84,7 @@ from onnx_evoq.model.layers import (
     suffix,
     uncut,
 )
+from onnx_evoq.model.qonnx import emit_qonnx
 
 __all__ = [
     "PRODUCTS",
@@ -114,6 +115,7 @@ __all__ = [
     "describe",
     "emit_float",
     "emit_qdq",
+    "emit_qonnx",
     "find_layers",
     "find_weights",
     "fixed_batch",

@@ -2,6 +2,7 @@
 
 from onnx_evoq.pipeline.emission import Form, Storage, emit, fixed_for, metadata_of
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
+from onnx_evoq.pipeline.qonnx import in_qonnx
 from onnx_evoq.pipeline.refine import equalize, evolve
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
 from onnx_evoq.pipeline.target_choice import choose_target, granularities_for, notes_on_target
@@ -22,6 +23,7 @@ __all__ = [
     "from_nearest",
     "from_reconstruction",
     "granularities_for",
+    "in_qonnx",
     "metadata_of",
     "notes_on_target",
 ]

@@ -49,7 +49,7 @@ _SIZE_ALONE = (
 
 _WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 
-Form = Literal["qdq", "float"]
+Form = Literal["qdq", "float", "qonnx"]
 Storage = Literal["auto", "int8", "int4", "int2"]
 _LEAST_BITS: dict[Storage, int] = {"auto": 2, "int2": 2, "int4": 4, "int8": 8}
 
@@ -93,7 +93,8 @@ def emit(
     Args:
         model: the float model.
         quantized: codes and grid by weight.
-        form: "qdq" for integer weights with DequantizeLinear, "float" for float weights.
+        form: "qdq" for integer weights with DequantizeLinear, "float" for float weights; "qonnx"
+            for the qdq format, which `in_qonnx` turns into QONNX.
         batch: inputs on which outputs are compared.
         resources: what may be used of the machine.
         activations: those of `model`, which simulates them; None if they are floats.
@@ -112,6 +113,7 @@ def emit(
         emitted, notes = _emit_integers(activations, as_network(model), quantized, batch, resources)
     else:
         emitted, notes = _emit_weights(model, quantized, batch, resources, storage, target)
+        notes = [] if form == "qonnx" else notes  # on runtimes, which do not get this file
     if opset_of(emitted) < target.opset:
         notes.append(
             f"the model cannot be converted to operator set {target.opset}, which target "

@@ -9,7 +9,7 @@ from onnx_evoq.pipeline.emission import Form, Storage
 from onnx_evoq.setup import Granularities, Grid, check_choices
 from onnx_evoq.targets import ONNXRUNTIME, Target, TargetName, check_target, find_target
 
-_FORMS = ("qdq", "float")
+_FORMS = ("qdq", "float", "qonnx")
 _STORAGES = ("auto", "int8", "int4", "int2")
 
 
@@ -19,7 +19,7 @@ def choose_target(
     """The target, and the storage and the format that go with it.
 
     Args:
-        target: its name; None for ONNX Runtime.
+        target: its name; None for ONNX Runtime, or for QONNX with that format.
         grid: of weights and activations.
         storage: the narrowest type of weights; "auto" for the narrowest that the target reads.
         form: of the file; None for the one that the target reads.
@@ -30,6 +30,8 @@ def choose_target(
     check_choices(storage=(storage, _STORAGES))
     if form is not None:
         check_choices(format=(form, _FORMS))
+    if target is None and form == "qonnx":
+        target = "qonnx"
     chosen = ONNXRUNTIME if target is None else find_target(target)
     own_form = cast(Form, chosen.forms[0]) if form is None else form
     check_target(
@@ -40,7 +42,9 @@ def choose_target(
     if grid.activations is not None and storage not in ("auto", "int8"):
         raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
     if grid.activations is not None and own_form == "float":
-        raise OptionError("integer activations need the qdq format: leave the float format out.")
+        raise OptionError(
+            "integer activations need the qdq format or qonnx: leave the float format out."
+        )
     if own_form == "float" and storage != "auto":
         raise OptionError(
             f"storage {storage} is for integer weights, which the float format has not: leave one "

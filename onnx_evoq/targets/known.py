@@ -12,7 +12,7 @@ from onnx_evoq.quantize import CodeType
 
 TargetName = Literal[
     "onnxruntime", "onnxruntime-arm", "openvino", "tensorrt", "qnn", "vitis", "tidl", "esp-dl",
-    "portable",
+    "portable", "qonnx",
 ]  # fmt: skip
 
 Biases = Literal["int32", "int8", "float"]
@@ -100,6 +100,10 @@ _KNOWN = (
         # IREE compares unsigned codes wrongly in a Clip, so they are signed.
         "portable", "onnx.reference, tract, IREE and TVM", "signed",
         activations=_UP_TO_8, storages=("int8",), opset=19,
+    ),
+    Target(
+        "qonnx", "QONNX (hls4ml)",
+        storages=("int8",), fixed_batch=True, forms=("qonnx",),
     ),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import conv_net, model_of, node, random, recurrent, run
+from qonnx_runs import quants, run_qonnx
 
 import onnx_evoq
 from onnx_evoq import Grid, OptionError, Result
@@ -89,6 +90,38 @@ def test_the_plain_values_name_each_grid(integers: Result) -> None:
     assert row["low"] == 0
     assert values["integer_ops"] == integers.integer_ops
     assert optimized(None).to_dict()["activations"] == []
+
+
+def test_a_file_in_qonnx_computes_what_was_scored() -> None:
+    options = {"bits": 4, "grid": Grid(activations=6), "strategy": "none", "time_budget": None}
+    scored = onnx_evoq.optimize(conv_net(), X, storage="int8", **options)  # type: ignore[arg-type]
+    found = onnx_evoq.optimize(conv_net(), X, format="qonnx", **options)  # type: ignore[arg-type]
+    assert found.scores == scored.scores
+    assert found.integer_ops == scored.integer_ops
+    assert (found.target, found.float_ops, found.session_options) == ("qonnx", {}, {})
+    assert {"w1", "w2", "w3"} <= {
+        n.input[0].removesuffix("_values") for n in quants(found.model).values()
+    }
+    assert [p.key for p in found.model.metadata_props] == [
+        p.key for p in scored.model.metadata_props
+    ]
+    for x in X[:4, None]:
+        (outputs,) = run_qonnx(found.model, {"x": x})
+        assert outputs == pytest.approx(run(scored.model, {"x": x})["logits"], abs=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"format": "qonnx"}, {"target": "qonnx"}])
+def test_a_file_in_qonnx_is_for_one_sample(options: dict[str, Any]) -> None:
+    found = onnx_evoq.optimize(conv_net(), X, bits=4, strategy="none", time_budget=None, **options)
+    ends = [*found.model.graph.input, *found.model.graph.output]
+    assert [each.type.tensor_type.shape.dim[0].dim_value for each in ends] == [1, 1]
+    assert len(quants(found.model)) == 3
+    assert not any("ONNX Runtime" in note for note in found.notes)
+
+
+def test_qonnx_holds_no_narrow_types() -> None:
+    with pytest.raises(OptionError, match="target qonnx does not take storage int4: choose int8"):
+        onnx_evoq.optimize(conv_net(), X, bits=4, format="qonnx", storage="int4")
 
 
 def test_integer_activations_need_the_qdq_format() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import Result
-from commands import invoke, json_of, misuse
+from commands import error_of, invoke, json_of, misuse
 from graphs import mlp, random
 
 import onnx_evoq
@@ -129,6 +129,15 @@ def test_a_c_header_is_that_of_the_model_with_the_same_options(mlp_file: Path) -
     assert header == onnx_evoq.c_header(emitted)
     options = ["--bits", 4, "--strategy", "none", "--samples", 16, "-q"]
     assert invoke("optimize", mlp_file, *options, "--format", "c", "-o", "-").stdout == header
+
+
+@pytest.mark.parametrize("options", [("--format", "qonnx"), ("--target", "qonnx")])
+def test_a_file_in_qonnx_has_a_name_of_its_own(mlp_file: Path, options: tuple[str, str]) -> None:
+    output = Path(optimize(mlp_file, *options)["output"])
+    assert output.name == "model.w4.qonnx.onnx"
+    assert "Quant" in {node.op_type for node in onnx.load(output).graph.node}
+    for command in ("evaluate", "inspect"):
+        assert "(it holds Quant nodes): give" in error_of(command, output)
 
 
 # The table

@@ -33,7 +33,7 @@ def zero_points(result: Result) -> dict[str, Any]:
     return {n.input[0]: held[n.input[2]] for n in quantizers}
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "qonnx"])
 def test_the_file_keeps_the_answers_in_the_reference(target: str) -> None:
     result = made_for(target)
     x = X[:1]

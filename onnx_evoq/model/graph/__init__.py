@@ -14,6 +14,7 @@ from onnx_evoq.model.graph.network import (
 )
 from onnx_evoq.model.graph.nodes import (
     FLOAT_TYPES,
+    QONNX_DOMAIN,
     all_nodes,
     attribute,
     bodies,
@@ -46,6 +47,7 @@ from onnx_evoq.model.graph.weights import Skipped, Weight, check_finite, find_we
 __all__ = [
     "FLOAT_TYPES",
     "MOST_VALUES",
+    "QONNX_DOMAIN",
     "Model",
     "Network",
     "NodeValues",

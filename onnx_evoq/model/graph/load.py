@@ -16,6 +16,7 @@ from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, n
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph.lift import lift_constants
 from onnx_evoq.model.graph.nodes import (
+    QONNX_DOMAIN,
     all_nodes,
     copy_of,
     is_standard,
@@ -41,6 +42,7 @@ _QUANTIZED_OPS = {
     "QLinearMatMul",
     "QuantizeLinear",
 }
+_QONNX_DOMAINS = (QONNX_DOMAIN, "onnx.brevitas")
 
 
 def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelProto:
@@ -58,6 +60,7 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     _check(model, name)
     if not quantized:
         _refuse_quantized(model, name)
+    _refuse_qonnx(model, name)
     if model.functions:
         model = inliner.inline_local_functions(model)
     model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
@@ -189,10 +192,20 @@ def _check(model: ModelProto, name: str) -> None:
 
 def _refuse_quantized(model: ModelProto, name: str) -> None:
     for node in all_nodes(model.graph):
-        if node.op_type in _QUANTIZED_OPS and (is_standard(node) or node.domain == "com.microsoft"):
+        known = is_standard(node) or node.domain == "com.microsoft"
+        if (known and node.op_type in _QUANTIZED_OPS) or node.domain in _QONNX_DOMAINS:
             raise ModelError(
                 f"{name}: already quantized (it holds {node.op_type} nodes): "
                 "give the float model that it was made from."
+            )
+
+
+def _refuse_qonnx(model: ModelProto, name: str) -> None:
+    for node in all_nodes(model.graph):
+        if node.domain in _QONNX_DOMAINS:
+            raise ModelError(
+                f"{name}: ONNX Runtime cannot run QONNX (it holds {node.op_type} nodes): "
+                "give a file of the qdq format."
             )
 
 

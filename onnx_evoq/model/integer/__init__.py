@@ -6,7 +6,13 @@ from onnx_evoq.model.integer.float_outputs import leave_outputs_float
 from onnx_evoq.model.integer.kept_limits import join_limits
 from onnx_evoq.model.integer.means import unshare_means
 from onnx_evoq.model.integer.operators import operators, quantizes_activations
-from onnx_evoq.model.integer.prepared import in_order, makers_and_readers_of, prepared, tensor_names
+from onnx_evoq.model.integer.prepared import (
+    CODES,
+    in_order,
+    makers_and_readers_of,
+    prepared,
+    tensor_names,
+)
 from onnx_evoq.model.integer.quantized_activations import (
     PRODUCTS,
     QuantizedActivation,
@@ -18,6 +24,7 @@ from onnx_evoq.model.integer.simulated import simulated
 from onnx_evoq.model.integer.switches import with_switches
 
 __all__ = [
+    "CODES",
     "PRODUCTS",
     "QuantizedActivation",
     "at_the_ends",

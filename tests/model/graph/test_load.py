@@ -62,6 +62,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "no.onnx")
 
 
+@pytest.mark.parametrize("domain", ["qonnx.custom_op.general", "onnx.brevitas"])
+def test_a_model_in_qonnx_is_refused(domain: str) -> None:
+    nodes = [
+        node("Quant", ["w", "s", "z", "b"], ["q"], domain=domain, signed=1, narrow=0),
+        node("MatMul", ["x", "q"], ["y"]),
+    ]
+    numbers = {name: np.array(1, np.float32) for name in "szb"}
+    weights = {"w": random(4, 3), **numbers}
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights)
+    model.opset_import.append(helper.make_opsetid(domain, 1))
+    with pytest.raises(
+        ModelError, match=r"already quantized \(it holds Quant nodes\): give the float"
+    ):
+        load(model)
+    with pytest.raises(
+        ModelError, match=r"ONNX Runtime cannot run QONNX .* a file of the qdq format"
+    ):
+        load(model, quantized=True)
+
+
 def test_external_data_are_read(tmp_path: Path) -> None:
     loaded = load(external(tmp_path))
     assert all(not tensor.external_data for tensor in loaded.graph.initializer)
