@@ -97,7 +97,9 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
     staying = {node.name for node in graph.node if stays(node)}
     floats = set[str]()  # what operators give that have no integer result
     for node in graph.node:
-        reads_floats = not floats.isdisjoint(node.input) and node.op_type not in PRODUCTS
+        # The other inputs of those that share a scale are shapes and indices.
+        values = node.input[:1] if node.op_type in _SHARING | _LIMITS else node.input
+        reads_floats = not floats.isdisjoint(values) and node.op_type not in PRODUCTS
         reads_constants = not constants.isdisjoint(node.input)
         if (reads_floats or reads_constants) and node.op_type in _BY_ELEMENT:
             staying.add(node.name)

@@ -215,3 +215,16 @@ def test_what_reads_a_constant_stays_float(kind: str) -> None:
     weights = {**CONV, "v": random(2, 3, 1, 1, seed=5), "c": constant}
     _, activations, _ = quantized(net(nodes, weights, IMAGES), IMAGES)
     assert activations.float_nodes == ("with_constant",)
+
+
+def test_a_computed_shape_makes_no_float_operator() -> None:
+    nodes = [
+        CONVOLUTION,
+        node("Shape", ["a"], ["shape"]),
+        node("MaxPool", ["a"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Resize", ["half", "", "", "shape"], ["c"]),
+        node("Add", ["a", "c"], ["y"]),
+    ]
+    _, activations, emitted = quantized(net(nodes, CONV, IMAGES), IMAGES)
+    assert activations.float_nodes == ()
+    assert operators(emitted)[0]["Add"] == 1
