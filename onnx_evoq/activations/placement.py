@@ -18,6 +18,7 @@ from onnx_evoq.model import (
     QuantizedActivation,
     Weight,
     as_network,
+    drop_added_shapes,
     find_layers,
     in_order,
     leave_outputs_float,
@@ -140,6 +141,7 @@ def place(
     activations = {name: integer_tensor(grid) for name, grid in grids.items()}
     copy = to_model(as_network(model))
     found: Model = placed(copy, tensor_names(model), activations, weights, float_nodes)
+    drop_added_shapes(found, model)
     in_order(found)
     if float_outputs:
         leave_outputs_float(found, model)
