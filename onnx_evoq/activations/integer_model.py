@@ -50,9 +50,7 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
     if activations.target.biases == "int8":
         weights |= _narrow_biases(activations, model, quantized)
     grids = {t.name: activations.grids[t.scale] for t in activations.tensors}
-    found = place(model, grids, weights, staying, activations.target)
-    del found.graph.value_info[:]  # some name open axes, which a runtime that fixes them refuses
-    return found
+    return place(model, grids, weights, staying, activations.target)
 
 
 def _narrow_biases(

@@ -18,6 +18,7 @@ from onnx_evoq.model import (
     QuantizedActivation,
     Weight,
     as_network,
+    drop_added_shapes,
     find_layers,
     in_order,
     join_limits,
@@ -162,6 +163,7 @@ def place(
         copy, tensor_names(model), activations, weights, float_nodes,
         symmetric=symmetric, float_biases=target.biases != "int32",
     )  # fmt: skip
+    drop_added_shapes(found, model)
     in_order(found)
     if symmetric:
         join_limits(found)

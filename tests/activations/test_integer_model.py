@@ -31,6 +31,11 @@ def test_kernels_for_integers_compute_what_was_simulated(
     assert np.square(found - expected).mean() < 0.01 * np.square(expected).mean()
 
 
+def test_no_shape_names_a_free_batch() -> None:
+    emitted, _ = made(4, 4)
+    assert len(emitted.graph.value_info) == 0
+
+
 def test_codes_are_those_of_the_weights() -> None:
     emitted, _ = made(4, 8)
     held = {tensor.name: tensor for tensor in emitted.graph.initializer}

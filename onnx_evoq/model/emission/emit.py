@@ -39,6 +39,7 @@ from onnx_evoq.model.graph import (
     as_network,
     check_valid,
     copy_of,
+    drop_added_shapes,
     names_in_use,
     opset_of,
     replace_nodes,
@@ -150,10 +151,7 @@ def _with_opset(network: Network, opset: int, weights: Collection[str]) -> Model
         converted.graph.input.remove(value)
     least = helper.find_min_ir_version_for(converted.opset_import, True)
     converted.ir_version = max(converted.ir_version, least)
-    # The converter adds the shape of every tensor, which takes room and is not needed.
-    stated = {value.name for value in model.graph.value_info}
-    for value in [value for value in converted.graph.value_info if value.name not in stated]:
-        converted.graph.value_info.remove(value)
+    drop_added_shapes(converted, model)
     return converted
 
 

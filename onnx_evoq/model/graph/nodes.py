@@ -111,6 +111,16 @@ def names_in_use(graph: GraphProto) -> set[str]:
     return names
 
 
+def drop_added_shapes(changed: ModelProto, original: ModelProto) -> None:
+    """Drop the shapes of tensors that a tool wrote into a copy of a model, in place.
+
+    They take room, and where they name a free batch, some runtimes cannot be given a batch.
+    """
+    stated = {value.name for value in original.graph.value_info}
+    for value in [value for value in changed.graph.value_info if value.name not in stated]:
+        changed.graph.value_info.remove(value)
+
+
 def unused_name(wanted: str, used: set[str]) -> str:
     """`wanted`, with a number after it if that is used; the result is added to `used`."""
     name, number = wanted, 1

@@ -144,3 +144,12 @@ def test_the_label_of_a_node_is_its_name_or_its_first_output() -> None:
     assert nodes.node_label(node("Relu", ["x"], ["y"], "act")) == "act"
     assert nodes.node_label(node("Split", ["x"], ["y", "z"])) == "Split(y)"
     assert nodes.node_label(node("Own", [], [])) == "Own()"
+
+
+def test_shapes_that_a_tool_added_are_dropped() -> None:
+    original = onnx.ModelProto()
+    original.graph.value_info.add().name = "stated"
+    changed = nodes.copy_of(original)
+    changed.graph.value_info.add().name = "added"
+    nodes.drop_added_shapes(changed, original)
+    assert [value.name for value in changed.graph.value_info] == ["stated"]
