@@ -31,7 +31,7 @@ from onnx_evoq.model import (
     with_codes,
 )
 from onnx_evoq.score import SESSION_OPTIONS
-from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, run_model
+from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, own_options, run_model
 from onnx_evoq.targets import ONNXRUNTIME, Target
 
 # Differences of outputs, relative to the largest output.
@@ -204,7 +204,8 @@ def _emit_integers(
         rest = {name: weight for name, weight in quantized.items() if name in floats}
         emitted = emit_qdq(emitted, rest, narrowest=_WIDTHS[-1])
     expected = _outputs(with_codes(network, quantized), batch, resources)
-    changed = largest_difference(_outputs(emitted, batch, resources, options={}), expected)
+    found = _outputs(emitted, batch, resources, own_options(emitted))
+    changed = largest_difference(found, expected)
     if changed <= _INTEGER:
         return emitted, []
     return emitted, [
