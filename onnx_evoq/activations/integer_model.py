@@ -33,7 +33,7 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
     floats = as_network(activations.float_model).with_values({**biases, **quantized})
     model, staying = to_model(floats), list(activations.float_nodes)
     steps = {n: np.asarray(weight.grid.step, np.float64) for n, weight in quantized.items()}
-    wide = activations.target.biases == "int32"
+    wide = activations.target.biases != "int8"
     least_steps = _least_steps(activations, model, quantized) if wide else {}
     for name, least in least_steps.items():
         if steps[name].ndim and least.size == steps[name].size:  # else groups share steps

@@ -78,7 +78,9 @@ class Activations:
     def rounded_bias(
         self, layer: Layer, bias: Float32Array, step: Float32Array | Float64Array | float
     ) -> Float32Array:
-        """A bias as the target adds it: of 32 bits in units of ``s_x s_w``, of 8 bits, or a float.
+        """A bias as the target adds it: in units of ``s_x s_w``, or of 8 bits.
+
+        A float is in these units, too, since a runtime may make an integer of it: ONNX Runtime does.
 
         Args:
             layer: one of `layers`.
@@ -88,8 +90,6 @@ class Activations:
         Returns:
             The bias itself if the layer reads floats, or if a float operator adds it.
         """
-        if self.target.biases == "float":
-            return bias
         scale = next((t.scale for t in self.tensors if t.dequantized == layer.input), None)
         reader = next((n for n in self.float_model.graph.node if layer.bias in n.input), None)
         if scale is None or reader is None or reader.op_type not in PRODUCTS:

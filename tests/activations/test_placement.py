@@ -74,12 +74,18 @@ def test_a_bias_that_a_float_operator_adds_stays() -> None:
     assert (activations.rounded_bias(layer, bias, 0.5) == bias).all()
 
 
-def test_narrow_biases_have_8_bits_and_float_ones_stay() -> None:
+def test_narrow_biases_have_8_bits_and_float_ones_the_units_of_the_kernel() -> None:
     task, bias = conv_task(), np.array([0.4, -2.6, 7.0, 0.0, 1.5, 0.03], np.float32)
-    for target, expected in [
-        ("vitis", [0.375, -2.625, 7.0, 0.0, 1.5, 0.0]),  # step 1/16: 7.0 has int_bits 3
-        ("tensorrt", bias),
-    ]:
-        activations = quantize_activations(replace(task, target=find_target(target)), 8)
-        layer = activations.layers(task.weights)["w2"]
-        np.testing.assert_allclose(activations.rounded_bias(layer, bias, 0.25), expected)
+    narrow, floats = (
+        quantize_activations(replace(task, target=find_target(name)), 8)
+        for name in ("vitis", "tensorrt")
+    )
+    layer = narrow.layers(task.weights)["w2"]
+    expected = [0.375, -2.625, 7.0, 0.0, 1.5, 0.0]  # step 1/16: 7.0 has int_bits 3
+    np.testing.assert_allclose(narrow.rounded_bias(layer, bias, 0.25), expected)
+    layer = floats.layers(task.weights)["w2"]
+    scale = next(t.scale for t in floats.tensors if t.dequantized == layer.input)
+    unit = 0.25 * floats.grids[scale].scale
+    np.testing.assert_allclose(
+        floats.rounded_bias(layer, bias, 0.25), unit * np.rint(bias / unit), rtol=1e-6
+    )
