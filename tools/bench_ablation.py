@@ -86,7 +86,7 @@ def reconstructed(
         start_rng, refine_rng = rng.spawn(2)
         seed = int(start_rng.integers(2**63))
         if scaled:
-            task = equalize_channels(task, np.random.default_rng(seed))
+            task, _ = equalize_channels(task, np.random.default_rng(seed))
         alone = task if judged else replace(task, heldout_set=task.search_set)
         now = reconstruct_layers(alone, np.random.default_rng(seed), effort)
         evaluations = 0

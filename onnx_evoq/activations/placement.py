@@ -121,6 +121,26 @@ class Activations:
                     values[tensor.high] = np.array(grid.zero_point + grid.high)
         return values
 
+    @property
+    def first_of_each_scale(self) -> dict[str, str]:
+        """The scales by the first tensor, in the graph's order, that has it."""
+        first = {tensor.scale: tensor.name for tensor in reversed(self.tensors)}
+        return {name: scale for scale, name in first.items() if scale in self.grids}
+
+    def with_scales(self, scales: Mapping[str, float]) -> "Activations":
+        """The same with other scales for some activations.
+
+        Args:
+            scales: by the first tensor that has the scale; those of others have no effect.
+        """
+        return self.with_grids(
+            {
+                scale: replace(self.grids[scale], scale=scales[name])
+                for name, scale in self.first_of_each_scale.items()
+                if name in scales
+            }
+        )
+
     def with_grids(self, grids: Mapping[str, ActivationGrid]) -> "Activations":
         """The same with other grids for some activations."""
         return replace(self, grids={**self.grids, **grids})

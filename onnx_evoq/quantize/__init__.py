@@ -39,6 +39,8 @@ from onnx_evoq.quantize.moments import Activation, LayerSamples, Moments, Sample
 from onnx_evoq.quantize.scales import (
     Profile,
     ScaledLayer,
+    activation_as_layer,
+    best_steps,
     channel_scales,
     choose_scales,
     round_alone,
@@ -70,7 +72,9 @@ __all__ = [
     "Scale",
     "ScaledLayer",
     "Window",
+    "activation_as_layer",
     "best_activation_grid",
+    "best_steps",
     "channel_scales",
     "choose_scales",
     "correct_codes",

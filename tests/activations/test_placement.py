@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from graphs import mlp, random, run, task_of
-from integer_nets import conv_task, quantized_conv_net
+from integer_nets import conv_task, pooled, quantized_conv_net
 
 from onnx_evoq.activations import quantize_activations
 from onnx_evoq.activations.placement import integer_tensor
@@ -32,6 +32,21 @@ def test_other_grids_act_as_new_values() -> None:
     assert not np.allclose(run(changed.network, {"x": x})["logits"], before)
     back = changed.with_grids(activations.grids)
     assert (run(back.network, {"x": x})["logits"] == before).all()
+
+
+def test_a_scale_is_set_by_the_first_tensor_that_has_it() -> None:
+    x = random(8, 2, 4, 4)
+    activations = quantize_activations(task_of(load(pooled()), x, x), 4)
+    scales = [tensor.scale for tensor in activations.tensors]
+    shared = {tensor.name: tensor.scale for tensor in activations.tensors}
+    assert shared["c"] == shared["d"]
+    first = activations.first_of_each_scale
+    assert "d" not in first
+    assert sorted(first.values()) == sorted(set(scales))
+    assert activations.with_scales({"d": 5.0}).grids == activations.grids
+    changed = activations.with_scales({"c": 5.0})
+    assert changed.grids[first["c"]].scale == 5
+    assert changed.grids[first["b"]] == activations.grids[first["b"]]
 
 
 def test_limits_of_codes_follow_the_scale() -> None:

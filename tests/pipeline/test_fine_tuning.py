@@ -20,6 +20,7 @@ from graphs import (
     types,
 )
 
+from onnx_evoq.activations import Activations, quantize_activations
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Runnable, as_network, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.model.graph import network
@@ -29,6 +30,7 @@ from onnx_evoq.pipeline.fine_tuning import (
     _equalized,
     _is_better,
     _notes_on_clips,
+    _with_activations,
     fine_tune,
     from_nearest,
     from_reconstruction,
@@ -359,13 +361,50 @@ def test_channels_are_scaled_only_where_there_is_time(
 ) -> None:
     calls = []
 
-    def equalize(given: Task, rng: np.random.Generator) -> Task:
-        calls.append(given)
-        return given
+    def equalize(
+        given: Task, rng: np.random.Generator, activations: Activations | None
+    ) -> tuple[Task, dict[str, float]]:
+        calls.append(activations)
+        return given, {}
 
     monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
     searched(task(deadline=Deadline(deadline)), settings=None)
+    assert calls == [None] * asked
+
+
+@pytest.mark.parametrize(
+    ("weights", "bits", "asked"),
+    [(4, 4, 1), (8, 5, 1), (4, 8, 1), (6, 6, 0), (8, 6, 0), (8, 8, 0), (8, 12, 1)],
+)
+def test_channels_are_scaled_where_activations_have_few_bits_or_more_than_weights(
+    weights: int, bits: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def equalize(
+        given: Task, rng: np.random.Generator, activations: Activations
+    ) -> tuple[Task, dict[str, float]]:
+        calls.append({grid.bits for grid in activations.grids.values()})
+        return given, {}
+
+    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
+    given = task(bits=weights, activation_bits=bits)
+    assert _equalized(given, 0) == (given, {})
     assert len(calls) == asked
+    assert all(bits in widths for widths in calls)
+
+
+def test_the_scales_of_activations_start_where_channels_were_scaled_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = task(activation_bits=4)
+    plain = quantize_activations(given, 4)
+    name, scale = next(iter(plain.first_of_each_scale.items()))
+    monkeypatch.setattr(f"{FINE_TUNING}.swept", lambda task, found, deadline: found)
+    scales = {name: 4 * plain.grids[scale].scale}
+    _, found = _with_activations(given, None, np.random.default_rng(0), scales)
+    assert found is not None
+    assert found.grids[scale].scale == scales[name]
 
 
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
@@ -374,10 +413,12 @@ def test_scaled_channels_are_taken_without_a_trial(
 ) -> None:
     given = task(granularity=granularity)
     scaled = replace(given, weights=[replace(w, values=2 * w.values) for w in given.weights])
-    monkeypatch.setattr(f"{FINE_TUNING}.equalize_channels", lambda given, rng: scaled)
+    monkeypatch.setattr(
+        f"{FINE_TUNING}.equalize_channels", lambda given, rng, activations: (scaled, {})
+    )
     monkeypatch.setattr(f"{FINE_TUNING}.reconstruct_layers", no_use)
     monkeypatch.setattr(Task, "fitness", no_use)
-    assert _equalized(given, 0) is scaled
+    assert _equalized(given, 0)[0] is scaled
 
 
 def no_use(*arguments: Any, **options: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from graphs import model_of, node, random, run, task_of
 from onnx import ModelProto
 
+from onnx_evoq.activations import quantize_activations
 from onnx_evoq.model import load
 from onnx_evoq.reconstruct import equalize_channels, reconstruct_layers
 from onnx_evoq.setup import Task
@@ -15,7 +16,9 @@ CHANNELS = 12
 UNLIKE = 2.0 ** np.linspace(-4, 4, CHANNELS)
 
 
-def inverted_bottleneck(unlike: bool = True, clip: bool = True) -> ModelProto:
+def inverted_bottleneck(
+    unlike: bool = True, clip: bool = True, op_type: str = "Clip"
+) -> ModelProto:
     """x (n, 4, 8, 8) -> Conv -> Clip -> depthwise Conv -> Clip -> Conv -> y (n, 3, 8, 8).
 
     The channels of the first two layers are of very unlike range.
@@ -33,12 +36,12 @@ def inverted_bottleneck(unlike: bool = True, clip: bool = True) -> ModelProto:
     }
     weights["w1"], weights["b1"] = weights["w1"] * scale, weights["b1"] * scale.ravel()
     weights["w2"] = weights["w2"] / scale
-    limits = ["low", "high"] if clip else ["low"]
+    limits = [] if op_type == "Relu" else ["low", "high"] if clip else ["low"]
     nodes = [
         node("Conv", ["x", "w1", "b1"], ["a"]),
-        node("Clip", ["a", *limits], ["b"]),
+        node(op_type, ["a", *limits], ["b"]),
         node("Conv", ["b", "w2", "b2"], ["c"], group=CHANNELS, pads=[1, 1, 1, 1]),
-        node("Clip", ["c", *limits], ["d"]),
+        node(op_type, ["c", *limits], ["d"]),
         node("Conv", ["d", "w3", "b3"], ["y"]),
     ]
     floats = {name: np.asarray(value, np.float32) for name, value in weights.items()}
@@ -50,7 +53,7 @@ def task(model: ModelProto, **options: object) -> Task:
 
 
 def equalized(given: Task) -> Task:
-    return equalize_channels(given, np.random.default_rng(0))
+    return equalize_channels(given, np.random.default_rng(0))[0]
 
 
 def error(given: Task) -> float:
@@ -106,3 +109,39 @@ def test_a_layer_with_a_width_for_each_channel_keeps_its_channels() -> None:
     found = equalized(replace(given, bits=widths))
     same = {w.name: w.values for w in found.weights}
     np.testing.assert_array_equal(same["w2"], {w.name: w.values for w in given.weights}["w2"])
+
+
+# Integer activations
+
+
+@pytest.mark.parametrize("bits", [4, 6])
+def test_activations_of_unlike_channels_are_rounded_far_better(bits: int) -> None:
+    given = task(inverted_bottleneck(op_type="Relu"), activation_bits=bits)
+    before = quantize_activations(given, bits)
+    found, scales = equalize_channels(given, np.random.default_rng(0), before)
+    after = quantize_activations(found, bits)
+    assert given.fitness(after.network) < 0.5 * given.fitness(before.network)
+    assert given.fitness(after.with_scales(scales).network) < 0.5 * given.fitness(before.network)
+    assert scales.keys() == {"b", "d"}  # the input and the output stay
+    x = random(2, 4, 8, 8, seed=8)
+    (same,), (scaled,) = (run(m, {"x": x}).values() for m in (given.model, found.model))
+    np.testing.assert_allclose(scaled, same, rtol=1e-4, atol=1e-4)
+
+
+def test_with_integer_activations_what_a_clip_limits_stays() -> None:
+    given = task(inverted_bottleneck(), activation_bits=4)
+    found, scales = equalize_channels(
+        given, np.random.default_rng(0), quantize_activations(given, 4)
+    )
+    assert (found, scales) == (given, {})
+
+
+def test_scales_that_gain_too_little_leave_the_activations_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = task(inverted_bottleneck(op_type="Relu"), activation_bits=4)
+    monkeypatch.setattr("onnx_evoq.reconstruct.channel_equalization._MOST_LEFT", 0.0)
+    assert equalize_channels(given, np.random.default_rng(0), quantize_activations(given, 4)) == (
+        given,
+        {},
+    )

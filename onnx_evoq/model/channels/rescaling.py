@@ -11,7 +11,7 @@ The limits of a Clip between them are scaled by s, too. Channels that are added 
 a residual sum, must have the same scale: they form a group.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,19 +39,22 @@ class ChannelGroups:
             with groups has an entry for all input channels of all its groups.
         clips: name of a Clip's output -> the groups that its limits are scaled with, in a shape
             that broadcasts along its input.
+        tensors: likewise of tensors that were asked for, if groups differ along one axis at most.
     """
 
     count: int
     rows: Mapping[str, Indices]
     columns: Mapping[str, Indices]
     clips: Mapping[str, Indices] = field(default_factory=dict)
+    tensors: Mapping[str, Indices] = field(default_factory=dict)
 
 
-def channel_groups(model: ModelProto) -> ChannelGroups:
+def channel_groups(model: ModelProto, tensors: Collection[str] = ()) -> ChannelGroups:
     """Find the channels that may be scaled, and which of them must be scaled together.
 
     Args:
         model: a model as `load` returns it. BatchNormalization pins its input: fold it first.
+        tensors: names of tensors whose channels' groups are wanted, too.
 
     Raises:
         ModelError: an input of the model is not a tensor of numbers.
@@ -60,13 +63,14 @@ def channel_groups(model: ModelProto) -> ChannelGroups:
     numbers: dict[int, int] = {ZERO: -1, PINNED: -1}
     rows: dict[str, Indices] = {}
     columns: dict[str, Indices] = {}
-    ids = channel_ids(model, layers)
+    ids = channel_ids(model, layers, tensors)
     for layer, (outputs, inputs) in zip(layers, ids.layers, strict=True):
         rows[layer.weight] = _numbered(outputs, numbers)
         columns[layer.weight] = _numbered(inputs, numbers)
     count = len(numbers) - 2
     clips = {name: _numbered(at_clip, numbers) for name, at_clip in ids.clips.items()}
-    return ChannelGroups(count, rows, columns, clips)
+    asked = {name: _numbered(of_tensor, numbers) for name, of_tensor in ids.tensors.items()}
+    return ChannelGroups(count, rows, columns, clips, asked)
 
 
 def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> ModelProto:

@@ -17,7 +17,7 @@ id. The ids follow the values through the graph, in id tensors with the shape th
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,25 +74,31 @@ class ChannelIds(NamedTuple):
         layers: for each layer, (output channels,) and (input channels,).
         clips: by the name of a Clip's output, the ids that its limits must be scaled with, in a
             shape that broadcasts along its input.
+        tensors: likewise of tensors that were asked for, if ids differ along one axis at most.
     """
 
     layers: list[tuple[IdTensor, IdTensor]]
     clips: dict[str, IdTensor]
+    tensors: dict[str, IdTensor]
 
 
-def channel_ids(model: ModelProto, layers: Sequence[LinearLayer]) -> ChannelIds:
+def channel_ids(
+    model: ModelProto, layers: Sequence[LinearLayer], tensors: Collection[str]
+) -> ChannelIds:
     """The ids of all channels; those with the same id must have the same scale.
 
     Args:
         model: a model as `load` returns it.
         layers: its layers, as `linear_layers` finds them.
+        tensors: names of tensors whose ids are wanted.
     """
     propagation = _IdPropagation(model, layers)
     for node in model.graph.node:
         propagation.visit(node)
     for value in model.graph.output:
         propagation.pin(value.name)
-    return ChannelIds([propagation.channels_of(layer) for layer in layers], propagation.clips())
+    channels = [propagation.channels_of(layer) for layer in layers]
+    return ChannelIds(channels, propagation.clips(), propagation.along_one_axis(tensors))
 
 
 class _IdPropagation:
@@ -110,6 +116,11 @@ class _IdPropagation:
     def clips(self) -> dict[str, IdTensor]:
         """The ids of each Clip, by the name of its output."""
         return {name: self._sets.roots(ids) for name, ids in self._clips.items()}
+
+    def along_one_axis(self, names: Collection[str]) -> dict[str, IdTensor]:
+        """The ids of tensors with one id for each channel, by name."""
+        known = {n: compact([self._known.ids[n]])[0] for n in names if n in self._known.ids}
+        return {n: self._sets.roots(i) for n, i in known.items() if i.size in (1, *i.shape)}
 
     def channels_of(self, layer: LinearLayer) -> tuple[IdTensor, IdTensor]:
         """(output channels,) and (input channels,): one id for each channel of a layer."""

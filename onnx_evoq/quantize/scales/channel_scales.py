@@ -15,6 +15,10 @@ the weights behind it: with r_o for row o,
 
     r_i = sum over the layers that read channel i, and their rows o, of r_o w_oi^2
 
+An activation is one more layer (`activation_as_layer`): a row for each channel, with the values of
+samples as its weights. Rounding x to the step d adds the error x^2 K(log2(|x| s_i / d)) to channel
+i of the model that is not scaled, and it counts with r_i as well.
+
 All scales are multiples of an eighth of an octave. With a step that is a power of two the scale of
 a row makes it in effect any number; with a step per tensor, it gives each row a step of its own.
 The sum of all errors falls in each pass over all layers: all output channels of a layer change at
@@ -22,12 +26,12 @@ once, since they depend on each other only through other channels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from onnx_evoq.array_types import Float64Array, Indices
+from onnx_evoq.quantize.scales.scaled_layer import ScaledLayer
 
 _PER_OCTAVE = 8
 _REACH = 12 * _PER_OCTAVE  # scales lie between 2^-12 and 2^12
@@ -39,34 +43,8 @@ _ENTRIES = 128  # of each row and column that are looked at, about
 # all rows, the estimate itself is needed.
 _ROWS_OF_OWN_STEP = 0.25
 _LEAST_OUTPUT = 1e-30  # mean power
-_MIN_SHARE = 0.01  # of the mean power of a row's terms w x, which each of them counts with
 _TIE = 1e-9  # share of the error in which two scales are as good as each other
 _MIN_GAIN = 1e-3  # share of the error that a pass must gain for another one to follow
-
-
-@dataclass(frozen=True, eq=False)
-class ScaledLayer:
-    """A layer whose channels may be scaled.
-
-    Attributes:
-        weight: (groups, rows, columns).
-        power: (groups, columns), what the squared error of each column's weights counts.
-        output: the mean power of the output's channels.
-        rows: (groups, rows), the scale of each row, -1 for one that stays 1.
-        columns: (groups, columns), the scale of each column, -1 for one that stays 1.
-        bits: the width of the codes.
-        per_channel: whether each row has a step of its own.
-        pow2: whether steps are powers of two.
-    """
-
-    weight: Float64Array
-    power: Float64Array
-    output: float
-    rows: Indices
-    columns: Indices
-    bits: int
-    per_channel: bool
-    pow2: bool
 
 
 def channel_scales(layers: Sequence[ScaledLayer], count: int) -> tuple[Float64Array, float]:
@@ -94,6 +72,24 @@ def channel_scales(layers: Sequence[ScaledLayer], count: int) -> tuple[Float64Ar
         if not last - now > _MIN_GAIN * last:
             break
     return 2.0 ** (logs[:count] / _PER_OCTAVE), now / before if before > 0 else 1.0
+
+
+def best_steps(layers: Sequence[ScaledLayer], scales: Float64Array) -> list[Float64Array]:
+    """The steps of the least estimated error with some scales.
+
+    Args:
+        layers: the layers, in the graph's order.
+        scales: (count,), as `channel_scales` gives them.
+
+    Returns:
+        For each layer, (groups, rows).
+    """
+    logs, steps = np.append(np.rint(_PER_OCTAVE * np.log2(scales)), 0).astype(np.intp), []
+    for layer, of_rows in zip(layers, _relevance(layers, len(scales)), strict=True):
+        state = _State(layer, of_rows)
+        state.choose_steps(logs)
+        steps.append(2.0 ** (state.steps / _PER_OCTAVE))
+    return steps
 
 
 def _relevance(layers: Sequence[ScaledLayer], count: int) -> list[Float64Array]:
@@ -165,7 +161,7 @@ class _State:
         size = np.abs(layer.weight)
         power = size**2 * layer.power[:, None]  # (groups, rows, columns)
         # A column that is nearly always 0 must not have weights that the others' grid cannot hold.
-        power = np.maximum(power, _MIN_SHARE * power.mean(axis=2, keepdims=True))
+        power = np.maximum(power, layer.least_share * power.mean(axis=2, keepdims=True))
         self._power = apart * (relevance[:, :, None] * power)[:, at[0], at[1]].ravel()
         logs = np.log2(np.maximum(size[:, at[0], at[1]].ravel(), 1e-30))
         self._logs = np.rint(logs * _PER_OCTAVE).astype(np.intp)

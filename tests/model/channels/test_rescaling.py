@@ -50,6 +50,29 @@ def test_groups_are_numbered_in_the_order_of_the_layers() -> None:
     assert groups.rows["w1"].dtype == np.intp
 
 
+def test_the_groups_of_tensors_that_are_asked_for() -> None:
+    found = channel_groups(two_layers(W1), ["x", "a", "r", "y", "unknown"]).tensors
+    assert {name: groups.tolist() for name, groups in found.items()} == {
+        "x": [[-1]], "a": [[0, 1]], "r": [[0, 1]], "y": [[-1]],
+    }  # fmt: skip
+
+
+def test_a_tensor_whose_groups_differ_along_two_axes_has_no_channels() -> None:
+    nodes = [
+        node("Conv", ["x", "w1"], ["a"]),
+        node("Pad", ["a", "pads"], ["b"]),
+        node("Conv", ["b", "w2"], ["y"]),
+    ]
+    weights = {
+        "w1": random(4, 3, 1, 1), "w2": random(2, 4, 1, 1),
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+    }  # fmt: skip
+    model = load(model_of(nodes, {"x": ["n", 3, 5, 5]}, {"y": None}, weights))
+    found = channel_groups(model, ["a", "b"]).tensors
+    assert found.keys() == {"a"}
+    assert found["a"].tolist() == [[[[0]], [[1]], [[2]], [[3]]]]
+
+
 def test_channels_that_are_only_zero_belong_to_no_group() -> None:
     nodes = [
         node("MatMul", ["x", "w1"], ["a"]),
