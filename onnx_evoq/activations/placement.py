@@ -80,7 +80,7 @@ class Activations:
     ) -> Float32Array:
         """A bias as the target adds it: in units of ``s_x s_w``, or of 8 bits.
 
-        A float is in these units, too, since a runtime may make an integer of it: ONNX Runtime does.
+        A float is in these units, too, since ONNX Runtime makes an integer of it.
 
         Args:
             layer: one of `layers`.
