@@ -30,7 +30,7 @@ from onnx_evoq.model import (
     to_model,
     unshare_means,
 )
-from onnx_evoq.quantize import ActivationGrid, FixedPoint, dequantize, fit, nearest
+from onnx_evoq.quantize import ActivationGrid, FixedPoint, at_scale, dequantize, fit, nearest
 from onnx_evoq.score import IntegerTensor, placed
 from onnx_evoq.targets import ONNXRUNTIME, Target
 
@@ -116,6 +116,7 @@ class Activations:
             if tensor.scale in grids:
                 grid = grids[tensor.scale]
                 values[tensor.scale] = np.array(grid.scale, np.float32)
+                values[tensor.zero_point] = np.array(grid.zero_point, grid.dtype)
                 if tensor.low is not None and tensor.high is not None:
                     values[tensor.low] = np.array(grid.zero_point + grid.low)
                     values[tensor.high] = np.array(grid.zero_point + grid.high)
@@ -135,11 +136,23 @@ class Activations:
         """
         return self.with_grids(
             {
-                scale: replace(self.grids[scale], scale=scales[name])
+                scale: self.at_scale(scale, scales[name])
                 for name, scale in self.first_of_each_scale.items()
                 if name in scales
             }
         )
+
+    def at_scale(self, name: str, scale: float) -> ActivationGrid:
+        """A grid with another scale, and the zero point that suits it.
+
+        Args:
+            name: the initializer that holds the scale.
+            scale: the scale.
+        """
+        values = [
+            self.seen[t.name] for t in self.tensors if t.scale == name and t.name in self.seen
+        ]
+        return at_scale(self.grids[name], scale, values)
 
     def with_grids(self, grids: Mapping[str, ActivationGrid]) -> "Activations":
         """The same with other grids for some activations."""

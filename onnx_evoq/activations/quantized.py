@@ -89,8 +89,9 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
         # A symmetric code is no limit, so that the Clip stays in the graph.
         limit = inf if code_type == "symmetric" else clip_limit_of(model, together[0])
         grid = best_activation_grid(
-            [values[name] for name in together], own, scale, limit, code_type
-        )
+            [values[name] for name in together], own, scale, limit, code_type,
+            free_zero_point=task.target.free_zero_points,
+        )  # fmt: skip
         grids.update(dict.fromkeys(together, grid))
     biases = [layer.bias for layer in layers.values() if layer.bias is not None]
     floats = [*(weight.name for weight in task.weights), *biases]

@@ -6,8 +6,6 @@ forty times as large, and halves that of the outputs. So each scale is tried onc
 twice its size, in the graph's order, on a few samples. The held-out set has the last word on all.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from onnx_evoq.activations.placement import Activations
@@ -41,7 +39,7 @@ def swept(task: Task, activations: Activations, deadline: Deadline) -> Activatio
             for factor in _FACTORS:
                 if deadline.passed:
                     break
-                tried = now.with_grids({name: replace(grid, scale=factor * grid.scale)})
+                tried = now.with_grids({name: now.at_scale(name, factor * grid.scale)})
                 error = fitness(evaluator.value(tried.values(tried.grids)))
                 if error < best - _LEAST_GAIN * abs(best):
                     best, now = error, tried

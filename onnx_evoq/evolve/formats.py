@@ -11,8 +11,6 @@ that scores, so candidates need no session of their own.
 3. The best genome is accepted if it is better on the held-out set, too.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from onnx_evoq.activations import Activations
@@ -59,7 +57,7 @@ def evolve_formats(
 
     def grids_of(genome: Codes) -> dict[str, ActivationGrid]:
         return {
-            name: replace(grid, scale=grid.scale * 2.0 ** (int(gene) / per_octave))
+            name: activations.at_scale(name, grid.scale * 2.0 ** (int(gene) / per_octave))
             for gene, (name, grid) in zip(genome, activations.grids.items(), strict=True)
         }
 

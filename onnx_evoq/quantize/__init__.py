@@ -14,7 +14,12 @@ from onnx_evoq.quantize.closed_form import (
     reconstruct_with_activation,
     refit,
 )
-from onnx_evoq.quantize.formats import ActivationGrid, CodeType, best_activation_grid
+from onnx_evoq.quantize.formats import (
+    ActivationGrid,
+    CodeType,
+    at_scale,
+    best_activation_grid,
+)
 from onnx_evoq.quantize.grid import (
     MANY_COLUMNS,
     Bits,
@@ -73,6 +78,7 @@ __all__ = [
     "ScaledLayer",
     "Window",
     "activation_as_layer",
+    "at_scale",
     "best_activation_grid",
     "best_steps",
     "channel_scales",

@@ -26,6 +26,8 @@ class Target:
         name: as users give it.
         runtime: its own name.
         code_type: of the types that hold codes of activations.
+        free_zero_points: whether signed codes of activations may have any zero point; else it is 0,
+            or 128 or 32,768 in unsigned types.
         activations: the widths of activations that it takes; the others are refused.
         scales: the scales of weights that it takes, "pow2" or "float".
         activation_scales: likewise, of activations.
@@ -45,6 +47,7 @@ class Target:
     name: str
     runtime: str
     code_type: CodeType = "unsigned"
+    free_zero_points: bool = True
     activations: tuple[int, ...] = tuple(range(2, 17))
     scales: tuple[str, ...] = ("pow2", "float")
     activation_scales: tuple[str, ...] = ("pow2", "float")
@@ -102,7 +105,7 @@ _KNOWN = (
         activations=_UP_TO_8, storages=("int8",), opset=19,
     ),
     Target(
-        "qonnx", "QONNX (hls4ml)",
+        "qonnx", "QONNX (hls4ml)", free_zero_points=False,
         storages=("int8",), fixed_batch=True, forms=("qonnx",),
     ),
 )  # fmt: skip

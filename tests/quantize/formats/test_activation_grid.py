@@ -1,12 +1,14 @@
 """The grid of an activation: its codes by hand, and its scale against all others."""
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 from graphs import random
+from numpy.typing import NDArray
 
-from onnx_evoq.quantize import ActivationGrid, CodeType, best_activation_grid
+from onnx_evoq.quantize import ActivationGrid, CodeType, at_scale, best_activation_grid
 
 
 def test_unsigned_codes_start_at_0() -> None:
@@ -116,3 +118,61 @@ def test_symmetric_codes_are_signed_even_of_what_is_never_negative() -> None:
     assert grid.signed
     assert not other.signed
     assert grid.scale == pytest.approx(other.scale * 255 / 127)
+
+
+FREE = ActivationGrid(1.0, 8, signed=True, free_zero_point=True)
+
+
+def f32(*values: float) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("values", "offset"),
+    [
+        (f32(-128, 127), 0),
+        (f32(-10, 10), 0),
+        (f32(-200, 50), -72),  # the lowest code is that of -200
+        (f32(-50, 200), 73),
+        (f32(-3, 300), 128),  # 0 keeps its code
+    ],
+)
+def test_a_free_zero_point_goes_no_farther_than_values_need(
+    values: NDArray[np.float32], offset: int
+) -> None:
+    grid = at_scale(FREE, 1.0, [values])
+    assert grid.offset == offset
+    assert (grid.low, grid.high) == (offset - 128, offset + 127)
+    assert (grid.zero_point + grid.low, grid.zero_point + grid.high) == (0, 255)
+
+
+def test_where_codes_do_not_reach_the_many_values_count() -> None:
+    values = np.concatenate([np.linspace(-250, 0, 999), [100.0]]).astype(np.float32)
+    grid = at_scale(FREE, 1.0, [values])
+    assert grid.low <= -240
+    middle = replace(FREE, offset=0)
+    assert (
+        np.square(grid.values(values) - values).sum()
+        < np.square(middle.values(values) - values).sum()
+    )
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        replace(FREE, bits=4),
+        replace(FREE, signed=False),
+        replace(FREE, free_zero_point=False),
+        replace(FREE, code_type="symmetric"),
+    ],
+    ids=["fewer bits", "unsigned", "fixed", "symmetric"],
+)
+def test_other_codes_stay_where_they_are(grid: ActivationGrid) -> None:
+    assert at_scale(grid, 2.0, [f32(-200, 50)]) == replace(grid, scale=2.0)
+
+
+def test_the_best_grid_of_values_on_one_side_has_a_finer_scale() -> None:
+    values = np.linspace(-200, 50, 999).astype(np.float32)
+    free = best_activation_grid([values], 8, free_zero_point=True)
+    fixed = best_activation_grid([values], 8)
+    assert (free.scale, fixed.scale) == (1.0, 2.0)
