@@ -160,8 +160,15 @@ class Activations:
 
 
 def bias_grid(bias: Float32Array) -> FixedPoint:
-    """The grid of a bias of 8 bits, (channels,), with one step that is a power of two."""
-    return fit(bias, _BIAS_BITS)
+    """The grid of a bias of 8 bits, (channels,), with one step that is a power of two.
+
+    All values have codes, so that the grid of a rounded bias holds it.
+    """
+    grid = fit(bias, _BIAS_BITS)
+    largest = float(np.abs(bias).max(initial=0.0))
+    return (
+        grid if largest <= float(grid.step) * int(grid.high) else replace(grid, step=2 * grid.step)
+    )
 
 
 def integer_tensor(grid: ActivationGrid) -> IntegerTensor:

@@ -177,7 +177,9 @@ def optimize(
     else:
         widths = bits_of(job.float_model.weights, width_or_policy, bits_for or {})
     float_model = job.float_model
-    granularities, notes_on_steps = granularities_for(chosen, float_model.weights, granularities)
+    granularities, notes_on_steps = granularities_for(
+        chosen, float_model.weights, granularities, widths
+    )
     check = None
     if max_drop is not None:
         check = max_drop_check(float_model.model, calibration, max_drop, resources)

@@ -138,9 +138,10 @@ def _notes_on(rows: Sequence[SensitivityRow], scored: int, samples: int) -> list
     if scored < samples:
         notes.append(f"the scores are of the first {scored} of {samples} samples, to save time.")
     missing = sum(math.isnan(row.score) for row in rows)
+    what = "weights and activations" if any(r.op_type == ACTIVATION for r in rows) else "weights"
     if missing:
         notes.append(
-            f"{missing} of {len(rows)} weights have no score, and come last: the time budget "
+            f"{missing} of {len(rows)} {what} have no score, and come last: the time budget "
             "allows no more, or the metric gives no number."
         )
     return notes

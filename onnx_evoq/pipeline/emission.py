@@ -116,8 +116,8 @@ def emit(
         notes = [] if form == "qonnx" else notes  # on runtimes, which do not get this file
     if opset_of(emitted) < target.opset:
         notes.append(
-            f"the model cannot be converted to operator set {target.opset}, which target "
-            f"{target.name} asks for: the file has {opset_of(emitted)}. Export the model anew."
+            f"the file has operator set {opset_of(emitted)}, and target {target.name} asks for "
+            f"{target.opset}, to which the model cannot be converted: export it anew."
         )
     return emitted, notes
 
@@ -135,7 +135,10 @@ def _emit_weights(
     expected = _outputs(with_codes(model, quantized), batch, resources)
     widest = (grid.widest for _, grid in quantized.values())
     needed = max(min(widest), _LEAST_BITS[storage])
-    attempts = [(bits, opset) for bits in _WIDTHS if bits >= needed for opset in (target.opset, 0)]
+    attempts = [(bits, 0) for bits in _WIDTHS if bits >= needed]
+    own = opset_of(as_network(model).model)
+    if own < target.opset:  # narrow types need a newer one in any case
+        attempts.insert(-1, (_WIDTHS[-1], target.opset))
     for narrowest, opset in attempts:
         try:
             emitted = emit_qdq(model, quantized, narrowest=narrowest, opset=opset)
@@ -153,10 +156,12 @@ def _emit_weights(
                 raise
             if not opset:
                 notes.append(f"INT{narrowest} is not used for narrow codes: {cause}")
-    before, after = opset_of(as_network(model).model), opset_of(emitted)
-    if after > before:
+            else:
+                notes.append(f"operator set {opset} is not used: {cause}")
+    after = opset_of(emitted)
+    if after > own:
         notes.append(
-            f"the operator set was raised from {before} to {after}, as the integer types or the "
+            f"the operator set was raised from {own} to {after}, as the integer types or the "
             "target need: emit the float format for runtimes that lack it."
         )
     if not changed <= _NOTICEABLE:

@@ -170,7 +170,7 @@ def from_reconstruction(
     """
     start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
-    scaled, scales = _equalized(task, seed)
+    scaled, scales, cut = _equalized(task, seed)
     clips = _notes_on_clips(task.model, scaled.model)
     scaled, activations = _with_activations(scaled, settings, rng, scales)
     if activations is not None:
@@ -189,7 +189,7 @@ def from_reconstruction(
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     start, notes = _or_nearest(replace(task, bits=narrowest.bits), narrowest.quantized_model)
     if start is narrowest.quantized_model:
-        notes += clips
+        notes += (*(() if start.cut else cut), *clips)
     task = replace(scaled if start is narrowest.quantized_model else task, bits=narrowest.bits)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
     if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
@@ -223,22 +223,22 @@ def _with_activations(
     return replace(task, model=to_model(activations.network)), activations
 
 
-def _equalized(task: Task, seed: int) -> tuple[Task, dict[str, float]]:
+def _equalized(task: Task, seed: int) -> tuple[Task, dict[str, float], tuple[str, ...]]:
     """The task with scaled channels, where that helps, and time is left for it.
 
-    With it come the scales that suit its activations, by tensor. Where activations have 6 bits or
-    more, and not more than the weights, scales gained nothing on a ResNet-20, a ResNet-8 and a
-    keyword spotter.
+    With it come the scales that suit its activations, by tensor, and notes. Where activations have
+    6 bits or more, and not more than the weights, scales gained nothing on a ResNet-20, a ResNet-8
+    and a keyword spotter.
     """
     widest, bits = max(np.max(bits) for bits in task.bits.values()), task.activation_bits
     if bits is not None and _FEW_BITS < bits <= widest:
-        return task, {}
+        return task, {}, ()
     if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
-        return task, {}
+        return task, {}, ("to save time, channels were not scaled before the reconstruction.",)
     activations = None
     if bits is not None:
         activations = quantize_activations(task, bits, task.activation_scale)
-    return equalize_channels(task, np.random.default_rng(seed), activations)
+    return *equalize_channels(task, np.random.default_rng(seed), activations), ()
 
 
 def _notes_on_clips(model: Model, scaled: Model) -> tuple[str, ...]:

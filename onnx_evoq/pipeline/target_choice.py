@@ -1,11 +1,12 @@
 """The target of a model, and what it says where the user says nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
 from onnx_evoq.pipeline.emission import Form, Storage
+from onnx_evoq.quantize import Bits
 from onnx_evoq.setup import Granularities, Grid, check_choices
 from onnx_evoq.targets import ONNXRUNTIME, Target, TargetName, check_target, find_target
 
@@ -56,7 +57,10 @@ def choose_target(
 
 
 def granularities_for(
-    target: Target, weights: Sequence[Weight], granularities: Granularities
+    target: Target,
+    weights: Sequence[Weight],
+    granularities: Granularities,
+    widths: Mapping[str, Bits],
 ) -> tuple[Granularities, list[str]]:
     """The granularity of each weight that a target takes, and notes on those that it changes.
 
@@ -64,9 +68,14 @@ def granularities_for(
         target: what the runtime takes.
         weights: the weights.
         granularities: what was asked for.
+        widths: of the weights, by name.
+
+    Returns:
+        The granularities, and sentences that a user should read.
 
     Raises:
-        OptionError: a policy has a granularity that the target does not take.
+        OptionError: a policy has a granularity, or widths of channels, that the target does not
+            take.
     """
     asked = {
         w.name: granularities if isinstance(granularities, str) else granularities[w.name]
@@ -83,6 +92,12 @@ def granularities_for(
     changed = [name for name in per_channel if name in transposed]
     if not target.transposed_per_tensor or not changed:
         return granularities, []
+    for name in changed:
+        if not isinstance(widths[name], int):
+            raise OptionError(
+                f"target {target.name} takes one step for a ConvTranspose, and the policy has a "
+                f"width for each channel of {name!r}."
+            )
     return {**asked, **dict.fromkeys(changed, "tensor")}, [
         f"target {target.name} takes one step for a ConvTranspose: {', '.join(changed)} have one."
     ]

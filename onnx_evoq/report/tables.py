@@ -113,6 +113,7 @@ def result_text(result: Result, output: str) -> str:
     rows = [_score_row(label, result.scores[key]) for key, label in labels.items()]
     widths = Counter(width_range(layer.bits) for layer in result.layers)
     by_width = ", ".join(f"{count} at {width} bits" for width, count in sorted(widths.items()))
+    about_activations = _activations_line(result) if result.activations else ""
     lines = [
         table(header, rows),
         "",
@@ -121,11 +122,10 @@ def result_text(result: Result, output: str) -> str:
             f"{counted(result.evaluations, 'evaluation')} in {result.seconds:.1f} s",
             WIDTH,
         ),
+        *textwrap.wrap(about_activations, WIDTH),
         f"{size(result.bytes_before)} -> {size(result.bytes_after)} "
         f"(packed {size(result.packed_bytes)})  {output}",
     ]
-    if result.activations:
-        lines[3:3] = textwrap.wrap(_activations_line(result), WIDTH)
     if result.evaluations:
         lines.append(
             "The search set selected and the held-out set accepted: to judge, score data that\n"

@@ -6,9 +6,11 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Runnable, quantizes_activations, to_run
+from onnx_evoq.model import Runnable, as_network, opset_of, to_run, types_of_activations
 from onnx_evoq.score import SESSION_OPTIONS, Session, predict
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, on_cpu, workers_of
+
+_SIGNED, _OPSET = {"session.qdqisint8allowed": "1"}, 23
 
 
 def open_session(
@@ -42,7 +44,11 @@ def own_options(model: Runnable) -> Mapping[str, str]:
     A model whose activations are integers of 8 bits runs on the kernels for these. Of others the
     weights alone are: without those kernels, nothing else is rounded.
     """
-    return {} if quantizes_activations(model) else SESSION_OPTIONS
+    types = types_of_activations(model)
+    if types.isdisjoint(("uint8", "int8")):
+        return SESSION_OPTIONS
+    # ONNX Runtime 1.32 turns signed codes into unsigned ones, and forgets it in this operator set.
+    return _SIGNED if "int8" in types and opset_of(as_network(model).model) >= _OPSET else {}
 
 
 def run_model(

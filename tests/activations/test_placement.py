@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from graphs import mlp, random, run, task_of
 from integer_nets import conv_task, pooled, quantized_conv_net
 
 from onnx_evoq.activations import quantize_activations
-from onnx_evoq.activations.placement import integer_tensor
+from onnx_evoq.activations.placement import bias_grid, integer_tensor
 from onnx_evoq.model import load
-from onnx_evoq.quantize import ActivationGrid
+from onnx_evoq.quantize import ActivationGrid, dequantize, nearest
 from onnx_evoq.targets import find_target
 
 
@@ -104,3 +105,13 @@ def test_narrow_biases_have_8_bits_and_float_ones_the_units_of_the_kernel() -> N
     np.testing.assert_allclose(
         floats.rounded_bias(layer, bias, 0.25), unit * np.rint(bias / unit), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("largest", [0.501, 0.5, 0.499, 0.4999, 0.0, 3.99])
+def test_the_grid_of_a_rounded_bias_holds_it(largest: float) -> None:
+    bias = np.array([largest, 0.1, -0.2, 0.3], np.float32) * np.float32(largest > 0)
+    grid = bias_grid(bias)
+    rounded = dequantize(nearest(bias, grid), grid)
+    again = bias_grid(rounded)
+    assert (dequantize(nearest(rounded, again), again) == rounded).all()
+    assert np.abs(rounded - bias).max() <= 0.5 * grid.step

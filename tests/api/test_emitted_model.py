@@ -9,7 +9,7 @@ from qonnx_runs import quants, run_qonnx
 
 import onnx_evoq
 from onnx_evoq import Grid, OptionError, Result
-from onnx_evoq.model import quantizes_activations
+from onnx_evoq.model import types_of_activations
 
 X = random(48, 3, 8, 8, seed=3)
 
@@ -27,7 +27,7 @@ def integers() -> Result:
 
 
 def test_all_operators_work_on_integers(integers: Result) -> None:
-    assert quantizes_activations(integers.model)
+    assert types_of_activations(integers.model)
     assert integers.float_ops == {}
     assert integers.integer_ops["Conv"] == 2
     assert {each.tensor for each in integers.activations} >= {"x", "c", "g"}
@@ -65,7 +65,7 @@ def test_nearest_rounding_has_integer_activations_too() -> None:
     found = onnx_evoq.optimize(
         conv_net(), X, bits=8, grid=Grid(activations=4), strategy=start, time_budget=None
     )
-    assert quantizes_activations(found.model)
+    assert types_of_activations(found.model)
     scores = [found.scores[name].heldout for name in ("nearest", "evolved")]
     assert scores[1] <= 1.05 * scores[0]
     without = optimized(None).scores["nearest"].heldout

@@ -389,7 +389,7 @@ def test_channels_are_scaled_where_activations_have_few_bits_or_more_than_weight
 
     monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
     given = task(bits=weights, activation_bits=bits)
-    assert _equalized(given, 0) == (given, {})
+    assert _equalized(given, 0) == (given, {}, ())
     assert len(calls) == asked
     assert all(bits in widths for widths in calls)
 

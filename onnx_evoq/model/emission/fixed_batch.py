@@ -31,7 +31,8 @@ def fixed_batch(model: ModelProto) -> tuple[ModelProto, list[str]]:
     still_open = [
         value.name
         for value in inputs
-        if not all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)
+        if not value.type.tensor_type.HasField("shape")
+        or not all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)
     ]
     inferred = shape_inference.infer_shapes(fixed)
     for value, known in zip(graph.output, inferred.graph.output, strict=True):

@@ -5,7 +5,7 @@ from onnx_evoq.model.integer.float_nodes import float_nodes
 from onnx_evoq.model.integer.float_outputs import leave_outputs_float
 from onnx_evoq.model.integer.kept_limits import join_limits
 from onnx_evoq.model.integer.means import unshare_means
-from onnx_evoq.model.integer.operators import operators, quantizes_activations
+from onnx_evoq.model.integer.operators import operators, types_of_activations
 from onnx_evoq.model.integer.prepared import (
     CODES,
     in_order,
@@ -38,9 +38,9 @@ __all__ = [
     "operators",
     "prepared",
     "quantized_activations",
-    "quantizes_activations",
     "simulated",
     "tensor_names",
+    "types_of_activations",
     "unshare_means",
     "with_switches",
 ]

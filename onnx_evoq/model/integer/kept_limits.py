@@ -7,7 +7,7 @@ an operator and its Relu at once has no such rounding, and no place for its scal
 
 from onnx import ModelProto, NodeProto
 
-from onnx_evoq.model.graph import drop_unread, reads
+from onnx_evoq.model.graph import drop_unread, reader_counts, reads
 
 _LIMITS = ("Relu", "Clip")
 
@@ -15,10 +15,12 @@ _LIMITS = ("Relu", "Clip")
 def join_limits(placed: ModelProto) -> None:
     """Take away Q and DQ between an operator and its Relu or Clip, in place.
 
+    They stay where another node needs the codes, too.
+
     Args:
         placed: a model with Q and DQ.
     """
-    graph = placed.graph
+    graph, readers = placed.graph, reader_counts(placed.graph)
     quantizers, dequantizers = (
         {node.output[0]: node for node in graph.node if node.op_type == kind}
         for kind in ("QuantizeLinear", "DequantizeLinear")
@@ -27,8 +29,12 @@ def join_limits(placed: ModelProto) -> None:
 
     def before(node: NodeProto) -> str | None:
         dequantizer = dequantizers.get(node.input[0])
-        quantizer = None if dequantizer is None else quantizers.get(dequantizer.input[0])
-        return None if quantizer is None or quantizer.input[0] not in made else quantizer.input[0]
+        if dequantizer is None or readers[node.input[0]] > 1:
+            return None
+        quantizer = quantizers.get(dequantizer.input[0])
+        if quantizer is None or readers[quantizer.output[0]] > 1:
+            return None
+        return quantizer.input[0] if quantizer.input[0] in made else None
 
     for node in graph.node:
         if node.op_type in _LIMITS:

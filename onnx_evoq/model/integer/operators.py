@@ -2,28 +2,34 @@
 
 from collections import Counter
 
-from onnx import ModelProto, NodeProto, TensorProto, shape_inference
+from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
 
 from onnx_evoq.model.graph import FLOAT_TYPES, Runnable
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _NOTHING = ("Identity",)  # computes nothing
-_WIDE = (TensorProto.UINT16, TensorProto.INT16)
-_CODE_TYPES = (TensorProto.UINT8, TensorProto.INT8, *_WIDE)
+_CODE_TYPES = (TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16)
 _LIMITS = ("Relu", "Clip")  # which a runtime computes with the operator before them
 # Their kernels take integers and may give floats.
 _FLOAT_RESULT = ("Gemm", "MatMul")
 
 
-def quantizes_activations(model: Runnable) -> bool:
-    """Whether a model turns activations into integers of 8 bits as it runs.
+def types_of_activations(model: Runnable) -> set[str]:
+    """The types of integers that a model turns activations into as it runs: "uint8", for example.
 
-    Those of 16 bits have no kernels in ONNX Runtime, but by its default options it rounds what a
-    MatMul reads to 8 bits where the weight has these.
+    Args:
+        model: any model. A QuantizeLinear without a zero point gives uint8.
     """
-    wide = {tensor.name for tensor in model.graph.initializer if tensor.data_type in _WIDE}
-    quantizers = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
-    return any(len(node.input) < 3 or node.input[2] not in wide for node in quantizers)
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return {
+        helper.tensor_dtype_to_np_dtype(
+            types.get(node.input[2], TensorProto.UINT8)
+            if len(node.input) > 2
+            else TensorProto.UINT8
+        ).name
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
 
 
 def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
@@ -51,11 +57,17 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
     constants, whole_numbers = {tensor.name for tensor in graph.initializer}, _not_floats(model)
     limited = set[str]()  # tensors between an operator on integers and its Relu or Clip
 
+    def after(node: NodeProto) -> list[NodeProto]:
+        return [reader for name in node.output for reader in readers.get(name, [])]
+
+    def is_limited(node: NodeProto) -> bool:
+        behind = after(node)
+        return len(behind) == 1 and behind[0].op_type in _LIMITS and node.op_type not in _LIMITS
+
     def to_codes(node: NodeProto) -> bool:
-        after = [reader for name in node.output for reader in readers.get(name, [])]
-        if len(after) == 1 and after[0].op_type in _LIMITS and node.op_type not in _LIMITS:
-            return to_codes(after[0])
-        return bool(after) and all(each.op_type == "QuantizeLinear" for each in after)
+        if is_limited(node):
+            return to_codes(after(node)[0])
+        return bool(after(node)) and all(n.op_type == "QuantizeLinear" for n in after(node))
 
     integer, floating = Counter[str](), Counter[str]()
     for node in graph.node:
@@ -67,9 +79,10 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
             continue
         if whole_numbers.issuperset(node.output):
             continue
-        from_codes = (dequantized | limited).issuperset(inputs)
-        whole = from_codes and (to_codes(node) or node.op_type in _FLOAT_RESULT)
-        if whole:
+        whole = (dequantized | limited).issuperset(inputs) and (
+            to_codes(node) or (node.op_type in _FLOAT_RESULT and not is_limited(node))
+        )
+        if whole and is_limited(node):
             limited.update(node.output)
         (integer if whole else floating)[node.op_type] += 1
     return dict(sorted(integer.items())), dict(sorted(floating.items()))

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.model.graph import copy_of, names_in_use, replace_nodes, unused_name
+from onnx_evoq.model.graph import all_nodes, copy_of, names_in_use, replace_nodes, unused_name
 from onnx_evoq.model.integer.code_limits import limit_codes
 
 
@@ -33,10 +33,12 @@ def with_switches(
     graph, used = changed.graph, names_in_use(changed.graph)
     inputs = {value.name for value in graph.input}
     new = {name: unused_name(f"{name}_switched", used) for name in activations}
+    for node in all_nodes(graph):  # bodies read inputs of the graph around them, too
+        for index, name in enumerate(node.input):
+            node.input[index] = new[name] if name in inputs and name in new else name
     for node in graph.node:
-        for ends, own in ((node.input, inputs), (node.output, new.keys() - inputs)):
-            for index, name in enumerate(ends):
-                ends[index] = new[name] if name in own and name in new else name
+        for index, name in enumerate(node.output):
+            node.output[index] = name if name in inputs else new.get(name, name)
     nodes: list[NodeProto] = []
     switches: dict[str, str] = {}
     limits: dict[str, tuple[int, int, str]] = {}

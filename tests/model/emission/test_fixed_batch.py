@@ -16,6 +16,12 @@ def test_inputs_and_outputs_hold_one_sample() -> None:
     assert input_specs(model)[0].shape[0] != 1, "the model itself stays as it is"
 
 
+def test_an_input_without_a_shape_is_open() -> None:
+    model = load(conv_net())
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    assert fixed_batch(model)[1] == ["x"]
+
+
 def test_other_open_axes_are_named() -> None:
     open_net = model_of(
         [node("Relu", ["x"], ["y"])], {"x": ["n", 3, "width"]}, {"y": ["n", 3, "width"]}, {}

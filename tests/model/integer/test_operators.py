@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
-from graphs import conv_net, model_of, node
+from graphs import conv_net, model_of, node, random, task_of
 from integer_nets import conv_task, quantized_conv_net
 
 from onnx_evoq.activations import integer_model, quantize_activations
-from onnx_evoq.model import load, operators, quantizes_activations
+from onnx_evoq.model import load, operators, types_of_activations
 from onnx_evoq.reconstruct import reconstruct_layers
 from onnx_evoq.targets import find_target
 
@@ -20,7 +19,7 @@ def test_all_of_a_convolutional_net_works_on_integers() -> None:
     integer, floats = operators(model)
     assert integer == {"Add": 1, "Conv": 2, "Flatten": 1, "Gemm": 1, "GlobalAveragePool": 1}
     assert floats == {}
-    assert quantizes_activations(model)
+    assert types_of_activations(model) == {"uint8"}
 
 
 def test_what_clips_codes_is_no_float_operator() -> None:
@@ -34,7 +33,7 @@ def test_a_float_model_has_float_operators_only() -> None:
     integer, floats = operators(model)
     assert integer == {}
     assert floats["Conv"] == 2
-    assert not quantizes_activations(model)
+    assert not types_of_activations(model)
 
 
 def test_what_computes_shapes_counts_nowhere() -> None:
@@ -58,6 +57,21 @@ def test_a_relu_before_codes_is_computed_with_the_operator_before_it() -> None:
     assert not {"Relu", "Add"} & floats.keys()
 
 
-@pytest.mark.parametrize(("bits", "expected"), [(8, True), (9, False)])
-def test_codes_of_16_bits_run_on_no_kernels_for_integers(bits: int, expected: bool) -> None:
-    assert quantizes_activations(quantized_conv_net(bits).simulated) is expected
+def test_more_than_8_bits_stay_what_they_are_at_the_ends_too() -> None:
+    assert types_of_activations(quantized_conv_net(9).simulated) == {"uint16"}
+
+
+def test_a_float_result_is_no_reason_for_an_integer_operator_behind_it() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Softmax", ["a"], ["b"], axis=-1),
+        node("MatMul", ["b", "v"], ["y"]),
+    ]
+    weights = {"w": random(6, 5), "v": random(5, 4, seed=1)}
+    model = load(model_of(nodes, {"x": ["n", 6]}, {"y": ["n", 4]}, weights))
+    task = task_of(model, random(32, 6), random(16, 6), bits=8)
+    activations = quantize_activations(task, 8)
+    integers = integer_model(
+        activations, activations.network, task.nearest(task.weights, task.bits)
+    )
+    assert operators(integers) == ({"MatMul": 2}, {"Softmax": 1})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graphs import model_of, node, random, run
 from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_evoq.model import load, with_switches
 
@@ -43,3 +43,19 @@ def test_one_on_it_alone_is_on_its_grid(name: str, expected: NDArray[np.floating
     found = outputs(name)
     np.testing.assert_allclose(found["a"], expected)
     np.testing.assert_allclose(found["y"], np.tanh(expected), rtol=1e-6)
+
+
+def test_a_body_reads_a_switched_input() -> None:
+    def body(name: str) -> GraphProto:
+        out = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        return helper.make_graph([node("Neg", ["x"], [name])], name, [], [out])
+
+    branch = helper.make_node(
+        "If", ["yes"], ["y"], then_branch=body("then_y"), else_branch=body("else_y")
+    )
+    model = load(model_of([branch], {"x": ["n", 4]}, {"y": ["n", 4]}, {"yes": np.array(True)}))
+    changed, switches = with_switches(model, {"x": GRID})
+    for tensor in changed.graph.initializer:
+        if tensor.name == switches["x"]:
+            tensor.CopyFrom(numpy_helper.from_array(np.array(True), tensor.name))
+    np.testing.assert_allclose(run(changed, {"x": X})["y"], -on_grid(X))
