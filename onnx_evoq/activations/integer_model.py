@@ -20,8 +20,8 @@ _MOST = 2**30  # units of a bias, half of what 32 bits hold
 _TINY = 1e-300
 
 
-def integer_model(activations: Activations, network: Network, quantized: Quantized) -> Model:
-    """Integer weights and activations, and biases of 32 bits.
+def float_model_of(activations: Activations, network: Network, quantized: Quantized) -> Model:
+    """The model with float activations, whose weights lie on their grids in sight of integer ones.
 
     Args:
         activations: the places and the grids of the activations.
@@ -31,7 +31,19 @@ def integer_model(activations: Activations, network: Network, quantized: Quantiz
     known = {tensor.name for tensor in activations.float_model.graph.initializer}
     biases = {name: value for name, value in network.values.items() if name in known}
     floats = as_network(activations.float_model).with_values({**biases, **quantized})
-    model, staying = to_model(floats), list(activations.float_nodes)
+    return to_model(floats)
+
+
+def integer_model(activations: Activations, network: Network, quantized: Quantized) -> Model:
+    """Integer weights and activations, and biases of 32 bits.
+
+    Args:
+        activations: the places and the grids of the activations.
+        network: the simulated model, with the biases that go with the codes.
+        quantized: codes and grid by weight.
+    """
+    model = float_model_of(activations, network, quantized)
+    staying = list(activations.float_nodes)
     steps = {n: np.asarray(weight.grid.step, np.float64) for n, weight in quantized.items()}
     wide = activations.target.biases != "int8"
     least_steps = _least_steps(activations, model, quantized) if wide else {}

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from onnx_evoq.activations import quantize_activations
+from onnx_evoq.activations import float_model_of, quantize_activations
 from onnx_evoq.api.job import Job
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.model import Model, Runnable, describe, same, with_codes
+from onnx_evoq.model import Model, Runnable, as_network, describe, same, with_codes
 from onnx_evoq.pipeline import (
     FineTuned,
     Form,
@@ -41,7 +41,8 @@ def emitted_model(
         seed: of all random draws.
 
     Returns:
-        The emitted model; the model that was scored, another one if ONNX Runtime cannot run it; the
+        The emitted model; the model that was scored, another one if ONNX Runtime cannot run it, or
+        if a converter makes the integers; the
         scores of the reference, of nearest rounding at the same widths, of the start of the search,
         and of the emitted model, loaded afresh; and notes.
     """
@@ -60,10 +61,11 @@ def emitted_model(
         calibrated = plain.simulated
     nearest = start = score(with_codes(calibrated, rounded))
     batch = job.calibration.few or task.search_set.batches[0]
+    of_integers = tuned.activations is not None and form == "float"
     emitted, notes = emit(
         tuned.model,
         quantized,
-        form,
+        "qdq" if of_integers else form,
         batch,
         task.resources,
         tuned.activations,
@@ -83,6 +85,8 @@ def emitted_model(
     reference = score_of_float_model(job.calibration)
     scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
     written, notes_on_form = emitted, list[str]()
+    if of_integers and tuned.activations is not None:
+        written = float_model_of(tuned.activations, as_network(tuned.model), quantized)
     if form == "qonnx":
         written, notes_on_form = in_qonnx(emitted, quantized, tuned.activations)
     return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]

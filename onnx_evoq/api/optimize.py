@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_evoq.api.emitted_model import emitted_model
-from onnx_evoq.api.final_check import FinalCheck
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, prepare_job
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import OptionError
@@ -24,6 +23,7 @@ from onnx_evoq.model import (
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
+    FinalCheck,
     Form,
     Storage,
     Strategy,

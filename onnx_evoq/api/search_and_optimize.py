@@ -12,6 +12,7 @@ from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits, check_whole
+from onnx_evoq.targets import TargetName
 
 
 @one_blas_thread
@@ -24,6 +25,7 @@ def search_and_optimize(
     policy: PolicySource | None = None,
     space: SearchSpace = DEFAULT_SPACE,
     grid: Grid = ANY_GRANULARITY,
+    target: TargetName | None = None,
     metric: MetricName = "auto",
     time_budget: float | None = 600.0,
     tune_budget: float | None = 240.0,
@@ -48,6 +50,7 @@ def search_and_optimize(
         space: what the search may choose, and which bytes count.
         grid: the granularity and the steps of the grid, and the weights that stay float, as for
             `search_bits`.
+        target: the runtime that the model is for, as for `optimize`.
         metric: what the search minimises or maximises, as for `optimize`.
         time_budget: seconds that the search may take, as for `search_bits`; None for no limit.
         tune_budget: seconds that the optimization of the chosen point may take; None for no limit.
@@ -83,8 +86,9 @@ def search_and_optimize(
     search: Search | None = None
     if policy is None:
         search = search_bits(
-            model, data, space=space, grid=grid, metric=metric, time_budget=time_budget,
-            holdout=holdout, seed=seed, resources=resources, progress=progress,
+            model, data, space=space, grid=grid, target=target, metric=metric,
+            time_budget=time_budget, holdout=holdout, seed=seed, resources=resources,
+            progress=progress,
         )  # fmt: skip
         if budget is None and max_drop is None:
             return MixedPrecision(search, None, None, search.notes)
@@ -97,7 +101,7 @@ def search_and_optimize(
     # 3. Optimize it. The policy sets the granularity of each weight.
     single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
     result = optimize(
-        model, data, policy=chosen, max_drop=max_drop, grid=single, metric=metric,
+        model, data, policy=chosen, max_drop=max_drop, grid=single, target=target, metric=metric,
         time_budget=tune_budget, holdout=holdout, seed=seed, resources=resources,
         progress=progress,
     )  # fmt: skip

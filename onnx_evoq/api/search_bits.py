@@ -1,7 +1,7 @@
 """Search for widths of the layers: the Pareto front between size and output error."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
 from onnx_evoq.model import name_of
 from onnx_evoq.parallel import one_blas_thread
+from onnx_evoq.pipeline import choose_target
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import Search
@@ -20,6 +21,7 @@ from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     MAX_BITS,
     Calibration,
+    Granularity,
     Grid,
     Resources,
     Task,
@@ -31,6 +33,7 @@ from onnx_evoq.setup import (
     drop_measure,
     open_float_model,
 )
+from onnx_evoq.targets import TargetName
 
 _SCORED_POINTS, _SCORING_SHARE = 18, 0.2  # points that are scored in this share of the time
 
@@ -74,6 +77,7 @@ def search_bits(
     *,
     space: SearchSpace = DEFAULT_SPACE,
     grid: Grid = ANY_GRANULARITY,
+    target: TargetName | None = None,
     metric: MetricName = "auto",
     time_budget: float | None = 600.0,
     holdout: float = 0.25,
@@ -93,6 +97,7 @@ def search_bits(
         grid: the granularity and the steps of the grid, and the weights that stay float. With
             granularity "any" the search chooses the granularity of each layer; uniform widths, for
             comparison, then have one step per tensor.
+        target: the runtime that the model is for, as for `optimize`.
         metric: what is minimised or maximised besides the size, as for `optimize`.
         time_budget: seconds that all of it may take. The work on each layer, the samples and the
             points are planned within it, and notes say what was cut. None for the full method.
@@ -130,6 +135,14 @@ def search_bits(
         )
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=None, time_budget=time_budget)
+    granularities: tuple[Granularity, ...] = (
+        ("tensor", "channel") if grid.granularity == "any" else (grid.granularity,)
+    )
+    chosen, _, _ = choose_target(target, replace(grid, granularity=granularities[0]))
+    if grid.granularity == "any":
+        granularities = tuple(own for own in granularities if own in chosen.granularities)
+    if space.per_channel and "channel" not in granularities:
+        raise OptionError(f"target {chosen.name} takes no steps, and no widths, per channel.")
     deadline = Deadline(time_budget)
     rng, search_rng = np.random.default_rng(seed).spawn(2)
 
@@ -147,13 +160,14 @@ def search_bits(
         expansion=space.expansion,
         per_channel=space.per_channel,
         in_file=in_file,
-        granularities=(("tensor", "channel") if grid.granularity == "any" else (grid.granularity,)),
+        granularities=granularities,
     )
     task = Task(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
         options.granularities[0], grid.scale, calibration.search_set, scored.heldout_set,
         deadline, None, resources, progress, calibration.seconds, calibration.few,
-        narrow_range=grid.narrow_range, activation_bits=grid.activations,
+        narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
+        activation_bits=grid.activations,
         activation_scale=grid.activation_scale,
     )  # fmt: skip
     check_memory(task)

@@ -71,6 +71,15 @@ STRATEGY_OPTIONS = stacked(
     ),
 )
 
+TARGET = click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    metavar="NAME",
+    help=f"The runtime that the file is for: {', '.join(TARGETS)}. It sets what the runtime "
+    "documents: the types of codes, zero points, narrow range, storage, operator set and "
+    "batch; an option that contradicts it is refused. Default: onnxruntime.",
+)
+
 OPTIMIZE_OPTIONS = stacked(
     click.option(
         "--output",
@@ -96,14 +105,6 @@ OPTIMIZE_OPTIONS = stacked(
         "otherwise the percentage of answers that change (where the outputs are no class scores, "
         "the error as a percentage of their power). The most sensitive weights stay at 8 bits, as "
         "few as possible.",
-    ),
-    click.option(
-        "--target",
-        type=click.Choice(list(TARGETS)),
-        metavar="NAME",
-        help=f"The runtime that the file is for: {', '.join(TARGETS)}. It sets what the runtime "
-        "documents: the types of codes, zero points, narrow range, storage, operator set and "
-        "batch; an option that contradicts it is refused. Default: onnxruntime.",
     ),
     click.option(
         "--format",

@@ -16,6 +16,7 @@ from onnx_evoq.cli.command_options import (
     SEARCH_OPTIONS,
     SPACE_OPTIONS,
     STRATEGY_OPTIONS,
+    TARGET,
     WIDTH_OPTIONS,
 )
 from onnx_evoq.cli.option_types import DURATION
@@ -90,6 +91,7 @@ def reporting(command: Command) -> Command:
 @GRANULARITY
 @GRID_OPTIONS
 @STRATEGY_OPTIONS
+@TARGET
 @OPTIMIZE_OPTIONS
 @HOLDOUT
 @COMMON_OPTIONS
@@ -144,6 +146,7 @@ def optimize(
 @METRIC
 @SPACE_OPTIONS
 @GRID_OPTIONS
+@TARGET
 @CHOICE_OPTIONS
 @SEARCH_OPTIONS
 @HOLDOUT

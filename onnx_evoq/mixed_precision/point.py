@@ -114,7 +114,9 @@ def build_point(
     quantized, scoring = reconstructed.quantized, scored or task.search_set
     resources = task.resources
     batch = task.few or scoring.batches[0]
-    file, _ = emit(reconstructed.model, quantized, "qdq", batch, resources, activations)
+    file, _ = emit(
+        reconstructed.model, quantized, "qdq", batch, resources, activations, target=task.target
+    )
     scores = dict.fromkeys(("nearest", "evolved"), _LONGEST_SCORE)
     describe(file, metadata_of(quantized, seed, scoring.target.metric.name, scores))
     # One run of the search set for both errors.

@@ -1,6 +1,7 @@
 """Quantizes a model by a strategy, and emits it: the steps of a job in their order."""
 
 from onnx_evoq.pipeline.emission import Form, Storage, emit, fixed_for, metadata_of
+from onnx_evoq.pipeline.final_check import FinalCheck
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
 from onnx_evoq.pipeline.qonnx import in_qonnx
 from onnx_evoq.pipeline.refine import equalize, evolve
@@ -9,6 +10,7 @@ from onnx_evoq.pipeline.target_choice import choose_target, granularities_for, n
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "FinalCheck",
     "FineTuned",
     "Form",
     "Storage",

@@ -15,7 +15,10 @@ _STORAGES = ("auto", "int8", "int4", "int2")
 
 
 def choose_target(
-    target: TargetName | None, grid: Grid, storage: Storage, form: Form | None
+    target: TargetName | None,
+    grid: Grid,
+    storage: Storage = "auto",
+    form: Form | None = None,
 ) -> tuple[Target, Storage, Form]:
     """The target, and the storage and the format that go with it.
 
@@ -42,7 +45,7 @@ def choose_target(
     )  # fmt: skip
     if grid.activations is not None and storage not in ("auto", "int8"):
         raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
-    if grid.activations is not None and own_form == "float":
+    if grid.activations is not None and own_form == "float" and not chosen.quantizes_floats:
         raise OptionError(
             "integer activations need the qdq format or qonnx: leave the float format out."
         )
@@ -114,6 +117,6 @@ def notes_on_target(target: Target, activations: int | None) -> list[str]:
     if activations is None and target.needs_activations:
         notes.append(
             f"target {target.name} runs models on integers: give --activations 8, too, since in "
-            "this file only weights are integers."
+            "this file activations are floats."
         )
     return notes

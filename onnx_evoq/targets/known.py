@@ -40,6 +40,8 @@ class Target:
         opset: the least operator set of the file, if the model can be converted to it.
         fixed_batch: whether the file is for one sample at a time.
         forms: the formats that it reads; the first one is used by itself.
+        quantizes_floats: whether its own converter makes integers of a float file. Then the float
+            format goes with quantized activations: weights lie on the grid in sight of these.
         needs_activations: whether it runs models with quantized activations only.
         note: what a user should know; empty for nothing.
     """
@@ -59,6 +61,7 @@ class Target:
     opset: int = 10
     fixed_batch: bool = False
     forms: tuple[str, ...] = ("qdq", "float")
+    quantizes_floats: bool = False
     needs_activations: bool = False
     note: str = ""
 
@@ -95,9 +98,9 @@ _KNOWN = (
     Target(
         "esp-dl", "ESP-DL", "symmetric",
         activations=(8, 16), scales=("pow2",), activation_scales=("pow2",), narrow_range=True,
-        storages=("int8",), opset=13, needs_activations=True,
-        note="the converter of ESP-DL quantizes a float file by itself: give it these weights with "
-        "--format float, and the steps of activations that --json prints.",
+        storages=("int8",), opset=13, quantizes_floats=True, needs_activations=True,
+        note="the converter of ESP-DL quantizes a float file by itself: give it that of --format "
+        "float, and the steps of activations that --json prints.",
     ),
     Target(
         # IREE compares unsigned codes wrongly in a Clip, so they are signed.

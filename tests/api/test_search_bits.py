@@ -233,3 +233,12 @@ def test_points_have_the_error_of_quantized_activations(found: onnx_evoq.Search)
     ]
     # Wide weights have next to no error of their own.
     assert integers.uniform[-1].search > 10 * found.uniform[-1].search
+
+
+def test_a_target_leaves_the_granularities_that_it_takes() -> None:
+    points = found_in(seed=3, target="vitis").front
+    assert {own for each in points for own in each.policy.granularity.values()} == {"tensor"}
+    with pytest.raises(EvoqError, match="target vitis does not take granularity channel"):
+        found_in(granularity="channel", target="vitis")
+    with pytest.raises(EvoqError, match="vitis takes no steps, and no widths, per channel"):
+        found_in(per_channel=True, target="vitis")

@@ -162,3 +162,21 @@ def test_what_does_not_go_together_is_refused(
 def test_the_target_sets_what_is_left_open() -> None:
     target, storage, form = choose_target("openvino", Grid(), "auto", None)
     assert (target.name, storage, form) == ("openvino", "int4", "qdq")
+
+
+def test_a_converter_that_quantizes_floats_gets_weights_that_are_on_the_grid() -> None:
+    options: dict[str, Any] = {
+        "bits": 6, "grid": Grid(activations=8), "strategy": "none", "time_budget": None,
+        "target": "esp-dl",
+    }  # fmt: skip
+    integers = onnx_evoq.optimize(conv_net(), X, **options)
+    floats = onnx_evoq.optimize(conv_net(), X, format="float", **options)
+    assert floats.scores == integers.scores
+    assert floats.activations == integers.activations
+    kinds = {n.op_type for n in floats.model.graph.node}
+    assert kinds.isdisjoint({"QuantizeLinear", "DequantizeLinear"})
+    held = {t.name: numpy_helper.to_array(t) for t in floats.model.graph.initializer}
+    codes = {t.name: numpy_helper.to_array(t) for t in integers.model.graph.initializer}
+    for layer in floats.layers:
+        step = 2.0**-layer.frac_bits  # type: ignore[operator]
+        assert (held[layer.name] == step * codes[f"{layer.name}_quantized"]).all()

@@ -71,7 +71,8 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
 
     integer, floating = Counter[str](), Counter[str]()
     for node in graph.node:
-        inputs = [n for n in node.input if n and n not in constants and n not in whole_numbers]
+        read = node.input[:1] if node.op_type in _LIMITS else node.input  # not the limits
+        inputs = [n for n in read if n and n not in constants and n not in whole_numbers]
         if codes.intersection(inputs) and node.op_type not in _CONVERSIONS:
             codes.update(node.output)  # clipped
             continue
