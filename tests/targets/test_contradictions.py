@@ -38,7 +38,3 @@ def test_what_a_target_does_not_take_is_refused(
         check_target(find_target(name), **{**PLAIN, option: value})
     assert message in str(caught.value)
 
-
-def test_the_steps_of_activations_do_not_count_where_there_are_none() -> None:
-    without = {**PLAIN, "activations": None, "activation_scale": "float"}
-    check_target(find_target("vitis"), **without)
