@@ -7,8 +7,9 @@ neither selected nor accepted:
   squared error after the fact;
 - in sight: weights are reconstructed in sight of the quantized activations;
 - + sweep: before, each scale is tried at half and at twice its size by the error at the end;
-- + output correction: after, codes are chosen again by what they do to the end of the network;
+- + scaled channels: before that, channels are scaled for weights and activations together;
 - + evolved formats: the grids of activations evolve, between the sweep and the reconstruction;
+- + output correction: after, codes are chosen again by what they do to the end of the network;
 - + evolved codes: the codes evolve at last.
 
 DIR holds the real models and data, as bench_accuracy_cases.py says; the models of digits are those
@@ -38,7 +39,12 @@ from onnx_evoq.activations import Activations, integer_model, quantize_activatio
 from onnx_evoq.evolve import FROM_RECONSTRUCTION, evolve_formats
 from onnx_evoq.model import Model, to_model
 from onnx_evoq.pipeline import evolve
-from onnx_evoq.reconstruct import QuantizedModel, correct_outputs, reconstruct_layers
+from onnx_evoq.reconstruct import (
+    QuantizedModel,
+    correct_outputs,
+    equalize_channels,
+    reconstruct_layers,
+)
 from onnx_evoq.report import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
@@ -58,9 +64,10 @@ WAYS = {
     "calibrated": (),
     "in sight": ("sight",),
     "+ sweep": ("sight", "sweep"),
-    "+ output correction": ("sight", "sweep", "correction"),
-    "+ evolved formats": ("sight", "sweep", "formats", "correction"),
-    "+ evolved codes": ("sight", "sweep", "formats", "correction", "codes"),
+    "+ scaled channels": ("sight", "sweep", "channels"),
+    "+ evolved formats": ("sight", "sweep", "channels", "formats"),
+    "+ output correction": ("sight", "sweep", "channels", "formats", "correction"),
+    "+ evolved codes": ("sight", "sweep", "channels", "formats", "correction", "codes"),
 }
 _FORMATS_PARTS = 2  # of the time, one of which the formats may evolve in
 
@@ -69,7 +76,7 @@ _FORMATS_PARTS = 2  # of the time, one of which the formats may evolve in
 class Opened:
     """A model ready to be quantized, and the data that judge what comes out."""
 
-    reference: Any
+    reference: Path
     task: Task
     test: Data
 
@@ -143,25 +150,29 @@ def opened(
     return Opened(path, task, test)
 
 
-def made(task: Task, steps: tuple[str, ...], seed: int) -> Model:
-    """The integer model of one way."""
+def made(task: Task, parts: tuple[str, ...], seed: int) -> Model:
+    """The integer model of one way, by the names of its parts."""
     rng = np.random.default_rng(seed)
-    assert task.activation_bits is not None
-    activations = quantize_activations(task, task.activation_bits)
-    if "sight" not in steps:
+    bits = task.activation_bits
+    assert bits is not None
+    activations = quantize_activations(task, bits)
+    if "sight" not in parts:
         found = reconstruct_layers(task, rng, details=False)
         return integer_model(activations, found.model, found.quantized)
-    if "sweep" in steps:
+    if "channels" in parts:
+        task, scales = equalize_channels(task, np.random.default_rng(seed), activations)
+        activations = quantize_activations(task, bits).with_scales(scales)
+    if "sweep" in parts:
         activations = swept(task, activations, task.deadline)
-    if "formats" in steps:
+    if "formats" in parts:
         until = task.deadline.share(_FORMATS_PARTS)
         activations, _ = evolve_formats(task, activations, activations.network, "pow2", rng, until)
     found = reconstructed(task, activations, rng)
     simulated = replace(task, model=to_model(activations.network))
-    if "correction" in steps:
+    if "correction" in parts:
         found, _, _ = correct_outputs(simulated, found, rng)
     quantized = found.quantized
-    if "codes" in steps:
+    if "codes" in parts:
         quantized = dict(evolve(simulated, found, FROM_RECONSTRUCTION, rng).quantized)
     return integer_model(activations, found.model, quantized)
 
