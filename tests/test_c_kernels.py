@@ -5,12 +5,13 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from documents import blocks
-from graphs import flat, model_of, node, random
+from graphs import conv_net, flat, model_of, node, random
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -82,11 +83,15 @@ def with_codes_as_outputs(model: ModelProto) -> tuple[ModelProto, dict[str, str]
     return shown, found
 
 
-def emitted(model: Path | ModelProto, data: Path | None = None, **grid: object) -> ModelProto:
+def emitted(
+    model: Path | ModelProto, data: Path | None = None, target: Any = None, **grid: object
+) -> ModelProto:
     """A model with weights of 4 bits and integer activations."""
     options = onnx_evoq.Grid(**{"activations": 8, **grid})  # type: ignore[arg-type]
     source = onnx_evoq.Data(data, samples=64)
-    return onnx_evoq.optimize(model, source, bits=4, grid=options, strategy="none").model
+    return onnx_evoq.optimize(
+        model, source, bits=4, grid=options, strategy="none", target=target
+    ).model
 
 
 def check_layers(
@@ -145,6 +150,42 @@ def test_each_layer_gives_what_integer_kernels_do(
     assert integer == len(compiled.layers) > 4
 
 
+@pytest.mark.parametrize(
+    ("target", "grid"),
+    [
+        ("esp-dl", {"granularity": "channel"}),
+        ("tensorrt", {"granularity": "channel"}),
+        ("tidl", {}),
+        ("vitis", {}),
+    ],
+)
+def test_targets_that_keep_the_relu_or_float_biases_have_the_same_codes(
+    target: str, grid: dict[str, object], program: Compile, tmp_path: Path
+) -> None:
+    data = PROJECT / "models" / "digits_calib.npz"
+    model = emitted(PROJECT / "models" / "digits_vgg.onnx", data, target, **grid)
+    compiled = program(model, "int8_t")
+    samples = np.load(PROJECT / "models" / "digits_test.npz")["x"][:2].astype(np.float32)
+    check_layers(model, compiled, samples, tmp_path)
+    *hidden, last = compiled.layers
+    formats = QdqGraph(model).formats
+    assert [formats[layer.output].lowest for layer in hidden] == [0] * 5  # of a Relu
+    assert last.output not in formats
+    if target != "vitis":  # whose biases have steps of their own
+        assert all(layer.bias is not None and layer.bias.any() for layer in compiled.layers)
+
+
+def test_float_biases_are_whole_where_scales_are_floats_too() -> None:
+    grid = {"granularity": "channel", "scale": "float", "activation_scale": "float"}
+    graph = QdqGraph(emitted(conv_net(), None, "tensorrt", **grid))
+    layers = [coded_layer(each, graph) for each in graph.nodes if each.op_type in PRODUCTS]
+    assert len(layers) == 3
+    for layer in layers:
+        assert isinstance(layer, CodedLayer)
+        assert layer.bias is not None
+        assert layer.bias.any()
+
+
 def test_matrices_whose_outputs_lie_along_their_last_axis(program: Compile, tmp_path: Path) -> None:
     model = emitted(flat())
     compiled = program(model)
@@ -196,3 +237,22 @@ def test_ties_go_to_the_even_code_in_both_runtimes(
     limits = np.iinfo(dtype)
     rounded_up = np.clip(up + zero_point, limits.min, limits.max)
     assert (theirs != rounded_up).any() == (output_scale >= 1)
+
+
+def test_a_bias_that_stays_float_is_added(program: Compile) -> None:
+    model, codes = one_conv(0.75, np.int8), np.arange(-128, 128).reshape(1, 1, 16, 16)
+    biases = np.array([0.3, 40.7, -30.1], np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(biases, "floats"))
+    model.graph.node[4].input[2] = "floats"
+    shown, names = with_codes_as_outputs(model)
+    feed = {"x": codes.astype(np.float32) + 1}
+    (theirs,) = ReferenceEvaluator(shown).run([names["a"]], feed)
+    ours = program(model, "int8_t").outputs(0, codes.astype(np.int8))
+    np.testing.assert_array_equal(ours, theirs.reshape(-1))
+
+
+def test_a_shift_to_the_left_is_clipped_after_it(program: Compile) -> None:
+    model = one_conv(2.0**-30, np.int8)  # 100 * .5 is 50 * 2^30 steps, far beyond 32 bits
+    codes = np.full((1, 1, 16, 16), 99, np.int8)
+    ours = program(model, "int8_t").outputs(0, codes).reshape(3, -1)
+    assert [set(each.tolist()) for each in ours] == [{127}, {-128}, {127}]

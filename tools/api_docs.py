@@ -42,7 +42,7 @@ TYPES = {
     "Granularity": "`tensor` or `channel`",
     "Scale": "`pow2` or `float`",
     "Bits": "a width, or a tuple with one for each channel",
-    "Form": "`qdq` or `float`",
+    "Form": "`qdq`, `float`, `qonnx` or `c`",
     "Storage": "`auto`, `int8`, `int4` or `int2`",
     "TargetName": "one of the [targets](targets.md)",
     "Skipped": "an initializer that is no weight: `name`, `dtype`, `shape` and `reason`",

@@ -117,8 +117,9 @@ def optimize(
             option that contradicts it is an error. None for ONNX Runtime.
         format: "qdq" for integer weights with DequantizeLinear, "float" for float weights that
             are ``step * codes``, "qonnx" for Quant nodes with the exact widths. ONNX Runtime
-            cannot run the last one: its scores are those of the same codes in the qdq format. None
-            for what the target reads: "qdq".
+            cannot run it: its scores are those of the same codes in the qdq format. "c" for the
+            qdq format without notes on runtimes, to make a header of it with `c_header`. None for
+            what the target reads: "qdq".
         storage: the narrowest integer type that holds codes of weights: "int8", "int4", "int2", or
             "auto" for the one that fits. More runtimes read INT8, and integer kernels need it.
         seed: seed of all random draws, 0 or more.
@@ -230,7 +231,7 @@ def optimize(
             *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
             *_notes_on_fit(scores["evolved"], calibration.metric),
             *notes_on_steps,
-            *notes_on_target(chosen, grid.activations),
+            *notes_on_target(chosen, grid.activations, form),
             *emission_notes,
             *final.notes,
         ),

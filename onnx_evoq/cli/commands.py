@@ -20,7 +20,7 @@ from onnx_evoq.cli.command_options import (
     WIDTH_OPTIONS,
 )
 from onnx_evoq.cli.option_types import DURATION
-from onnx_evoq.cli.output_paths import check_outputs, show, target_of, write
+from onnx_evoq.cli.output_paths import check_ending, check_outputs, show, target_of, write
 from onnx_evoq.cli.shared_options import (
     COMMON_OPTIONS,
     DATA_OPTIONS,
@@ -33,7 +33,7 @@ from onnx_evoq.cli.shared_options import (
     Command,
 )
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError
-from onnx_evoq.model import serialize
+from onnx_evoq.model import c_header_of, load, serialize
 from onnx_evoq.report import (
     check_picture,
     evaluation_text,
@@ -117,13 +117,9 @@ def optimize(
     if options["activations"] is not None:
         kind += f"a{options['activations']}"
     header = form == "c"
-    if header:
-        form = "qdq"  # the model that the header is made from
-        if options["storage"] not in ("auto", "int8"):
-            raise OptionError("--format c stores codes as int8_t: leave --storage out.")
-        options["storage"] = "int8"
     if "qonnx" in (form, options["target"]):
         kind += ".qonnx"
+    check_ending(output, header)
     target = target_of(model, output, kind, "h" if header else "onnx")
     to_stdout = check_outputs([target], model, options, as_json)
     result = onnx_evoq.optimize(
@@ -133,7 +129,9 @@ def optimize(
         **arguments_of(options, quiet),
     )
     emitted = result.model
-    content = onnx_evoq.c_header(emitted).encode() if header else serialize(emitted)
+    content = serialize(emitted)
+    if header:
+        content = c_header_of(load(emitted, quantized=True), str(model)).encode()
     write(target, content)
     result = replace(result, bytes_after=len(content))
     text = result_text(result, str(target))
@@ -175,6 +173,7 @@ def search(
             raise OptionError(f"{name} needs a choice: give --budget, --max-drop or --policy.")
     if options["policy"] is not None and (options["budget"] is not None or picture is not None):
         raise OptionError("--policy makes no search: leave --budget and --picture out.")
+    check_ending(output, header=False)
     target = target_of(model, output, "mixed")
     outputs = [target if choosing else None, save_policy, picture]
     written = [path for path in outputs if path is not None]

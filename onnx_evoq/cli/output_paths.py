@@ -33,6 +33,26 @@ def target_of(model: Path, output: Path | None, kind: str, ending: str = "onnx")
     return output or model.with_name(f"{model.stem}.{kind}.{ending}")
 
 
+def check_ending(output: Path | None, header: bool) -> None:
+    """Refuse the name of a model for a C header, and that of a header for a model.
+
+    Args:
+        output: the file to write; None if the user names none.
+        header: whether it is a C header.
+
+    Raises:
+        OptionError: the name ends as that of the other kind does.
+    """
+    ending = "" if output is None else output.suffix.lower()
+    if header and ending == ".onnx":
+        raise OptionError(f"{output}: --format c writes a C header: name a file that ends in .h.")
+    if not header and ending in (".h", ".hpp"):
+        raise OptionError(
+            f"{output}: this file would hold an ONNX model: name one that ends in .onnx, or make a "
+            "header with optimize --format c."
+        )
+
+
 def check_outputs(
     outputs: Sequence[Path], model: Path, options: Mapping[str, Any], as_json: bool
 ) -> bool:

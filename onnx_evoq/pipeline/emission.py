@@ -49,7 +49,7 @@ _SIZE_ALONE = (
 
 _WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 
-Form = Literal["qdq", "float", "qonnx"]
+Form = Literal["qdq", "float", "qonnx", "c"]
 Storage = Literal["auto", "int8", "int4", "int2"]
 _LEAST_BITS: dict[Storage, int] = {"auto": 2, "int2": 2, "int4": 4, "int8": 8}
 
@@ -94,7 +94,8 @@ def emit(
         model: the float model.
         quantized: codes and grid by weight.
         form: "qdq" for integer weights with DequantizeLinear, "float" for float weights; "qonnx"
-            for the qdq format, which `in_qonnx` turns into QONNX.
+            for the qdq format, which `in_qonnx` turns into QONNX; "c" for the qdq format, which a C
+            header is made from.
         batch: inputs on which outputs are compared.
         resources: what may be used of the machine.
         activations: those of `model`, which simulates them; None if they are floats.
@@ -113,8 +114,8 @@ def emit(
         emitted, notes = _emit_integers(activations, as_network(model), quantized, batch, resources)
     else:
         emitted, notes = _emit_weights(model, quantized, batch, resources, storage, target)
-        notes = [] if form == "qonnx" else notes  # on runtimes, which do not get this file
-    if opset_of(emitted) < target.opset:
+        notes = [] if form in ("qonnx", "c") else notes  # on runtimes, which do not get this file
+    if opset_of(emitted) < target.opset and form != "c":
         notes.append(
             f"the file has operator set {opset_of(emitted)}, and target {target.name} asks for "
             f"{target.opset}, to which the model cannot be converted: export it anew."

@@ -10,7 +10,7 @@ from onnx_evoq.quantize import Bits
 from onnx_evoq.setup import Granularities, Grid, check_choices
 from onnx_evoq.targets import ONNXRUNTIME, Target, TargetName, check_target, find_target
 
-_FORMS = ("qdq", "float", "qonnx")
+_FORMS = ("qdq", "float", "qonnx", "c")
 _STORAGES = ("auto", "int8", "int4", "int2")
 
 
@@ -38,10 +38,18 @@ def choose_target(
         target = "qonnx"
     chosen = ONNXRUNTIME if target is None else find_target(target)
     own_form = cast(Form, chosen.forms[0]) if form is None else form
+    if own_form == "c":  # made from the qdq format, with codes of 8 bits
+        if "qdq" not in chosen.forms:
+            raise OptionError(
+                f"format c and target {chosen.name} contradict each other: leave one of them out."
+            )
+        if storage not in ("auto", "int8"):
+            raise OptionError("format c stores codes as int8_t: leave the storage out.")
+        storage = "int8"
     check_target(
         chosen, activations=grid.activations, scale=grid.scale,
         activation_scale=grid.activation_scale, granularity=grid.of_all(), storage=storage,
-        form=own_form,
+        form="qdq" if own_form == "c" else own_form,
     )  # fmt: skip
     if grid.activations is not None and storage not in ("auto", "int8"):
         raise OptionError(f"storage {storage} is not for integer activations: choose int8.")
@@ -106,14 +114,15 @@ def granularities_for(
     ]
 
 
-def notes_on_target(target: Target, activations: int | None) -> list[str]:
+def notes_on_target(target: Target, activations: int | None, form: Form = "qdq") -> list[str]:
     """What a user should know about a target.
 
     Args:
         target: what the runtime takes.
         activations: width of the codes of activations; None if they stay floats.
+        form: of the file; the target does not read a C header.
     """
-    notes = [f"target {target.name}: {target.note}"] if target.note else []
+    notes = [f"target {target.name}: {target.note}"] if target.note and form != "c" else []
     if activations is None and target.needs_activations:
         notes.append(
             f"target {target.name} runs models on integers: give --activations 8, too, since in "

@@ -41,8 +41,7 @@ def model(mlp_file: Path) -> Path:
         ([], "target", None),
         (["--target", "vitis"], "target", "vitis"),
         (["--format", "float"], "format", "float"),
-        (["--format", "c"], "format", "qdq"),
-        (["--format", "c"], "storage", "int8"),
+        (["--format", "c"], "format", "c"),
         ([], "grid", Grid("tensor", keep=())),
     ],
 )

@@ -86,7 +86,19 @@ def test_an_unknown_provider_is_refused(mlp_file: Path) -> None:
 
 def test_a_c_header_has_one_type_of_codes(mlp_file: Path) -> None:
     line = refused(mlp_file, "--format", "c", "--storage", "int4")
-    assert "--format c stores codes as int8_t: leave --storage out." in line
+    assert "format c stores codes as int8_t: leave the storage out." in line
+
+
+def test_a_c_header_is_not_for_a_target_that_reads_qonnx_alone(mlp_file: Path) -> None:
+    line = refused(mlp_file, "--format", "c", "--target", "qonnx")
+    assert "format c and target qonnx contradict each other: leave one of them out." in line
+
+
+def test_a_model_has_no_name_of_a_header_and_a_header_none_of_a_model(mlp_file: Path) -> None:
+    line = refused(mlp_file, "--format", "c", "-o", mlp_file.with_name("net.ONNX"))
+    assert "net.ONNX: --format c writes a C header: name a file that ends in .h." in line
+    line = refused(mlp_file, "-o", mlp_file.with_name("net.h"))
+    assert "net.h: this file would hold an ONNX model: name one that ends in .onnx" in line
 
 
 def test_an_older_output_stays_whole_when_a_run_fails(mlp_file: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import Result
-from commands import error_of, invoke, json_of, misuse
-from graphs import mlp, random
+from commands import error_of, invoke, json_of, misuse, refused
+from graphs import mlp, model_of, node, random
 
 import onnx_evoq
 from onnx_evoq.report.tables import size
@@ -121,6 +121,20 @@ def test_a_c_header_is_written_instead_of_a_model(
     assert "static const int8_t layer2_codes[18]" in written.read_text()
     assert values["bytes_after"] == written.stat().st_size
     assert sorted(mlp_file.parent.iterdir()) == sorted([mlp_file, written])
+
+
+def test_a_c_header_has_no_notes_on_runtimes(mlp_file: Path) -> None:
+    values = optimize(mlp_file, "--format", "c")
+    assert any("MNN" in note for note in optimize(mlp_file)["notes"])
+    assert not any("MNN" in note or "session." in note for note in values["notes"])
+
+
+def test_a_model_without_a_layer_for_a_c_header_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "stacked.onnx"
+    nodes = [node("MatMul", ["x", "w"], ["y"], "only")]
+    onnx.save(model_of(nodes, {"x": [2, 3, 5]}, {"y": None}, {"w": random(2, 5, 4)}), file)
+    line = refused(file, "--format", "c")
+    assert f"{file}: no layer can be in a C header, MatMul 'only' with weight 'w'" in line
 
 
 def test_a_c_header_is_that_of_the_model_with_the_same_options(mlp_file: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from commands import error_of, invoke, refused
 from graphs import mlp
 
-from onnx_evoq.cli.output_paths import check_outputs, show, target_of, write
+from onnx_evoq.cli.output_paths import check_ending, check_outputs, show, target_of, write
 from onnx_evoq.errors import OptionError, OutputError
 
 
@@ -32,6 +32,16 @@ def check(model: Path, *outputs: Path, as_json: bool = False, **options: object)
 def test_a_model_is_written_beside_the_float_model() -> None:
     assert target_of(Path("a/net.v2.onnx"), None, "w6") == Path("a/net.v2.w6.onnx")
     assert target_of(Path("a/net.onnx"), None, "w6", "h") == Path("a/net.w6.h")
+
+
+def test_a_name_says_what_is_written() -> None:
+    for output, header in (("net.onnx", False), ("net.h", True), ("-", True), ("net", True)):
+        check_ending(Path(output), header)
+    check_ending(None, header=True)
+    with pytest.raises(OptionError, match=r"net.onnx: --format c writes a C header: name a file"):
+        check_ending(Path("net.onnx"), header=True)
+    with pytest.raises(OptionError, match=r"net.H: this file would hold an ONNX model: name one"):
+        check_ending(Path("net.H"), header=False)
 
 
 def test_a_model_is_written_where_the_user_says() -> None:

@@ -79,6 +79,7 @@ def test_default_options_that_change_the_outputs_are_noted() -> None:
     assert "session.disable_quant_qdq=1" in size_alone
     assert "MNN" in size_alone
     assert emit(model, rounded(model, 4), "float", batch)[1] == []
+    assert emit(model, rounded(model, 4), "c", batch, storage="int8")[1] == []
 
 
 @pytest.mark.parametrize(("columns", "kind"), [(64, "INT2"), (10, "INT4")])

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 import onnx_evoq
 from onnx_evoq import Grid, OptionError, Policy, Result
 from onnx_evoq.model import opset_of
-from onnx_evoq.pipeline import choose_target
+from onnx_evoq.pipeline import choose_target, notes_on_target
 from onnx_evoq.targets import TARGETS
 
 X = random(48, 3, 8, 8, seed=3)
@@ -149,6 +149,7 @@ def test_a_transposed_convolution_has_one_step_where_the_target_needs_it() -> No
         ("auto", "float", 8, "integer activations need the qdq format"),
         ("int4", "qdq", 8, "storage int4 is not for integer activations"),
         ("int3", None, None, "storage 'int3' is unknown"),
+        ("int4", "c", None, "format c stores codes as int8_t: leave the storage out"),
         ("auto", "c++", None, "format 'c\\+\\+' is unknown"),
     ],
 )
@@ -180,3 +181,17 @@ def test_a_converter_that_quantizes_floats_gets_weights_that_are_on_the_grid() -
     for layer in floats.layers:
         step = 2.0**-layer.frac_bits  # type: ignore[operator]
         assert (held[layer.name] == step * codes[f"{layer.name}_quantized"]).all()
+
+
+def test_a_c_header_is_made_from_codes_of_8_bits() -> None:
+    target, storage, form = choose_target("openvino", Grid(), "auto", "c")
+    assert (target.name, storage, form) == ("openvino", "int8", "c")
+    with pytest.raises(OptionError, match="format c and target qonnx contradict each other: leave"):
+        choose_target("qonnx", Grid(), "auto", "c")
+
+
+def test_what_a_target_does_with_a_file_is_no_note_on_a_header() -> None:
+    esp = TARGETS["esp-dl"]
+    assert any("--format float" in note for note in notes_on_target(esp, 8))
+    assert notes_on_target(esp, 8, "c") == []
+    assert any("give --activations 8" in note for note in notes_on_target(esp, None, "c"))

@@ -5,14 +5,18 @@
 2. Its codes are signed, of 8 bits or fewer, with the zero point 0. There is one step, or one for
    each output channel. A ConvTranspose with groups may share its steps between the groups.
 3. Its bias is a constant: its third input, or for a MatMul what an Add right behind it adds. It
-   counts in units of ``s_x s_w`` if it is stored so, and else it is a float.
+   counts in units of ``s_x s_w`` if it is stored so, or if all its values are whole numbers of
+   them; else it is a float.
 4. What a Gemm multiplies its product with (alpha) goes into its steps, and beta into its bias.
 5. Padding that depends on the size of the input (SAME) is computed, if the size is known.
+6. A Relu or a Clip right behind it, whose output alone is quantized, is part of it: the limits of
+   the output's codes stand for it.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto
 
 from onnx_evoq.array_types import Array, Codes, Float32Array, Float64Array
@@ -21,6 +25,10 @@ from onnx_evoq.model.graph import is_standard, node_label
 
 _MOST_SPACE = 3  # axes
 _SAME_UNIT = 1e-6  # how far the scale of a bias may be from s_x s_w, relative to it
+# How far a float32 may be from the whole number of units that it stands for.
+_ROUNDED = 2.0**-22  # relative to it
+_MOST_ROUNDED = 2.0**-4  # in units; one of several channels that lie anywhere is further off
+_MOST_UNITS = 2**30  # half of what 32 bits hold, so that there is room for the products
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class CodedLayer:
         groups: into which the channels are divided.
         transposed: whether the outputs of a Gemm lie along the first axis.
         window: None for Gemm and MatMul.
-        added: the node that adds the bias, where it is not the layer itself.
+        joined: the nodes behind it that are parts of it: an Add of its bias, a Relu or a Clip.
     """
 
     name: str
@@ -74,7 +82,7 @@ class CodedLayer:
     groups: int = 1
     transposed: bool = False
     window: Window | None = None
-    added: NodeProto | None = None
+    joined: tuple[NodeProto, ...] = ()
 
 
 def coded_layer(node: NodeProto, graph: QdqGraph) -> CodedLayer | str:
@@ -98,7 +106,7 @@ def coded_layer(node: NodeProto, graph: QdqGraph) -> CodedLayer | str:
     rank = constant.codes.ndim
     convolves = node.op_type in ("Conv", "ConvTranspose")
     if not (3 <= rank <= _MOST_SPACE + 2 if convolves else rank == 2):
-        return f"its weight has {rank} axes"
+        return f"its weight has {rank} axes, and not {'3 to 5' if convolves else '2'}"
     transposed = bool(given.get("transB"))
     axis = 0 if node.op_type == "Conv" or transposed else 1
     if constant.axis not in (None, axis):
@@ -116,7 +124,14 @@ def coded_layer(node: NodeProto, graph: QdqGraph) -> CodedLayer | str:
         constant.codes.shape[axis] * (groups if node.op_type == "ConvTranspose" else 1),
         groups=groups, transposed=transposed, window=window,
     )  # fmt: skip
-    return _with_bias(layer, node, graph, float(given.get("beta", 1)))
+    found = _with_bias(layer, node, graph, float(given.get("beta", 1)))
+    if isinstance(found, str):
+        return found
+    limiting = graph.limiting((node, *found.joined)[-1].output[0])
+    if limiting is None:
+        return found
+    output = graph.name_given(limiting.output[0])
+    return replace(found, output=output, joined=(*found.joined, limiting))
 
 
 def _with_bias(
@@ -132,12 +147,13 @@ def _with_bias(
         value = graph.value(name)
         if value is None or (value.size, *value.shape[-1:]) != (layer.channels,) * 2:
             return layer
-        layer = replace(layer, output=graph.name_given(adding.output[0]), added=adding)
+        layer = replace(layer, output=graph.name_given(adding.output[0]), joined=(adding,))
     if not name:
         return layer
     codes, stored = graph.constant_codes(name), graph.value(name)
     if codes is not None:
-        stored = np.asarray(codes.codes, np.float64) * codes.steps
+        zero_point = np.asarray(codes.zero_point, np.float64)
+        stored = (np.asarray(codes.codes, np.float64) - zero_point) * codes.steps
     if stored is None:
         return "its bias is computed"
     values = beta * np.asarray(stored, np.float64)
@@ -149,6 +165,9 @@ def _with_bias(
         whole = np.broadcast_to(codes.codes.reshape(-1), layer.channels)
         return replace(layer, bias=whole.astype(np.int32))
     floats = np.broadcast_to(values.reshape(-1), layer.channels)
+    in_units = None if unit is None else _in_units(floats, unit)
+    if in_units is not None:
+        return replace(layer, bias=in_units)
     return replace(layer, float_bias=floats.astype(np.float32))
 
 
@@ -166,6 +185,14 @@ def _is_in(bias: ConstantCodes, unit: Float64Array) -> bool:
     return not bias.zero_point.any() and bool(
         np.allclose(bias.steps, unit, rtol=_SAME_UNIT, atol=0)
     )
+
+
+def _in_units(values: Float64Array, unit: Float64Array) -> NDArray[np.int32] | None:
+    """Values as whole numbers of units; None if they are none, but for rounding to float32."""
+    whole = np.rint(values / unit)
+    size = np.abs(whole)
+    near = np.abs(values / unit - whole) <= np.minimum(_ROUNDED * size, _MOST_ROUNDED)
+    return whole.astype(np.int32) if (near & (size <= _MOST_UNITS)).all() else None
 
 
 def _window(node: NodeProto, kernel: tuple[int, ...], graph: QdqGraph) -> Window | None:

@@ -29,7 +29,7 @@ TITLE = """\
  * round takes a tie to the even number. To shift a sum to the right by n > 0, add 2^(n-1) to it and
  * shift; where the last n bits of the sum were a one and then zeros, clear the last bit of the
  * result. A shift below 0 goes to the left. Padding has the value 0, the code zero_point. The
- * limits of the codes stand for Relu and Clip, too.
+ * limits of the codes stand for a Relu or a Clip behind the layer, too.
  *
  * Codes lie as in ONNX, the last axis fastest: Conv (outputs, inputs / groups, axes of space...),
  * ConvTranspose (inputs, outputs / groups, axes of space...), Gemm (outputs, inputs) if it is

@@ -16,6 +16,7 @@ from onnx_evoq.model.c_header.c_text import array, braces, identifier, number, q
 from onnx_evoq.model.c_header.coded_layers import CodedLayer, Window, coded_layer
 from onnx_evoq.model.c_header.declarations import OPERATORS, TITLE, TYPES
 from onnx_evoq.model.c_header.qdq_graph import CodeFormat, QdqGraph, frac_bits_of
+from onnx_evoq.model.graph import all_nodes, node_label
 from onnx_evoq.model.integer import PRODUCTS
 
 # What 64 bits can be shifted by. Any more make 0 of a sum of 32 bits, as the most does, too.
@@ -41,10 +42,7 @@ def c_header_of(model: ModelProto, name: str) -> str:
     }
     layers = [layer for layer in found.values() if isinstance(layer, CodedLayer)]
     if not layers:
-        raise ModelError(
-            f"{name}: no Conv, ConvTranspose, Gemm or MatMul has integer weights: give a model "
-            "that was quantized in the qdq format."
-        )
+        raise ModelError(f"{name}: {_why_none(model, graph)}")
     reasons = {index: why for index, why in found.items() if isinstance(why, str)}
     others = _others(graph, layers, reasons)
     names = _tensor_names(graph, layers)
@@ -64,6 +62,28 @@ def c_header_of(model: ModelProto, name: str) -> str:
     return f"{TITLE}\n{others}#ifndef {guard}\n#define {guard}\n\n{body}\n#endif /* {guard} */\n"
 
 
+def _why_none(model: ModelProto, graph: QdqGraph) -> str:
+    """Why a model has no layer for a header, by the first weight that has codes."""
+    for node in all_nodes(model.graph):
+        weights = [graph.constant_codes(name) for name in node.input]
+        weight = next((each for each in weights if each is not None), None)
+        if weight is None or any(graph.constant_codes(name) for name in node.output):
+            continue
+        why: CodedLayer | str = "a header holds Conv, ConvTranspose, Gemm and MatMul alone"
+        if node not in graph.nodes:
+            why = "it stands in the body of another node"
+        elif node.op_type in PRODUCTS:
+            why = coded_layer(node, graph)
+        return (
+            f"no layer can be in a C header, {node.op_type} {node_label(node)!r} with weight "
+            f"{weight.name.removesuffix('_quantized')!r} because {why}: use the qdq format instead."
+        )
+    return (
+        "no Conv, ConvTranspose, Gemm or MatMul has integer weights: give a model that was "
+        "quantized in the qdq format."
+    )
+
+
 def _tensor_names(graph: QdqGraph, layers: Sequence[CodedLayer]) -> list[str]:
     """The tensors that have codes, and those that layers read or give."""
     around = (name for layer in layers for name in (layer.input, layer.output))
@@ -73,13 +93,13 @@ def _tensor_names(graph: QdqGraph, layers: Sequence[CodedLayer]) -> list[str]:
 def _others(graph: QdqGraph, layers: Sequence[CodedLayer], reasons: Mapping[int, str]) -> str:
     """A comment that lists the nodes that are not in the table; nothing if there are none."""
     in_table = {layer.weight for layer in layers}
-    added = [layer.added for layer in layers]
+    joined = [node for layer in layers for node in layer.joined]
     lines = []
     for index, node in enumerate(graph.nodes):
         converts = node.op_type in ("QuantizeLinear", "DequantizeLinear", "Constant")
         own = node.op_type in PRODUCTS and index not in reasons
         of_codes = graph.codes.intersection(node.input) or in_table.intersection(node.output)
-        if converts or own or of_codes or node in added:
+        if converts or own or of_codes or node in joined:
             continue
         why = f"  ({reasons[index]})" if index in reasons else ""
         lines.append(remark(f"{_shown(node, graph)}{why}"))
@@ -117,7 +137,9 @@ def _layers(
         }
         pointers = {}
         for part, values in parts.items():
-            pointers[part] = "NULL" if values is None else f"{own}_{part}"
+            # No ending ends in another one, so that the names of two layers differ.
+            ending = "bias_float" if part == "float_bias" else part
+            pointers[part] = "NULL" if values is None else f"{own}_{ending}"
             if values is not None:
                 arrays.append(array(pointers[part], values))
         window = layer.window or _NO_WINDOW

@@ -4,6 +4,8 @@
     codes -> D -> (Identity, Cast, Transpose) -> w    a constant, with its steps
 
 The activation is named x' instead if that is an output of the model, or if x is read as it is, too.
+Where a Relu or a Clip makes x, the limits of the codes are its limits, too: Q keeps the order of
+values, so that it may come first.
 """
 
 from collections import defaultdict
@@ -15,7 +17,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
 
 from onnx_evoq.array_types import Array, Float32Array
-from onnx_evoq.model.graph import attribute, constant_tensors, reads
+from onnx_evoq.model.graph import attribute, constant_tensors, is_standard, reads
+from onnx_evoq.model.layers import clip_limits
 
 _KEEPING_CODES = ("Clip", "Cast")
 _MOST_FRAC_BITS = 126  # of a step that is a normal number of 32 bits
@@ -53,12 +56,14 @@ class ConstantCodes:
     """A constant that DequantizeLinear makes from codes.
 
     Attributes:
+        name: of the tensor of codes.
         codes: in the shape of the constant.
         steps: one number, or one for each entry along `axis`.
         zero_point: of the codes, one number or as many as steps.
         axis: that the steps lie along; None for one step.
     """
 
+    name: str
     codes: Array
     steps: Float32Array
     zero_point: Array
@@ -128,6 +133,14 @@ class QdqGraph:
         readers = self._readers[tensor]
         return readers[0] if len(readers) == 1 and tensor not in self._outputs else None
 
+    def limiting(self, tensor: str) -> NodeProto | None:
+        """The Relu or Clip that alone reads a tensor, if the limits of codes stand for it."""
+        reader = self.only_reader(tensor)
+        if reader is None or self._limits(reader) is None:
+            return None
+        given = self.name_given(reader.output[0])
+        return reader if given in self.formats else None
+
     def dims(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor, 0 where it is open; empty if nothing is known of it."""
         return self._dims.get(name, ())
@@ -167,9 +180,9 @@ class QdqGraph:
         codes, steps = self._array(names[0]), np.asarray(self._array(names[1]), np.float32)
         zero = self._array(names[2]) if len(names) > 2 else np.zeros((), np.int8)
         if steps.size == 1:
-            return ConstantCodes(codes, steps.reshape(-1), zero, None)
+            return ConstantCodes(names[0], codes, steps.reshape(-1), zero, None)
         axis = int(attribute(node, "axis", 1)) % codes.ndim
-        return ConstantCodes(codes, steps, zero, axis) if steps.ndim == 1 else None
+        return ConstantCodes(names[0], codes, steps, zero, axis) if steps.ndim == 1 else None
 
     def _add_activation(self, node: NodeProto) -> None:
         """Take up the activation whose codes a DequantizeLinear reads."""
@@ -201,12 +214,26 @@ class QdqGraph:
         limits = np.iinfo(zero.dtype.name)
         low, high = int(limits.min), int(limits.max)
         for each in between:
-            ends = [int(self._array(n)) if n else None for n in each.input[1:]]
-            low = max([low, *(end for end in ends[:1] if end is not None)])
-            high = min([high, *(end for end in ends[1:] if end is not None)])
-        return CodeFormat(
-            limits.bits, zero.dtype.kind == "i", float(scale.item()), int(zero.item()), low, high
-        )
+            stated = [int(self._array(n)) if n else None for n in each.input[1:]]
+            low = max([low, *(end for end in stated[:1] if end is not None)])
+            high = min([high, *(end for end in stated[1:] if end is not None)])
+        step, middle = float(scale.item()), int(zero.item())
+        maker = self._makers.get(quantizer.input[0])
+        ends = None if maker is None else self._limits(maker)
+        if ends is not None:  # infinite where there is none
+            codes = np.clip(
+                np.rint(np.array(ends, np.float32) / np.float32(step)) + middle, low, high
+            )
+            low, high = int(codes[0]), int(codes[1])
+        return CodeFormat(limits.bits, zero.dtype.kind == "i", step, middle, low, high)
+
+    def _limits(self, node: NodeProto) -> tuple[float, float] | None:
+        """The lowest and the highest value that a Relu or a Clip gives; None if not known."""
+        if node.op_type == "Relu" and is_standard(node):
+            return 0, np.inf
+        if node.op_type == "Clip" and is_standard(node):
+            return clip_limits(node, self.constants)
+        return None
 
 
 def attributes_of(node: NodeProto) -> dict[str, Any]:

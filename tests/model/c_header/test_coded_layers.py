@@ -7,7 +7,7 @@ import pytest
 from graphs import model_of, node, random, rounded, run
 from integer_nets import conv_task, quantized_conv_net
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from onnx_evoq.activations import integer_model
 from onnx_evoq.model import emit_qdq, load
@@ -122,7 +122,7 @@ def test_the_bias_of_a_matmul_is_added_behind_it() -> None:
     model = qdq(model_of(nodes, {"x": ["n", 5]}, {"y": None}, weights))
     layer = layer_in(model, "MatMul")
     assert layer.output == "y"
-    assert layer.added is not None
+    assert [each.op_type for each in layer.joined] == ["Add"]
     np.testing.assert_array_equal(layer.float_bias, weights["b"])
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_number_per_channel_is_no_bias_of_a_matmul(shape: tuple[int, 
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
     weights = {"w": random(5, 4), "b": random(*shape, seed=1)}
     layer = layer_in(qdq(model_of(nodes, {"x": ["n", 5]}, {"y": None}, weights)), "MatMul")
-    assert (layer.output, layer.float_bias, layer.added) == ("a", None, None)
+    assert (layer.output, layer.float_bias, layer.joined) == ("a", None, ())
 
 
 def integer_net() -> ModelProto:
@@ -197,6 +197,78 @@ def test_a_bias_in_other_units_is_a_float() -> None:
     np.testing.assert_allclose(after.float_bias, before.bias * halved)
 
 
+def with_float_bias(bias: list[float], behind: list[NodeProto], last: str) -> ModelProto:
+    """x in steps of .5 -> Gemm with steps of .25 and .3, and a bias -> behind -> codes of y."""
+    nodes = [
+        node("QuantizeLinear", ["x", "half", "zero"], ["x_codes"]),
+        node("DequantizeLinear", ["x_codes", "half", "zero"], ["x_again"]),
+        node("DequantizeLinear", ["codes", "steps", "zeros"], ["w"], axis=1),
+        node("Gemm", ["x_again", "w", "bias"], ["a"]),
+        *behind,
+        node("QuantizeLinear", [last, "half", "zero"], ["y_codes"]),
+        node("DequantizeLinear", ["y_codes", "half", "zero"], ["y"]),
+    ]
+    weights = {
+        "half": np.float32(0.5), "zero": np.int8(-3), "codes": np.ones((2, 2), np.int8),
+        "steps": np.array([0.25, 0.3], np.float32), "zeros": np.zeros(2, np.int8),
+        "bias": np.array(bias, np.float32), "most": np.float32(6),
+    }  # fmt: skip
+    return model_of(nodes, {"x": [1, 2]}, {"y": None}, weights, opset=13)
+
+
+def test_a_float_bias_of_whole_units_counts_in_them() -> None:
+    layer = layer_in(with_float_bias([-0.375, 1234 * 0.15], [], "a"), "Gemm")
+    assert layer.bias is not None
+    assert (layer.bias.tolist(), layer.float_bias) == ([-3, 1234], None)
+    assert layer.bias.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    "bias", [[0.1, 0.15], [0.125, 0.16], [2.0**28, 0], [0.125, 1234.01 * 0.15]]
+)
+def test_a_float_bias_between_the_units_or_too_large_for_32_bits_stays(bias: list[float]) -> None:
+    layer = layer_in(with_float_bias(bias, [], "a"), "Gemm")
+    assert layer.bias is None
+    np.testing.assert_array_equal(layer.float_bias, np.float32(bias))
+
+
+def test_the_zero_point_of_a_bias_counts() -> None:
+    model = with_float_bias([0, 0], [], "a")
+    codes = {"b_codes": np.array([5, 9], np.int8), "b_zero": np.int8(4), "b_step": np.float32(0.1)}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(v), n) for n, v in codes.items()
+    )
+    model.graph.node.insert(3, node("DequantizeLinear", ["b_codes", "b_step", "b_zero"], ["b"]))
+    model.graph.node[4].input[2] = "b"
+    np.testing.assert_allclose(layer_in(model, "Gemm").float_bias, [0.1, 0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("behind", "lowest", "highest"),
+    [
+        (node("Relu", ["a"], ["r"]), -3, 127),
+        (node("Clip", ["a", "", "most"], ["r"]), -128, 9),
+    ],
+)
+def test_a_relu_or_a_clip_behind_a_layer_is_part_of_it(
+    behind: NodeProto, lowest: int, highest: int
+) -> None:
+    model = with_float_bias([0, 0], [behind], "r")
+    layer = layer_in(model, "Gemm")
+    assert layer.output == "y"
+    assert list(layer.joined) == [behind]
+    found = QdqGraph(model).formats["y"]
+    assert (found.lowest, found.highest) == (lowest, highest)
+
+
+def test_a_relu_may_follow_the_bias_of_a_matmul() -> None:
+    behind = [node("Add", ["a", "bias"], ["s"]), node("Relu", ["s"], ["r"])]
+    model = with_float_bias([0.1, 0.2], behind, "r")
+    model.graph.node[3].CopyFrom(node("MatMul", ["x_again", "w"], ["a"]))
+    layer = layer_in(model, "MatMul")
+    assert (layer.output, list(layer.joined)) == ("y", behind)
+
+
 def with_codes(
     last: NodeProto, codes: NDArray[np.generic] | None = None, axis: int = 1, zero: int = 0
 ) -> ModelProto:
@@ -226,14 +298,14 @@ def with_codes(
         (with_codes(node("Gemm", ["x", "w"], ["y"]), np.ones((2, 2), np.int16)),
          "the codes of its weight have more than 8 bits"),
         (with_codes(node("MatMul", ["x", "w"], ["y"]), np.ones((1, 2, 2), np.int8)),
-         "its weight has 3 axes"),
+         "its weight has 3 axes, and not 2"),
         (with_codes(node("Gemm", ["x", "w", "x"], ["y"])), "its bias is computed"),
         (with_codes(node("Gemm", ["x", "w", "nan"], ["y"])),
          "its bias is not one finite number for each channel"),
         (with_codes(node("Gemm", ["x", "w", "b"], ["y"])),
          "its bias is not one finite number for each channel"),
         (with_codes(node("Conv", ["x", "w"], ["y"]), np.ones((2, 1, 1, 1, 1, 1), np.int8), 0),
-         "its weight has 6 axes"),
+         "its weight has 6 axes, and not 3 to 5"),
         (with_codes(node("Gemm", ["x", "w", "w"], ["y"])),
          "its bias is not one finite number for each channel"),
     ],

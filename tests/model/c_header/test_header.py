@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, fire, flat, mlp, model_of, node, random, recurrent, rounded
 from integer_nets import conv_task, quantized_conv_net
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 
 from onnx_evoq.activations import integer_model
 from onnx_evoq.errors import ModelError
@@ -163,7 +163,7 @@ def test_a_bias_that_is_in_the_table_is_not_listed() -> None:
     text = header(qdq(mlp()))
     assert "Relu(b) -> c" in text
     assert "Add(" not in text
-    assert values(text, "layer1_float_bias") == pytest.approx(random(6, seed=2).tolist())
+    assert values(text, "layer1_bias_float") == pytest.approx(random(6, seed=2).tolist())
 
 
 def test_what_clips_codes_or_casts_a_weight_is_not_listed() -> None:
@@ -197,6 +197,68 @@ def test_the_same_model_gives_the_same_text_and_another_one_another_guard() -> N
     assert text.count(guard) == 3
     assert guard not in header(one_gemm([1, 0.5]))
     assert text.isascii()
+
+
+def test_arrays_of_layers_with_similar_names_differ() -> None:
+    """Layer fc has a float bias, and layer fc_float a whole one."""
+    nodes = [
+        node("QuantizeLinear", ["x", "one", "zero"], ["x_codes"]),
+        node("DequantizeLinear", ["x_codes", "one", "zero"], ["x_again"]),
+        node("DequantizeLinear", ["codes", "one", "none"], ["w"]),
+        node("Gemm", ["x_again", "w", "between"], ["y"], "fc"),
+        node("Gemm", ["x_again", "w", "whole"], ["z"], "fc_float"),
+    ]
+    weights = {
+        "one": np.float32(1), "zero": np.uint8(0), "codes": np.ones((2, 2), np.int8),
+        "none": np.int8(0), "between": np.float32([0.5, 1]), "whole": np.float32([3, 4]),
+    }  # fmt: skip
+    text = header(model_of(nodes, {"x": [1, 2]}, {"y": None, "z": None}, weights, opset=13))
+    arrays = re.findall(r"const \w+ (\w+)\[", text)
+    assert len(arrays) == len(set(arrays)) == 8
+    assert values(text, "fc_bias_float") == [0.5, 1]
+    assert values(text, "fc_float_bias") == [3, 4]
+
+
+def test_a_relu_that_is_part_of_a_layer_is_not_listed() -> None:
+    model = one_gemm([1, 1])
+    model.graph.node[3].output[0] = "before"
+    model.graph.node.insert(4, node("Relu", ["before"], ["a"]))
+    text = header(model)
+    assert "not in the table" not in text
+    assert entries(text, "evoq_tensor evoq_tensors")[1].startswith('{"y", 2, {1, 2}, 8, 0, ')
+    assert entries(text, "evoq_layer evoq_layers")[0].startswith(
+        '{"only", EVOQ_GEMM, &evoq_tensors[0], &evoq_tensors[1], '
+    )
+
+
+def branching() -> ModelProto:
+    """x -> If -> y, both bodies of which read the weight w."""
+    y = helper.make_tensor_value_info("o", TensorProto.FLOAT, [2, 4])
+    body = helper.make_graph([node("MatMul", ["x", "w"], ["o"])], "body", [], [y])
+    choice = node("If", ["flag"], ["y"], then_branch=body, else_branch=body)
+    inputs = {"x": [2, 5], "flag": []}
+    return model_of([choice], inputs, {"y": [2, 4]}, {"w": random(5, 4)}, dtypes={"flag": "bool"})
+
+
+def test_a_model_without_layers_for_a_header_has_the_reason() -> None:
+    stacked = model_of(
+        [node("MatMul", ["x", "w"], ["y"], "only")],
+        {"x": [2, 3, 5]}, {"y": None}, {"w": random(2, 5, 4)},
+    )  # fmt: skip
+    with pytest.raises(
+        ModelError,
+        match=r"net: no layer can be in a C header, MatMul 'only' with weight 'w' because its "
+        "weight has 3 axes, and not 2: use the qdq format instead.",
+    ):
+        header(qdq(stacked))
+    with pytest.raises(ModelError, match=r"'w' because it stands in the body of another node: use"):
+        header(qdq(branching()))
+    table = model_of(
+        [node("Gather", ["w", "x"], ["y"])], {"x": [1]}, {"y": None}, {"w": random(9, 4)},
+        dtypes={"x": "int64"},
+    )  # fmt: skip
+    with pytest.raises(ModelError, match=r"'w' because a header holds Conv, .* and MatMul alone: "):
+        header(qdq(table))
 
 
 def test_a_model_without_integer_weights_is_refused() -> None:

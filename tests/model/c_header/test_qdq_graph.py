@@ -13,6 +13,7 @@ CONSTANTS = {
     "scale": np.float32(0.25), "zero": np.uint8(3), "low": np.uint8(2), "high": np.uint8(9),
     "zero16": np.uint16(7), "low32": np.int32(1), "high32": np.int32(99), "negative": np.int8(-5),
     "steps": np.array([0.5, 2], np.float32), "zeros": np.zeros(2, np.int8),
+    "least": np.float32(-1), "most": np.float32(0.625), "far": np.float32(1e30),
     "codes": np.array([[1, -2], [3, -4], [5, -6]], np.int8),
 }  # fmt: skip
 
@@ -25,9 +26,9 @@ def graph_of(*nodes: NodeProto, outputs: Sequence[str] = ("y",)) -> QdqGraph:
 
 
 def quantized(zero: str, *between: NodeProto, last: str = "q") -> list[NodeProto]:
-    """x -> Relu -> a -> Q -> q -> `between` -> D -> b -> Relu -> y."""
+    """x -> Neg -> a -> Q -> q -> `between` -> D -> b -> Relu -> y."""
     return [
-        node("Relu", ["x"], ["a"]),
+        node("Neg", ["x"], ["a"]),
         node("QuantizeLinear", ["a", "scale", zero], ["q"]),
         *between,
         node("DequantizeLinear", [last, "scale", zero], ["b"]),
@@ -59,6 +60,46 @@ def test_codes_of_16_bits_are_clipped_between_casts() -> None:
     ]
     graph = graph_of(*quantized("zero16", *between, last="c"))
     assert graph.formats["a"] == CodeFormat(16, False, 0.25, 7, 1, 99)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "lowest", "highest"),
+    [
+        (["x", "least", "most"], -9, -3),  # -1 / .25 - 5, and 2.5 to the even code
+        (["x", "", "most"], -128, -3),
+        (["x", "least", "far"], -9, 127),
+        (["x", "least"], -9, 127),
+        (["x"], -128, 127),
+    ],
+)
+def test_the_limits_of_values_are_limits_of_their_codes(
+    inputs: list[str], lowest: int, highest: int
+) -> None:
+    clipped = [node("Clip", inputs, ["a"]), *quantized("negative")[1:]]
+    expected = CodeFormat(8, True, 0.25, -5, lowest, highest)
+    assert graph_of(*clipped).formats["a"] == expected
+
+
+def test_a_relu_gives_no_code_below_that_of_0() -> None:
+    nodes = quantized("negative")
+    nodes[0] = node("Relu", ["x"], ["a"])
+    assert graph_of(*nodes).formats["a"] == CodeFormat(8, True, 0.25, -5, -5, 127)
+
+
+def test_a_relu_that_others_read_or_that_is_not_quantized_is_no_limit() -> None:
+    relu = [node("Neg", ["x"], ["z"]), node("Relu", ["z"], ["a"])]
+    rest = quantized("negative")[1:]
+    graph = graph_of(*relu, *rest)
+    assert graph.limiting("z") is graph.nodes[1]
+    assert (
+        graph_of(*relu, *rest, node("Neg", ["a"], ["o"]), outputs=["y", "o"]).limiting("z") is None
+    )
+    assert (
+        graph_of(*relu, *rest, node("Neg", ["z"], ["o"]), outputs=["y", "o"]).limiting("z") is None
+    )
+    assert graph_of(*relu, node("Neg", ["a"], ["y"])).limiting("z") is None
+    computed = node("Clip", ["z", "x"], ["a"])
+    assert graph_of(relu[0], computed, *rest).limiting("z") is None
 
 
 def test_codes_may_be_signed() -> None:
@@ -126,6 +167,7 @@ def test_a_constant_has_its_codes_and_steps() -> None:
     graph = graph_of(dequantize, node("MatMul", ["x", "w"], ["y"]))
     found = graph.constant_codes("w")
     assert found is not None
+    assert found.name == "codes"
     np.testing.assert_array_equal(found.codes, CONSTANTS["codes"])
     assert found.steps.tolist() == [0.5, 2]
     assert found.axis == 1
