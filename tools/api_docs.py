@@ -33,6 +33,7 @@ TYPES = {
     "DataSource": "a `Source`, a `Data`, or None for synthetic inputs",
     "Source": "a path, an array (samples, ...), a mapping of arrays by input, an iterable of feeds "
     "`{input: array}`, or a function that returns one",
+    "Named": "an object with a `name`, as `QuantType.QInt8` is",
     "PolicySource": "a `Policy`, a `ParetoPoint`, a mapping as `Policy.to_dict` gives it, or the "
     "path of a JSON file",
     "MetricName": "`auto`, `mse`, `kl`, `cosine`, `sqnr`, `nmse`, `agreement`, `top1`, `top5` or "

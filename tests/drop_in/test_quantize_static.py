@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from graphs import conv_net, random, run
 from onnx import load, numpy_helper, save
-from onnxruntime.quantization import CalibrationDataReader, QuantType
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+)
 from onnxruntime.quantization import quantize_static as their_quantize_static
 
 from onnx_evoq import OptionError, Result, quantize_static
+from onnx_evoq.targets import TargetName
 
 X = random(48, 3, 8, 8, seed=3)
 
@@ -75,17 +81,88 @@ def test_symmetric_activations_have_no_zero_point(tmp_path: Path) -> None:
     assert {each.zero_point for each in result.activations} == {0}
 
 
+@pytest.mark.parametrize("target", ["vitis", "tidl", "esp-dl"])
+def test_scales_are_powers_of_two_where_the_target_takes_no_others(
+    tmp_path: Path, target: TargetName
+) -> None:
+    result = quantized(tmp_path, target=target)
+    exponents = np.log2([each.scale for each in result.activations])
+    assert (exponents == np.rint(exponents)).all()
+    assert result.scale == ("float" if target == "tidl" else "pow2")
+    assert {each.dtype for each in result.activations} == {"int8"}
+
+
+def test_the_defaults_of_onnx_runtime_are_accepted(tmp_path: Path) -> None:
+    quantized(
+        tmp_path, quant_format=QuantFormat.QDQ, op_types_to_quantize=None, nodes_to_quantize=None,
+        calibration_providers=None, use_external_data_format=False, calibration_cache_path=None,
+        extra_options={"SmoothQuant": False, "EnableSubgraph": False, "CalibStridedMinMax": None},
+    )  # fmt: skip
+    plain = tmp_path / "plain.onnx"
+    quantize_static(conv_net(), plain, Reader(), strategy="none", time_budget=None)
+    assert (tmp_path / "out.onnx").read_bytes() == plain.read_bytes()
+
+
+def test_a_node_is_excluded_by_its_name_and_not_by_a_pattern(tmp_path: Path) -> None:
+    model = conv_net()
+    for old, new in (("stem", "s*"), ("branch", "s[a]")):
+        next(node for node in model.graph.node if node.name == old).name = new
+    result = quantize_static(
+        model, tmp_path / "out.onnx", Reader(), nodes_to_exclude=["s*"], strategy="none",
+        time_budget=None,
+    )  # fmt: skip
+    assert {layer.name for layer in result.layers} == {"w2", "w3"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (["stem", "norm"], "nodes_to_exclude 'norm' is no node with weights, and only these can"),
+        (["w1"], "'w1' is no node .*: choose among stem, branch, head[.]$"),
+        (["stem", "branch", "head"], "nodes_to_exclude names all nodes with weights"),
+        ("stem", "nodes_to_exclude 'stem' is one name: give a list"),
+    ],
+)
+def test_only_nodes_with_weights_can_be_excluded(tmp_path: Path, nodes: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        quantized(tmp_path, nodes_to_exclude=nodes)
+
+
+def test_fewer_bits_than_a_reduced_range_has_are_taken(tmp_path: Path) -> None:
+    result = quantized(tmp_path, bits=5, reduce_range=True, bits_for={"head": 7})
+    assert [layer.bits for layer in result.layers] == [5, 5, 7]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"activation_type": "QFLOAT8E4M3FN"}, "activation_type QFLOAT8E4M3FN is not for models"),
         ({"weight_type": QuantType.QUInt8}, "weight_type QUInt8 is not .* choose QInt8 or QInt4"),
-        ({"extra_options": {"SmoothQuant": True}}, "SmoothQuant says how ranges are found"),
+        ({"extra_options": {"SmoothQuant": True}}, "SmoothQuant has no meaning here, since"),
         ({"extra_options": {"EnableSubgraph": True}}, "EnableSubgraph has no meaning here"),
-        ({"extra_options": {"WeightSymmetric": False}}, "WeightSymmetric has no meaning here"),
-        ({"extra_options": {"ActivationSymmetric": True}}, "choose QInt8"),
-        ({"calibrate_method": "Entropy"}, "calibrate_method has no meaning"),
-        ({"format": "float"}, "format has no meaning"),
+        ({"extra_options": {"Unheard": False}}, "Unheard has no meaning here: leave it out"),
+        ({"extra_options": {"WeightSymmetric": False}}, "weights are symmetric in any case"),
+        ({"calibrate_method": CalibrationMethod.MinMax}, "error of the outputs decides how"),
+        ({"calibration_cache_path": "ranges.json"}, "calibration_cache_path has no meaning"),
+        ({"calibration_providers": ["CUDAExecutionProvider"]}, "samples run on the CPU"),
+        ({"op_types_to_quantize": ["Conv"]}, "all operators become integers that have"),
+        ({"nodes_to_quantize": ["stem"]}, "only nodes that stay float .* nodes_to_exclude"),
+        ({"use_external_data_format": True}, "the model is written to one file"),
+        ({"quant_format": QuantFormat.QOperator}, "quant_format QOperator .* choose QDQ"),
+        ({"quant_format": "QDQ", "target": "qonnx"}, "quant_format QDQ does not go with target"),
+        ({"data": X}, "data is an argument of optimize: give calibration_data_reader here"),
+        ({"model": "x.onnx"}, "model is an argument of optimize: give model_input here"),
+        ({"policy": {}}, "policy is an argument of optimize: give bits here"),
+        ({"grid": None}, "grid is an argument of optimize: give per_channel"),
+        ({"format": "float"}, "format is an argument of optimize: give quant_format here"),
+        ({"time": 3}, "time has no meaning for quantize_static here"),
+        ({"per_channel": True, "target": "vitis"}, "per_channel does not go with target vitis"),
+        ({"bits": 8, "reduce_range": True}, "bits 8 does not go with reduce_range: choose 7 or"),
+        ({"bits_for": {"h*": 8}, "reduce_range": True}, "bits_for 'h[*]' 8 does not go with red"),
+        ({"max_drop": 1, "reduce_range": True}, "reduce_range does not go with max_drop"),
+        ({"weight_type": "QInt4", "reduce_range": True}, "reduce_range does not go with weight"),
+        ({"weight_type": "QInt4", "bits": 5}, "bits 5 does not go with weight_type QInt4"),
+        ({"bits": 9}, "bits 9 is out of range"),
     ],
 )
 def test_what_has_no_meaning_here_is_refused(
