@@ -87,7 +87,7 @@ OPTIMIZE_OPTIONS = stacked(
         type=click.Path(path_type=Path),
         help="The file to write; - is standard output. Default: in the folder of MODEL, "
         "NAME.w6.onnx for 6 bits, NAME.w6a8.onnx with activations, NAME.mixed.onnx for a policy; "
-        "NAME.w6.qonnx.onnx for QONNX, NAME.w6.h for a C header.",
+        "NAME.w6.vitis.onnx for a target, NAME.w6.h for a C header.",
     ),
     click.option(
         "--time-budget",

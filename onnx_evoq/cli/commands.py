@@ -117,8 +117,8 @@ def optimize(
     if options["activations"] is not None:
         kind += f"a{options['activations']}"
     header = form == "c"
-    if "qonnx" in (form, options["target"]):
-        kind += ".qonnx"
+    runtime = options["target"] or ("qonnx" if form == "qonnx" else None)
+    kind += "" if runtime is None else f".{runtime}"
     check_ending(output, header)
     target = target_of(model, output, kind, "h" if header else "onnx")
     to_stdout = check_outputs([target], model, options, as_json)
@@ -174,7 +174,8 @@ def search(
     if options["policy"] is not None and (options["budget"] is not None or picture is not None):
         raise OptionError("--policy makes no search: leave --budget and --picture out.")
     check_ending(output, header=False)
-    target = target_of(model, output, "mixed")
+    runtime = options["target"]
+    target = target_of(model, output, "mixed" if runtime is None else f"mixed.{runtime}")
     outputs = [target if choosing else None, save_policy, picture]
     written = [path for path in outputs if path is not None]
     to_stdout = check_outputs(written, model, options, as_json)

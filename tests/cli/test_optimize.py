@@ -291,3 +291,11 @@ def test_a_drop_that_is_not_allowed_leaves_weights_at_8_bits(mlp_file: Path) -> 
     values = optimize(mlp_file, "--max-drop", 0, "--samples", 200, bits=2)
     assert 8 in layers(values, "bits").values()
     assert any("stay at 8 bits" in note for note in values["notes"])
+
+
+def test_files_for_targets_have_names_of_their_own(mlp_file: Path) -> None:
+    for options, name in [
+        (["--target", "vitis"], "model.w4.vitis.onnx"),
+        (["--target", "openvino", "--activations", 8], "model.w4a8.openvino.onnx"),
+    ]:
+        assert Path(optimize(mlp_file, *options)["output"]).name == name

@@ -37,4 +37,3 @@ def test_what_a_target_does_not_take_is_refused(
     with pytest.raises(OptionError) as caught:
         check_target(find_target(name), **{**PLAIN, option: value})
     assert message in str(caught.value)
-
