@@ -8,7 +8,8 @@ neither selected nor accepted:
 - in sight: weights are reconstructed in sight of the quantized activations;
 - + sweep: before, each scale is tried at half and at twice its size by the error at the end;
 - + scaled channels: before that, channels are scaled for weights and activations together;
-- + evolved formats: the grids of activations evolve, between the sweep and the reconstruction;
+- + evolved formats: the grids of activations evolve, between the sweep and the reconstruction, and
+  are kept if the held-out set has less error after it;
 - + output correction: after, codes are chosen again by what they do to the end of the network;
 - + evolved codes: the codes evolve at last.
 
@@ -37,8 +38,8 @@ import onnx_evoq
 from onnx_evoq import Data
 from onnx_evoq.activations import Activations, integer_model, quantize_activations, swept
 from onnx_evoq.evolve import FROM_RECONSTRUCTION, evolve_formats
-from onnx_evoq.model import Model, to_model
-from onnx_evoq.pipeline import evolve
+from onnx_evoq.model import Model
+from onnx_evoq.pipeline import better_start, evolve, with_simulated
 from onnx_evoq.reconstruct import (
     QuantizedModel,
     correct_outputs,
@@ -164,11 +165,15 @@ def made(task: Task, parts: tuple[str, ...], seed: int) -> Model:
         activations = quantize_activations(task, bits).with_scales(scales)
     if "sweep" in parts:
         activations = swept(task, activations, task.deadline)
+    candidates = [activations]
     if "formats" in parts:
         until = task.deadline.share(_FORMATS_PARTS)
-        activations, _ = evolve_formats(task, activations, activations.network, "pow2", rng, until)
-    found = reconstructed(task, activations, rng)
-    simulated = replace(task, model=to_model(activations.network))
+        evolved, _ = evolve_formats(task, activations, activations.network, "pow2", rng, until)
+        candidates.append(evolved)
+    activations, found = better_start(
+        task, candidates, lambda grids: reconstructed(task, grids, np.random.default_rng(seed))
+    )
+    simulated = with_simulated(task, activations)
     if "correction" in parts:
         found, _, _ = correct_outputs(simulated, found, rng)
     quantized = found.quantized
@@ -179,8 +184,7 @@ def made(task: Task, parts: tuple[str, ...], seed: int) -> Model:
 
 def reconstructed(task: Task, activations: Activations, rng: np.random.Generator) -> QuantizedModel:
     """Reconstruct the weights in sight of quantized activations."""
-    simulated = replace(task, model=to_model(activations.network))
-    return reconstruct_layers(simulated, rng, activations=activations)
+    return reconstruct_layers(with_simulated(task, activations), rng, activations=activations)
 
 
 def cells(row: dict[str, Any]) -> list[str]:

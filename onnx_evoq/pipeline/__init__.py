@@ -1,5 +1,6 @@
 """Quantizes a model by a strategy, and emits it: the steps of a job in their order."""
 
+from onnx_evoq.pipeline.activation_start import better_start, with_simulated
 from onnx_evoq.pipeline.emission import Form, Storage, emit, fixed_for, metadata_of
 from onnx_evoq.pipeline.final_check import FinalCheck
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
@@ -16,6 +17,7 @@ __all__ = [
     "Storage",
     "Strategy",
     "StrategyName",
+    "better_start",
     "choose_target",
     "emit",
     "equalize",
@@ -28,4 +30,5 @@ __all__ = [
     "in_qonnx",
     "metadata_of",
     "notes_on_target",
+    "with_simulated",
 ]

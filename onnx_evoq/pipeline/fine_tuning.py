@@ -9,16 +9,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.activations import Activations, quantize_activations, swept
+from onnx_evoq.activations import Activations, quantize_activations
 from onnx_evoq.evolve import (
     Evolved,
     SearchSettings,
     coevolve,
-    evolve_formats,
     evolve_layers,
     evolve_within_max_drop,
 )
-from onnx_evoq.model import Model, Network, Quantized, as_network, to_model
+from onnx_evoq.model import Model, Network, Quantized, as_network
+from onnx_evoq.pipeline.activation_start import (
+    activation_candidates,
+    better_start,
+    with_simulated,
+)
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.strategy import Strategy
@@ -36,8 +40,6 @@ _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so man
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
 _EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
 _FEW_BITS = 5  # of activations
-_SWEEP_PARTS = 8  # each scale of an activation may be tried in one part in so many of the time
-_FORMATS_PARTS = 4  # the grids of activations may evolve in one part in so many of the time
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names
@@ -93,7 +95,9 @@ def from_nearest(
         settings: how the codes evolve; None for no search.
         rng: draws all random numbers.
     """
-    task, activations = _with_activations(task, settings, rng)
+    candidates = activation_candidates(task, settings, rng)
+    activations = candidates[-1] if candidates else None
+    task = with_simulated(task, activations)
     if settings is not None and settings.together:
         found = _together_from_nearest(task, order, settings, rng)
         return replace(found, activations=activations)
@@ -172,20 +176,28 @@ def from_reconstruction(
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
     scaled, scales, cut = _equalized(task, seed)
     clips = _notes_on_clips(task.model, scaled.model)
-    scaled, activations = _with_activations(scaled, settings, rng, scales)
-    if activations is not None:
-        task = scaled
+    candidates = activation_candidates(scaled, settings, rng, scales)
 
-    def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
+    def reconstructed(bits: Mapping[str, Bits], activations: Activations | None) -> QuantizedModel:
         draws = np.random.default_rng(seed)
         parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
-        until = task.deadline.share(parts)
-        model = reconstruct_layers(
-            replace(scaled, bits=bits), draws, deadline=until, details=settings is not None,
+        return reconstruct_layers(
+            replace(with_simulated(scaled, activations), bits=bits), draws,
+            deadline=task.deadline.share(parts), details=settings is not None,
             activations=activations,
         )  # fmt: skip
-        return model, False
 
+    activations, first = candidates[0] if candidates else None, None
+    if len(candidates) > 1 and task.max_drop_check is None:
+        activations, first = better_start(
+            scaled, candidates, lambda grids: reconstructed(task.bits, grids)
+        )
+
+    def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
+        return first or reconstructed(bits, activations), False
+
+    if activations is not None:
+        scaled = task = with_simulated(scaled, activations)
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
     start, notes = _or_nearest(replace(task, bits=narrowest.bits), narrowest.quantized_model)
     if start is narrowest.quantized_model:
@@ -198,29 +210,6 @@ def from_reconstruction(
         evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop
     )
     return FineTuned(model, evolved, start.model, start.quantized, notes, activations)
-
-
-def _with_activations(
-    task: Task,
-    settings: SearchSettings | None,
-    rng: np.random.Generator,
-    scales: Mapping[str, float] | None = None,
-) -> tuple[Task, Activations | None]:
-    """The task for a model that simulates quantized activations, and their grids.
-
-    The grids start with `scales`, where these are known. They evolve before the weights are
-    quantized, if there is a search.
-    """
-    if task.activation_bits is None:
-        return task, None
-    scale = task.activation_scale
-    activations = quantize_activations(task, task.activation_bits, scale).with_scales(scales or {})
-    activations = swept(task, activations, task.deadline.share(_SWEEP_PARTS))
-    if settings is not None:
-        until = task.deadline.share(_FORMATS_PARTS)
-        model = activations.network
-        activations, _ = evolve_formats(task, activations, model, scale, rng.spawn(1)[0], until)
-    return replace(task, model=to_model(activations.network)), activations
 
 
 def _equalized(task: Task, seed: int) -> tuple[Task, dict[str, float], tuple[str, ...]]:

@@ -20,7 +20,7 @@ from graphs import (
     types,
 )
 
-from onnx_evoq.activations import Activations, quantize_activations
+from onnx_evoq.activations import Activations
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Runnable, as_network, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.model.graph import network
@@ -30,7 +30,6 @@ from onnx_evoq.pipeline.fine_tuning import (
     _equalized,
     _is_better,
     _notes_on_clips,
-    _with_activations,
     fine_tune,
     from_nearest,
     from_reconstruction,
@@ -392,19 +391,6 @@ def test_channels_are_scaled_where_activations_have_few_bits_or_more_than_weight
     assert _equalized(given, 0) == (given, {}, ())
     assert len(calls) == asked
     assert all(bits in widths for widths in calls)
-
-
-def test_the_scales_of_activations_start_where_channels_were_scaled_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    given = task(activation_bits=4)
-    plain = quantize_activations(given, 4)
-    name, scale = next(iter(plain.first_of_each_scale.items()))
-    monkeypatch.setattr(f"{FINE_TUNING}.swept", lambda task, found, deadline: found)
-    scales = {name: 4 * plain.grids[scale].scale}
-    _, found = _with_activations(given, None, np.random.default_rng(0), scales)
-    assert found is not None
-    assert found.grids[scale].scale == scales[name]
 
 
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
