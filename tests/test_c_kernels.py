@@ -88,7 +88,7 @@ def emitted(
 ) -> ModelProto:
     """A model with weights of 4 bits and integer activations."""
     options = onnx_evoq.Grid(**{"activations": 8, **grid})  # type: ignore[arg-type]
-    source = onnx_evoq.Data(data, samples=64)
+    source = onnx_evoq.Data(data, samples=32)
     return onnx_evoq.optimize(
         model, source, bits=4, grid=options, strategy="none", target=target
     ).model
