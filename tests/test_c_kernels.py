@@ -155,7 +155,6 @@ def test_each_layer_gives_what_integer_kernels_do(
     [
         ("esp-dl", {"granularity": "channel"}),
         ("tensorrt", {"granularity": "channel"}),
-        ("tidl", {}),
         ("vitis", {}),
     ],
 )
