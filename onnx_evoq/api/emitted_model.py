@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from onnx_evoq.activations import float_model_of, quantize_activations
+from onnx_evoq.activations import float_model_of
 from onnx_evoq.api.job import Job
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.model import Model, Runnable, as_network, describe, same, with_codes
+from onnx_evoq.model import Model, Runnable, as_network, describe, same, to_model, with_codes
 from onnx_evoq.pipeline import (
     FineTuned,
     Form,
@@ -55,10 +55,7 @@ def emitted_model(
     quantized = tuned.evolved.quantized
     widths = {name: weight.grid.bits for name, weight in quantized.items()}
     rounded = task.nearest(task.weights, widths)
-    calibrated = task.model
-    if task.activation_bits is not None:
-        plain = quantize_activations(task, task.activation_bits, task.activation_scale)
-        calibrated = plain.simulated
+    calibrated = task.model if tuned.plain is None else to_model(tuned.plain.network)
     nearest = start = score(with_codes(calibrated, rounded))
     batch = job.calibration.few or task.search_set.batches[0]
     of_integers = tuned.activations is not None and form == "float"

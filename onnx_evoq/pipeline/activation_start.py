@@ -23,8 +23,16 @@ _FORMATS_PARTS = 4  # the grids of activations may evolve in one part in so many
 _AGAIN_PARTS = 4  # a second reconstruction may take one part in so many of the time
 
 
+def calibrated(task: Task) -> Activations | None:
+    """The activations of a task's model on the grids of least squared error; None for floats."""
+    if task.activation_bits is None:
+        return None
+    return quantize_activations(task, task.activation_bits, task.activation_scale)
+
+
 def activation_candidates(
     task: Task,
+    start: Activations | None,
     settings: SearchSettings | None,
     rng: np.random.Generator,
     scales: Mapping[str, float] | None = None,
@@ -35,20 +43,21 @@ def activation_candidates(
 
     Args:
         task: the float model and its samples.
+        start: its calibrated activations; None if they stay floats.
         settings: of the search; None for none.
         rng: draws the moves of the evolution.
         scales: where the grids start, by the first tensor that has the scale; others are
             calibrated.
     """
-    if task.activation_bits is None:
+    if start is None:
         return []
-    scale = task.activation_scale
-    start = quantize_activations(task, task.activation_bits, scale).with_scales(scales or {})
-    start = swept(task, start, task.deadline.share(_SWEEP_PARTS))
+    start = swept(task, start.with_scales(scales or {}), task.deadline.share(_SWEEP_PARTS))
     if settings is None:
         return [start]
     until = task.deadline.share(_FORMATS_PARTS)
-    evolved, _ = evolve_formats(task, start, start.network, scale, rng.spawn(1)[0], until)
+    evolved, _ = evolve_formats(
+        task, start, start.network, task.activation_scale, rng.spawn(1)[0], until
+    )
     return [start] if evolved is start else [start, evolved]
 
 

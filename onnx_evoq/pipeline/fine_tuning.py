@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.activations import Activations, quantize_activations
+from onnx_evoq.activations import Activations
 from onnx_evoq.evolve import (
     Evolved,
     SearchSettings,
@@ -21,6 +21,7 @@ from onnx_evoq.model import Model, Network, Quantized, as_network
 from onnx_evoq.pipeline.activation_start import (
     activation_candidates,
     better_start,
+    calibrated,
     with_simulated,
 )
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
@@ -58,6 +59,7 @@ class FineTuned:
         notes: sentences that a user should read.
         activations: the grids of activations; None if these are floats. Then the models are those
             that simulate them.
+        plain: the calibrated activations of the float model as it was given; None for floats.
     """
 
     model: Network
@@ -66,6 +68,7 @@ class FineTuned:
     start: Quantized
     notes: tuple[str, ...] = ()
     activations: Activations | None = None
+    plain: Activations | None = None
 
 
 def fine_tune(
@@ -95,12 +98,13 @@ def from_nearest(
         settings: how the codes evolve; None for no search.
         rng: draws all random numbers.
     """
-    candidates = activation_candidates(task, settings, rng)
+    plain = calibrated(task)
+    candidates = activation_candidates(task, plain, settings, rng)
     activations = candidates[-1] if candidates else None
     task = with_simulated(task, activations)
     if settings is not None and settings.together:
         found = _together_from_nearest(task, order, settings, rng)
-        return replace(found, activations=activations)
+        return replace(found, activations=activations, plain=plain)
     start = _rounded(task, task.bits)
     names = list(start.quantized)  # in the graph's order, whatever the sensitivity
     generators = dict(zip(names, rng.spawn(len(names)), strict=True))
@@ -112,7 +116,9 @@ def from_nearest(
         evolved = Evolved(start.quantized, {}, 0, None)
     else:
         evolved = evolve_layers(task, start, settings, in_order)
-    return FineTuned(start.model, evolved, start.model, start.quantized, activations=activations)
+    return FineTuned(
+        start.model, evolved, start.model, start.quantized, activations=activations, plain=plain
+    )
 
 
 def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
@@ -174,9 +180,11 @@ def from_reconstruction(
     """
     start_rng, refine_rng = rng.spawn(2)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
-    scaled, scales, cut = _equalized(task, seed)
+    plain = calibrated(task)
+    scaled, scales, cut = _equalized(task, seed, plain)
     clips = _notes_on_clips(task.model, scaled.model)
-    candidates = activation_candidates(scaled, settings, rng, scales)
+    placed = plain if scaled is task else calibrated(scaled)
+    candidates = activation_candidates(scaled, placed, settings, rng, scales)
 
     def reconstructed(bits: Mapping[str, Bits], activations: Activations | None) -> QuantizedModel:
         draws = np.random.default_rng(seed)
@@ -209,10 +217,12 @@ def from_reconstruction(
     evolved = replace(
         evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop
     )
-    return FineTuned(model, evolved, start.model, start.quantized, notes, activations)
+    return FineTuned(model, evolved, start.model, start.quantized, notes, activations, plain)
 
 
-def _equalized(task: Task, seed: int) -> tuple[Task, dict[str, float], tuple[str, ...]]:
+def _equalized(
+    task: Task, seed: int, activations: Activations | None
+) -> tuple[Task, dict[str, float], tuple[str, ...]]:
     """The task with scaled channels, where that helps, and time is left for it.
 
     With it come the scales that suit its activations, by tensor, and notes. Where activations have
@@ -224,9 +234,6 @@ def _equalized(task: Task, seed: int) -> tuple[Task, dict[str, float], tuple[str
         return task, {}, ()
     if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
         return task, {}, ("to save time, channels were not scaled before the reconstruction.",)
-    activations = None
-    if bits is not None:
-        activations = quantize_activations(task, bits, task.activation_scale)
     return *equalize_channels(task, np.random.default_rng(seed), activations), ()
 
 

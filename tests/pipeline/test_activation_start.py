@@ -12,6 +12,7 @@ from onnx_evoq.model import as_network, quantized_activations
 from onnx_evoq.pipeline.activation_start import (
     activation_candidates,
     better_start,
+    calibrated,
     with_simulated,
 )
 from onnx_evoq.reconstruct import QuantizedModel
@@ -20,6 +21,7 @@ from onnx_evoq.setup import Task
 
 START = "onnx_evoq.pipeline.activation_start"
 GIVEN = replace(conv_task(), activation_bits=4)
+RNG = np.random.default_rng(0)
 
 
 def wider(found: Activations, factor: float) -> Activations:
@@ -36,7 +38,7 @@ def rounded(found: Activations) -> QuantizedModel:
 
 
 def test_float_activations_have_no_grids() -> None:
-    assert activation_candidates(conv_task(), None, np.random.default_rng(0)) == []
+    assert activation_candidates(conv_task(), calibrated(conv_task()), None, RNG) == []
     assert with_simulated(GIVEN, None) is GIVEN
 
 
@@ -45,7 +47,7 @@ def test_the_scales_start_where_channels_were_scaled_for(monkeypatch: pytest.Mon
     name, scale = next(iter(plain.first_of_each_scale.items()))
     monkeypatch.setattr(f"{START}.swept", lambda task, found, deadline: found)
     scales = {name: 4 * plain.grids[scale].scale}
-    (found,) = activation_candidates(GIVEN, None, np.random.default_rng(0), scales)
+    (found,) = activation_candidates(GIVEN, plain, None, RNG, scales)
     assert found.grids[scale].scale == scales[name]
     assert len(quantized_activations(with_simulated(GIVEN, found).model)) == len(found.tensors)
 
@@ -58,7 +60,7 @@ def test_a_search_evolves_them_and_keeps_the_start(monkeypatch: pytest.MonkeyPat
                 found if factor == 1.0 else wider(found, factor), 0
             ),
         )  # fmt: skip
-        found = activation_candidates(GIVEN, FROM_RECONSTRUCTION, np.random.default_rng(0))
+        found = activation_candidates(GIVEN, calibrated(GIVEN), FROM_RECONSTRUCTION, RNG)
         assert len(found) == factor
 
 

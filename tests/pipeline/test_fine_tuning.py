@@ -25,6 +25,7 @@ from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Runnable, as_network, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.model.graph import network
 from onnx_evoq.pipeline import emit
+from onnx_evoq.pipeline.activation_start import calibrated
 from onnx_evoq.pipeline.fine_tuning import (
     FineTuned,
     _equalized,
@@ -388,7 +389,7 @@ def test_channels_are_scaled_where_activations_have_few_bits_or_more_than_weight
 
     monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
     given = task(bits=weights, activation_bits=bits)
-    assert _equalized(given, 0) == (given, {}, ())
+    assert _equalized(given, 0, calibrated(given)) == (given, {}, ())
     assert len(calls) == asked
     assert all(bits in widths for widths in calls)
 
@@ -404,7 +405,7 @@ def test_scaled_channels_are_taken_without_a_trial(
     )
     monkeypatch.setattr(f"{FINE_TUNING}.reconstruct_layers", no_use)
     monkeypatch.setattr(Task, "fitness", no_use)
-    assert _equalized(given, 0)[0] is scaled
+    assert _equalized(given, 0, None)[0] is scaled
 
 
 def no_use(*arguments: Any, **options: Any) -> Any:
