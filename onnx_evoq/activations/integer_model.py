@@ -3,8 +3,9 @@
 import numpy as np
 
 from onnx_evoq.activations.placement import Activations, bias_grid, place
-from onnx_evoq.array_types import Float64Array
+from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.model import (
+    Layer,
     Model,
     Network,
     Quantized,
@@ -69,8 +70,7 @@ def _narrow_biases(
     activations: Activations, model: Model, quantized: Quantized
 ) -> dict[str, IntegerTensor]:
     """The biases of the layers, of 8 bits with a step of their own."""
-    layers = activations.layers(weights_named(model, quantized))
-    biases = initializer_values(model, [x.bias for x in layers.values() if x.bias is not None])
+    _, biases = _layers_and_biases(activations, model, quantized)
     return {
         name: IntegerTensor(np.asarray(bias_grid(bias.reshape(-1)).step), np.array(0, np.int8))
         for name, bias in biases.items()
@@ -86,11 +86,19 @@ def _least_steps(
     the least step its codes are 0, or nearly so. With one step for all, the layer stays float.
     """
     scales = {t.dequantized: activations.grids[t.scale].scale for t in activations.tensors}
-    layers = activations.layers(weights_named(model, quantized))
-    biases = initializer_values(model, [x.bias for x in layers.values() if x.bias is not None])
+    layers, biases = _layers_and_biases(activations, model, quantized)
     return {
         name: np.abs(biases[layer.bias].reshape(-1).astype(np.float64))
         / (_MOST * scales[layer.input])
         for name, layer in layers.items()
         if layer.bias is not None and layer.input in scales
     }
+
+
+def _layers_and_biases(
+    activations: Activations, model: Model, quantized: Quantized
+) -> tuple[dict[str, Layer], dict[str, Float32Array]]:
+    """The layers of the quantized weights by weight, and the values of their biases by name."""
+    layers = activations.layers(weights_named(model, quantized))
+    names = [layer.bias for layer in layers.values() if layer.bias is not None]
+    return layers, initializer_values(model, names)

@@ -42,9 +42,9 @@ def emitted_model(
 
     Returns:
         The emitted model; the model that was scored, another one if ONNX Runtime cannot run it, or
-        if a converter makes the integers; the
-        scores of the reference, of nearest rounding at the same widths, of the start of the search,
-        and of the emitted model, loaded afresh; and notes.
+        if a converter makes the integers; the scores of the reference, of nearest rounding at the
+        same widths, of the start of the search, and of the model that was scored, loaded afresh;
+        and notes.
     """
 
     def score(model: Runnable, options: Mapping[str, str] = SESSION_OPTIONS) -> Score:

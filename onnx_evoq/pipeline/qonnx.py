@@ -6,6 +6,7 @@ import numpy as np
 
 from onnx_evoq.activations import Activations
 from onnx_evoq.model import Model, Quantized, emit_qonnx
+from onnx_evoq.quantize import frac_bits_of
 
 
 def in_qonnx(
@@ -34,7 +35,7 @@ def _notes(quantized: Quantized, scales: Iterable[float]) -> list[str]:
     """
     steps = [np.atleast_1d(grid.step) for _, grid in quantized.values()]
     steps += [np.array([scale]) for scale in scales]
-    if not all((np.frexp(each)[0] == 0.5).all() for each in steps):
+    if any(frac_bits_of(each) is None for each in steps):
         return [
             "some steps are no powers of two: hls4ml refuses this file, or computes other outputs. "
             "Choose pow2 for the scale of weights and of activations for it."

@@ -1,7 +1,7 @@
 """The target of a model, and what it says where the user says nothing."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import cast, get_args
 
 from onnx_evoq.errors import OptionError
 from onnx_evoq.model import Weight
@@ -9,9 +9,6 @@ from onnx_evoq.pipeline.emission import Form, Storage
 from onnx_evoq.quantize import Bits
 from onnx_evoq.setup import Granularities, Grid, check_choices
 from onnx_evoq.targets import ONNXRUNTIME, Target, TargetName, check_target, find_target
-
-_FORMS = ("qdq", "float", "qonnx", "c")
-_STORAGES = ("auto", "int8", "int4", "int2")
 
 
 def choose_target(
@@ -31,9 +28,9 @@ def choose_target(
     Raises:
         OptionError: an option is unknown, or contradicts the target or another one.
     """
-    check_choices(storage=(storage, _STORAGES))
+    check_choices(storage=(storage, get_args(Storage)))
     if form is not None:
-        check_choices(format=(form, _FORMS))
+        check_choices(format=(form, get_args(Form)))
     if target is None and form == "qonnx":
         target = "qonnx"
     chosen = ONNXRUNTIME if target is None else find_target(target)

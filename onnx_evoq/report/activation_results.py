@@ -1,9 +1,9 @@
 """The grids of activations, as results."""
 
 from dataclasses import dataclass
-from math import log2
 
 from onnx_evoq.activations import Activations
+from onnx_evoq.quantize import frac_bits_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def activation_results(activations: Activations | None) -> tuple[ActivationResul
     results = []
     for tensor in activations.tensors:
         grid, seen = activations.grids[tensor.scale], activations.seen[tensor.name]
-        exponent = log2(grid.scale)
+        frac_bits = frac_bits_of(grid.scale)
         results.append(
             ActivationResult(
                 tensor=tensor.name,
@@ -51,7 +51,7 @@ def activation_results(activations: Activations | None) -> tuple[ActivationResul
                 dtype=grid.dtype,
                 zero_point=grid.zero_point,
                 scale=grid.scale,
-                frac_bits=-int(exponent) if exponent.is_integer() else None,
+                frac_bits=None if frac_bits is None else int(frac_bits),
                 low=float(seen.min()) if seen.size else 0.0,
                 high=float(seen.max()) if seen.size else 0.0,
                 clipped=grid.clipped(seen),

@@ -15,9 +15,10 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model.c_header.c_text import array, braces, identifier, number, quoted, remark
 from onnx_evoq.model.c_header.coded_layers import CodedLayer, Window, coded_layer
 from onnx_evoq.model.c_header.declarations import OPERATORS, TITLE, TYPES
-from onnx_evoq.model.c_header.qdq_graph import CodeFormat, QdqGraph, frac_bits_of
+from onnx_evoq.model.c_header.qdq_graph import CodeFormat, QdqGraph
 from onnx_evoq.model.graph import all_nodes, node_label
 from onnx_evoq.model.integer import PRODUCTS
+from onnx_evoq.quantize import frac_bits_of
 
 # What 64 bits can be shifted by. Any more make 0 of a sum of 32 bits, as the most does, too.
 _LEAST_SHIFT, _MOST_SHIFT = -30, 62

@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
 
 from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.model.graph import attribute, constant_tensors, is_standard, reads
 from onnx_evoq.model.layers import clip_limits
+from onnx_evoq.quantize import frac_bits_of
 
 _KEEPING_CODES = ("Clip", "Cast")
-_MOST_FRAC_BITS = 126  # of a step that is a normal number of 32 bits
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class CodeFormat:
     @property
     def frac_bits(self) -> int | None:
         """Bits behind the binary point; None if the scale is no power of two."""
-        found = frac_bits_of(np.array([self.scale], np.float32))
-        return None if found is None else int(found[0])
+        found = frac_bits_of(self.scale)
+        return None if found is None else int(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +67,6 @@ class ConstantCodes:
     steps: Float32Array
     zero_point: Array
     axis: int | None
-
-
-def frac_bits_of(steps: Float32Array) -> NDArray[np.int64] | None:
-    """The bits behind the binary point of each step ``2 ** -frac_bits``.
-
-    Returns:
-        None unless all steps are powers of two that are normal numbers.
-
-    Example:
-        >>> frac_bits_of(np.array([0.25, 2.0], np.float32)).tolist()
-        [2, -1]
-    """
-    mantissa, exponent = np.frexp(steps.reshape(-1))  # the mantissa is in [.5, 1)
-    found = 1 - exponent.astype(np.int64)
-    return found if (mantissa == 0.5).all() and (found <= _MOST_FRAC_BITS).all() else None
 
 
 class QdqGraph:

@@ -31,7 +31,7 @@ from onnx_evoq.model.graph import (
     constant_tensors,
     constants_of,
 )
-from onnx_evoq.model.integer.quantized_activations import PRODUCTS
+from onnx_evoq.model.integer.quantized_activations import LIMITS, PRODUCTS
 from onnx_evoq.model.layers import clip_limits
 
 # Their output has the scale of their input.
@@ -45,8 +45,7 @@ _SHARING = {
 _BY_ELEMENT = {
     "Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid", "Where",
 }  # fmt: skip
-_LIMITS = {"Clip", "Relu"}
-_INTEGER_RESULT = {*PRODUCTS, *_BY_ELEMENT, *_SHARING, *_LIMITS} - {"MatMul"}
+_INTEGER_RESULT = {*PRODUCTS, *_BY_ELEMENT, *_SHARING, *LIMITS} - {"MatMul"}
 
 
 def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[str]) -> list[str]:
@@ -87,7 +86,7 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
             return True
         if node.op_type in PRODUCTS and read & computed:
             return True
-        if node.op_type in ("Relu", "Clip"):
+        if node.op_type in LIMITS:
             return not removable(node)
         if node.op_type == "ConvTranspose":
             return attribute(node, "group", 1) > 1
@@ -98,7 +97,7 @@ def float_nodes(model: ModelProto, weights: Collection[str], kept: Collection[st
     floats = set[str]()  # what operators give that have no integer result
     for node in graph.node:
         # The other inputs of those that share a scale are shapes and indices.
-        values = node.input[:1] if node.op_type in _SHARING | _LIMITS else node.input
+        values = node.input[:1] if node.op_type in _SHARING | {*LIMITS} else node.input
         reads_floats = not floats.isdisjoint(values) and node.op_type not in PRODUCTS
         reads_constants = not constants.isdisjoint(node.input)
         if (reads_floats or reads_constants) and node.op_type in _BY_ELEMENT:

@@ -8,8 +8,7 @@ an operator and its Relu at once has no such rounding, and no place for its scal
 from onnx import ModelProto, NodeProto
 
 from onnx_evoq.model.graph import drop_unread, reader_counts, reads
-
-_LIMITS = ("Relu", "Clip")
+from onnx_evoq.model.integer.quantized_activations import LIMITS
 
 
 def join_limits(placed: ModelProto) -> None:
@@ -37,7 +36,7 @@ def join_limits(placed: ModelProto) -> None:
         return quantizer.input[0] if quantizer.input[0] in made else None
 
     for node in graph.node:
-        if node.op_type in _LIMITS:
+        if node.op_type in LIMITS:
             node.input[0] = before(node) or node.input[0]
     for kinds in (dequantizers, quantizers):  # first what reads, then what it read
         read = {name for node in graph.node for name in reads(node)}

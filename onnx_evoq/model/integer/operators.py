@@ -5,11 +5,11 @@ from collections import Counter
 from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
 
 from onnx_evoq.model.graph import FLOAT_TYPES, Runnable
+from onnx_evoq.model.integer.quantized_activations import LIMITS
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _NOTHING = ("Identity",)  # computes nothing
 _CODE_TYPES = (TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16)
-_LIMITS = ("Relu", "Clip")  # which a runtime computes with the operator before them
 # Their kernels take integers and may give floats.
 _FLOAT_RESULT = ("Gemm", "MatMul")
 
@@ -62,7 +62,7 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
 
     def is_limited(node: NodeProto) -> bool:
         behind = after(node)
-        return len(behind) == 1 and behind[0].op_type in _LIMITS and node.op_type not in _LIMITS
+        return len(behind) == 1 and behind[0].op_type in LIMITS and node.op_type not in LIMITS
 
     def to_codes(node: NodeProto) -> bool:
         if is_limited(node):
@@ -71,7 +71,7 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
 
     integer, floating = Counter[str](), Counter[str]()
     for node in graph.node:
-        read = node.input[:1] if node.op_type in _LIMITS else node.input  # not the limits
+        read = node.input[:1] if node.op_type in LIMITS else node.input  # not the limits
         inputs = [n for n in read if n and n not in constants and n not in whole_numbers]
         if codes.intersection(inputs) and node.op_type not in _CONVERSIONS:
             codes.update(node.output)  # clipped

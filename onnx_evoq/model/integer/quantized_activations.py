@@ -11,6 +11,7 @@ from onnx_evoq.model.integer.prepared import OF_OUTPUT
 from onnx_evoq.model.layers import clip_limits
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # with weights, on integers
+LIMITS = ("Clip", "Relu")  # which a runtime computes with the operator before them
 
 
 @dataclass(frozen=True)

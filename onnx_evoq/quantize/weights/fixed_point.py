@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.array_types import Codes, Float32Array
+from onnx_evoq.array_types import Codes, Float32Array, Float64Array
 
 Scale = Literal["pow2", "float"]
 Bits = int | tuple[int, ...]  # one width, or one per channel
@@ -27,6 +27,21 @@ CodeLimit = int | NDArray[np.int16]  # one for all channels, or one per channel
 # Steps stay normal float32 numbers, so that step * code is exact where they are powers of two.
 _MIN_EXPONENT = -126
 _BITS_OF_TYPE = 8  # of the type that holds codes
+
+
+def frac_bits_of(steps: Float32Array | Float64Array | float) -> NDArray[np.int64] | None:
+    """The bits behind the binary point of each step ``2 ** -frac_bits``, in the shape of the steps.
+
+    Returns:
+        None unless all steps are powers of two that are normal numbers of 32 bits.
+
+    Example:
+        >>> frac_bits_of(np.array([0.25, 2.0], np.float32)).tolist()
+        [2, -1]
+    """
+    mantissa, exponent = np.frexp(steps)  # step = mantissa * 2^exponent, mantissa in [.5, 1)
+    found = np.asarray(1 - exponent.astype(np.int64))
+    return found if (mantissa == 0.5).all() and (found <= -_MIN_EXPONENT).all() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +105,10 @@ class FixedPoint:
     @property
     def frac_bits(self) -> int | list[int] | None:
         """Bits behind the binary point (a list per channel); None unless all steps are 2^n."""
-        # step = mantissa * 2^exponent, mantissa in [.5, 1)
-        mantissa, exponent = np.frexp(self.step)
-        if np.any(mantissa != 0.5):
+        found = frac_bits_of(self.step)
+        if found is None:
             return None
-        frac: int | list[int] = (1 - exponent).tolist()
+        frac: int | list[int] = found.tolist()
         return frac
 
     def steps_for(self, rank: int) -> Float32Array:

@@ -7,7 +7,8 @@ import pytest
 from graphs import model_of, node
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from onnx_evoq.model.c_header.qdq_graph import CodeFormat, QdqGraph, frac_bits_of
+from onnx_evoq.model.c_header.qdq_graph import CodeFormat, QdqGraph
+from onnx_evoq.quantize import frac_bits_of
 
 CONSTANTS = {
     "scale": np.float32(0.25), "zero": np.uint8(3), "low": np.uint8(2), "high": np.uint8(9),
