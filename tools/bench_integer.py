@@ -4,7 +4,8 @@ Each model is quantized to W bits of weights and A bits of activations, with ste
 of two and one step per tensor, in three ways: weights rounded to the nearest (nearest), the
 reconstruction (no search), and all of `optimize` within the time budget (evolved). The test data
 neither select nor accept. Beside them stand the float model, and what `quantize_static` of ONNX
-Runtime makes with 8 bits, a step per channel and its MinMax calibration. A table shows
+Runtime makes with 8 bits, a step per channel and its MinMax calibration. With A of 32,
+activations stay float. A table shows
 
 - the mean squared error of the outputs against the float model's, the kl, the share of the same
   answers, and top-1 (or the mAP of a detector) in percent,
@@ -53,6 +54,7 @@ WAYS = {
     "evolved": Strategy(),
 }
 OPENVINO = find_spec("openvino") is not None
+FLOAT_BITS = 32
 RUNS = 300  # of each model for its latency, in turns
 LARGER = ("squeezenet1_1", "efficientnet_lite0", "nanodet_320")
 COLUMNS = ("mse", "kl", "same", "score", "float ops", "kB", "time", "ov", "s")
@@ -102,7 +104,8 @@ def rows_of(given: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
             weight_bits, activation_bits = (int(part) for part in widths.split("/"))
             grid = Grid(
                 given.granularity, given.scale,
-                activations=activation_bits, activation_scale=given.scale,
+                activations=None if activation_bits == FLOAT_BITS else activation_bits,
+                activation_scale=given.scale,
             )  # fmt: skip
             for label in given.ways:
                 began = time.monotonic()

@@ -8,8 +8,8 @@ neither selected nor accepted:
 - in sight: weights are reconstructed in sight of the quantized activations;
 - + sweep: before, each scale is tried at half and at twice its size by the error at the end;
 - + scaled channels: before that, channels are scaled for weights and activations together;
-- + evolved formats: the grids of activations evolve, between the sweep and the reconstruction, and
-  are kept if the held-out set has less error after it;
+- + evolved formats: what the error of each layer and activation counts for these scales evolves,
+  and with it all grids; each candidate is a reconstruction;
 - + output correction: after, codes are chosen again by what they do to the end of the network;
 - + evolved codes: the codes evolve at last.
 
@@ -36,16 +36,11 @@ from bench_optimize import machine
 
 import onnx_evoq
 from onnx_evoq import Data
-from onnx_evoq.activations import Activations, integer_model, quantize_activations, swept
-from onnx_evoq.evolve import FROM_RECONSTRUCTION, evolve_formats
+from onnx_evoq.activations import integer_model, quantize_activations, swept
+from onnx_evoq.evolve import FROM_RECONSTRUCTION
 from onnx_evoq.model import Model
-from onnx_evoq.pipeline import better_start, evolve, with_simulated
-from onnx_evoq.reconstruct import (
-    QuantizedModel,
-    correct_outputs,
-    equalize_channels,
-    reconstruct_layers,
-)
+from onnx_evoq.pipeline import Placed, Start, evolve, evolved_start
+from onnx_evoq.reconstruct import correct_outputs, equalize_channels, reconstruct_layers
 from onnx_evoq.report import table
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
@@ -70,7 +65,6 @@ WAYS = {
     "+ output correction": ("sight", "sweep", "channels", "formats", "correction"),
     "+ evolved codes": ("sight", "sweep", "channels", "formats", "correction", "codes"),
 }
-_FORMATS_PARTS = 2  # of the time, one of which the formats may evolve in
 
 
 @dataclass(frozen=True)
@@ -156,35 +150,31 @@ def made(task: Task, parts: tuple[str, ...], seed: int) -> Model:
     rng = np.random.default_rng(seed)
     bits = task.activation_bits
     assert bits is not None
-    activations = quantize_activations(task, bits)
+    plain = activations = quantize_activations(task, bits)
     if "sight" not in parts:
         found = reconstruct_layers(task, rng, details=False)
         return integer_model(activations, found.model, found.quantized)
+    given, factors = task, dict.fromkeys(plain.grids, 1.0)
     if "channels" in parts:
         task, scales = equalize_channels(task, np.random.default_rng(seed), activations)
         activations = quantize_activations(task, bits).with_scales(scales)
     if "sweep" in parts:
-        activations = swept(task, activations, task.deadline)
-    candidates = [activations]
+        moved = swept(task, activations, task.deadline)
+        factors = {n: moved.grids[n].scale / grid.scale for n, grid in activations.grids.items()}
+        activations = moved
+    began, placed = time.monotonic(), Placed(task, activations, factors)
+    start = Start(placed, placed.reconstructed(task.bits, seed, task.deadline))
     if "formats" in parts:
-        until = task.deadline.share(_FORMATS_PARTS)
-        evolved, _ = evolve_formats(task, activations, activations.network, "pow2", rng, until)
-        candidates.append(evolved)
-    activations, found = better_start(
-        task, candidates, lambda grids: reconstructed(task, grids, np.random.default_rng(seed))
-    )
-    simulated = with_simulated(task, activations)
+        seconds, generations = time.monotonic() - began, FROM_RECONSTRUCTION.generations
+        start, _ = evolved_start(given, plain, start, seconds, generations, seed, rng)
+    simulated, found = start.placed.simulated, start.model
     if "correction" in parts:
         found, _, _ = correct_outputs(simulated, found, rng)
     quantized = found.quantized
     if "codes" in parts:
         quantized = dict(evolve(simulated, found, FROM_RECONSTRUCTION, rng).quantized)
-    return integer_model(activations, found.model, quantized)
-
-
-def reconstructed(task: Task, activations: Activations, rng: np.random.Generator) -> QuantizedModel:
-    """Reconstruct the weights in sight of quantized activations."""
-    return reconstruct_layers(with_simulated(task, activations), rng, activations=activations)
+    assert start.placed.activations is not None
+    return integer_model(start.placed.activations, found.model, quantized)
 
 
 def cells(row: dict[str, Any]) -> list[str]:

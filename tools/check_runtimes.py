@@ -19,6 +19,9 @@ says.
     python tools/check_runtimes.py
     python tools/check_runtimes.py --only openvino ov-accuracy --kinds W8A8 "W4A8 channel"
     python tools/check_runtimes.py --shared DIR --models resnet20 --json
+
+With --check, only the files are run that most runtimes read, in the runtimes that read them, and
+the exit code is 1 if one gives other answers.
 """
 
 import argparse
@@ -41,6 +44,9 @@ from onnx_evoq.metrics import largest_difference
 from onnx_evoq.report import table
 
 WIDTH = 80  # columns of the terminal
+SURE_KINDS = ("W4 float", "W4 INT8", "W4A8 portable")
+SURE_RUNTIMES = ("onnxruntime", "reference", "tract", "ov-accuracy", "iree", "tvm")
+LEAST_SAME = 0.95  # share of answers: a value halfway between two codes may be rounded otherwise
 
 
 def main() -> None:
@@ -53,7 +59,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=[*OWN, *SHARED])
     parser.add_argument("--shared", type=Path, help="folder of real models and data")
     parser.add_argument("--json", action="store_true", help="one object per file and runtime")
+    parser.add_argument("--check", action="store_true", help="fail where answers should be right")
     given = parser.parse_args()
+    if given.check:
+        given.only = [name for name in given.only if name in SURE_RUNTIMES]
+        given.kinds = [kind for kind in given.kinds if kind in SURE_KINDS]
     there = OWN if given.shared is None else SHARED
     for name in given.models or ():
         if name not in there:
@@ -61,6 +71,7 @@ def main() -> None:
     found = {name: RUNTIMES[name].version() for name in given.only}
     versions = {name: version for name, version in found.items() if version is not None}
     print(heading(found), file=sys.stderr if given.json else sys.stdout, flush=True)
+    bad: list[str] = []
     with ExitStack() as stack:
         cases = own_cases() if given.shared is None else shared_cases(given.shared, stack)
         for case in cases:
@@ -68,10 +79,21 @@ def main() -> None:
                 continue
             files = [emitted(case, kind) for kind in given.kinds]
             rows = list(rows_of(files, versions))
+            bad += wrong(rows)
             if given.json:
                 print("\n".join(json.dumps(row) for row in rows), flush=True)
             else:
                 print(f"\n{shown(case.name, files, rows, list(versions))}", flush=True)
+    if given.check and bad:
+        sys.exit("\n".join(bad))
+
+
+def wrong(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each file that a runtime does not read, or gives other answers for."""
+    for row in rows:
+        if row["reason"] is not None or row["same"] < LEAST_SAME:
+            what = row["reason"] or f"{100 * row['same']:.0f} % of the answers are the same"
+            yield f"{row['model']}, {row['kind']}, {row['runtime']} {row['version']}: {what}"
 
 
 def heading(versions: Mapping[str, str | None]) -> str:

@@ -29,6 +29,7 @@ from onnx_evoq.model import (
     opset_of,
     own_biases,
     prepared,
+    products_in_bodies,
     quantized_activations,
 )
 from onnx_evoq.quantize import ActivationGrid, Scale, best_activation_grid
@@ -78,7 +79,9 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
         )
     tensors, outside = quantized_activations(found), set.union(*at_the_ends(found))
     if not tensors:
-        raise ModelError("no operator of the model takes integers: leave activations out.")
+        inner = products_in_bodies(model)
+        why = f", as {inner[0]!r} and the like stand in the bodies of others" if inner else ""
+        raise ModelError(f"no operator of the model takes integers{why}: leave activations out.")
     sharing: dict[str, list[str]] = {}  # by scale, the one that it is named after first
     for tensor in tensors:
         sharing.setdefault(tensor.scale, []).append(tensor.name)

@@ -14,6 +14,8 @@ from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import Metric, MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
 from onnx_evoq.model import (
+    c_header_of,
+    emit_qdq,
     name_of,
     operators,
     packed_bytes,
@@ -41,6 +43,7 @@ from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
+    MAX_BITS,
     Granularities,
     Grid,
     Resources,
@@ -193,6 +196,9 @@ def optimize(
     )  # fmt: skip
 
     check_memory(task)
+    if form == "c":  # what a header cannot hold is refused before the search, not after it
+        rounded = task.nearest(task.weights, widths)
+        c_header_of(emit_qdq(task.model, rounded, narrowest=MAX_BITS), name_of(model))
 
     # 4. Rank the weights, if their order has an effect; most of the time is for the search.
     in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"

@@ -59,8 +59,9 @@ STRATEGY_OPTIONS = stacked(
     click.option(
         "--generations",
         type=click.IntRange(min=0),
-        help="Generations of the search per weight and pass over the model. Default: 64. With "
-        "coevolution, generations of all weights together; default: 1024.",
+        help="Generations of the search per weight and pass over the model, and of formats before "
+        "it, at most. Default: 64. With coevolution, generations of all weights together; "
+        "default: 1024.",
     ),
     click.option(
         "--mutation-rate",

@@ -29,10 +29,12 @@ class LayerPower:
     Attributes:
         columns: (groups, columns), the power of each column that columns of less power, among those
             beside it, do not explain.
+        whole: (groups, columns), the power of each column.
         output: the mean power of the output's channels.
     """
 
     columns: Float64Array
+    whole: Float64Array
     output: float
 
 
@@ -187,7 +189,8 @@ class _Sums:
 
     def power(self, *, centred: bool) -> LayerPower | None:
         """The powers, less those of the means if `centred`; None if they cannot be computed."""
-        x_mean, t_mean, powers, start = self.x / self.count, self.t / self.count, [], 0
+        x_mean, t_mean, start = self.x / self.count, self.t / self.count, 0
+        unexplained, whole = list[Float64Array](), list[Float64Array]()
         if not all(np.isfinite(each).all() for each in (*self.xx, self.tt)):
             return None
         for sums in self.xx:
@@ -197,8 +200,13 @@ class _Sums:
             if centred:
                 hessian -= mean[:, :, None] * mean[:, None, :]
             try:
-                powers.append(unexplained_power(hessian))
+                unexplained.append(unexplained_power(hessian))
             except np.linalg.LinAlgError:  # float32 lost the small eigenvalues beside a large one
                 return None
+            whole.append(np.maximum(np.diagonal(hessian, axis1=1, axis2=2), 0))
         output = self.tt / self.count - (np.square(t_mean) if centred else 0)
-        return LayerPower(np.concatenate(powers, axis=1), float(np.maximum(output, 0).mean()))
+        return LayerPower(
+            np.concatenate(unexplained, axis=1),
+            np.concatenate(whole, axis=1),
+            float(np.maximum(output, 0).mean()),
+        )

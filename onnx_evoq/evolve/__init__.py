@@ -1,7 +1,13 @@
 """Searches over the codes of a network."""
 
 from onnx_evoq.evolve.coevolution import coevolve
-from onnx_evoq.evolve.formats import evolve_formats
+from onnx_evoq.evolve.formats import (
+    Formats,
+    GenomeShape,
+    Scored,
+    evolve_formats,
+    relative_error,
+)
 from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
 from onnx_evoq.evolve.settings import (
     FROM_NEAREST,
@@ -18,9 +24,13 @@ __all__ = [
     "TOGETHER_FROM_NEAREST",
     "TOGETHER_FROM_RECONSTRUCTION",
     "Evolved",
+    "Formats",
+    "GenomeShape",
+    "Scored",
     "SearchSettings",
     "coevolve",
     "evolve_formats",
     "evolve_layers",
     "evolve_within_max_drop",
+    "relative_error",
 ]

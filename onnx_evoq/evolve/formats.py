@@ -1,93 +1,201 @@
-"""Evolve the grids of activations by the error at the end of the network.
+"""Evolve the grids of weights and activations by the error at the end of the network.
 
-A genome has a gene for each grid: how many steps its scale is moved, by a factor of two for powers
-of two, and by a fourth root of two else. These few genes are coupled, and no gradient tells what a
-scale does to the end of the network: a search is at home here. The scales are inputs of the model
-that scores, so candidates need no session of their own.
+Steps and scales follow in closed form from what the error of each layer and each activation is said
+to count (`reconstruct.channel_scaling`), and codes from these (`reconstruct_layers`). What errors
+count is only estimated there: it depends on all of the network behind a layer, and on what weights
+behind it make up for. These few numbers are coupled, and no gradient tells what they do to the end
+of the network: a search is at home here. Scales of single channels, drawn at random, only ever made
+a ResNet-20, a ResNet-8 and a keyword spotter worse.
 
-1. The start is the calibration: no gene moves.
-2. A child moves one or two genes of its parent, by an octave at most (`Neuroevolution`); children
-   are raced on the samples of the search set.
-3. The best genome is accepted if it is better on the held-out set, too.
+A genome is made of whole numbers (`Formats`). Each candidate is a whole reconstruction, and what is
+scored is what is kept.
+
+1. The start is the closed form itself: all genes are 0.
+2. A child takes each gene from one of two parents. Then some importances move by normally
+   distributed steps, sometimes those of all activations together, and a scale by an octave.
+3. Candidates are ranked by their errors on the search set and on the held-out set, each relative to
+   the start's. On the first alone those would win that fit their samples best: their rank
+   correlated with that on test data by .6 to .9, and that of both together by .8 to .95.
 """
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from onnx_evoq.activations import Activations
-from onnx_evoq.array_types import Array, Codes
-from onnx_evoq.engine import Evaluators
-from onnx_evoq.model import Runnable
-from onnx_evoq.quantize import ActivationGrid, Scale
-from onnx_evoq.run import Deadline
-from onnx_evoq.score import Race
+from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.parallel import in_order
+from onnx_evoq.progress import Progress
+from onnx_evoq.run import Deadline, until_interrupted
 from onnx_evoq.search import Neuroevolution
-from onnx_evoq.setup import Task
 
-_POPULATION = 8
-_GENERATIONS = 200
-_PATIENCE = 24  # generations without a better genome after which the search ends
-_TWO_MOVES = 0.5  # probability that a child moves two genes in place of one
-_STEPS = (1, 2, 4)  # of which a gene moves one at a time, up to an octave
-_MOST_OCTAVES = 3  # that a scale may move away from the calibration
-_STEPS_PER_OCTAVE: dict[Scale, int] = {"pow2": 1, "float": 4}
+_PER_OCTAVE = 2  # of an importance
+_SHARES = 4  # parts that the share of explained power comes in
+_POPULATION = 4
+_PATIENCE = 6  # generations without a better candidate after which the search ends
+_MATES = 0.5  # probability that a child has two parents
+_MOVES = 0.25  # probability that an importance moves
+_DEVIATION = 0.7  # of an importance, in octaves
+_TOGETHER = 0.25  # probability that all activations move together
+_SHARE_MOVES = 0.5  # probability that the share moves
+_SCALE_MOVES = 0.25  # probability that the scale of an activation moves
+_MOST = 8 * _PER_OCTAVE  # of an importance
+_MOST_MOVES = 4  # of a scale
+
+CandidateT = TypeVar("CandidateT")
+
+
+@dataclass(frozen=True)
+class GenomeShape:
+    """What a genome has genes for.
+
+    Attributes:
+        activation: (rounded,), whether each thing that is rounded is an activation, not a layer.
+        scales: the number of scales of activations.
+    """
+
+    activation: tuple[bool, ...]
+    scales: int
+
+    @property
+    def size(self) -> int:
+        """The number of genes."""
+        return len(self.activation) + 1 + self.scales
+
+
+@dataclass(frozen=True, eq=False)
+class Formats:
+    """What the grids of a model follow from.
+
+    Attributes:
+        importances: (rounded,), what the error of each counts, besides the estimate.
+        share: of the power of a layer's columns that others explain; it counts, too.
+        moves: (scales,), by how many steps each scale of an activation is moved.
+        seed: of what the reconstruction draws.
+    """
+
+    importances: Float64Array
+    share: float
+    moves: Codes
+    seed: tuple[int, ...]
+
+
+def formats_of(genome: Codes, shape: GenomeShape) -> Formats:
+    """What a genome says.
+
+    Example:
+        >>> formats_of(np.array([2, -2, 1, 0], np.int8), GenomeShape((False, True), 1)).importances
+        array([2. , 0.5])
+    """
+    count = len(shape.activation)
+    return Formats(
+        2.0 ** (genome[:count] / _PER_OCTAVE),
+        float(genome[count]) / _SHARES,
+        genome[count + 1 :],
+        tuple(int(gene) + 128 for gene in genome),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scored(Generic[CandidateT]):
+    """A candidate with its errors, lower is better.
+
+    Attributes:
+        candidate: what was built.
+        search: the error on the search set.
+        heldout: the error on the held-out set.
+    """
+
+    candidate: CandidateT
+    search: float
+    heldout: float
+
+
+def relative_error(scored: Scored[CandidateT], start: Scored[CandidateT]) -> float:
+    """The sum of both errors, each relative to that of the start.
+
+    Example:
+        >>> relative_error(Scored("a", 1.0, 3.0), Scored("b", 2.0, 4.0))
+        1.25
+    """
+    return scored.search / (abs(start.search) or 1.0) + scored.heldout / (abs(start.heldout) or 1.0)
 
 
 def evolve_formats(
-    task: Task,
-    activations: Activations,
-    model: Runnable,
-    scale: Scale,
+    start: Scored[CandidateT],
+    shape: GenomeShape,
+    build: Callable[[Formats], Scored[CandidateT]],
     rng: np.random.Generator,
     deadline: Deadline,
-) -> tuple[Activations, int]:
-    """Move the scales of activations so that the error of the outputs falls.
+    seconds: float,
+    workers: int,
+    generations: int,
+    progress: Progress,
+) -> tuple[list[Scored[CandidateT]], bool]:
+    """Search for grids with less error at the end of the network.
 
     Args:
-        task: the samples and the metric.
-        activations: the grids to start from.
-        model: the simulated model with its present weights.
-        scale: "pow2" to move by factors of two, "float" for any.
-        rng: draws the moves.
-        deadline: when to stop.
+        start: the candidate of the genome of zeros.
+        shape: what a genome has genes for.
+        build: makes a candidate, and scores it; from several threads at a time.
+        rng: draws the children.
+        deadline: when to stop; no generation begins that would not end in time.
+        seconds: that a candidate takes.
+        workers: candidates that are built at a time, at most; it does not change the result.
+        generations: that the search has, at most.
+        progress: shows how many generations are done.
 
     Returns:
-        The activations with the best grids, or as they were; and how many candidates were scored.
+        The best candidates, best first, the start alone if nothing better was found; and whether
+        the user ended the search.
     """
-    names, per_octave = list(activations.grids), _STEPS_PER_OCTAVE[scale]
+    kept = {bytes(shape.size): start}
 
-    def grids_of(genome: Codes) -> dict[str, ActivationGrid]:
-        return {
-            name: activations.at_scale(name, grid.scale * 2.0 ** (int(gene) / per_octave))
-            for gene, (name, grid) in zip(genome, activations.grids.items(), strict=True)
-        }
+    def child_of(parent: Codes) -> Codes:
+        return _child(parent, search.parents[rng.integers(_POPULATION)], shape, rng)
 
-    def values_of(genome: Codes) -> dict[str, Array]:
-        return activations.values(grids_of(genome))
-
-    def child_of(genome: Codes) -> Codes:
-        child, moves = genome.copy(), 1 + (rng.random() < _TWO_MOVES)
-        genes = rng.choice(len(child), min(moves, len(child)), replace=False)
-        sizes = rng.choice([size for size in _STEPS if size <= per_octave], len(genes))
-        child[genes] += (sizes * rng.choice((-1, 1), len(genes))).astype(child.dtype)
-        most = _MOST_OCTAVES * per_octave
-        return np.clip(child, -most, most)
-
-    start = np.zeros(len(names), np.int8)
-    evaluators = Evaluators([task.search_set, task.heldout_set], task.resources, share=0.5)
-    on_search, on_heldout = evaluators.at_whole_model(model, *values_of(start))
-    race = Race(on_search, _POPULATION, values_of)
-    search = Neuroevolution(start, _POPULATION, child_of)
-    without_gain = 0
-    with task.progress("evolving formats", _GENERATIONS) as step:
-        for _ in range(_GENERATIONS):
-            if deadline.passed or without_gain == _PATIENCE:
+    search = Neuroevolution(np.zeros(shape.size, np.int8), _POPULATION, child_of)
+    search.tell(search.ask(), np.array([relative_error(start, start)]))
+    without_gain, of_generation = 0, seconds * _POPULATION / min(workers, _POPULATION)
+    with progress("evolving formats", generations) as step, until_interrupted() as interruption:
+        for _ in range(generations):
+            if deadline.left < of_generation or without_gain == _PATIENCE:
                 break
-            before = search.best_fitness
+            began, before = time.monotonic(), search.best_fitness
             candidates = search.ask()
-            search.tell(candidates, race.fitness(candidates, stop=lambda: deadline.passed))
+            new = [genome for genome in candidates if genome.tobytes() not in kept]
+            built = list(in_order(lambda genome: build(formats_of(genome, shape)), new, workers))
+            kept = kept | dict(zip((genome.tobytes() for genome in new), built, strict=True))
+            errors = [relative_error(kept[each.tobytes()], start) for each in candidates]
+            search.tell(candidates, np.array(errors))
+            kept = {genome.tobytes(): kept[genome.tobytes()] for genome in search.parents}
             without_gain = 0 if search.best_fitness < before else without_gain + 1
+            of_generation = max(of_generation / 2, time.monotonic() - began)
             step(1)
-    fitness = on_heldout.metric.fitness
-    best, old = (fitness(on_heldout.value(values_of(each))) for each in (search.best, start))
-    found = activations.with_grids(grids_of(search.best)) if best < old else activations
-    return found, on_search.evaluations
+    front = dict.fromkeys(genome.tobytes() for genome in search.parents)
+    return [kept[genome] for genome in front], interruption.reason is not None
+
+
+def _child(parent: Codes, mate: Codes, shape: GenomeShape, rng: np.random.Generator) -> Codes:
+    """A genome of the genes of two, and of moves; it is neither of them."""
+    child, count = parent.astype(np.int64), len(shape.activation)
+    if rng.random() < _MATES:
+        child = np.where(rng.random(len(child)) < 0.5, child, mate)
+    moved = rng.random(count) < _MOVES
+    moved[rng.integers(count)] = True
+    steps = np.rint(rng.normal(0, _DEVIATION * _PER_OCTAVE, count))
+    child[:count] += np.where(moved, steps, 0).astype(np.int64)
+    if rng.random() < _TOGETHER:
+        together = int(np.rint(rng.normal(0, _DEVIATION * _PER_OCTAVE)))
+        child[:count] += together * np.array(shape.activation)
+    child[:count] = child[:count].clip(-_MOST, _MOST)
+    if rng.random() < _SHARE_MOVES:
+        child[count] = np.clip(child[count] + rng.choice((-2, -1, 1, 2)), 0, _SHARES)
+    if shape.scales and rng.random() < _SCALE_MOVES:
+        place = count + 1 + rng.integers(shape.scales)
+        child[place] = np.clip(child[place] + rng.choice((-1, 1)), -_MOST_MOVES, _MOST_MOVES)
+    if (child == parent).all() or (child == mate).all():
+        return _child(parent, mate, shape, rng)
+    return child.astype(np.int8)

@@ -18,6 +18,7 @@ class SearchSettings:
         population: candidates that survive each generation. In coevolution, candidates that are
             drawn in each.
         generations: generations of a weight in one pass. In coevolution, of all weights together.
+            The formats before them have no more.
         mutation_rate: probability that a code moves; None for 3 codes of a weight, on average. In
             coevolution, the share of all codes that the first group has.
         doubt: as for `Race`.

@@ -4,6 +4,7 @@
 `from_reconstruction` is this project's own method.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,29 +19,24 @@ from onnx_evoq.evolve import (
     evolve_within_max_drop,
 )
 from onnx_evoq.model import Model, Network, Quantized, as_network
-from onnx_evoq.pipeline.activation_start import (
-    activation_candidates,
-    better_start,
-    calibrated,
-    with_simulated,
-)
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
+from onnx_evoq.pipeline.start import (
+    Start,
+    calibrated,
+    evolved_start,
+    placed_start,
+    swept_in_time,
+    with_simulated,
+)
 from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.quantize import Bits
-from onnx_evoq.reconstruct import (
-    QuantizedModel,
-    equalization_seconds,
-    equalize_channels,
-    reconstruct_layers,
-)
+from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, Task, run_model
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
-_EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
-_FEW_BITS = 5  # of activations
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names
@@ -99,8 +95,7 @@ def from_nearest(
         rng: draws all random numbers.
     """
     plain = calibrated(task)
-    candidates = activation_candidates(task, plain, settings, rng)
-    activations = candidates[-1] if candidates else None
+    activations = None if plain is None else swept_in_time(task, plain)
     task = with_simulated(task, activations)
     if settings is not None and settings.together:
         found = _together_from_nearest(task, order, settings, rng)
@@ -178,63 +173,42 @@ def from_reconstruction(
         settings: how the codes evolve; None for no search.
         rng: draws all random numbers.
     """
-    start_rng, refine_rng = rng.spawn(2)
+    start_rng, refine_rng, formats_rng = rng.spawn(3)
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
     plain = calibrated(task)
-    scaled, scales, cut = _equalized(task, seed, plain)
-    clips = _notes_on_clips(task.model, scaled.model)
-    placed = plain if scaled is task else calibrated(scaled)
-    candidates = activation_candidates(scaled, placed, settings, rng, scales)
-
-    def reconstructed(bits: Mapping[str, Bits], activations: Activations | None) -> QuantizedModel:
-        draws = np.random.default_rng(seed)
-        parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
-        return reconstruct_layers(
-            replace(with_simulated(scaled, activations), bits=bits), draws,
-            deadline=task.deadline.share(parts), details=settings is not None,
-            activations=activations,
-        )  # fmt: skip
-
-    activations, first = candidates[0] if candidates else None, None
-    if len(candidates) > 1 and task.max_drop_check is None:
-        activations, first = better_start(
-            scaled, candidates, lambda grids: reconstructed(task.bits, grids)
+    placed, cut = placed_start(task, plain, seed)
+    parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
+    details, first, interrupted = settings is not None, None, False
+    if settings is not None and task.max_drop_check is None:
+        began = time.monotonic()
+        first = Start(placed, placed.reconstructed(task.bits, seed, task.deadline.share(parts)))
+        seconds = time.monotonic() - began
+        first, interrupted = evolved_start(
+            task, plain, first, seconds, settings.generations, seed, formats_rng
         )
+        placed = first.placed
 
     def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
-        return first or reconstructed(bits, activations), False
+        if first is not None:
+            return first.model, interrupted
+        until = task.deadline.share(parts)
+        return placed.reconstructed(bits, seed, until, details=details), False
 
-    if activations is not None:
-        scaled = task = with_simulated(scaled, activations)
+    clips = _notes_on_clips(task.model, placed.task.model)
+    given = task if placed.activations is None else placed.simulated
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
-    start, notes = _or_nearest(replace(task, bits=narrowest.bits), narrowest.quantized_model)
+    start, notes = _or_nearest(replace(given, bits=narrowest.bits), narrowest.quantized_model)
     if start is narrowest.quantized_model:
+        given = placed.simulated
         notes += (*(() if start.cut else cut), *clips)
-    task = replace(scaled if start is narrowest.quantized_model else task, bits=narrowest.bits)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
     if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
-        model, evolved = refine(task, start, settings, refine_rng)
+        now = replace(given, bits=narrowest.bits)
+        model, evolved = refine(now, start, settings, refine_rng)
     evolved = replace(
         evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop
     )
-    return FineTuned(model, evolved, start.model, start.quantized, notes, activations, plain)
-
-
-def _equalized(
-    task: Task, seed: int, activations: Activations | None
-) -> tuple[Task, dict[str, float], tuple[str, ...]]:
-    """The task with scaled channels, where that helps, and time is left for it.
-
-    With it come the scales that suit its activations, by tensor, and notes. Where activations have
-    6 bits or more, and not more than the weights, scales gained nothing on a ResNet-20, a ResNet-8
-    and a keyword spotter.
-    """
-    widest, bits = max(np.max(bits) for bits in task.bits.values()), task.activation_bits
-    if bits is not None and _FEW_BITS < bits <= widest:
-        return task, {}, ()
-    if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
-        return task, {}, ("to save time, channels were not scaled before the reconstruction.",)
-    return *equalize_channels(task, np.random.default_rng(seed), activations), ()
+    return FineTuned(model, evolved, start.model, start.quantized, notes, placed.activations, plain)
 
 
 def _notes_on_clips(model: Model, scaled: Model) -> tuple[str, ...]:

@@ -1,6 +1,11 @@
 """Reconstructs a network layer by layer in closed form, and corrects its outputs."""
 
-from onnx_evoq.reconstruct.channel_equalization import equalization_seconds, equalize_channels
+from onnx_evoq.reconstruct.channel_equalization import (
+    ChannelScaling,
+    channel_scaling,
+    equalization_seconds,
+    equalize_channels,
+)
 from onnx_evoq.reconstruct.equalization import equalize_layers
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, layer_sizes, reconstruct_layers
 from onnx_evoq.reconstruct.memory_check import check_memory
@@ -8,9 +13,11 @@ from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.reconstruct.plan import LayerSize, Plan
 
 __all__ = [
+    "ChannelScaling",
     "LayerSize",
     "Plan",
     "QuantizedModel",
+    "channel_scaling",
     "check_memory",
     "correct_outputs",
     "equalization_seconds",

@@ -7,18 +7,23 @@ tensor fits none of them without it.
 
 With integer activations these join in (`activation_layers`): scales that suit the weights alone
 would make activations more unlike.
+
+What an error of a layer does to the end of the network is only estimated, and so is what columns
+explain of each other. So both can be chosen otherwise (`ChannelScaling.scaled`), which a search
+does (`evolve.formats`).
 """
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from onnx_evoq.activations import Activations
-from onnx_evoq.array_types import Indices
+from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.engine import LayerPower, layer_powers
 from onnx_evoq.model import (
     ChannelGroups,
+    Model,
     Weight,
     as_network,
     channel_groups,
@@ -39,6 +44,78 @@ _PER_LAYER, _PER_WEIGHT = 0.1, 2.5e-7  # seconds
 _MOST_LEFT = 0.98  # share of the estimated error, above which the model stays as it is
 
 
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """A layer or an activation, whose rounding scales make better or worse.
+
+    Attributes:
+        tensor: the output of the layer, or the activation.
+        layer: what its scales are chosen by.
+        whole: (groups, columns), the power of the layer's columns, of which its own power is the
+            part that others do not explain; None for an activation.
+    """
+
+    tensor: str
+    layer: ScaledLayer
+    whole: Float64Array | None = None
+
+    def counting(self, importance: float, share: float) -> ScaledLayer:
+        """The layer with an importance, and with a share of what other columns explain."""
+        layer = replace(self.layer, importance=importance)
+        if self.whole is None or not share:
+            return layer
+        return replace(layer, power=layer.power ** (1 - share) * self.whole**share)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelScaling:
+    """The channels of a model that may be scaled, and what the scales are chosen by.
+
+    Attributes:
+        task: the task.
+        model: its model, in which each layer has a bias of its own.
+        groups: the channels that are scaled together.
+        rounded: all that is rounded, in the graph's order.
+    """
+
+    task: Task
+    model: Model
+    groups: ChannelGroups
+    rounded: tuple[Rounded, ...]
+
+    def scaled(
+        self, importances: Float64Array | None = None, share: float = 0.0
+    ) -> tuple[Task, Mapping[str, float], float] | None:
+        """The model with the scales of the least estimated error.
+
+        Args:
+            importances: (rounded,), what the error of each counts besides the estimate; None for 1.
+            share: of the power of columns that others explain, on a logarithmic scale: with 0 only
+                that counts which they do not explain, with 1 all of it.
+
+        Returns:
+            The task for that model, the scales that suit its activations, by tensor, and the
+            estimated error as a share of that without scales; None if no scale changes.
+        """
+        if importances is None:
+            importances = np.ones(len(self.rounded))
+        layers = [
+            each.counting(float(importance), share)
+            for each, importance in zip(self.rounded, importances, strict=True)
+        ]
+        scales, left = channel_scales(layers, self.groups.count)
+        if (scales == 1).all():
+            return None
+        model = rescaled(self.model, self.groups, scales)
+        suiting = {
+            each.tensor: float(steps.flat[0])
+            for each, steps in zip(self.rounded, best_steps(layers, scales), strict=True)
+            if each.whole is None
+        }
+        weights = weights_named(model, {weight.name for weight in self.task.weights})
+        return replace(self.task, model=model, weights=weights), suiting, left
+
+
 def equalization_seconds(task: Task) -> float:
     """About how long `equalize_channels` takes."""
     samples = min(_SAMPLES, task.search_set.samples)
@@ -50,8 +127,29 @@ def equalization_seconds(task: Task) -> float:
 
 def equalize_channels(
     task: Task, rng: np.random.Generator, activations: Activations | None = None
-) -> tuple[Task, dict[str, float]]:
+) -> tuple[Task, Mapping[str, float]]:
     """The task for the model whose channels are scaled such that rounding costs less.
+
+    Args:
+        task: as for `channel_scaling`.
+        rng: as for `channel_scaling`.
+        activations: as for `channel_scaling`.
+
+    Returns:
+        The task with the scaled model and its weights, and the scales that suit its activations, by
+        tensor; `task` itself and none if scales gain too little.
+    """
+    scaling = channel_scaling(task, rng, activations)
+    found = None if scaling is None else scaling.scaled()
+    if found is None or not found[-1] < _MOST_LEFT:
+        return task, {}
+    return found[:2]
+
+
+def channel_scaling(
+    task: Task, rng: np.random.Generator, activations: Activations | None = None
+) -> ChannelScaling | None:
+    """Gather what the scales of a model's channels are chosen by.
 
     Args:
         task: the task; labels, the held-out set and the deadline are not used.
@@ -61,15 +159,13 @@ def equalize_channels(
             differ between channels, and one highest code could not stand for them.
 
     Returns:
-        The task with the scaled model and its weights, and the scales that suit its activations, by
-        tensor; `task` itself and none if scales gain too little.
+        None if no channel may be scaled.
     """
     model = own_biases(task.model, task.bits)
     tensors = {} if activations is None else activations.first_of_each_scale
     groups, found = channel_groups(model, tensors), find_layers(model, task.weights)
     if not groups.count:
-        return task, {}
-    names = {weight.name for weight in task.weights}
+        return None
     # A weight with a width for each channel has no one kernel of errors.
     measured = {
         name: layer
@@ -84,35 +180,26 @@ def equalize_channels(
     if activations is not None:
         for of_limits in groups.clips.values():
             number[of_limits] = -1
-    entries = [
-        (
+    rounded = [
+        Rounded(
             found[weight.name].output,
             _scaled_layer(
                 task, weight, found[weight.name].linear, powers[weight.name], groups, number
             ),
+            powers[weight.name].whole,
         )
         for weight in task.weights
         if weight.name in powers
     ]
-    rounded: dict[str, ScaledLayer] = {}
     if activations is not None:
         grids = {name: activations.grids[scale] for name, scale in tensors.items()}
         free = {name: number[of_channels] for name, of_channels in groups.tensors.items()}
-        rounded = activation_layers(task, model, grids, free, rng)
+        layers = activation_layers(task, model, grids, free, rng)
+        rounded += [Rounded(name, layer) for name, layer in layers.items()]
         places = {name: k for k, node in enumerate(model.graph.node) for name in node.output}
         # An activation stands behind the layer that gives it, and before those that read it.
-        entries = sorted([*entries, *rounded.items()], key=lambda entry: places[entry[0]])
-    layers = [layer for _, layer in entries]
-    scales, left = channel_scales(layers, groups.count)
-    if not left < _MOST_LEFT:
-        return task, {}
-    scaled = rescaled(model, groups, scales)
-    suiting = {
-        name: float(steps.flat[0])
-        for (name, layer), steps in zip(entries, best_steps(layers, scales), strict=True)
-        if rounded.get(name) is layer
-    }
-    return replace(task, model=scaled, weights=weights_named(scaled, names)), suiting
+        rounded.sort(key=lambda each: places[each.tensor])
+    return ChannelScaling(task, model, groups, tuple(rounded))
 
 
 def _free_scales(groups: ChannelGroups, measured: Collection[str]) -> Indices:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, flat, mlp, model_of, node, random, recurrent, run, task_of
 from integer_nets import pooled, quantized_conv_net
+from onnx import helper, numpy_helper
 
 from onnx_evoq.activations import quantize_activations
 from onnx_evoq.errors import ModelError
@@ -108,6 +109,26 @@ def test_a_model_without_integer_operators_is_refused() -> None:
     model = load(model_of([node("Softmax", ["x"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {}))
     x = random(8, 4)
     with pytest.raises(ModelError, match="no operator of the model takes integers"):
+        quantize_activations(task_of(model, x, x), 8)
+
+
+def test_layers_in_bodies_are_named_as_the_reason() -> None:
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [node("MatMul", ["x", weight], [f"{name}_out"])], name, [],
+            [helper.make_tensor_value_info(f"{name}_out", 1, ["n", 3])],
+            [numpy_helper.from_array(random(4, 3, seed=len(name)), weight)],
+        )
+        for name, weight in (("then", "w"), ("else", "v"))
+    }  # fmt: skip
+    nodes = [
+        node("ReduceMax", ["x"], ["most"], keepdims=0),
+        node("Less", ["zero", "most"], ["flag"]),
+        node("If", ["flag"], ["y"], **branches),
+    ]
+    weights = {"zero": np.zeros((), np.float32)}
+    model, x = load(model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights)), random(8, 4)
+    with pytest.raises(ModelError, match="as 'MatMul' and the like stand in the bodies of others"):
         quantize_activations(task_of(model, x, x), 8)
 
 

@@ -1,6 +1,7 @@
 """The command optimize: what it writes and prints."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,10 @@ def test_a_c_header_has_no_notes_on_runtimes(mlp_file: Path) -> None:
     assert not any("MNN" in note or "session." in note for note in values["notes"])
 
 
-def test_a_model_without_a_layer_for_a_c_header_is_named(tmp_path: Path) -> None:
+def test_a_model_without_a_layer_for_a_c_header_is_refused_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["onnx_evoq.api.optimize"], "fine_tune", None)
     file = tmp_path / "stacked.onnx"
     nodes = [node("MatMul", ["x", "w"], ["y"], "only")]
     onnx.save(model_of(nodes, {"x": [2, 3, 5]}, {"y": None}, {"w": random(2, 5, 4)}), file)

@@ -60,6 +60,7 @@ def test_with_a_bias_means_do_not_count() -> None:
     assert list(found) == ["first", "second"]
     for name, x in (("first", X), ("second", middle)):
         np.testing.assert_allclose(found[name].columns, unexplained(x, centred=True), rtol=1e-3)
+        np.testing.assert_allclose(found[name].whole[0], x.var(axis=0), rtol=1e-3)
     output = run(MODEL, {"x": X})["logits"]
     np.testing.assert_allclose(found["second"].output, output.var(axis=0).mean(), rtol=1e-4)
 
@@ -72,6 +73,7 @@ def test_without_a_bias_they_do() -> None:
     middle = X @ weights["w"]
     for name, x in (("w", X), ("v", middle)):
         np.testing.assert_allclose(found[name].columns, unexplained(x, centred=False), rtol=1e-3)
+        np.testing.assert_allclose(found[name].whole[0], np.square(x).mean(axis=0), rtol=1e-3)
     np.testing.assert_allclose(found["w"].output, np.square(middle).mean(), rtol=1e-4)
 
 

@@ -20,15 +20,12 @@ from graphs import (
     types,
 )
 
-from onnx_evoq.activations import Activations
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.model import Runnable, as_network, find_weights, fold_batch_norm, load, with_codes
 from onnx_evoq.model.graph import network
 from onnx_evoq.pipeline import emit
-from onnx_evoq.pipeline.activation_start import calibrated
 from onnx_evoq.pipeline.fine_tuning import (
     FineTuned,
-    _equalized,
     _is_better,
     _notes_on_clips,
     fine_tune,
@@ -48,7 +45,6 @@ QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
 
 Way = Callable[..., FineTuned]
-FINE_TUNING = "onnx_evoq.pipeline.fine_tuning"
 
 
 @cache
@@ -161,7 +157,7 @@ def test_from_nearest_weights_evolve_in_the_order_of_sensitivity() -> None:
 
 def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
     given = plain_task()
-    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", spoilt)
     found = searched(given, settings=None)
     assert same(dict(found.start), rounded(given.model, 3))
     assert found.start_model.model is given.model
@@ -184,7 +180,7 @@ def test_nearest_rounding_must_stay_within_the_allowed_drop_too(
 ) -> None:
     given = plain_task()
     plain = with_codes(given.model, rounded(given.model, 3))
-    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", spoilt)
     found = searched(
         replace(given, max_drop_check=lambda model: not network.same(model, plain)), settings=None
     )
@@ -282,9 +278,9 @@ def test_a_reconstruction_before_a_search_leaves_it_half_of_the_time(
         left.append(options.pop("deadline").left)
         return reconstruct_layers(given, *arguments, **options)
 
-    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.reconstruct_layers", recorded)
+    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", recorded)
     searched(task(deadline=Deadline(1000, lambda: 0.0)), settings=settings)
-    assert left == [1000 / parts]
+    assert left[0] == 1000 / parts
 
 
 def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:
@@ -350,62 +346,6 @@ def test_the_emitted_model_with_mixed_widths_has_the_score_of_the_search(
     assert model_value(emitted, given.heldout_set) == pytest.approx(
         end(found, given.heldout_set), rel=1e-4
     )
-
-
-# Channels that are scaled first
-
-
-@pytest.mark.parametrize(("deadline", "asked"), [(None, 1), (0, 0)])
-def test_channels_are_scaled_only_where_there_is_time(
-    deadline: float | None, asked: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def equalize(
-        given: Task, rng: np.random.Generator, activations: Activations | None
-    ) -> tuple[Task, dict[str, float]]:
-        calls.append(activations)
-        return given, {}
-
-    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
-    searched(task(deadline=Deadline(deadline)), settings=None)
-    assert calls == [None] * asked
-
-
-@pytest.mark.parametrize(
-    ("weights", "bits", "asked"),
-    [(4, 4, 1), (8, 5, 1), (4, 8, 1), (6, 6, 0), (8, 6, 0), (8, 8, 0), (8, 12, 1)],
-)
-def test_channels_are_scaled_where_activations_have_few_bits_or_more_than_weights(
-    weights: int, bits: int, asked: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def equalize(
-        given: Task, rng: np.random.Generator, activations: Activations
-    ) -> tuple[Task, dict[str, float]]:
-        calls.append({grid.bits for grid in activations.grids.values()})
-        return given, {}
-
-    monkeypatch.setattr("onnx_evoq.pipeline.fine_tuning.equalize_channels", equalize)
-    given = task(bits=weights, activation_bits=bits)
-    assert _equalized(given, 0, calibrated(given)) == (given, {}, ())
-    assert len(calls) == asked
-    assert all(bits in widths for widths in calls)
-
-
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-def test_scaled_channels_are_taken_without_a_trial(
-    granularity: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = task(granularity=granularity)
-    scaled = replace(given, weights=[replace(w, values=2 * w.values) for w in given.weights])
-    monkeypatch.setattr(
-        f"{FINE_TUNING}.equalize_channels", lambda given, rng, activations: (scaled, {})
-    )
-    monkeypatch.setattr(f"{FINE_TUNING}.reconstruct_layers", no_use)
-    monkeypatch.setattr(Task, "fitness", no_use)
-    assert _equalized(given, 0, None)[0] is scaled
 
 
 def no_use(*arguments: Any, **options: Any) -> Any:

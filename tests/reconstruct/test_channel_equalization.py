@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from graphs import model_of, node, random, run, task_of
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from onnx_evoq.activations import quantize_activations
 from onnx_evoq.model import load
-from onnx_evoq.reconstruct import equalize_channels, reconstruct_layers
+from onnx_evoq.reconstruct import channel_scaling, equalize_channels, reconstruct_layers
 from onnx_evoq.setup import Task
 
 CHANNELS = 12
@@ -91,6 +92,31 @@ def test_channels_of_weights_that_are_kept_float_stay() -> None:
     given = task(inverted_bottleneck())
     without = replace(given, weights=[w for w in given.weights if w.name != "w2"])
     assert equalized(without) is without
+
+
+def test_what_errors_count_changes_the_scales_and_not_what_is_computed() -> None:
+    given = task(inverted_bottleneck(op_type="Relu"), activation_bits=4)
+    found = channel_scaling(given, np.random.default_rng(0), quantize_activations(given, 4))
+    assert found is not None
+    assert [(each.tensor, each.whole is None) for each in found.rounded] == [
+        ("a", False), ("b", True), ("c", False), ("d", True), ("y", False),
+    ]  # fmt: skip
+    plain, same = found.scaled(), found.scaled(np.ones(5))
+    other, whole = found.scaled(2.0 ** np.arange(-4, 6, 2)), found.scaled(np.ones(5), share=1.0)
+    assert plain is not None
+    assert same is not None
+    assert plain[1:] == same[1:]
+    x = random(2, 4, 8, 8, seed=8)
+    (before,) = run(given.model, {"x": x}).values()
+    for each in (other, whole):
+        assert each is not None
+        assert not all(map(np.array_equal, values(each[0]), values(plain[0])))
+        (after,) = run(each[0].model, {"x": x}).values()
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
+
+
+def values(given: Task) -> list[NDArray[np.generic]]:
+    return [weight.values for weight in given.weights]
 
 
 def test_a_model_without_channels_to_scale_stays() -> None:

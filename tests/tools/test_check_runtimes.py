@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from check_runtimes import columns_that_fit, compared, heading, letter_of, main, shown
+from check_runtimes import columns_that_fit, compared, heading, letter_of, main, shown, wrong
 from check_runtimes_kinds import Emitted
 from check_runtimes_processes import LONGEST, outcomes, reason
 from check_runtimes_runs import RUNTIMES, installed, with_samples
@@ -75,6 +75,38 @@ def test_the_table_shows_differences_and_reasons() -> None:
         "",
         "a  no room",
     ]
+
+
+def test_other_answers_and_files_that_are_not_read_are_wrong() -> None:
+    about = {"model": "net", "kind": "W4 INT8", "version": "1.0"}
+    found = [
+        {**about, "runtime": "one", "same": 0.95, "reason": None},
+        {**about, "runtime": "two", "same": 0.94, "reason": None},
+        {**about, "runtime": "three", "same": None, "reason": "no room"},
+    ]
+    assert list(wrong(found)) == [
+        "net, W4 INT8, two 1.0: 94 % of the answers are the same",
+        "net, W4 INT8, three 1.0: no room",
+    ]
+
+
+def test_a_check_runs_what_should_be_right_and_fails_if_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = []
+
+    def emitted(case: object, kind: str) -> Emitted:
+        kinds.append(kind)
+        return FILE
+
+    monkeypatch.setattr("check_runtimes.emitted", emitted)
+    monkeypatch.setattr("check_runtimes.outcomes", lambda run, contents: [[-VALUES]] * 3)
+    words = ["--check", "--only", "onnxruntime", "openvino", "--models", "digits_resnet", "--json"]
+    monkeypatch.setattr(sys, "argv", ["check_runtimes.py", *words])
+    with pytest.raises(SystemExit, match=r"onnxruntime .*: 0 % of the answers are the same"):
+        main()
+    assert kinds == ["W4 INT8", "W4 float", "W4A8 portable"]
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_columns_stand_in_tables_that_fit() -> None:

@@ -5,7 +5,11 @@ from onnx_evoq.model.integer.float_nodes import float_nodes
 from onnx_evoq.model.integer.float_outputs import leave_outputs_float
 from onnx_evoq.model.integer.kept_limits import join_limits
 from onnx_evoq.model.integer.means import unshare_means
-from onnx_evoq.model.integer.operators import operators, types_of_activations
+from onnx_evoq.model.integer.operators import (
+    operators,
+    products_in_bodies,
+    types_of_activations,
+)
 from onnx_evoq.model.integer.prepared import (
     CODES,
     in_order,
@@ -37,6 +41,7 @@ __all__ = [
     "makers_and_readers_of",
     "operators",
     "prepared",
+    "products_in_bodies",
     "quantized_activations",
     "simulated",
     "tensor_names",

@@ -4,8 +4,8 @@ from collections import Counter
 
 from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
 
-from onnx_evoq.model.graph import FLOAT_TYPES, Runnable
-from onnx_evoq.model.integer.quantized_activations import LIMITS
+from onnx_evoq.model.graph import FLOAT_TYPES, Runnable, all_nodes
+from onnx_evoq.model.integer.quantized_activations import LIMITS, PRODUCTS
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _NOTHING = ("Identity",)  # computes nothing
@@ -30,6 +30,16 @@ def types_of_activations(model: Runnable) -> set[str]:
         for node in model.graph.node
         if node.op_type == "QuantizeLinear"
     }
+
+
+def products_in_bodies(model: Runnable) -> list[str]:
+    """The convolutions and matrix products in the bodies of other nodes, where no integers go."""
+    outer = {id(node) for node in model.graph.node}
+    return [
+        node.op_type
+        for node in all_nodes(model.graph)
+        if id(node) not in outer and node.op_type in PRODUCTS
+    ]
 
 
 def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:

@@ -162,7 +162,8 @@ class _State:
         power = size**2 * layer.power[:, None]  # (groups, rows, columns)
         # A column that is nearly always 0 must not have weights that the others' grid cannot hold.
         power = np.maximum(power, layer.least_share * power.mean(axis=2, keepdims=True))
-        self._power = apart * (relevance[:, :, None] * power)[:, at[0], at[1]].ravel()
+        counts = apart * layer.importance * relevance[:, :, None]
+        self._power = (counts * power)[:, at[0], at[1]].ravel()
         logs = np.log2(np.maximum(size[:, at[0], at[1]].ravel(), 1e-30))
         self._logs = np.rint(logs * _PER_OCTAVE).astype(np.intp)
         self._kernel = _kernel(layer.bits)

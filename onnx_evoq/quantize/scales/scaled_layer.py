@@ -21,6 +21,7 @@ class ScaledLayer:
         per_channel: whether each row has a step of its own.
         pow2: whether steps are powers of two.
         least_share: of the mean power of a row's terms w x, which each of them counts with.
+        importance: what its error counts beside those of other layers, besides the estimate.
     """
 
     weight: Float64Array
@@ -32,6 +33,7 @@ class ScaledLayer:
     per_channel: bool
     pow2: bool
     least_share: float = 0.01
+    importance: float = 1.0
 
 
 def activation_as_layer(

@@ -52,6 +52,16 @@ def test_rows_of_unlike_range_get_one_range() -> None:
     assert left < 0.4
 
 
+def test_a_layer_of_more_importance_is_left_with_less_error() -> None:
+    before = layer(random(8, 40), rows=np.arange(8)[None])
+    behind = layer(random(8, 8, seed=1) * 2.0 ** np.arange(-4, 4), columns=np.arange(8)[None])
+    errors = []
+    for importance in (1e-3, 1e3):
+        scales, _ = channel_scales([before, replace(behind, importance=importance)], 8)
+        errors.append(rounding_error(behind.weight[0], 1 / scales))
+    assert errors[1] < errors[0]
+
+
 def test_the_next_layer_counts_as_well() -> None:
     first = layer(random(8, 40), rows=np.arange(8)[None])
     second = layer(random(8, 8, seed=1), columns=np.arange(8)[None])

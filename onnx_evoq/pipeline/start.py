@@ -1,0 +1,236 @@
+"""The first quantized model: grids in closed form, and weights reconstructed in sight of them.
+
+1. Channels are scaled where that lowers the error of rounding by much (`equalize_channels`).
+2. Activations get the grids of least squared error, or those that the scales were chosen for, and
+   each scale is tried once at half and at twice its size by the end of the network (`swept`).
+3. The weights are reconstructed.
+4. With a search, the grids evolve, each time with a reconstruction of its own (`evolve_formats`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from onnx_evoq.activations import Activations, integer_model, quantize_activations, swept
+from onnx_evoq.evolve import Formats, GenomeShape, Scored, evolve_formats, relative_error
+from onnx_evoq.model import Runnable, to_model
+from onnx_evoq.progress import silent
+from onnx_evoq.quantize import Bits, Scale
+from onnx_evoq.reconstruct import (
+    ChannelScaling,
+    QuantizedModel,
+    channel_scaling,
+    equalization_seconds,
+    equalize_channels,
+    reconstruct_layers,
+)
+from onnx_evoq.run import Deadline
+from onnx_evoq.setup import Task, model_value, workers_of
+
+_SWEEP_PARTS = 8  # each scale of an activation may be tried in one part in so many of the time
+_EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
+_FORMATS_PARTS = 2  # formats may evolve in one part in so many of the time
+_FEW_BITS = 5  # of activations
+_STEPS_PER_OCTAVE: dict[Scale, int] = {"pow2": 1, "float": 4}  # of the scale of an activation
+_SIDE_BY_SIDE = 2  # candidates that are built at a time, at most; each holds activations of its own
+
+
+def calibrated(task: Task) -> Activations | None:
+    """The activations of a task's model on the grids of least squared error; None for floats."""
+    if task.activation_bits is None:
+        return None
+    return quantize_activations(task, task.activation_bits, task.activation_scale)
+
+
+def with_simulated(task: Task, activations: Activations | None) -> Task:
+    """The task for the model that simulates quantized activations."""
+    return task if activations is None else replace(task, model=to_model(activations.network))
+
+
+def swept_in_time(task: Task, activations: Activations) -> Activations:
+    """The activations after each scale was tried at half and at twice its size (`swept`)."""
+    return swept(task, activations, task.deadline.share(_SWEEP_PARTS))
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A model whose activations are quantized.
+
+    Attributes:
+        task: the task for the float model, whose channels may be scaled.
+        activations: its activations; None if they are floats.
+        factors: by which each scale differs from the one that its channels suit, by scale.
+    """
+
+    task: Task
+    activations: Activations | None
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def simulated(self) -> Task:
+        """The task for the model that simulates the activations."""
+        return with_simulated(self.task, self.activations)
+
+    def reconstructed(
+        self,
+        bits: Mapping[str, Bits],
+        seed: int | tuple[int, ...],
+        deadline: Deadline,
+        *,
+        details: bool = True,
+    ) -> QuantizedModel:
+        """Reconstruct the weights in sight of the activations.
+
+        Args:
+            bits: the widths of the weights.
+            seed: of what is drawn.
+            deadline: when it should be done.
+            details: as for `reconstruct_layers`.
+        """
+        return reconstruct_layers(
+            replace(self.simulated, bits=bits), np.random.default_rng(seed),
+            deadline=deadline, details=details, activations=self.activations,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A reconstruction, and the model whose weights were reconstructed."""
+
+    placed: Placed
+    model: QuantizedModel
+
+
+def placed_start(
+    task: Task, plain: Activations | None, seed: int
+) -> tuple[Placed, tuple[str, ...]]:
+    """Scale channels and choose the grids of activations; with notes.
+
+    Args:
+        task: the task.
+        plain: its calibrated activations; None if they stay floats.
+        seed: of what is drawn.
+    """
+    scaled, scales, cut = equalized(task, seed, plain)
+    activations = plain if scaled is task else calibrated(scaled)
+    if activations is None:
+        return Placed(scaled, None), cut
+    suiting = activations.with_scales(scales)
+    found = swept_in_time(scaled, suiting)
+    factors = {name: found.grids[name].scale / grid.scale for name, grid in suiting.grids.items()}
+    return Placed(scaled, found, factors), cut
+
+
+def equalized(
+    task: Task, seed: int, activations: Activations | None
+) -> tuple[Task, Mapping[str, float], tuple[str, ...]]:
+    """The task with scaled channels, where that helps, and time is left for it.
+
+    With it come the scales that suit its activations, by tensor, and notes. Where activations have
+    6 bits or more, and not more than the weights, scales gained nothing on a ResNet-20, a ResNet-8
+    and a keyword spotter.
+    """
+    widest, bits = max(np.max(bits) for bits in task.bits.values()), task.activation_bits
+    if bits is not None and _FEW_BITS < bits <= widest:
+        return task, {}, ()
+    if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
+        return task, {}, ("to save time, channels were not scaled before the reconstruction.",)
+    return *equalize_channels(task, np.random.default_rng(seed), activations), ()
+
+
+def evolved_start(
+    task: Task,
+    plain: Activations | None,
+    start: Start,
+    seconds: float,
+    generations: int,
+    seed: int,
+    rng: np.random.Generator,
+) -> tuple[Start, bool]:
+    """The start, or a better one from grids that evolved; and whether the user ended the search.
+
+    The last candidates are judged as they are emitted, on integer kernels.
+
+    Args:
+        task: the task with the float model as it was given.
+        plain: its calibrated activations; None if they stay floats.
+        start: the reconstruction on grids in closed form.
+        seconds: that it took.
+        generations: of the search, at most.
+        seed: of what it drew.
+        rng: draws the moves of the search.
+    """
+    deadline = task.deadline.share(_FORMATS_PARTS)
+    if 2 * (seconds + equalization_seconds(task)) > deadline.left:
+        return start, False
+    scaling = channel_scaling(task, np.random.default_rng(seed), plain)
+    if scaling is None or not scaling.rounded:
+        return start, False
+    workers = min(_SIDE_BY_SIDE, workers_of(task.resources))
+    alone = replace(task, progress=silent, resources=replace(task.resources, workers=1))
+    scaling = replace(scaling, task=alone)
+
+    def build(formats: Formats) -> Scored[Start]:
+        placed = _placed(scaling, formats, start.placed.factors)
+        return _as_simulated(Start(placed, placed.reconstructed(task.bits, formats.seed, deadline)))
+
+    shape = GenomeShape(
+        tuple(each.whole is None for each in scaling.rounded), len(start.placed.factors)
+    )
+    first = _as_simulated(start)
+    front, interrupted = evolve_formats(
+        first, shape, build, rng, deadline, seconds, workers, generations, task.progress
+    )
+    if len(front) > 1:
+        emitted = [_as_emitted(scored.candidate) for scored in front]
+        front = sorted(emitted, key=lambda scored: relative_error(scored, first))
+    return front[0].candidate, interrupted
+
+
+def _placed(scaling: ChannelScaling, formats: Formats, factors: Mapping[str, float]) -> Placed:
+    """The scaled model and its activations for some formats."""
+    found = scaling.scaled(formats.importances, formats.share)
+    task, scales, _ = (scaling.task, {}, 1.0) if found is None else found
+    activations = calibrated(task)
+    if activations is not None:
+        octave = 1.0 / _STEPS_PER_OCTAVE[task.activation_scale]
+        factors = {
+            name: factor * 2.0 ** (octave * int(moves))
+            for (name, factor), moves in zip(factors.items(), formats.moves, strict=True)
+        }
+        activations = _moved(activations.with_scales(scales), factors)
+    return Placed(task, activations, factors)
+
+
+def _moved(activations: Activations, factors: Mapping[str, float]) -> Activations:
+    """The activations with each scale times its factor."""
+    return activations.with_grids(
+        {
+            name: activations.at_scale(name, factor * activations.grids[name].scale)
+            for name, factor in factors.items()
+            if factor != 1
+        }
+    )
+
+
+def _as_simulated(start: Start) -> Scored[Start]:
+    """A start with the errors of the model that simulates its activations."""
+    return _scored(start, start.model.as_float)
+
+
+def _as_emitted(start: Start) -> Scored[Start]:
+    """A start with the errors of what runtimes compute."""
+    activations, found = start.placed.activations, start.model
+    if activations is None:
+        return _as_simulated(start)
+    return _scored(start, integer_model(activations, found.model, found.quantized))
+
+
+def _scored(start: Start, model: Runnable) -> Scored[Start]:
+    task = start.placed.task
+    search, heldout = (
+        each.target.metric.fitness(model_value(model, each, task.resources))
+        for each in (task.search_set, task.heldout_set)
+    )
+    return Scored(start, search, heldout)
