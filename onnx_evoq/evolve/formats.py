@@ -34,7 +34,8 @@ from onnx_evoq.search import Neuroevolution
 _PER_OCTAVE = 2  # of an importance
 _SHARES = 4  # parts that the share of explained power comes in
 _POPULATION = 4
-_PATIENCE = 6  # generations without a better candidate after which the search ends
+_GENERATIONS = 16
+_PATIENCE = 5  # generations without a better candidate after which the search ends
 _MATES = 0.5  # probability that a child has two parents
 _MOVES = 0.25  # probability that an importance moves
 _DEVIATION = 0.7  # of an importance, in octaves
@@ -144,14 +145,14 @@ def evolve_formats(
         deadline: when to stop; no generation begins that would not end in time.
         seconds: that a candidate takes.
         workers: candidates that are built at a time, at most; it does not change the result.
-        generations: that the search has, at most.
+        generations: that the search has, at most; more than 16 it never has.
         progress: shows how many generations are done.
 
     Returns:
         The best candidates, best first, the start alone if nothing better was found; and whether
         the user ended the search.
     """
-    kept = {bytes(shape.size): start}
+    kept, generations = {bytes(shape.size): start}, min(generations, _GENERATIONS)
 
     def child_of(parent: Codes) -> Codes:
         return _child(parent, search.parents[rng.integers(_POPULATION)], shape, rng)
