@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnx_evoq.batch import make_batches
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import Network, Runnable, find_weights, input_specs
 from onnx_evoq.model.graph.network import to_model
 from onnx_evoq.quantize import QuantizedWeight
@@ -99,7 +99,7 @@ def scoring_set(
     """Samples in batches of `size`, scored against the outputs of a loaded model."""
     batches = make_batches(inputs, input_specs(model), size)
     reference = list(predict(Session(model.SerializeToString()), batches))
-    return ScoringSet(batches, Target(find_metric(metric), reference, None))
+    return ScoringSet(batches, Criterion(find_metric(metric), reference, None))
 
 
 def task_of(

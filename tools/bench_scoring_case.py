@@ -170,7 +170,7 @@ def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:
     """The samples of a set, every other batch in each."""
     if len(scoring.batches) < 2:
         raise SystemExit("too few samples to accept and to judge: give 128 or more (--samples 64).")
-    target, labels = scoring.target, scoring.target.labels
+    target, labels = scoring.criterion, scoring.criterion.labels
     assert target.reference is not None
     ends = np.cumsum([batch.count for batch in scoring.batches])
     parts = []

@@ -29,7 +29,7 @@ def swept(task: Task, activations: Activations, deadline: Deadline) -> Activatio
     """
     runs = _PASSES * task.search_set.samples / (len(_FACTORS) * max(1, len(activations.grids)))
     scoring = task.search_set.first(int(np.clip(runs, _LEAST_SAMPLES, _MOST_SAMPLES)))
-    fitness = scoring.target.metric.fitness
+    fitness = scoring.criterion.metric.fitness
     start = activations.values(activations.grids)
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     (evaluator,) = evaluators.at_whole_model(activations.network, *start)

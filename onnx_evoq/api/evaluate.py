@@ -7,7 +7,7 @@ from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
-from onnx_evoq.metrics import Metric, MetricName, Target, find_metric
+from onnx_evoq.metrics import Criterion, Metric, MetricName, find_metric
 from onnx_evoq.model import input_specs, load, name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
@@ -85,7 +85,7 @@ def evaluate(
     # 3. Measure.
     def measure(kind: Metric) -> float:
         against = None if expected is None else [expected]
-        return Target(kind, against, samples.labels).value([outputs])
+        return Criterion(kind, against, samples.labels).value([outputs])
 
     value = measure(chosen)
     if np.isnan(value):

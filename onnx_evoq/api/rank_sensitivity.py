@@ -126,7 +126,7 @@ def rank_sensitivity(
         source=job.source,
         metric=calibration.metric.name,
         samples=scoring.samples,
-        reference=scoring.target.value(scoring.target.reference or ()),
+        reference=scoring.criterion.value(scoring.criterion.reference or ()),
         rows=tuple(sorted(rows, key=place)),
         notes=(*job.notes, *_notes_on(rows, scoring.samples, every.samples)),
     )

@@ -74,7 +74,7 @@ class Evaluators:
             evaluators.append(
                 Evaluator(
                     session, run_pool, cut.dtypes, cut.suffix_inputs, names, part,
-                    scoring.batches, scoring.target,
+                    scoring.batches, scoring.criterion,
                 )
             )  # fmt: skip
             start += len(scoring.batches)

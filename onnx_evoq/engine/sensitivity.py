@@ -72,7 +72,7 @@ def rank_by_sensitivity(
             (evaluator,) = evaluators.at(model, name)
             values[name] = evaluator.value({name: weight.values})
             step(1)
-    fitness = scoring.target.metric.fitness
+    fitness = scoring.criterion.metric.fitness
 
     def place(item: tuple[str, float]) -> float:
         return math.inf if math.isnan(item[1]) else fitness(item[1])

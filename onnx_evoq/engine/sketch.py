@@ -17,7 +17,7 @@ _LEAST_POWER = 1e-30
 
 def float_outputs(scoring: ScoringSet) -> list[str]:
     """The names of the outputs that hold floats, whose errors are differences of numbers."""
-    parts: Sequence[Arrays] = scoring.target.reference or ()
+    parts: Sequence[Arrays] = scoring.criterion.reference or ()
     return [name for name, values in parts[0].items() if values.dtype.kind == "f"]
 
 
@@ -37,7 +37,7 @@ class Sketch:
     """
 
     def __init__(self, scoring: ScoringSet, rng: np.random.Generator) -> None:
-        parts: Sequence[Arrays] = scoring.target.reference or ()
+        parts: Sequence[Arrays] = scoring.criterion.reference or ()
         self._names = float_outputs(scoring)
         # The mean square of each output: the mean of those of the batches.
         self._powers = {

@@ -32,7 +32,7 @@ class CodeFitness:
         self._race = Race(self._on_search, 1, self._values_of, doubt)
         self._deadline = task.deadline
         self._evaluations_on_later_batches = 0  # which the evaluator does not count
-        self.metric: Metric = task.search_set.target.metric
+        self.metric: Metric = task.search_set.criterion.metric
 
     @property
     def batches(self) -> int:

@@ -125,7 +125,7 @@ class _LayerwiseSearch:
             before and after the pass; NaN if there was no time for any weight.
         """
         changed, at_start, at_end = list[str](), float("nan"), float("nan")
-        fitness = self._task.search_set.target.metric.fitness
+        fitness = self._task.search_set.criterion.metric.fitness
         with self._task.progress(label, len(names)) as advance:
             for index, name in enumerate(names):
                 if not self._task.has_time_for_a_run:

@@ -1,16 +1,16 @@
 """The metrics that score a model's outputs, and the reference or labels that they compare with."""
 
+from onnx_evoq.metrics.criterion import Criterion
 from onnx_evoq.metrics.metric import METRIC_NAMES, Metric, MetricName, find_metric
 from onnx_evoq.metrics.output_metrics import PerSample, largest_difference
-from onnx_evoq.metrics.target import Target
 from onnx_evoq.metrics.task_metrics import check_labels, class_numbers, class_scores
 
 __all__ = [
     "METRIC_NAMES",
+    "Criterion",
     "Metric",
     "MetricName",
     "PerSample",
-    "Target",
     "check_labels",
     "class_numbers",
     "class_scores",

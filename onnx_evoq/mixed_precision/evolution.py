@@ -83,10 +83,10 @@ def evolve_widths(
     runs = 2 * (len(initial) + _LEAST_GENERATIONS * _POPULATION)
     within = task.deadline.earlier((1 - _TIME_SHARE) * task.deadline.left)
     scoring = samples_in_time(scoring, runs, task.seconds, within, session=0)
-    corrects = scoring.target.metric.against == "reference"
+    corrects = scoring.criterion.metric.against == "reference"
     if corrects:
         scoring = scoring.scored_by(find_metric("nmse"))
-    fitness = scoring.target.metric.fitness
+    fitness = scoring.criterion.metric.fitness
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     (evaluator,) = evaluators.at(table.layers.model, *table.layers.floats)
 

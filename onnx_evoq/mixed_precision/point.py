@@ -118,7 +118,7 @@ def build_point(
         reconstructed.model, quantized, "qdq", batch, resources, activations, target=task.target
     )
     scores = dict.fromkeys(("nearest", "evolved"), _LONGEST_SCORE)
-    describe(file, metadata_of(quantized, seed, scoring.target.metric.name, scores))
+    describe(file, metadata_of(quantized, seed, scoring.criterion.metric.name, scores))
     # One run of the search set for both errors.
     result = reconstructed.as_float
     outputs = list(run_model(result, scoring.batches, resources))
@@ -126,10 +126,10 @@ def build_point(
         policy,
         packed_bytes(reconstructed.model, quantized),
         len(serialize(file)),
-        scoring.target.value(outputs),
+        scoring.criterion.value(outputs),
         model_value(result, task.heldout_set, resources),
         drop(result),
-        scoring.scored_by(find_metric("nmse")).target.value(outputs),
+        scoring.scored_by(find_metric("nmse")).criterion.value(outputs),
         reconstructed.cut,
     )
 
@@ -207,7 +207,7 @@ class PointBuilder:
             points: the points that are worth it, the smallest first. If they are too many for the
                 time, some of all sizes are taken.
         """
-        fitness = (self._scored or self._task.search_set).target.metric.fitness
+        fitness = (self._scored or self._task.search_set).criterion.metric.fitness
         hasty = [key for key, point in self.points.items() if point.cut and point in points]
         if not hasty:
             return

@@ -109,7 +109,7 @@ def search_front(
     seconds = _POINTS_SHARE * task.deadline.left / _POINTS
     seed = int(point_rng.integers(2**63))
     builder = PointBuilder(task, space, drop, seed, scored)
-    evolution, fitness = Evolution(), task.search_set.target.metric.fitness
+    evolution, fitness = Evolution(), task.search_set.criterion.metric.fitness
     with until_interrupted() as interruption:
         # The widest in any case.
         builder.build([uniform[-1], *uniform[:-1]], seconds=seconds, always=True)

@@ -227,11 +227,12 @@ def _is_better(task: Task, rounded: QuantizedModel, start: QuantizedModel) -> bo
 
     It seldom is: a few samples are enough to see that most of them prefer the reconstruction.
     """
-    metric, few = task.heldout_set.target.metric, task.heldout_set.first(_FEW_HELDOUT)
+    metric, few = task.heldout_set.criterion.metric, task.heldout_set.first(_FEW_HELDOUT)
     models = rounded.as_float, start.as_float
     if metric.against != "user" and few.samples >= _FEW_HELDOUT:
         of_rounded, of_start = (
-            few.target.per_sample(run_model(model, few.batches, task.resources)) for model in models
+            few.criterion.per_sample(run_model(model, few.batches, task.resources))
+            for model in models
         )
         worse = of_rounded < of_start if metric.higher_is_better else of_rounded > of_start
         if worse.mean() > _MOST_SAMPLES:

@@ -230,7 +230,7 @@ def _as_emitted(start: Start) -> Scored[Start]:
 def _scored(start: Start, model: Runnable) -> Scored[Start]:
     task = start.placed.task
     search, heldout = (
-        each.target.metric.fitness(model_value(model, each, task.resources))
+        each.criterion.metric.fitness(model_value(model, each, task.resources))
         for each in (task.search_set, task.heldout_set)
     )
     return Scored(start, search, heldout)

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch, per_sample
-from onnx_evoq.metrics import Metric, PerSample, Target
+from onnx_evoq.metrics import Criterion, Metric, PerSample
 from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
 
@@ -31,7 +31,7 @@ class Evaluator:
 
         for values in candidates:
             model = replace_weights(model, values)
-            scores.append(target.value(predict(Session(model), batches)))
+            scores.append(criterion.value(predict(Session(model), batches)))
 
     Args:
         session: the part of the model that depends on the weights, with the weights as inputs. It
@@ -43,7 +43,7 @@ class Evaluator:
             the weights are not outputs of the session, but among the cached `tensors`.
         tensors: for each batch, the cached activations: `inputs`, and those outputs.
         batches: the batches that the cached activations were computed from.
-        target: the metric, with the reference outputs or labels of these batches.
+        criterion: the metric, with the reference outputs or labels of these batches.
 
     Attributes:
         evaluations: how many candidates were scored so far.
@@ -58,7 +58,7 @@ class Evaluator:
         outputs: Sequence[str],
         tensors: Sequence[Arrays],
         batches: Sequence[Batch],
-        target: Target,
+        criterion: Criterion,
     ) -> None:
         self._session = session
         self._pool = run_pool
@@ -67,13 +67,13 @@ class Evaluator:
         self._outputs = outputs
         self._tensors = tensors
         self._batches = batches
-        self._target = target
+        self._criterion = criterion
         self.evaluations = 0
 
     @property
     def metric(self) -> Metric:
         """The metric that scores."""
-        return self._target.metric
+        return self._criterion.metric
 
     @property
     def counts(self) -> list[int]:
@@ -87,7 +87,7 @@ class Evaluator:
         if self.metric.against == "user":
             kind = ("outputs", batches)
             (outputs,) = self._pool.do([self._runs(values, self._outputs_of, 0, batches)], kind)
-            return self._target.value(outputs)
+            return self._criterion.value(outputs)
         (losses,) = self._pool.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())
 
@@ -171,4 +171,4 @@ class Evaluator:
 
     def _losses(self, values: Values, index: int) -> PerSample:
         """The metric of each sample of a batch, (count,)."""
-        return self._target.per_sample([self._outputs_of(values, index)], index)
+        return self._criterion.per_sample([self._outputs_of(values, index)], index)

@@ -12,9 +12,9 @@ from onnx_evoq.batch import Batch, check_shapes, fixed_batch_size, make_batches
 from onnx_evoq.data import Data, Samples, load_samples, split
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.metrics import (
+    Criterion,
     Metric,
     MetricName,
-    Target,
     check_labels,
     class_numbers,
     class_scores,
@@ -152,7 +152,7 @@ def _run_both(
         count = sum(batch.count for batch in each[: len(outputs)])
         ran += count
         labels = None if part.labels is None else part.labels[:count]
-        sets.append(ScoringSet(each[: len(outputs)], Target(metric, outputs, labels)))
+        sets.append(ScoringSet(each[: len(outputs)], Criterion(metric, outputs, labels)))
     return sets, (time.monotonic() - began) / ran
 
 
@@ -197,10 +197,10 @@ def prepare_calibration(
     batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]
     until = deadline.share(_RUN_SHARE)
     sets, seconds = _run_both(session, parts, batches, chosen, resources, until, progress)
-    chosen = sets[0].target.metric
-    assert sets[0].target.reference is not None
+    chosen = sets[0].criterion.metric
+    assert sets[0].criterion.reference is not None
     few = _few_samples(parts[0], specs, size)
-    _check_repeatable(session, few, sets[0].target.reference[0])
+    _check_repeatable(session, few, sets[0].criterion.reference[0])
     search, heldout = sets[0], sets[-1]
     has_classes, notes = _labels_are_classes(chosen, samples, search)
     _check_metric(chosen, search)
@@ -248,9 +248,9 @@ def _few_samples(samples: Samples, specs: Sequence[TensorSpec], size: int) -> Ba
 
 def _notes_on_accuracy(scoring: ScoringSet) -> list[str]:
     """A note if the float model's top-1 is hardly better than that of guessing."""
-    assert scoring.target.reference is not None
-    chance = 1 / max(class_scores(scoring.target.reference[0]).shape[1], 2)
-    top1 = scoring.scored_by(find_metric("top1")).target.value(scoring.target.reference)
+    assert scoring.criterion.reference is not None
+    chance = 1 / max(class_scores(scoring.criterion.reference[0]).shape[1], 2)
+    top1 = scoring.scored_by(find_metric("top1")).criterion.value(scoring.criterion.reference)
     if top1 > _HARDLY_BETTER * chance:
         return []
     return [
@@ -261,8 +261,8 @@ def _notes_on_accuracy(scoring: ScoringSet) -> list[str]:
 
 def _check_metric(metric: Metric, scoring: ScoringSet) -> None:
     """Refuse a metric that gives no number for the float model itself."""
-    assert scoring.target.reference is not None
-    if np.isnan(scoring.target.value(scoring.target.reference)):
+    assert scoring.criterion.reference is not None
+    if np.isnan(scoring.criterion.value(scoring.criterion.reference)):
         raise MetricError(
             f"metric {metric.name!r} returns NaN for the float model's outputs: mend the metric."
         )
@@ -276,11 +276,11 @@ def _labels_are_classes(
     Raises:
         DataError: the labels are whole numbers, but out of range, and no user's metric reads them.
     """
-    assert scoring.target.reference is not None
+    assert scoring.criterion.reference is not None
     if samples.labels is None:
         return False, []
     try:
-        classes = class_scores(scoring.target.reference[0]).shape[1]
+        classes = class_scores(scoring.criterion.reference[0]).shape[1]
     except MetricError:
         return False, []  # the output is no row of class scores
     if class_numbers(samples.labels) is None and metric.against != "labels":

@@ -71,7 +71,7 @@ def drop_measure(
     """
     scoring = _scored_for_drop(calibration)
     before = model_value(model, scoring, resources)
-    metric = scoring.target.metric
+    metric = scoring.criterion.metric
     relative_to = abs(before) if metric.against == "user" else 1.0
 
     def drop(changed: Runnable) -> float:
@@ -94,8 +94,8 @@ def _scored_for_drop(calibration: Calibration) -> ScoringSet:
 
 def _classifies(scoring: ScoringSet) -> bool:
     """Whether the model's outputs are classes, or scores of classes."""
-    assert scoring.target.reference is not None
-    outputs = scoring.target.reference[0]
+    assert scoring.criterion.reference is not None
+    outputs = scoring.criterion.reference[0]
     if not any(values.dtype.kind == "f" for values in outputs.values()):
         return True
     try:

@@ -108,7 +108,7 @@ def computes_the_same(
         resources: what the runs may use.
     """
     scoring = calibration.search_set
-    assert scoring.target.reference is not None  # the outputs of the float model
+    assert scoring.criterion.reference is not None  # the outputs of the float model
     outputs = next(run_model(model, scoring.batches[:1], resources))
     allowed = max(_FOLD_TOLERANCE[weight.dtype] for weight in float_model.weights)
-    return largest_difference(outputs, scoring.target.reference[0]) <= allowed  # false for NaN
+    return largest_difference(outputs, scoring.criterion.reference[0]) <= allowed  # false for NaN

@@ -62,15 +62,15 @@ def score_of(
 def score_of_float_model(calibration: Calibration) -> Score:
     """Score the float model on both sets by the outputs that calibration has of it."""
     sets = (calibration.search_set, calibration.heldout_set)
-    return _score(calibration, [scoring.target.reference or () for scoring in sets])
+    return _score(calibration, [scoring.criterion.reference or () for scoring in sets])
 
 
 def _score(calibration: Calibration, outputs: Sequence[Sequence[Arrays]]) -> Score:
     """The score for the outputs of each batch, of the search set and of the held-out set."""
     sets = (calibration.search_set, calibration.heldout_set)
-    values = [s.target.value(each) for s, each in zip(sets, outputs, strict=True)]
+    values = [s.criterion.value(each) for s, each in zip(sets, outputs, strict=True)]
     if not calibration.has_classes:
         return Score(values[0], values[1])
     classes = [s.scored_by(find_metric("top1")) for s in sets]
-    shares = [s.target.value(each) for s, each in zip(classes, outputs, strict=True)]
+    shares = [s.criterion.value(each) for s, each in zip(classes, outputs, strict=True)]
     return Score(values[0], values[1], dict(zip(("search", "heldout"), shares, strict=True)))

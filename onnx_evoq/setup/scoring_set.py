@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from onnx_evoq.batch import Batch
-from onnx_evoq.metrics import Metric, Target
+from onnx_evoq.metrics import Criterion, Metric
 from onnx_evoq.model import Runnable
 from onnx_evoq.setup.model_run import run_model
 from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
@@ -18,15 +18,15 @@ class ScoringSet:
 
     Attributes:
         batches: the samples.
-        target: the metric, the float model's outputs and the labels of the samples.
+        criterion: the metric, the float model's outputs and the labels of the samples.
     """
 
     batches: Sequence[Batch]
-    target: Target
+    criterion: Criterion
 
     def scored_by(self, metric: Metric) -> "ScoringSet":
         """The same samples, scored by another metric."""
-        return replace(self, target=replace(self.target, metric=metric))
+        return replace(self, criterion=replace(self.criterion, metric=metric))
 
     def first(self, samples: int) -> "ScoringSet":
         """The first batches that together hold at least so many samples, or all batches.
@@ -36,9 +36,9 @@ class ScoringSet:
         """
         totals = list(accumulate(batch.count for batch in self.batches))
         end = min(bisect_left(totals, samples) + 1, len(totals))
-        reference, labels = self.target.reference, self.target.labels
+        reference, labels = self.criterion.reference, self.criterion.labels
         part = replace(
-            self.target,
+            self.criterion,
             reference=None if reference is None else reference[:end],
             labels=None if labels is None else labels[: totals[end - 1]],
         )
@@ -54,4 +54,4 @@ def model_value(
     model: Runnable, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
 ) -> float:
     """The metric of a whole model on a scoring set, in a new session."""
-    return scoring.target.value(run_model(model, scoring.batches, resources))
+    return scoring.criterion.value(run_model(model, scoring.batches, resources))

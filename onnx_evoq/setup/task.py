@@ -77,7 +77,7 @@ class Task:
     def fitness(self, model: Runnable) -> float:
         """The metric of a model on the held-out set, with its sign such that lower is better."""
         value = model_value(model, self.heldout_set, self.resources)
-        return self.heldout_set.target.metric.fitness(value)
+        return self.heldout_set.criterion.metric.fitness(value)
 
     @property
     def has_time_for_a_run(self) -> bool:

@@ -288,7 +288,8 @@ def test_losses_of_later_batches_are_those_of_their_samples() -> None:
     scoring = scoring_set(model, inputs, 4)  # 4, 4 and 2 samples
     labels = np.arange(10) % 5
     labelled = replace(
-        scoring, target=replace(scoring.target, metric=find_metric("cross_entropy"), labels=labels)
+        scoring,
+        criterion=replace(scoring.criterion, metric=find_metric("cross_entropy"), labels=labels),
     )
     (evaluator,) = Evaluators([labelled], Resources()).at(model, "w3")
     candidate = random(6, 5, seed=7)

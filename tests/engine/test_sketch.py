@@ -7,7 +7,7 @@ import pytest
 from graphs import random
 
 from onnx_evoq.engine.sketch import Sketch, float_outputs
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.setup.scoring_set import ScoringSet
 
 Parts = list[Mapping[str, np.ndarray]]
@@ -15,13 +15,13 @@ Parts = list[Mapping[str, np.ndarray]]
 
 def sketch_of(parts: Parts, seed: int = 0) -> Sketch:
     """A sketch for outputs of a float model, given for each batch."""
-    scoring = ScoringSet([], Target(find_metric("sqnr"), parts, None))
+    scoring = ScoringSet([], Criterion(find_metric("sqnr"), parts, None))
     return Sketch(scoring, np.random.default_rng(seed))
 
 
 def test_only_outputs_of_floats_are_sketched() -> None:
     parts = [{"y": random(3, 4), "k": np.arange(3), "h": random(3, 2, dtype="float16")}]
-    scoring = ScoringSet([], Target(find_metric("agreement"), parts, None))
+    scoring = ScoringSet([], Criterion(find_metric("agreement"), parts, None))
     assert float_outputs(scoring) == ["y", "h"]
     assert sketch_of(parts).size == 6
 

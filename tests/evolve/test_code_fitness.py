@@ -37,12 +37,12 @@ def value(codes: Codes, task: Task = TASK, sets: str = "search_set", batches: An
     """The metric of a model with these codes, computed by running all of it."""
     scoring = getattr(task, sets)
     if batches is not None:
-        target = scoring.target
-        reference = [target.reference[index] for index in batches]
+        criterion = scoring.criterion
+        reference = [criterion.reference[index] for index in batches]
         scoring = replace(
             scoring,
             batches=[scoring.batches[index] for index in batches],
-            target=replace(target, reference=reference),
+            criterion=replace(criterion, reference=reference),
         )
     return model_value(with_codes(MODEL, VECTOR.quantized(codes)), scoring)
 

@@ -11,7 +11,7 @@ from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.code_fitness import CodeFitness
 from onnx_evoq.evolve.coevolution import coevolve
 from onnx_evoq.evolve.settings import SearchSettings
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import Model, as_network, fold_batch_norm, load, with_codes
 from onnx_evoq.model.graph import network
 from onnx_evoq.quantize import QuantizedWeight
@@ -110,7 +110,7 @@ def test_codes_that_are_worse_on_the_heldout_set_are_not_kept(given: Case) -> No
     task, start = given
     session = open_session(start.as_float)
     answers = list(predict(session, task.heldout_set.batches))
-    content = ScoringSet(task.heldout_set.batches, Target(find_metric("mse"), answers, None))
+    content = ScoringSet(task.heldout_set.batches, Criterion(find_metric("mse"), answers, None))
     evolved = coevolved(given, heldout_set=content)
     assert same(evolved.quantized, start.quantized)
     assert all(scores.before == scores.after for scores in evolved.layers.values())
@@ -263,7 +263,8 @@ def test_any_metric_can_be_searched_by(metric: str) -> None:
 
 def test_a_metric_of_the_user_can_be_searched_by(given: Case) -> None:
     task, start = given
-    reference = np.concatenate([part["logits"] for part in task.search_set.target.reference or ()])
+    parts = task.search_set.criterion.reference or ()
+    reference = np.concatenate([part["logits"] for part in parts])
 
     def closeness(outputs: dict[str, Any], labels: None) -> float:
         found = outputs["logits"]

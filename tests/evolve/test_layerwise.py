@@ -13,7 +13,7 @@ from graphs import conv_net, interrupting, mlp, proto, random, rounded, task_of
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
 from onnx_evoq.evolve.settings import SearchSettings
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import (
     Model,
     Runnable,
@@ -105,7 +105,7 @@ def same(one: Mapping[str, QuantizedWeight], other: Mapping[str, QuantizedWeight
 def content_with(model: Runnable, scoring: ScoringSet) -> ScoringSet:
     """A set that expects the answers of `model`, so that every move makes them worse."""
     answers = list(predict(open_session(model), scoring.batches))
-    return ScoringSet(scoring.batches, Target(find_metric("mse"), answers, None))
+    return ScoringSet(scoring.batches, Criterion(find_metric("mse"), answers, None))
 
 
 # One pass, from nearest rounding

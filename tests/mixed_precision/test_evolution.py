@@ -89,9 +89,9 @@ def test_any_metric_against_the_reference_is_searched_as_nmse(tabulated: Tabulat
 
 def test_a_metric_of_labels_is_taken_as_it_is(tabulated: Tabulated) -> None:
     task, table = tabulated("mlp")
-    labels = np.concatenate([r["logits"].argmax(1) for r in task.search_set.target.reference])
-    target = replace(task.search_set.target, metric=find_metric("top1"), labels=labels)
-    task = replace(task, search_set=replace(task.search_set, target=target))
+    labels = np.concatenate([r["logits"].argmax(1) for r in task.search_set.criterion.reference])
+    criterion = replace(task.search_set.criterion, metric=find_metric("top1"), labels=labels)
+    task = replace(task, search_set=replace(task.search_set, criterion=criterion))
     found = run(task, table, factor=0.25)
     for genome, error in zip(found.genomes, found.errors, strict=True):
         assert error == pytest.approx(-error_of(task, table, genome, "top1"))

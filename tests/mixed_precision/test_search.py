@@ -51,7 +51,7 @@ def search(task: Task, seed: int = 0, points: int = 1, **options: Any) -> Pareto
 
 
 def objectives(points: tuple[ParetoPoint, ...], task: Task, in_file: bool = False) -> np.ndarray:
-    fitness = task.search_set.target.metric.fitness
+    fitness = task.search_set.criterion.metric.fitness
     rows = [(p.file_bytes if in_file else p.packed_bytes, fitness(p.search)) for p in points]
     return np.array(rows, np.float64).reshape(-1, 2)
 

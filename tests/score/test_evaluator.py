@@ -9,7 +9,7 @@ from graphs import model_of, node
 from numpy.typing import NDArray
 
 from onnx_evoq.batch import Batch
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.score import Evaluator, RunPool, Session
 from onnx_evoq.score.evaluator import never
 
@@ -54,8 +54,10 @@ def evaluator_of(
 ) -> Evaluator:
     """An evaluator whose reference outputs are zero."""
     reference = [{name: np.zeros((batch.count, 1)) for name in outputs} for batch in BATCHES]
-    target = Target(find_metric(metric), reference, labels)
-    return Evaluator(session, SpyPool(), {"w": "float16"}, ["a"], outputs, tensors, BATCHES, target)
+    criterion = Criterion(find_metric(metric), reference, labels)
+    return Evaluator(
+        session, SpyPool(), {"w": "float16"}, ["a"], outputs, tensors, BATCHES, criterion
+    )
 
 
 def weight(*numbers: float) -> Values:

@@ -218,8 +218,8 @@ def test_as_many_samples_are_used_as_a_sixth_of_the_time_allows(
     used = f"{search + heldout} of 40 samples are used, since the time budget allows no more."
     assert used in ready.notes
     for part in (ready.search_set, ready.heldout_set):
-        assert len(part.batches) == len(part.target.reference or ()) == part.samples / 2
-        assert len(part.target.labels) == part.samples  # type: ignore[arg-type]
+        assert len(part.batches) == len(part.criterion.reference or ()) == part.samples / 2
+        assert len(part.criterion.labels) == part.samples  # type: ignore[arg-type]
 
 
 def test_samples_that_are_left_out_are_the_last_ones(now: list[float]) -> None:
@@ -228,7 +228,8 @@ def test_samples_that_are_left_out_are_the_last_ones(now: list[float]) -> None:
         all_of_them, some = getattr(whole, name), getattr(cut, name)
         for one, other in zip(all_of_them.batches, some.batches, strict=False):
             np.testing.assert_array_equal(one.feed["x"], other.feed["x"])
-        np.testing.assert_array_equal(all_of_them.target.labels[: some.samples], some.target.labels)
+        labels = some.criterion.labels
+        np.testing.assert_array_equal(all_of_them.criterion.labels[: some.samples], labels)
 
 
 @pytest.mark.parametrize("deadline", [NO_DEADLINE, Deadline(10**6)])

@@ -10,7 +10,7 @@ import pytest
 from graphs import mlp, proto, random, rounded, run
 
 from onnx_evoq.data import Data
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import load, with_codes
 from onnx_evoq.setup import Score, prepare_calibration, score_of, score_of_float_model
 from onnx_evoq.setup.calibration import Calibration
@@ -79,7 +79,7 @@ def test_progress_counts_the_batches_of_both_sets() -> None:
 def test_the_score_of_the_float_model_needs_no_run(metric: str) -> None:
     ready = calibration({"x": X, "y": np.roll(CLASSES, 1)})
     sets = [
-        replace(part, target=Target(find_metric(metric), part.target.reference, part.target.labels))
+        replace(part, criterion=replace(part.criterion, metric=find_metric(metric)))
         for part in (ready.search_set, ready.heldout_set)
     ]
     ready = replace(ready, search_set=sets[0], heldout_set=sets[1])

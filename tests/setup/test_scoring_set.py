@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from graphs import mlp, random, rounded, scoring_set
 
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import load, with_codes
 from onnx_evoq.setup import model_value
 from onnx_evoq.setup.scoring_set import ScoringSet
@@ -34,20 +34,20 @@ def test_the_first_are_scored_as_they_are_among_all() -> None:
 
 def test_the_first_keep_their_labels() -> None:
     labels = np.arange(20) % 3
-    target = Target(find_metric("top1"), SCORING.target.reference, labels)
-    part = ScoringSet(SCORING.batches, target).first(10)
-    np.testing.assert_array_equal(part.target.labels, labels[:16])
+    criterion = Criterion(find_metric("top1"), SCORING.criterion.reference, labels)
+    part = ScoringSet(SCORING.batches, criterion).first(10)
+    np.testing.assert_array_equal(part.criterion.labels, labels[:16])
 
 
 def test_the_first_keep_the_reference_of_their_batches() -> None:
     part = SCORING.first(10)
     assert len(part.batches) == 2
-    assert part.target.reference == SCORING.target.reference[:2]
+    assert part.criterion.reference == SCORING.criterion.reference[:2]
 
 
 def test_the_first_need_no_reference() -> None:
-    target = Target(find_metric("top1"), None, np.arange(20) % 3)
-    assert ScoringSet(SCORING.batches, target).first(10).target.reference is None
+    criterion = Criterion(find_metric("top1"), None, np.arange(20) % 3)
+    assert ScoringSet(SCORING.batches, criterion).first(10).criterion.reference is None
 
 
 def test_another_metric_scores_the_same_samples() -> None:
@@ -55,4 +55,4 @@ def test_another_metric_scores_the_same_samples() -> None:
     kinds = [model_value(changed, SCORING.scored_by(find_metric(n))) for n in ("mse", "agreement")]
     assert kinds[0] > 0
     assert 0 <= kinds[1] <= 1
-    assert SCORING.target.metric.name == "mse"
+    assert SCORING.criterion.metric.name == "mse"

@@ -4,32 +4,32 @@ import numpy as np
 import pytest
 
 from onnx_evoq.errors import MetricError
-from onnx_evoq.metrics import Target, find_metric
+from onnx_evoq.metrics import Criterion, find_metric
 
 OUTPUTS = [{"y": np.array([[1.0, 0.0], [0.0, 1.0]])}, {"y": np.array([[0.0, 2.0]])}]
 ZEROS = [{"y": np.zeros((2, 2))}, {"y": np.zeros((1, 2))}]
 
 
 def test_each_sample_has_the_same_weight_in_whatever_batch() -> None:
-    target = Target(find_metric("mse"), ZEROS, None)
-    assert target.value(iter(OUTPUTS)) == pytest.approx((0.5 + 0.5 + 2.0) / 3)
+    criterion = Criterion(find_metric("mse"), ZEROS, None)
+    assert criterion.value(iter(OUTPUTS)) == pytest.approx((0.5 + 0.5 + 2.0) / 3)
 
 
 def test_labels_are_split_by_batch() -> None:
-    assert Target(find_metric("top1"), None, np.array([0, 0, 1])).value(OUTPUTS) == 2 / 3
+    assert Criterion(find_metric("top1"), None, np.array([0, 0, 1])).value(OUTPUTS) == 2 / 3
 
 
 def test_later_batches_have_their_own_reference_outputs() -> None:
     reference = [{"y": np.full((2, 2), 9.0)}, {"y": np.array([[0.0, 0.0]])}]
-    target = Target(find_metric("mse"), reference, None)
-    assert target.per_sample(OUTPUTS[1:], first=1).tolist() == [2.0]
-    assert target.per_sample(OUTPUTS[:1], first=0).tolist() == [72.5, 72.5]
+    criterion = Criterion(find_metric("mse"), reference, None)
+    assert criterion.per_sample(OUTPUTS[1:], first=1).tolist() == [2.0]
+    assert criterion.per_sample(OUTPUTS[:1], first=0).tolist() == [72.5, 72.5]
 
 
 def test_later_batches_have_their_own_labels() -> None:
-    target = Target(find_metric("top1"), ZEROS, np.array([1, 1, 0]))
-    assert target.per_sample(OUTPUTS[1:], first=1).tolist() == [0.0]
-    assert target.per_sample(OUTPUTS).tolist() == [0.0, 1.0, 0.0]
+    criterion = Criterion(find_metric("top1"), ZEROS, np.array([1, 1, 0]))
+    assert criterion.per_sample(OUTPUTS[1:], first=1).tolist() == [0.0]
+    assert criterion.per_sample(OUTPUTS).tolist() == [0.0, 1.0, 0.0]
 
 
 def test_outputs_are_probabilities_only_if_the_reference_of_all_batches_is() -> None:
@@ -37,15 +37,15 @@ def test_outputs_are_probabilities_only_if_the_reference_of_all_batches_is() -> 
     logits = [{"y": np.array([[0.2]])}, {"y": np.array([[-3.0]])}]
     probabilities = [{"y": np.array([[0.2]])}, {"y": np.array([[0.3]])}]
     metric = find_metric("agreement")
-    assert Target(metric, logits, None).per_sample(outputs).tolist() == [1.0, 1.0]
-    assert Target(metric, probabilities, None).per_sample(outputs).tolist() == [0.0, 1.0]
+    assert Criterion(metric, logits, None).per_sample(outputs).tolist() == [1.0, 1.0]
+    assert Criterion(metric, probabilities, None).per_sample(outputs).tolist() == [0.0, 1.0]
 
 
 def test_without_a_reference_the_outputs_of_all_batches_are_looked_at() -> None:
     outputs = [{"y": np.array([[0.4]])}, {"y": np.array([[-3.0]])}]
-    target = Target(find_metric("top1"), None, np.array([1, 0]))
-    assert target.per_sample(iter(outputs)).tolist() == [1.0, 1.0]
-    assert target.per_sample(iter(outputs[:1])).tolist() == [0.0]
+    criterion = Criterion(find_metric("top1"), None, np.array([1, 0]))
+    assert criterion.per_sample(iter(outputs)).tolist() == [1.0, 1.0]
+    assert criterion.per_sample(iter(outputs[:1])).tolist() == [0.0]
 
 
 def test_a_user_function_gets_all_outputs_and_labels_at_once() -> None:
@@ -56,16 +56,16 @@ def test_a_user_function_gets_all_outputs_and_labels_at_once() -> None:
         return 0.25
 
     spy.higher_is_better = True  # type: ignore[attr-defined]
-    target = Target(find_metric(spy), None, np.array([5, 6, 7]))
-    assert target.value(iter(OUTPUTS)) == 0.25
+    criterion = Criterion(find_metric(spy), None, np.array([5, 6, 7]))
+    assert criterion.value(iter(OUTPUTS)) == 0.25
     assert seen == [((3, 2), [5, 6, 7])]
 
 
 def test_a_metric_against_labels_needs_labels() -> None:
     with pytest.raises(MetricError, match="'top1' needs labels, and the data have none: add them"):
-        Target(find_metric("top1"), OUTPUTS, None)
+        Criterion(find_metric("top1"), OUTPUTS, None)
 
 
 def test_a_metric_against_outputs_needs_a_reference() -> None:
     with pytest.raises(MetricError, match="'kl' compares with a float model: name it"):
-        Target(find_metric("kl"), None, np.array([1]))
+        Criterion(find_metric("kl"), None, np.array([1]))

@@ -1,4 +1,4 @@
-"""A target: a metric with the reference outputs or labels that outputs are compared with."""
+"""A criterion: a metric with the reference outputs or labels that outputs are compared with."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample, probabil
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class Criterion:
     """A metric, and the expected outputs or labels for a sequence of batches.
 
     Attributes:
