@@ -166,7 +166,7 @@ def made(task: Task, parts: tuple[str, ...], seed: int) -> Model:
     start = Start(placed, placed.reconstructed(task.bits, seed, task.deadline))
     if "formats" in parts:
         seconds, generations = time.monotonic() - began, FROM_RECONSTRUCTION.generations
-        start, _ = evolved_start(given, plain, start, seconds, generations, seed, rng)
+        start = evolved_start(given, plain, start, seconds, generations, seed, rng).start
     simulated, found = start.placed.simulated, start.model
     if "correction" in parts:
         found, _, _ = correct_outputs(simulated, found, rng)

@@ -70,6 +70,8 @@ def main() -> None:
             parser.error(f"{name} needs {'--shared DIR' if name in SHARED else 'no --shared'}")
     found = {name: RUNTIMES[name].version() for name in given.only}
     versions = {name: version for name, version in found.items() if version is not None}
+    if not versions or not given.kinds:
+        parser.error("nothing is left to run: name other runtimes or kinds")
     print(heading(found), file=sys.stderr if given.json else sys.stdout, flush=True)
     bad: list[str] = []
     with ExitStack() as stack:

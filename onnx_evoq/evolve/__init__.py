@@ -2,11 +2,11 @@
 
 from onnx_evoq.evolve.coevolution import coevolve
 from onnx_evoq.evolve.formats import (
+    POPULATION,
     Formats,
     GenomeShape,
     Scored,
     evolve_formats,
-    relative_error,
 )
 from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
 from onnx_evoq.evolve.settings import (
@@ -21,6 +21,7 @@ from onnx_evoq.evolve.settings import (
 __all__ = [
     "FROM_NEAREST",
     "FROM_RECONSTRUCTION",
+    "POPULATION",
     "TOGETHER_FROM_NEAREST",
     "TOGETHER_FROM_RECONSTRUCTION",
     "Evolved",
@@ -32,5 +33,4 @@ __all__ = [
     "evolve_formats",
     "evolve_layers",
     "evolve_within_max_drop",
-    "relative_error",
 ]

@@ -12,14 +12,14 @@ scored is what is kept.
 
 1. The start is the closed form itself: all genes are 0.
 2. A child takes each gene from one of two parents. Then some importances move by normally
-   distributed steps, sometimes those of all activations together, and a scale by an octave.
-3. Candidates are ranked by their errors on the search set and on the held-out set, each relative to
-   the start's. On the first alone those would win that fit their samples best: their rank
-   correlated with that on test data by .6 to .9, and that of both together by .8 to .95.
+   distributed steps, sometimes those of all activations together, and a scale by one step.
+3. Candidates are ranked by the sum of their errors on the search set and on the held-out set. On
+   the first alone those would win that fit their samples best: their rank correlated with that on
+   test data by .6 to .9, and that of both together by .75 to .95.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,12 +28,12 @@ import numpy as np
 from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.parallel import in_order
 from onnx_evoq.progress import Progress
-from onnx_evoq.run import Deadline, until_interrupted
+from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.search import Neuroevolution
 
 _PER_OCTAVE = 2  # of an importance
 _SHARES = 4  # parts that the share of explained power comes in
-_POPULATION = 4
+POPULATION = 4
 _GENERATIONS = 16
 _PATIENCE = 5  # generations without a better candidate after which the search ends
 _MATES = 0.5  # probability that a child has two parents
@@ -107,76 +107,94 @@ class Scored(Generic[CandidateT]):
         candidate: what was built.
         search: the error on the search set.
         heldout: the error on the held-out set.
+
+    Example:
+        >>> Scored("a", 1.0, 3.0).error, Scored("b", 1.0, float("nan")).error
+        (4.0, inf)
     """
 
     candidate: CandidateT
     search: float
     heldout: float
 
+    @property
+    def error(self) -> float:
+        """The sum of both errors; infinite if one is NaN."""
+        total = self.search + self.heldout
+        return float("inf") if np.isnan(total) else total
 
-def relative_error(scored: Scored[CandidateT], start: Scored[CandidateT]) -> float:
-    """The sum of both errors, each relative to that of the start.
 
-    Example:
-        >>> relative_error(Scored("a", 1.0, 3.0), Scored("b", 2.0, 4.0))
-        1.25
+@dataclass(frozen=True, eq=False)
+class EvolvedFormats(Generic[CandidateT]):
+    """What a search for formats found.
+
+    Attributes:
+        front: the best candidates, best first; the start is one of them if few are better.
+        built: the number of candidates that were built.
+        stopped: why the search ended early; None if it did not.
     """
-    return scored.search / (abs(start.search) or 1.0) + scored.heldout / (abs(start.heldout) or 1.0)
+
+    front: Sequence[Scored[CandidateT]]
+    built: int
+    stopped: Stopped | None
 
 
 def evolve_formats(
     start: Scored[CandidateT],
     shape: GenomeShape,
-    build: Callable[[Formats], Scored[CandidateT]],
+    build: Callable[[Formats], CandidateT],
+    score: Callable[[CandidateT], Scored[CandidateT]],
     rng: np.random.Generator,
     deadline: Deadline,
     seconds: float,
     workers: int,
     generations: int,
     progress: Progress,
-) -> tuple[list[Scored[CandidateT]], bool]:
+) -> EvolvedFormats[CandidateT]:
     """Search for grids with less error at the end of the network.
 
     Args:
         start: the candidate of the genome of zeros.
         shape: what a genome has genes for.
-        build: makes a candidate, and scores it; from several threads at a time.
+        build: makes a candidate; from several threads at a time.
+        score: scores it.
         rng: draws the children.
         deadline: when to stop; no generation begins that would not end in time.
-        seconds: that a candidate takes.
+        seconds: that the first generation takes.
         workers: candidates that are built at a time, at most; it does not change the result.
         generations: that the search has, at most; more than 16 it never has.
         progress: shows how many generations are done.
-
-    Returns:
-        The best candidates, best first, the start alone if nothing better was found; and whether
-        the user ended the search.
     """
     kept, generations = {bytes(shape.size): start}, min(generations, _GENERATIONS)
 
     def child_of(parent: Codes) -> Codes:
-        return _child(parent, search.parents[rng.integers(_POPULATION)], shape, rng)
+        return _child(parent, search.parents[rng.integers(POPULATION)], shape, rng)
 
-    search = Neuroevolution(np.zeros(shape.size, np.int8), _POPULATION, child_of)
-    search.tell(search.ask(), np.array([relative_error(start, start)]))
-    without_gain, of_generation = 0, seconds * _POPULATION / min(workers, _POPULATION)
+    search = Neuroevolution(np.zeros(shape.size, np.int8), POPULATION, child_of)
+    search.tell(search.ask(), np.array([start.error]))
+    without_gain, count, stopped = 0, 0, None
     with progress("evolving formats", generations) as step, until_interrupted() as interruption:
         for _ in range(generations):
-            if deadline.left < of_generation or without_gain == _PATIENCE:
+            if without_gain == _PATIENCE:
+                break
+            if deadline.left < seconds:
+                stopped = Stopped.TIME
                 break
             began, before = time.monotonic(), search.best_fitness
             candidates = search.ask()
-            new = [genome for genome in candidates if genome.tobytes() not in kept]
-            built = list(in_order(lambda genome: build(formats_of(genome, shape)), new, workers))
-            kept = kept | dict(zip((genome.tobytes() for genome in new), built, strict=True))
-            errors = [relative_error(kept[each.tobytes()], start) for each in candidates]
-            search.tell(candidates, np.array(errors))
+            genomes = {genome.tobytes(): genome for genome in candidates}
+            new = [genome for name, genome in genomes.items() if name not in kept]
+            built = in_order(lambda genome: build(formats_of(genome, shape)), new, workers)
+            for genome, candidate in zip(new, built, strict=True):
+                kept[genome.tobytes()] = score(candidate)
+                count += 1
+            search.tell(candidates, np.array([kept[each.tobytes()].error for each in candidates]))
             kept = {genome.tobytes(): kept[genome.tobytes()] for genome in search.parents}
             without_gain = 0 if search.best_fitness < before else without_gain + 1
-            of_generation = max(of_generation / 2, time.monotonic() - began)
+            seconds = max(seconds / 2, time.monotonic() - began)
             step(1)
-    front = dict.fromkeys(genome.tobytes() for genome in search.parents)
-    return [kept[genome] for genome in front], interruption.reason is not None
+    names = dict.fromkeys(genome.tobytes() for genome in search.parents)
+    return EvolvedFormats([kept[name] for name in names], count, interruption.reason or stopped)
 
 
 def _child(parent: Codes, mate: Codes, shape: GenomeShape, rng: np.random.Generator) -> Codes:

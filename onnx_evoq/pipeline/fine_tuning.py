@@ -178,19 +178,17 @@ def from_reconstruction(
     plain = calibrated(task)
     placed, cut = placed_start(task, plain, seed)
     parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
-    details, first, interrupted = settings is not None, None, False
+    details, found = settings is not None, None
     if settings is not None and task.max_drop_check is None:
         began = time.monotonic()
         first = Start(placed, placed.reconstructed(task.bits, seed, task.deadline.share(parts)))
         seconds = time.monotonic() - began
-        first, interrupted = evolved_start(
-            task, plain, first, seconds, settings.generations, seed, formats_rng
-        )
-        placed = first.placed
+        found = evolved_start(task, plain, first, seconds, settings.generations, seed, formats_rng)
+        placed = found.start.placed
 
     def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
-        if first is not None:
-            return first.model, interrupted
+        if found is not None:
+            return found.start.model, found.stopped is Stopped.INTERRUPT
         until = task.deadline.share(parts)
         return placed.reconstructed(bits, seed, until, details=details), False
 
@@ -208,6 +206,12 @@ def from_reconstruction(
     evolved = replace(
         evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop
     )
+    if found is not None:
+        evolved = replace(
+            evolved,
+            evaluations=evolved.evaluations + found.built,
+            stopped=evolved.stopped or found.stopped,
+        )
     return FineTuned(model, evolved, start.model, start.quantized, notes, placed.activations, plain)
 
 

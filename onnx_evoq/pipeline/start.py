@@ -7,13 +7,15 @@
 4. With a search, the grids evolve, each time with a reconstruction of its own (`evolve_formats`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from onnx_evoq.activations import Activations, integer_model, quantize_activations, swept
-from onnx_evoq.evolve import Formats, GenomeShape, Scored, evolve_formats, relative_error
+from onnx_evoq.errors import ModelError
+from onnx_evoq.evolve import POPULATION, Formats, GenomeShape, Scored, evolve_formats
 from onnx_evoq.model import Runnable, to_model
 from onnx_evoq.progress import silent
 from onnx_evoq.quantize import Bits, Scale
@@ -25,15 +27,17 @@ from onnx_evoq.reconstruct import (
     equalize_channels,
     reconstruct_layers,
 )
-from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, model_value, workers_of
+from onnx_evoq.run import Deadline, Stopped, until_interrupted
+from onnx_evoq.setup import Task, cache_memory, model_value, workers_of
 
 _SWEEP_PARTS = 8  # each scale of an activation may be tried in one part in so many of the time
 _EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
 _FORMATS_PARTS = 2  # formats may evolve in one part in so many of the time
 _FEW_BITS = 5  # of activations
 _STEPS_PER_OCTAVE: dict[Scale, int] = {"pow2": 1, "float": 4}  # of the scale of an activation
-_SIDE_BY_SIDE = 2  # candidates that are built at a time, at most; each holds activations of its own
+_AT_A_TIME = 2  # candidates that are built, at most
+_KEPT = 300  # bytes for each weight, of all candidates that are kept at a time
+_LEAST_GAIN = 0.02  # share of the error
 
 
 def calibrated(task: Task) -> Activations | None:
@@ -139,6 +143,21 @@ def equalized(
     return *equalize_channels(task, np.random.default_rng(seed), activations), ()
 
 
+@dataclass(frozen=True, eq=False)
+class EvolvedStart:
+    """What a search for formats found.
+
+    Attributes:
+        start: the best reconstruction.
+        built: the number of reconstructions that were tried.
+        stopped: why the search ended early; None if it did not.
+    """
+
+    start: Start
+    built: int = 0
+    stopped: Stopped | None = None
+
+
 def evolved_start(
     task: Task,
     plain: Activations | None,
@@ -147,8 +166,8 @@ def evolved_start(
     generations: int,
     seed: int,
     rng: np.random.Generator,
-) -> tuple[Start, bool]:
-    """The start, or a better one from grids that evolved; and whether the user ended the search.
+) -> EvolvedStart:
+    """The start, or a better one from grids that evolved.
 
     The last candidates are judged as they are emitted, on integer kernels.
 
@@ -161,31 +180,54 @@ def evolved_start(
         seed: of what it drew.
         rng: draws the moves of the search.
     """
+    # Each candidate holds activations of its own, which a bound of memory allows one at a time.
+    at_a_time = 1 if task.resources.memory is not None else _AT_A_TIME
+    workers = min(at_a_time, workers_of(task.resources))
     deadline = task.deadline.share(_FORMATS_PARTS)
-    if 2 * (seconds + equalization_seconds(task)) > deadline.left:
-        return start, False
-    scaling = channel_scaling(task, np.random.default_rng(seed), plain)
-    if scaling is None or not scaling.rounded:
-        return start, False
-    workers = min(_SIDE_BY_SIDE, workers_of(task.resources))
-    alone = replace(task, progress=silent, resources=replace(task.resources, workers=1))
-    scaling = replace(scaling, task=alone)
+    generation = POPULATION / workers * (seconds + equalization_seconds(task))
+    if generations and deadline.left < generation:
+        return EvolvedStart(start, stopped=Stopped.TIME)
+    if _KEPT * sum(weight.values.size for weight in task.weights) > cache_memory(task.resources):
+        return EvolvedStart(start)
+    best, found = start, None
+    with until_interrupted() as interruption:
+        scaling = channel_scaling(task, np.random.default_rng(seed), plain)
+        if scaling is not None and scaling.rounded:
+            cores = replace(task.resources, workers=workers_of(task.resources) // workers)
+            scaling = replace(scaling, task=replace(task, progress=silent, resources=cores))
+            shape = GenomeShape(
+                tuple(each.whole is None for each in scaling.rounded), len(start.placed.factors)
+            )
+            built = partial(_built, scaling, start, deadline)
+            found = evolve_formats(
+                _as_simulated(start), shape, built, _as_simulated, rng, deadline, generation,
+                workers, generations, task.progress,
+            )  # fmt: skip
+            best = found.front[0].candidate
+            best = _best_as_emitted(start, [scored.candidate for scored in found.front])
+    if best is not start:
+        own = replace(best.placed.task, progress=task.progress, resources=task.resources)
+        best = replace(best, placed=replace(best.placed, task=own))
+    if found is None:
+        return EvolvedStart(best, stopped=interruption.reason)
+    return EvolvedStart(best, found.built, interruption.reason or found.stopped)
 
-    def build(formats: Formats) -> Scored[Start]:
+
+def _built(scaling: ChannelScaling, start: Start, deadline: Deadline, formats: Formats) -> Start:
+    """The reconstruction for some formats."""
+    try:
         placed = _placed(scaling, formats, start.placed.factors)
-        return _as_simulated(Start(placed, placed.reconstructed(task.bits, formats.seed, deadline)))
+    except ModelError:  # activations of very unlike channels are too wild for integers
+        return start
+    return Start(placed, placed.reconstructed(scaling.task.bits, formats.seed, deadline))
 
-    shape = GenomeShape(
-        tuple(each.whole is None for each in scaling.rounded), len(start.placed.factors)
-    )
-    first = _as_simulated(start)
-    front, interrupted = evolve_formats(
-        first, shape, build, rng, deadline, seconds, workers, generations, task.progress
-    )
-    if len(front) > 1:
-        emitted = [_as_emitted(scored.candidate) for scored in front]
-        front = sorted(emitted, key=lambda scored: relative_error(scored, first))
-    return front[0].candidate, interrupted
+
+def _best_as_emitted(start: Start, others: Sequence[Start]) -> Start:
+    """The start, or the best of others if it is clearly better: some of what was found is luck."""
+    first = _as_emitted(start)
+    best = min(map(_as_emitted, others), key=lambda scored: scored.error)
+    least = _LEAST_GAIN * abs(first.error)
+    return best.candidate if best.error < first.error - least else start
 
 
 def _placed(scaling: ChannelScaling, formats: Formats, factors: Mapping[str, float]) -> Placed:
@@ -205,13 +247,9 @@ def _placed(scaling: ChannelScaling, formats: Formats, factors: Mapping[str, flo
 
 def _moved(activations: Activations, factors: Mapping[str, float]) -> Activations:
     """The activations with each scale times its factor."""
-    return activations.with_grids(
-        {
-            name: activations.at_scale(name, factor * activations.grids[name].scale)
-            for name, factor in factors.items()
-            if factor != 1
-        }
-    )
+    moved = {n: f for n, f in factors.items() if f != 1 and n in activations.grids}
+    scales = {name: factor * activations.grids[name].scale for name, factor in moved.items()}
+    return activations.with_grids({n: activations.at_scale(n, s) for n, s in scales.items()})
 
 
 def _as_simulated(start: Start) -> Scored[Start]:

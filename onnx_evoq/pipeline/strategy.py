@@ -34,8 +34,8 @@ class Strategy:
         population: candidates that survive each generation; None for 4 from a reconstruction and
             32 from nearest rounding. In coevolution, candidates that are drawn in each generation;
             None for 32.
-        generations: generations per weight and pass, and of formats before them, at most; None for
-            64. In coevolution, generations of all weights together; None for 1024.
+        generations: generations per weight and pass, and of formats before them, at most; None
+            for 64. In coevolution, generations of all weights together; None for 1024.
         mutation_rate: probability that a code moves, above 0 and up to 1; None for 3 codes of a
             weight, on average, from a reconstruction, and for 0.02 from nearest rounding. In
             coevolution, the share of all codes that the first group has; None for 0.002 from a

@@ -65,8 +65,8 @@ class Result:
         seed: the seed of all random draws.
         metric: the name of the metric that the search minimised or maximised.
         scores: the scores of four models: "reference" is the float model, "nearest" is nearest
-            rounding, "start" is where the search started, and "evolved" is the emitted model,
-            loaded afresh with `session_options`.
+            rounding, "start" is the reconstruction where the search for codes started, on formats
+            that evolved, and "evolved" is the emitted model, loaded afresh with `session_options`.
         layers: one entry per weight, least sensitive first if weights were ranked, otherwise in
             the graph's order.
         bytes_before: bytes of the float model's file.

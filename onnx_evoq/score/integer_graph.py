@@ -5,6 +5,7 @@ used: each tensor is given its scale and its zero point. So codes of weights on 
 """
 
 import logging
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnx_evoq.array_types import Array
 
 # Operators that stay float: their integer forms lose accuracy, or there is no kernel on the CPU.
+_ONE_THREAD = threading.Lock()
 _FLOAT = {
     "ArgMax", "BatchNormalization", "CumSum", "EmbedLayerNormalization", "InstanceNormalization",
     "LayerNormalization", "Softmax", "TopK",
@@ -114,11 +116,15 @@ def _override(tensor: IntegerTensor) -> list[dict[str, Any]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the tool's advice, which is for its own calibration."""
+    """Without the tool's advice, which is for its own calibration.
+
+    One thread at a time: the level is that of the process.
+    """
     logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    with _ONE_THREAD:
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -2,18 +2,19 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from onnx_evoq.evolve import Formats, GenomeShape, Scored, evolve_formats, relative_error
-from onnx_evoq.evolve.formats import _child, formats_of
+from onnx_evoq.evolve import Formats, GenomeShape, Scored, evolve_formats
+from onnx_evoq.evolve.formats import EvolvedFormats, _child, formats_of
 from onnx_evoq.progress import silent
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, Stopped
 
 SHAPE = GenomeShape((False, True, False, True), 2)
 WANTED = np.array([2.0, -1.0, 0.5, 1.5])  # octaves
-Build = Callable[[Formats], Scored[Formats]]
+Score = Callable[[Formats], Scored[Formats]]
 
 
 def scored(formats: Formats) -> Scored[Formats]:
@@ -26,16 +27,17 @@ def scored(formats: Formats) -> Scored[Formats]:
 START = scored(formats_of(np.zeros(SHAPE.size, np.int8), SHAPE))
 
 
-def searched(
-    build: Build = scored, seed: int = 0, deadline: float | None = None, **options: int
-) -> list[Scored[Formats]]:
-    settings = {"seconds": 0.0, "workers": 1, "generations": 40, **options}
-    rng, until = np.random.default_rng(seed), Deadline(deadline)
-    front, interrupted = evolve_formats(
-        START, SHAPE, build, rng, until, progress=silent, **settings
-    )  # type: ignore[arg-type]
-    assert not interrupted
-    return front
+def searched(score: Score = scored, seed: int = 0, **options: Any) -> EvolvedFormats[Formats]:
+    given = {
+        "build": lambda formats: formats, "rng": np.random.default_rng(seed),
+        "deadline": Deadline(None), "seconds": 0.0, "workers": 1, "generations": 16,
+        "progress": silent, **options,
+    }  # fmt: skip
+    return evolve_formats(START, SHAPE, score=score, **given)
+
+
+def seeds(found: EvolvedFormats[Formats]) -> list[tuple[int, ...]]:
+    return [each.candidate.seed for each in found.front]
 
 
 def test_a_genome_says_importances_share_and_moves() -> None:
@@ -53,88 +55,102 @@ def test_different_genomes_draw_differently() -> None:
 
 
 def test_a_search_comes_near_and_gives_the_best_first() -> None:
-    front = searched()
-    errors = [relative_error(each, START) for each in front]
+    found = searched()
+    errors = [each.error for each in found.front]
     assert errors == sorted(errors)
     assert len(errors) == 4
-    assert errors[0] < 1.2 < relative_error(START, START)
+    assert errors[0] < 0.6 * START.error
+    assert 56 <= found.built <= 64  # of 16 generations of 4, but for twins
+    assert found.stopped is None
 
 
-def test_the_start_stays_if_nothing_is_better() -> None:
-    front = searched(lambda formats: Scored(formats, 9.0, 9.0))
-    assert front[0] is START
+def test_without_a_gain_it_ends_after_five_generations_with_the_start() -> None:
+    found = searched(lambda formats: Scored(formats, 99.0, 99.0))
+    assert found.front[0] is START
+    assert 16 < found.built <= 20
+    assert found.stopped is None
 
 
 def test_both_errors_count() -> None:
     def overfitted(formats: Formats) -> Scored[Formats]:
         return Scored(formats, 0.9 * START.search, 1.2 * START.heldout)
 
-    assert searched(overfitted)[0] is START
+    assert searched(overfitted).front[0] is START
 
 
 def test_an_error_of_nan_is_the_worst() -> None:
-    assert searched(lambda formats: Scored(formats, float("nan"), 0.0))[0] is START
-
-
-def test_an_error_of_zero_divides_nothing() -> None:
-    zero = Scored("a", 0.0, 0.0)
-    assert relative_error(Scored("b", 1.0, 2.0), zero) == 3.0
+    found = searched(lambda formats: Scored(formats, float("nan"), 0.0))
+    assert found.front[0] is START
+    assert all(np.isinf(each.error) for each in found.front[1:])
 
 
 @pytest.mark.parametrize("workers", [2, 5])
 def test_neither_workers_nor_runs_change_the_result(workers: int) -> None:
-    seen: set[int] = set()
+    built_by, scored_by = set[int](), set[int]()
 
-    def build(formats: Formats) -> Scored[Formats]:
-        seen.add(threading.get_ident())
+    def build(formats: Formats) -> Formats:
+        built_by.add(threading.get_ident())
+        return formats
+
+    def score(formats: Formats) -> Scored[Formats]:
+        scored_by.add(threading.get_ident())
         return scored(formats)
 
-    many, one = searched(build, workers=workers), searched()
-    assert len(seen) > 1
-    assert [each.candidate.seed for each in many] == [each.candidate.seed for each in one]
-    assert [each.candidate.seed for each in searched(seed=1)] != [e.candidate.seed for e in one]
+    many = searched(score, workers=workers, build=build)
+    assert len(built_by) > 1
+    assert scored_by == {threading.get_ident()}  # as the metrics of users may keep state
+    assert seeds(many) == seeds(searched())
+    assert seeds(searched(seed=1)) != seeds(many)
 
 
-def test_no_genome_is_built_twice_in_a_row() -> None:
-    built: list[tuple[int, ...]] = []
+def test_no_parent_and_no_twin_is_built_again() -> None:
+    built = list[tuple[int, ...]]()
 
-    def build(formats: Formats) -> Scored[Formats]:
+    def build(formats: Formats) -> Formats:
         built.append(formats.seed)
-        return scored(formats)
+        return formats
 
-    searched(build)
+    found = searched(build=build, generations=1)
+    assert len(set(built)) == len(built) == found.built
+    again = searched(lambda formats: Scored(formats, 0.0, 0.0), build=build)
     assert START.candidate.seed not in built
+    assert again.built <= 24  # all are as good as the first
 
 
 @pytest.mark.parametrize(
-    ("deadline", "options"), [(0.0, {"seconds": 1.0}), (None, {"generations": 0})]
+    ("left", "seconds", "built"), [([10.0], 11.0, 0), ([10.0, 10.0, 1.0], 9.0, 8)]
 )
-def test_without_time_or_generations_nothing_is_built(
-    deadline: float | None, options: dict[str, int]
+def test_a_generation_that_would_end_too_late_does_not_begin(
+    left: list[float], seconds: float, built: int
 ) -> None:
-    def build(formats: Formats) -> Scored[Formats]:
-        raise AssertionError
+    class Clock(Deadline):
+        @property
+        def left(self) -> float:
+            return left.pop(0)
 
-    assert searched(build, deadline=deadline, **options) == [START]
+    found = searched(deadline=Clock(None), seconds=seconds)
+    assert built - 2 < found.built <= built
+    assert found.stopped is Stopped.TIME
+
+
+def test_without_generations_the_start_stays() -> None:
+    found = searched(generations=0)
+    assert (found.front, found.built, found.stopped) == ([START], 0, None)
 
 
 def test_what_was_found_before_an_interruption_stays() -> None:
     built = 0
 
-    def build(formats: Formats) -> Scored[Formats]:
+    def build(formats: Formats) -> Formats:
         nonlocal built
         built += 1
         if built == 10:
             raise KeyboardInterrupt
-        return scored(formats)
+        return formats
 
-    rng = np.random.default_rng(0)
-    front, interrupted = evolve_formats(
-        START, SHAPE, build, rng, Deadline(None), 0.0, 1, 40, silent
-    )
-    assert interrupted
-    two = searched(generations=2)
-    assert [each.candidate.seed for each in front] == [each.candidate.seed for each in two]
+    found = searched(build=build)
+    assert found.stopped is Stopped.INTERRUPT
+    assert seeds(found) == seeds(searched(generations=2))
 
 
 def test_children_differ_from_both_parents_and_stay_within_limits() -> None:

@@ -9,7 +9,9 @@ from graphs import model_of, node, random, task_of
 from integer_nets import conv_task
 
 from onnx_evoq.activations import Activations, quantize_activations
-from onnx_evoq.evolve import Scored, relative_error
+from onnx_evoq.errors import ModelError
+from onnx_evoq.evolve import Scored
+from onnx_evoq.evolve.formats import EvolvedFormats
 from onnx_evoq.model import load, quantized_activations
 from onnx_evoq.pipeline import Placed, Start, evolved_start
 from onnx_evoq.pipeline.start import (
@@ -20,7 +22,7 @@ from onnx_evoq.pipeline.start import (
     swept_in_time,
     with_simulated,
 )
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.setup import Resources, Task
 
 START = "onnx_evoq.pipeline.start"
@@ -42,7 +44,7 @@ def evolved(given: Task, generations: int = 3, seconds: float = 0.0) -> tuple[St
     """The start in closed form, and what evolved from it."""
     plain, first = first_of(given)
     rng = np.random.default_rng(0)
-    return first, evolved_start(given, plain, first, seconds, generations, 0, rng)[0]
+    return first, evolved_start(given, plain, first, seconds, generations, 0, rng).start
 
 
 def test_float_activations_have_no_grids() -> None:
@@ -83,8 +85,9 @@ def test_what_the_sweep_moved_is_where_evolution_starts(monkeypatch: pytest.Monk
 def test_a_search_finds_a_better_start(bits: int | None) -> None:
     first, found = evolved(replace(GIVEN, activation_bits=bits), generations=4)
     assert found is not first
-    before, after = _as_simulated(first), _as_simulated(found)
-    assert relative_error(after, before) < 0.98 * relative_error(before, before)
+    assert _as_simulated(found).error < 0.98 * _as_simulated(first).error
+    assert found.placed.task.resources is GIVEN.resources
+    assert found.placed.task.progress is GIVEN.progress
     if bits is None:
         assert found.placed.activations is None
     else:
@@ -96,32 +99,82 @@ def test_a_search_finds_a_better_start(bits: int | None) -> None:
 def test_the_same_codes_come_out_whatever_the_cores() -> None:
     codes = []
     for workers in (1, 2):
-        _, found = evolved(replace(GIVEN, resources=Resources(workers=workers)), generations=1)
+        first, found = evolved(replace(GIVEN, resources=Resources(workers=workers)), generations=1)
+        assert found is not first
         codes.append(found.model.quantized)
     for name, (one, grid) in codes[0].items():
         np.testing.assert_array_equal(one, codes[1][name].codes)
         assert grid.step == codes[1][name].grid.step
 
 
-def test_the_last_candidates_are_judged_as_they_are_emitted(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("gain", "kept"), [(0.5, True), (0.01, False)])
+def test_the_last_candidates_are_judged_with_the_start_as_they_are_emitted(
+    gain: float, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emitted: list[Start] = []
+    emitted = list[Start]()
 
     def better_and_better(found: Start) -> Scored[Start]:
         emitted.append(found)
-        return Scored(found, -len(emitted), 0.0)
+        return Scored(found, 1.0 - gain * (len(emitted) > 1), 0.0)
 
     monkeypatch.setattr(f"{START}._as_emitted", better_and_better)
-    _, found = evolved(GIVEN, generations=1)
+    first, found = evolved(GIVEN, generations=1)
+    assert emitted[0] is first
     assert len(emitted) > 1
-    assert found is emitted[-1]
+    assert (found is not first) is kept
 
 
-def test_without_time_for_others_the_start_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{"deadline": Deadline(100.0)}, {"resources": Resources(memory=0)}],
+)
+def test_without_time_or_memory_for_others_the_start_stays(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(f"{START}.channel_scaling", no_use)
-    first, found = evolved(replace(GIVEN, deadline=Deadline(100.0)), seconds=60.0)
-    assert found is first
+    monkeypatch.setattr(f"{START}.cache_memory", lambda given: 10 if given.memory == 0 else 2**40)
+    plain, first = first_of(GIVEN)
+    given, rng = replace(GIVEN, **changes), np.random.default_rng(0)
+    found = evolved_start(given, plain, first, 60.0, 3, 0, rng)
+    assert found.start is first
+    assert found.stopped is (Stopped.TIME if "deadline" in changes else None)
+
+
+def test_a_bound_of_memory_allows_one_candidate_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def none_better(first: Scored[Start], *rest: Any) -> EvolvedFormats[Start]:
+        asked.append(rest[6])
+        return EvolvedFormats([first], 0, None)
+
+    monkeypatch.setattr(f"{START}.evolve_formats", none_better)
+    for memory in (None, 2**40):
+        evolved(replace(GIVEN, resources=Resources(workers=4, memory=memory)))
+    assert asked == [2, 1]
+
+
+def test_an_interruption_keeps_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{START}.channel_scaling", interrupted)
+    plain, first = first_of(GIVEN)
+    found = evolved_start(GIVEN, plain, first, 0.0, 3, 0, np.random.default_rng(0))
+    assert found.start is first
+    assert found.stopped is Stopped.INTERRUPT
+
+
+def test_a_candidate_that_integers_cannot_hold_is_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, first = first_of(GIVEN)
+
+    def wild(*arguments: Any) -> None:
+        raise ModelError("activation 'a' holds values that are far from all others")
+
+    monkeypatch.setattr(f"{START}.quantize_activations", wild)
+    found = evolved_start(GIVEN, plain, first, 0.0, 1, 0, np.random.default_rng(0))
+    assert (found.start, found.built, found.stopped) == (first, 4, None)
 
 
 def test_a_model_without_channels_to_scale_keeps_its_start() -> None:

@@ -106,6 +106,9 @@ def test_a_check_runs_what_should_be_right_and_fails_if_it_is_not(
     with pytest.raises(SystemExit, match=r"onnxruntime .*: 0 % of the answers are the same"):
         main()
     assert kinds == ["W4 INT8", "W4 float", "W4A8 portable"]
+    monkeypatch.setattr(sys, "argv", ["check_runtimes.py", "--check", "--only", "mnn"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
