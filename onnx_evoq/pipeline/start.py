@@ -37,7 +37,7 @@ _FEW_BITS = 5  # of activations
 _STEPS_PER_OCTAVE: dict[Scale, int] = {"pow2": 1, "float": 4}  # of the scale of an activation
 _AT_A_TIME = 2  # candidates that are built, at most
 _KEPT = 300  # bytes for each weight, of all candidates that are kept at a time
-_LEAST_GAIN = 0.02  # share of the error
+_LEAST_GAIN = 0.05  # share of the error
 
 
 def calibrated(task: Task) -> Activations | None:
