@@ -35,7 +35,15 @@ import onnx_evoq
 from onnx_evoq import Data
 from onnx_evoq.evolve import FROM_NEAREST, FROM_RECONSTRUCTION, SearchSettings
 from onnx_evoq.model import emit_float
-from onnx_evoq.pipeline import equalize, evolve, from_nearest, from_reconstruction
+from onnx_evoq.pipeline import (
+    Placed,
+    Start,
+    equalize,
+    evolve,
+    evolved_start,
+    from_nearest,
+    from_reconstruction,
+)
 from onnx_evoq.quantize import EFFORTS, FULL, Effort
 from onnx_evoq.reconstruct import (
     QuantizedModel,
@@ -74,22 +82,31 @@ def rounded(settings: SearchSettings | None) -> Way:
 
 
 def reconstructed(
-    *steps: Step, effort: Effort = FULL, scaled: bool = True, judged: bool = True
+    *steps: Step,
+    effort: Effort = FULL,
+    scaled: bool = True,
+    judged: bool = True,
+    formats: bool = False,
 ) -> Way:
     """Scale channels, reconstruct layer by layer, and take steps from there.
 
-    The random numbers are those of `from_reconstruction`. Unless `judged`, dampings are chosen by
+    The random numbers are those of `from_reconstruction`. With `formats`, these evolve first. Unless `judged`, dampings are chosen by
     halves of the search set in place of the held-out set.
     """
 
     def way(task: Task, rng: Draws) -> Found:
-        start_rng, refine_rng = rng.spawn(2)
-        seed = int(start_rng.integers(2**63))
+        start_rng, refine_rng, formats_rng = rng.spawn(3)
+        seed, began, given = int(start_rng.integers(2**63)), time.monotonic(), task
         if scaled:
             task, _ = equalize_channels(task, np.random.default_rng(seed))
         alone = task if judged else replace(task, heldout_set=task.search_set)
         now = reconstruct_layers(alone, np.random.default_rng(seed), effort)
         evaluations = 0
+        if formats:
+            start, seconds = Start(Placed(task, None), now), time.monotonic() - began
+            generations = FROM_RECONSTRUCTION.generations
+            found = evolved_start(given, None, start, seconds, generations, seed, formats_rng)
+            task, now, evaluations = found.start.placed.task, found.start.model, found.built
         for step in steps:
             now, scored = step(task, now, refine_rng)
             evaluations += scored
@@ -137,6 +154,7 @@ WAYS: dict[str, Way] = {
     "... the usual damping": reconstructed(effort=replace(FULL, compared_columns=0)),
     "... without restarts": reconstructed(effort=replace(FULL, restarts=0)),
     "... the short reconstruction": reconstructed(effort=EFFORTS[1]),
+    "+ evolved formats": reconstructed(formats=True),
     "+ evolution": reconstructed(evolution(FROM_RECONSTRUCTION)),
     "+ equalization": reconstructed(equalization),
     "+ output correction": reconstructed(output_correction),

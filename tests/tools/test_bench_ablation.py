@@ -47,7 +47,7 @@ def test_a_reconstruction_is_that_of_the_package(task: Task) -> None:
 
 def test_all_steps_together_are_the_whole_way(task: Task) -> None:
     steps = equalization, output_correction, evolution(FROM_RECONSTRUCTION)
-    composed, evaluations = reconstructed(*steps)(task, np.random.default_rng(7))
+    composed, evaluations = reconstructed(*steps, formats=True)(task, np.random.default_rng(7))
     whole, scored = refined(task, np.random.default_rng(7))
     assert codes(composed.quantized) == codes(whole.quantized)
     assert evaluations == scored > 0
