@@ -90,8 +90,8 @@ def reconstructed(
 ) -> Way:
     """Scale channels, reconstruct layer by layer, and take steps from there.
 
-    The random numbers are those of `from_reconstruction`. With `formats`, these evolve first. Unless `judged`, dampings are chosen by
-    halves of the search set in place of the held-out set.
+    The random numbers are those of `from_reconstruction`. With `formats`, these evolve first.
+    Unless `judged`, dampings are chosen by halves of the search set in place of the held-out set.
     """
 
     def way(task: Task, rng: Draws) -> Found:

@@ -37,7 +37,7 @@ _FEW_BITS = 5  # of activations
 _STEPS_PER_OCTAVE: dict[Scale, int] = {"pow2": 1, "float": 4}  # of the scale of an activation
 _AT_A_TIME = 2  # candidates that are built, at most
 _KEPT = 300  # bytes for each weight, of all candidates that are kept at a time
-_LEAST_GAIN = 0.05  # share of the error
+_LEAST_GAIN = 0.05  # share of an error
 
 
 def calibrated(task: Task) -> Activations | None:
@@ -226,8 +226,9 @@ def _best_as_emitted(start: Start, others: Sequence[Start]) -> Start:
     """The start, or the best of others if it is clearly better: some of what was found is luck."""
     first = _as_emitted(start)
     best = min(map(_as_emitted, others), key=lambda scored: scored.error)
-    least = _LEAST_GAIN * abs(first.error)
-    return best.candidate if best.error < first.error - least else start
+    # Of a metric that rises, the error is negative, and a share of it says nothing.
+    least = first.error * (1 - _LEAST_GAIN) if first.error > 0 else first.error
+    return best.candidate if best.error < least else start
 
 
 def _placed(scaling: ChannelScaling, formats: Formats, factors: Mapping[str, float]) -> Placed:

@@ -107,15 +107,17 @@ def test_the_same_codes_come_out_whatever_the_cores() -> None:
         assert grid.step == codes[1][name].grid.step
 
 
-@pytest.mark.parametrize(("gain", "kept"), [(0.5, True), (0.01, False)])
+@pytest.mark.parametrize(
+    ("first_error", "gain", "kept"), [(1.0, 0.5, True), (1.0, 0.01, False), (-1.0, 0.01, True)]
+)
 def test_the_last_candidates_are_judged_with_the_start_as_they_are_emitted(
-    gain: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+    first_error: float, gain: float, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitted = list[Start]()
 
     def better_and_better(found: Start) -> Scored[Start]:
         emitted.append(found)
-        return Scored(found, 1.0 - gain * (len(emitted) > 1), 0.0)
+        return Scored(found, first_error - gain * (len(emitted) > 1), 0.0)
 
     monkeypatch.setattr(f"{START}._as_emitted", better_and_better)
     first, found = evolved(GIVEN, generations=1)
