@@ -159,9 +159,8 @@ def made(task: Task, parts: tuple[str, ...], seed: int) -> Model:
         task, scales = equalize_channels(task, np.random.default_rng(seed), activations)
         activations = quantize_activations(task, bits).with_scales(scales)
     if "sweep" in parts:
-        moved = swept(task, activations, task.deadline)
-        factors = {n: moved.grids[n].scale / grid.scale for n, grid in activations.grids.items()}
-        activations = moved
+        suiting, activations = activations, swept(task, activations, task.deadline)
+        factors = activations.factors_from(suiting)
     began, placed = time.monotonic(), Placed(task, activations, factors)
     start = Start(placed, placed.reconstructed(task.bits, seed, task.deadline))
     if "formats" in parts:

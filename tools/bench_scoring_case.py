@@ -170,8 +170,8 @@ def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:
     """The samples of a set, every other batch in each."""
     if len(scoring.batches) < 2:
         raise SystemExit("too few samples to accept and to judge: give 128 or more (--samples 64).")
-    target, labels = scoring.criterion, scoring.criterion.labels
-    assert target.reference is not None
+    criterion, labels = scoring.criterion, scoring.criterion.labels
+    assert criterion.reference is not None
     ends = np.cumsum([batch.count for batch in scoring.batches])
     parts = []
     for first in (0, 1):
@@ -180,7 +180,8 @@ def halves(scoring: ScoringSet) -> tuple[ScoringSet, ScoringSet]:
         if labels is not None:
             rows = [labels[ends[p] - scoring.batches[p].count : ends[p]] for p in indices]
             chosen = np.concatenate(rows)
-        part = replace(target, reference=[target.reference[p] for p in indices], labels=chosen)
+        reference = [criterion.reference[p] for p in indices]
+        part = replace(criterion, reference=reference, labels=chosen)
         parts.append(ScoringSet([scoring.batches[p] for p in indices], part))
     return parts[0], parts[1]
 

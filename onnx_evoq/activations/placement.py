@@ -154,6 +154,10 @@ class Activations:
         ]
         return at_scale(self.grids[name], scale, values)
 
+    def factors_from(self, other: "Activations") -> dict[str, float]:
+        """By which each scale is larger than that of others for the same model, by scale."""
+        return {name: self.grids[name].scale / grid.scale for name, grid in other.grids.items()}
+
     def with_grids(self, grids: Mapping[str, ActivationGrid]) -> "Activations":
         """The same with other grids for some activations."""
         return replace(self, grids={**self.grids, **grids})

@@ -28,7 +28,7 @@ from onnx_evoq.reconstruct import (
     reconstruct_layers,
 )
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
-from onnx_evoq.setup import Task, cache_memory, model_value, workers_of
+from onnx_evoq.setup import Task, cache_memory, workers_of
 
 _SWEEP_PARTS = 8  # each scale of an activation may be tried in one part in so many of the time
 _EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
@@ -122,8 +122,7 @@ def placed_start(
         return Placed(scaled, None), cut
     suiting = activations.with_scales(scales)
     found = swept_in_time(scaled, suiting)
-    factors = {name: found.grids[name].scale / grid.scale for name, grid in suiting.grids.items()}
-    return Placed(scaled, found, factors), cut
+    return Placed(scaled, found, found.factors_from(suiting)), cut
 
 
 def equalized(
@@ -191,6 +190,7 @@ def evolved_start(
         return EvolvedStart(start)
     best, found = start, None
     with until_interrupted() as interruption:
+        # Again, as what the start gathered would have taken memory beside its reconstruction.
         scaling = channel_scaling(task, np.random.default_rng(seed), plain)
         if scaling is not None and scaling.rounded:
             cores = replace(task.resources, workers=workers_of(task.resources) // workers)
@@ -198,13 +198,13 @@ def evolved_start(
             shape = GenomeShape(
                 tuple(each.whole is None for each in scaling.rounded), len(start.placed.factors)
             )
-            built = partial(_built, scaling, start, deadline)
+            first, built = _as_simulated(start), partial(_built, scaling, start, deadline)
             found = evolve_formats(
-                _as_simulated(start), shape, built, _as_simulated, rng, deadline, generation,
-                workers, generations, task.progress,
+                first, shape, built, _as_simulated, rng, deadline, generation, workers,
+                generations, task.progress,
             )  # fmt: skip
-            best = found.front[0].candidate
-            best = _best_as_emitted(start, [scored.candidate for scored in found.front])
+            best = found.front[0].candidate  # if an interruption comes before what follows
+            best = _best_as_emitted(first, found.front)
     if best is not start:
         own = replace(best.placed.task, progress=task.progress, resources=task.resources)
         best = replace(best, placed=replace(best.placed, task=own))
@@ -222,13 +222,15 @@ def _built(scaling: ChannelScaling, start: Start, deadline: Deadline, formats: F
     return Start(placed, placed.reconstructed(scaling.task.bits, formats.seed, deadline))
 
 
-def _best_as_emitted(start: Start, others: Sequence[Start]) -> Start:
-    """The start, or the best of others if it is clearly better: some of what was found is luck."""
-    first = _as_emitted(start)
-    best = min(map(_as_emitted, others), key=lambda scored: scored.error)
+def _best_as_emitted(first: Scored[Start], front: Sequence[Scored[Start]]) -> Start:
+    """The first, or the best of others if it is clearly better: some of what was found is luck."""
+    others = [scored for scored in front if scored.candidate is not first.candidate]
+    if not others:
+        return first.candidate
+    first, best = _as_emitted(first), min(map(_as_emitted, others), key=lambda each: each.error)
     # Of a metric that rises, the error is negative, and a share of it says nothing.
     least = first.error * (1 - _LEAST_GAIN) if first.error > 0 else first.error
-    return best.candidate if best.error < least else start
+    return best.candidate if best.error < least else first.candidate
 
 
 def _placed(scaling: ChannelScaling, formats: Formats, factors: Mapping[str, float]) -> Placed:
@@ -258,18 +260,14 @@ def _as_simulated(start: Start) -> Scored[Start]:
     return _scored(start, start.model.as_float)
 
 
-def _as_emitted(start: Start) -> Scored[Start]:
-    """A start with the errors of what runtimes compute."""
-    activations, found = start.placed.activations, start.model
+def _as_emitted(scored: Scored[Start]) -> Scored[Start]:
+    """The same with the errors of what runtimes compute."""
+    activations, found = scored.candidate.placed.activations, scored.candidate.model
     if activations is None:
-        return _as_simulated(start)
-    return _scored(start, integer_model(activations, found.model, found.quantized))
+        return scored
+    return _scored(scored.candidate, integer_model(activations, found.model, found.quantized))
 
 
 def _scored(start: Start, model: Runnable) -> Scored[Start]:
     task = start.placed.task
-    search, heldout = (
-        each.criterion.metric.fitness(model_value(model, each, task.resources))
-        for each in (task.search_set, task.heldout_set)
-    )
-    return Scored(start, search, heldout)
+    return Scored(start, task.fitness(model, task.search_set), task.fitness(model))

@@ -74,10 +74,15 @@ class Task:
         """
         return nearest_of(weights, bits, self.granularity, self.scale, narrow=self.narrow_range)
 
-    def fitness(self, model: Runnable) -> float:
-        """The metric of a model on the held-out set, with its sign such that lower is better."""
-        value = model_value(model, self.heldout_set, self.resources)
-        return self.heldout_set.criterion.metric.fitness(value)
+    def fitness(self, model: Runnable, scoring: ScoringSet | None = None) -> float:
+        """The metric of a model on a scoring set, with its sign such that lower is better.
+
+        Args:
+            model: the model.
+            scoring: the samples; None for the held-out set.
+        """
+        scoring = scoring or self.heldout_set
+        return scoring.criterion.metric.fitness(model_value(model, scoring, self.resources))
 
     @property
     def has_time_for_a_run(self) -> bool:

@@ -115,9 +115,9 @@ def test_the_last_candidates_are_judged_with_the_start_as_they_are_emitted(
 ) -> None:
     emitted = list[Start]()
 
-    def better_and_better(found: Start) -> Scored[Start]:
-        emitted.append(found)
-        return Scored(found, first_error - gain * (len(emitted) > 1), 0.0)
+    def better_and_better(given: Scored[Start]) -> Scored[Start]:
+        emitted.append(given.candidate)
+        return Scored(given.candidate, first_error - gain * (len(emitted) > 1), 0.0)
 
     monkeypatch.setattr(f"{START}._as_emitted", better_and_better)
     first, found = evolved(GIVEN, generations=1)
