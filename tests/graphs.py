@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.metrics import Criterion, find_metric
@@ -264,3 +264,26 @@ def table_read_twice() -> ModelProto:
     ]
     weights = {"table": random(9, 4), "w": random(4, 4)}
     return model_of(nodes, {"x": ["n"]}, {"y": ["n", 4]}, weights, dtypes={"x": "int64"})
+
+
+def body(name: str, nodes: Sequence[NodeProto], *outputs: str) -> GraphProto:
+    """A branch of an If, whose outputs are floats of any shape."""
+    values = [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs]
+    return helper.make_graph(list(nodes), name, [], values)
+
+
+def two_rates() -> ModelProto:
+    """x (n, t) -> Relu -> If(rate == 16) -> MatMul of w16 (16, 8) or w8 (8, 8) -> MatMul -> y."""
+    wide = body("wide", [node("MatMul", ["h", "w16"], ["a"])], "a")
+    narrow = body("narrow", [node("MatMul", ["h", "w8"], ["b"])], "b")
+    nodes = [
+        node("Relu", ["x"], ["h"]),
+        node("Equal", ["rate", "sixteen"], ["c"]),
+        node("If", ["c"], ["z"], then_branch=wide, else_branch=narrow),
+        node("MatMul", ["z", "w"], ["y"]),
+    ]
+    weights = {
+        "w16": random(16, 8), "w8": random(8, 8), "w": random(8, 4), "sixteen": np.array(16)
+    }  # fmt: skip
+    inputs = {"x": ["n", "t"], "rate": []}
+    return model_of(nodes, inputs, {"y": ["n", 4]}, weights, dtypes={"rate": "int64"})

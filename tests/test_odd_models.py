@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from calls import optimize
-from graphs import model_of, node, random, run, types
+from graphs import model_of, node, random, run, two_rates, types
 from onnx import ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
 import onnx_evoq
@@ -227,3 +227,11 @@ def test_narrow_codes_make_a_smaller_file_whatever_the_operator_set() -> None:
     eight, four = (optimize(model, random(16, 64), bits=bits, **rounding) for bits in (8, 4))
     assert types(four.model)["w1_quantized"] == "INT4"
     assert four.bytes_after < 0.65 * eight.bytes_after
+
+
+def test_a_branch_that_never_runs_may_be_for_another_width() -> None:
+    data: dict[str, Any] = {"x": random(16, 1, 16), "rate": np.full(16, 16)}  # whole feeds
+    result = optimize(two_rates(), data, bits=8, population=2, generations=2)
+    feed = {"x": random(1, 16), "rate": np.array(16)}
+    expected, actual = (run(model, feed)["y"] for model in (two_rates(), result.model))
+    np.testing.assert_allclose(actual, expected, atol=0.05 * np.abs(expected).max())

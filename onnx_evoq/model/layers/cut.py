@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnx_evoq.model.graph import Network, Runnable, constants_of, part_of, reads
+from onnx_evoq.model.layers.part_inputs import part_inputs
 from onnx_evoq.signature import TensorSpec
 
 
@@ -108,11 +109,12 @@ def bridge(model: Runnable, known: Sequence[TensorSpec], wanted: Sequence[str]) 
             needed |= reads(node)
     # A node with one known output and one needed output computes both.
     needed -= {name for node in nodes for name in node.output}
-    taken = [_typed(spec) for spec in known if spec.name in needed]
+    taken = [spec for spec in known if spec.name in needed]
     if not taken:
         return None
     inputs = [value for value in model.graph.input if value.name in needed - given]
-    return part_of(model, nodes, taken + inputs, [_untyped(name) for name in wanted])
+    values = part_inputs(model, nodes, taken) + inputs
+    return part_of(model, nodes, values, [_untyped(name) for name in wanted])
 
 
 def uncut(model: Runnable, *weights: str) -> Cut:
@@ -135,13 +137,13 @@ def suffix(model: Runnable, cut: Cut, inputs: Sequence[TensorSpec]) -> Network:
         helper.make_tensor_value_info(name, tensor.data_type, tuple(tensor.dims))
         for name, tensor in tensors.items()
     ]
-    values += [_typed(spec) for spec in inputs]
-    outputs = [_untyped(name) for name in cut.outputs]
-    if cut.whole:
-        return part_of(model, list(model.graph.node), values, outputs)
-    in_suffix, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
-    constant = [node for node in model.graph.node if constants & set(node.output)]
-    return part_of(model, _needed_constants(constant, in_suffix) + in_suffix, values, outputs)
+    nodes = list(model.graph.node)
+    if not cut.whole:
+        in_suffix, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
+        constant = [node for node in nodes if constants & set(node.output)]
+        nodes = _needed_constants(constant, in_suffix) + in_suffix
+    values += part_inputs(model, nodes, inputs)
+    return part_of(model, nodes, values, [_untyped(name) for name in cut.outputs])
 
 
 def _tensors(graph: GraphProto, weights: Collection[str]) -> dict[str, TensorProto]:
@@ -182,8 +184,3 @@ def _needed_constants(constant: list[NodeProto], in_suffix: list[NodeProto]) -> 
 def _untyped(name: str) -> ValueInfoProto:
     # ONNX Runtime infers the type of an output that states none.
     return helper.make_empty_tensor_value_info(name)
-
-
-def _typed(spec: TensorSpec) -> ValueInfoProto:
-    kind = helper.np_dtype_to_tensor_dtype(spec.dtype)
-    return helper.make_tensor_value_info(spec.name, kind, spec.shape)
