@@ -38,6 +38,7 @@ CHAIN = [
 # Rooms within rooms: each may import those before it.
 INNER = {
     "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
+    "engine": ["samples"],
     "model": ["graph", "emission", "layers", "channels", "integer", "qonnx", "c_header"],
     "mixed_precision": ["search_space", "layer_table"],
 }

@@ -71,6 +71,7 @@ class Activations:
                 layer,
                 input=read.get(layer.input, layer.input),
                 other=None if layer.other is None else read.get(layer.other, layer.other),
+                float_names=tuple(layer.read),
             )
             for name, layer in find_layers(self.float_model, weights).items()
         }

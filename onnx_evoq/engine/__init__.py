@@ -5,14 +5,15 @@ from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import Ahead, Frontier
 from onnx_evoq.engine.layer_power import LayerPower, layer_powers
-from onnx_evoq.engine.layer_samples import (
+from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
+from onnx_evoq.engine.samples import (
     POSITIONS,
     AtLayer,
     entries_per_sample,
     gather_samples,
+    output_shape,
     positions_for,
 )
-from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.sensitivity import rank_by_sensitivity, samples_in_time
 from onnx_evoq.engine.sketch import Sketch, float_outputs
 
@@ -33,6 +34,7 @@ __all__ = [
     "gather_samples",
     "jacobian_of_bias",
     "layer_powers",
+    "output_shape",
     "positions_for",
     "rank_by_sensitivity",
     "samples_in_time",

@@ -8,7 +8,7 @@ import numpy as np
 from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.frontier import Frontier
-from onnx_evoq.engine.layer_samples import entries_per_sample
+from onnx_evoq.engine.samples import entries_per_sample
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
@@ -27,12 +27,14 @@ class LayerPower:
     With a bias, means do not count.
 
     Attributes:
+        name: of the layer's output.
         columns: (groups, columns), the power of each column that columns of less power, among those
             beside it, do not explain.
         whole: (groups, columns), the power of each column.
         output: the mean power of the output's channels.
     """
 
+    name: str
     columns: Float64Array
     whole: Float64Array
     output: float
@@ -59,8 +61,9 @@ def layer_powers(
         progress: shows how many layers are done.
 
     Returns:
-        The powers by weight. A layer is left out if a tensor is no array, does not hold one entry
-        per sample along its first axis, or is not finite.
+        The powers by weight. A layer is left out if its output is no tensor of the model, or if a
+        tensor is no array, does not hold one entry per sample along its first axis, or is not
+        finite.
 
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
@@ -95,14 +98,17 @@ def _power(
     resources: Resources,
 ) -> LayerPower | None:
     """The powers of one layer; None if they cannot be gathered."""
-    ahead, linear = frontier.ahead(model, behind, [layer.input, layer.output]), layer.linear
-    values, output = ahead.first[layer.input], ahead.first[layer.output]
+    if layer.output is None:
+        return None
+    name, linear = layer.output, layer.linear
+    ahead = frontier.ahead(model, behind, [layer.input, name])
+    values, output = ahead.first[layer.input], ahead.first[name]
     if not linear.has_samples(values.shape) or len(values) != len(output):
         return None
     everywhere = linear.positions(output.shape)
     if not everywhere:
         return None
-    entries = entries_per_sample(values, batches[0])
+    entries = entries_per_sample(len(values), batches[0])
     count = int(np.clip(round(per_sample / entries), 1, everywhere))
     at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
 
@@ -110,7 +116,7 @@ def _power(
         values = tensors[layer.input]
         real = batch.count if len(values) == batch.size else len(values)
         columns = linear.columns(values[:real], at, output.shape)
-        return columns, linear.outputs(tensors[layer.output][:real], at)
+        return columns, linear.outputs(tensors[name][:real], at)
 
     # Minus the means of the first batch if means do not count, so that no large mean hides a small
     # variance.
@@ -143,7 +149,7 @@ def _power(
                 total = sums if total is None else total.plus(sums)
             together = []
     ahead.done()
-    return None if total is None else total.power(centred=centred)
+    return None if total is None else total.power(name, centred=centred)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +193,7 @@ class _Sums:
             self.tt + other.tt,
         )
 
-    def power(self, *, centred: bool) -> LayerPower | None:
+    def power(self, name: str, *, centred: bool) -> LayerPower | None:
         """The powers, less those of the means if `centred`; None if they cannot be computed."""
         x_mean, t_mean, start = self.x / self.count, self.t / self.count, 0
         unexplained, whole = list[Float64Array](), list[Float64Array]()
@@ -206,6 +212,7 @@ class _Sums:
             whole.append(np.maximum(np.diagonal(hessian, axis1=1, axis2=2), 0))
         output = self.tt / self.count - (np.square(t_mean) if centred else 0)
         return LayerPower(
+            name,
             np.concatenate(unexplained, axis=1),
             np.concatenate(whole, axis=1),
             float(np.maximum(output, 0).mean()),

@@ -10,9 +10,9 @@ import numpy as np
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, run_on, specs_of
-from onnx_evoq.engine.layer_samples import POSITIONS, AtLayer, gather_samples
+from onnx_evoq.engine.samples import POSITIONS, AtLayer, gather_samples
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at
+from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at, float_bias
 from onnx_evoq.quantize import LayerSamples
 from onnx_evoq.setup import open_session, workers_of
 
@@ -93,18 +93,17 @@ def gather_from_caches(
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
     """
-    shape = layer.linear.matrix(weight.values).shape
-    if shape[2] > _MOST_COLUMNS:
+    matrix = layer.linear.matrix(weight.values)
+    if matrix.shape[2] > _MOST_COLUMNS:
         return None
-    inputs = [layer.input] if layer.other is None else [layer.input, layer.other]
-    outputs = [layer.output] if layer.sum is None else [layer.output, layer.sum]
     try:
         source = AtLayer(
             layer,
-            shape,
-            LayerTensors(caches[0], quantized, layer, inputs, batches),
-            LayerTensors(caches[1], model, layer, outputs, batches),
+            matrix,
+            LayerTensors(caches[0], quantized, layer, layer.read, batches),
+            LayerTensors(caches[1], model, layer, layer.given, batches),
             batches,
+            bias=float_bias(model, layer),
         )
         return gather_samples(source, rng, positions, workers_of(caches[0].resources))
     except ModelError:  # a tensor is no array

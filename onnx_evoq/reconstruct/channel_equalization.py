@@ -182,14 +182,12 @@ def channel_scaling(
             number[of_limits] = -1
     rounded = [
         Rounded(
-            found[weight.name].output,
-            _scaled_layer(
-                task, weight, found[weight.name].linear, powers[weight.name], groups, number
-            ),
-            powers[weight.name].whole,
+            power.name,
+            _scaled_layer(task, weight, found[weight.name].linear, power, groups, number),
+            power.whole,
         )
         for weight in task.weights
-        if weight.name in powers
+        if (power := powers.get(weight.name)) is not None
     ]
     if activations is not None:
         grids = {name: activations.grids[scale] for name, scale in tensors.items()}

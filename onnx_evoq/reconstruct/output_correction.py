@@ -26,6 +26,7 @@ from onnx_evoq.engine import (
     Sketch,
     float_outputs,
     jacobian_of_bias,
+    output_shape,
 )
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, find_layers, initializer_values
@@ -176,20 +177,19 @@ class _Correction:
             samples, (groups, columns, columns). None if a tensor is no array, or does not hold one
             entry per sample.
         """
-        batches, names = self._task.search_set.batches, [layer.input, layer.output]
+        batches = self._task.search_set.batches
+        names = [layer.input] if layer.output is None else [layer.input, layer.output]
         try:
             tensors = LayerTensors(self._cache, self.best.as_float, layer, names, batches)
         except ModelError:  # a tensor is no array
             return None
-        groups, _, width = layer.linear.matrix(self.best.quantized[layer.weight].codes).shape
+        groups, rows, width = layer.linear.matrix(self.best.quantized[layer.weight].codes).shape
         means: list[Float32Array] = []
         within, positions = np.zeros((groups, width, width)), 0
         for index, batch in enumerate(batches):
             at_layer = tensors.of(index)
-            values, shape = (
-                np.asarray(at_layer[layer.input], np.float32),
-                at_layer[layer.output].shape,
-            )
+            values = np.asarray(at_layer[layer.input], np.float32)
+            shape = output_shape(layer, groups * rows, at_layer)
             if len(values) != batch.size or shape[0] != batch.size:
                 return None
             everywhere = layer.linear.positions(shape)

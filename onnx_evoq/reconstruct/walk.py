@@ -19,10 +19,11 @@ from onnx_evoq.engine import (
     Frontier,
     entries_per_sample,
     gather_samples,
+    output_shape,
     positions_for,
 )
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Network
+from onnx_evoq.model import Layer, Network, float_bias
 from onnx_evoq.quantize import LayerSamples
 from onnx_evoq.setup import Task, cache_memory, workers_of
 
@@ -76,19 +77,25 @@ def positions_of_a_sample(
         Nothing if a tensor is no array.
     """
     first = Frontier(task.search_set.batches, task.resources, 0, 1)
-    wanted = dict.fromkeys(layer.output for layer in layers.values())
+    wanted = dict.fromkeys(name for layer in layers.values() for name in layer.given)
     try:
-        outputs = first.ahead(model, list(layers), list(wanted)).first
+        tensors = first.ahead(model, list(layers), list(wanted)).first
     except ModelError:
         return {}
     batch = task.search_set.batches[0]
-    return {n: _of_a_sample(layer, outputs[layer.output], batch) for n, layer in layers.items()}
+    weights = {weight.name: weight.values for weight in task.weights}
+    return {
+        name: _of_a_sample(layer, layer.linear.matrix(weights[name]), tensors, batch)
+        for name, layer in layers.items()
+    }
 
 
-def _of_a_sample(layer: Layer, output: Array, batch: Batch) -> float:
+def _of_a_sample(layer: Layer, matrix: Array, tensors: Arrays, batch: Batch) -> float:
     """How many positions a layer's output has for each sample of a batch."""
-    positions = max(1, layer.linear.positions(output.shape)) if output.ndim > 1 else 1
-    return positions * entries_per_sample(output, batch) if output.ndim else 1
+    groups, rows, _ = matrix.shape
+    shape = output_shape(layer, groups * rows, tensors)
+    positions = max(1, layer.linear.positions(shape)) if len(shape) > 1 else 1
+    return positions * entries_per_sample(shape[0], batch) if shape else 1
 
 
 class Walk:
@@ -135,19 +142,18 @@ class Walk:
             positions: of all samples together, at most.
             rng: draws positions.
         """
-        shape = layer.linear.matrix(self._weights[layer.weight]).shape
-        inputs = [layer.input] if layer.other is None else [layer.input, layer.other]
-        outputs = [layer.output] if layer.sum is None else [layer.output, layer.sum]
+        matrix = layer.linear.matrix(self._weights[layer.weight])
         try:
-            both = self._ahead(so_far, index, inputs, outputs)
+            both = self._ahead(so_far, index, layer.read, layer.given)
         except ModelError:  # a tensor is no array
             return None
-        if self._grow(so_far, layer, shape, positions, both[1].first):
-            both = self._ahead(so_far, index, inputs, outputs)
+        if self._grow(so_far, layer, matrix, positions, both[1].first):
+            both = self._ahead(so_far, index, layer.read, layer.given)
         tensors, targets = both
         source = AtLayer(
-            layer, shape, tensors, targets, self._batches[: self._float.count], self._heldout
-        )
+            layer, matrix, tensors, targets, self._batches[: self._float.count], self._heldout,
+            float_bias(self._model, layer),
+        )  # fmt: skip
 
         def keep(of_quantized: Arrays, of_float: Arrays) -> None:
             tensors.keep(of_quantized)
@@ -183,12 +189,13 @@ class Walk:
         self,
         so_far: Network,
         layer: Layer,
-        shape: tuple[int, int, int],
+        matrix: Array,
         positions: int,
         at_first: Arrays,
     ) -> bool:
         """Bring in more samples if the layer has few positions in each of them."""
-        per_sample = _of_a_sample(layer, at_first[layer.output], self._batches[0])
+        per_sample = _of_a_sample(layer, matrix, at_first, self._batches[0])
+        shape = matrix.shape[0], matrix.shape[1], matrix.shape[2]
         samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape) / per_sample)
         count = self._count_with(samples)
         if count <= self._float.count:

@@ -1,7 +1,7 @@
 """Knows the layers of a graph: their biases and activations, how to fold them and cut at them."""
 
 from onnx_evoq.model.layers.batch_norm_folding import fold_batch_norm
-from onnx_evoq.model.layers.biases import initializer_values, own_biases
+from onnx_evoq.model.layers.biases import float_bias, initializer_values, own_biases
 from onnx_evoq.model.layers.clip_limits import clip_limits, with_scaled_limits
 from onnx_evoq.model.layers.closed_form import Layer, find_layers
 from onnx_evoq.model.layers.cut import Cut, bridge, cut_at, frontier_before, suffix, uncut
@@ -15,6 +15,7 @@ __all__ = [
     "clip_limits",
     "cut_at",
     "find_layers",
+    "float_bias",
     "fold_batch_norm",
     "frontier_before",
     "initializer_values",

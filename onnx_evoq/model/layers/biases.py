@@ -16,6 +16,7 @@ from onnx_evoq.model.graph import (
     names_in_use,
     unused_name,
 )
+from onnx_evoq.model.layers.closed_form import Layer
 from onnx_evoq.model.layers.linear_layers import weight_channels
 
 
@@ -62,6 +63,13 @@ def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
         del node.input[2:]
         node.input.append(name)
     return changed
+
+
+def float_bias(model: Runnable, layer: Layer) -> Float32Array | None:
+    """The bias of a layer whose output is no tensor, as its targets need it; else None."""
+    if layer.output is not None or layer.bias is None:
+        return None
+    return initializer_values(model, [layer.bias])[layer.bias].reshape(-1)
 
 
 def initializer_values(model: Runnable, names: Iterable[str]) -> dict[str, Float32Array]:

@@ -44,22 +44,39 @@ class Layer:
         weight: the name of its weight.
         linear: how the weight becomes a matrix.
         input: the tensor that the weight is multiplied with.
-        output: the layer's output, its bias included.
+        output: the layer's output, its bias included; None if it is no tensor of the model, since
+            the node goes on with it.
         bias: the initializer that holds its bias; None if it has none of its own.
-        sum: the sum of a residual branch that alone reads the output; None if there is none.
+        sum: the sum of a residual branch that alone reads the output; None if there is none, or if
+            it is no tensor.
         other: the other term of that sum.
         activation: the activation that alone reads the output, or the sum; None if it depends on
             its input everywhere, or if there is none.
+        float_names: the names of `read` in the float model, where activations are integers; empty
+            if they are the same.
     """
 
     weight: str
     linear: Linear
     input: str
-    output: str
+    output: str | None
     bias: str | None
     sum: str | None = None
     other: str | None = None
     activation: Activation | None = None
+    float_names: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> list[str]:
+        """The tensors that the layer's columns and the other term of a sum come from."""
+        return [self.input] if self.other is None else [self.input, self.other]
+
+    @property
+    def given(self) -> list[str]:
+        """The tensors that the targets come from: its output, or what gives it, and the sum."""
+        if self.output is None:
+            return list(self.float_names) or self.read
+        return [self.output] if self.sum is None else [self.output, self.sum]
 
 
 def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:

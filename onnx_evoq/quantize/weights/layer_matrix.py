@@ -43,6 +43,10 @@ class Dense:
         """Whether the first axis of an input of that shape is the samples'."""
         return len(shape) > (2 if self.left else 1)
 
+    def output_shape(self, shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
+        """The shape of the output, with so many channels, for an input of that shape."""
+        return (*shape[:-2], channels, shape[-1]) if self.left else (*shape[:-1], channels)
+
     def positions(self, output: tuple[int, ...]) -> int:
         """Number of positions per sample in an output of that shape."""
         return int(np.prod(output[1:], dtype=np.int64)) // self._channels(output)
@@ -120,6 +124,19 @@ class Window:
     def has_samples(self, shape: tuple[int, ...]) -> bool:
         """Whether the first axis of an input of that shape is the samples'."""
         return len(shape) == len(self.kernel) + 2
+
+    def output_shape(self, shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
+        """The shape of the output of a Conv, with so many channels, for an input of that shape."""
+        assert not self.transposed  # whose output_padding is not known here
+        space, count = [], len(self.kernel)
+        for axis, size in enumerate(shape[2:]):
+            stride, reach = self.strides[axis], self.dilations[axis] * (self.kernel[axis] - 1) + 1
+            if self.pads is None:
+                space.append(-(-size // stride))
+            else:
+                padded = size + self.pads[axis] + self.pads[count + axis]
+                space.append((padded - reach) // stride + 1)
+        return (shape[0], channels, *space)
 
     def positions(self, output: tuple[int, ...]) -> int:
         """Number of positions per sample in an output of that shape."""

@@ -10,10 +10,11 @@ from graphs import model_of, node, random, task_of
 from onnx import NodeProto
 
 from onnx_evoq.batch import make_batches
-from onnx_evoq.engine import layer_samples as samples
 from onnx_evoq.engine.activation_cache import ActivationCache
-from onnx_evoq.engine.layer_samples import AtLayer, gather_samples, positions_for
 from onnx_evoq.engine.layer_tensors import gather_from_caches
+from onnx_evoq.engine.samples import layer_samples as samples
+from onnx_evoq.engine.samples.at_layer import AtLayer
+from onnx_evoq.engine.samples.layer_samples import gather_samples, positions_for
 from onnx_evoq.model import (
     Model,
     find_layers,
@@ -267,7 +268,11 @@ def at_layer(samples: int = 40) -> AtLayer:
     inputs = [batch.feed["x"].copy() for batch in batches]
     outputs = [x @ random(8, 6) + 1 for x in inputs]
     return AtLayer(
-        layer, (1, 6, 8), Given(layer.input, inputs), Given(layer.output, outputs), batches
+        layer,
+        random(8, 6).T[None],
+        Given(layer.input, inputs),
+        Given(layer.output, outputs),
+        batches,
     )
 
 
@@ -288,7 +293,7 @@ def test_batches_that_are_held_out_only_judge(monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setattr(samples, "_CHUNK_VALUES", values)  # all in a chunk, or each in its own
     whole, others = replace(at_layer(), heldout={0, 3}), (1, 2, 4)
     rest = AtLayer(
-        whole.layer, whole.shape, Given("x", [whole.inputs.of(k)["x"] for k in others]),
+        whole.layer, whole.matrix, Given("x", [whole.inputs.of(k)["x"] for k in others]),
         Given(whole.layer.output, [whole.outputs.of(k)[whole.layer.output] for k in others]),
         [whole.batches[k] for k in others],
     )  # fmt: skip

@@ -1,0 +1,187 @@
+"""The columns that a layer multiplies, and the targets of its output, at positions of one batch.
+
+The columns come from the model with the weights before the layer quantized, the targets from the
+float model:
+
+1. They are the layer's output. Where that is no tensor of the model, since its node goes on with it
+   (an activation, attention, a recurrence), they are ``W x + b`` of the float model's columns x.
+2. If the layer's output is one branch of a residual sum, they are the float model's sum minus the
+   quantized model's other branch.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from onnx_evoq.array_types import Array, Arrays, Float32Array
+from onnx_evoq.batch import Batch
+from onnx_evoq.model import Layer
+from onnx_evoq.quantize import SampleChunk
+
+
+class TensorSource(Protocol):
+    """Gives the tensors at a layer, batch by batch; from several threads at a time."""
+
+    def of(self, index: int) -> Arrays:
+        """The tensors of a batch, by name."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class AtLayer:
+    """Where the columns and the targets of a layer come from.
+
+    Attributes:
+        layer: the layer.
+        matrix: (groups, rows, columns), the float weight.
+        inputs: the tensors `layer.read` of the model with the weights before the layer quantized.
+        outputs: the tensors `layer.given` of the float model.
+        batches: the samples; those of both sources, in their order.
+        heldout: the numbers of those batches that only judge what the others give.
+        bias: (channels,), the float bias of a layer whose output is no tensor; None for zeros.
+    """
+
+    layer: Layer
+    matrix: Float32Array
+    inputs: TensorSource
+    outputs: TensorSource
+    batches: Sequence[Batch]
+    heldout: Collection[int] = ()
+    bias: Float32Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(groups, rows, columns) of the layer's matrix."""
+        groups, rows, columns = self.matrix.shape
+        return groups, rows, columns
+
+    def float_outputs(self, columns: Float32Array) -> Float32Array:
+        """``W x + b`` of the float layer, (groups, positions, rows).
+
+        Args:
+            columns: x, (groups, positions, columns).
+        """
+        outputs = columns @ np.asarray(self.matrix.transpose(0, 2, 1), np.float32)
+        if self.bias is not None:
+            outputs += self.bias.reshape(len(outputs), 1, -1)
+        return np.asarray(outputs)
+
+
+def entries_per_sample(entries: int, batch: Batch) -> float:
+    """How many entries a tensor has for each sample; several if a sample is a whole feed.
+
+    Args:
+        entries: of a tensor of the batch, along its first axis.
+        batch: the samples.
+    """
+    return max(1.0, entries / batch.size)
+
+
+def output_shape(layer: Layer, channels: int, tensors: Arrays) -> tuple[int, ...]:
+    """The shape of a layer's output, which may be no tensor of the model.
+
+    Args:
+        layer: the layer.
+        channels: of its output, in all groups.
+        tensors: those of the float model, by name: the output, or else the input.
+    """
+    if layer.output is not None:
+        return tensors[layer.output].shape
+    return layer.linear.output_shape(tensors[layer.given[0]].shape, channels)
+
+
+def shape_at(source: AtLayer, tensors: Arrays) -> tuple[int, ...]:
+    """The shape of the layer's output in a batch; `tensors` are those of the float model."""
+    return output_shape(source.layer, source.shape[0] * source.shape[1], tensors)
+
+
+def has_samples(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
+    """Whether input and output have an entry for each sample, and some positions in each.
+
+    Args:
+        source: the layer.
+        tensors: of the quantized model, of one batch.
+        targets: of the float model.
+    """
+    values, linear = tensors[source.layer.input], source.layer.linear
+    if not linear.has_samples(values.shape):
+        return False
+    output = shape_at(source, targets)
+    return len(values) == output[0] and linear.positions(output) > 0
+
+
+def is_residual(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
+    """Whether the output is a branch of a sum of its own shape, and nothing is broadcast.
+
+    The arguments are those of `has_samples`.
+    """
+    layer = source.layer
+    if layer.other is None:
+        return False
+    shapes = {tensors[layer.other].shape, shape_at(source, targets)}
+    return len(shapes if layer.sum is None else shapes | {targets[layer.sum].shape}) == 1
+
+
+def positions_of(source: AtLayer, targets: Arrays, wanted: float) -> tuple[int, int]:
+    """The positions of each sample, and how many of them are taken: about `wanted`, at least 1.
+
+    Args:
+        source: the layer.
+        targets: of the float model.
+        wanted: positions of each sample.
+    """
+    everywhere = source.layer.linear.positions(shape_at(source, targets))
+    return everywhere, int(np.clip(round(wanted), 1, everywhere))
+
+
+def chunk_of(
+    source: AtLayer,
+    index: int,
+    tensors: Arrays,
+    targets: Arrays,
+    seed: int,
+    wanted: float,
+    *,
+    residual: bool,
+) -> SampleChunk:
+    """The columns and targets of one batch.
+
+    Args:
+        source: the layer.
+        index: of the batch.
+        tensors: of the quantized model.
+        targets: of the float model.
+        seed: of the positions.
+        wanted: about how many positions per sample, at least one.
+        residual: whether the target is a residual sum.
+    """
+    layer, batch, shape = source.layer, source.batches[index], shape_at(source, targets)
+    everywhere, count = positions_of(source, targets, wanted)
+    rng = np.random.default_rng(seed)
+    at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
+    entries = len(tensors[layer.input])
+    real = slice(batch.count if entries == batch.size else entries)
+
+    def outputs(values: Array) -> Float32Array:
+        return layer.linear.outputs(values[real], at)
+
+    def columns(values: Array) -> Float32Array:
+        return layer.linear.columns(values[real], at, shape)
+
+    shift = None
+    if residual:
+        assert layer.other is not None  # as a sum has two branches
+        shift = outputs(tensors[layer.other])
+    if layer.output is None:
+        target = source.float_outputs(columns(targets[layer.given[0]]))
+        if shift is not None:
+            target += outputs(targets[layer.given[1]]) - shift
+    else:
+        target = outputs(targets[layer.given[-1 if residual else 0]])
+        if shift is not None:
+            with np.errstate(invalid="ignore"):  # masks of infinity
+                target = target - shift
+    heldout = index in source.heldout
+    return SampleChunk(columns(tensors[layer.input]), target, shift, heldout)

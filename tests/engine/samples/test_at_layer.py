@@ -1,0 +1,96 @@
+"""The columns and targets at positions of one batch, above all where the output is no tensor."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from graphs import random
+
+from onnx_evoq.batch import Batch
+from onnx_evoq.engine.samples.at_layer import (
+    AtLayer,
+    chunk_of,
+    has_samples,
+    is_residual,
+    output_shape,
+)
+from onnx_evoq.model import Layer
+from onnx_evoq.quantize import Dense, Linear, Window
+
+WEIGHT, BIAS = random(8, 6), random(6, seed=1)
+FLOATS, QUANTIZED = random(4, 5, 8, seed=2), random(4, 5, 8, seed=3)
+PLAIN = Layer("w", Dense(transposed=True), "x", "y", "b")
+INSIDE = replace(PLAIN, output=None)
+
+
+class Given:
+    """Tensors that are at hand."""
+
+    def __init__(self, **tensors: np.ndarray) -> None:
+        self._tensors = tensors
+
+    def of(self, index: int) -> dict[str, np.ndarray]:
+        return self._tensors
+
+
+def at(layer: Layer, floats: dict[str, np.ndarray], **others: np.ndarray) -> AtLayer:
+    """A layer of one batch with 4 samples, and the tensors of both models."""
+    matrix = layer.linear.matrix(WEIGHT)
+    batch = Batch({"x": FLOATS}, 4, 4)
+    return AtLayer(layer, matrix, Given(x=QUANTIZED, **others), Given(**floats), [batch], bias=BIAS)
+
+
+def chunk(source: AtLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Columns, targets and shift at all positions."""
+    tensors, targets = source.inputs.of(0), source.outputs.of(0)
+    assert has_samples(source, tensors, targets)
+    residual = is_residual(source, tensors, targets)
+    found = chunk_of(source, 0, tensors, targets, 0, 5, residual=residual)
+    return found.columns[0], found.targets[0], None if found.shift is None else found.shift[0]
+
+
+def test_targets_of_an_output_that_is_no_tensor_follow_from_the_float_models_input() -> None:
+    columns, targets, shift = chunk(at(INSIDE, {"x": FLOATS}))
+    np.testing.assert_array_equal(columns, QUANTIZED.reshape(-1, 8))
+    np.testing.assert_allclose(targets, FLOATS.reshape(-1, 8) @ WEIGHT + BIAS, atol=1e-5)
+    assert shift is None
+
+
+def test_they_equal_those_of_an_output_that_is_one() -> None:
+    output = FLOATS @ WEIGHT + BIAS
+    np.testing.assert_allclose(
+        chunk(at(INSIDE, {"x": FLOATS}))[1], chunk(at(PLAIN, {"y": output}))[1], atol=1e-5
+    )
+
+
+def test_a_sum_that_is_no_tensor_adds_the_change_of_its_other_term() -> None:
+    layer = replace(INSIDE, other="z")
+    z = {name: random(4, 5, 6, seed=seed) for seed, name in enumerate(["float", "quantized"], 7)}
+    source = at(layer, {"x": FLOATS, "z": z["float"]}, z=z["quantized"])
+    _, targets, shift = chunk(source)
+    change = (z["float"] - z["quantized"]).reshape(-1, 6)
+    expected = FLOATS.reshape(-1, 8) @ WEIGHT + BIAS + change
+    np.testing.assert_allclose(targets, expected, atol=1e-5)
+    np.testing.assert_array_equal(shift, z["quantized"].reshape(-1, 6))
+
+
+def test_the_float_models_input_may_have_another_name() -> None:
+    layer = replace(INSIDE, float_names=("raw",))
+    expected = FLOATS.reshape(-1, 8) @ WEIGHT + BIAS
+    np.testing.assert_allclose(chunk(at(layer, {"raw": FLOATS}))[1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("linear", "shape", "channels", "expected"),
+    [
+        (Dense(transposed=True), (4, 5, 8), 6, (4, 5, 6)),
+        (Dense(transposed=False, left=True), (4, 8, 5), 6, (4, 6, 5)),
+        (Window((3, 3), (2, 1), (1, 2), (1, 0, 2, 4)), (4, 3, 8, 9), 7, (4, 7, 5, 9)),
+        (Window((3,), (2,), (1,), None), (4, 3, 9), 7, (4, 7, 5)),
+    ],
+)
+def test_the_shape_of_an_output_that_is_no_tensor(
+    linear: Linear, shape: tuple[int, ...], channels: int, expected: tuple[int, ...]
+) -> None:
+    layer = replace(INSIDE, linear=linear)
+    assert output_shape(layer, channels, {"x": np.empty(shape)}) == expected
