@@ -39,9 +39,12 @@ CHAIN = [
 INNER = {
     "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
     "engine": ["samples"],
-    "model": ["graph", "emission", "layers", "channels", "integer", "qonnx", "c_header"],
+    "model": [
+        "tensors", "graph", "emission", "layers", "channels", "splitting", "integer", "qonnx",
+        "c_header",
+    ],
     "mixed_precision": ["search_space", "layer_table"],
-}
+}  # fmt: skip
 
 ROOMS = {
     **GROUND,

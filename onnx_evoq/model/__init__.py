@@ -5,19 +5,7 @@ them, rescales and splits their channels, and emits the quantized model, or a C 
 """
 
 from onnx_evoq.model.c_header import c_header_of
-from onnx_evoq.model.channels import (
-    ChannelGroups,
-    ChannelReader,
-    bytes_per_copy,
-    channel_groups,
-    channel_readers,
-    channels_to_split,
-    outlier_orders,
-    rescaled,
-    splits_from_shares,
-    splittable_layers,
-    with_split_channels,
-)
+from onnx_evoq.model.channels import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.emission import (
     Quantized,
     bytes_besides,
@@ -88,6 +76,16 @@ from onnx_evoq.model.layers import (
     uncut,
 )
 from onnx_evoq.model.qonnx import emit_qonnx
+from onnx_evoq.model.splitting import (
+    ChannelReader,
+    bytes_per_copy,
+    channel_readers,
+    channels_to_split,
+    outlier_orders,
+    splits_from_shares,
+    splittable_layers,
+    with_split_channels,
+)
 
 __all__ = [
     "PRODUCTS",

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, helper, shape_inference
 
 from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.model.graph import attribute, constant_tensors, is_standard, reads
 from onnx_evoq.model.layers import clip_limits
+from onnx_evoq.model.tensors import array_of
 from onnx_evoq.quantize import frac_bits_of
 
 _KEEPING_CODES = ("Clip", "Cast")
@@ -155,7 +156,7 @@ class QdqGraph:
         return None if tensor not in self.constants else self._array(tensor)
 
     def _array(self, name: str) -> Array:
-        return numpy_helper.to_array(self.constants[name])
+        return array_of(self.constants[name])
 
     def _dequantized(self, node: NodeProto) -> ConstantCodes | None:
         names = [name for name in node.input if name]

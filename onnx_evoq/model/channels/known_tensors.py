@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto
 
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, IdTensor
 from onnx_evoq.model.graph import (
@@ -17,6 +17,7 @@ from onnx_evoq.model.graph import (
     shapes_of,
 )
 from onnx_evoq.model.layers import LinearLayer
+from onnx_evoq.model.tensors import array_of
 
 
 class KnownTensors:
@@ -35,7 +36,7 @@ class KnownTensors:
         self._model = model
         self.ids: dict[str, IdTensor] = {}
         self.constants: dict[str, NodeValues] = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+            tensor.name: array_of(tensor) for tensor in model.graph.initializer
         }
         for layer in layers:
             for name in layer.biases:

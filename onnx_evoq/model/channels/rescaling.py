@@ -15,13 +15,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto
 
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, IdTensor
 from onnx_evoq.model.channels.scale_groups import channel_ids
 from onnx_evoq.model.emission import replace_weights
 from onnx_evoq.model.layers import linear_layers, with_scaled_limits
+from onnx_evoq.model.tensors import array_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +96,11 @@ def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> 
     for layer in linear_layers(model.graph):
         of_outputs = by_group[groups.rows[layer.weight]]  # (output channels,)
         of_inputs = by_group[groups.columns[layer.weight]]  # (input channels,)
-        weight = numpy_helper.to_array(tensors[layer.weight]).astype(np.float64)
+        weight = array_of(tensors[layer.weight]).astype(np.float64)
         factors = of_outputs[layer.outputs] / of_inputs[layer.inputs]  # (n, m), its first two axes
         changed[layer.weight] = weight * factors.reshape(*factors.shape, *[1] * (weight.ndim - 2))
         for name in layer.biases:
-            bias = numpy_helper.to_array(tensors[name]).astype(np.float64)
+            bias = array_of(tensors[name]).astype(np.float64)
             changed[name] = bias * of_outputs.reshape(bias.shape)
     clips = {name: by_group[numbers] for name, numbers in groups.clips.items()}
     with np.errstate(over="ignore"):

@@ -12,10 +12,11 @@ The widths of the channels themselves are not counted.
 
 from collections.abc import Container
 
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from onnx_evoq.model.emission.emit import Quantized
 from onnx_evoq.model.graph import Runnable, tensors_in
+from onnx_evoq.model.tensors import array_of
 from onnx_evoq.quantize import packed_size, packed_steps
 
 
@@ -37,4 +38,4 @@ def bytes_besides(model: Runnable, names: Container[str]) -> int:
 def _stored_bytes(tensor: TensorProto) -> int:
     if tensor.data_type == TensorProto.STRING:
         return sum(len(text) for text in tensor.string_data)
-    return len(tensor.raw_data) or int(numpy_helper.to_array(tensor).nbytes)
+    return len(tensor.raw_data) or int(array_of(tensor).nbytes)

@@ -25,6 +25,7 @@ from onnx_evoq.model.graph.nodes import (
     walk,
 )
 from onnx_evoq.model.graph.validity import check_valid
+from onnx_evoq.model.tensors import array_of, is_external
 
 Model = ModelProto  # the name for rooms that do not import onnx
 
@@ -126,7 +127,7 @@ def _parsed(path: Path) -> ModelProto:
 
 def _external_tensors(model: ModelProto) -> list[TensorProto]:
     tensors = tensors_in(model.graph)
-    return [tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL]
+    return [tensor for tensor in tensors if is_external(tensor)]
 
 
 def _external(tensor: TensorProto) -> dict[str, str]:
@@ -218,8 +219,8 @@ def _drop_initializer_inputs(model: ModelProto) -> None:
 def _make_dense(model: ModelProto) -> None:
     for graph in walk(model.graph):
         for sparse in graph.sparse_initializer:
-            values = numpy_helper.to_array(sparse.values)
-            indices = numpy_helper.to_array(sparse.indices)  # (values,) or (values, axes)
+            values = array_of(sparse.values)
+            indices = array_of(sparse.indices)  # (values,) or (values, axes)
             dense = np.zeros(tuple(sparse.dims), values.dtype)
             if indices.ndim == 1:
                 dense.flat[indices] = values

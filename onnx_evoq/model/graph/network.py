@@ -24,6 +24,7 @@ from onnx import (
 from onnx_evoq.array_types import Array
 from onnx_evoq.model.graph.load import serialize
 from onnx_evoq.model.graph.nodes import FLOAT_TYPES, reads
+from onnx_evoq.model.tensors import array_of
 from onnx_evoq.quantize import QuantizedWeight
 
 Value: TypeAlias = Array | QuantizedWeight | TensorProto
@@ -61,7 +62,7 @@ class Network:
         """The values of an initializer of the model, in its type and shape."""
         value = self.values.get(tensor.name, tensor)
         if isinstance(value, TensorProto):
-            array: Array = numpy_helper.to_array(value)
+            array: Array = array_of(value)
         else:
             array = value.values if isinstance(value, QuantizedWeight) else value
         dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)

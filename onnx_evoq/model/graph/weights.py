@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.errors import ModelError
@@ -28,6 +28,7 @@ from onnx_evoq.model.graph.nodes import (
     is_standard,
     node_label,
 )
+from onnx_evoq.model.tensors import array_of
 
 _WEIGHT_INPUTS = {
     "Conv": {1},
@@ -156,7 +157,7 @@ def _reads_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
         return False
     if node.op_type == "Gather":
         # A table with infinity is a mask, not a table of weights.
-        return is_table(node, tensor) and not np.isinf(numpy_helper.to_array(tensor)).any()
+        return is_table(node, tensor) and not np.isinf(array_of(tensor)).any()
     return bool(tensor.dims)
 
 
@@ -218,7 +219,7 @@ def _channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
 
 
 def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
-    values = np.asarray(numpy_helper.to_array(tensor), np.float32)
+    values = np.asarray(array_of(tensor), np.float32)
     axes = {use.axis for use in uses if use.needs_axis}
     axis = axes.pop() if len(axes) == 1 else None
     nodes = tuple(dict.fromkeys(node_label(use.node) for use in uses))

@@ -8,6 +8,7 @@ from onnx import GraphProto, ModelProto, numpy_helper
 from onnx_evoq.array_types import Array
 from onnx_evoq.model.graph import names_in_use, unused_name
 from onnx_evoq.model.integer.prepared import CODES
+from onnx_evoq.model.tensors import array_of
 
 
 def unshare_means(
@@ -55,7 +56,7 @@ def unshare_means(
 
 
 def _value(graph: GraphProto, name: str) -> Array:
-    return next(numpy_helper.to_array(t) for t in graph.initializer if t.name == name)
+    return next(array_of(t) for t in graph.initializer if t.name == name)
 
 
 def _rescale_bias(graph: GraphProto, floats: GraphProto, bias: str, ratio: float) -> None:

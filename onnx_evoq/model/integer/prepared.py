@@ -20,6 +20,7 @@ from onnx_evoq.model.graph import (
     replace_nodes,
     unused_name,
 )
+from onnx_evoq.model.tensors import array_of
 
 # With which the tool ends the names of what it makes of a tensor.
 CODES = "_quantized"  # an initializer of codes
@@ -92,7 +93,7 @@ def _plain_bias(graph: GraphProto, node: NodeProto) -> None:
     readers = sum(node.input[2] in reads(other) for other in graph.node)
     dims = tensors[node.input[1]].dims
     channels = dims[0] if attribute(node, "transB", 0) else dims[1]
-    beta, bias = attribute(node, "beta", 1), numpy_helper.to_array(tensors[node.input[2]])
+    beta, bias = attribute(node, "beta", 1), array_of(tensors[node.input[2]])
     if bias.size not in (1, channels) or (beta == 1 and bias.shape == (channels,)):
         return
     plain = np.broadcast_to(bias.reshape(-1) * bias.dtype.type(beta), (channels,))

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from math import isfinite
 
 import numpy as np
-from onnx import NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto
 
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.model.graph import FLOAT_TYPES, attribute, is_standard
 from onnx_evoq.model.layers.clip_limits import clip_limits
+from onnx_evoq.model.tensors import array_of
 from onnx_evoq.quantize import Activation
 
 
@@ -69,4 +70,4 @@ def _limits_of_channels(
     dims = tuple(tensor.dims)
     while len(dims) > len(per_channel) and dims[0] == 1:
         dims = dims[1:]
-    return numpy_helper.to_array(tensor).astype(np.float32) if dims == per_channel else None
+    return array_of(tensor).astype(np.float32) if dims == per_channel else None

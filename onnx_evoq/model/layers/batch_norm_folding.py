@@ -29,6 +29,7 @@ from onnx_evoq.model.graph import (
     reads,
     unused_name,
 )
+from onnx_evoq.model.tensors import array_of
 
 Tensors: TypeAlias = dict[str, TensorProto]
 
@@ -139,4 +140,4 @@ def _scaled(weight: Float64Array, gain: Float64Array, layer: NodeProto) -> Float
 
 
 def _float64(tensor: TensorProto) -> Float64Array:
-    return np.asarray(numpy_helper.to_array(tensor), np.float64)
+    return np.asarray(array_of(tensor), np.float64)

@@ -18,6 +18,7 @@ from onnx_evoq.model.graph import (
 )
 from onnx_evoq.model.layers.closed_form import Layer
 from onnx_evoq.model.layers.linear_layers import weight_channels
+from onnx_evoq.model.tensors import array_of
 
 
 def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
@@ -48,7 +49,7 @@ def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
             outputs, _ = weight_channels(node, weight)
             values = np.zeros(int(outputs.max()) + 1, dtype)  # rule 1
         elif old in tensors and readers[old] > 1:
-            values = numpy_helper.to_array(tensors[old])  # rule 2
+            values = array_of(tensors[old])  # rule 2
             readers[old] -= 1
         else:
             continue

@@ -25,6 +25,7 @@ from onnx_evoq.model.graph import (
     names_in_use,
     unused_name,
 )
+from onnx_evoq.model.tensors import array_of
 
 
 def clip_limits(node: NodeProto, tensors: Mapping[str, TensorProto]) -> tuple[float, float] | None:
@@ -39,7 +40,7 @@ def clip_limits(node: NodeProto, tensors: Mapping[str, TensorProto]) -> tuple[fl
         if name and name not in tensors:
             return None
         if name:
-            limits[index] = float(numpy_helper.to_array(tensors[name]).item())
+            limits[index] = float(array_of(tensors[name]).item())
     return limits[0], limits[1]
 
 

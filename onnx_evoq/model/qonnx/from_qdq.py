@@ -33,6 +33,7 @@ from onnx_evoq.model.graph import (
 )
 from onnx_evoq.model.integer import CODES, QuantizedActivation, quantized_activations
 from onnx_evoq.model.qonnx.quant_node import CodeRange, narrowest_range, quant_nodes
+from onnx_evoq.model.tensors import array_of
 
 _VERSION = 1  # of the operators of QONNX
 
@@ -148,5 +149,5 @@ def _constant(
 
 
 def _value(tensors: Mapping[str, TensorProto], name: str) -> NDArray[Any]:
-    value: NDArray[Any] = numpy_helper.to_array(tensors[name])
+    value: NDArray[Any] = array_of(tensors[name])
     return value

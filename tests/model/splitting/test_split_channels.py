@@ -19,7 +19,8 @@ from onnx_evoq.model import (
     serialize,
     splittable_layers,
 )
-from onnx_evoq.model.channels.split_channels import (
+from onnx_evoq.model.graph.validity import check_valid
+from onnx_evoq.model.splitting.split_channels import (
     ChannelReader,
     bytes_per_copy,
     channel_readers,
@@ -27,7 +28,6 @@ from onnx_evoq.model.channels.split_channels import (
     splits_from_shares,
     with_split_channels,
 )
-from onnx_evoq.model.graph.validity import check_valid
 from onnx_evoq.score import Session
 
 Weights = Mapping[str, NDArray[np.generic]]

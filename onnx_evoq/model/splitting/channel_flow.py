@@ -7,9 +7,10 @@ counted from the last, -1, since that is how ONNX aligns tensors that broadcast.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from onnx import NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto
 
 from onnx_evoq.model.graph import attribute, is_standard
+from onnx_evoq.model.tensors import array_of
 
 _ELEMENTWISE = {
     "Abs", "Cast", "Ceil", "Celu", "Clip", "Cos", "Dropout", "Elu", "Erf", "Exp", "Floor",
@@ -187,7 +188,7 @@ def reduced_channels(channels: Channels, axes: Sequence[int], *, keep: bool) -> 
 def _axes(node: NodeProto, constants: Mapping[str, TensorProto]) -> list[int]:
     """The axes that a node states, as an attribute or as a constant input."""
     if len(node.input) > 1 and node.input[1] in constants:
-        return [int(axis) for axis in numpy_helper.to_array(constants[node.input[1]]).flat]
+        return [int(axis) for axis in array_of(constants[node.input[1]]).flat]
     return next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
 
 
@@ -195,5 +196,5 @@ def _may_train(node: NodeProto, constants: Mapping[str, TensorProto]) -> bool:
     """Whether a node behaves as in training, or may do so."""
     flag = node.input[2] if node.op_type == "Dropout" and len(node.input) > 2 else ""
     if flag and flag in constants:
-        return bool(numpy_helper.to_array(constants[flag]))
+        return bool(array_of(constants[flag]))
     return bool(flag) or bool(attribute(node, "training_mode", 0))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
 from onnx_evoq.model import fold_batch_norm, load, splittable_layers
-from onnx_evoq.model.channels.splittable import ChannelSlice
+from onnx_evoq.model.splitting.splittable import ChannelSlice
 
 Weights = Mapping[str, NDArray[np.generic]]
 

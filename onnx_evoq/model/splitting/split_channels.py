@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, numpy_helper
 
 from onnx_evoq.array_types import Indices
-from onnx_evoq.model.channels.splittable import ChannelSlice, SplittableLayer, splittable_layers
 from onnx_evoq.model.graph import copy_of, names_in_use, reader_counts, unused_name
+from onnx_evoq.model.splitting.splittable import ChannelSlice, SplittableLayer, splittable_layers
+from onnx_evoq.model.tensors import array_of
 
 Splits: TypeAlias = Mapping[str, Sequence[int]]
 Floats: TypeAlias = NDArray[np.floating]
@@ -42,7 +43,7 @@ def outlier_orders(model: ModelProto) -> dict[str, Indices]:
     for name, layer in splittable_layers(model)[0].items():
         largest = np.zeros(layer.channels)  # (channels,)
         for reader in _readers(layer):
-            size = np.abs(numpy_helper.to_array(tensors[reader.weight])).astype(np.float64)
+            size = np.abs(array_of(tensors[reader.weight])).astype(np.float64)
             columns = np.moveaxis(size, reader.axis, 0).reshape(size.shape[reader.axis], -1)
             end = reader.start + layer.channels * reader.block
             own = columns[reader.start : end].reshape(layer.channels, -1)  # (channels, ...)
@@ -93,7 +94,7 @@ def bytes_per_copy(model: ModelProto) -> dict[str, int]:
     Args:
         model: a model as `load` returns it.
     """
-    arrays = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    arrays = {t.name: array_of(t) for t in model.graph.initializer}
     return {
         name: sum(
             arrays[entry.constant].nbytes // arrays[entry.constant].shape[entry.axis] * entry.block
@@ -203,7 +204,7 @@ def _split_constants(graph: GraphProto, layers: Sequence[SplittableLayer], split
     for (output, position), here in by_input.items():
         names = nodes[output].input
         old = tensors[names[position]]
-        values = numpy_helper.to_array(old)
+        values = array_of(old)
         for axis in {split.slice.axis for split in here}:
             along_axis = [split for split in here if split.slice.axis == axis]
             values = _with_copies(values, axis, along_axis)

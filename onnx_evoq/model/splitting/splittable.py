@@ -30,7 +30,6 @@ from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from onnx_evoq.model.channels.channel_flow import Channels, channels_after, constants_axis
 from onnx_evoq.model.graph import (
     attribute,
     constant_tensors,
@@ -40,6 +39,7 @@ from onnx_evoq.model.graph import (
     reads,
 )
 from onnx_evoq.model.layers import LinearLayer, linear_layers
+from onnx_evoq.model.splitting.channel_flow import Channels, channels_after, constants_axis
 
 
 @dataclass(frozen=True)

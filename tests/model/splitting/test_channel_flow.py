@@ -7,7 +7,7 @@ import pytest
 from graphs import node
 from onnx import numpy_helper
 
-from onnx_evoq.model.channels.channel_flow import (
+from onnx_evoq.model.splitting.channel_flow import (
     Channels,
     channels_after,
     combined_channels,
