@@ -1,6 +1,7 @@
 """Runs commands of the command line in this process, as several tests need them."""
 
 import json
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ FUNCTIONS = {
 
 def run_command(*arguments: object) -> Result:
     """Run a command, whether it succeeds or not."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    # Before version 8.2, click mixes the two streams if it is not told to keep them apart.
+    apart = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    return CliRunner(**apart).invoke(main, [str(argument) for argument in arguments])
 
 
 def invoke(*arguments: object) -> Result:

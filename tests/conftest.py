@@ -30,7 +30,7 @@ def shared() -> Path:
 @pytest.fixture
 def no_least_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a bound of no memory send all activations to a file."""
-    monkeypatch.setattr("onnx_evoq.setup.resources._LEAST_CACHE", 0)
+    monkeypatch.setattr("onnx_evoq.setup.sessions.resources._LEAST_CACHE", 0)
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ INNER = {
         "tensors", "graph", "emission", "layers", "channels", "splitting", "integer", "qonnx",
         "c_header",
     ],
+    "setup": ["options", "sessions"],
     "mixed_precision": ["search_space", "layer_table"],
 }  # fmt: skip
 

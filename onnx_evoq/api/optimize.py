@@ -160,7 +160,7 @@ def optimize(
     rng, search_rng = np.random.default_rng(seed).spawn(2)
 
     # 2. Open the float model, and run it on the samples.
-    float_model = open_float_model(model, grid.keep)
+    float_model = open_float_model(model, grid.keep, integers=form != "float")
     give_back()  # the file's bytes, and what the checks took
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
         bits_of(float_model.weights, width_or_policy, bits_for or {})

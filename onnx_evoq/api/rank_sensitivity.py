@@ -86,7 +86,7 @@ def rank_sensitivity(
 
     # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)
-    float_model = open_float_model(model, grid.keep)
+    float_model = open_float_model(model, grid.keep, integers=False)
     job = prepare_job(
         float_model, name_of(model), data, metric, None, rng, resources, progress, deadline
     )

@@ -15,7 +15,7 @@ _DATA = (
 _GRID = ("granularity", "scale", "keep", "narrow_range", "activations", "activation_scale")
 _SPACE = ("per_channel", "expansion", "size")
 _STRATEGY = ("init", "population", "generations", "mutation_rate")
-_RESOURCES = ("memory", "workers")
+_RESOURCES = ("memory", "workers", "custom_ops")
 
 
 def arguments_of(options: Mapping[str, Any], quiet: bool) -> dict[str, Any]:

@@ -108,6 +108,13 @@ COMMON_OPTIONS = stacked(
         help="Execution providers of ONNX Runtime, in order of preference: cuda,cpu. Default: cpu.",
     ),
     click.option(
+        "--custom-ops",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        multiple=True,
+        metavar="LIBRARY",
+        help="A library that holds operators of the model, for ONNX Runtime. Repeatable.",
+    ),
+    click.option(
         "--config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         is_eager=True,

@@ -9,10 +9,12 @@ from onnx_evoq.model.channels import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.emission import (
     Quantized,
     bytes_besides,
+    dequantizer,
     describe,
     emit_float,
     emit_qdq,
     fixed_batch,
+    lowered,
     packed_bytes,
     replace_weights,
 )
@@ -113,6 +115,7 @@ __all__ = [
     "clip_limit_of",
     "cut_at",
     "data_files",
+    "dequantizer",
     "describe",
     "drop_added_shapes",
     "emit_float",
@@ -132,6 +135,7 @@ __all__ = [
     "leave_outputs_float",
     "limit_codes",
     "load",
+    "lowered",
     "makers_and_readers_of",
     "name_of",
     "operators",

@@ -7,12 +7,13 @@ activations.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.errors import ModelError, OptionError
+from onnx_evoq.score.runtime import ort
 
 SESSION_OPTIONS = {"session.disable_quant_qdq": "1"}
 
@@ -28,11 +29,12 @@ class Session:
         threads: how many cores one run uses; None for all. With one, a run gives the same bits
             on any machine, and runs side by side use the other cores.
         values: arrays of the initializers whose data the model says to be elsewhere, by name.
+        custom_ops: libraries that hold operators of the model.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
         MemoryError: there is not enough memory for it.
-        OptionError: a provider is not available.
+        OptionError: a provider is not available, or a library cannot be loaded.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Session:
         options: Mapping[str, str] = SESSION_OPTIONS,
         threads: int | None = 1,
         values: Arrays | None = None,
+        custom_ops: Sequence[str | Path] = (),
     ) -> None:
         self.name = name
         # ONNX Runtime uses these arrays where they are, so they must live as long as the session.
@@ -55,6 +58,8 @@ class Session:
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         for key, value in options.items():
             settings.add_session_config_entry(key, value)
+        for library in custom_ops:
+            _register(settings, library)
         if self._values:
             settings.add_external_initializers(list(self._values), list(self._values.values()))
         chosen = _known_providers(providers or ["CPUExecutionProvider"])
@@ -63,8 +68,11 @@ class Session:
         except Exception as cause:  # ONNX Runtime's exceptions share no base class
             if _lacks_memory(cause):
                 raise MemoryError(f"loading {name}") from cause
+            hint = ""
+            if "is not a registered function/op" in str(cause):
+                hint = " (--custom-ops takes the library of an operator of your own)"
             raise ModelError(
-                f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}"
+                f"{name}: ONNX Runtime cannot load it: {_first_line(cause)}{hint}"
             ) from cause
         self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
@@ -91,7 +99,11 @@ class Session:
                 raise ModelError(
                     f"{self.name}: output {output!r} is not a tensor: export tensor outputs only."
                 )
-        return dict(zip(self.outputs, values, strict=True))
+        # An output that is an input as well has the memory of what was fed, which ONNX Runtime 1.23
+        # to 1.26 does not hold on to.
+        return {
+            name: feed.get(name, value) for name, value in zip(self.outputs, values, strict=True)
+        }
 
 
 def _known_providers(providers: Sequence[str]) -> list[str]:
@@ -108,6 +120,18 @@ def _known_providers(providers: Sequence[str]) -> list[str]:
             )
         chosen.append(name)
     return chosen
+
+
+def _register(settings: "ort.SessionOptions", library: str | Path) -> None:
+    """Give a session the operators of a library."""
+    # The loader of the system looks for a bare name in its own folders.
+    path = Path(library).absolute()
+    try:
+        settings.register_custom_ops_library(str(path))
+    except Exception as cause:  # ONNX Runtime's exceptions share no base class
+        raise OptionError(
+            f"custom_ops {str(library)!r}: ONNX Runtime cannot load it: {_first_line(cause)}"
+        ) from cause
 
 
 def _lacks_memory(cause: Exception) -> bool:

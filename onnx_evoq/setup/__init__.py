@@ -17,7 +17,6 @@ from onnx_evoq.setup.grids import (
     bits_of,
     nearest_of,
 )
-from onnx_evoq.setup.model_run import not_finite, open_session, own_options, run_model
 from onnx_evoq.setup.options import (
     MAX_ACTIVATION_BITS,
     MAX_BITS,
@@ -29,9 +28,18 @@ from onnx_evoq.setup.options import (
     check_seed,
     check_whole,
 )
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, cache_memory, workers_of
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
+from onnx_evoq.setup.sessions import (
+    DEFAULT_RESOURCES,
+    Resources,
+    cache_memory,
+    not_finite,
+    open_session,
+    own_options,
+    run_model,
+    workers_of,
+)
 from onnx_evoq.setup.task import Task
 
 __all__ = [

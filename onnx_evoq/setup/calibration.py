@@ -25,9 +25,14 @@ from onnx_evoq.model import Model, input_specs, weight_count
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
-from onnx_evoq.setup.model_run import not_finite, open_session
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
 from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.sessions import (
+    DEFAULT_RESOURCES,
+    Resources,
+    not_finite,
+    open_session,
+    workers_of,
+)
 from onnx_evoq.signature import TensorSpec
 
 _REPEATABLE = 1e-4  # difference between two runs, as a share of the largest output

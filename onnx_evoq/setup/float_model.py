@@ -17,8 +17,7 @@ from onnx_evoq.model import (
 )
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.grids import leave_out
-from onnx_evoq.setup.model_run import run_model
-from onnx_evoq.setup.resources import Resources
+from onnx_evoq.setup.sessions import Resources, run_model, with_integer_weights
 
 # Folding changes only the order of operations, and so the rounding of their results.
 _FOLD_TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
@@ -30,7 +29,9 @@ class FloatModel:
 
     Attributes:
         reference: the model as the user gave it; its outputs are the reference for all others.
-        model: the same model with BatchNormalization folded; its weights are quantized.
+        model: the same model with BatchNormalization folded; its weights are quantized. Its
+            operator set is older where ONNX Runtime has no integer weights in the user's.
+        unfolded: `model` before the folding; None if that is the reference.
         weights: the weights of `model` that are quantized.
         keep: patterns of the weights that stay float.
         folded: the names of the BatchNormalization nodes that are folded in `model`.
@@ -43,21 +44,28 @@ class FloatModel:
     keep: tuple[str, ...]
     folded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unfolded: Model | None = None
 
 
-def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatModel:
+def open_float_model(
+    model: str | Path | Model, keep: Iterable[str], *, integers: bool = True
+) -> FloatModel:
     """Load a model, fold BatchNormalization and find the weights.
 
     Args:
         model: the model, or its file.
         keep: patterns of weights that stay float.
+        integers: whether ONNX Runtime must be able to run the model with integer weights.
 
     Raises:
         ModelError: the model cannot be used, has no weights, or a weight holds NaN or infinity.
         OptionError: a pattern of `keep` matches no weight.
     """
     reference, keep = load(model), tuple(keep)
-    folded, names = fold_batch_norm(reference)
+    unfolded, notes = reference, list[str]()
+    if integers:
+        unfolded, notes = with_integer_weights(reference, name_of(model))
+    folded, names = fold_batch_norm(unfolded)
     weights, _ = find_weights(folded)
     if not weights:
         raise ModelError(
@@ -67,7 +75,7 @@ def open_float_model(model: str | Path | Model, keep: Iterable[str]) -> FloatMod
         )
     quantized = leave_out(weights, keep)
     check_finite(quantized)
-    return FloatModel(reference, folded, quantized, keep, tuple(names))
+    return FloatModel(reference, folded, quantized, keep, tuple(names), tuple(notes), unfolded)
 
 
 def undo_inexact_folding(
@@ -81,18 +89,31 @@ def undo_inexact_folding(
         resources: what the runs may use.
 
     Returns:
-        `float_model` itself, or one whose `model` is the reference, with a note.
+        `float_model` itself, or one whose `model` is not folded, with a note.
+
+    Raises:
+        ModelError: the model computes something else in its older operator set.
     """
-    if not float_model.folded or computes_the_same(
-        float_model.model, float_model, calibration, resources
-    ):
+
+    def exact(model: Model) -> bool:
+        same = model is float_model.reference
+        return same or computes_the_same(model, float_model, calibration, resources)
+
+    unfolded = float_model.unfolded or float_model.reference
+    if exact(float_model.model):
         return float_model
-    weights, _ = find_weights(float_model.reference)
+    if not float_model.folded or not exact(unfolded):
+        raise ModelError(
+            "ONNX Runtime has no integer weights in the model's operator set, and in an older one "
+            "the outputs change: export the model with an older operator set."
+        )
+    weights, _ = find_weights(unfolded)
+    note = "BatchNormalization was not folded, since that would have changed the outputs."
     return replace(
         float_model,
-        model=float_model.reference,
+        model=unfolded,
         weights=leave_out(weights, float_model.keep),
-        notes=("BatchNormalization was not folded, since that would have changed the outputs.",),
+        notes=(*float_model.notes, note),
     )
 
 

@@ -10,8 +10,7 @@ from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import SESSION_OPTIONS, predict
 from onnx_evoq.setup.calibration import Calibration
-from onnx_evoq.setup.model_run import open_session
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, workers_of
+from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, open_session, workers_of
 
 
 @dataclass(frozen=True)

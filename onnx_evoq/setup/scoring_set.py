@@ -8,8 +8,7 @@ from itertools import accumulate
 from onnx_evoq.batch import Batch
 from onnx_evoq.metrics import Criterion, Metric
 from onnx_evoq.model import Runnable
-from onnx_evoq.setup.model_run import run_model
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, run_model
 
 
 @dataclass(frozen=True)

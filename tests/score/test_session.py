@@ -1,5 +1,6 @@
 """Sessions: how models are loaded and run, and what their errors say."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,3 +128,36 @@ def test_an_output_that_is_no_tensor_is_named() -> None:
 )
 def test_messages_have_the_first_line_of_an_error(text: str, line: str) -> None:
     assert _first_line(ValueError(text)) == line
+
+
+def test_an_output_that_is_an_input_is_what_was_fed() -> None:
+    model = model_of([node("Relu", ["a"], ["y"])], {"a": ["n"]}, {"y": ["n"], "a": ["n"]}, {})
+    fed = np.float32([-1, 2])
+    assert session_of(model).run({"a": fed})["a"] is fed
+
+
+def custom() -> ModelProto:
+    """x (n, 2) -> an operator of a library -> y (n, 2), its negative values."""
+    nodes = [helper.make_node("NegPos", ["x"], ["y", "z"], domain="ai.onnx.contrib")]
+    model = model_of(nodes, {"x": ["n", 2]}, {"y": ["n", 2]}, {})
+    model.opset_import.append(helper.make_opsetid("ai.onnx.contrib", 1))
+    return model
+
+
+def test_a_library_of_operators_is_known_to_a_session() -> None:
+    library = pytest.importorskip("onnxruntime_extensions").get_library_path()
+    session = Session(custom().SerializeToString(), custom_ops=[library])
+    outputs = session.run({"x": np.float32([[-1, 2]])})
+    assert outputs["y"].tolist() == [[-1, 0]]
+
+
+def test_an_operator_without_its_library_is_said_to_need_one() -> None:
+    with pytest.raises(ModelError, match=r"NegPos.*\(--custom-ops takes the library"):
+        session_of(custom())
+
+
+def test_a_library_that_is_none_is_named(tmp_path: Path) -> None:
+    library = tmp_path / "ops.so"
+    library.write_text("no library")
+    with pytest.raises(OptionError, match=r"custom_ops '.*ops.so': ONNX Runtime cannot load it"):
+        Session(mlp().SerializeToString(), custom_ops=[library])

@@ -9,7 +9,7 @@ from graphs import conv_net, mlp, model_of, node, random
 from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.mixed_precision.search_space.policy import expanded
-from onnx_evoq.model import replace_weights
+from onnx_evoq.model import Model, replace_weights
 from onnx_evoq.setup import Resources, open_float_model, prepare_calibration, undo_inexact_folding
 from onnx_evoq.setup import float_model as module
 from onnx_evoq.setup.float_model import FloatModel, computes_the_same
@@ -95,3 +95,17 @@ def test_the_coarsest_type_of_the_weights_gives_the_tolerance(
     weights = [replace(w, dtype=t) for w, t in zip(opened.weights, dtypes, strict=True)]
     float_model = replace(opened, weights=weights)
     assert computes_the_same(opened.model, float_model, calibration, Resources(workers=1)) == same
+
+
+def test_an_older_operator_set_is_refused_where_it_changes_the_outputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(model: Model, name: str) -> tuple[Model, list[str]]:
+        return replace_weights(model, {"first": random(4, 6, seed=9)}), []
+
+    monkeypatch.setattr(module, "with_integer_weights", wrong)
+    x = random(8, 4)
+    with pytest.raises(ModelError, match="in an older one the outputs change"):
+        after_the_check(open_float_model(mlp(), []), x)
+    free = after_the_check(open_float_model(mlp(), [], integers=False), x)
+    assert free.model == free.reference

@@ -2,23 +2,25 @@
 
 from onnx_evoq.model.emission.emit import (
     Quantized,
-    at_opset,
     describe,
     emit_float,
     emit_qdq,
     replace_weights,
 )
 from onnx_evoq.model.emission.fixed_batch import fixed_batch
+from onnx_evoq.model.emission.opset import at_opset, dequantizer, lowered
 from onnx_evoq.model.emission.packed import bytes_besides, packed_bytes
 
 __all__ = [
     "Quantized",
     "at_opset",
     "bytes_besides",
+    "dequantizer",
     "describe",
     "emit_float",
     "emit_qdq",
     "fixed_batch",
+    "lowered",
     "packed_bytes",
     "replace_weights",
 ]

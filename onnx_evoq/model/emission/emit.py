@@ -17,7 +17,7 @@ Where channels differ in width, the type is that of the widest channel.
 Float: the same graph with each weight replaced by ``step * codes``.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +25,19 @@ from onnx import (
     ModelProto,
     NodeProto,
     TensorProto,
-    ValueInfoProto,
     checker,
     helper,
     numpy_helper,
-    version_converter,
 )
 
 from onnx_evoq.errors import ModelError
+from onnx_evoq.model.emission.opset import with_opset
 from onnx_evoq.model.graph import (
-    Network,
     Runnable,
     as_network,
     check_valid,
     copy_of,
-    drop_added_shapes,
     names_in_use,
-    opset_of,
     replace_nodes,
     to_model,
     unused_name,
@@ -95,7 +91,7 @@ def emit_qdq(
         opset = max(opset, _PER_CHANNEL_OPSET)
     network = as_network(model)
     weights = [tensor for tensor in network.graph.initializer if tensor.name in quantized]
-    emitted = _with_opset(network, opset, {tensor.name for tensor in weights})
+    emitted = with_opset(network, opset, {tensor.name for tensor in weights})
     emitted.ir_version = max(emitted.ir_version, *(_IR_VERSION[kind] for kind in kinds.values()))
     graph = emitted.graph
     used = names_in_use(graph)
@@ -114,50 +110,10 @@ def emit_qdq(
     return emitted
 
 
-def at_opset(network: Network, opset: int) -> ModelProto:
-    """A model of its own with that operator set or a newer one.
-
-    Raises:
-        ModelError: it cannot be converted.
-    """
-    return _with_opset(network, opset, ())
-
-
 def _container(bits: int) -> int:
     if bits <= 2:
         return TensorProto.INT2
     return TensorProto.INT4 if bits <= 4 else TensorProto.INT8
-
-
-def _with_opset(network: Network, opset: int, weights: Collection[str]) -> ModelProto:
-    """A model of that operator set or a newer one, without the initializers `weights`."""
-    model = to_model(network, weights)
-    current = opset_of(model)
-    if current >= opset:
-        return model
-    stand_ins = [_as_input(t) for t in network.graph.initializer if t.name in weights]
-    model.graph.input.extend(stand_ins)
-    try:
-        converted = version_converter.convert_version(model, opset)
-        check_valid(converted)
-    except MemoryError:
-        raise
-    except Exception as cause:  # the converter raises several kinds for operators that it lacks
-        raise ModelError(
-            f"the model cannot be converted from operator set {current} to {opset}: "
-            f"export it with {opset} or newer, or emit the float format."
-        ) from cause
-    for value in [value for value in converted.graph.input if value.name in weights]:
-        converted.graph.input.remove(value)
-    least = helper.find_min_ir_version_for(converted.opset_import, True)
-    converted.ir_version = max(converted.ir_version, least)
-    drop_added_shapes(converted, model)
-    return converted
-
-
-def _as_input(tensor: TensorProto) -> ValueInfoProto:
-    """An input that stands for an initializer."""
-    return helper.make_tensor_value_info(tensor.name, tensor.data_type, tuple(tensor.dims))
 
 
 def _dequantized(

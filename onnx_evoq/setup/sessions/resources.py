@@ -18,14 +18,17 @@ class Resources:
         memory: bytes that the process may hold. Activations that would pass this bound are written
             to a temporary file. None for half of the free memory.
         workers: the most work at the same time, each part on one core; None for one per core.
+        custom_ops: libraries that hold operators of the model, for ONNX Runtime.
 
     Raises:
-        OptionError: `workers` is below 1, `memory` is below 0, or a value is of another type.
+        OptionError: `workers` is below 1, `memory` is below 0, a library is no file, or a value is
+            of another type.
     """
 
     providers: Sequence[str] | None = None
     memory: int | None = None
     workers: int | None = None
+    custom_ops: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.providers, str):
@@ -38,6 +41,15 @@ class Resources:
             raise OptionError(f"memory {self.memory} is negative: give bytes, 0 or more.")
         if self.workers is not None and self.workers < 1:
             raise OptionError(f"workers {self.workers} score nothing: choose 1 or more.")
+        if isinstance(self.custom_ops, str | Path):
+            raise OptionError(
+                f"custom_ops {str(self.custom_ops)!r} is one name: give a list of libraries."
+            )
+        missing = next((name for name in self.custom_ops if not Path(name).is_file()), None)
+        if missing is not None:
+            raise OptionError(
+                f"custom_ops {str(missing)!r} is no file: give a library of operators."
+            )
 
 
 _LEAST_CACHE = 2**24  # bytes of activations that are kept even if the bound is passed

@@ -2,15 +2,20 @@
 
 import numpy as np
 import pytest
-from graphs import mlp, proto, random, rounded, run
+from graphs import mlp, model_of, node, proto, random, rounded, run
 from integer_nets import quantized_conv_net
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.errors import ModelError, OptionError
-from onnx_evoq.model import as_network, input_specs, load, serialize, with_codes
+from onnx_evoq.model import as_network, input_specs, load, opset_of, serialize, with_codes
 from onnx_evoq.setup import Resources, run_model
-from onnx_evoq.setup import model_run as module
-from onnx_evoq.setup.model_run import not_finite, open_session, own_options
+from onnx_evoq.setup.sessions import model_run as module
+from onnx_evoq.setup.sessions.model_run import (
+    not_finite,
+    open_session,
+    own_options,
+    with_integer_weights,
+)
 
 MODEL = load(mlp())
 X = random(7, 4)
@@ -44,8 +49,8 @@ def test_options_and_names_reach_the_session(monkeypatch: pytest.MonkeyPatch) ->
     assert run_model(MODEL, BATCHES, resources, "m.onnx", {"a": "b"}) == (None, BATCHES, 3)
     network = as_network(MODEL).with_values({"second": random(3, 6, seed=9)})
     open_session(network, resources, "m.onnx", {"a": "b"})
-    assert given[0] == (serialize(MODEL), "m.onnx", ["cpu"], {"a": "b"}, 1, {})
-    content, *same, values = given[1]
+    assert given[0] == (serialize(MODEL), "m.onnx", ["cpu"], {"a": "b"}, 1, {}, ())
+    content, *same, values, _ = given[1]
     assert same == ["m.onnx", ["cpu"], {"a": "b"}, 1]
     assert len(content) < len(serialize(MODEL))
     assert list(values) == ["second"]
@@ -94,3 +99,27 @@ def test_outputs_that_are_no_numbers_are_counted() -> None:
 def test_samples_with_several_bad_values_count_once() -> None:
     (note,) = not_finite({"y": np.array([[[np.nan, np.inf]], [[0.0, 1.0]]])}, "m.onnx")
     assert "for 1 of 2 samples" in note
+
+
+def test_a_model_whose_integer_weights_cannot_run_gets_an_older_operator_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_dequantizes", lambda opset: opset <= 15)
+    changed, (note,) = with_integer_weights(MODEL, "m.onnx")
+    assert opset_of(changed) == 15
+    assert "from operator set 17 to 15, the newest in which" in note
+    np.testing.assert_array_equal(
+        run(changed, {"x": X})["logits"], run(MODEL, {"x": X})["logits"], strict=True
+    )
+
+
+def test_a_model_that_needs_its_operator_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_dequantizes", lambda opset: opset <= 15)
+    nodes = [node("LayerNormalization", ["x", "w"], ["y"])]  # new in 17
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4)})
+    with pytest.raises(ModelError, match="uses what 15 lacks: export it with 15 or older, or"):
+        with_integer_weights(model, "m.onnx")
+
+
+def test_a_model_that_onnx_runtime_can_take_stays_as_it_is() -> None:
+    assert with_integer_weights(MODEL, "m.onnx") == (MODEL, [])

@@ -6,9 +6,19 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Runnable, as_network, opset_of, to_run, types_of_activations
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import (
+    Model,
+    Runnable,
+    as_network,
+    dequantizer,
+    lowered,
+    opset_of,
+    to_run,
+    types_of_activations,
+)
 from onnx_evoq.score import SESSION_OPTIONS, Session, predict
-from onnx_evoq.setup.resources import DEFAULT_RESOURCES, Resources, on_cpu, workers_of
+from onnx_evoq.setup.sessions.resources import DEFAULT_RESOURCES, Resources, on_cpu, workers_of
 
 _SIGNED, _OPSET = {"session.qdqisint8allowed": "1"}, 23
 
@@ -25,7 +35,7 @@ def open_session(
 
     Args:
         model: any model, a network, or a part of one.
-        resources: the execution providers.
+        resources: the execution providers, and libraries of operators.
         name: the model's name in messages.
         options: session configuration entries.
 
@@ -35,7 +45,45 @@ def open_session(
     """
     content, values = to_run(model)
     threads = 1 if on_cpu(resources) else None
-    return Session(content, name, resources.providers, options, threads, values)
+    return Session(
+        content, name, resources.providers, options, threads, values, resources.custom_ops
+    )
+
+
+def with_integer_weights(model: Model, name: str) -> tuple[Model, list[str]]:
+    """A model under an operator set whose DequantizeLinear ONNX Runtime has, and notes.
+
+    Args:
+        model: a model, as `load` returns it. It stays as it is where ONNX Runtime has all.
+        name: its name in messages.
+
+    Raises:
+        ModelError: it uses what older operator sets lack.
+    """
+    own = opset_of(model)
+    if _dequantizes(own):
+        return model, []
+    older = next(opset for opset in range(own - 1, 0, -1) if _dequantizes(opset))
+    changed = lowered(model, older)
+    if changed is None:
+        raise ModelError(
+            f"{name}: this ONNX Runtime has no integer weights in operator set {own}, and the "
+            f"model uses what {older} lacks: export it with {older} or older, or choose the float "
+            "format (--format float)."
+        )
+    return changed, [
+        f"the model was brought from operator set {own} to {older}, the newest in which this ONNX "
+        "Runtime has integer weights."
+    ]
+
+
+def _dequantizes(opset: int) -> bool:
+    """Whether ONNX Runtime has the DequantizeLinear of an operator set."""
+    try:
+        open_session(dequantizer(opset))
+    except ModelError:
+        return False
+    return True
 
 
 def own_options(model: Runnable) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from onnx_evoq.errors import OptionError
-from onnx_evoq.setup import resources as module
-from onnx_evoq.setup.resources import (
+from onnx_evoq.setup.sessions import resources as module
+from onnx_evoq.setup.sessions.resources import (
     Resources,
     cache_memory,
     free_memory,

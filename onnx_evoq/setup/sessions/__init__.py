@@ -1,0 +1,27 @@
+"""Opens sessions within the resources that a run may use, and runs models in them."""
+
+from onnx_evoq.setup.sessions.model_run import (
+    not_finite,
+    open_session,
+    own_options,
+    run_model,
+    with_integer_weights,
+)
+from onnx_evoq.setup.sessions.resources import (
+    DEFAULT_RESOURCES,
+    Resources,
+    cache_memory,
+    workers_of,
+)
+
+__all__ = [
+    "DEFAULT_RESOURCES",
+    "Resources",
+    "cache_memory",
+    "not_finite",
+    "open_session",
+    "own_options",
+    "run_model",
+    "with_integer_weights",
+    "workers_of",
+]
