@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from graphs import random
+from graphs import random, run
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
-from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.quantize import Dense, Linear, Window
 
@@ -21,8 +20,9 @@ def output_of(op: str, left: Floats, right: Floats, **attributes: object) -> Flo
     ]
     result = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     node = helper.make_node(op, names, ["y"], **attributes)
-    model = helper.make_model(helper.make_graph([node], "one", inputs, [result]))
-    return ReferenceEvaluator(model).run(None, {"left": left, "right": right})[0]
+    graph = helper.make_graph([node], "one", inputs, [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return run(model, {"left": left, "right": right})["y"]
 
 
 def same(layer: Linear, weight: Floats, x: Floats, y: Floats) -> bool:
