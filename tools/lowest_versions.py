@@ -1,7 +1,8 @@
-"""Print the oldest versions that pyproject.toml allows of what the package needs, for pip.
+"""Print the oldest versions that pyproject.toml allows of what the package needs.
 
-python tools/lowest_versions.py > lowest.txt
-pip install --constraint lowest.txt .
+    python tools/lowest_versions.py > lowest.txt
+
+pip takes them as constraints (pip install --constraint lowest.txt).
 """
 
 import argparse
