@@ -287,3 +287,27 @@ def two_rates() -> ModelProto:
     }  # fmt: skip
     inputs = {"x": ["n", "t"], "rate": []}
     return model_of(nodes, inputs, {"y": ["n", 4]}, weights, dtypes={"rate": "int64"})
+
+
+def looped(*, opset: int = 17) -> ModelProto:
+    """x (n, 6) -> a Loop of three iterations of v = tanh(v w1 + b1) -> MatMul -> y (n, 4)."""
+    turn = body(
+        "turn",
+        [
+            node("MatMul", ["v", "w1"], ["m"]),
+            node("Add", ["m", "b1"], ["s"]),
+            node("Tanh", ["s"], ["next"]),
+            node("Identity", ["on"], ["still"]),
+        ],
+        "still",
+        "next",
+    )
+    for name, kind, shape in (("i", "int64", []), ("on", "bool", []), ("v", "float32", ["n", 6])):
+        turn.input.append(helper.make_tensor_value_info(name, KINDS[kind], shape))
+    turn.output[0].type.tensor_type.elem_type = TensorProto.BOOL
+    nodes = [
+        node("Loop", ["three", "", "x"], ["z"], body=turn),
+        node("MatMul", ["z", "w2"], ["y"]),
+    ]
+    weights = {"w1": random(6, 6), "b1": random(6), "w2": random(6, 4), "three": np.array(3)}
+    return model_of(nodes, {"x": ["n", 6]}, {"y": ["n", 4]}, weights, opset=opset)

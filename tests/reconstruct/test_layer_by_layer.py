@@ -6,7 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, proto, random, rounded, run, scoring_set, task_of
+from graphs import (
+    body,
+    conv_net,
+    looped,
+    mlp,
+    model_of,
+    node,
+    proto,
+    random,
+    rounded,
+    run,
+    scoring_set,
+    task_of,
+)
 from onnx import ModelProto
 
 from onnx_evoq.model import (
@@ -48,7 +61,8 @@ def reconstructed(task: Task) -> QuantizedModel:
 
 def errors(model: Model, task: Task, unseen: np.ndarray) -> tuple[float, float]:
     """Of nearest rounding and of a reconstruction, on unseen inputs."""
-    found, scoring = reconstructed(task), scoring_set(model, {"x": unseen}, 8)
+    size = task.search_set.batches[0].size
+    found, scoring = reconstructed(task), scoring_set(model, {"x": unseen}, size)
     plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)
     return (
         model_value(with_codes(model, plain), scoring),
@@ -365,3 +379,51 @@ def test_what_a_search_needs_besides_may_be_left_out() -> None:
     assert same(found.as_float, whole.as_float)
     for layer in found.layers.values():
         assert layer.up.size == layer.down.size == layer.best_weight.size == 0
+
+
+def test_a_weight_of_a_loop_gains() -> None:
+    model, draw = load(looped()), correlated(6)
+    task = task_of(model, draw(96, 1), draw(16, 3), bits=3)
+    found = reconstructed(task)
+    assert set(found.layers) == {"w1", "w2"}
+    assert "b1" in found.model.values
+    nearest, rebuilt = errors(model, task, draw(64, 2))
+    assert rebuilt < 0.7 * nearest
+
+
+def branches(*, always: bool = False) -> Model:
+    """x (n, 6) -> If(x[0, 0] > 0, or always) -> one of two MatMuls -> y (n, 4)."""
+    nodes = [
+        node("Gather", ["x", "first"], ["row"]),
+        node("Gather", ["row", "first"], ["value"]),
+        node("Greater", ["value", "limit"], ["c"]),
+        node(
+            "If",
+            ["c"],
+            ["y"],
+            then_branch=body("up", [node("MatMul", ["x", "w1"], ["a"])], "a"),
+            else_branch=body("down", [node("MatMul", ["x", "w2"], ["b"])], "b"),
+        ),
+    ]
+    weights = {
+        "w1": random(6, 4), "w2": random(6, 4, seed=1), "first": np.array(0),
+        "limit": np.float32(-100 if always else 0),
+    }  # fmt: skip
+    return load(model_of(nodes, {"x": [1, 6]}, {"y": [1, 4]}, weights))
+
+
+def test_weights_of_branches_gain_from_the_samples_that_run_them() -> None:
+    model, draw = branches(), correlated(6)
+    task = task_of(model, draw(96, 1), draw(16, 3), bits=3, size=1)
+    assert set(reconstructed(task).layers) == {"w1", "w2"}
+    nearest, rebuilt = errors(model, task, draw(64, 2))
+    assert rebuilt < 0.7 * nearest
+
+
+def test_the_weight_of_a_branch_that_never_runs_is_rounded_to_the_nearest() -> None:
+    inputs = correlated(6)(48, 1)
+    task = task_of(branches(always=True), inputs, inputs, bits=3, size=1)
+    found = reconstructed(task)
+    assert (set(found.layers), found.nearest) == ({"w1"}, ("w2",))
+    plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)["w2"]
+    np.testing.assert_array_equal(found.quantized["w2"].codes, plain.codes)

@@ -63,6 +63,9 @@ def gather_samples(
 ) -> LayerSamples | None:
     """Gather a layer's columns and targets at positions drawn at random.
 
+    A layer in a body may run on some of the samples only. The others are left out, and so are those
+    on which the two models go other ways.
+
     Args:
         source: the layer, and the tensors around it.
         rng: draws positions, the same for all samples of a batch.
@@ -75,7 +78,7 @@ def gather_samples(
 
     Returns:
         The columns and targets. None if a tensor does not hold one entry per sample along its first
-        axis, or is not finite, or if the output has no positions.
+        axis, or is not finite, or if the output has no positions on any sample.
 
     Raises:
         ModelError: a tensor is no array.
@@ -83,11 +86,13 @@ def gather_samples(
     """
     layer, width = source.layer, source.shape[2]
     at_most = positions_for(positions, source.shape, min(kept, _KEPT_VALUES))
-    at_first = source.inputs.of(0), source.outputs.of(0)
-    if not has_samples(source, *at_first):
+    both = ((source.inputs.of(k), source.outputs.of(k)) for k in range(len(source.batches)))
+    first = next(((k, each) for k, each in enumerate(both) if has_samples(source, *each)), None)
+    if first is None:
         return None
+    index_of_first, at_first = first
     residual = is_residual(source, *at_first)
-    entries = entries_per_sample(len(at_first[0][layer.input]), source.batches[0])
+    entries = entries_per_sample(len(at_first[0][layer.input]), source.batches[index_of_first])
     judges, samples = (
         entries * sum(b.count for i, b in enumerate(source.batches) if (i in source.heldout) is own)
         for own in (True, False)
@@ -107,9 +112,11 @@ def gather_samples(
         keeps_judges=keeps_judges,
     )
 
-    def work(item: tuple[int, int]) -> tuple[SampleChunk, Arrays, Arrays]:
+    def work(item: tuple[int, int]) -> tuple[SampleChunk | None, Arrays, Arrays]:
         index, seed = item
         tensors, targets = source.inputs.of(index), source.outputs.of(index)
+        if not has_samples(source, tensors, targets):
+            return None, tensors, targets
         wanted = per_judge if index in source.heldout else per_sample
         chunk = chunk_of(source, index, tensors, targets, seed, wanted, residual=residual)
         return chunk, tensors, targets
@@ -120,16 +127,18 @@ def gather_samples(
         chunks = _kept(done, keep)
         for parts in _divided(chunks) if source.heldout else _halved(chunks):
             gathered.add(*parts)
-        return gathered if gathered.finite else None
+        return gathered if gathered.count and gathered.finite else None
 
 
 def _kept(
-    done: Iterator[tuple[SampleChunk, Arrays, Arrays]], keep: Callable[[Arrays, Arrays], None]
+    done: Iterator[tuple[SampleChunk | None, Arrays, Arrays]],
+    keep: Callable[[Arrays, Arrays], None],
 ) -> Iterator[SampleChunk]:
     """The chunks alone; the tensors go to `keep`."""
     for chunk, tensors, targets in done:
         keep(tensors, targets)
-        yield chunk
+        if chunk is not None:
+            yield chunk
 
 
 def _divided(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:

@@ -33,6 +33,7 @@ from onnx_evoq.model.graph.nodes import (
     replace_nodes,
     tensors_in,
     unused_name,
+    walk,
 )
 from onnx_evoq.model.graph.one_node import (
     MOST_VALUES,
@@ -91,6 +92,7 @@ __all__ = [
     "to_run",
     "unused_name",
     "values_of",
+    "walk",
     "weight_count",
     "weights_named",
     "with_codes",

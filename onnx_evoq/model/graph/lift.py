@@ -3,9 +3,10 @@
 1. A Constant node whose float tensor has at least one axis becomes an initializer of the same name.
 2. A float initializer of a body (an If branch, a Loop body) moves to the main graph, under a new
    name, and the body captures it from there.
+3. A tensor of a body that has the name of another one elsewhere gets a new name.
 
-Afterwards every weight is an initializer of the main graph, and the other files of this room look
-only there. The outputs of the model do not change.
+Afterwards every weight is an initializer of the main graph, the other files of this room look only
+there, and each name stands for one tensor. The outputs of the model do not change.
 """
 
 from onnx import GraphProto, NodeProto, TensorProto
@@ -28,6 +29,10 @@ def lift_constants(graph: GraphProto) -> None:
     for node in graph.node:
         for body in bodies(node):
             _lift_initializers(body, graph, used)  # rule 2
+    taken = _own_names(graph)
+    for node in graph.node:
+        for body in bodies(node):
+            _make_unique(body, taken, used)  # rule 3
 
 
 def _may_be_weight(tensor: TensorProto) -> bool:
@@ -61,6 +66,30 @@ def _lift_initializers(body: GraphProto, main: GraphProto, used: set[str]) -> No
         lifted.name = name
         _rename(body, tensor.name, name)
         body.initializer.remove(tensor)
+
+
+def _own_names(graph: GraphProto) -> set[str]:
+    """The names of the tensors that a graph itself has."""
+    names = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    return names | {name for node in graph.node for name in node.output if name}
+
+
+def _make_unique(body: GraphProto, taken: set[str], used: set[str]) -> None:
+    """Rename the tensors of a body, and of those in it, whose names are taken; add all to them."""
+    for name in sorted(_own_names(body) & taken):
+        new = unused_name(f"{body.name}.{name}", used)
+        _rename(body, name, new)
+        values = [*body.input, *body.output, *body.value_info]
+        for value in (value for value in values if value.name == name):
+            value.name = new
+        for tensor in (tensor for tensor in body.initializer if tensor.name == name):
+            tensor.name = new
+        for node in body.node:
+            node.output[:] = [new if output == name else output for output in node.output]
+    taken |= _own_names(body)
+    for node in body.node:
+        for inner in bodies(node):
+            _make_unique(inner, taken, used)
 
 
 def _rename(graph: GraphProto, old: str, new: str) -> None:

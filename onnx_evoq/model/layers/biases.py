@@ -16,6 +16,7 @@ from onnx_evoq.model.graph import (
     names_in_use,
     unused_name,
 )
+from onnx_evoq.model.inside import shown_nodes
 from onnx_evoq.model.layers.closed_form import Layer
 from onnx_evoq.model.layers.linear_layers import weight_channels
 from onnx_evoq.model.tensors import array_of
@@ -37,8 +38,8 @@ def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     readers = Counter(name for node in all_nodes(graph) for name in node.input)
     readers.update(value.name for value in graph.output)
-    new: dict[int, tuple[str, Array]] = {}  # by the node's index, its weight and its bias
-    for index, node in enumerate(graph.node):
+    new: dict[int, tuple[str, Array]] = {}  # by the node's place, its weight and its bias
+    for index, (node, _) in enumerate(shown_nodes(model)):
         standard = node.op_type in ("Conv", "ConvTranspose", "Gemm") and is_standard(node)
         if not standard or node.input[1] not in names_of_weights:
             continue
@@ -57,10 +58,11 @@ def own_biases(model: ModelProto, weights: Iterable[str]) -> ModelProto:
     if not new:
         return model
     changed, used = copy_of(model), names_in_use(graph)
+    nodes = [node for node, _ in shown_nodes(changed)]
     for index, (weight_name, values) in new.items():
         name = unused_name(f"{weight_name}_bias", used)
         changed.graph.initializer.append(numpy_helper.from_array(values, name))
-        node = changed.graph.node[index]
+        node = nodes[index]
         del node.input[2:]
         node.input.append(name)
     return changed

@@ -3,7 +3,8 @@
 Reconstruction needs the input, the output and the bias of such a layer. `linear_layers` has other
 rules: it finds the layers whose channels can be rescaled and split.
 
-A weight has such a layer if exactly one node reads it, in the main graph, and this node is
+A weight has such a layer if exactly one node reads it, in the main graph or in a body of an If, a
+Loop or a Scan, and this node is
 
 1. a Conv or ConvTranspose (the latter with explicit pads and no output_shape),
 2. a Gemm without transA and with alpha = beta = 1,
@@ -18,7 +19,7 @@ that sum.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
@@ -29,9 +30,10 @@ from onnx_evoq.model.graph import (
     all_nodes,
     attribute,
     constant_tensors,
-    constants_of,
     is_standard,
+    walk,
 )
+from onnx_evoq.model.inside import constants_in, input_inside, output_inside, shown_nodes
 from onnx_evoq.model.layers.activations import activation_of, in_a_row
 from onnx_evoq.quantize import Activation, Dense, Linear, Window
 
@@ -89,11 +91,11 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
     finder = _LayerFinder(model)
     names = {weight.name for weight in weights}
     layers = {}
-    for node in model.graph.node:
+    for node, graph in shown_nodes(model):
         index = next((k for k, name in enumerate(node.input) if name in names), None)
         layer = None if index is None else finder.layer(node, index)
-        if layer is not None:
-            layers[layer.weight] = layer
+        if index is not None and layer is not None:
+            layers[layer.weight] = finder.inside(layer, node, 1 - index) if graph else layer
     return layers
 
 
@@ -106,10 +108,13 @@ class _LayerFinder:
             for name in {name for name in node.input if name}:
                 self._readers[name].append(node)
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._outputs = {value.name for value in model.graph.output}
-        self._constant_names = constants_of(model.graph) | set(self._tensors)
-        self._constants = constant_tensors(model.graph)
-        self._in_main_graph = {name for node in model.graph.node for name in node.output}
+        graphs = list(walk(model.graph))
+        self._outputs = {value.name for graph in graphs for value in graph.output}
+        self._constant_names = constants_in(model)
+        self._constants = {k: v for graph in graphs for k, v in constant_tensors(graph).items()}
+        self._makers = {
+            name: (node, graph) for node, graph in shown_nodes(model) for name in node.output
+        }
 
     def layer(self, node: NodeProto, index: int) -> Layer | None:
         """The layer of the weight that is the input `index` of `node`, None if it has none."""
@@ -136,6 +141,26 @@ class _LayerFinder:
             weight.name, linear, node.input[1 - index], output, bias, total, other, activation
         )
 
+    def inside(self, layer: Layer, node: NodeProto, index: int) -> Layer:
+        """A layer of a node in a body, with the names by which its tensors can be had.
+
+        Args:
+            layer: the layer, with the names that its tensors have in the body.
+            node: the node.
+            index: of its input that the weight is multiplied with.
+        """
+        assert layer.output is not None
+        inner = replace(
+            layer,
+            input=input_inside(node, index),
+            output=output_inside(self._makers[layer.output][0]),
+        )
+        if layer.sum is None or layer.other is None:
+            return inner
+        adding, _ = self._makers[layer.sum]
+        other = input_inside(adding, list(adding.input).index(layer.other))
+        return replace(inner, sum=output_inside(adding), other=other)
+
     def _activation(
         self, name: str, per_channel: tuple[int, ...], rows: tuple[int, int]
     ) -> Activation | None:
@@ -152,11 +177,12 @@ class _LayerFinder:
         return in_a_row(first, activation_of(reader, self._constants, per_channel, rows))
 
     def _only_reader(self, name: str) -> NodeProto | None:
-        """The node of the main graph that alone reads a tensor."""
+        """The node that alone reads a tensor, if it is in the graph of that tensor."""
         if name in self._outputs or len(self._readers[name]) != 1:
             return None
         (reader,) = self._readers[name]
-        return reader if reader.output[0] in self._in_main_graph else None
+        graphs = {self._makers[n][1] for n in (name, reader.output[0]) if n in self._makers}
+        return reader if len(graphs) == 1 and reader.output[0] in self._makers else None
 
     def _added_term(self, output: str) -> tuple[str, str] | None:
         """The sum of the Add that alone reads `output`, and its other term."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnx_evoq.model.graph import Network, Runnable, constants_of, part_of, reads
+from onnx_evoq.model.inside import with_shown
 from onnx_evoq.model.layers.part_inputs import part_inputs
 from onnx_evoq.signature import TensorSpec
 
@@ -95,7 +96,8 @@ def bridge(model: Runnable, known: Sequence[TensorSpec], wanted: Sequence[str]) 
         model: the model.
         known: the types and shapes of tensors whose values are known; some may be inputs of the
             model.
-        wanted: the tensors to compute; one that is known is passed on.
+        wanted: the tensors to compute; one that is known is passed on. Those that nodes hide have
+            the names that `model.inside` gives them.
 
     Returns:
         A model whose inputs are the known tensors and the model's inputs that it reads; None if it
@@ -103,7 +105,7 @@ def bridge(model: Runnable, known: Sequence[TensorSpec], wanted: Sequence[str]) 
     """
     given = {spec.name for spec in known}
     needed, nodes = set(wanted), list[NodeProto]()
-    for node in reversed(model.graph.node):
+    for node in reversed(with_shown(model, wanted)):
         if needed.intersection(node.output) - given:
             nodes.insert(0, node)
             needed |= reads(node)

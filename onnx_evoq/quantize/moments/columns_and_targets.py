@@ -86,6 +86,12 @@ class LayerSamples:
         """Whether all positions are kept, and no moments are gathered."""
         return self._few
 
+    @property
+    def count(self) -> int:
+        """The number of positions, without those that only judge."""
+        kept = sum(chunk.columns.shape[1] for chunk in self._chunks)
+        return kept if self._few else self.sums.count
+
     @cached_property
     def together(self) -> SampleChunk:
         """All columns and targets but those that only judge, if there are few positions."""

@@ -1,6 +1,6 @@
 """The columns and targets of a layer, above all of a layer whose output goes into a sum."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -381,3 +381,37 @@ def test_a_feed_of_several_entries_counts_as_so_many_samples() -> None:
     feeds = INPUTS.reshape(4, 10, 5, 8)
     # At most 100 positions of 40 entries: 2 of the 5 positions of each.
     assert gathered(model, model, inputs=feeds, size=1, positions=100).sums.count == 80
+
+
+def some_batches(without: Collection[int], *, heldout: Collection[int] = ()) -> AtLayer:
+    """The layer `at_layer` in a branch that does not run on some batches."""
+    whole = at_layer()
+    empty = np.empty(0, np.float32)
+    name = whole.layer.output
+    assert name is not None
+    inputs = [empty if k in without else whole.inputs.of(k)["x"] for k in range(5)]
+    outputs = [empty if k in without else whole.outputs.of(k)[name] for k in range(5)]
+    return replace(whole, inputs=Given("x", inputs), outputs=Given(name, outputs), heldout=heldout)
+
+
+@pytest.mark.parametrize("without", [{0, 3}, {4}])
+def test_batches_on_which_a_layer_does_not_run_are_left_out(without: set[int]) -> None:
+    found = gather_samples(some_batches(without), np.random.default_rng(0))
+    assert found is not None
+    real = np.concatenate([INPUTS[8 * k : 8 * k + 8] for k in range(5) if k not in without])
+    assert found.count == 5 * len(real)
+    expected = real.reshape(-1, 8).mean(axis=0)
+    np.testing.assert_allclose(found.sums.moments().x_mean[0], expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("heldout", [set(), {0, 1}])
+def test_a_layer_that_runs_on_no_fitted_batch_is_not_gathered(heldout: set[int]) -> None:
+    without = set(range(5)) - set(heldout)
+    assert gather_samples(some_batches(without, heldout=heldout), np.random.default_rng(0)) is None
+
+
+def test_batches_on_which_the_models_go_other_ways_are_left_out() -> None:
+    source = replace(some_batches(()), outputs=some_batches({1}).outputs)
+    found = gather_samples(source, np.random.default_rng(0))
+    assert found is not None
+    assert found.count == 5 * 32

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.model import find_weights, load
+from onnx_evoq.model.graph import walk
 from onnx_evoq.model.graph.lift import lift_constants
 
 
@@ -164,7 +165,8 @@ def test_an_inner_body_reads_the_moved_tensor_unless_it_owns_the_name() -> None:
     model = with_branch(body_of(*nodes, node("Add", ["w", "w"], ["o"]), w=random(3)))
     then = then_branch_of(model.graph.node[0])
     read = [[a.g.node[0].input[0] for a in inner.attribute] for inner in then.node[:2]]
-    assert read == [["body.w", "w"]] * 2  # else_branch, then_branch
+    # else_branch, then_branch
+    assert read == [["body.w", "w"], ["body.w", "body.w_1"]]
     assert list(then.node[2].input) == ["body.w", "body.w"]
 
 
@@ -194,3 +196,31 @@ def test_a_tensor_of_a_body_within_a_body_moves_too() -> None:
     innermost = then_branch_of(then_branch_of(model.graph.node[0]).node[0])
     assert list(innermost.node[0].input) == ["inner.v_1"]
     assert not innermost.initializer
+
+
+def test_each_name_in_a_body_stands_for_one_tensor() -> None:
+    def nodes() -> list[onnx.NodeProto]:
+        return [node("Neg", ["x"], ["h"]), node("Neg", ["h"], ["o"])]
+
+    inner = node(
+        "If", ["flag"], ["i"], then_branch=body_of(*nodes()), else_branch=body_of(*nodes())
+    )
+    model = with_branch(body_of(*nodes()[:1], inner, node("Add", ["h", "i"], ["o"])))
+    own = [name for graph in walk(model.graph) for n in graph.node for name in n.output]
+    assert len(own) == len(set(own))
+    then = then_branch_of(model.graph.node[0])
+    assert list(then.node[0].output) == [then.node[2].input[0]] == ["h"]
+    deep = then_branch_of(then.node[1])
+    assert (deep.node[0].input[0], deep.output[0].name) == ("x", deep.node[1].output[0])
+    assert deep.node[0].output[0] == deep.node[1].input[0] != "h"
+
+
+def test_names_that_two_branches_share_change_no_answer() -> None:
+    model = if_model()
+    for attribute in model.graph.node[0].attribute:
+        attribute.g.node[0].output[0] = attribute.g.output[0].name = "same"
+    loaded, x = load(model), random(2, 4)
+    for flag in (True, False):
+        feed = {"x": x, "flag": np.array(flag)}
+        before, after = (ReferenceEvaluator(m).run(None, feed)[0] for m in (model, loaded))
+        assert (before == after).all()

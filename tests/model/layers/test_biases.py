@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graphs import conv_net, model_of, node, random, run, types
+from graphs import conv_net, model_of, node, random, run, two_rates, types
 from onnx import ModelProto
 
 from onnx_evoq.model import initializer_values, load, own_biases
@@ -132,3 +132,16 @@ def test_values_are_float32_in_their_shapes() -> None:
         "b2": ("float32", (6,)),
         "w3": ("float32", (6, 5)),
     }
+
+
+def test_a_layer_in_a_body_gets_zeros_that_the_body_captures() -> None:
+    model = two_rates()
+    branch = model.graph.node[2].attribute[0].g
+    branch.node[0].op_type = "Gemm"
+    name = branch.node[0].input[1]
+    model = load(model)
+    changed = own_biases(model, [name])
+    (bias,) = changed.graph.node[2].attribute[0].g.node[0].input[2:]
+    np.testing.assert_array_equal(initializer_values(changed, [bias])[bias], np.zeros(8))
+    feed = {"x": random(1, 16), "rate": np.array(16)}
+    np.testing.assert_array_equal(run(changed, feed)["y"], run(model, feed)["y"])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from graphs import conv_net, mlp, model_of, node, random
+from graphs import body, conv_net, looped, mlp, model_of, node, random, two_rates
 from onnx import NodeProto, TensorProto, helper
 
 from onnx_evoq.model import Layer, find_layers, find_weights, fold_batch_norm, load
@@ -347,3 +347,70 @@ def test_the_activation_of_a_residual_branch_follows_its_sum() -> None:
 def test_a_sum_with_a_constant_has_no_activation() -> None:
     behind = [node("Add", ["a", "c"], ["s"]), node("Relu", ["s"], ["y"])]
     assert activation(*behind, c=random(1)) is None
+
+
+# Layers in bodies
+
+
+def branch_layer(*nodes: NodeProto, **weights: Any) -> Layer:
+    """The layer of w in a branch that ends in o and computes `nodes`, from x (n, 4)."""
+    other = body("other", [node("Neg", ["x"], ["p"])], "p")
+    choice = node("If", ["flag"], ["y"], then_branch=body("one", nodes, "o"), else_branch=other)
+    model = load(
+        model_of([choice], {**ROW, "flag": []}, {"y": None}, weights, dtypes={"flag": "bool"})
+    )
+    return find_layers(model, find_weights(model)[0])["w"]
+
+
+def test_a_layer_in_a_loop_has_the_names_that_its_tensors_are_shown_by() -> None:
+    model = load(looped())
+    layer = find_layers(model, find_weights(model)[0])["w1"]
+    assert (layer.input, layer.output) == ("m, input 0 inside", "s, inside")
+    assert (layer.bias, layer.activation) == ("b1", None)
+
+
+def test_a_layer_in_each_branch_and_one_behind() -> None:
+    model = load(two_rates())
+    layers = find_layers(model, find_weights(model)[0])
+    assert {name: (layer.input, layer.output) for name, layer in layers.items()} == {
+        "w8": ("b, input 0 inside", "b, inside"),
+        "w16": ("a, input 0 inside", "a, inside"),
+        "w": ("z", "y"),
+    }
+
+
+def test_a_residual_sum_in_a_branch() -> None:
+    layer = branch_layer(
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Add", ["a", "x"], ["s"]),
+        node("Relu", ["s"], ["o"]),
+        w=random(4, 4),
+    )
+    assert (layer.input, layer.output) == ("a, input 0 inside", "a, inside")
+    assert (layer.sum, layer.other) == ("s, inside", "s, input 1 inside")
+    assert layer.activation == Activation()
+
+
+def test_an_output_of_a_branch_ends_the_layer() -> None:
+    layer = branch_layer(node("MatMul", ["x", "w"], ["o"]), w=random(4, 4))
+    assert layer.output == "o, inside"
+
+
+def test_a_weight_times_a_constant_of_a_branch_has_no_layer() -> None:
+    nodes = [
+        node("Exp", ["k"], ["c"]),
+        node("MatMul", ["c", "w"], ["m"]),
+        node("MatMul", ["x", "m"], ["o"]),
+    ]
+    with pytest.raises(KeyError):
+        branch_layer(*nodes, k=random(4, 4), w=random(4, 4))
+
+
+def test_an_activation_around_a_loop_is_none_of_the_layer_in_it() -> None:
+    model = looped()
+    turn = model.graph.node[0].attribute[0].g
+    turn.node[2].op_type = "Identity"  # the state of the loop
+    model.graph.node[1].op_type = "Relu"
+    del model.graph.node[1].input[1:]
+    model = load(model)
+    assert find_layers(model, find_weights(model)[0])["w1"].activation is None
