@@ -9,7 +9,9 @@ from onnx import helper
 
 from onnx_evoq.model import load
 from onnx_evoq.model.graph import part_of
-from onnx_evoq.model.inside import gate_inputs, gate_states, has_gate_columns, with_shown
+from onnx_evoq.model.inside import with_shown
+from onnx_evoq.model.inside.gate_columns import has_gate_columns
+from onnx_evoq.model.inside.names import gate_inputs, gate_states
 
 STEPS, SAMPLES, INPUTS, STATES = 5, 3, 4, 2
 LENGTHS = [2, 5, 4]

@@ -2,7 +2,7 @@
 
 from graphs import node
 
-from onnx_evoq.model.inside import gate_inputs, gate_states, input_inside, output_inside
+from onnx_evoq.model.inside.names import gate_inputs, gate_states, input_inside, output_inside
 
 
 def test_each_tensor_around_a_node_has_a_name_of_its_own() -> None:
