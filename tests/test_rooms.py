@@ -40,8 +40,8 @@ INNER = {
     "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
     "engine": ["samples"],
     "model": [
-        "tensors", "graph", "inside", "emission", "layers", "channels", "splitting", "integer",
-        "qonnx", "c_header",
+        "tensors", "graph", "constants", "inside", "emission", "layers", "channels", "splitting",
+        "integer", "qonnx", "c_header",
     ],
     "setup": ["options", "sessions"],
     "mixed_precision": ["search_space", "layer_table"],

@@ -81,6 +81,7 @@ def optimize(
     target: TargetName | None = None,
     format: Form | None = None,
     storage: Storage = "auto",
+    requantize: bool = False,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -125,6 +126,8 @@ def optimize(
             what the target reads: "qdq".
         storage: the narrowest integer type that holds codes of weights: "int8", "int4", "int2", or
             "auto" for the one that fits. More runtimes read INT8, and integer kernels need it.
+        requantize: whether weights that are quantized already, codes with DequantizeLinear, are
+            quantized anew; else they stay as they are.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -160,7 +163,9 @@ def optimize(
     rng, search_rng = np.random.default_rng(seed).spawn(2)
 
     # 2. Open the float model, and run it on the samples.
-    float_model = open_float_model(model, grid.keep, integers=form != "float")
+    float_model = open_float_model(
+        model, grid.keep, integers=form != "float", requantize=requantize
+    )
     give_back()  # the file's bytes, and what the checks took
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
         bits_of(float_model.weights, width_or_policy, bits_for or {})

@@ -38,6 +38,7 @@ def rank_sensitivity(
     grid: Grid = DEFAULT_GRID,
     metric: MetricName = "auto",
     time_budget: float | None = None,
+    requantize: bool = False,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -57,6 +58,8 @@ def rank_sensitivity(
         time_budget: seconds that all of it may take. Where they are few, the weights are scored on
             the first samples only, and notes say so. Weights that are not measured in time come
             last, with NaN. None for all samples.
+        requantize: whether weights that are quantized already, codes with DequantizeLinear, are
+            quantized anew; else they stay as they are.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -86,7 +89,7 @@ def rank_sensitivity(
 
     # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)
-    float_model = open_float_model(model, grid.keep, integers=False)
+    float_model = open_float_model(model, grid.keep, integers=False, requantize=requantize)
     job = prepare_job(
         float_model, name_of(model), data, metric, None, rng, resources, progress, deadline
     )

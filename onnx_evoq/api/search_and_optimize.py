@@ -30,6 +30,7 @@ def search_and_optimize(
     time_budget: float | None = 600.0,
     tune_budget: float | None = 240.0,
     holdout: float = 0.25,
+    requantize: bool = False,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -56,6 +57,7 @@ def search_and_optimize(
         tune_budget: seconds that the optimization of the chosen point may take; None for no limit.
         holdout: share of the samples that accept or reject what the others selected, above 0 and
             below 1.
+        requantize: whether weights that are quantized already are quantized anew.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -87,8 +89,8 @@ def search_and_optimize(
     if policy is None:
         search = search_bits(
             model, data, space=space, grid=grid, target=target, metric=metric,
-            time_budget=time_budget, holdout=holdout, seed=seed, resources=resources,
-            progress=progress,
+            time_budget=time_budget, holdout=holdout, requantize=requantize, seed=seed,
+            resources=resources, progress=progress,
         )  # fmt: skip
         if budget is None and max_drop is None:
             return MixedPrecision(search, None, None, search.notes)
@@ -102,8 +104,8 @@ def search_and_optimize(
     single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
     result = optimize(
         model, data, policy=chosen, max_drop=max_drop, grid=single, target=target, metric=metric,
-        time_budget=tune_budget, holdout=holdout, seed=seed, resources=resources,
-        progress=progress,
+        time_budget=tune_budget, holdout=holdout, requantize=requantize, seed=seed,
+        resources=resources, progress=progress,
     )  # fmt: skip
     notes = result.notes
     if search is not None:

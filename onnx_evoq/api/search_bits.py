@@ -81,6 +81,7 @@ def search_bits(
     metric: MetricName = "auto",
     time_budget: float | None = 600.0,
     holdout: float = 0.25,
+    requantize: bool = False,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -103,6 +104,8 @@ def search_bits(
             points are planned within it, and notes say what was cut. None for the full method.
         holdout: share of the samples that score the points for the user, but do not select them,
             above 0 and below 1.
+        requantize: whether weights that are quantized already, codes with DequantizeLinear, are
+            quantized anew; else they stay as they are.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -147,7 +150,7 @@ def search_bits(
     rng, search_rng = np.random.default_rng(seed).spawn(2)
 
     # 2. Open the float model, and run it on the samples.
-    float_model = open_float_model(model, grid.keep)
+    float_model = open_float_model(model, grid.keep, requantize=requantize)
     job = prepare_job(
         float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
     )

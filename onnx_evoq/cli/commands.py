@@ -29,6 +29,7 @@ from onnx_evoq.cli.shared_options import (
     HOLDOUT,
     METRIC,
     MODEL,
+    REQUANTIZE,
     RESOURCE_OPTIONS,
     Command,
 )
@@ -90,6 +91,7 @@ def reporting(command: Command) -> Command:
 @METRIC
 @GRANULARITY
 @GRID_OPTIONS
+@REQUANTIZE
 @STRATEGY_OPTIONS
 @TARGET
 @OPTIMIZE_OPTIONS
@@ -144,6 +146,7 @@ def optimize(
 @METRIC
 @SPACE_OPTIONS
 @GRID_OPTIONS
+@REQUANTIZE
 @TARGET
 @CHOICE_OPTIONS
 @SEARCH_OPTIONS
@@ -220,6 +223,7 @@ def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
 @METRIC
 @GRANULARITY
 @GRID_OPTIONS
+@REQUANTIZE
 @click.option(
     "--time-budget",
     type=DURATION,
@@ -258,13 +262,14 @@ def evaluate(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
 
 @main.command(short_help="List the weights of a model.")
 @MODEL
+@REQUANTIZE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @reporting
-def inspect(model: Path, as_json: bool) -> None:
+def inspect(model: Path, requantize: bool, as_json: bool) -> None:
     """List the weights of MODEL, and say why other initializers are not quantized.
 
     Shows the operator, the shape, the channel axis, the integer bits, the range, whether the output
     channels can be split (if not, why), and the bytes at each width.
     """
-    inspection = onnx_evoq.inspect(model)
+    inspection = onnx_evoq.inspect(model, requantize=requantize)
     show(inspection_text(inspection), inspection.to_dict(), (), False, as_json)

@@ -172,6 +172,13 @@ GRID_OPTIONS = stacked(
     ),
 )
 
+REQUANTIZE = click.option(
+    "--requantize",
+    is_flag=True,
+    help="Quantize weights anew that are quantized already: codes with DequantizeLinear. Without "
+    "it, they stay as they are.",
+)
+
 RESOURCE_OPTIONS = stacked(
     click.option(
         "--memory",

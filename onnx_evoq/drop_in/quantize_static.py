@@ -15,7 +15,7 @@ from onnx_evoq.drop_in.activation_type import (
     target_of,
 )
 from onnx_evoq.errors import OptionError
-from onnx_evoq.model import find_weights, load
+from onnx_evoq.model import find_weights, fold_constants, load
 from onnx_evoq.report import Result
 from onnx_evoq.setup import Grid, check_bits
 from onnx_evoq.targets import Target, TargetName
@@ -125,7 +125,7 @@ def quantize_static(
     grid = Grid(
         "channel" if per_channel else "tensor",
         "float" if "float" in target.scales else "pow2",
-        _patterns(model_input, nodes_to_exclude),
+        _patterns(model_input, nodes_to_exclude, bool(own.get("requantize"))),
         activations=8 if activation is None else ACTIVATION_BITS[activation],
         activation_scale="float" if "float" in target.activation_scales else "pow2",
     )
@@ -224,13 +224,13 @@ def _check_width(option: str, bits: int, limit: str, widest: int) -> None:
         )
 
 
-def _patterns(model: ModelSource, nodes: Sequence[str] | None) -> tuple[str, ...]:
+def _patterns(model: ModelSource, nodes: Sequence[str] | None, requantize: bool) -> tuple[str, ...]:
     """Patterns that match these nodes alone, of which each must have weights."""
     if not nodes:
         return ()
     if isinstance(nodes, str):
         raise OptionError(f"nodes_to_exclude {nodes!r} is one name: give a list of names.")
-    weights, _ = find_weights(load(model))
+    weights, _ = find_weights(fold_constants(load(model), requantize=requantize).model)
     known = list(dict.fromkeys(node for weight in weights for node in weight.nodes))
     for name in nodes:
         if known and name not in known:

@@ -6,6 +6,7 @@ them, rescales and splits their channels, and emits the quantized model, or a C 
 
 from onnx_evoq.model.c_header import c_header_of
 from onnx_evoq.model.channels import ChannelGroups, channel_groups, rescaled
+from onnx_evoq.model.constants import fold_constants
 from onnx_evoq.model.emission import (
     Quantized,
     bytes_besides,
@@ -33,6 +34,7 @@ from onnx_evoq.model.graph import (
     load,
     name_of,
     opset_of,
+    quantized_operators,
     same,
     serialize,
     size_in_bytes,
@@ -127,6 +129,7 @@ __all__ = [
     "float_bias",
     "float_nodes",
     "fold_batch_norm",
+    "fold_constants",
     "frontier_before",
     "in_order",
     "initializer_values",
@@ -146,6 +149,7 @@ __all__ = [
     "prepared",
     "products_in_bodies",
     "quantized_activations",
+    "quantized_operators",
     "replace_weights",
     "rescaled",
     "same",

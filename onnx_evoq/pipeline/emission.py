@@ -40,6 +40,10 @@ _NOTICEABLE = 1e-3  # more than this is noted
 _RUINED = 0.1  # more than this is not emitted
 _INTEGER = 0.05  # at most by integer kernels, which may round ties differently
 
+_KERNELS = (
+    "the integer kernels of ONNX Runtime change the outputs by {:.1f} % on this machine, against "
+    "the same arithmetic in floats; the scores are those of the kernels."
+)
 _SIZE_ALONE = (
     "weights alone save size, not time: runtimes compute this file with floats, and ONNX Runtime "
     "is as fast as with the float model if session.disable_quant_qdq=1 is set. MNN converts such "
@@ -165,7 +169,9 @@ def _emit_weights(
             f"the operator set was raised from {own} to {after}, as the integer types or the "
             "target need: emit the float format for runtimes that lack it."
         )
-    if not changed <= _NOTICEABLE:
+    if own_options(emitted) != SESSION_OPTIONS:  # some activations were integers before
+        notes += [] if changed <= _INTEGER else [_KERNELS.format(100 * changed)]
+    elif not changed <= _NOTICEABLE:
         notes.append(
             "ONNX Runtime's default options change this file's outputs by "
             f"{100 * changed:.1f} % (they round the activations of MatMul): set "
@@ -212,12 +218,7 @@ def _emit_integers(
     expected = _outputs(with_codes(network, quantized), batch, resources)
     found = _outputs(emitted, batch, resources, own_options(emitted))
     changed = largest_difference(found, expected)
-    if changed <= _INTEGER:
-        return emitted, []
-    return emitted, [
-        f"the integer kernels of ONNX Runtime change the outputs by {100 * changed:.1f} % on this "
-        "machine, against the same arithmetic in floats; the scores are those of the kernels."
-    ]
+    return emitted, [] if changed <= _INTEGER else [_KERNELS.format(100 * changed)]
 
 
 def _check_same(emitted: Model, expected: Arrays, batch: Batch, resources: Resources) -> None:

@@ -31,6 +31,7 @@ from onnx_evoq.setup.sessions import (
     Resources,
     not_finite,
     open_session,
+    own_options,
     workers_of,
 )
 from onnx_evoq.signature import TensorSpec
@@ -196,7 +197,7 @@ def prepare_calibration(
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)  # before the work, as it may fail
     samples = find_samples(specs, data, rng, progress)
-    session = open_session(model, resources, name)
+    session = open_session(model, resources, name, own_options(model))
     size = choose_batch_size(session, samples.inputs, specs, weight_count(model))
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]

@@ -118,6 +118,8 @@ def test_a_model_that_is_quantized_already_is_refused(mlp_file: Path) -> None:
     line = refused(quantized)
     assert f"{quantized}: already quantized (it holds DequantizeLinear nodes)" in line
     assert "give the float model" in line
+    assert line.endswith("or have its weights quantized anew (--requantize).")
+    invoke("optimize", quantized, *SMALL, "--requantize", "-o", mlp_file.with_name("again.onnx"))
 
 
 @pytest.mark.parametrize("opset", [5, 99])

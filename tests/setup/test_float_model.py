@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random
+from onnx import ModelProto
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
@@ -109,3 +110,81 @@ def test_an_older_operator_set_is_refused_where_it_changes_the_outputs(
         after_the_check(open_float_model(mlp(), []), x)
     free = after_the_check(open_float_model(mlp(), [], integers=False), x)
     assert free.model == free.reference
+
+
+def half_quantized(**weights: np.ndarray) -> ModelProto:
+    """x (n, 4) -> MatMul with codes -> MatMul with floats -> y (n, 3)."""
+    nodes = [
+        node("DequantizeLinear", ["first_quantized", "step"], ["first"]),
+        node("MatMul", ["x", "first"], ["a"]),
+        node("MatMul", ["a", "second"], ["y"]),
+    ]
+    codes = np.arange(-12, 12, dtype=np.int8).reshape(4, 6)
+    held = {"first_quantized": codes, "step": np.float32(0.25), "second": random(6, 3), **weights}
+    return model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, held)
+
+
+def names_of(float_model: FloatModel) -> list[str]:
+    return [weight.name for weight in float_model.weights]
+
+
+def test_weights_that_are_quantized_already_stay_as_they_are() -> None:
+    float_model = open_float_model(half_quantized(), [])
+    assert names_of(float_model) == ["second"]
+    assert float_model.model is float_model.reference
+
+
+def test_weights_are_quantized_anew_on_request() -> None:
+    float_model = open_float_model(half_quantized(), [], requantize=True)
+    assert names_of(float_model) == ["first", "second"]
+    assert len(float_model.model.graph.node) == 2
+    assert after_the_check(float_model, random(8, 4)).notes == ()
+
+
+def test_a_weight_that_is_kept_is_not_written_as_floats() -> None:
+    float_model = open_float_model(half_quantized(), ["first"], requantize=True)
+    assert names_of(float_model) == ["second"]
+    assert [n.op_type for n in float_model.model.graph.node][:2] == ["DequantizeLinear", "MatMul"]
+
+
+def test_a_kept_weight_of_half_precision_stays_in_it() -> None:
+    nodes = [node("Cast", ["w"], ["k"], to=1), node("MatMul", ["x", "k"], ["a"])]
+    nodes.append(node("MatMul", ["a", "v"], ["y"]))
+    weights = {"w": random(4, 4, dtype="float16"), "v": random(4, 3)}
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights)
+    assert names_of(open_float_model(model, [])) == ["w", "v"]
+    kept = open_float_model(model, ["w"])
+    assert names_of(kept) == ["v"]
+    assert len(kept.model.graph.node) == 3
+
+
+def test_a_model_without_any_float_weight_says_how_it_is_quantized_anew() -> None:
+    nodes = half_quantized().graph.node[:2]
+    nodes[1].output[0] = "y"
+    held = {"first_quantized": np.ones((4, 3), np.int8), "step": np.float32(0.5)}
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, held)
+    with pytest.raises(ModelError, match=r"holds DequantizeLinear nodes.*anew \(--requantize\)"):
+        open_float_model(model, [])
+    assert names_of(open_float_model(model, [], requantize=True)) == ["first"]
+
+
+def test_operators_on_codes_cannot_be_quantized_anew() -> None:
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("MatMulInteger", ["q", "codes", "z"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"codes": np.ones((4, 3), np.int8)})
+    model.graph.output[0].type.tensor_type.elem_type = 6
+    with pytest.raises(ModelError, match=r"give the float model that it was made from\.$"):
+        open_float_model(model, [])
+
+
+def test_where_folded_constants_changed_the_outputs_they_are_computed_as_before() -> None:
+    nodes = [node("Identity", ["w"], ["k"]), node("MatMul", ["x", "k"], ["y"])]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {"w": random(4, 3)})
+    float_model = open_float_model(model, [])
+    assert after_the_check(float_model, random(8, 4)).model is float_model.model
+    wrong = replace_weights(float_model.model, {"w": random(4, 3, seed=1)})
+    kept = after_the_check(replace(float_model, model=wrong), random(8, 4))
+    assert kept.model == float_model.reference
+    assert "depends on constants alone was not folded" in kept.notes[0]

@@ -6,16 +6,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, IdTensor
-from onnx_evoq.model.graph import (
-    MOST_VALUES,
-    NodeValues,
-    Shape,
-    bodies,
-    count,
-    input_specs,
-    is_standard,
-    shapes_of,
-)
+from onnx_evoq.model.constants import MOST_VALUES, NodeValues, Shape, count, shapes_of
+from onnx_evoq.model.graph import bodies, input_specs, is_standard
 from onnx_evoq.model.layers import LinearLayer
 from onnx_evoq.model.tensors import array_of
 

@@ -25,16 +25,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, DisjointSets, IdTensor, compact
 from onnx_evoq.model.channels.known_tensors import KnownTensors, filled_ids, ids_of_values
-from onnx_evoq.model.graph import (
-    MOST_VALUES,
-    NodeValues,
-    attribute,
-    bodies,
-    constant_tensors,
-    is_standard,
-    reads,
-    values_of,
-)
+from onnx_evoq.model.constants import MOST_VALUES, NodeValues, values_of
+from onnx_evoq.model.graph import attribute, bodies, constant_tensors, is_standard, reads
 from onnx_evoq.model.layers import LinearLayer, clip_limits
 
 _SCALE_KEEPING = {"Relu", "LeakyRelu", "PRelu", "Identity", "Dropout", "Abs", "Neg", "Cast"}

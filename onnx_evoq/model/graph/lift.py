@@ -14,7 +14,7 @@ from onnx import GraphProto, NodeProto, TensorProto
 from onnx_evoq.model.graph.nodes import (
     FLOAT_TYPES,
     bodies,
-    is_standard,
+    constant_of,
     names_in_use,
     unused_name,
     walk,
@@ -40,8 +40,8 @@ def _may_be_weight(tensor: TensorProto) -> bool:
 
 
 def _constants_to_initializers(graph: GraphProto) -> None:
-    for node in [node for node in graph.node if node.op_type == "Constant" and is_standard(node)]:
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
+    for node in list(graph.node):
+        value = constant_of(node)
         if value is not None and _may_be_weight(value):
             tensor = graph.initializer.add()
             tensor.CopyFrom(value)

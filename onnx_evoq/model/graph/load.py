@@ -1,17 +1,16 @@
 """Read a model, check it, and bring it into the form that the other files of this room expect.
 
 1. The file is read with its external data, which must lie in the model's folder.
-2. It is checked: a graph, an operator set that can be run, not yet quantized.
+2. It is checked: a graph, and an operator set that can be run.
 3. Functions are inlined, initializers listed as inputs are taken off that list, and sparse ones
    become dense. Constants that may be weights become initializers of the main graph (see `lift`).
 """
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner, numpy_helper
+from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph.lift import lift_constants
@@ -19,30 +18,19 @@ from onnx_evoq.model.graph.nodes import (
     QONNX_DOMAIN,
     all_nodes,
     copy_of,
-    is_standard,
+    dense,
     opset_of,
     tensors_in,
     walk,
 )
 from onnx_evoq.model.graph.validity import check_valid
-from onnx_evoq.model.tensors import array_of, is_external
+from onnx_evoq.model.tensors import is_external
 
 Model = ModelProto  # the name for rooms that do not import onnx
 
 MIN_OPSET = 7  # the oldest that ONNX Runtime runs
 _MIN_IR_VERSION = 4  # from here on, an initializer need not be an input
 
-_QUANTIZED_OPS = {
-    "ConvInteger",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "MatMulInteger",
-    "MatMulNBits",
-    "QGemm",
-    "QLinearConv",
-    "QLinearMatMul",
-    "QuantizeLinear",
-}
 _QONNX_DOMAINS = (QONNX_DOMAIN, "onnx.brevitas")
 
 
@@ -51,17 +39,15 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
 
     Args:
         source: a file, or a model in memory.
-        quantized: whether to accept a model that is already quantized, to evaluate it for example.
+        quantized: whether the model may be quantized altogether, to evaluate it for example.
 
     Raises:
-        ModelError: the file is unreadable, or the model unsupported or already quantized.
+        ModelError: the file is unreadable, or the model unsupported; QONNX is.
     """
     name = name_of(source)
     model = copy_of(source) if isinstance(source, ModelProto) else _read(Path(source))
     _check(model, name)
-    if not quantized:
-        _refuse_quantized(model, name)
-    _refuse_qonnx(model, name)
+    _refuse_qonnx(model, name, quantized)
     if model.functions:
         model = inliner.inline_local_functions(model)
     model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
@@ -191,23 +177,19 @@ def _check(model: ModelProto, name: str) -> None:
         raise ModelError(f"{name}: models above 2 GB are not supported.") from cause
 
 
-def _refuse_quantized(model: ModelProto, name: str) -> None:
+def _refuse_qonnx(model: ModelProto, name: str, quantized: bool) -> None:
     for node in all_nodes(model.graph):
-        known = is_standard(node) or node.domain == "com.microsoft"
-        if (known and node.op_type in _QUANTIZED_OPS) or node.domain in _QONNX_DOMAINS:
+        if node.domain not in _QONNX_DOMAINS:
+            continue
+        if not quantized:
             raise ModelError(
                 f"{name}: already quantized (it holds {node.op_type} nodes): "
                 "give the float model that it was made from."
             )
-
-
-def _refuse_qonnx(model: ModelProto, name: str) -> None:
-    for node in all_nodes(model.graph):
-        if node.domain in _QONNX_DOMAINS:
-            raise ModelError(
-                f"{name}: ONNX Runtime cannot run QONNX (it holds {node.op_type} nodes): "
-                "give a file of the qdq format."
-            )
+        raise ModelError(
+            f"{name}: ONNX Runtime cannot run QONNX (it holds {node.op_type} nodes): "
+            "give a file of the qdq format."
+        )
 
 
 def _drop_initializer_inputs(model: ModelProto) -> None:
@@ -218,13 +200,5 @@ def _drop_initializer_inputs(model: ModelProto) -> None:
 
 def _make_dense(model: ModelProto) -> None:
     for graph in walk(model.graph):
-        for sparse in graph.sparse_initializer:
-            values = array_of(sparse.values)
-            indices = array_of(sparse.indices)  # (values,) or (values, axes)
-            dense = np.zeros(tuple(sparse.dims), values.dtype)
-            if indices.ndim == 1:
-                dense.flat[indices] = values
-            else:
-                dense[tuple(indices.T)] = values
-            graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+        graph.initializer.extend(dense(sparse) for sparse in graph.sparse_initializer)
         del graph.sparse_initializer[:]

@@ -3,9 +3,30 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
+import numpy as np
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    helper,
+    numpy_helper,
+)
+
+from onnx_evoq.model.tensors import array_of
 
 QONNX_DOMAIN = "qonnx.custom_op.general"  # of Quant nodes
+_QUANTIZED = {
+    "ConvInteger", "DequantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul", "GatherBlockQuantized", "MatMulBnb4", "MatMulInteger",
+    "MatMulIntegerToFloat", "MatMulNBits", "NhwcMaxPool", "QAttention", "QEmbedLayerNormalization",
+    "QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearConv",
+    "QLinearGlobalAveragePool", "QLinearLeakyRelu", "QLinearMatMul", "QLinearMul",
+    "QLinearReduceMean", "QLinearSigmoid", "QLinearSoftmax", "QLinearWhere", "QMoE",
+    "QuantizeLinear",
+}  # fmt: skip
 FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
@@ -79,7 +100,7 @@ def constants_of(graph: GraphProto) -> set[str]:
     constants: set[str] = set()
     for node in graph.node:
         names = {name for name in node.output if name}
-        if reads(node) & varying or node.op_type.startswith(("Random", "Multinomial")):
+        if reads(node) & varying or is_random(node):
             varying |= names
         else:
             constants |= names
@@ -90,14 +111,39 @@ def constant_tensors(graph: GraphProto) -> dict[str, TensorProto]:
     """The initializers of `graph` and the values of its Constant nodes, by name."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type != "Constant" or not is_standard(node):
-            continue
-        for entry in node.attribute:
-            if entry.name == "value":
-                tensors[node.output[0]] = entry.t
-            elif entry.name == "value_float":
-                tensors[node.output[0]] = helper.make_tensor("", TensorProto.FLOAT, [], [entry.f])
+        value = constant_of(node)
+        if value is not None:
+            tensors[node.output[0]] = value
     return tensors
+
+
+def constant_of(node: NodeProto) -> TensorProto | None:
+    """The tensor that a Constant node holds; None if it holds strings, or is another node."""
+    if node.op_type != "Constant" or not is_standard(node):
+        return None
+    for entry in node.attribute:
+        match entry.name:
+            case "value":
+                return entry.t
+            case "sparse_value":
+                return dense(entry.sparse_tensor)
+            case "value_float" | "value_int" | "value_floats" | "value_ints":
+                value = helper.get_attribute_value(entry)
+                dtype = np.float32 if "float" in entry.name else np.int64
+                return numpy_helper.from_array(np.array(value, dtype), "")
+    return None
+
+
+def dense(sparse: SparseTensorProto) -> TensorProto:
+    """The tensor that is 0 where a sparse one holds no value."""
+    values = array_of(sparse.values)
+    indices = array_of(sparse.indices)  # (values,) or (values, axes)
+    full = np.zeros(tuple(sparse.dims), values.dtype)
+    if indices.ndim == 1:
+        full.flat[indices] = values
+    else:
+        full[tuple(indices.T)] = values
+    return numpy_helper.from_array(full, sparse.values.name)
 
 
 def names_in_use(graph: GraphProto) -> set[str]:
@@ -156,6 +202,22 @@ def attribute(node: NodeProto, name: str, default: float) -> float:
 def opset_of(model: ModelProto) -> int:
     """The version of ONNX's own operator set, 0 where the model imports none."""
     return next((entry.version for entry in model.opset_import if _is_own(entry.domain)), 0)
+
+
+def is_quantized(node: NodeProto) -> bool:
+    """Whether `node` makes codes, reads them, or makes floats of them."""
+    known = is_standard(node) or node.domain == "com.microsoft"
+    return known and node.op_type in _QUANTIZED
+
+
+def quantized_operators(model: ModelProto) -> list[str]:
+    """The operators of the nodes that `is_quantized` tells of, each once, in the graph's order."""
+    return list(dict.fromkeys(n.op_type for n in all_nodes(model.graph) if is_quantized(n)))
+
+
+def is_random(node: NodeProto) -> bool:
+    """Whether `node` draws random numbers; Dropout does where it trains."""
+    return node.op_type.startswith(("Random", "Multinomial", "Bernoulli"))
 
 
 def is_standard(node: NodeProto) -> bool:

@@ -25,6 +25,7 @@ from onnx_evoq.model.graph.nodes import (
     all_nodes,
     attribute,
     bodies,
+    is_quantized,
     is_standard,
     node_label,
 )
@@ -175,6 +176,11 @@ def _path_to_initializer(
     return name, views
 
 
+def has_weights(node: NodeProto) -> bool:
+    """Whether the operator of `node` may multiply its input by weights; a table is looked up."""
+    return is_standard(node) and node.op_type in _WEIGHT_INPUTS and node.op_type != "Gather"
+
+
 def is_table(node: NodeProto, tensor: TensorProto) -> bool:
     """Whether a Gather picks rows of a matrix."""
     return len(tensor.dims) == 2 and attribute(node, "axis", 0) == 0
@@ -235,6 +241,9 @@ def _dtype_name(tensor: TensorProto) -> str:
 def _reason(tensor: TensorProto, readers: list[NodeProto]) -> str:
     if not readers:
         return "no node reads it"
+    quantized = next((reader for reader in readers if is_quantized(reader)), None)
+    if quantized is not None:
+        return f"already quantized ({quantized.op_type}): stays as it is"
     op_type, position = readers[0].op_type, list(readers[0].input).index(tensor.name)
     if tensor.data_type not in FLOAT_TYPES:
         kind = _dtype_name(tensor)

@@ -10,7 +10,7 @@ from onnx import NodeProto
 from onnx_evoq.model import load
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO
 from onnx_evoq.model.channels.known_tensors import KnownTensors, filled_ids, ids_of_values
-from onnx_evoq.model.graph import MOST_VALUES
+from onnx_evoq.model.constants import MOST_VALUES
 from onnx_evoq.model.layers import linear_layers
 
 

@@ -226,24 +226,8 @@ def quantized() -> onnx.ModelProto:
     return model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, weights)
 
 
-def test_a_quantized_model_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"already quantized \(it holds DequantizeLinear nodes\)"):
-        load(quantized())
-
-
-def test_an_integer_operator_of_onnx_runtime_is_refused_too() -> None:
-    model = mlp()
-    model.graph.node[0].op_type, model.graph.node[0].domain = "QGemm", "com.microsoft"
-    model.opset_import.add(domain="com.microsoft", version=1)
-    with pytest.raises(ModelError, match="it holds QGemm nodes"):
-        load(model)
-    model.graph.node[0].domain = "com.example"
-    model.opset_import.add(domain="com.example", version=1)
-    assert len(load(model).graph.node) == 4
-
-
-def test_a_quantized_model_is_loaded_on_request() -> None:
-    assert len(load(quantized(), quantized=True).graph.node) == 2
+def test_a_model_with_quantized_layers_is_loaded() -> None:
+    assert len(load(quantized()).graph.node) == 2
 
 
 def test_the_model_that_was_given_stays_as_it_is() -> None:

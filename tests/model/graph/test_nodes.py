@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import pytest
 from graphs import mlp, model_of, node
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
@@ -103,7 +104,7 @@ def test_constant_tensors_are_initializers_and_values_of_constant_nodes() -> Non
     ).graph  # fmt: skip
     tensors = nodes.constant_tensors(graph)
     values = {name: numpy_helper.to_array(tensor).tolist() for name, tensor in tensors.items()}
-    assert values == {"w": [1, 2], "a": [5], "b": 2.5}
+    assert values == {"w": [1, 2], "a": [5], "b": 2.5, "c": 3}
 
 
 def test_names_of_tensors_and_nodes_are_in_use() -> None:
@@ -153,3 +154,18 @@ def test_shapes_that_a_tool_added_are_dropped() -> None:
     changed.graph.value_info.add().name = "added"
     nodes.drop_added_shapes(changed, original)
     assert [value.name for value in changed.graph.value_info] == ["stated"]
+
+
+@pytest.mark.parametrize(
+    ("op_type", "domain", "quantized"),
+    [
+        ("DequantizeLinear", "", True), ("QLinearAdd", "com.microsoft", True),
+        ("MatMulNBits", "com.microsoft", True), ("QGemm", "com.example", False),
+        ("MatMul", "", False), ("FusedMatMul", "com.microsoft", False),
+    ],
+)  # fmt: skip
+def test_operators_on_codes_are_known(op_type: str, domain: str, quantized: bool) -> None:
+    each = node(op_type, ["x"], ["y"], domain=domain)
+    assert nodes.is_quantized(each) is quantized
+    model = model_of([each, each], {"x": None}, {"y": None}, {})
+    assert nodes.quantized_operators(model) == [op_type] * quantized

@@ -5,7 +5,7 @@ import pytest
 from graphs import model_of, node
 from onnx import ModelProto, NodeProto
 
-from onnx_evoq.model.graph.one_node import MOST_VALUES, NodeValues, count, shapes_of, values_of
+from onnx_evoq.model.constants.one_node import MOST_VALUES, NodeValues, count, shapes_of, values_of
 
 X = np.arange(6, dtype=np.int32).reshape(2, 3)
 
@@ -74,14 +74,14 @@ def test_an_output_that_is_too_large_is_refused_before_it_is_computed() -> None:
 
 
 def test_an_output_of_the_largest_size_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_evoq.model.graph.one_node.MOST_VALUES", 10)
+    monkeypatch.setattr("onnx_evoq.model.constants.one_node.MOST_VALUES", 10)
     assert expand(10)[0].tolist() == [1] * 10
     with pytest.raises(ValueError, match="more than 10 values"):
         expand(11)
 
 
 def test_one_output_that_is_too_large_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_evoq.model.graph.one_node.MOST_VALUES", 4)
+    monkeypatch.setattr("onnx_evoq.model.constants.one_node.MOST_VALUES", 4)
     split = node("Split", ["x", "sizes"], ["a", "b"], axis=0)
     with pytest.raises(ValueError, match="more than 4 values"):
         values(split, np.int32([1, 2, 3, 4, 5, 6]), np.array([1, 5]), constant=" c")
@@ -99,7 +99,7 @@ def test_a_lack_of_memory_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("onnx_evoq.model.graph.one_node.ReferenceEvaluator", fail)
+    monkeypatch.setattr("onnx_evoq.model.constants.one_node.ReferenceEvaluator", fail)
     with pytest.raises(MemoryError):
         values(node("Relu", ["x"], ["y"]), X)
 

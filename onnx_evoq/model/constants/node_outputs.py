@@ -1,0 +1,54 @@
+"""Compute the outputs of a node that reads constants, of operators of quantization as well."""
+
+from collections.abc import Sequence
+
+from onnx import ModelProto, NodeProto, helper
+
+from onnx_evoq.array_types import Array
+from onnx_evoq.model.constants.one_node import shapes_of, values_of
+from onnx_evoq.model.graph import is_quantized, node_label
+
+_QUANTIZATION_OPSET = 23
+# Whose output may be of any size, whatever the size of their inputs.
+_SIZED = {"ConstantOfShape", "EyeLike", "Expand", "OneHot", "Pad", "Range", "Resize", "Tile",
+          "Upsample"}  # fmt: skip
+
+
+def outputs_of(
+    node: NodeProto, inputs: Sequence[Array | None], model: ModelProto, most: int
+) -> list[Array]:
+    """The outputs of a node that reads constants.
+
+    Args:
+        node: a node without graphs inside it.
+        inputs: one array per input, None for an input that the node leaves out.
+        model: the model of the node, which states its operator set.
+        most: the values that an output may have.
+
+    Raises:
+        ValueError: it cannot be computed, or an output has more than `most` values.
+    """
+    if node.op_type == "Identity" and inputs[0] is not None:
+        return [inputs[0]]
+    if node.op_type == "Dropout" and len(inputs) > 2 and inputs[2] is not None and inputs[2].any():
+        raise ValueError(f"{node_label(node)} draws random numbers")
+    if is_quantized(node):
+        node, model = _newest(node)
+    known = [True] * len(inputs)
+    if node.op_type in _SIZED and None in shapes_of(node, inputs, known, model):
+        raise ValueError(f"{node_label(node)} makes a tensor of unknown size")
+    outputs = values_of(node, inputs, known, model, most)
+    if any(value.dtype.kind in "OSU" for value in outputs):
+        raise ValueError(f"{node_label(node)} makes strings")
+    return outputs
+
+
+def _newest(node: NodeProto) -> tuple[NodeProto, ModelProto]:
+    """A node of quantization as one of ONNX's newest operator set, and a model of that set.
+
+    It has the meaning of all older ones, and of those of ONNX Runtime's own domain.
+    """
+    changed = NodeProto()
+    changed.CopyFrom(node)
+    changed.domain = ""
+    return changed, ModelProto(opset_import=[helper.make_opsetid("", _QUANTIZATION_OPSET)])
