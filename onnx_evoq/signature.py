@@ -14,13 +14,11 @@ class TensorSpec:
         dtype: its NumPy type.
         shape: one entry per axis, None for an axis that the model leaves open. The whole shape is
             None if the model does not even state the rank.
-        below: the number of rows of the table, if the input is indices into a table.
     """
 
     name: str
     dtype: np.dtype
     shape: tuple[int | None, ...] | None
-    below: int | None = None
 
     def describe(self) -> str:
         """The type and shape in words, for messages.

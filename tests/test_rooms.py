@@ -38,12 +38,13 @@ CHAIN = [
 # Rooms within rooms: each may import those before it.
 INNER = {
     "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
+    "data": ["synthetic"],
     "engine": ["samples"],
     "model": [
-        "tensors", "graph", "constants", "inside", "emission", "layers", "channels", "splitting",
-        "integer", "qonnx", "c_header",
+        "tensors", "graph", "inputs", "constants", "inside", "emission", "layers", "channels",
+        "splitting", "integer", "qonnx", "c_header",
     ],
-    "setup": ["options", "sessions"],
+    "setup": ["options", "sessions", "synthetic"],
     "mixed_precision": ["search_space", "layer_table"],
 }  # fmt: skip
 

@@ -17,7 +17,3 @@ from onnx_evoq.signature import TensorSpec
 )
 def test_a_declaration_reads_as_type_and_shape(shape: tuple | None, text: str) -> None:
     assert TensorSpec("x", np.dtype("float32"), shape).describe() == text
-
-
-def test_only_indices_into_a_table_have_a_bound() -> None:
-    assert TensorSpec("x", np.dtype("int64"), (None,)).below is None

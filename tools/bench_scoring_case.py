@@ -20,7 +20,6 @@ from onnx_evoq.model import (
     Weight,
     cut_at,
     emit_float,
-    input_specs,
     serialize,
     suffix,
     to_model,
@@ -152,7 +151,7 @@ def prepared(given: argparse.Namespace) -> Bench:
     float_model = open_float_model(given.model, [])
     data = Data(given.data, divide=given.divide, mean=given.mean, std=given.std)
     rng = np.random.default_rng(given.seed)
-    there = len(find_samples(input_specs(float_model.reference), data, rng))
+    there = len(find_samples(float_model.reference, str(given.model), data, rng))
     # As many samples as search accept and judge together.
     count = min(given.samples, there // 2)
     data = Data(given.data, samples=2 * count, divide=given.divide, mean=given.mean, std=given.std)

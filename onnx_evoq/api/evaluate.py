@@ -8,7 +8,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import Criterion, Metric, MetricName, find_metric
-from onnx_evoq.model import input_specs, load, name_of
+from onnx_evoq.model import load, name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import Evaluation
@@ -67,8 +67,8 @@ def evaluate(
     check_seed(seed)
     chosen = None if metric == "auto" else find_metric(metric)
     loaded, source = load(model, quantized=True), name_of(model)
-    specs = input_specs(loaded)
-    samples = find_samples(specs, as_data(data), np.random.default_rng(seed), progress)
+    rng = np.random.default_rng(seed)
+    samples = find_samples(loaded, source, as_data(data), rng, resources, progress)
 
     # 2. Run the model, and the reference.
     outputs = outputs_of(loaded, source, samples, resources, progress)

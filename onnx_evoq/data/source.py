@@ -13,7 +13,6 @@ from onnx_evoq.data.images import read_folder
 from onnx_evoq.data.preprocess import Preprocess
 from onnx_evoq.data.reader import from_iterable
 from onnx_evoq.data.samples import Samples
-from onnx_evoq.data.synthetic import SYNTHETIC_SAMPLES, synthetic_samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.signature import TensorSpec
@@ -100,21 +99,19 @@ def load_samples(
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> Samples:
-    """Read data and make them fit the model's inputs, or draw synthetic inputs without a source.
+    """Read data and make them fit the model's inputs.
 
     Args:
         data: the source and its preprocessing.
         specs: the model's inputs.
-        rng: draws synthetic inputs.
+        rng: draws samples, if that is needed.
         progress: shows a progress bar.
 
     Raises:
         DataError: the data cannot be read, are empty, or do not fit the model.
     """
     if data.source is None:
-        _refuse_preprocessing(data)
-        count = SYNTHETIC_SAMPLES if data.samples is None else data.samples
-        return synthetic_samples(specs, count, rng, data.input_range)
+        raise DataError("there are no samples to read: name a source.")
     if data.input_range is not None:
         raise DataError("input_range is for synthetic inputs: leave it out where data are given.")
     raw = _read(data, data.source, specs, progress)
@@ -124,7 +121,7 @@ def load_samples(
     return fit_to_model(raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps)
 
 
-def _refuse_preprocessing(data: Data) -> None:
+def refuse_preprocessing(data: Data) -> None:
     """Raise DataError if there are steps: synthetic inputs are drawn as the model takes them."""
     for name in ("labels", "split", "divide", "mean", "std", "layout", "resize", "crop"):
         if getattr(data, name) is not None:

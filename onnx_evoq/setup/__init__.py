@@ -1,6 +1,6 @@
 """Sets up a run: the float model, the grids, the calibration samples, and the resources."""
 
-from onnx_evoq.setup.calibration import Calibration, find_samples, prepare_calibration
+from onnx_evoq.setup.calibration import Calibration, prepare_calibration
 from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
 from onnx_evoq.setup.float_model import (
     FloatModel,
@@ -28,6 +28,7 @@ from onnx_evoq.setup.options import (
     check_seed,
     check_whole,
 )
+from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 from onnx_evoq.setup.sessions import (

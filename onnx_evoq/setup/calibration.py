@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch, check_shapes, fixed_batch_size, make_batches
-from onnx_evoq.data import Data, Samples, load_samples, split
+from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import DataError, MetricError, ModelError
 from onnx_evoq.metrics import (
     Criterion,
@@ -25,6 +25,7 @@ from onnx_evoq.model import Model, input_specs, weight_count
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
+from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.scoring_set import ScoringSet
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
@@ -80,29 +81,6 @@ class Calibration:
             for scoring in (self.search_set, self.heldout_set)
         )
         return replace(self, search_set=search, heldout_set=heldout)
-
-
-def find_samples(
-    specs: Sequence[TensorSpec],
-    data: Data,
-    rng: np.random.Generator,
-    progress: Progress = silent,
-) -> Samples:
-    """Load the samples for a model.
-
-    Args:
-        specs: the model's inputs.
-        data: the source of the samples, and their preprocessing.
-        rng: draws synthetic samples.
-        progress: shows how many samples are loaded.
-
-    Raises:
-        ModelError: the model takes no inputs.
-        DataError: the data cannot be read or do not fit the inputs.
-    """
-    if not specs:
-        raise ModelError("the model takes no inputs, so that there is nothing to score it on.")
-    return load_samples(data, specs, rng, progress)
 
 
 def _reference_outputs(
@@ -196,7 +174,7 @@ def prepare_calibration(
     """
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)  # before the work, as it may fail
-    samples = find_samples(specs, data, rng, progress)
+    samples = find_samples(model, name, data, rng, resources, progress, deadline)
     session = open_session(model, resources, name, own_options(model))
     size = choose_batch_size(session, samples.inputs, specs, weight_count(model))
     parts = (samples,) if holdout is None else split(samples, holdout, rng)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnx_evoq.data import Data, Samples, as_data, load_samples
+from onnx_evoq.data import Data, Samples, as_data, load_samples, refuse_preprocessing
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 
@@ -117,7 +117,7 @@ def test_labels_file_does_not_go_with_an_npz(tmp_path: Path, options: dict[str, 
 )
 def test_steps_without_data_are_refused(name: str, value: object) -> None:
     with pytest.raises(DataError, match=f"^{name} is given, but no data.*name the data too"):
-        load(None, **{name: value})
+        refuse_preprocessing(Data(**{name: value}))
 
 
 def test_input_range_with_data_is_refused() -> None:
@@ -125,17 +125,9 @@ def test_input_range_with_data_is_refused() -> None:
         load(ROWS, input_range=(0, 1))
 
 
-def test_no_source_draws_synthetic_inputs() -> None:
-    samples = load(None)
-    assert samples.inputs["x"].shape == (256, 2)
-    assert samples.source == "synthetic inputs"
-
-
-def test_samples_and_input_range_go_to_synthetic_inputs() -> None:
-    drawn = load(None, samples=50, input_range=(10, 11)).inputs["x"]
-    assert len(drawn) == 50
-    assert drawn.min() >= 10
-    assert drawn.max() <= 11
+def test_without_a_source_there_is_nothing_to_read() -> None:
+    with pytest.raises(DataError, match="no samples to read: name a source"):
+        load(None)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +151,7 @@ def test_one_mean_stands_for_all_channels() -> None:
 
 def test_color_without_data_is_refused() -> None:
     with pytest.raises(DataError, match=r"^color is given, but no data that it applies to"):
-        load(None, color="bgr")
+        refuse_preprocessing(Data(color="bgr"))
 
 
 def test_an_input_range_of_one_number_is_empty() -> None:

@@ -6,8 +6,6 @@ import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model.graph.nodes import is_standard
-from onnx_evoq.model.graph.weights import is_table
 from onnx_evoq.signature import TensorSpec
 
 
@@ -28,23 +26,10 @@ def input_specs(model: ModelProto) -> list[TensorSpec]:
     Raises:
         ModelError: an input is not a tensor of numbers.
     """
-    rows = _table_rows(model)
-    return [_spec(value, rows.get(value.name)) for value in model.graph.input]
+    return [_spec(value) for value in model.graph.input]
 
 
-def _table_rows(model: ModelProto) -> dict[str, int]:
-    """The number of rows of the smallest table that a tensor indexes, by the tensor's name."""
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    rows: dict[str, int] = {}
-    for node in model.graph.node:
-        if node.op_type == "Gather" and is_standard(node) and node.input[0] in tensors:
-            table, indices = tensors[node.input[0]], node.input[1]
-            if is_table(node, table):
-                rows[indices] = min(table.dims[0], rows.get(indices, table.dims[0]))
-    return rows
-
-
-def _spec(value: ValueInfoProto, below: int | None) -> TensorSpec:
+def _spec(value: ValueInfoProto) -> TensorSpec:
     if not value.type.HasField("tensor_type"):
         raise ModelError(
             f"input {value.name!r} is not a tensor (a sequence, map or optional): "
@@ -57,9 +42,9 @@ def _spec(value: ValueInfoProto, below: int | None) -> TensorSpec:
             f"input {value.name!r} holds {dtype}: export the model with float32 inputs."
         )
     if not tensor.HasField("shape"):
-        return TensorSpec(value.name, dtype, None, below)
+        return TensorSpec(value.name, dtype, None)
     shape = tuple(
         d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
         for d in tensor.shape.dim
     )
-    return TensorSpec(value.name, dtype, shape, below)
+    return TensorSpec(value.name, dtype, shape)

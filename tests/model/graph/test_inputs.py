@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from graphs import mlp, model_of, node, random, table_read_twice
+from graphs import mlp, model_of, node, table_read_twice
 from onnx import helper
 
 from onnx_evoq.errors import ModelError
@@ -27,24 +27,6 @@ def test_an_input_without_a_shape_has_none() -> None:
     (spec,) = input_specs(load(model))
     assert spec.shape is None
     assert spec.describe() == "float32 of any shape"
-
-
-def test_indices_know_how_many_rows_their_table_has() -> None:
-    nodes = [node("Gather", ["table", "tokens"], ["y"])]
-    model = model_of(
-        nodes, {"tokens": ["n", 7]}, {"y": ["n", 7, 8]}, {"table": random(20, 8)},
-        dtypes={"tokens": "int64"},
-    )  # fmt: skip
-    assert input_specs(model) == [TensorSpec("tokens", np.dtype("int64"), (None, 7), below=20)]
-
-
-def test_indices_of_two_tables_fit_the_smaller_one() -> None:
-    for sizes in ((20, 9), (9, 20)):
-        nodes = [node("Gather", [f"t{size}", "i"], [f"y{size}"]) for size in sizes]
-        nodes.append(node("Add", ["y20", "y9"], ["y"]))
-        tables = {"t20": random(20, 8), "t9": random(9, 8)}
-        model = model_of(nodes, {"i": ["n"]}, {"y": None}, tables, dtypes={"i": "int64"})
-        assert input_specs(model)[0].below == 9
 
 
 def test_an_input_of_complex_numbers_is_refused() -> None:

@@ -1,0 +1,75 @@
+"""What a synthetic input holds: its shape, and how its values are drawn."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Numbers around a mean: ``clip(mean + deviation * z, low, high)`` with z of deviation 1.
+
+    Attributes:
+        mean: of all channels, or one per channel.
+        deviation: of all channels, or one per channel.
+        low: the lowest value.
+        high: the highest value.
+        image: whether z has the spectrum of natural images; else it is white.
+        channel_axis: the axis of the channels, counted from the last one, which is -1.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
+    low: float = -np.inf
+    high: float = np.inf
+    image: bool = False
+    channel_axis: int = -1
+
+    def within(self, low: float, high: float) -> "Noise":
+        """The same between two limits, with the mean in the middle.
+
+        The limits are two standard deviations away.
+        """
+        mean, deviation = ((low + high) / 2,), ((high - low) / 4,)
+        return replace(self, mean=mean, deviation=deviation, low=low, high=high)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Whole numbers, each as likely as the others, from `low` to below `high`."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One of these values, each as likely as the others; one alone is a constant."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """0, 1, 2 and so on along the last axis."""
+
+
+Values: TypeAlias = Noise | Whole | Chosen | Positions
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """How an input of a model is drawn.
+
+    Attributes:
+        name: the name of the input.
+        dtype: its type.
+        shape: the sizes of all axes of a sample.
+        values: how its values are drawn.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    values: Values

@@ -1,0 +1,21 @@
+"""The names that a model gives to the axes of its inputs."""
+
+from onnx import ModelProto
+
+
+def axis_names(model: ModelProto) -> dict[str, tuple[str | None, ...]]:
+    """For each input that states its axes, their names, None for an axis without one.
+
+    Axes of one name have one size. A name may be a formula, such as ``past + sequence``.
+
+    Args:
+        model: a model as `load` returns it.
+    """
+    return {
+        value.name: tuple(
+            (d.dim_param or None) if d.HasField("dim_param") else None
+            for d in value.type.tensor_type.shape.dim
+        )
+        for value in model.graph.input
+        if value.type.tensor_type.HasField("shape")
+    }

@@ -1,0 +1,44 @@
+"""The samples that a model is scored on: the user's, or synthetic ones."""
+
+import numpy as np
+
+from onnx_evoq.data import Data, Samples, load_samples
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model import Model, input_specs
+from onnx_evoq.progress import Progress, silent
+from onnx_evoq.run import NO_DEADLINE, Deadline
+from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources
+from onnx_evoq.setup.synthetic import synthetic_samples
+
+
+def find_samples(
+    model: Model,
+    name: str,
+    data: Data,
+    rng: np.random.Generator,
+    resources: Resources = DEFAULT_RESOURCES,
+    progress: Progress = silent,
+    deadline: Deadline = NO_DEADLINE,
+) -> Samples:
+    """Load the samples for a model, or draw synthetic ones where no data are given.
+
+    Args:
+        model: the model, as it was loaded.
+        name: the model's name in messages.
+        data: the source of the samples, and their preprocessing.
+        rng: draws synthetic samples.
+        resources: what may be used of the machine.
+        progress: shows how many samples are loaded.
+        deadline: by which the whole job must end.
+
+    Raises:
+        ModelError: the model takes no inputs.
+        DataError: the data cannot be read or do not fit the inputs, or none are given, and the
+            model runs with no synthetic inputs that were tried.
+    """
+    specs = input_specs(model)
+    if not specs:
+        raise ModelError("the model takes no inputs, so that there is nothing to score it on.")
+    if data.source is None:
+        return synthetic_samples(model, name, data, rng, resources, deadline)
+    return load_samples(data, specs, rng, progress)

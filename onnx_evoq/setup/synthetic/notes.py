@@ -1,0 +1,81 @@
+"""Sentences that say what synthetic inputs hold."""
+
+from collections.abc import Collection, Sequence
+
+from onnx_evoq.data import Chosen, InputPlan, Noise, Whole
+from onnx_evoq.signature import TensorSpec
+
+_MOST = 4  # inputs in a sentence
+
+
+def notes_on(
+    samples: int,
+    plans: Sequence[InputPlan],
+    specs: Sequence[TensorSpec],
+    reason: str,
+    given_range: bool,
+    unranged: Collection[str],
+) -> tuple[str, ...]:
+    """What a user should know of synthetic inputs.
+
+    Args:
+        samples: how many there are.
+        plans: how they were drawn.
+        specs: the model's inputs.
+        reason: why their range was chosen.
+        given_range: whether the user chose it.
+        unranged: the inputs for which the user's range does not hold.
+    """
+    noise = [plan.values for plan in plans if isinstance(plan.values, Noise)]
+    where = f" from {_range_of(noise[0])}, {reason} (input_range changes that)" if noise else ""
+    if given_range and noise:
+        where = f" from {_range_of(noise[0])}"
+    notes = [
+        f"no data were given: scored on {samples} synthetic inputs{where}; a few hundred real "
+        "samples would do better, and on them the result may be no better than nearest rounding."
+    ]
+    open_axes = {spec.name for spec in specs if spec.shape and None in spec.shape[1:]}
+    sizes = [
+        f"{plan.name!r} is {' x '.join(map(str, plan.shape))}"
+        for plan in plans
+        if plan.name in open_axes
+    ]
+    if sizes:
+        notes.append(f"sizes that the model leaves open were chosen: {_listed(sizes)}.")
+    constants = [
+        f"{plan.name!r} is {plan.values.values[0]:g}"
+        for plan in plans
+        if isinstance(plan.values, Chosen) and len(plan.values.values) == 1
+    ]
+    if constants:
+        notes.append(f"from what the model does with them, {_listed(constants)} in all samples.")
+    if unranged:
+        what = [f"{plan.name!r} ({_described(plan)})" for plan in plans if plan.name in unranged]
+        notes.append(
+            f"input_range does not hold for {_listed(what)}, as what the model does with them says "
+            "what they are."
+        )
+    return tuple(notes)
+
+
+def _range_of(noise: Noise) -> str:
+    low, high = (
+        (noise.mean[0] - 2 * noise.deviation[0], noise.mean[0] + 2 * noise.deviation[0])
+        if noise.low == -float("inf")
+        else (noise.low, noise.high)
+    )
+    return f"about {low:g} to {high:g}"
+
+
+def _described(plan: InputPlan) -> str:
+    values = plan.values
+    if isinstance(values, Whole):
+        return f"whole numbers from {values.low} to {values.high - 1}"
+    if isinstance(values, Chosen):
+        return "one of " + ", ".join(f"{value:g}" for value in values.values[:_MOST])
+    return "positions"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = f" and {len(parts) - _MOST} more" if len(parts) > _MOST else ""
+    return ", ".join(parts[:_MOST]) + more
