@@ -61,7 +61,8 @@ def model_of(
         [value(name, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()],
     )
-    opsets = [helper.make_opsetid("", opset)]
+    domains = sorted({each.domain for each in nodes} - {""})
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(each, 1) for each in domains)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
 
 

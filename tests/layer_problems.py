@@ -16,7 +16,7 @@ from onnx_evoq.quantize.moments.moments import Moments, MomentSums
 Floats = NDArray[np.float64]
 
 LOW, HIGH = -4, 3
-DENSE = Dense(transposed=False)  # a weight (rows, columns) is its matrix
+DENSE = Dense("...k,nk->...n")  # a weight (rows, columns) is its matrix
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 8))
 seeds = st.integers(0, 2**32 - 1)

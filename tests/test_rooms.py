@@ -41,8 +41,8 @@ INNER = {
     "data": ["synthetic"],
     "engine": ["samples"],
     "model": [
-        "tensors", "graph", "inputs", "constants", "inside", "emission", "layers", "channels",
-        "splitting", "integer", "qonnx", "c_header",
+        "tensors", "graph", "weights", "inputs", "constants", "inside", "emission", "layers",
+        "channels", "splitting", "integer", "qonnx", "c_header",
     ],
     "setup": ["options", "sessions", "synthetic"],
     "mixed_precision": ["search_space", "layer_table"],

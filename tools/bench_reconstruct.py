@@ -47,7 +47,7 @@ def measure(rows: int, columns: int) -> dict[str, float]:
         samples.add(SampleChunk(x[None], targets[None]))
         gathering += time.perf_counter() - start
     start = time.perf_counter()
-    reconstruct_with_activation(weight, Dense(transposed=False), samples, GridSpec(bits=4))
+    reconstruct_with_activation(weight, Dense("...k,nk->...n"), samples, GridSpec(bits=4))
     return {"moments": gathering, "reconstruct": time.perf_counter() - start}
 
 

@@ -9,7 +9,7 @@ from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.samples import (
     POSITIONS,
     AtLayer,
-    entries_per_sample,
+    entries_of,
     gather_samples,
     output_shape,
     positions_for,
@@ -28,7 +28,7 @@ __all__ = [
     "LayerPower",
     "LayerTensors",
     "Sketch",
-    "entries_per_sample",
+    "entries_of",
     "float_outputs",
     "gather_from_caches",
     "gather_samples",

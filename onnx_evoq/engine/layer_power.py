@@ -8,7 +8,7 @@ import numpy as np
 from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.frontier import Frontier
-from onnx_evoq.engine.samples import entries_per_sample
+from onnx_evoq.engine.samples import entries_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
@@ -62,8 +62,7 @@ def layer_powers(
 
     Returns:
         The powers by weight. A layer is left out if its output is no tensor of the model, or if a
-        tensor is no array, does not hold one entry per sample along its first axis, or is not
-        finite.
+        tensor is no array, does not have the axes of the layer, or is not finite.
 
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
@@ -100,21 +99,23 @@ def _power(
     """The powers of one layer; None if they cannot be gathered."""
     if layer.output is None:
         return None
+    weight = next(tuple(t.dims) for t in model.graph.initializer if t.name == layer.weight)
     name, linear = layer.output, layer.linear
     ahead = frontier.ahead(model, behind, [layer.input, name])
     values, output = ahead.first[layer.input], ahead.first[name]
-    if not linear.has_samples(values.shape) or len(values) != len(output):
+    if not linear.fits(values.shape, output.shape, weight):
         return None
     everywhere = linear.positions(output.shape)
     if not everywhere:
         return None
-    entries = entries_per_sample(len(values), batches[0])
+    entries = entries_of(layer, output.shape, batches[0])
     count = int(np.clip(round(per_sample / entries), 1, everywhere))
+    has_samples = linear.has_samples(output.shape)
     at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
 
     def pair(tensors: Arrays, batch: Batch) -> tuple[Float32Array, Float32Array]:
         values = tensors[layer.input]
-        real = batch.count if len(values) == batch.size else len(values)
+        real = batch.count if has_samples and len(values) == batch.size else len(values)
         columns = linear.columns(values[:real], at, output.shape)
         return columns, linear.outputs(tensors[name][:real], at)
 

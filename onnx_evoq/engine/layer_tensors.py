@@ -93,13 +93,12 @@ def gather_from_caches(
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
     """
-    matrix = layer.linear.matrix(weight.values)
-    if matrix.shape[2] > _MOST_COLUMNS:
+    if layer.linear.matrix(weight.values).shape[2] > _MOST_COLUMNS:
         return None
     try:
         source = AtLayer(
             layer,
-            matrix,
+            weight.values,
             LayerTensors(caches[0], quantized, layer, layer.read, batches),
             LayerTensors(caches[1], model, layer, layer.given, batches),
             batches,

@@ -23,13 +23,9 @@ from onnx_evoq.model.graph import (
     Model,
     Network,
     Runnable,
-    Skipped,
-    Weight,
     as_network,
-    check_finite,
     data_files,
     drop_added_shapes,
-    find_weights,
     input_specs,
     load,
     name_of,
@@ -41,7 +37,6 @@ from onnx_evoq.model.graph import (
     to_model,
     to_run,
     weight_count,
-    weights_named,
     with_codes,
 )
 from onnx_evoq.model.inputs import (
@@ -97,6 +92,7 @@ from onnx_evoq.model.splitting import (
     splittable_layers,
     with_split_channels,
 )
+from onnx_evoq.model.weights import Skipped, Weight, check_finite, find_weights, weights_named
 
 __all__ = [
     "PRODUCTS",

@@ -183,14 +183,16 @@ class _Correction:
             tensors = LayerTensors(self._cache, self.best.as_float, layer, names, batches)
         except ModelError:  # a tensor is no array
             return None
-        groups, rows, width = layer.linear.matrix(self.best.quantized[layer.weight].codes).shape
+        codes = self.best.quantized[layer.weight].codes
+        groups, _, width = layer.linear.matrix(codes).shape
         means: list[Float32Array] = []
         within, positions = np.zeros((groups, width, width)), 0
         for index, batch in enumerate(batches):
             at_layer = tensors.of(index)
             values = np.asarray(at_layer[layer.input], np.float32)
-            shape = output_shape(layer, groups * rows, at_layer)
-            if len(values) != batch.size or shape[0] != batch.size:
+            shape = output_shape(layer, codes.shape, at_layer)
+            fits = layer.linear.fits(values.shape, shape, codes.shape)
+            if not fits or not layer.linear.has_samples(shape) or shape[0] != batch.size:
                 return None
             everywhere = layer.linear.positions(shape)
             count = min(everywhere, _POSITIONS_PER_SAMPLE)

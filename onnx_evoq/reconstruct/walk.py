@@ -11,13 +11,13 @@ from itertools import accumulate
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Arrays
+from onnx_evoq.array_types import Arrays, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import (
     Ahead,
     AtLayer,
     Frontier,
-    entries_per_sample,
+    entries_of,
     gather_samples,
     output_shape,
     positions_for,
@@ -85,17 +85,15 @@ def positions_of_a_sample(
     batch = task.search_set.batches[0]
     weights = {weight.name: weight.values for weight in task.weights}
     return {
-        name: _of_a_sample(layer, layer.linear.matrix(weights[name]), tensors, batch)
+        name: _of_a_sample(layer, weights[name].shape, tensors, batch)
         for name, layer in layers.items()
     }
 
 
-def _of_a_sample(layer: Layer, matrix: Array, tensors: Arrays, batch: Batch) -> float:
+def _of_a_sample(layer: Layer, weight: tuple[int, ...], tensors: Arrays, batch: Batch) -> float:
     """How many positions a layer's output has for each sample of a batch."""
-    groups, rows, _ = matrix.shape
-    shape = output_shape(layer, groups * rows, tensors)
-    positions = max(1, layer.linear.positions(shape)) if len(shape) > 1 else 1
-    return positions * entries_per_sample(shape[0], batch) if shape else 1
+    shape = output_shape(layer, weight, tensors)
+    return max(1, layer.linear.positions(shape)) * entries_of(layer, shape, batch)
 
 
 class Walk:
@@ -142,16 +140,16 @@ class Walk:
             positions: of all samples together, at most.
             rng: draws positions.
         """
-        matrix = layer.linear.matrix(self._weights[layer.weight])
+        weight = self._weights[layer.weight]
         try:
             both = self._ahead(so_far, index, layer.read, layer.given)
         except ModelError:  # a tensor is no array
             return None
-        if self._grow(so_far, layer, matrix, positions, both[1].first):
+        if self._grow(so_far, layer, weight, positions, both[1].first):
             both = self._ahead(so_far, index, layer.read, layer.given)
         tensors, targets = both
         source = AtLayer(
-            layer, matrix, tensors, targets, self._batches[: self._float.count], self._heldout,
+            layer, weight, tensors, targets, self._batches[: self._float.count], self._heldout,
             float_bias(self._model, layer),
         )  # fmt: skip
 
@@ -189,14 +187,15 @@ class Walk:
         self,
         so_far: Network,
         layer: Layer,
-        matrix: Array,
+        weight: Float32Array,
         positions: int,
         at_first: Arrays,
     ) -> bool:
         """Bring in more samples if the layer has few positions in each of them."""
-        per_sample = _of_a_sample(layer, matrix, at_first, self._batches[0])
-        shape = matrix.shape[0], matrix.shape[1], matrix.shape[2]
-        samples = int(_POSITIONS_PER_TAKEN * positions_for(positions, shape) / per_sample)
+        per_sample = _of_a_sample(layer, weight.shape, at_first, self._batches[0])
+        groups, rows, columns = layer.linear.matrix(weight).shape
+        most = positions_for(positions, (groups, rows, columns))
+        samples = int(_POSITIONS_PER_TAKEN * most / per_sample)
         count = self._count_with(samples)
         if count <= self._float.count:
             return False

@@ -141,14 +141,16 @@ def test_a_layer_whose_columns_are_not_finite_is_left_out(value: float) -> None:
     assert list(powers(model, batches_of(model, x))) == ([] if np.isnan(value) else ["v"])
 
 
-def test_a_layer_without_an_entry_for_each_sample_is_left_out() -> None:
+def test_a_layer_without_an_axis_of_samples_has_the_power_of_all_positions() -> None:
     nodes = [
         node("Transpose", ["x"], ["t"], perm=[1, 0]),
         node("MatMul", ["w", "t"], ["m"]),
         node("Transpose", ["m"], ["y"], perm=[1, 0]),
     ]
     model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
-    assert powers(model, batches_of(model, random(16, 8))) == {}
+    x = random(16, 8)
+    found = powers(model, batches_of(model, x))["w"]
+    np.testing.assert_allclose(found.whole[0], np.square(x).mean(axis=0), rtol=1e-4)
 
 
 def test_progress_counts_layers() -> None:

@@ -313,17 +313,25 @@ def test_a_branch_that_is_broadcast_over_a_sum_keeps_its_own_output() -> None:
     assert task.fitness(found.as_float) < task.fitness(with_codes(model, rounded(model, 4)))
 
 
-def test_a_matrix_on_the_left_of_a_matrix_has_no_samples() -> None:
+def test_a_matrix_on_the_left_of_a_matrix_gets_the_codes_of_one_on_the_right() -> None:
     nodes = [
         node("Transpose", ["x"], ["t"], perm=[1, 0]),
         node("MatMul", ["w", "t"], ["m"]),
         node("Transpose", ["m"], ["y"], perm=[1, 0]),
     ]
-    model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
-    found = reconstruct_layers(
-        task_of(model, random(40, 8), random(8, 8)), np.random.default_rng(0)
+    weight = random(8, 8)
+    models = [
+        model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": weight}),
+        model_of([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 8]}, {"y": ["n", 8]},
+                 {"w": weight.T.copy()}),
+    ]  # fmt: skip
+    left, right = (
+        reconstruct_layers(
+            task_of(load(model), random(40, 8), random(8, 8)), np.random.default_rng(0)
+        ).quantized["w"]
+        for model in models
     )
-    assert found.nearest == ("w",)
+    np.testing.assert_array_equal(left.values, right.values.T)
 
 
 # A width per channel
@@ -427,3 +435,69 @@ def test_the_weight_of_a_branch_that_never_runs_is_rounded_to_the_nearest() -> N
     assert (set(found.layers), found.nearest) == ({"w1"}, ("w2",))
     plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)["w2"]
     np.testing.assert_array_equal(found.quantized["w2"].codes, plain.codes)
+
+
+# Products within a node
+
+
+def codes_of(nodes: list[Any], size: list[Any], weights: dict[str, np.ndarray]) -> QuantizedModel:
+    """A model of some nodes, quantized."""
+    model = load(model_of(nodes, {"x": ["n", *size]}, {"y": None}, weights))
+    draw = correlated(*size)
+    return reconstructed(task_of(model, draw(32, 1), draw(16, 2)))
+
+
+def test_a_convolution_with_an_activation_and_a_sum_gets_the_codes_of_its_parts() -> None:
+    own = {"domain": "com.microsoft"}
+    sizes = {"kernel_shape": [3, 3], "pads": [1] * 4}
+    fused = [
+        node("FusedConv", ["x", "v"], ["h"], activation="Relu", **sizes, **own),
+        node("FusedConv", ["h", "w", "b", "x"], ["y"], activation="Relu", **sizes, **own),
+    ]
+    parts = [
+        node("Conv", ["x", "v"], ["c"], **sizes),
+        node("Relu", ["c"], ["h"]),
+        node("Conv", ["h", "w", "b"], ["a"], **sizes),
+        node("Add", ["a", "x"], ["s"]),
+        node("Relu", ["s"], ["y"]),
+    ]
+    weights = {"v": random(4, 3, 3, 3), "w": random(3, 4, 3, 3, seed=1), "b": random(3, seed=2)}
+    one, other = (codes_of(nodes, [3, 6, 6], weights) for nodes in (fused, parts))
+    for name in ("v", "w"):
+        np.testing.assert_array_equal(one.quantized[name].codes, other.quantized[name].codes)
+    np.testing.assert_allclose(one.layers["w"].bias, other.layers["w"].bias, atol=1e-5)
+
+
+def test_the_projection_of_an_attention_gets_the_codes_of_a_gemm() -> None:
+    attention = node("Attention", ["x", "w", "b"], ["y"], num_heads=2, domain="com.microsoft")
+    plain = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+    weights = {"w": random(8, 24), "b": random(24, seed=1)}
+    one, other = (codes_of(nodes, [5, 8], weights) for nodes in ([attention], plain))
+    np.testing.assert_array_equal(one.quantized["w"].codes, other.quantized["w"].codes)
+    np.testing.assert_allclose(one.layers["w"].bias, other.layers["w"].bias, atol=1e-5)
+
+
+def test_an_einsum_gets_the_codes_of_a_matmul() -> None:
+    weights = {"w": random(8, 24)}
+    einsum = node("Einsum", ["x", "w"], ["y"], equation="bij,jk->bik")
+    one, other = (
+        codes_of([each], [5, 8], weights) for each in (einsum, node("MatMul", ["x", "w"], ["y"]))
+    )
+    np.testing.assert_array_equal(one.quantized["w"].codes, other.quantized["w"].codes)
+
+
+def test_a_matrix_for_each_head_gets_the_codes_of_layers_by_themselves() -> None:
+    weight, draw = random(2, 8, 6), correlated(2, 5, 8)
+
+    def codes(inputs: Callable[[int, int], np.ndarray], of_weight: np.ndarray) -> np.ndarray:
+        size = inputs(1, 1).shape[1:]
+        model = load(model_of([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", *size]},
+                              {"y": None}, {"w": of_weight}))  # fmt: skip
+        task = task_of(model, inputs(32, 1), inputs(16, 2), granularity="channel")
+        return reconstructed(replace(task, scale="float")).quantized["w"].values
+
+    whole = codes(draw, weight)
+    for head in range(2):
+        alone = codes(lambda n, seed, h=head: draw(n, seed)[:, h], weight[head])
+        own = np.square(alone - weight[head]).mean()
+        assert np.square(whole[head] - weight[head]).mean() < 4 * own  # steps are shared

@@ -1,12 +1,12 @@
 """The columns and targets of a layer, from the tensors around it."""
 
-from onnx_evoq.engine.samples.at_layer import AtLayer, entries_per_sample, output_shape
+from onnx_evoq.engine.samples.at_layer import AtLayer, entries_of, output_shape
 from onnx_evoq.engine.samples.layer_samples import POSITIONS, gather_samples, positions_for
 
 __all__ = [
     "POSITIONS",
     "AtLayer",
-    "entries_per_sample",
+    "entries_of",
     "gather_samples",
     "output_shape",
     "positions_for",

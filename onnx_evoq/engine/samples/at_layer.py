@@ -35,7 +35,7 @@ class AtLayer:
 
     Attributes:
         layer: the layer.
-        matrix: (groups, rows, columns), the float weight.
+        weight: the float weight, in its own shape.
         inputs: the tensors `layer.read` of the model with the weights before the layer quantized.
         outputs: the tensors `layer.given` of the float model.
         batches: the samples; those of both sources, in their order.
@@ -44,7 +44,7 @@ class AtLayer:
     """
 
     layer: Layer
-    matrix: Float32Array
+    weight: Float32Array
     inputs: TensorSource
     outputs: TensorSource
     batches: Sequence[Batch]
@@ -54,7 +54,7 @@ class AtLayer:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(groups, rows, columns) of the layer's matrix."""
-        groups, rows, columns = self.matrix.shape
+        groups, rows, columns = self.layer.linear.matrix(self.weight).shape
         return groups, rows, columns
 
     def float_outputs(self, columns: Float32Array) -> Float32Array:
@@ -63,59 +63,63 @@ class AtLayer:
         Args:
             columns: x, (groups, positions, columns).
         """
-        outputs = columns @ np.asarray(self.matrix.transpose(0, 2, 1), np.float32)
+        matrix = self.layer.linear.matrix(self.weight)
+        outputs = columns @ np.asarray(matrix.transpose(0, 2, 1), np.float32)
         if self.bias is not None:
             outputs += self.bias.reshape(len(outputs), 1, -1)
         return np.asarray(outputs)
 
 
-def entries_per_sample(entries: int, batch: Batch) -> float:
-    """How many entries a tensor has for each sample; several if a sample is a whole feed.
-
-    Args:
-        entries: of a tensor of the batch, along its first axis.
-        batch: the samples.
-    """
-    return max(1.0, entries / batch.size)
-
-
-def output_shape(layer: Layer, channels: int, tensors: Arrays) -> tuple[int, ...]:
+def output_shape(layer: Layer, weight: tuple[int, ...], tensors: Arrays) -> tuple[int, ...]:
     """The shape of a layer's output, which may be no tensor of the model.
 
     Args:
         layer: the layer.
-        channels: of its output, in all groups.
+        weight: the shape of its weight.
         tensors: those of the float model, by name: the output, or else the input.
     """
     if layer.output is not None:
         return tensors[layer.output].shape
-    return layer.linear.output_shape(tensors[layer.given[0]].shape, channels)
+    return layer.linear.output_shape(tensors[layer.given[0]].shape, weight)
+
+
+def entries_of(layer: Layer, output: tuple[int, ...], batch: Batch) -> float:
+    """How many entries with positions of their own a layer's output has for each sample.
+
+    It is 1 in general, more if a sample is a whole feed, and less if the output has no axis of
+    samples.
+
+    Args:
+        layer: the layer.
+        output: the shape of its output for a batch.
+        batch: the samples.
+    """
+    entries = output[0] if layer.linear.has_samples(output) else 1
+    return entries / batch.size
 
 
 def shape_at(source: AtLayer, tensors: Arrays) -> tuple[int, ...]:
     """The shape of the layer's output in a batch; `tensors` are those of the float model."""
-    return output_shape(source.layer, source.shape[0] * source.shape[1], tensors)
+    return output_shape(source.layer, source.weight.shape, tensors)
 
 
-def has_samples(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
-    """Whether input and output have an entry for each sample, and some positions in each.
+def has_positions(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
+    """Whether input and output have the axes of the layer, and there are positions.
 
     Args:
         source: the layer.
         tensors: of the quantized model, of one batch.
         targets: of the float model.
     """
-    values, linear = tensors[source.layer.input], source.layer.linear
-    if not linear.has_samples(values.shape):
-        return False
-    output = shape_at(source, targets)
-    return len(values) == output[0] and linear.positions(output) > 0
+    linear, output = source.layer.linear, shape_at(source, targets)
+    fits = linear.fits(tensors[source.layer.input].shape, output, source.weight.shape)
+    return fits and linear.positions(output) > 0
 
 
 def is_residual(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
     """Whether the output is a branch of a sum of its own shape, and nothing is broadcast.
 
-    The arguments are those of `has_samples`.
+    The arguments are those of `has_positions`.
     """
     layer = source.layer
     if layer.other is None:
@@ -161,14 +165,16 @@ def chunk_of(
     everywhere, count = positions_of(source, targets, wanted)
     rng = np.random.default_rng(seed)
     at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
-    entries = len(tensors[layer.input])
-    real = slice(batch.count if entries == batch.size else entries)
+    padded = layer.linear.has_samples(shape) and shape[0] == batch.size > batch.count
+
+    def real(values: Array) -> Array:
+        return values[: batch.count] if padded else values
 
     def outputs(values: Array) -> Float32Array:
-        return layer.linear.outputs(values[real], at)
+        return layer.linear.outputs(real(values), at)
 
     def columns(values: Array) -> Float32Array:
-        return layer.linear.columns(values[real], at, shape)
+        return layer.linear.columns(real(values), at, shape)
 
     shift = None
     if residual:

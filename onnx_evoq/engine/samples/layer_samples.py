@@ -8,10 +8,11 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.engine.samples.at_layer import (
     AtLayer,
     chunk_of,
-    entries_per_sample,
-    has_samples,
+    entries_of,
+    has_positions,
     is_residual,
     positions_of,
+    shape_at,
 )
 from onnx_evoq.parallel import in_order
 from onnx_evoq.quantize import (
@@ -77,8 +78,8 @@ def gather_samples(
             model, in the batches' order.
 
     Returns:
-        The columns and targets. None if a tensor does not hold one entry per sample along its first
-        axis, or is not finite, or if the output has no positions on any sample.
+        The columns and targets. None if a tensor does not have the axes of the layer, or is not
+        finite, or if the output has no positions on any sample.
 
     Raises:
         ModelError: a tensor is no array.
@@ -87,12 +88,13 @@ def gather_samples(
     layer, width = source.layer, source.shape[2]
     at_most = positions_for(positions, source.shape, min(kept, _KEPT_VALUES))
     both = ((source.inputs.of(k), source.outputs.of(k)) for k in range(len(source.batches)))
-    first = next(((k, each) for k, each in enumerate(both) if has_samples(source, *each)), None)
+    first = next(((k, each) for k, each in enumerate(both) if has_positions(source, *each)), None)
     if first is None:
         return None
     index_of_first, at_first = first
     residual = is_residual(source, *at_first)
-    entries = entries_per_sample(len(at_first[0][layer.input]), source.batches[index_of_first])
+    shape = shape_at(source, at_first[1])
+    entries = entries_of(layer, shape, source.batches[index_of_first])
     judges, samples = (
         entries * sum(b.count for i, b in enumerate(source.batches) if (i in source.heldout) is own)
         for own in (True, False)
@@ -103,7 +105,7 @@ def gather_samples(
     per_judge = min(per_sample, judged / max(judges, 1))
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.other is None or residual
-    taken = int(samples) * positions_of(source, at_first[1], per_sample)[1]
+    taken = round(samples) * positions_of(source, at_first[1], per_sample)[1]
     gathered = LayerSamples(
         layer.bias is not None,
         layer.activation if sees_activation else None,
@@ -115,7 +117,7 @@ def gather_samples(
     def work(item: tuple[int, int]) -> tuple[SampleChunk | None, Arrays, Arrays]:
         index, seed = item
         tensors, targets = source.inputs.of(index), source.outputs.of(index)
-        if not has_samples(source, tensors, targets):
+        if not has_positions(source, tensors, targets):
             return None, tensors, targets
         wanted = per_judge if index in source.heldout else per_sample
         chunk = chunk_of(source, index, tensors, targets, seed, wanted, residual=residual)

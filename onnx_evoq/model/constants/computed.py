@@ -23,13 +23,13 @@ from onnx_evoq.model.graph import (
     all_nodes,
     bodies,
     constant_tensors,
-    has_weights,
     is_quantized,
     is_random,
     is_standard,
     walk,
 )
 from onnx_evoq.model.tensors import array_of
+from onnx_evoq.model.weights import has_weights
 
 FEW_VALUES = 1024
 _FEW_BYTES = 8 * FEW_VALUES

@@ -1,4 +1,4 @@
-"""Knows the graph of an ONNX file: loads and checks it, finds its weights."""
+"""Knows the graph of an ONNX file: loads and checks it, reads its nodes."""
 
 from onnx_evoq.model.graph.inputs import input_specs, weight_count
 from onnx_evoq.model.graph.load import Model, data_files, load, name_of, serialize, size_in_bytes
@@ -39,14 +39,6 @@ from onnx_evoq.model.graph.nodes import (
     walk,
 )
 from onnx_evoq.model.graph.validity import check_valid
-from onnx_evoq.model.graph.weights import (
-    Skipped,
-    Weight,
-    check_finite,
-    find_weights,
-    has_weights,
-    weights_named,
-)
 
 __all__ = [
     "FLOAT_TYPES",
@@ -54,14 +46,11 @@ __all__ = [
     "Model",
     "Network",
     "Runnable",
-    "Skipped",
-    "Weight",
     "all_nodes",
     "as_network",
     "attribute",
     "bodies",
     "captured",
-    "check_finite",
     "check_valid",
     "constant_tensors",
     "constants_of",
@@ -69,8 +58,6 @@ __all__ = [
     "data_files",
     "drop_added_shapes",
     "drop_unread",
-    "find_weights",
-    "has_weights",
     "input_specs",
     "is_quantized",
     "is_random",
@@ -94,6 +81,5 @@ __all__ = [
     "unused_name",
     "walk",
     "weight_count",
-    "weights_named",
     "with_codes",
 ]

@@ -4,17 +4,16 @@ Reconstruction needs the input, the output and the bias of such a layer. `linear
 rules: it finds the layers whose channels can be rescaled and split.
 
 A weight has such a layer if exactly one node reads it, in the main graph or in a body of an If, a
-Loop or a Scan, and this node is
-
-1. a Conv or ConvTranspose (the latter with explicit pads and no output_shape),
-2. a Gemm without transA and with alpha = beta = 1,
-3. a MatMul with a weight of two axes, whose other input is no constant.
+Loop or a Scan, if its product with the node's input is known (`matrix_of`), and if that input is no
+constant.
 
 The layer's output is that of the node, or that of an Add after it which adds a constant per
-channel. This constant, or the node's third input, is the bias, if nothing else reads it
-(`own_biases` makes sure of that for a third input). A node with any other third input is no such
-layer. If only the Add of a residual branch reads the output, the layer's errors are measured in
-that sum.
+channel. This constant, or the bias among the node's inputs, is the layer's, if nothing else reads
+it (`own_biases` makes sure of that for an input). If only the Add of a residual branch reads the
+output, the layer's errors are measured in that sum.
+
+The output is no tensor of the model if the node goes on with it (`fused`), or if another term than
+a bias of its own is added to it.
 """
 
 from collections import defaultdict
@@ -22,20 +21,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto
 
 from onnx_evoq.model.graph import (
     Runnable,
-    Weight,
     all_nodes,
-    attribute,
     constant_tensors,
     is_standard,
     walk,
 )
 from onnx_evoq.model.inside import constants_in, input_inside, output_inside, shown_nodes
 from onnx_evoq.model.layers.activations import activation_of, in_a_row
-from onnx_evoq.quantize import Activation, Dense, Linear, Window
+from onnx_evoq.model.layers.fused import (
+    added_terms,
+    fused_activation,
+    goes_on,
+    has_inner_product,
+    scales_terms,
+)
+from onnx_evoq.model.layers.matrix_of import bias_position, linear_of
+from onnx_evoq.model.weights import Weight
+from onnx_evoq.quantize import Activation, Linear, Window
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,10 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
     names = {weight.name for weight in weights}
     layers = {}
     for node, graph in shown_nodes(model):
-        index = next((k for k, name in enumerate(node.input) if name in names), None)
-        layer = None if index is None else finder.layer(node, index)
-        if index is not None and layer is not None:
-            layers[layer.weight] = finder.inside(layer, node, 1 - index) if graph else layer
+        for index, name in enumerate(node.input):
+            layer = finder.layer(node, index) if name in names else None
+            if layer is not None:
+                layers[layer.weight] = finder.inside(layer, node, index) if graph else layer
     return layers
 
 
@@ -119,27 +125,48 @@ class _LayerFinder:
     def layer(self, node: NodeProto, index: int) -> Layer | None:
         """The layer of the weight that is the input `index` of `node`, None if it has none."""
         weight = self._tensors[node.input[index]]
-        if len(self._readers[weight.name]) > 1 or not is_standard(node):
+        if len(self._readers[weight.name]) > 1:
             return None
-        linear = _linear(node, index, weight)
-        if linear is None or node.input[1 - index] in self._constant_names:
+        dims = tuple(weight.dims)
+        linear = linear_of(node, index, dims)
+        if linear is None or (data := node.input[0 if index else 1]) in self._constant_names:
             return None
-        groups, rows = linear.matrix(np.empty(tuple(weight.dims), np.bool_)).shape[:2]
-        channels = int(groups * rows)
-        output, bias = node.output[0], None
-        if len(node.input) > 2 and node.input[2]:
-            bias = self._own_bias(node.input[2], (channels,))
-            if bias is None:
-                return None
-        elif node.op_type != "Gemm":
-            output, bias = self._added_bias(output, _bias_shape(linear, channels))
+        groups, rows = linear.matrix(np.broadcast_to(False, dims)).shape[:2]
+        per_channel = linear.bias_shape(dims)
+        position, bias = bias_position(node, index), None
+        given = node.input[position] if position and len(node.input) > position else ""
+        if given and not scales_terms(node):
+            shape = (groups * rows,) if isinstance(linear, Window) else per_channel
+            bias = self._own_bias(given, shape)
+        if goes_on(node) or (given and bias is None):
+            known, other = self._inner_term(node, bias)
+            inner = self._inner_activation(node, per_channel, (groups, rows)) if known else None
+            return Layer(weight.name, linear, data, None, bias, None, other, inner)
+        output = node.output[0]
+        if position is None or (not given and isinstance(linear, Window)):
+            output, bias = self._added_bias(output, per_channel)
         total, other = self._residual_sum(output)
-        activation = self._activation(
-            total or output, _bias_shape(linear, channels), (groups, rows)
-        )
-        return Layer(
-            weight.name, linear, node.input[1 - index], output, bias, total, other, activation
-        )
+        activation = self._activation(total or output, per_channel, (groups, rows))
+        return Layer(weight.name, linear, data, output, bias, total, other, activation)
+
+    def _inner_term(self, node: NodeProto, bias: str | None) -> tuple[bool, str | None]:
+        """Whether all that a node adds to its product is known, and what it is besides a bias."""
+        terms = [term for term in added_terms(node) if term != bias]
+        known = not scales_terms(node) and not self._constant_names.intersection(terms)
+        if not terms or not known or len(terms) > 1:
+            return not terms, None
+        return True, terms[0]
+
+    def _inner_activation(
+        self, node: NodeProto, per_channel: tuple[int, ...] | None, rows: tuple[int, int]
+    ) -> Activation | None:
+        """The activation of a node's product, which may be within the node."""
+        inner = fused_activation(node)
+        if inner is not None:
+            return activation_of(inner, {})
+        if has_inner_product(node):
+            return None
+        return self._activation(node.output[0], per_channel, rows)
 
     def inside(self, layer: Layer, node: NodeProto, index: int) -> Layer:
         """A layer of a node in a body, with the names by which its tensors can be had.
@@ -147,14 +174,14 @@ class _LayerFinder:
         Args:
             layer: the layer, with the names that its tensors have in the body.
             node: the node.
-            index: of its input that the weight is multiplied with.
+            index: which of its inputs the weight is.
         """
-        assert layer.output is not None
-        inner = replace(
-            layer,
-            input=input_inside(node, index),
-            output=output_inside(self._makers[layer.output][0]),
-        )
+        inner = replace(layer, input=input_inside(node, 0 if index else 1))
+        if layer.output is None and layer.other is not None:
+            return replace(inner, other=input_inside(node, list(node.input).index(layer.other)))
+        if layer.output is None:
+            return inner
+        inner = replace(inner, output=output_inside(self._makers[layer.output][0]))
         if layer.sum is None or layer.other is None:
             return inner
         adding, _ = self._makers[layer.sum]
@@ -162,9 +189,10 @@ class _LayerFinder:
         return replace(inner, sum=output_inside(adding), other=other)
 
     def _activation(
-        self, name: str, per_channel: tuple[int, ...], rows: tuple[int, int]
+        self, name: str, per_channel: tuple[int, ...] | None, rows: tuple[int, int]
     ) -> Activation | None:
         """The activation that alone reads a tensor, or the two of them in a row."""
+        per_channel = per_channel or ()
         reader = self._only_reader(name)
         first = (
             None if reader is None else activation_of(reader, self._constants, per_channel, rows)
@@ -192,16 +220,16 @@ class _LayerFinder:
         other = next((name for name in reader.input if name != output), None)
         return None if other is None else (reader.output[0], other)
 
-    def _own_bias(self, name: str, shape: tuple[int, ...]) -> str | None:
+    def _own_bias(self, name: str, shape: tuple[int, ...] | None) -> str | None:
         """`name`, if it is an initializer of that shape which nothing else reads."""
         if name not in self._tensors or name in self._outputs or len(self._readers[name]) > 1:
             return None
         dims = tuple(self._tensors[name].dims)
-        while len(dims) > len(shape) and dims[0] == 1:
+        while shape is not None and len(dims) > len(shape) and dims[0] == 1:
             dims = dims[1:]
         return name if dims == shape else None
 
-    def _added_bias(self, output: str, shape: tuple[int, ...]) -> tuple[str, str | None]:
+    def _added_bias(self, output: str, shape: tuple[int, ...] | None) -> tuple[str, str | None]:
         """The output of a layer and its bias, where an Add may add the bias."""
         added = self._added_term(output)
         bias = None if added is None else self._own_bias(added[1], shape)
@@ -211,47 +239,3 @@ class _LayerFinder:
         """The sum that alone reads `output`, and its other term, if that is no constant."""
         added = self._added_term(output)
         return (None, None) if added is None or added[1] in self._constant_names else added
-
-
-def _bias_shape(linear: Linear, channels: int) -> tuple[int, ...]:
-    """The shape of a bias that an Add spreads over the axes after the channel axis."""
-    if isinstance(linear, Window):
-        return (channels, *(1,) * len(linear.kernel))
-    return (channels, 1) if linear.left else (channels,)
-
-
-def _linear(node: NodeProto, index: int, weight: TensorProto) -> Linear | None:
-    if node.op_type == "MatMul" and len(weight.dims) == 2:
-        return Dense(transposed=index == 1, left=index == 0)
-    if node.op_type == "Gemm" and index == 1:
-        plain = attribute(node, "alpha", 1) == attribute(node, "beta", 1) == 1
-        if plain and not attribute(node, "transA", 0):
-            return Dense(transposed=not attribute(node, "transB", 0))
-    if node.op_type in ("Conv", "ConvTranspose") and index == 1:
-        return _window(node, weight)
-    return None
-
-
-def _window(node: NodeProto, weight: TensorProto) -> Window | None:
-    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    kernel = tuple(weight.dims[2:])
-    ones, space = (1,) * len(kernel), len(kernel)
-    padding = given.get("auto_pad", b"NOTSET").decode()
-    pads = tuple(given.get("pads", (0,) * 2 * space))
-    transposed = node.op_type == "ConvTranspose"
-    window = Window(
-        kernel,
-        tuple(given.get("strides", ones)),
-        tuple(given.get("dilations", ones)),
-        None if padding.startswith("SAME") else (0,) * 2 * space if padding == "VALID" else pads,
-        int(given.get("group", 1)),
-        transposed,
-        padding == "SAME_LOWER",
-    )
-    if not transposed:
-        return window
-    if padding != "NOTSET" or "output_shape" in given:
-        return None
-    # A ConvTranspose that crops more than the reach of its kernel in front starts within a window.
-    reach = [d * (k - 1) for k, d in zip(kernel, window.dilations, strict=True)]
-    return window if all(p <= r for p, r in zip(pads[:space], reach, strict=True)) else None

@@ -33,13 +33,13 @@ from onnx import ModelProto, NodeProto
 from onnx_evoq.model.graph import (
     attribute,
     constant_tensors,
-    find_weights,
     node_label,
     reader_counts,
     reads,
 )
 from onnx_evoq.model.layers import LinearLayer, linear_layers
 from onnx_evoq.model.splitting.channel_flow import Channels, channels_after, constants_axis
+from onnx_evoq.model.weights import find_weights
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Weights as codes on a fixed-point grid, and as the matrices of linear layers."""
 
+from onnx_evoq.quantize.weights.dense import Dense
 from onnx_evoq.quantize.weights.fixed_point import (
     Bits,
     FixedPoint,
@@ -14,7 +15,8 @@ from onnx_evoq.quantize.weights.fixed_point import (
     packed_size,
     packed_steps,
 )
-from onnx_evoq.quantize.weights.layer_matrix import Dense, Linear, Window
+from onnx_evoq.quantize.weights.linear import Linear
+from onnx_evoq.quantize.weights.window import Window
 
 __all__ = [
     "Bits",

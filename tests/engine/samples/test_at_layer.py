@@ -10,7 +10,7 @@ from onnx_evoq.batch import Batch
 from onnx_evoq.engine.samples.at_layer import (
     AtLayer,
     chunk_of,
-    has_samples,
+    has_positions,
     is_residual,
     output_shape,
 )
@@ -19,7 +19,7 @@ from onnx_evoq.quantize import Dense, Linear, Window
 
 WEIGHT, BIAS = random(8, 6), random(6, seed=1)
 FLOATS, QUANTIZED = random(4, 5, 8, seed=2), random(4, 5, 8, seed=3)
-PLAIN = Layer("w", Dense(transposed=True), "x", "y", "b")
+PLAIN = Layer("w", Dense("...k,kn->...n"), "x", "y", "b")
 INSIDE = replace(PLAIN, output=None)
 
 
@@ -35,15 +35,14 @@ class Given:
 
 def at(layer: Layer, floats: dict[str, np.ndarray], **others: np.ndarray) -> AtLayer:
     """A layer of one batch with 4 samples, and the tensors of both models."""
-    matrix = layer.linear.matrix(WEIGHT)
     batch = Batch({"x": FLOATS}, 4, 4)
-    return AtLayer(layer, matrix, Given(x=QUANTIZED, **others), Given(**floats), [batch], bias=BIAS)
+    return AtLayer(layer, WEIGHT, Given(x=QUANTIZED, **others), Given(**floats), [batch], bias=BIAS)
 
 
 def chunk(source: AtLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Columns, targets and shift at all positions."""
     tensors, targets = source.inputs.of(0), source.outputs.of(0)
-    assert has_samples(source, tensors, targets)
+    assert has_positions(source, tensors, targets)
     residual = is_residual(source, tensors, targets)
     found = chunk_of(source, 0, tensors, targets, 0, 5, residual=residual)
     return found.columns[0], found.targets[0], None if found.shift is None else found.shift[0]
@@ -81,16 +80,16 @@ def test_the_float_models_input_may_have_another_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("linear", "shape", "channels", "expected"),
+    ("linear", "shape", "weight", "expected"),
     [
-        (Dense(transposed=True), (4, 5, 8), 6, (4, 5, 6)),
-        (Dense(transposed=False, left=True), (4, 8, 5), 6, (4, 6, 5)),
-        (Window((3, 3), (2, 1), (1, 2), (1, 0, 2, 4)), (4, 3, 8, 9), 7, (4, 7, 5, 9)),
-        (Window((3,), (2,), (1,), None), (4, 3, 9), 7, (4, 7, 5)),
+        (Dense("...k,kn->...n"), (4, 5, 8), (8, 6), (4, 5, 6)),
+        (Dense("...kn,mk->...mn"), (4, 8, 5), (6, 8), (4, 6, 5)),
+        (Window((3, 3), (2, 1), (1, 2), (1, 0, 2, 4)), (4, 3, 8, 9), (7, 3, 3, 3), (4, 7, 5, 9)),
+        (Window((3,), (2,), (1,), None), (4, 3, 9), (7, 3, 3), (4, 7, 5)),
     ],
 )
 def test_the_shape_of_an_output_that_is_no_tensor(
-    linear: Linear, shape: tuple[int, ...], channels: int, expected: tuple[int, ...]
+    linear: Linear, shape: tuple[int, ...], weight: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     layer = replace(INSIDE, linear=linear)
-    assert output_shape(layer, channels, {"x": np.empty(shape)}) == expected
+    assert output_shape(layer, weight, {"x": np.empty(shape)}) == expected

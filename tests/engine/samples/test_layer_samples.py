@@ -229,14 +229,22 @@ def test_one_batch_is_enough() -> None:
     assert gathered(residual(), residual(), size=40).activation == Activation()
 
 
-def test_a_weight_on_the_left_of_a_matrix_without_samples_is_not_gathered() -> None:
+def test_without_an_axis_of_samples_all_positions_of_a_batch_are_drawn_from(
+    chunks: list[np.ndarray],
+) -> None:
     nodes = [
         node("Transpose", ["x"], ["t"], perm=[1, 0]),
         node("MatMul", ["w", "t"], ["m"]),
         node("Transpose", ["m"], ["y"], perm=[1, 0]),
     ]
     model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 8]}, {"w": random(8, 8)}))
-    assert attempted(model, model, inputs=random(8, 8)) is None
+    inputs = random(40, 8)
+    moments = gathered(model, model, inputs=inputs).sums.moments()
+    assert sum(chunk.shape[1] for chunk in chunks) == 40
+    np.testing.assert_allclose(moments.hessian[0], inputs.T @ inputs / 40, atol=1e-4)
+    chunks.clear()
+    gathered(model, model, inputs=inputs, positions=20)
+    assert sum(chunk.shape[1] for chunk in chunks) == 20
 
 
 @pytest.mark.parametrize("value", [3e38, np.inf])
@@ -269,7 +277,7 @@ def at_layer(samples: int = 40) -> AtLayer:
     outputs = [x @ random(8, 6) + 1 for x in inputs]
     return AtLayer(
         layer,
-        random(8, 6).T[None],
+        random(8, 6),
         Given(layer.input, inputs),
         Given(layer.output, outputs),
         batches,
@@ -293,7 +301,7 @@ def test_batches_that_are_held_out_only_judge(monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setattr(samples, "_CHUNK_VALUES", values)  # all in a chunk, or each in its own
     whole, others = replace(at_layer(), heldout={0, 3}), (1, 2, 4)
     rest = AtLayer(
-        whole.layer, whole.matrix, Given("x", [whole.inputs.of(k)["x"] for k in others]),
+        whole.layer, whole.weight, Given("x", [whole.inputs.of(k)["x"] for k in others]),
         Given(whole.layer.output, [whole.outputs.of(k)[whole.layer.output] for k in others]),
         [whole.batches[k] for k in others],
     )  # fmt: skip

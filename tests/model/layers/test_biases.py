@@ -145,3 +145,45 @@ def test_a_layer_in_a_body_gets_zeros_that_the_body_captures() -> None:
     np.testing.assert_array_equal(initializer_values(changed, [bias])[bias], np.zeros(8))
     feed = {"x": random(1, 16), "rate": np.array(16)}
     np.testing.assert_array_equal(run(changed, feed)["y"], run(model, feed)["y"])
+
+
+def outputs(model: ModelProto, x: np.ndarray) -> np.ndarray:
+    return run(model, {"x": x})["y"]
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (1,), ()], ids=str)
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+def test_a_gemm_gets_one_value_per_channel_and_no_beta(shape: tuple[int, ...], beta: float) -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["y"], beta=beta)]
+    weights = {"w": random(4, 4), "b": np.asarray(random(*shape, seed=1))}
+    model, x = load(model_of(nodes, {"x": ["n", 4]}, {"y": None}, weights)), random(3, 4, seed=2)
+    changed = own_biases(model, ["w"])
+    np.testing.assert_allclose(outputs(changed, x), outputs(model, x), atol=1e-6)
+    (name,) = biases(changed)
+    assert initializer_values(changed, [name])[name].size == 4
+    assert not changed.graph.node[0].attribute or beta == 1
+    assert len(changed.graph.initializer) == 2  # the old one is gone
+
+
+def test_a_bias_that_a_gemm_scales_and_others_read_stays_for_these() -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["a"], beta=2.0), node("Add", ["a", "b"], ["y"])]
+    weights = {"w": random(4, 4), "b": random(4, seed=1)}
+    model, x = load(model_of(nodes, {"x": ["n", 4]}, {"y": None}, weights)), random(3, 4, seed=2)
+    changed = own_biases(model, ["w"])
+    np.testing.assert_allclose(outputs(changed, x), outputs(model, x), atol=1e-6)
+    assert {tensor.name for tensor in changed.graph.initializer} == {"w", "b", "w_bias"}
+
+
+def test_operators_of_onnx_runtime_get_a_bias_in_its_place() -> None:
+    own = {"domain": "com.microsoft"}
+    nodes = [
+        node("FusedConv", ["x", "w", "", "x"], ["a"], kernel_shape=[1], activation="Relu", **own),
+        node("Transpose", ["a"], ["t"], perm=[0, 2, 1]),
+        node("Attention", ["t", "q"], ["y"], num_heads=2, **own),
+    ]
+    weights = {"w": random(4, 4, 1), "q": random(4, 12, seed=1)}
+    model, x = load(model_of(nodes, {"x": ["n", 4, 6]}, {"y": None}, weights)), random(2, 4, 6)
+    changed = own_biases(model, ["w", "q"])
+    assert list(changed.graph.node[0].input) == ["x", "w", "w_bias", "x"]
+    assert list(changed.graph.node[2].input) == ["t", "q", "q_bias"]
+    np.testing.assert_allclose(outputs(changed, x), outputs(model, x), atol=1e-6)

@@ -1,6 +1,7 @@
 """The layers with a closed form: their matrix, bias, residual sum and activation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,30 +50,53 @@ def added(bias: np.ndarray, nodes: Sequence[NodeProto] = (), **outputs: Any) -> 
 @pytest.mark.parametrize("trans_b", [0, 1])
 def test_a_gemm_is_dense(trans_b: int) -> None:
     layer = gemm_layer(transB=trans_b)
-    assert layer == Layer("w", Dense(transposed=not trans_b), "x", "y", "b")
+    assert layer == Layer(
+        "w", Dense("...k,nk->...n" if trans_b else "...k,kn->...n"), "x", "y", "b"
+    )
 
 
-@pytest.mark.parametrize("attributes", [{"transA": 1}, {"alpha": 2.0}, {"beta": 0.5}])
-def test_a_gemm_that_scales_or_transposes_its_input_has_no_layer(
-    attributes: dict[str, Any],
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"transA": 1}, Dense("...km,kn->...mn")),
+        ({"transA": 1, "transB": 1}, Dense("...km,nk->...mn")),
+        ({"alpha": 2.0}, Dense("...k,kn->...n", 2.0)),
+    ],
+    ids=str,
+)
+def test_a_gemm_may_scale_or_transpose_its_input(
+    attributes: dict[str, Any], expected: Dense
 ) -> None:
-    assert gemm_layer(**attributes) is None
+    assert gemm_layer(**attributes) == Layer("w", expected, "x", "y", "b")
 
 
-def test_a_gemm_with_the_weight_in_front_has_no_layer() -> None:
-    assert gemm_layer(["w", "x"]) is None
+def test_a_gemm_without_its_product_has_no_layer() -> None:
+    assert gemm_layer(alpha=0.0) is None
+
+
+def test_a_gemm_may_have_its_weight_in_front() -> None:
+    assert gemm_layer(["w", "x"]) == Layer("w", Dense("...kn,mk->...mn"), "x", "y", None)
+    # A value for each column is no bias of the rows.
+    hidden = gemm_layer(["w", "x", "b"])
+    assert hidden is not None
+    assert (hidden.output, hidden.bias) == (None, None)
 
 
 def test_a_matmul_multiplies_from_either_side() -> None:
     right = layers_of([node("MatMul", ["x", "w"], ["y"])], ROW, {"y": None}, w=random(4, 3))
     left = layers_of([node("MatMul", ["w", "x"], ["y"])], ROW, {"y": None}, w=random(3, 4))
-    assert right["w"].linear == Dense(transposed=True)
-    assert left["w"].linear == Dense(transposed=False, left=True)
+    assert right["w"].linear == Dense("...k,kn->...n")
+    assert left["w"].linear == Dense("...kn,mk->...mn")
 
 
-def test_a_matmul_with_more_axes_has_no_layer() -> None:
-    nodes = [node("MatMul", ["x", "w"], ["y"])]
-    assert layers_of(nodes, {"x": ["n", 2, 4]}, {"y": None}, w=random(2, 4, 3)) == {}
+@pytest.mark.parametrize("order", [["x", "w"], ["w", "x"]])
+def test_a_matmul_may_have_a_matrix_for_each_head(order: list[str]) -> None:
+    nodes = [node("MatMul", order, ["m"]), node("Add", ["m", "b"], ["y"])]
+    bias, shape = ((2, 1, 3), (2, 4, 3)) if order[0] == "x" else ((2, 3, 1), (2, 3, 4))
+    layers = layers_of(nodes, {"x": ["n", 2, 4, 4]}, {"y": None}, w=random(*shape), b=random(*bias))
+    right = order[0] == "x"
+    equation = "...amk,akn->...amn" if right else "...akn,amk->...amn"
+    assert layers["w"] == Layer("w", Dense(equation), "x", "y", "b")
 
 
 def test_a_weight_times_a_constant_has_no_layer() -> None:
@@ -185,15 +209,31 @@ def test_layers_come_in_the_graphs_order() -> None:
 # Which bias
 
 
-def test_a_third_input_that_others_read_leaves_no_layer() -> None:
+HIDDEN = Layer("w", Dense("...k,kn->...n"), "x", None, None)
+
+
+def test_a_third_input_that_others_read_is_no_bias() -> None:
     nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Add", ["a", "b"], ["y"])]
-    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4), b=random(4)) == {}
+    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4), b=random(4))["w"] == HIDDEN
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 4), ()], ids=str)
-def test_a_third_input_of_another_shape_leaves_no_layer(shape: tuple[int, ...]) -> None:
-    nodes = [node("Gemm", ["x", "w", "b"], ["y"])]
-    assert layers_of(nodes, {"x": [3, 4]}, {"y": None}, w=random(4, 4), b=random(*shape)) == {}
+def test_a_third_input_of_another_shape_is_no_bias(shape: tuple[int, ...]) -> None:
+    nodes = [node("Gemm", ["x", "w", "b"], ["a"]), node("Relu", ["a"], ["y"])]
+    layers = layers_of(nodes, {"x": [3, 4]}, {"y": None}, w=random(4, 4), b=random(*shape))
+    assert layers["w"] == HIDDEN  # nor is what hides errors of the product known
+
+
+def test_a_third_input_that_is_scaled_is_no_bias() -> None:
+    assert gemm_layer(beta=0.5) == HIDDEN
+
+
+def test_a_third_input_that_a_node_computes_is_the_other_term_of_a_sum() -> None:
+    nodes = [node("Gemm", ["x", "w", "x"], ["a"]), node("Relu", ["a"], ["y"])]
+    layers = layers_of(nodes, ROW, {"y": None}, w=random(4, 4))
+    assert layers["w"] == replace(HIDDEN, other="x", activation=Activation())
+    scaled = [node("Gemm", ["x", "w", "x"], ["a"], beta=2.0), nodes[1]]
+    assert layers_of(scaled, ROW, {"y": None}, w=random(4, 4))["w"] == HIDDEN
 
 
 @pytest.mark.parametrize("shape", [(1,), (1, 1)], ids=str)

@@ -43,8 +43,8 @@ def test_one_width_has_limits_that_are_numbers() -> None:
 
 
 def test_channels_along_the_input_axis_are_those_of_the_rows_of_a_matmul() -> None:
-    assert row_channels(1, Dense(transposed=True), (4, 3)).tolist() == [[0, 1, 2]]
-    assert row_channels(None, Dense(transposed=True), (4, 3)).tolist() == [[0, 0, 0]]
+    assert row_channels(1, Dense("...k,kn->...n"), (4, 3)).tolist() == [[0, 1, 2]]
+    assert row_channels(None, Dense("...k,kn->...n"), (4, 3)).tolist() == [[0, 0, 0]]
 
 
 def test_the_nearest_codes_are_rounded_half_to_even_and_clipped() -> None:
@@ -55,7 +55,7 @@ def test_the_nearest_codes_are_rounded_half_to_even_and_clipped() -> None:
 
 LAYERS = [
     (DENSE, (5, 6)),
-    (Dense(transposed=True), (6, 5)),
+    (Dense("...k,kn->...n"), (6, 5)),
     (GROUPED, (4, 3, 3)),
     (TRANSPOSED, (4, 3, 2, 2)),
 ]
@@ -67,7 +67,7 @@ LAYERS = [
 def test_the_grid_that_covers_a_matrix_is_that_of_its_weight(
     layer: Linear, shape: tuple[int, ...], scale: str, per_channel: bool
 ) -> None:
-    axis = (1 if layer in (TRANSPOSED, Dense(transposed=True)) else 0) if per_channel else None
+    axis = (1 if layer in (TRANSPOSED, Dense("...k,kn->...n")) else 0) if per_channel else None
     weight, spec = random(*shape), GridSpec(4, axis, scale)  # type: ignore[arg-type]
     grid = covering_grid(layer.matrix(weight).astype(np.float64), layer, shape, spec)
     assert (grid.step == spec.fit(weight).step).all()

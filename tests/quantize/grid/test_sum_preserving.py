@@ -19,7 +19,7 @@ from onnx_evoq.quantize import (
 from onnx_evoq.quantize.grid.sum_preserving import keep_sums
 from onnx_evoq.quantize.weights.fixed_point import FixedPoint
 
-ROWS = Dense(transposed=False)
+ROWS = Dense("...k,nk->...n")
 KERNELS = Window((3,), (1,), (1,), (0, 0))
 GRID = FixedPoint(4, np.float32(1))
 

@@ -3,12 +3,15 @@
 An initializer is a weight if a node reads it, directly or through nodes that only pass it on
 (Identity, Cast, Transpose, Reshape, Squeeze, Unsqueeze, Flatten), as its input with the index
 
-    Conv 1, ConvTranspose 1, Gemm 1, MatMul 0 or 1, LSTM/GRU/RNN 1 and 2, Gather 0 (a table).
+    Conv 1, ConvTranspose 1, Gemm 0 or 1, MatMul 0 or 1, LSTM/GRU/RNN 1 and 2, Gather 0 (a table),
+    Einsum any that it sums products over,
 
-The channel axis is the axis of the layer's outputs: Conv 0; ConvTranspose 1; Gemm 0 with transB=1,
-else 1; MatMul the last axis, or the last but one if the weight is the left factor; recurrent
-operators 1; a table has none. If two nodes disagree, or a Reshape hides the axis, the weight has no
-channel axis and gets one step per tensor.
+and those of ONNX Runtime's own operators that `_OWN_WEIGHT_INPUTS` lists.
+
+The channel axis is the axis of the layer's outputs: Conv 0; ConvTranspose 1; of a matrix product
+the axis that the output keeps and the other factor lacks (`equations`); recurrent operators 1; a
+table has none. If two nodes disagree, or a Reshape hides the axis, the weight has no channel axis
+and gets one step per tensor.
 """
 
 from collections import defaultdict
@@ -20,7 +23,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model.graph.nodes import (
+from onnx_evoq.model.graph import (
     FLOAT_TYPES,
     all_nodes,
     attribute,
@@ -30,17 +33,44 @@ from onnx_evoq.model.graph.nodes import (
     node_label,
 )
 from onnx_evoq.model.tensors import array_of
+from onnx_evoq.model.weights.equations import channel_axis, contracts, equation_of
 
 _WEIGHT_INPUTS = {
     "Conv": {1},
     "ConvTranspose": {1},
-    "Gemm": {1},
+    "DeformConv": {1},
+    "Gemm": {0, 1},
     "MatMul": {0, 1},
     "LSTM": {1, 2},
     "GRU": {1, 2},
     "RNN": {1, 2},
     "Gather": {0},
 }
+_OWN_DOMAIN = "com.microsoft"
+_OWN_WEIGHT_INPUTS = {  # of operators that ONNX Runtime adds, or makes of several
+    "AttnLSTM": {1, 2, 8, 9, 13},
+    "Attention": {1},
+    "CausalConvWithState": {1},
+    "ConvTransposeWithDynamicPads": {1},
+    "EmbedLayerNormalization": {2, 3, 4},
+    "FusedConv": {1},
+    "FusedGemm": {0, 1},
+    "FusedMatMul": {0, 1},
+    "MoE": {2, 4, 6},
+    "TransposeMatMul": {0, 1},
+    "WordConvEmbedding": {1, 3},
+}
+_CHANNEL_AXES = {
+    "Conv": 0, "DeformConv": 0, "FusedConv": 0, "CausalConvWithState": 0, "WordConvEmbedding": 0,
+    "ConvTranspose": 1, "ConvTransposeWithDynamicPads": 1, "LSTM": 1, "GRU": 1, "RNN": 1,
+    "AttnLSTM": 1, "MoE": 1,
+}  # fmt: skip
+_TABLES = {("Gather", 0), ("WordConvEmbedding", 3)}
+_TABLES |= {("EmbedLayerNormalization", position) for position in (2, 3, 4)}
+_WITH_BIAS = {
+    "Conv", "ConvTranspose", "DeformConv", "Gemm", "LSTM", "GRU", "RNN", "Attention", "FusedConv",
+    "FusedGemm", "MoE",
+}  # fmt: skip
 _VIEWS = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 _KEEPING_AXES = {"Identity", "Cast"}
 
@@ -141,10 +171,8 @@ def _collect_uses(
     # The two branches of an If may use the same name for different tensors.
     producers = {**outer, **{name: node for node in graph.node for name in node.output if name}}
     for node in graph.node:
-        for position in sorted(_WEIGHT_INPUTS.get(node.op_type, ())) if is_standard(node) else ():
-            path = None
-            if position < len(node.input):
-                path = _path_to_initializer(node.input[position], producers, tensors)
+        for position in weight_inputs(node):
+            path = _path_to_initializer(node.input[position], producers, tensors)
             if path is not None and _reads_as_weight(node, tensors[path[0]]):
                 name, views = path
                 use = _Use(node, *_own_axis(node, position, tensors[name], views))
@@ -153,12 +181,24 @@ def _collect_uses(
             _collect_uses(body, producers, tensors, uses)
 
 
+def weight_inputs(node: NodeProto) -> list[int]:
+    """Which inputs of a node may be weights."""
+    if is_standard(node) and node.op_type == "Einsum":
+        return [position for position in range(len(node.input)) if contracts(node, position)]
+    found: set[int] = set()
+    if is_standard(node):
+        found = _WEIGHT_INPUTS.get(node.op_type, found)
+    elif node.domain == _OWN_DOMAIN:
+        found = _OWN_WEIGHT_INPUTS.get(node.op_type, found)
+    return [position for position in sorted(found) if position < len(node.input)]
+
+
 def _reads_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
     if tensor.data_type not in FLOAT_TYPES or not np.prod(tensor.dims, dtype=np.int64):
         return False
     if node.op_type == "Gather":
         # A table with infinity is a mask, not a table of weights.
-        return is_table(node, tensor) and not np.isinf(array_of(tensor)).any()
+        return _is_table(node, tensor) and not np.isinf(array_of(tensor)).any()
     return bool(tensor.dims)
 
 
@@ -178,10 +218,10 @@ def _path_to_initializer(
 
 def has_weights(node: NodeProto) -> bool:
     """Whether the operator of `node` may multiply its input by weights; a table is looked up."""
-    return is_standard(node) and node.op_type in _WEIGHT_INPUTS and node.op_type != "Gather"
+    return any((node.op_type, position) not in _TABLES for position in weight_inputs(node))
 
 
-def is_table(node: NodeProto, tensor: TensorProto) -> bool:
+def _is_table(node: NodeProto, tensor: TensorProto) -> bool:
     """Whether a Gather picks rows of a matrix."""
     return len(tensor.dims) == 2 and attribute(node, "axis", 0) == 0
 
@@ -190,7 +230,7 @@ def _own_axis(
     node: NodeProto, position: int, tensor: TensorProto, views: list[NodeProto]
 ) -> tuple[int | None, bool]:
     """The channel axis among the initializer's axes, and whether the node needs one at all."""
-    if node.op_type == "Gather":
+    if (node.op_type, position) in _TABLES:
         return None, False
     # order[i]: the axis of the initializer that is axis i of the view
     order: list[int] = list(range(len(tensor.dims)))
@@ -199,7 +239,7 @@ def _own_axis(
             order = [order[axis] for axis in _permutation(view, len(order))]
         elif view.op_type not in _KEEPING_AXES:
             return None, True
-    axis = _channel_axis(node, position, len(order))
+    axis = _channel_axis(node, position, [tensor.dims[axis] for axis in order])
     return (None if axis is None else order[axis]), True
 
 
@@ -210,18 +250,13 @@ def _permutation(node: NodeProto, rank: int) -> list[int]:
     return list(reversed(range(rank)))
 
 
-def _channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
-    if rank < 2:
+def _channel_axis(node: NodeProto, position: int, dims: Sequence[int]) -> int | None:
+    equation = equation_of(node, position, dims)
+    if equation is not None:
+        return channel_axis(equation, dims)
+    if node.op_type not in _CHANNEL_AXES or len(dims) < 2:
         return None
-    match node.op_type:
-        case "Conv":
-            return 0
-        case "Gemm":
-            return 0 if attribute(node, "transB", 0) else 1
-        case "MatMul":
-            return rank - 1 if position == 1 else rank - 2
-        case _:  # ConvTranspose, LSTM, GRU, RNN
-            return 1
+    return _CHANNEL_AXES[node.op_type]
 
 
 def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
@@ -250,7 +285,7 @@ def _reason(tensor: TensorProto, readers: list[NodeProto]) -> str:
         if kind in ("float64", "bfloat16"):
             return f"{kind}: only float32 and float16 are quantized"
         return f"{kind}: an index, shape or flag of {op_type}"
-    if op_type in ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN") and position >= 2:
+    if op_type in _WITH_BIAS and position >= 2:
         return f"bias or state of {op_type}: biases stay float"
     if "Normalization" in op_type:
         return f"parameter of {op_type}: normalization stays float"

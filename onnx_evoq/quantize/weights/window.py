@@ -1,78 +1,16 @@
-"""Layers as matrices: every linear operator is ``y = W x`` for columns x gathered from its input.
+"""Convolutions as layers: columns are the values of the input within a window (im2col).
 
-The weight becomes one matrix per group, (groups, rows, columns), with a row for each output
-channel. The input becomes one vector x of columns for each output position (im2col). A
-ConvTranspose is a Conv with stride 1 and a flipped kernel, over the input with ``stride - 1`` zeros
-between its values.
+A ConvTranspose is a Conv with stride 1 and a flipped kernel, over the input with ``stride - 1``
+zeros between its values.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Indices
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A matrix product: MatMul or Gemm.
-
-    Attributes:
-        transposed: whether the weight is (columns, rows), as in MatMul, instead of (rows, columns).
-        left: whether the weight is the left factor, so that columns lie along the input's axis -2.
-        groups: always 1.
-        taps: columns of each input channel, always 1.
-    """
-
-    transposed: bool
-    left: bool = False
-    groups: ClassVar[int] = 1
-    taps: ClassVar[int] = 1
-
-    def matrix(self, weight: NDArray[Any]) -> NDArray[Any]:
-        """The matrix of a weight, (1, rows, columns)."""
-        return (weight.T if self.transposed else weight)[None]
-
-    def weight(self, matrix: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """The weight of that shape whose matrix is `matrix`."""
-        return np.ascontiguousarray(matrix[0].T if self.transposed else matrix[0]).reshape(shape)
-
-    def has_samples(self, shape: tuple[int, ...]) -> bool:
-        """Whether the first axis of an input of that shape is the samples'."""
-        return len(shape) > (2 if self.left else 1)
-
-    def output_shape(self, shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
-        """The shape of the output, with so many channels, for an input of that shape."""
-        return (*shape[:-2], channels, shape[-1]) if self.left else (*shape[:-1], channels)
-
-    def positions(self, output: tuple[int, ...]) -> int:
-        """Number of positions per sample in an output of that shape."""
-        return int(np.prod(output[1:], dtype=np.int64)) // self._channels(output)
-
-    def columns(self, values: NDArray[Any], at: Indices, output: tuple[int, ...]) -> Float32Array:
-        """Columns of the layer's input, (1, samples * positions, columns).
-
-        Args:
-            values: the input.
-            at: indices of output positions.
-            output: the output's shape.
-        """
-        return self._vectors(values, at)[None]
-
-    def outputs(self, values: NDArray[Any], at: Indices) -> Float32Array:
-        """Values of the layer's output at the positions `at`, (1, samples * positions, rows)."""
-        return self._vectors(values, at)[None]
-
-    def _channels(self, shape: tuple[int, ...]) -> int:
-        return shape[-2 if self.left else -1]
-
-    def _vectors(self, values: NDArray[Any], at: Indices) -> Float32Array:
-        if self.left:
-            values = np.swapaxes(values, -1, -2)
-        vectors = values.reshape(len(values), -1, values.shape[-1])[:, at]
-        return np.ascontiguousarray(vectors.reshape(-1, values.shape[-1]), np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,6 +27,7 @@ class Window:
         groups: number of groups that the input and output channels are divided into.
         transposed: whether it is a ConvTranspose.
         pad_before: whether automatic padding puts an odd zero at the start, as SAME_LOWER does.
+        output_padding: values that a ConvTranspose has besides at the end of each axis.
     """
 
     kernel: tuple[int, ...]
@@ -98,6 +37,7 @@ class Window:
     groups: int = 1
     transposed: bool = False
     pad_before: bool = False
+    output_padding: tuple[int, ...] = ()
 
     @property
     def taps(self) -> int:
@@ -121,22 +61,40 @@ class Window:
         flipped = np.flip(np.swapaxes(rows, 1, 2), tuple(range(3, rows.ndim)))
         return np.ascontiguousarray(flipped).reshape(shape)
 
-    def has_samples(self, shape: tuple[int, ...]) -> bool:
-        """Whether the first axis of an input of that shape is the samples'."""
-        return len(shape) == len(self.kernel) + 2
+    def bias_shape(self, weight: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a bias that broadcasts along the output, with a value for each channel."""
+        channels = weight[1] * self.groups if self.transposed else weight[0]
+        return (channels, *(1,) * len(self.kernel))
 
-    def output_shape(self, shape: tuple[int, ...], channels: int) -> tuple[int, ...]:
-        """The shape of the output of a Conv, with so many channels, for an input of that shape."""
-        assert not self.transposed  # whose output_padding is not known here
+    def fits(
+        self, shape: tuple[int, ...], output: tuple[int, ...], weight: tuple[int, ...]
+    ) -> bool:
+        """Whether an input, an output and a weight of these shapes go together."""
+        if not len(shape) == len(output) == len(weight) or shape[0] != output[0]:
+            return False
+        inputs = weight[0] if self.transposed else weight[1] * self.groups
+        return (shape[1], output[1]) == (inputs, self.bias_shape(weight)[0])
+
+    def has_samples(self, output: tuple[int, ...]) -> bool:
+        """Whether the first axis of an output of that shape is the samples': always."""
+        return True
+
+    def output_shape(self, shape: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the output for an input and a weight of these shapes."""
         space, count = [], len(self.kernel)
+        more = self.output_padding or (0,) * count
         for axis, size in enumerate(shape[2:]):
             stride, reach = self.strides[axis], self.dilations[axis] * (self.kernel[axis] - 1) + 1
-            if self.pads is None:
+            if self.transposed:
+                assert self.pads is not None
+                cropped = self.pads[axis] + self.pads[count + axis]
+                space.append((size - 1) * stride + reach - cropped + more[axis])
+            elif self.pads is None:
                 space.append(-(-size // stride))
             else:
                 padded = size + self.pads[axis] + self.pads[count + axis]
                 space.append((padded - reach) // stride + 1)
-        return (shape[0], channels, *space)
+        return (shape[0], self.bias_shape(weight)[0], *space)
 
     def positions(self, output: tuple[int, ...]) -> int:
         """Number of positions per sample in an output of that shape."""
@@ -219,9 +177,6 @@ class Window:
                 before = self.pads[axis]
             pads.append((before, max(0, total - before)))
         return [(0, 0), (0, 0), *pads]
-
-
-Linear = Dense | Window
 
 
 def _dilated(values: NDArray[Any], strides: tuple[int, ...]) -> NDArray[Any]:

@@ -1,0 +1,23 @@
+"""Knows which initializers of a graph are weights, and what multiplies them."""
+
+from onnx_evoq.model.weights.equations import equation_of
+from onnx_evoq.model.weights.weights import (
+    Skipped,
+    Weight,
+    check_finite,
+    find_weights,
+    has_weights,
+    weight_inputs,
+    weights_named,
+)
+
+__all__ = [
+    "Skipped",
+    "Weight",
+    "check_finite",
+    "equation_of",
+    "find_weights",
+    "has_weights",
+    "weight_inputs",
+    "weights_named",
+]
