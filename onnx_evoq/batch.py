@@ -8,6 +8,7 @@ sample. That is how inputs without a batch axis are fed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,14 @@ def make_batches(
     return batches
 
 
-def per_sample(name: str, output: Array, batch: Batch) -> Array:
+def boxed(value: Any) -> Array:
+    """Any value of Python as an array of no axes."""
+    box = np.empty((), object)
+    box[()] = value
+    return box
+
+
+def per_sample(name: str, output: Array, batch: Batch, *, unlike: bool = False) -> Array:
     """Give an output one row per sample, (count, ...), without the padding.
 
     If the batch is one sample, an output without a batch axis gets one. If it is several, the first
@@ -86,10 +94,15 @@ def per_sample(name: str, output: Array, batch: Batch) -> Array:
         name: the name of the output in messages.
         output: the output of a run.
         batch: the samples of this run.
+        unlike: whether its rows are no samples. Then the batch must be one sample, and the result
+            is (1,), an object that holds what the run gave.
 
     Raises:
         ModelError: the output has no row per sample.
     """
+    if unlike and batch.size == 1:
+        whole = output if output.dtype == object and not output.ndim else boxed(output)
+        return whole[None]
     if batch.size == 1:
         return output if output.ndim and output.shape[0] == 1 else output[None]
     if output.ndim and output.shape[0] == batch.size:
@@ -116,8 +129,8 @@ def check_shapes(batches: Sequence[Arrays]) -> None:
         if len(shapes) > 1:
             listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])
             raise ModelError(
-                f"output {name!r} changes its shape from sample to sample ({listed}): export the "
-                "model without nodes that select (NonZero or NonMaxSuppression, for example)."
+                f"output {name!r} changes its shape from sample to sample ({listed}): name tensors "
+                "of floats before the nodes that select (--score-at)."
             )
 
 

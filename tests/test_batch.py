@@ -164,7 +164,7 @@ def test_an_output_that_changes_its_shape_is_named() -> None:
     batches = [{"y": np.ones((2, 3))}, {"y": np.zeros((2, 4))}]
     for join in (check_shapes, concatenated):
         with pytest.raises(
-            ModelError, match=r"output 'y' changes its shape .* \(\(3,\) and \(4,\)\): export"
+            ModelError, match=r"output 'y' changes its shape .* \(\(3,\) and \(4,\)\): name"
         ):
             join(batches)
 

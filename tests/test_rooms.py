@@ -41,11 +41,13 @@ INNER = {
     "data": ["synthetic"],
     "engine": ["samples"],
     "model": [
-        "tensors", "graph", "weights", "inputs", "constants", "inside", "emission", "layers",
-        "channels", "splitting", "integer", "qonnx", "c_header",
+        "tensors", "graph", "weights", "inputs", "constants", "outputs", "inside", "emission",
+        "layers", "channels", "splitting", "integer", "qonnx", "c_header",
     ],
-    "setup": ["options", "sessions", "synthetic"],
+    "pipeline": ["emission"],
+    "setup": ["options", "sessions", "synthetic", "points"],
     "mixed_precision": ["search_space", "layer_table"],
+    "api": ["job"],
 }  # fmt: skip
 
 ROOMS = {

@@ -1,5 +1,8 @@
 """Score a model, float or quantized."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from onnx_evoq.api.job import DataSource, ModelSource
@@ -8,7 +11,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import Criterion, Metric, MetricName, find_metric
-from onnx_evoq.model import load, name_of
+from onnx_evoq.model import has_tensors, load, name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import Evaluation
@@ -18,6 +21,7 @@ from onnx_evoq.setup import (
     check_seed,
     find_samples,
     not_finite,
+    points_of,
 )
 
 
@@ -28,6 +32,7 @@ def evaluate(
     *,
     metric: MetricName = "auto",
     reference: ModelSource | None = None,
+    score_at: Sequence[str] = (),
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -42,6 +47,7 @@ def evaluate(
             function of (outputs, labels) with an attribute `higher_is_better`.
         reference: the model to compare with, usually the float model, given like `model`; None for
             no comparison.
+        score_at: the tensors at which the models are compared, as for `optimize`; both have them.
         seed: seed of synthetic inputs, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -54,7 +60,7 @@ def evaluate(
         ModelError: a model cannot be read or run.
         DataError: the data cannot be read, or do not fit the model.
         MetricError: the metric is unknown, or cannot be computed.
-        OptionError: the seed is negative.
+        OptionError: the seed is negative, or a tensor of `score_at` is none of the model.
 
     Example:
         >>> import onnx_evoq
@@ -63,29 +69,41 @@ def evaluate(
         >>> score.value, score.agreement  # doctest: +SKIP
         (0.968, 0.991)
     """
-    # 1. Check the options, and read the samples.
+    # 1. Check the options, find the tensors to compare, and read the samples.
     check_seed(seed)
     chosen = None if metric == "auto" else find_metric(metric)
     loaded, source = load(model, quantized=True), name_of(model)
+    other, other_source = None, ""
+    if reference is not None:
+        other, other_source = load(reference, quantized=True), name_of(reference)
+        found = points_of(other, other_source, resources, score_at)
+        if found.own is not None and has_tensors(loaded, found.names):
+            score_at = found.names
+    points = points_of(loaded, source, resources, score_at)
     rng = np.random.default_rng(seed)
     samples = find_samples(loaded, source, as_data(data), rng, resources, progress)
 
     # 2. Run the model, and the reference.
-    outputs = outputs_of(loaded, source, samples, resources, progress)
+    own = points.own if chosen is not None and chosen.against == "user" else None
+    every = outputs_of(loaded, source, samples, resources, progress, own)
+    outputs = {name: every[name] for name in points.names}
     if chosen is None:
         chosen = default_metric(samples, outputs, reference is not None)
     expected: Arrays | None = None
-    notes = [*samples.notes, *not_finite(outputs, source)]
-    if reference is not None:
-        name = name_of(reference)
-        expected = outputs_of(load(reference, quantized=True), name, samples, resources, progress)
-        notes += not_finite(expected, name)
-        expected = named_alike(expected, outputs, name)
+    notes = [*samples.notes, *points.notes, *not_finite(outputs, source)]
+    if other is not None:
+        expected = outputs_of(other, other_source, samples, resources, progress)
+        notes += not_finite(expected, other_source)
+        expected = named_alike(expected, outputs, other_source)
 
     # 3. Measure.
     def measure(kind: Metric) -> float:
         against = None if expected is None else [expected]
-        return Criterion(kind, against, samples.labels).value([outputs])
+        criterion = Criterion(kind, against, samples.labels)
+        if kind.against == "user" and own is not None:
+            real = [{name: every[name] for name in own.names}]
+            criterion = replace(criterion, own=real, unlike=own.unlike)
+        return criterion.value([every])
 
     value = measure(chosen)
     if np.isnan(value):
@@ -101,4 +119,5 @@ def evaluate(
         samples=len(samples),
         **comparison,
         notes=tuple(notes),
+        scored_at=points.names,
     )

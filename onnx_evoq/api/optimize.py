@@ -1,19 +1,27 @@
 """Quantize a model: put its weights on a fixed-point grid, and search for the best codes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from onnx_evoq.api.emitted_model import emitted_model
-from onnx_evoq.api.job import DataSource, ModelSource, PolicySource, prepare_job
+from onnx_evoq.api.job import (
+    DataSource,
+    ModelSource,
+    PolicySource,
+    chosen_width,
+    emitted_model,
+    one_granularity,
+    prepare_job,
+    widths_of,
+)
 from onnx_evoq.engine import rank_by_sensitivity
-from onnx_evoq.errors import OptionError
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import Metric, MetricName
-from onnx_evoq.mixed_precision import ParetoPoint, Policy, apply_policy, policy_from
+from onnx_evoq.mixed_precision import Policy, apply_policy
 from onnx_evoq.model import (
+    as_network,
     c_header_of,
     emit_qdq,
     name_of,
@@ -36,7 +44,6 @@ from onnx_evoq.pipeline import (
     notes_on_target,
 )
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import Result, activation_results, layer_results, notes_on
 from onnx_evoq.run import Deadline
@@ -44,13 +51,11 @@ from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
     MAX_BITS,
-    Granularities,
     Grid,
     Resources,
     Score,
     Task,
     bits_of,
-    check_bits,
     check_kinds,
     check_limits,
     check_seed,
@@ -82,6 +87,7 @@ def optimize(
     format: Form | None = None,
     storage: Storage = "auto",
     requantize: bool = False,
+    score_at: Sequence[str] = (),
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -128,6 +134,10 @@ def optimize(
             "auto" for the one that fits. More runtimes read INT8, and integer kernels need it.
         requantize: whether weights that are quantized already, codes with DequantizeLinear, are
             quantized anew; else they stay as they are.
+        score_at: tensors of floats of the main graph at which models are compared. None for the
+            outputs; in place of those that cannot be compared (variable rows, maps, sequences,
+            strings, whole numbers), for the nearest tensors of floats before them, and a note says
+            which. A metric of the user takes the outputs in any case.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -152,7 +162,7 @@ def optimize(
 
     # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
-    width_or_policy = _width_or_policy(bits, policy, bits_for)
+    width_or_policy = chosen_width(bits, policy, bits_for)
     check_kinds(grid=(grid, Grid))
     granularity = grid.of_all()
     chosen, storage, form = choose_target(target, grid, storage, format)
@@ -164,11 +174,12 @@ def optimize(
 
     # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(
-        model, grid.keep, integers=form != "float", requantize=requantize
-    )
+        model, grid.keep, integers=form != "float", requantize=requantize, score_at=score_at,
+        resources=resources,
+    )  # fmt: skip
     give_back()  # the file's bytes, and what the checks took
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
-        bits_of(float_model.weights, width_or_policy, bits_for or {})
+        bits_of(float_model.every_weight, width_or_policy, bits_for or {})
     opened = time.monotonic() - began
     job = prepare_job(
         float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
@@ -176,34 +187,31 @@ def optimize(
     calibration, final = job.calibration, FinalCheck(job.calibration, opened, deadline)
 
     # 3. Give each weight its width and its granularity.
-    widths: Mapping[str, Bits]
-    granularities: Granularities = granularity
     if isinstance(width_or_policy, Policy):
         expanded = apply_policy(job.float_model, width_or_policy, calibration, resources)
         job = job.with_float_model(expanded)
-        widths = width_or_policy.bits
-        granularities = width_or_policy.granularities(granularity)
-    else:
-        widths = bits_of(job.float_model.weights, width_or_policy, bits_for or {})
     float_model = job.float_model
+    widths, granularities = widths_of(float_model, width_or_policy, bits_for or {}, granularity)
+    behind = {w.name: widths[w.name] if max_drop is None else MAX_BITS for w in float_model.behind}
+    seen = {name: width for name, width in widths.items() if name not in behind}
     granularities, notes_on_steps = granularities_for(
-        chosen, float_model.weights, granularities, widths
+        chosen, float_model.every_weight, granularities, widths
     )
     check = None
     if max_drop is not None:
         check = max_drop_check(float_model.model, calibration, max_drop, resources)
     task = Task(
-        float_model.model, float_model.weights, widths, granularities, grid.scale,
+        float_model.model, float_model.weights, seen, granularities, grid.scale,
         calibration.search_set, calibration.heldout_set, deadline.earlier(final.seconds), check,
         resources, progress, calibration.seconds,
         narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations, activation_scale=grid.activation_scale,
+        own=float_model.points.own, behind=behind,
     )  # fmt: skip
 
     check_memory(task)
     if form == "c":  # what a header cannot hold is refused before the search, not after it
-        rounded = task.nearest(task.weights, widths)
-        c_header_of(emit_qdq(task.model, rounded, narrowest=MAX_BITS), name_of(model))
+        _check_header(task, name_of(model))
 
     # 4. Rank the weights, if their order has an effect; most of the time is for the search.
     in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"
@@ -219,20 +227,21 @@ def optimize(
     emitted, scored, scores, emission_notes = emitted_model(
         job, task, tuned, strategy, form, storage, seed
     )
+    every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
     integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
     return Result(
         model=emitted,
         source=job.source,
         bits=bits,
-        granularity=_one_granularity(granularities),
+        granularity=one_granularity(granularities),
         scale=grid.scale,
         seed=seed,
         metric=calibration.metric.name,
         scores=scores,
-        layers=layer_results(evolved, ranking),
+        layers=layer_results(every, {**ranking, **dict.fromkeys(behind, float("nan"))}),
         bytes_before=size_in_bytes(model),
         bytes_after=len(serialize(emitted)),
-        packed_bytes=packed_bytes(tuned.model, evolved.quantized),
+        packed_bytes=packed_bytes(tuned.model, every.quantized),
         evaluations=evolved.evaluations,
         seconds=time.monotonic() - began,
         stopped=evolved.stopped,
@@ -251,6 +260,7 @@ def optimize(
         activations=activation_results(tuned.activations),
         integer_ops=integer_ops,
         float_ops=float_ops,
+        scored_at=float_model.points.names,
     )
 
 
@@ -265,20 +275,6 @@ def _notes_on_fit(score: Score, metric: Metric) -> list[str]:
     ]
 
 
-def _width_or_policy(
-    bits: int | None, policy: PolicySource | None, bits_for: Mapping[str, int] | None
-) -> int | Policy:
-    """The width of all weights, or the policy."""
-    if policy is None:
-        if bits is None:
-            raise OptionError("neither bits nor a policy is given: choose bits from 2 to 8.")
-        check_bits(bits)
-        return bits
-    if bits is not None or bits_for:
-        raise OptionError("a policy says what bits each weight has: leave bits and bits_for out.")
-    return policy_from(policy.policy if isinstance(policy, ParetoPoint) else policy)
-
-
 def _ranking(task: Task) -> dict[str, float]:
     """The sensitivity of each weight, least sensitive first, within a share of the time left."""
     rounded = task.nearest(task.weights, task.bits)
@@ -288,9 +284,8 @@ def _ranking(task: Task) -> dict[str, float]:
     )
 
 
-def _one_granularity(granularities: Granularities) -> str:
-    """The granularity of all weights, or "mixed"."""
-    if isinstance(granularities, str):
-        return granularities
-    distinct = set(granularities.values())
-    return distinct.pop() if len(distinct) == 1 else "mixed"
+def _check_header(task: Task, name: str) -> None:
+    """Refuse what a C header cannot hold."""
+    rounded = task.with_behind(as_network(task.model), task.nearest(task.weights, task.bits))
+    emitted = emit_qdq(task.model, rounded, narrowest=MAX_BITS)
+    c_header_of(emitted if task.own is None else task.own.restored(emitted), name)

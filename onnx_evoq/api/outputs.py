@@ -10,7 +10,14 @@ from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
 from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import choose_batch_size, predict
-from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, open_session, own_options, workers_of
+from onnx_evoq.setup import (
+    DEFAULT_RESOURCES,
+    OwnOutputs,
+    Resources,
+    open_session,
+    own_options,
+    workers_of,
+)
 
 
 def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
@@ -42,6 +49,7 @@ def outputs_of(
     samples: Samples,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    own: OwnOutputs | None = None,
 ) -> Arrays:
     """Run a model on all samples.
 
@@ -51,6 +59,8 @@ def outputs_of(
         samples: the inputs.
         resources: the execution providers.
         progress: shows how many batches are done.
+        own: the outputs to give beside the tensors at which the model is scored; None for these
+            tensors alone.
 
     Returns:
         The outputs by name, (samples, ...) each.
@@ -63,7 +73,8 @@ def outputs_of(
     missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
     if missing is not None:
         raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
-    session = open_session(model, resources, name, own_options(model))
+    seen, unlike = (model, frozenset[str]()) if own is None else (own.beside(model), own.unlike)
+    session = open_session(seen, resources, name, own_options(model), unlike)
     size = choose_batch_size(session, samples.inputs, specs)
     batches = make_batches(samples.inputs, specs, size)
     with progress("running", len(batches)) as step:

@@ -39,6 +39,7 @@ def rank_sensitivity(
     metric: MetricName = "auto",
     time_budget: float | None = None,
     requantize: bool = False,
+    score_at: Sequence[str] = (),
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -60,6 +61,7 @@ def rank_sensitivity(
             last, with NaN. None for all samples.
         requantize: whether weights that are quantized already, codes with DequantizeLinear, are
             quantized anew; else they stay as they are.
+        score_at: the tensors at which models are compared, as for `optimize`.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -89,7 +91,10 @@ def rank_sensitivity(
 
     # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)
-    float_model = open_float_model(model, grid.keep, integers=False, requantize=requantize)
+    float_model = open_float_model(
+        model, grid.keep, integers=False, requantize=requantize, score_at=score_at,
+        resources=resources,
+    )  # fmt: skip
     job = prepare_job(
         float_model, name_of(model), data, metric, None, rng, resources, progress, deadline
     )
@@ -120,6 +125,8 @@ def rank_sensitivity(
             SensitivityRow(t.name, ACTIVATION, (), activations.grids[t.scale].bits, found[t.name])
             for t in activations.tensors
         ]
+    notes = _notes_on(rows, scoring.samples, every.samples)
+    rows += [SensitivityRow(w.name, w.op_type, w.shape, bits, math.nan) for w in float_model.behind]
     fitness = calibration.metric.fitness
 
     def place(row: SensitivityRow) -> float:
@@ -129,9 +136,10 @@ def rank_sensitivity(
         source=job.source,
         metric=calibration.metric.name,
         samples=scoring.samples,
-        reference=scoring.criterion.value(scoring.criterion.reference or ()),
+        reference=scoring.criterion.value(scoring.criterion.of_float_model),
         rows=tuple(sorted(rows, key=place)),
-        notes=(*job.notes, *_notes_on(rows, scoring.samples, every.samples)),
+        notes=(*job.notes, *notes),
+        scored_at=float_model.points.names,
     )
 
 

@@ -1,5 +1,6 @@
 """Search for a width for each layer, choose a point of the Pareto front, and optimize it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource
@@ -31,6 +32,7 @@ def search_and_optimize(
     tune_budget: float | None = 240.0,
     holdout: float = 0.25,
     requantize: bool = False,
+    score_at: Sequence[str] = (),
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -58,6 +60,7 @@ def search_and_optimize(
         holdout: share of the samples that accept or reject what the others selected, above 0 and
             below 1.
         requantize: whether weights that are quantized already are quantized anew.
+        score_at: the tensors at which models are compared, as for `search_bits`.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -89,8 +92,8 @@ def search_and_optimize(
     if policy is None:
         search = search_bits(
             model, data, space=space, grid=grid, target=target, metric=metric,
-            time_budget=time_budget, holdout=holdout, requantize=requantize, seed=seed,
-            resources=resources, progress=progress,
+            time_budget=time_budget, holdout=holdout, requantize=requantize, score_at=score_at,
+            seed=seed, resources=resources, progress=progress,
         )  # fmt: skip
         if budget is None and max_drop is None:
             return MixedPrecision(search, None, None, search.notes)
@@ -104,8 +107,8 @@ def search_and_optimize(
     single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
     result = optimize(
         model, data, policy=chosen, max_drop=max_drop, grid=single, target=target, metric=metric,
-        time_budget=tune_budget, holdout=holdout, requantize=requantize, seed=seed,
-        resources=resources, progress=progress,
+        time_budget=tune_budget, holdout=holdout, requantize=requantize, score_at=score_at,
+        seed=seed, resources=resources, progress=progress,
     )  # fmt: skip
     notes = result.notes
     if search is not None:

@@ -1,6 +1,7 @@
 """Search for widths of the layers: the Pareto front between size and output error."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -82,6 +83,7 @@ def search_bits(
     time_budget: float | None = 600.0,
     holdout: float = 0.25,
     requantize: bool = False,
+    score_at: Sequence[str] = (),
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -106,6 +108,8 @@ def search_bits(
             above 0 and below 1.
         requantize: whether weights that are quantized already, codes with DequantizeLinear, are
             quantized anew; else they stay as they are.
+        score_at: the tensors at which models are compared, as for `optimize`. Weights behind them
+            have 8 bits.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
@@ -150,7 +154,9 @@ def search_bits(
     rng, search_rng = np.random.default_rng(seed).spawn(2)
 
     # 2. Open the float model, and run it on the samples.
-    float_model = open_float_model(model, grid.keep, requantize=requantize)
+    float_model = open_float_model(
+        model, grid.keep, requantize=requantize, score_at=score_at, resources=resources
+    )
     job = prepare_job(
         float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
     )
@@ -171,7 +177,8 @@ def search_bits(
         deadline, None, resources, progress, calibration.seconds, calibration.few,
         narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations,
-        activation_scale=grid.activation_scale,
+        activation_scale=grid.activation_scale, own=float_model.points.own,
+        behind={weight.name: MAX_BITS for weight in float_model.behind},
     )  # fmt: skip
     check_memory(task)
     found = search_front(
@@ -184,6 +191,7 @@ def search_bits(
     return Search(
         source=job.source,
         metric=calibration.metric.name,
+        scored_at=float_model.points.names,
         size=space.size,
         seed=seed,
         front=found.points,

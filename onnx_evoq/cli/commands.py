@@ -31,6 +31,7 @@ from onnx_evoq.cli.shared_options import (
     MODEL,
     REQUANTIZE,
     RESOURCE_OPTIONS,
+    SCORE_AT,
     Command,
 )
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError
@@ -89,6 +90,7 @@ def reporting(command: Command) -> Command:
 @WIDTH_OPTIONS
 @DATA_OPTIONS
 @METRIC
+@SCORE_AT
 @GRANULARITY
 @GRID_OPTIONS
 @REQUANTIZE
@@ -144,6 +146,7 @@ def optimize(
 @MODEL
 @DATA_OPTIONS
 @METRIC
+@SCORE_AT
 @SPACE_OPTIONS
 @GRID_OPTIONS
 @REQUANTIZE
@@ -221,6 +224,7 @@ def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
 )
 @DATA_OPTIONS
 @METRIC
+@SCORE_AT
 @GRANULARITY
 @GRID_OPTIONS
 @REQUANTIZE
@@ -245,6 +249,7 @@ def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None
 @MODEL
 @DATA_OPTIONS
 @METRIC
+@SCORE_AT
 @click.option(
     "--reference",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -204,3 +204,13 @@ HOLDOUT = click.option(
 )
 
 METRIC = click.option("--metric", default="auto", show_default=True, help=_METRIC_HELP)
+
+SCORE_AT = click.option(
+    "--score-at",
+    multiple=True,
+    metavar="TENSOR",
+    help="Compare models at this tensor of floats of the main graph, in place of the outputs; "
+    "repeatable. Default: the outputs, or the nearest tensors of floats before those that cannot "
+    "be compared (variable rows, maps, sequences, strings, whole numbers). A metric of your own "
+    "takes the outputs in any case.",
+)

@@ -7,7 +7,7 @@ from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, spe
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Cut, Runnable, cut_at, suffix, uncut
 from onnx_evoq.score import Evaluator, RunPool
-from onnx_evoq.setup import Resources, ScoringSet, open_session, workers_of
+from onnx_evoq.setup import Resources, ScoringSet, as_scored, open_session, workers_of
 
 
 class Evaluators:
@@ -45,6 +45,7 @@ class Evaluators:
             ModelError: the model cannot be run.
             StorageError: the disk has no room for activations that do not fit into memory.
         """
+        model = as_scored(model, self._sets[0].criterion)
         cut = cut_at(model, *weights)
         try:
             crossing = self._cache.crossing(model, cut)
@@ -56,6 +57,7 @@ class Evaluators:
 
     def at_whole_model(self, model: Runnable, *weights: str) -> list[Evaluator]:
         """Make the same evaluators as `at`, but each candidate runs the whole model."""
+        model = as_scored(model, self._sets[0].criterion)
         return self._behind(model, uncut(model, *weights), [{} for _ in self._batches])
 
     def _behind(self, model: Runnable, cut: Cut, crossing: Sequence[Arrays]) -> list[Evaluator]:
@@ -65,6 +67,7 @@ class Evaluators:
             suffix(model, cut, specs_of(known, cut.suffix_inputs)),
             self._resources,
             f"the model behind {cut.label}",
+            unlike=self._sets[0].criterion.unlike,
         )
         run_pool = RunPool(workers_of(self._resources))
         names = [output.name for output in model.graph.output]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,10 @@ class Criterion:
         metric: how outputs are scored.
         reference: the float model's outputs for each batch; None where the metric needs none.
         labels: (samples,) over all batches; None where there are none.
+        own: where a model is scored at other tensors than its outputs, and a user's metric takes
+            these: those of the float model for each batch.
+        unlike: the names of those of `own` that have no array of one shape for each sample. A
+            metric takes them as a list, with what a run gives for each sample.
 
     Raises:
         MetricError: the metric needs labels or reference outputs, and there are none.
@@ -30,6 +35,8 @@ class Criterion:
     metric: Metric
     reference: Sequence[Outputs] | None
     labels: Array | None
+    own: Sequence[Outputs] | None = None
+    unlike: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.metric.against == "labels" and self.labels is None:
@@ -60,8 +67,27 @@ class Criterion:
             EvoqError: as for `Metric.per_sample` and `Metric.user_value`.
         """
         if self.metric.against == "user":
-            return self.metric.user_value(concatenated(outputs), self.labels)
+            joined: dict[str, Any] = concatenated(outputs)
+            if self.own is not None:
+                joined = {name: joined[name] for name in self.own[0]}
+            joined |= {name: list(joined[name]) for name in self.unlike}
+            return self.metric.user_value(joined, self.labels)
         return float(self.per_sample(outputs).mean())
+
+    @property
+    def of_float_model(self) -> Sequence[Outputs]:
+        """All that the float model gave, for each batch."""
+        reference = self.reference or ()
+        if self.own is None:
+            return reference
+        return [{**points, **own} for points, own in zip(reference, self.own, strict=True)]
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        """The tensors that a run must give; None for the outputs of the model."""
+        if self.own is None or self.metric.against != "user":
+            return None
+        return tuple(self.of_float_model[0])
 
     def per_sample(self, outputs: Iterable[Outputs], first: int = 0) -> PerSample:
         """A built-in metric of each sample, (samples,); their mean is the value of the metric.

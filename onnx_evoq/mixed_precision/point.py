@@ -18,13 +18,20 @@ import numpy as np
 from onnx_evoq.activations import quantize_activations
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.search_space import Genome, Policy, Space, expanded
-from onnx_evoq.model import describe, packed_bytes, serialize, to_model, weights_named
+from onnx_evoq.model import (
+    describe,
+    packed_bytes,
+    serialize,
+    to_model,
+    weights_named,
+    with_codes,
+)
 from onnx_evoq.pipeline import emit, metadata_of
 from onnx_evoq.progress import silent
 from onnx_evoq.quantize import Effort
 from onnx_evoq.reconstruct import reconstruct_layers
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Drop, Score, ScoringSet, Task, model_value, run_model
+from onnx_evoq.setup import Drop, Granularity, Score, ScoringSet, Task, model_value, run_on
 
 _POINT_SAMPLES = 512  # that layers are reconstructed on
 _POINT_EFFORT = Effort(positions=32_768, activation_rounds=0)  # many points are built
@@ -101,7 +108,7 @@ def build_point(
     weights = weights_named(model, {weight.name for weight in task.weights})
     subset = replace(
         task, model=model, weights=weights, bits=policy.bits,
-        granularity=policy.granularities(task.granularity), progress=silent,
+        granularity=_granularities(task, policy), progress=silent,
         search_set=task.search_set.first(samples),
     )  # fmt: skip
     activations = None
@@ -111,17 +118,20 @@ def build_point(
     reconstructed = reconstruct_layers(
         subset, np.random.default_rng(seed), _POINT_EFFORT, details=False, activations=activations
     )
-    quantized, scoring = reconstructed.quantized, scored or task.search_set
+    quantized = subset.with_behind(reconstructed.model, reconstructed.quantized)
+    scoring = scored or task.search_set
     resources = task.resources
     batch = task.few or scoring.batches[0]
     file, _ = emit(
         reconstructed.model, quantized, "qdq", batch, resources, activations, target=task.target
     )
     scores = dict.fromkeys(("nearest", "evolved"), _LONGEST_SCORE)
-    describe(file, metadata_of(quantized, seed, scoring.criterion.metric.name, scores))
+    describe(file, metadata_of(quantized, seed, scoring.criterion.metric.name, scores, task.own))
+    if task.own is not None:
+        task.own.restored(file)
     # One run of the search set for both errors.
-    result = reconstructed.as_float
-    outputs = list(run_model(result, scoring.batches, resources))
+    result = with_codes(reconstructed.model, quantized)
+    outputs = list(run_on(result, scoring, resources))
     return ParetoPoint(
         policy,
         packed_bytes(reconstructed.model, quantized),
@@ -132,6 +142,13 @@ def build_point(
         scoring.scored_by(find_metric("nmse")).criterion.value(outputs),
         reconstructed.cut,
     )
+
+
+def _granularities(task: Task, policy: Policy) -> dict[str, Granularity]:
+    """The granularity of each weight, those included that nothing scores."""
+    usual = task.granularity
+    behind = {name: usual if isinstance(usual, str) else usual[name] for name in task.behind}
+    return {**behind, **policy.granularities(usual)}
 
 
 class PointBuilder:

@@ -1,9 +1,16 @@
 """Quantizes a model by a strategy, and emits it: the steps of a job in their order."""
 
-from onnx_evoq.pipeline.emission import Form, Storage, emit, fixed_for, metadata_of
+from onnx_evoq.pipeline.emission import (
+    Form,
+    Storage,
+    emit,
+    fixed_for,
+    in_qonnx,
+    metadata_of,
+    with_own_outputs,
+)
 from onnx_evoq.pipeline.final_check import FinalCheck
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
-from onnx_evoq.pipeline.qonnx import in_qonnx
 from onnx_evoq.pipeline.refine import equalize, evolve
 from onnx_evoq.pipeline.start import Placed, Start, evolved_start
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
@@ -32,4 +39,5 @@ __all__ = [
     "in_qonnx",
     "metadata_of",
     "notes_on_target",
+    "with_own_outputs",
 ]

@@ -82,6 +82,8 @@ class Result:
         activations: one entry per activation in the graph's order; none if they stay floats.
         integer_ops: how many nodes of each operator work on integers.
         float_ops: how many work on floats.
+        scored_at: the tensors at which models were compared: the outputs, or tensors before those
+            that cannot be compared.
     """
 
     model: Model
@@ -105,6 +107,7 @@ class Result:
     activations: tuple[ActivationResult, ...] = ()
     integer_ops: Mapping[str, int] = field(default_factory=dict)
     float_ops: Mapping[str, int] = field(default_factory=dict)
+    scored_at: tuple[str, ...] = ()
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file: either all of it, or nothing.
@@ -137,6 +140,7 @@ class Result:
             "bytes_after": self.bytes_after,
             "packed_bytes": self.packed_bytes,
             "metric": self.metric,
+            "scored_at": list(self.scored_at),
             "scores": {name: score.to_dict() for name, score in self.scores.items()},
             "layers": [asdict(layer) for layer in self.layers],
             "evaluations": self.evaluations,
@@ -185,6 +189,7 @@ class Sensitivity:
         reference: the metric of the float model.
         rows: the weights and activations, least sensitive first.
         notes: sentences that a user should read.
+        scored_at: the tensors at which models were compared.
     """
 
     source: str
@@ -193,6 +198,7 @@ class Sensitivity:
     reference: float
     rows: tuple[SensitivityRow, ...]
     notes: tuple[str, ...]
+    scored_at: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The ranking as plain values for JSON."""
@@ -215,6 +221,7 @@ class Evaluation:
         kl: Kullback-Leibler divergence of the class probabilities from the reference's; None
             without a reference.
         notes: sentences that a user should read.
+        scored_at: the tensors at which models were compared.
     """
 
     source: str
@@ -225,6 +232,7 @@ class Evaluation:
     mse: float | None
     kl: float | None
     notes: tuple[str, ...]
+    scored_at: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The evaluation as plain values for JSON, without the values that are None."""

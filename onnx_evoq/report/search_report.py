@@ -42,6 +42,7 @@ class Search:
         seconds: the time that the whole call took.
         stopped: "time" or "interrupt" if the search ended early, else None.
         notes: sentences that a user should read.
+        scored_at: the tensors at which models were compared.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Search:
     seconds: float
     stopped: Stopped | None
     notes: tuple[str, ...]
+    scored_at: tuple[str, ...] = ()
 
     def bytes_of(self, point: ParetoPoint) -> int:
         """The size of a point in bytes, of the kind that counts."""
@@ -132,6 +134,7 @@ class Search:
         values = {
             "model": self.source,
             "metric": self.metric,
+            "scored_at": list(self.scored_at),
             "size": self.size,
             "seed": self.seed,
             "front": [point.to_dict() for point in self.front],

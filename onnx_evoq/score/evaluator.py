@@ -167,7 +167,8 @@ class Evaluator:
         """The model's outputs for a batch, (count, ...) each."""
         tensors = self._tensors[index]  # looked up once, as it may read a file
         known = {**tensors, **self._session.run(self.feed(values, tensors))}
-        return {n: per_sample(n, known[n], self._batches[index]) for n in self._outputs}
+        batch, unlike = self._batches[index], self._session.unlike
+        return {n: per_sample(n, known[n], batch, unlike=n in unlike) for n in self._outputs}
 
     def _losses(self, values: Values, index: int) -> PerSample:
         """The metric of each sample of a batch, (count,)."""

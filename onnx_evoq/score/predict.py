@@ -36,7 +36,10 @@ def predict(
 
     def outputs_of(batch: Batch) -> dict[str, Array]:
         outputs = session.run(batch.feed)
-        return {name: per_sample(name, value, batch) for name, value in outputs.items()}
+        return {
+            name: per_sample(name, value, batch, unlike=name in session.unlike)
+            for name, value in outputs.items()
+        }
 
     return in_order(outputs_of, batches, workers)
 

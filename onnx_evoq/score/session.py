@@ -6,16 +6,19 @@ options, ONNX Runtime fuses DequantizeLinear and MatMul into a kernel that also 
 activations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
+from onnx_evoq.batch import boxed
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.score.runtime import ort
 
 SESSION_OPTIONS = {"session.disable_quant_qdq": "1"}
+
+_FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 
 
 class Session:
@@ -30,6 +33,11 @@ class Session:
             on any machine, and runs side by side use the other cores.
         values: arrays of the initializers whose data the model says to be elsewhere, by name.
         custom_ops: libraries that hold operators of the model.
+        unlike: names of outputs that may be any value of Python, and have rows of their own in
+            each run.
+
+    Attributes:
+        floats: NumPy's names of the types of the outputs that hold floats.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -46,8 +54,10 @@ class Session:
         threads: int | None = 1,
         values: Arrays | None = None,
         custom_ops: Sequence[str | Path] = (),
+        unlike: Collection[str] = (),
     ) -> None:
         self.name = name
+        self.unlike = frozenset(unlike)
         # ONNX Runtime uses these arrays where they are, so they must live as long as the session.
         self._values = {
             key: ort.OrtValue.ortvalue_from_numpy(a) for key, a in (values or {}).items()
@@ -76,6 +86,9 @@ class Session:
             ) from cause
         self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
+        self.floats: dict[str, str] = {
+            o.name: _FLOATS[o.type] for o in self._session.get_outputs() if o.type in _FLOATS
+        }
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model once, and return its outputs by name.
@@ -84,7 +97,7 @@ class Session:
             feed: the input arrays by name.
 
         Raises:
-            ModelError: the run fails, or an output is not a tensor.
+            ModelError: the run fails, or an output that is none of `unlike` is not a tensor.
             MemoryError: there is not enough memory for it.
         """
         try:
@@ -94,11 +107,14 @@ class Session:
             if _lacks_memory(cause):
                 raise MemoryError(f"running {self.name} on {shapes}") from cause
             raise ModelError(f"{self.name}: fails on {shapes}: {_first_line(cause)}") from cause
-        for output, value in zip(self.outputs, values, strict=True):
-            if not isinstance(value, np.ndarray):
+        for index, (output, value) in enumerate(zip(self.outputs, values, strict=True)):
+            if isinstance(value, np.ndarray):
+                continue
+            if output not in self.unlike:
                 raise ModelError(
                     f"{self.name}: output {output!r} is not a tensor: export tensor outputs only."
                 )
+            values[index] = boxed(value)
         # An output that is an input as well has the memory of what was fed, which ONNX Runtime 1.23
         # to 1.26 does not hold on to.
         return {

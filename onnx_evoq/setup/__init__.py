@@ -28,9 +28,10 @@ from onnx_evoq.setup.options import (
     check_seed,
     check_whole,
 )
+from onnx_evoq.setup.points import OwnOutputs, points_of
 from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
-from onnx_evoq.setup.scoring_set import ScoringSet, model_value
+from onnx_evoq.setup.scoring_set import ScoringSet, as_scored, model_value, run_on
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,
@@ -56,10 +57,12 @@ __all__ = [
     "Granularity",
     "Grid",
     "MaxDropCheck",
+    "OwnOutputs",
     "Resources",
     "Score",
     "ScoringSet",
     "Task",
+    "as_scored",
     "axis_of_steps",
     "bits_of",
     "cache_memory",
@@ -79,8 +82,10 @@ __all__ = [
     "open_float_model",
     "open_session",
     "own_options",
+    "points_of",
     "prepare_calibration",
     "run_model",
+    "run_on",
     "score_of",
     "score_of_float_model",
     "undo_inexact_folding",

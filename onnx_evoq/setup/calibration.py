@@ -10,14 +10,11 @@ import numpy as np
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch, check_shapes, fixed_batch_size, make_batches
 from onnx_evoq.data import Data, Samples, split
-from onnx_evoq.errors import DataError, MetricError, ModelError
+from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import (
     Criterion,
     Metric,
     MetricName,
-    check_labels,
-    class_numbers,
-    class_scores,
     find_metric,
     largest_difference,
 )
@@ -25,6 +22,8 @@ from onnx_evoq.model import Model, input_specs, weight_count
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
+from onnx_evoq.setup.metric_checks import check_metric, labels_are_classes, notes_on_accuracy
+from onnx_evoq.setup.points import OwnOutputs
 from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.scoring_set import ScoringSet
 from onnx_evoq.setup.sessions import (
@@ -42,7 +41,6 @@ _RUN_SHARE = 6  # running the float model may take one part in so many of the ti
 _HELDOUT_SHARE = 0.25  # of the time for running the float model
 _FEW_SAMPLES = 4  # of a quick check
 _FEW_HELDOUT = 8  # samples
-_HARDLY_BETTER = 1.2  # times the top-1 of guessing
 
 
 @dataclass(frozen=True)
@@ -118,6 +116,7 @@ def _run_both(
     resources: Resources,
     deadline: Deadline,
     progress: Progress,
+    own: OwnOutputs | None,
 ) -> tuple[list[ScoringSet], float]:
     """The scoring sets of the samples that the float model can be run on in the time.
 
@@ -136,7 +135,10 @@ def _run_both(
         count = sum(batch.count for batch in each[: len(outputs)])
         ran += count
         labels = None if part.labels is None else part.labels[:count]
-        sets.append(ScoringSet(each[: len(outputs)], Criterion(metric, outputs, labels)))
+        criterion = Criterion(metric, outputs, labels)
+        if own is not None:
+            criterion = own.apart_in(criterion)
+        sets.append(ScoringSet(each[: len(outputs)], criterion))
     return sets, (time.monotonic() - began) / ran
 
 
@@ -150,6 +152,7 @@ def prepare_calibration(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
     deadline: Deadline = NO_DEADLINE,
+    own: OwnOutputs | None = None,
 ) -> Calibration:
     """Load the samples, split them into two sets, and run the float model on both.
 
@@ -165,6 +168,7 @@ def prepare_calibration(
         progress: shows how far the work is.
         deadline: by which the whole job must end. The float model is run on as many samples as a
             share of that time allows.
+        own: the outputs that a user's metric takes, if the model is scored at other tensors.
 
     Raises:
         ModelError: the model takes no inputs, fails, gives NaN, or gives other outputs when it is
@@ -175,21 +179,23 @@ def prepare_calibration(
     specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)  # before the work, as it may fail
     samples = find_samples(model, name, data, rng, resources, progress, deadline)
-    session = open_session(model, resources, name, own_options(model))
+    own = own if chosen is not None and chosen.against == "user" else None
+    seen, unlike = (model, frozenset[str]()) if own is None else (own.beside(model), own.unlike)
+    session = open_session(seen, resources, name, own_options(model), unlike)
     size = choose_batch_size(session, samples.inputs, specs, weight_count(model))
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]
     until = deadline.share(_RUN_SHARE)
-    sets, seconds = _run_both(session, parts, batches, chosen, resources, until, progress)
+    sets, seconds = _run_both(session, parts, batches, chosen, resources, until, progress, own)
     chosen = sets[0].criterion.metric
     assert sets[0].criterion.reference is not None
     few = _few_samples(parts[0], specs, size)
     _check_repeatable(session, few, sets[0].criterion.reference[0])
     search, heldout = sets[0], sets[-1]
-    has_classes, notes = _labels_are_classes(chosen, samples, search)
-    _check_metric(chosen, search)
+    has_classes, notes = labels_are_classes(chosen, samples, search)
+    check_metric(chosen, search)
     if has_classes:
-        notes += _notes_on_accuracy(search)
+        notes += notes_on_accuracy(search)
     if heldout.samples < _FEW_HELDOUT:
         notes.append(
             f"only {search.samples} samples select and {heldout.samples} accept, which is too few "
@@ -228,51 +234,3 @@ def _few_samples(samples: Samples, specs: Sequence[TensorSpec], size: int) -> Ba
         size = min(size, _FEW_SAMPLES)
     some = {name: values[:size] for name, values in samples.inputs.items()}
     return make_batches(some, specs, size)[0]
-
-
-def _notes_on_accuracy(scoring: ScoringSet) -> list[str]:
-    """A note if the float model's top-1 is hardly better than that of guessing."""
-    assert scoring.criterion.reference is not None
-    chance = 1 / max(class_scores(scoring.criterion.reference[0]).shape[1], 2)
-    top1 = scoring.scored_by(find_metric("top1")).criterion.value(scoring.criterion.reference)
-    if top1 > _HARDLY_BETTER * chance:
-        return []
-    return [
-        f"the float model's top-1 is {100 * top1:.1f} % on these data, which is hardly better than "
-        "chance: are the preprocessing (divide, mean, std) and the labels right?"
-    ]
-
-
-def _check_metric(metric: Metric, scoring: ScoringSet) -> None:
-    """Refuse a metric that gives no number for the float model itself."""
-    assert scoring.criterion.reference is not None
-    if np.isnan(scoring.criterion.value(scoring.criterion.reference)):
-        raise MetricError(
-            f"metric {metric.name!r} returns NaN for the float model's outputs: mend the metric."
-        )
-
-
-def _labels_are_classes(
-    metric: Metric, samples: Samples, scoring: ScoringSet
-) -> tuple[bool, list[str]]:
-    """Whether the labels are classes of the first output, and notes for the user.
-
-    Raises:
-        DataError: the labels are whole numbers, but out of range, and no user's metric reads them.
-    """
-    assert scoring.criterion.reference is not None
-    if samples.labels is None:
-        return False, []
-    try:
-        classes = class_scores(scoring.criterion.reference[0]).shape[1]
-    except MetricError:
-        return False, []  # the output is no row of class scores
-    if class_numbers(samples.labels) is None and metric.against != "labels":
-        return False, [f"{samples.source}: the labels are no class numbers, so top-1 is left out."]
-    try:
-        check_labels(samples.labels, classes)
-    except DataError:
-        if metric.against != "user":
-            raise
-        return False, []
-    return True, []

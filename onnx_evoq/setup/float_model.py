@@ -1,6 +1,6 @@
 """The float model that is quantized, and its weights."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,15 +17,25 @@ from onnx_evoq.model import (
     name_of,
     quantized_operators,
     types_of_activations,
+    weights_before,
 )
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.grids import leave_out
-from onnx_evoq.setup.sessions import Resources, own_options, run_model, with_integer_weights
+from onnx_evoq.setup.points import NO_POINTS, Points, score_at_points
+from onnx_evoq.setup.sessions import (
+    DEFAULT_RESOURCES,
+    Resources,
+    own_options,
+    run_model,
+    with_integer_weights,
+)
 
 # Folding changes only the order of operations, and so the rounding of their results.
+_NAMES = 3  # weights that a note lists
 _FOLD_TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
 _CODES_TOLERANCE = 2e-2  # where the model rounds activations itself
 
+_NAMES = 3  # weights that a note lists
 _UNFOLDED = "was not folded, since that would have changed the outputs."
 
 
@@ -38,12 +48,14 @@ class FloatModel:
         model: the same model with constants and BatchNormalization folded; its weights are
             quantized. Its operator set is older where ONNX Runtime has no integer weights in the
             user's.
-        weights: the weights of `model` that are quantized.
+        weights: the weights of `model` that are quantized, and have an effect on its outputs.
         keep: patterns of the weights that stay float.
         folded: the names of the BatchNormalization nodes that are folded in `model`.
         notes: sentences that a user should read.
         unfolded: what `model` was before each folding, the last one first, with a note for the user
             whose model that stays.
+        behind: the weights that are quantized, but have no effect there: nothing scores them.
+        points: where it is scored: these tensors are the outputs of all these models.
     """
 
     reference: Model
@@ -53,6 +65,13 @@ class FloatModel:
     folded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unfolded: tuple[tuple[Model, str], ...] = ()
+    behind: tuple[Weight, ...] = ()
+    points: Points = NO_POINTS
+
+    @property
+    def every_weight(self) -> list[Weight]:
+        """All weights that are quantized."""
+        return [*self.weights, *self.behind]
 
 
 def open_float_model(
@@ -61,6 +80,9 @@ def open_float_model(
     *,
     integers: bool = True,
     requantize: bool = False,
+    score_at: Sequence[str] = (),
+    resources: Resources = DEFAULT_RESOURCES,
+    varying: Collection[str] = (),
 ) -> FloatModel:
     """Load a model, fold constants and BatchNormalization, and find the weights.
 
@@ -69,20 +91,33 @@ def open_float_model(
         keep: patterns of weights that stay float, or as they are.
         integers: whether ONNX Runtime must be able to run the model with integer weights.
         requantize: whether weights that are quantized already are quantized anew.
+        score_at: tensors at which the model is scored; none for its outputs, or, where these cannot
+            be compared, for tensors before them.
+        resources: what a session may use.
+        varying: tensors whose rows were found to vary.
 
     Raises:
-        ModelError: the model cannot be used, has no weights, or a weight holds NaN or infinity.
-        OptionError: a pattern of `keep` matches no weight.
+        ModelError: the model cannot be used, has no weights, or a weight holds NaN or infinity; or
+            there is nothing at which it could be scored.
+        OptionError: a pattern of `keep` matches no weight; or there is no such tensor to score at.
     """
     reference, keep = load(model), tuple(keep)
     lowered, notes = reference, list[str]()
     if integers:
         lowered, notes = with_integer_weights(reference, name_of(model))
     constants = fold_constants(lowered, requantize=requantize)
-    folded, names = fold_batch_norm(constants.model)
-    weights, _ = find_weights(folded)
+    weights, _ = find_weights(constants.model)
     if not weights:
         raise ModelError(_no_weights(reference, name_of(model), requantize))
+    names_of_weights = [weight.name for weight in weights]
+    points = score_at_points(
+        constants.model, name_of(model), names_of_weights, resources, score_at, varying
+    )
+    if points.own is not None:
+        for each in (reference, lowered):
+            points.own.replaced(each)
+    folded, names = fold_batch_norm(constants.model)
+    weights, _ = find_weights(folded)
     quantized = leave_out(weights, keep)
     kept = {weight.name for weight in weights} - {weight.name for weight in quantized}
     if kept.intersection(constants.grown):  # as floats of their own they would take more room
@@ -96,8 +131,40 @@ def open_float_model(
         unfolded.append((constants.model, f"BatchNormalization {_UNFOLDED}"))
     if constants.model is not lowered:
         unfolded.append((lowered, f"What depends on constants alone {_UNFOLDED}"))
-    return FloatModel(
-        reference, folded, quantized, keep, tuple(names), tuple(notes), tuple(unfolded)
+    opened = FloatModel(
+        reference, folded, quantized, keep, tuple(names), (*points.notes, *notes),
+        tuple(unfolded), points=points,
+    )  # fmt: skip
+    return _with_seen_weights(opened, quantized)
+
+
+def _with_seen_weights(float_model: FloatModel, quantized: Sequence[Weight]) -> FloatModel:
+    """The same with the weights put apart that have no effect on where the model is scored.
+
+    Raises:
+        ModelError: no weight has.
+    """
+    names, points = [weight.name for weight in quantized], float_model.points.names
+    seen = weights_before(float_model.model, names, points)
+    behind = [weight for weight in quantized if weight.name not in seen]
+    if not seen:
+        raise ModelError(
+            f"no weight that is quantized has an effect on {', '.join(map(repr, points))}: score "
+            "the model elsewhere (--score-at), or keep fewer weights."
+        )
+    note: tuple[str, ...] = ()
+    if behind:
+        names = [weight.name for weight in behind]
+        note = (
+            f"{len(behind)} of {len(quantized)} weights have no effect on where the model is "
+            "scored, so that nothing corrects their rounding to the nearest codes ("
+            f"{', '.join(names[:_NAMES])}{', ...' if len(names) > _NAMES else ''}).",
+        )
+    return replace(
+        float_model,
+        weights=[weight for weight in quantized if weight.name in seen],
+        behind=tuple(behind),
+        notes=tuple(dict.fromkeys((*float_model.notes, *note))),
     )
 
 
@@ -146,14 +213,14 @@ def undo_inexact_folding(
     for model, note in float_model.unfolded:
         weights, _ = find_weights(model)
         if weights and exact(model):
-            return replace(
+            undone = replace(
                 float_model,
                 model=model,
-                weights=leave_out(weights, float_model.keep),
                 folded=(),
                 notes=(*float_model.notes, note),
                 unfolded=(),
             )
+            return _with_seen_weights(undone, leave_out(weights, float_model.keep))
     if any(not find_weights(model)[0] for model, _ in float_model.unfolded):
         raise ModelError(
             "weights change the outputs once their codes are floats: do not requantize."

@@ -10,6 +10,7 @@ from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import SESSION_OPTIONS, predict
 from onnx_evoq.setup.calibration import Calibration
+from onnx_evoq.setup.scoring_set import as_scored
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, open_session, workers_of
 
 
@@ -48,9 +49,10 @@ def score_of(
         progress: shows how many batches are done.
         options: session configuration entries.
     """
-    session = open_session(model, resources, options=options)
-    workers = workers_of(resources)
     sets = (calibration.search_set, calibration.heldout_set)
+    criterion, workers = sets[0].criterion, workers_of(resources)
+    seen = as_scored(model, criterion)
+    session = open_session(seen, resources, options=options, unlike=criterion.unlike)
     with progress("scoring", sum(len(scoring.batches) for scoring in sets)) as step:
         outputs = [
             list(stepping(predict(session, scoring.batches, workers), step)) for scoring in sets
@@ -61,7 +63,7 @@ def score_of(
 def score_of_float_model(calibration: Calibration) -> Score:
     """Score the float model on both sets by the outputs that calibration has of it."""
     sets = (calibration.search_set, calibration.heldout_set)
-    return _score(calibration, [scoring.criterion.reference or () for scoring in sets])
+    return _score(calibration, [scoring.criterion.of_float_model for scoring in sets])
 
 
 def _score(calibration: Calibration, outputs: Sequence[Sequence[Arrays]]) -> Score:

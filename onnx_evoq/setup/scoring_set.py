@@ -1,13 +1,14 @@
 """Samples with the outputs or labels that models are scored against."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.metrics import Criterion, Metric
-from onnx_evoq.model import Runnable
+from onnx_evoq.model import Runnable, with_outputs
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, run_model
 
 
@@ -36,10 +37,12 @@ class ScoringSet:
         totals = list(accumulate(batch.count for batch in self.batches))
         end = min(bisect_left(totals, samples) + 1, len(totals))
         reference, labels = self.criterion.reference, self.criterion.labels
+        own = self.criterion.own
         part = replace(
             self.criterion,
             reference=None if reference is None else reference[:end],
             labels=None if labels is None else labels[: totals[end - 1]],
+            own=None if own is None else own[:end],
         )
         return ScoringSet(self.batches[:end], part)
 
@@ -49,8 +52,22 @@ class ScoringSet:
         return sum(batch.count for batch in self.batches)
 
 
+def as_scored(model: Runnable, criterion: Criterion) -> Runnable:
+    """A model whose outputs are all that a criterion takes of it."""
+    return model if criterion.wanted is None else with_outputs(model, criterion.wanted)
+
+
+def run_on(
+    model: Runnable, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
+) -> Iterator[Arrays]:
+    """Run a whole model in a new session: all that the criterion takes of it, for each batch."""
+    criterion = scoring.criterion
+    seen = as_scored(model, criterion)
+    return run_model(seen, scoring.batches, resources, unlike=criterion.unlike)
+
+
 def model_value(
     model: Runnable, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
 ) -> float:
     """The metric of a whole model on a scoring set, in a new session."""
-    return scoring.criterion.value(run_model(model, scoring.batches, resources))
+    return scoring.criterion.value(run_on(model, scoring, resources))

@@ -1,15 +1,18 @@
 """The task of a run: the float model, the grids of its weights, the scoring sets, the limits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Model, Runnable, Weight
+from onnx_evoq.model import Model, Network, Quantized, Runnable, Weight, weights_named
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, QuantizedWeight, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.drop import MaxDropCheck
 from onnx_evoq.setup.grids import Granularities, nearest_of
+from onnx_evoq.setup.points import OwnOutputs
 from onnx_evoq.setup.scoring_set import ScoringSet, model_value
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources
 from onnx_evoq.targets import ONNXRUNTIME, Target
@@ -43,6 +46,8 @@ class Task:
         target: what the runtime takes that the model is for.
         activation_bits: width of the codes of activations; None if they stay floats.
         activation_scale: as `scale`, for activations.
+        own: the outputs that an emitted model has; None for those of `model`.
+        behind: the widths of the weights that have no effect on where the model is scored, by name.
     """
 
     model: Model
@@ -62,6 +67,8 @@ class Task:
     target: Target = ONNXRUNTIME
     activation_bits: int | None = None
     activation_scale: Scale = "pow2"
+    own: OwnOutputs | None = None
+    behind: Mapping[str, Bits] = field(default_factory=dict)
 
     def nearest(
         self, weights: Sequence[Weight], bits: Mapping[str, Bits]
@@ -73,6 +80,22 @@ class Task:
             bits: the width of each of them.
         """
         return nearest_of(weights, bits, self.granularity, self.scale, narrow=self.narrow_range)
+
+    def with_behind(self, model: Network, quantized: Quantized) -> dict[str, QuantizedWeight]:
+        """Quantized weights, and those that nothing scores, rounded to the nearest codes.
+
+        Args:
+            model: the model with its present values.
+            quantized: the other weights by name.
+        """
+        if not self.behind:
+            return dict(quantized)
+        tensors = {t.name: t for t in model.graph.initializer if t.name in self.behind}
+        weights = [
+            replace(weight, values=np.asarray(model.value(tensors[weight.name]), np.float32))
+            for weight in weights_named(model.model, self.behind)
+        ]
+        return {**quantized, **self.nearest(weights, self.behind)}
 
     def fitness(self, model: Runnable, scoring: ScoringSet | None = None) -> float:
         """The metric of a model on a scoring set, with its sign such that lower is better.

@@ -93,7 +93,7 @@ def test_a_ranking_survives_json() -> None:
 def test_an_evaluation_without_a_reference_has_no_comparison() -> None:
     data = {"x": random(16, 4), "y": np.zeros(16, np.int64)}
     values = onnx_evoq.evaluate(mlp(), data).to_dict()
-    assert set(values) == {"model", "metric", "value", "samples", "notes"}
+    assert set(values) == {"model", "metric", "value", "samples", "notes", "scored_at"}
     assert json.loads(json.dumps(values))["metric"] == "top1"
 
 

@@ -156,7 +156,7 @@ def test_json_holds_all_points() -> None:
     values = search_of().to_dict()
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert list(values) == [
-        "model", "metric", "size", "seed", "front", "uniform", "greedy", "hypervolume",
+        "model", "metric", "scored_at", "size", "seed", "front", "uniform", "greedy", "hypervolume",
         "evaluations", "seconds", "stopped", "notes",
     ]  # fmt: skip
     assert values["front"][1] == {

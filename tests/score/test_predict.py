@@ -32,6 +32,8 @@ def rows(function: Callable[[Array], Any], x: list[float] | None = None) -> int:
     """The batch size for a stand-in of a session, whose output "y" is a function of its input."""
 
     class Stub:
+        unlike = frozenset[str]()
+
         def run(self, feed: dict[str, Array]) -> dict[str, Array]:
             return {"y": np.asarray(function(feed["x"]))}
 

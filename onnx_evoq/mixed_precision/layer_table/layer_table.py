@@ -22,7 +22,7 @@ from onnx_evoq.mixed_precision.search_space import (
     build_space,
     find_splits,
 )
-from onnx_evoq.model import Weight, own_biases
+from onnx_evoq.model import Weight, as_network, own_biases
 from onnx_evoq.setup import Task
 
 _MOST_GROUPS = 8  # of the channels of one layer
@@ -106,7 +106,8 @@ def build_layer_table(
     splits = find_splits(model, task.weights, options.expansion)
     layers = quantize_variants(task, model, splits, options.granularities, rng)
     groups = find_channel_groups(layers, task.weights) if options.per_channel else {}
-    space = build_space(model, task.weights, groups, splits, task.scale, options)
+    behind = task.with_behind(as_network(model), {})
+    space = build_space(model, task.weights, groups, splits, task.scale, options, behind)
     sensitivity = measure_sensitivity(task, space, layers)
     return LayerTable(space, layers, sensitivity, split_factors(space, layers))
 

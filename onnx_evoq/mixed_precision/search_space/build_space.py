@@ -18,7 +18,7 @@ from onnx_evoq.model import (
     channels_to_split,
     outlier_orders,
 )
-from onnx_evoq.quantize import Scale
+from onnx_evoq.quantize import QuantizedWeight, Scale, packed_size, packed_steps
 from onnx_evoq.setup import Granularity
 
 
@@ -125,6 +125,7 @@ def build_space(
     splits: ChannelSplits,
     scale: Scale,
     options: SearchSpaceOptions,
+    behind: Mapping[str, QuantizedWeight] | None = None,
 ) -> Space:
     """The search space of a model.
 
@@ -135,7 +136,12 @@ def build_space(
         splits: the channels that may be split.
         scale: steps that are powers of two, or any.
         options: what the search may choose.
+        behind: weights that nothing scores, with the codes that they have in any case.
     """
+    given = behind or {}
+    fixed_bytes = bytes_besides(model, {*given, *(weight.name for weight in weights)})
+    for codes, grid in given.values():
+        fixed_bytes += packed_size(codes.size, grid.bits) + packed_steps(grid)
     copy_bytes = bytes_per_copy(model)
     parts = [
         part
@@ -149,7 +155,7 @@ def build_space(
         tuple(parts),
         tuple(tuple(block) for block in splits.blocks),
         splits.orders,
-        bytes_besides(model, {weight.name for weight in weights}),
+        fixed_bytes,
         options.in_file,
         options.granularities,
         tuple(weight.name for weight in weights if several and weight.axis is not None),

@@ -195,8 +195,9 @@ def apply_policy(
     """
     model = expanded(float_model.model, policy.expansion)
     weights = weights_named(model, {weight.name for weight in float_model.weights})
-    _check_names(policy, [weight.name for weight in weights])
-    for weight in weights:
+    behind = weights_named(model, {weight.name for weight in float_model.behind})
+    _check_names(policy, [w.name for w in weights], [w.name for w in behind])
+    for weight in (weight for weight in (*weights, *behind) if weight.name in policy.bits):
         bits = policy.bits[weight.name]
         channels = 0 if weight.axis is None else weight.shape[weight.axis]
         if not isinstance(bits, int) and len(bits) != channels:
@@ -208,13 +209,21 @@ def apply_policy(
         raise ModelError(
             "with some channels split the model's outputs change: search without expansion."
         )
-    return replace(float_model, model=model, weights=weights)
+    return replace(float_model, model=model, weights=weights, behind=tuple(behind))
 
 
-def _check_names(policy: Policy, names: Sequence[str]) -> None:
-    """Refuse a policy that lacks a weight, or that names a weight which is not there."""
+def _check_names(policy: Policy, names: Sequence[str], optional: Sequence[str]) -> None:
+    """Refuse a policy that lacks a weight, or that names a weight which is not there.
+
+    Args:
+        policy: the policy.
+        names: the weights that it must name.
+        optional: those that it may name.
+    """
     missing = [name for name in names if name not in policy.bits]
-    unknown = [name for name in (*policy.bits, *policy.granularity) if name not in names]
+    unknown = [
+        name for name in (*policy.bits, *policy.granularity) if name not in (*names, *optional)
+    ]
     if missing or unknown:
         what = f"has no bits for {missing[0]!r}" if missing else f"names {unknown[0]!r}"
         raise OptionError(

@@ -23,7 +23,7 @@ from onnx import (
 
 from onnx_evoq.array_types import Array
 from onnx_evoq.model.graph.load import serialize
-from onnx_evoq.model.graph.nodes import FLOAT_TYPES, reads
+from onnx_evoq.model.graph.nodes import FLOAT_TYPES, needed_nodes, reads
 from onnx_evoq.model.tensors import array_of
 from onnx_evoq.quantize import QuantizedWeight
 
@@ -173,16 +173,19 @@ def part_of(
 def to_run(model: Runnable) -> tuple[bytes, dict[str, Array]]:
     """What ONNX Runtime loads: the bytes of a model file, and initializers that it does not hold.
 
+    Nodes that no output depends on are left out.
+
     Args:
         model: a model, whose file holds all, or a network.
 
     Returns:
         The bytes of the file, and arrays by name.
     """
-    if isinstance(model, ModelProto):
-        return serialize(model), {}
     graph = model.graph
-    part = part_of(model, list(graph.node), list(graph.input), list(graph.output))
+    nodes = needed_nodes(graph)
+    if isinstance(model, ModelProto) and len(nodes) == len(graph.node):
+        return serialize(model), {}
+    part = part_of(model, nodes, list(graph.input), list(graph.output))
     beside = [t for t in part.graph.initializer if t.data_location == TensorProto.EXTERNAL]
     return serialize(part.model), {tensor.name: part.value(tensor) for tensor in beside}
 

@@ -94,6 +94,17 @@ def reader_counts(graph: GraphProto) -> Counter[str]:
     return counts
 
 
+def needed_nodes(graph: GraphProto, names: Iterable[str] | None = None) -> list[NodeProto]:
+    """The nodes of `graph` that some tensors depend on, in its order; by default its outputs."""
+    needed = {value.name for value in graph.output} if names is None else set(names)
+    nodes: list[NodeProto] = []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            nodes.append(node)
+            needed |= reads(node)
+    return nodes[::-1]
+
+
 def constants_of(graph: GraphProto) -> set[str]:
     """The names of all node outputs of `graph` that depend on none of its inputs."""
     varying = {value.name for value in graph.input}

@@ -5,6 +5,7 @@
    into the suffix, so that ONNX Runtime can still fold it.
 3. All other nodes are the prefix. The tensors that the suffix reads from it *cross* the cut.
 4. Outputs of the model that depend on none of the weights are computed by the prefix.
+5. Nodes that no output depends on are in neither.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +13,14 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx_evoq.model.graph import Network, Runnable, constants_of, part_of, reads
+from onnx_evoq.model.graph import (
+    Network,
+    Runnable,
+    constants_of,
+    needed_nodes,
+    part_of,
+    reads,
+)
 from onnx_evoq.model.inside import with_shown
 from onnx_evoq.model.layers.part_inputs import part_inputs
 from onnx_evoq.signature import TensorSpec
@@ -60,7 +68,7 @@ def cut_at(model: Runnable, *weights: str) -> Cut:
     prefix_outputs = tuple(sorted((needed | (set(outputs) - depending)) - inputs))
     prefix = None
     if prefix_outputs:
-        before = [node for node in graph.node if depending.isdisjoint(node.output)]
+        before = [n for n in needed_nodes(graph) if depending.isdisjoint(n.output)]
         typeless = [_untyped(name) for name in prefix_outputs]
         prefix = part_of(model, before, list(graph.input), typeless)
     return Cut(
@@ -139,7 +147,7 @@ def suffix(model: Runnable, cut: Cut, inputs: Sequence[TensorSpec]) -> Network:
         helper.make_tensor_value_info(name, tensor.data_type, tuple(tensor.dims))
         for name, tensor in tensors.items()
     ]
-    nodes = list(model.graph.node)
+    nodes = needed_nodes(model.graph)
     if not cut.whole:
         in_suffix, constants = _suffix_nodes(model.graph, cut.dtypes), constants_of(model.graph)
         constant = [node for node in nodes if constants & set(node.output)]
@@ -164,7 +172,7 @@ def _dtypes(graph: GraphProto, weights: Collection[str]) -> dict[str, str]:
 def _suffix_nodes(graph: GraphProto, weights: Collection[str]) -> list[NodeProto]:
     depending = set(weights)
     in_suffix = []
-    for node in graph.node:  # in topological order, as ONNX demands
+    for node in needed_nodes(graph):  # in topological order, as ONNX demands
         if reads(node) & depending:
             depending.update(name for name in node.output if name)
             in_suffix.append(node)

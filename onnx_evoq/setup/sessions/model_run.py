@@ -1,6 +1,6 @@
 """Load a model into ONNX Runtime, and run it over batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -28,6 +28,7 @@ def open_session(
     resources: Resources = DEFAULT_RESOURCES,
     name: str = "the model",
     options: Mapping[str, str] = SESSION_OPTIONS,
+    unlike: Collection[str] = (),
 ) -> Session:
     """Load a model into ONNX Runtime, on the execution providers that the user chose.
 
@@ -38,6 +39,7 @@ def open_session(
         resources: the execution providers, and libraries of operators.
         name: the model's name in messages.
         options: session configuration entries.
+        unlike: names of outputs that may be any value, with rows of their own in each run.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -46,7 +48,7 @@ def open_session(
     content, values = to_run(model)
     threads = 1 if on_cpu(resources) else None
     return Session(
-        content, name, resources.providers, options, threads, values, resources.custom_ops
+        content, name, resources.providers, options, threads, values, resources.custom_ops, unlike
     )
 
 
@@ -105,11 +107,12 @@ def run_model(
     resources: Resources = DEFAULT_RESOURCES,
     name: str = "the model",
     options: Mapping[str, str] = SESSION_OPTIONS,
+    unlike: Collection[str] = (),
 ) -> Iterator[dict[str, Array]]:
     """Load a model into a new session, and run it over batches.
 
     Args:
-        model: any model; `resources`, `name` and `options` are as for `open_session`.
+        model: any model; `resources`, `name`, `options` and `unlike` are as for `open_session`.
         batches: the samples.
 
     Returns:
@@ -119,7 +122,7 @@ def run_model(
         ModelError: the model cannot be loaded or run.
         OptionError: a provider is not available.
     """
-    session = open_session(model, resources, name, options)
+    session = open_session(model, resources, name, options, unlike)
     return predict(session, batches, workers_of(resources))
 
 

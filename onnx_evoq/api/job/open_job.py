@@ -88,6 +88,7 @@ def prepare_job(
         resources,
         progress,
         deadline,
+        float_model.points.own,
     )
     give_back()  # what the session of the float model held
     return Job(source, undo_inexact_folding(float_model, calibration, resources), calibration)

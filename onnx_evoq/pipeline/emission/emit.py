@@ -8,9 +8,7 @@
    type is tried: ONNX Runtime 1.31 misreads INT2 matrices whose columns are no multiple of 4.
 """
 
-import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Literal
 
 from onnx_evoq.activations import Activations, integer_model
@@ -31,7 +29,12 @@ from onnx_evoq.model import (
     with_codes,
 )
 from onnx_evoq.score import SESSION_OPTIONS
-from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, Score, own_options, run_model
+from onnx_evoq.setup import (
+    DEFAULT_RESOURCES,
+    Resources,
+    own_options,
+    run_model,
+)
 from onnx_evoq.targets import ONNXRUNTIME, Target
 
 # Differences of outputs, relative to the largest output.
@@ -56,30 +59,6 @@ _WIDTHS = (2, 4, 8)  # of the integer types of ONNX
 Form = Literal["qdq", "float", "qonnx", "c"]
 Storage = Literal["auto", "int8", "int4", "int2"]
 _LEAST_BITS: dict[Storage, int] = {"auto": 2, "int2": 2, "int4": 4, "int8": 8}
-
-
-def metadata_of(
-    quantized: Quantized, seed: int, metric: str, scores: Mapping[str, Score]
-) -> dict[str, str]:
-    """The metadata of an emitted model: how it was made, and its scores.
-
-    Args:
-        quantized: codes and grid by weight.
-        seed: the seed of all random draws.
-        metric: the name of the metric that the search minimised or maximised.
-        scores: the scores of nearest rounding ("nearest") and of the model ("evolved"), by name.
-    """
-    weights = {
-        name: {"bits": weight.grid.bits, "frac_bits": weight.grid.frac_bits}
-        for name, weight in quantized.items()
-    }
-    scored = {name: score.to_dict() for name, score in scores.items()}
-    return {
-        "onnx_evoq.version": version("onnx-evoq"),
-        "onnx_evoq.seed": str(seed),
-        "onnx_evoq.weights": json.dumps(weights),
-        "onnx_evoq.scores": json.dumps({"metric": metric, **scored}),
-    }
 
 
 def emit(

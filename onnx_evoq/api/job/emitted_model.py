@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from onnx_evoq.activations import float_model_of
-from onnx_evoq.api.job import Job
+from onnx_evoq.api.job.open_job import Job
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import Model, Runnable, as_network, describe, same, to_model, with_codes
 from onnx_evoq.pipeline import (
@@ -15,6 +15,7 @@ from onnx_evoq.pipeline import (
     fixed_for,
     in_qonnx,
     metadata_of,
+    with_own_outputs,
 )
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import Score, Task, own_options, score_of, score_of_float_model
@@ -52,10 +53,10 @@ def emitted_model(
         give_back()  # what the session of the whole model held
         return found
 
-    quantized = tuned.evolved.quantized
-    widths = {name: weight.grid.bits for name, weight in quantized.items()}
-    rounded = task.nearest(task.weights, widths)
-    calibrated = task.model if tuned.plain is None else to_model(tuned.plain.network)
+    quantized = task.with_behind(tuned.model, tuned.evolved.quantized)
+    widths = {name: weight.grid.bits for name, weight in tuned.evolved.quantized.items()}
+    calibrated = as_network(task.model if tuned.plain is None else to_model(tuned.plain.network))
+    rounded = task.with_behind(calibrated, task.nearest(task.weights, widths))
     nearest = start = score(with_codes(calibrated, rounded))
     batch = job.calibration.few or task.search_set.batches[0]
     of_integers = tuned.activations is not None and form == "float"
@@ -71,19 +72,22 @@ def emitted_model(
     )
     evolved = score(emitted, own_options(emitted))
     if strategy.init == "reconstruct" or widths != task.bits:
-        started = with_codes(tuned.start_model, tuned.start)
+        codes = task.with_behind(tuned.start_model, tuned.start)
+        started = with_codes(tuned.start_model, codes)
         moved = not same(started, with_codes(tuned.model, quantized))
         start = score(started) if moved else evolved
     metric = job.calibration.metric.name
-    describe(
-        emitted, metadata_of(quantized, seed, metric, {"nearest": nearest, "evolved": evolved})
-    )
+    found = {"nearest": nearest, "evolved": evolved}
+    describe(emitted, metadata_of(quantized, seed, metric, found, task.own))
+    notes += with_own_outputs(emitted, task.own, batch, task.resources)
     emitted, notes_on_shapes = fixed_for(task.target, emitted)
     reference = score_of_float_model(job.calibration)
     scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
     written, notes_on_form = emitted, list[str]()
     if of_integers and tuned.activations is not None:
         written = float_model_of(tuned.activations, as_network(tuned.model), quantized)
+        if task.own is not None:
+            task.own.restored(written)
     if form == "qonnx":
         written, notes_on_form = in_qonnx(emitted, quantized, tuned.activations)
     return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]

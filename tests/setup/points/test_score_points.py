@@ -1,0 +1,78 @@
+import pytest
+from graphs import mlp, random
+from onnx import ModelProto
+from selecting_nets import classifier, detector
+
+from onnx_evoq.batch import make_batches
+from onnx_evoq.errors import ModelError
+from onnx_evoq.metrics import Criterion, find_metric
+from onnx_evoq.model import find_weights, input_specs, load
+from onnx_evoq.setup.points import Points, points_of, score_at_points
+from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, run_model
+
+
+def scored(model: ModelProto, **options: object) -> Points:
+    weights = [weight.name for weight in find_weights(model)[0]]
+    return score_at_points(model, "m", weights, DEFAULT_RESOURCES, **options)  # type: ignore[arg-type]
+
+
+def names(model: ModelProto) -> list[str]:
+    return [output.name for output in model.graph.output]
+
+
+def test_a_model_that_can_be_compared_stays_as_it_is() -> None:
+    model = load(mlp())
+    before = model.SerializeToString()
+    assert scored(model) == Points(("logits",))
+    assert model.SerializeToString() == before
+
+
+def test_a_model_gets_its_points_as_outputs_and_its_own_back() -> None:
+    model = load(detector())
+    before, points = model.SerializeToString(), scored(model)
+    assert names(model) == ["scores", "flat"] == list(points.names)
+    assert points.own is not None
+    assert points.own.names == ("y",)
+    assert points.own.unlike == {"y"}
+    assert points.own.restored(model).SerializeToString() == before
+    assert points.notes == (
+        "output 'y' has as many rows as its values say: scored at 'scores', 'flat' (--score-at "
+        "chooses others).",
+    )
+
+
+def test_chosen_points_need_no_note() -> None:
+    model = load(detector())
+    points = scored(model, score_at=["logits"])
+    assert (names(model), points.notes) == (["logits"], ())
+
+
+def test_a_custom_operator_is_asked_for_its_types() -> None:
+    model = load(classifier())  # the standard shape inference knows no Normalizer of ONNX-ML
+    for node in model.graph.node:
+        if node.op_type == "Softmax":
+            node.op_type, node.domain = "Normalizer", "ai.onnx.ml"
+            del node.attribute[:]
+    assert scored(model).names == ("probabilities",)
+
+
+def test_nothing_to_compare_is_said() -> None:
+    with pytest.raises(ModelError, match=r"m: no output can be compared \('label' holds strings;"):
+        score_at_points(load(classifier(strings=True)), "m", [], DEFAULT_RESOURCES)
+
+
+def test_a_model_of_any_kind_has_points() -> None:
+    assert points_of(load(detector()), "m", DEFAULT_RESOURCES).names == ("scores", "flat")
+
+
+def test_a_criterion_keeps_outputs_and_points_apart() -> None:
+    model = load(detector())
+    own = scored(model).own
+    assert own is not None
+    batches = make_batches({"x": random(3, 3, 8, 8)}, input_specs(model), 1)
+    outputs = list(run_model(own.beside(model), batches, unlike=own.unlike))
+    criterion = own.apart_in(Criterion(find_metric("mse"), outputs, None))
+    assert criterion.reference is not None
+    assert criterion.own is not None
+    assert set(criterion.reference[0]) == {"scores", "flat"}
+    assert [len(part["y"][0]) for part in criterion.own] == [len(p["y"][0]) for p in outputs]
