@@ -73,6 +73,8 @@ def _private_names(tree: ast.AST) -> Iterator[str]:
                 yield from (each.name for each in names if _within(each.name))
             case ast.Attribute(value=ast.Name(id="self")):
                 pass
+            case ast.Attribute(value=ast.Name(id="os"), attr="_exit"):  # which os documents
+                pass
             case ast.Attribute(attr=name) if _private(name):
                 yield ast.unparse(node)
 

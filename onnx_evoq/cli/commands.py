@@ -20,7 +20,14 @@ from onnx_evoq.cli.command_options import (
     WIDTH_OPTIONS,
 )
 from onnx_evoq.cli.option_types import DURATION
-from onnx_evoq.cli.output_paths import check_ending, check_outputs, show, target_of, write
+from onnx_evoq.cli.output_paths import (
+    check_ending,
+    check_outputs,
+    printable,
+    show,
+    target_of,
+    write,
+)
 from onnx_evoq.cli.shared_options import (
     COMMON_OPTIONS,
     DATA_OPTIONS,
@@ -34,6 +41,7 @@ from onnx_evoq.cli.shared_options import (
     SCORE_AT,
     Command,
 )
+from onnx_evoq.cli.streams import Commands
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError
 from onnx_evoq.model import c_header_of, load, serialize
 from onnx_evoq.report import (
@@ -48,7 +56,9 @@ from onnx_evoq.report import (
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+)
 @click.version_option(package_name="onnx-evoq")
 def main() -> None:
     """Make an exported ONNX model small and keep its answers.
@@ -79,7 +89,7 @@ def reporting(command: Command) -> Command:
             )
         else:
             return
-        click.echo("Error: " + " ".join(message.split()), err=True)
+        click.echo("Error: " + printable(" ".join(message.split())), err=True)
         sys.exit(1)
 
     return run

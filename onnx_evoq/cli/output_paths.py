@@ -138,12 +138,20 @@ def show(
         to_stderr: whether to print the text on stderr, since a model is written to stdout.
     """
     for note in () if quiet else notes:
-        click.echo(_wrapped(f"Note: {note}"), err=True)
-    printed = json.dumps(values, allow_nan=False) if as_json else text
+        click.echo(_wrapped(printable(f"Note: {note}")), err=True)
+    printed = json.dumps(values, allow_nan=False) if as_json else printable(text)
     if to_stderr:
         click.echo(printed, err=True)
     else:
         print_stdout(printed)
+
+
+def printable(text: str) -> str:
+    """A text without characters that steer a terminal, which names in a model may hold."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def _wrapped(text: str) -> str:

@@ -11,7 +11,14 @@ import pytest
 from commands import error_of, invoke, refused
 from graphs import mlp
 
-from onnx_evoq.cli.output_paths import check_ending, check_outputs, show, target_of, write
+from onnx_evoq.cli.output_paths import (
+    check_ending,
+    check_outputs,
+    printable,
+    show,
+    target_of,
+    write,
+)
 from onnx_evoq.errors import OptionError, OutputError
 
 
@@ -213,3 +220,7 @@ def test_notes_are_wrapped_at_80_columns_and_paths_stay_whole(
 
 def test_json_is_what_a_program_reads(mlp_file: Path) -> None:
     assert json.loads(invoke("inspect", mlp_file, "--json").stdout)["model"] == str(mlp_file)
+
+
+def test_characters_that_steer_a_terminal_are_written_out() -> None:
+    assert printable("a\x1b[31mb\x00c\nä€") == "a\\x1b[31mb\\x00c\nä€"

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.signature import TensorSpec
@@ -36,6 +36,8 @@ def _spec(value: ValueInfoProto) -> TensorSpec:
             "export the model with tensor inputs only."
         )
     tensor = value.type.tensor_type
+    if tensor.elem_type not in TensorProto.DataType.values() or not tensor.elem_type:
+        raise ModelError(f"input {value.name!r} states no type of ONNX: export the model again.")
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     if dtype.kind not in "biufOSU":
         raise ModelError(

@@ -21,6 +21,7 @@ from onnx_evoq.model.graph.nodes import (
     dense,
     opset_of,
     tensors_in,
+    texts_in,
     walk,
 )
 from onnx_evoq.model.graph.validity import check_valid
@@ -108,6 +109,8 @@ def _parsed(path: Path) -> ModelProto:
         ) from cause
     if not model.graph.node:
         raise ModelError(f"{path}: not an ONNX file, or one without a graph: export it again.")
+    if any(isinstance(text, bytes) for text in texts_in(model)):  # not UTF-8
+        raise ModelError(f"{path}: a name in it is no text: it is damaged; copy it again.")
     return model
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from google.protobuf.message import Message
 from onnx import (
     AttributeProto,
     GraphProto,
@@ -66,6 +67,16 @@ def tensors_in(graph: GraphProto) -> Iterator[TensorProto]:
         yield from inner.initializer
     for node in all_nodes(graph):
         yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+
+
+def texts_in(message: Message) -> Iterator[str | bytes]:
+    """Every text of a message and of those inside it; bytes stand for what is not UTF-8."""
+    for field, content in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            yield from content if field.is_repeated else (content,)
+        elif field.type == field.TYPE_MESSAGE:
+            for inner in content if field.is_repeated else (content,):
+                yield from texts_in(inner)
 
 
 def reads(node: NodeProto) -> set[str]:

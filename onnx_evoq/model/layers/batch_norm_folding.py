@@ -54,7 +54,10 @@ def fold_batch_norm(model: ModelProto) -> tuple[ModelProto, list[str]]:
         layer = _layer_before(norm, graph, tensors)
         if layer is None or _bias_per_sample(layer, tensors):
             continue
-        values = _folded_values(norm, layer, tensors)
+        try:
+            values = _folded_values(norm, layer, tensors)
+        except ValueError:  # sizes that do not agree, which a session will complain of
+            continue
         if all(np.isfinite(array.astype(np.float64)).all() for array in values):  # rule 5
             _fold(norm, layer, values, graph, tensors, used)
             folded.append(node_label(norm))

@@ -127,7 +127,7 @@ def _constant(
         widths: the bits of weights by name.
         used: names that are taken.
     """
-    stored, scale, zero_point = (_value(tensors, name) for name in node.input)
+    stored, scale, *zero_point = (_value(tensors, name) for name in node.input if name)
     rank, name = stored.ndim, node.input[0].removesuffix(CODES)
     axis = int(attribute(node, "axis", 1)) % max(1, rank)
 
@@ -135,7 +135,9 @@ def _constant(
         """Values with the axes of the tensor, to multiply it or be added to it."""
         return values.reshape([prod(values.shape) if each == axis else 1 for each in range(rank)])
 
-    whole = stored.astype(np.int64) - along(zero_point.astype(np.int64))
+    whole = stored.astype(np.int64)
+    if zero_point:  # a layer that was quantized before may leave it out
+        whole = whole - along(zero_point[0].astype(np.int64))
     step = along(scale.astype(np.float32))
     bits = widths.get(node.output[0], widths.get(name))
     if bits is None:

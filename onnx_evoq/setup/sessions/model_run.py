@@ -20,6 +20,7 @@ from onnx_evoq.model import (
 from onnx_evoq.score import SESSION_OPTIONS, Session, predict
 from onnx_evoq.setup.sessions.resources import DEFAULT_RESOURCES, Resources, on_cpu, workers_of
 
+_FIRST_INTEGERS = 10  # the oldest operator set with integer weights
 _SIGNED, _OPSET = {"session.qdqisint8allowed": "1"}, 23
 
 
@@ -63,7 +64,7 @@ def with_integer_weights(model: Model, name: str) -> tuple[Model, list[str]]:
         ModelError: it uses what older operator sets lack.
     """
     own = opset_of(model)
-    if _dequantizes(own):
+    if own <= _FIRST_INTEGERS or _dequantizes(own):
         return model, []
     older = next(opset for opset in range(own - 1, 0, -1) if _dequantizes(opset))
     changed = lowered(model, older)

@@ -55,3 +55,11 @@ def test_a_sequence_as_input_is_refused() -> None:
 def test_weights_are_all_numbers_of_initializers_but_those_of_tables() -> None:
     assert weight_count(load(mlp())) == 4 * 6 + 6 + 3 * 6 + 3
     assert weight_count(load(table_read_twice())) == 4 * 4
+
+
+@pytest.mark.parametrize("kind", [0, 64])
+def test_an_input_of_no_type_is_refused(kind: int) -> None:
+    model = mlp()
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    with pytest.raises(ModelError, match="input 'x' states no type of ONNX"):
+        input_specs(model)

@@ -264,3 +264,10 @@ def test_functions_are_inlined() -> None:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
     model = helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=8)
     assert [n.op_type for n in load(model).graph.node] == ["MatMul"]
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(mlp().SerializeToString().replace(b"MatMul", b"Mat\xfful"))
+    with pytest.raises(ModelError, match="a name in it is no text: it is damaged"):
+        load(path)

@@ -169,3 +169,11 @@ def test_operators_on_codes_are_known(op_type: str, domain: str, quantized: bool
     assert nodes.is_quantized(each) is quantized
     model = model_of([each, each], {"x": None}, {"y": None}, {})
     assert nodes.quantized_operators(model) == [op_type] * quantized
+
+
+def test_texts_that_are_not_utf8_are_bytes() -> None:
+    model = model_of([node("Relu", ["x"], ["y"], name="odd")], {"x": ["n"]}, {"y": ["n"]}, {})
+    assert "odd" in set(nodes.texts_in(model))
+    content = model.SerializeToString().replace(b"odd", b"o\xffd")
+    damaged = ModelProto.FromString(content)
+    assert b"o\xffd" in set(nodes.texts_in(damaged))

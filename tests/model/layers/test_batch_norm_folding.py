@@ -293,3 +293,12 @@ def test_initializers_that_a_body_or_an_output_reads_stay() -> None:
     assert names == ["norm"]
     kept = {tensor.name for tensor in folded.graph.initializer}
     assert kept == {"w", "y_bias", "mean", "var", "flag"}
+
+
+def test_sizes_that_do_not_agree_are_left_to_the_session() -> None:
+    model = load(conv_net())
+    norm = next(node for node in model.graph.node if node.op_type == "BatchNormalization")
+    wrong = numpy_helper.from_array(random(5), "wrong")
+    model.graph.initializer.append(wrong)
+    norm.input[2] = "wrong"
+    assert fold_batch_norm(model)[1] == []

@@ -159,3 +159,13 @@ def test_a_half_precision_weight_is_cast_behind_its_quant() -> None:
     assert set(casts) == set(quantized)
     assert casts["w1"].attribute[0].i == TensorProto.FLOAT16
     assert parameters(found, quants(found)[casts["w1"].input[0]])["bitwidth"] == 6
+
+
+def test_a_layer_that_was_quantized_before_may_leave_its_zero_point_out() -> None:
+    model = load(conv_net())
+    qdq = emit_qdq(model, rounded(model, 8), narrowest=8)
+    for each in [n for n in qdq.graph.node if n.op_type == "DequantizeLinear"]:
+        each.input.pop()
+    x = random(2, 3, 8, 8)
+    (outputs,) = run_qonnx(emit_qonnx(qdq, {}), {"x": x})
+    np.testing.assert_allclose(outputs, run(qdq, {"x": x})["logits"], rtol=1e-5, atol=1e-5)

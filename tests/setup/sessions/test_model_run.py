@@ -123,3 +123,8 @@ def test_a_model_that_needs_its_operator_set_is_refused(monkeypatch: pytest.Monk
 
 def test_a_model_that_onnx_runtime_can_take_stays_as_it_is() -> None:
     assert with_integer_weights(MODEL, "m.onnx") == (MODEL, [])
+
+
+def test_a_model_older_than_integer_weights_stays_as_it_is() -> None:
+    model = load(mlp(opset=9))
+    assert with_integer_weights(model, "m.onnx") == (model, [])

@@ -1,0 +1,50 @@
+"""The standard streams of a command, which may be closed or full."""
+
+import io
+import sys
+from typing import Any, TextIO
+
+import click
+
+
+class Messages:
+    """Standard error, which swallows what it cannot write: no message is worth a result.
+
+    Args:
+        stream: the stream; None where it is closed.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or io.StringIO()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        try:
+            self._stream.flush()
+        except OSError:  # what was not written is lost
+            self._stream = io.StringIO()
+
+
+class Commands(click.Group):
+    """A group of commands that runs with any standard streams."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; text that cannot be written is told in one line, with exit code 1."""
+        before, sys.stderr = sys.stderr, Messages(sys.stderr)
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as cause:  # of --help and --version
+            click.echo(f"Error: standard output: cannot be written ({cause.strerror}).", err=True)
+            sys.exit(1)
+        finally:
+            sys.stderr = before
