@@ -1,13 +1,14 @@
 """Cut samples into batches, and cut the outputs of batches into samples again.
 
-Samples lie along the first axis of every array. If a model prescribes its batch size, the last
-batch is padded: its last sample is repeated, and the outputs of the repetitions are dropped. If an
-array has one axis more than the model's input, each sample is a whole feed, and each batch is one
-sample. That is how inputs without a batch axis are fed.
+Samples lie along the first axis of every array. Those of one shape are a group, and a batch holds
+samples of one group only. If a model prescribes its batch size, the last batch is padded: its last
+sample is repeated, and the outputs of the repetitions are dropped. If an array has one axis more
+than the model's input, each sample is a whole feed, and each batch is one sample. That is how
+inputs without a batch axis are fed.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,37 @@ import numpy as np
 from onnx_evoq.array_types import Array, Arrays, Indices
 from onnx_evoq.errors import ModelError
 from onnx_evoq.signature import TensorSpec
+
+
+def _nowhere() -> Indices:
+    return np.arange(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Samples whose inputs have one shape.
+
+    Attributes:
+        inputs: (samples, ...) for each input.
+        places: (samples,) where each of them is among the samples of all groups, ascending.
+    """
+
+    inputs: Arrays
+    places: Indices
+
+    @property
+    def values(self) -> int:
+        """The number of input values of a sample."""
+        return sum(array[:1].size for array in self.inputs.values())
+
+
+def one_group(inputs: Arrays) -> Group:
+    """All samples, which have one shape.
+
+    Args:
+        inputs: (samples, ...) for each input, one or more.
+    """
+    return Group(inputs, np.arange(len(next(iter(inputs.values())))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +57,37 @@ class Batch:
         feed: input arrays by name.
         size: the number of samples in the feed.
         count: the number of samples without padding.
+        places: (count,) where they are among all samples.
+        group: the number of their group.
     """
 
     feed: dict[str, Array]
     size: int
     count: int
+    places: Indices = field(default_factory=_nowhere)
+    group: int = 0
+
+    @property
+    def length(self) -> int:
+        """The number of input values of a sample, at least 1."""
+        return max(1, sum(array.size for array in self.feed.values()) // self.size)
+
+    def first(self, count: int) -> "Batch":
+        """The first samples, for a model that leaves the batch size free."""
+        if count >= self.count:
+            return self
+        feed = {name: array[:count] for name, array in self.feed.items()}
+        return replace(self, feed=feed, size=count, count=count, places=self.places[:count])
+
+
+def mean_length(batches: Sequence[Batch]) -> float:
+    """The mean number of input values of a sample."""
+    return sum(b.length * b.count for b in batches) / sum(b.count for b in batches)
+
+
+def places_of(batches: Sequence[Batch]) -> Indices:
+    """Where the samples of some batches are among all samples, (samples,)."""
+    return np.concatenate([batch.places for batch in batches])
 
 
 def fixed_batch_size(inputs: Arrays, specs: Sequence[TensorSpec]) -> int | None:
@@ -77,6 +135,40 @@ def make_batches(
     return batches
 
 
+def batches_of(
+    groups: Sequence[Group],
+    specs: Sequence[TensorSpec],
+    size_of: Callable[[Group], int],
+    ends: Sequence[int] = (),
+) -> list[Batch]:
+    """Cut the samples of all groups into batches, in about the order of the samples.
+
+    Args:
+        groups: the samples.
+        specs: the model's inputs.
+        size_of: samples per batch of a group.
+        ends: numbers of samples at which a batch must end. As many samples come first, of whatever
+            groups, unless the model prescribes its batch size.
+
+    Example:
+        >>> groups = [Group({"x": np.zeros((2, 3))}, np.array([0, 2])),
+        ...           Group({"x": np.zeros((2, 4))}, np.array([1, 3]))]
+        >>> specs = [TensorSpec("x", np.dtype("float32"), (None, None))]
+        >>> [batch.places.tolist() for batch in batches_of(groups, specs, lambda group: 2)]
+        [[0, 2], [1, 3]]
+        >>> [batch.places.tolist() for batch in batches_of(groups, specs, lambda group: 2, [2])]
+        [[0], [1], [2], [3]]
+    """
+    batches = []
+    for number, group in enumerate(groups):
+        own_ends, start = np.searchsorted(group.places, ends).tolist(), 0
+        for batch in make_batches(group.inputs, specs, size_of(group), own_ends):
+            places = group.places[start : start + batch.count]
+            batches.append(replace(batch, places=places, group=number))
+            start += batch.count
+    return sorted(batches, key=lambda batch: float(batch.places.mean()))
+
+
 def boxed(value: Any) -> Array:
     """Any value of Python as an array of no axes."""
     box = np.empty((), object)
@@ -115,37 +207,77 @@ def per_sample(name: str, output: Array, batch: Batch, *, unlike: bool = False) 
     )
 
 
-def check_shapes(batches: Sequence[Arrays]) -> None:
-    """Check that an output has the same shape for all samples, so that it can be compared.
+def check_shapes(outputs: Sequence[Arrays], batches: Sequence[Batch]) -> None:
+    """Check that outputs can be compared: their shapes follow from those of the inputs.
 
     Args:
-        batches: the outputs of each batch, name -> (count, ...).
+        outputs: the outputs of each batch, name -> (count, ...).
+        batches: the batches.
 
     Raises:
-        ModelError: an output's shape changes from sample to sample.
+        ModelError: an output's shape changes among samples of one group.
     """
-    for name in batches[0]:
-        shapes = {batch[name].shape[1:] for batch in batches}
-        if len(shapes) > 1:
-            listed = " and ".join(str(shape) for shape in sorted(shapes)[:2])
-            raise ModelError(
-                f"output {name!r} changes its shape from sample to sample ({listed}): name tensors "
-                "of floats before the nodes that select (--score-at)."
-            )
+    shapes: dict[tuple[int, str], tuple[int, ...]] = {}
+    for batch, of_batch in zip(batches, outputs, strict=False):
+        for name, values in of_batch.items():
+            known = shapes.setdefault((batch.group, name), values.shape[1:])
+            if known != values.shape[1:]:
+                listed = " and ".join(str(each) for each in sorted({known, values.shape[1:]}))
+                raise ModelError(
+                    f"output {name!r} changes its shape from sample to sample ({listed}): name "
+                    "tensors of floats before the nodes that select (--score-at)."
+                )
 
 
 def concatenated(outputs: Iterable[Arrays]) -> dict[str, Array]:
     """Join the outputs of all batches, name -> (samples, ...).
 
+    Where samples have outputs of different shapes, it is an array of objects, (samples,), of one
+    array for each sample.
+
     Args:
         outputs: the outputs of each batch, name -> (count, ...).
-
-    Raises:
-        ModelError: an output's shape changes from sample to sample.
     """
     batches = list(outputs)
-    check_shapes(batches)
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return {name: _joined([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def in_order_of_samples(outputs: Sequence[Arrays], batches: Sequence[Batch]) -> list[Arrays]:
+    """Outputs in the order of the samples: those of all samples at once, or one by one.
+
+    Args:
+        outputs: the outputs of each batch, name -> (count, ...).
+        batches: all batches of the samples.
+
+    Returns:
+        One part, name -> (samples, ...), if all batches are of one group; else one for each sample,
+        name -> (1, ...).
+    """
+    if len({batch.group for batch in batches}) == 1:
+        return [concatenated(outputs)]
+    parts = [
+        {name: values[row : row + 1] for name, values in of_batch.items()}
+        for of_batch, batch in zip(outputs, batches, strict=True)
+        for row in range(batch.count)
+    ]
+    return [parts[row] for row in np.argsort(places_of(batches))]
+
+
+def listed(samples: Sequence[Array]) -> Array:
+    """Samples as one array: (samples, ...), or an array of objects where their shapes differ."""
+    if len({sample.shape for sample in samples}) == 1:
+        return np.stack(samples)
+    most = max(sample.ndim for sample in samples)
+    joined = np.empty(len(samples), object)
+    for row, sample in enumerate(samples):  # an axis of size 1 may have been taken for the samples'
+        joined[row] = sample.reshape((1,) * (most - sample.ndim) + sample.shape)
+    return joined
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    if len({part.shape[1:] for part in parts}) == 1:
+        return np.concatenate(parts)
+    return listed([sample for part in parts for sample in part])
 
 
 def _whole_feeds(array: Array, spec: TensorSpec) -> bool:

@@ -20,6 +20,11 @@ class TensorSpec:
     dtype: np.dtype
     shape: tuple[int | None, ...] | None
 
+    @property
+    def kind(self) -> str:
+        """The type of its values in words."""
+        return "text" if self.dtype.kind in "OSU" else str(self.dtype)
+
     def describe(self) -> str:
         """The type and shape in words, for messages.
 
@@ -28,6 +33,6 @@ class TensorSpec:
             'float32 (n, 3, 32, 32)'
         """
         if self.shape is None:
-            return f"{self.dtype} of any shape"
+            return f"{self.kind} of any shape"
         axes = ", ".join("n" if size is None else str(size) for size in self.shape)
-        return f"{self.dtype} ({axes})"
+        return f"{self.kind} ({axes})"

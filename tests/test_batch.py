@@ -5,11 +5,17 @@ import pytest
 
 from onnx_evoq.batch import (
     Batch,
+    Group,
+    batches_of,
     check_shapes,
     concatenated,
     fixed_batch_size,
+    in_order_of_samples,
     make_batches,
+    mean_length,
+    one_group,
     per_sample,
+    places_of,
 )
 from onnx_evoq.errors import ModelError
 from onnx_evoq.signature import TensorSpec
@@ -160,14 +166,102 @@ def test_joined_outputs_are_those_of_all_samples() -> None:
     assert concatenated(batches)["y"].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
 
 
-def test_an_output_that_changes_its_shape_is_named() -> None:
-    batches = [{"y": np.ones((2, 3))}, {"y": np.zeros((2, 4))}]
-    for join in (check_shapes, concatenated):
-        with pytest.raises(
-            ModelError, match=r"output 'y' changes its shape .* \(\(3,\) and \(4,\)\): name"
-        ):
-            join(batches)
+def test_outputs_of_several_shapes_are_objects_one_for_each_sample() -> None:
+    joined = concatenated([{"y": np.ones((2, 3))}, {"y": np.zeros((1, 4))}])["y"]
+    assert joined.dtype == object
+    assert [sample.tolist() for sample in joined] == [[1, 1, 1], [1, 1, 1], [0, 0, 0, 0]]
+
+
+def test_an_axis_of_one_that_was_taken_for_the_samples_comes_back() -> None:
+    # The nodes of two graphs: of the second, which has one, the first axis was taken off.
+    joined = concatenated([{"y": np.ones((1, 2, 3))}, {"y": np.ones((1, 3))}])["y"]
+    assert [sample.shape for sample in joined] == [(2, 3), (1, 3)]
+
+
+def of_group(number: int) -> Batch:
+    return Batch({}, 2, 2, group=number)
+
+
+def test_an_output_that_changes_its_shape_within_a_group_is_named() -> None:
+    outputs = [{"y": np.ones((2, 4))}, {"y": np.zeros((2, 3))}]
+    with pytest.raises(
+        ModelError, match=r"output 'y' changes its shape .* \(\(3,\) and \(4,\)\): name"
+    ):
+        check_shapes(outputs, [of_group(1), of_group(1)])
+
+
+def test_outputs_of_two_groups_may_differ_in_shape() -> None:
+    check_shapes([{"y": np.ones((2, 3))}, {"y": np.zeros((2, 4))}], [of_group(0), of_group(1)])
 
 
 def test_batches_may_differ_in_their_number_of_samples() -> None:
-    check_shapes([{"y": np.ones((2, 3))}, {"y": np.zeros((1, 3))}])
+    check_shapes([{"y": np.ones((2, 3))}, {"y": np.zeros((1, 3))}], [of_group(0), of_group(0)])
+
+
+def mixed(counts: dict[int, int], seed: int = 0) -> list[Group]:
+    """Groups of so many samples by their length, in random order; a sample holds its place."""
+    lengths = np.random.default_rng(seed).permutation(
+        np.repeat(list(counts), list(counts.values()))
+    )
+    groups = []
+    for length in counts:
+        places = np.flatnonzero(lengths == length)
+        groups.append(Group({"x": np.repeat(places[:, None], length, axis=1)}, places))
+    return groups
+
+
+OPEN = [spec(None, None)]
+
+
+def test_a_batch_holds_samples_of_one_group() -> None:
+    batches = batches_of(mixed({3: 10, 4: 5, 5: 1}), OPEN, lambda group: 4)
+    assert sorted(np.concatenate([batch.places for batch in batches])) == list(range(16))
+    for batch in batches:
+        assert (batch.feed["x"] == batch.places[:, None]).all()
+        assert batch.feed["x"].shape[1] == 3 + batch.group
+
+
+def test_as_many_samples_as_wanted_come_first_whatever_their_group() -> None:
+    batches = batches_of(mixed({3: 70, 4: 40, 5: 18}), OPEN, lambda group: 512, [32, 64])
+    totals = np.cumsum([batch.count for batch in batches])
+    assert {32, 64, 128} <= set(totals.tolist())
+    first = np.concatenate([batch.places for batch in batches[: int(np.argmax(totals == 32)) + 1]])
+    assert sorted(first) == list(range(32))
+
+
+def test_one_group_is_cut_as_if_there_were_no_groups() -> None:
+    x = np.zeros((10, 2), np.float32)
+    alone = batches_of([one_group({"x": x})], OPEN, lambda group: 4, (3, 8))
+    expected = make_batches({"x": x}, OPEN, 4, (3, 8))
+    assert [batch.count for batch in alone] == [batch.count for batch in expected]
+    assert places_of(alone).tolist() == list(range(10))
+
+
+def test_each_group_has_its_own_batch_size() -> None:
+    batches = batches_of(mixed({3: 8, 4: 8}), OPEN, lambda group: group.values)
+    assert {batch.feed["x"].shape for batch in batches} == {(3, 3), (2, 3), (4, 4)}
+
+
+def test_outputs_come_in_the_order_of_the_samples() -> None:
+    groups = mixed({3: 5, 4: 4})
+    batches = batches_of(groups, OPEN, lambda group: 4)
+    outputs = [{"y": batch.feed["x"][: batch.count]} for batch in batches]
+    parts = in_order_of_samples(outputs, batches)
+    assert [part["y"][0, 0] for part in parts] == list(range(9))
+    (alone,) = in_order_of_samples([{"y": ROWS[:3]}, {"y": ROWS[3:]}], cut(3, spec(None, 2)))
+    assert alone["y"].tolist() == ROWS.tolist()
+
+
+def test_length_is_the_number_of_input_values_of_a_sample() -> None:
+    short, long = (Batch({"x": np.zeros((2, n)), "m": np.zeros((2, 1))}, 2, 2) for n in (3, 9))
+    assert (short.length, long.length) == (4, 10)
+    assert mean_length([short, short, long]) == 6
+    assert Batch({"x": np.zeros((1, 0))}, 1, 1).length == 1
+
+
+def test_the_first_samples_of_a_batch_keep_their_places() -> None:
+    (batch,) = batches_of([one_group({"x": ROWS})], [spec(None, 2)], lambda group: 5)
+    few = batch.first(2)
+    assert (few.size, few.count, few.places.tolist()) == (2, 2, [0, 1])
+    assert few.feed["x"].tolist() == ROWS[:2].tolist()
+    assert batch.first(5) is batch

@@ -38,7 +38,7 @@ CHAIN = [
 # Rooms within rooms: each may import those before it.
 INNER = {
     "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
-    "data": ["synthetic"],
+    "data": ["preprocess", "reading", "synthetic"],
     "engine": ["samples"],
     "model": [
         "tensors", "graph", "weights", "inputs", "constants", "outputs", "inside", "emission",

@@ -123,8 +123,8 @@ class Judge:
     def __init__(self, floats: onnx.ModelProto, test: Data, metric: str) -> None:
         self._floats, self._test = floats, test
         self._metric = "top1" if metric == "agreement" else metric
-        samples = load_samples(test, input_specs(floats), np.random.default_rng(0))
-        self._feed = {name: values[:1] for name, values in samples.inputs.items()}
+        samples = load_samples(test, input_specs(floats))
+        self._feed = {name: values[:1] for name, values in samples.groups[0].inputs.items()}
 
     def row(self, way: str, model: onnx.ModelProto, began: float) -> dict[str, Any]:
         """The row of a model that was begun at that time."""
@@ -187,11 +187,11 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 def statically_quantized(path: Path, data: Data) -> onnx.ModelProto:
     """What ONNX Runtime's own tool makes of a model."""
     model = prepared(load(path))  # below operator set 13, steps per channel would be invalid
-    samples = load_samples(data, input_specs(model), np.random.default_rng(0))
+    samples = load_samples(data, input_specs(model))
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "static.onnx"
         quantize_static(
-            model, written, Reader(dict(samples.inputs)), per_channel=True,
+            model, written, Reader(dict(samples.groups[0].inputs)), per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         return onnx.load(written)

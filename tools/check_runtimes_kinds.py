@@ -104,7 +104,7 @@ def emitted(case: Case, kind: str) -> Emitted:
         model = onnx_evoq.optimize(
             case.model, case.calibration, strategy="none", time_budget=None, **settings
         ).model
-    samples = load_samples(case.test, specs, np.random.default_rng(0)).inputs
+    samples = load_samples(case.test, specs).groups[0].inputs
     feed = {name: np.ascontiguousarray(values[:TESTED]) for name, values in samples.items()}
     content = serialize(model)
     outputs = Session(content, options=own_options(model)).run(feed)

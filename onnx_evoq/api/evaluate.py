@@ -86,10 +86,10 @@ def evaluate(
     # 2. Run the model, and the reference.
     own = points.own if chosen is not None and chosen.against == "user" else None
     every = outputs_of(loaded, source, samples, resources, progress, own)
-    outputs = {name: every[name] for name in points.names}
+    outputs = [{name: part[name] for name in points.names} for part in every]
     if chosen is None:
         chosen = default_metric(samples, outputs, reference is not None)
-    expected: Arrays | None = None
+    expected: list[Arrays] | None = None
     notes = [*samples.notes, *points.notes, *not_finite(outputs, source)]
     if other is not None:
         expected = outputs_of(other, other_source, samples, resources, progress)
@@ -98,12 +98,11 @@ def evaluate(
 
     # 3. Measure.
     def measure(kind: Metric) -> float:
-        against = None if expected is None else [expected]
-        criterion = Criterion(kind, against, samples.labels)
+        criterion = Criterion(kind, expected, samples.labels)
         if kind.against == "user" and own is not None:
-            real = [{name: every[name] for name in own.names}]
+            real = [{name: part[name] for name in own.names} for part in every]
             criterion = replace(criterion, own=real, unlike=own.unlike)
-        return criterion.value([every])
+        return criterion.value(every)
 
     value = measure(chosen)
     if np.isnan(value):

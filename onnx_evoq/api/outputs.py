@@ -1,9 +1,10 @@
 """The outputs of a whole model, and how the outputs of two models are paired."""
 
 import contextlib
+from collections.abc import Sequence
 
 from onnx_evoq.array_types import Arrays
-from onnx_evoq.batch import concatenated, make_batches
+from onnx_evoq.batch import batches_of, check_shapes, in_order_of_samples
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
@@ -20,12 +21,12 @@ from onnx_evoq.setup import (
 )
 
 
-def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Metric:
+def default_metric(samples: Samples, outputs: Sequence[Arrays], has_reference: bool) -> Metric:
     """Top-1 if the labels are classes of the first output, else mse against a reference model.
 
     Args:
         samples: the samples, perhaps with labels.
-        outputs: the model's outputs for them.
+        outputs: the model's outputs for them, part by part.
         has_reference: whether there is a reference model.
 
     Raises:
@@ -33,8 +34,8 @@ def default_metric(samples: Samples, outputs: Arrays, has_reference: bool) -> Me
     """
     if samples.labels is not None and class_numbers(samples.labels) is not None:
         with contextlib.suppress(MetricError):  # the output is no row of class scores
-            class_scores(outputs)
-            return find_metric("top1")
+            if len({class_scores(part).shape[1] for part in outputs}) == 1:
+                return find_metric("top1")
     if not has_reference:
         raise MetricError(
             "there is nothing to score against: give data with labels that are classes (y, class "
@@ -50,7 +51,7 @@ def outputs_of(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
     own: OwnOutputs | None = None,
-) -> Arrays:
+) -> list[Arrays]:
     """Run a model on all samples.
 
     Args:
@@ -63,31 +64,34 @@ def outputs_of(
             tensors alone.
 
     Returns:
-        The outputs by name, (samples, ...) each.
+        The outputs by name, (samples, ...) each, in the order of the samples: in one part, or in
+        one for each sample if their shapes differ.
 
     Raises:
         ModelError: the model cannot be run, takes an input that the samples do not have, or gives
-            outputs whose shape changes from sample to sample.
+            outputs whose shapes do not follow from those of the inputs.
     """
     specs = input_specs(model)
-    missing = next((spec.name for spec in specs if spec.name not in samples.inputs), None)
+    known = samples.groups[0].inputs
+    missing = next((spec.name for spec in specs if spec.name not in known), None)
     if missing is not None:
         raise ModelError(f"{name}: takes an input {missing!r} that the other model does not.")
     seen, unlike = (model, frozenset[str]()) if own is None else (own.beside(model), own.unlike)
     session = open_session(seen, resources, name, own_options(model), unlike)
-    size = choose_batch_size(session, samples.inputs, specs)
-    batches = make_batches(samples.inputs, specs, size)
+    size_of = choose_batch_size(session, samples.groups, specs)
+    batches = batches_of(samples.groups, specs, size_of)
     with progress("running", len(batches)) as step:
         parts = list(stepping(predict(session, batches, workers_of(resources)), step))
-    return concatenated(parts)
+    check_shapes(parts, batches)
+    return in_order_of_samples(parts, batches)
 
 
-def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
+def named_alike(reference: Sequence[Arrays], outputs: Sequence[Arrays], name: str) -> list[Arrays]:
     """Pair a reference model's outputs with a model's: by name, or else by position.
 
     Args:
-        reference: the reference model's outputs.
-        outputs: the model's outputs.
+        reference: the reference model's outputs, part by part.
+        outputs: the model's outputs, in the same parts.
         name: the reference model's name in messages.
 
     Returns:
@@ -96,6 +100,10 @@ def named_alike(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
     Raises:
         ModelError: the numbers of outputs or their shapes differ.
     """
+    return [_paired(*both, name) for both in zip(reference, outputs, strict=True)]
+
+
+def _paired(reference: Arrays, outputs: Arrays, name: str) -> Arrays:
     if set(outputs) <= set(reference):
         matched = {output: reference[output] for output in outputs}
     elif len(outputs) == len(reference):

@@ -1,5 +1,6 @@
 """Make arrays fit a model's inputs: preprocess them, and check their shapes and types."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,9 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.data.arrays import Raw
-from onnx_evoq.data.preprocess import CHANNELS, Preprocess, centre_crop, channels_last, scale
-from onnx_evoq.data.resize import resized_arrays
+from onnx_evoq.batch import Group
+from onnx_evoq.data.preprocess import (
+    CHANNELS,
+    Preprocess,
+    centre_crop,
+    channels_last,
+    resized_arrays,
+    scale,
+)
+from onnx_evoq.data.reading import Raw, joined
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
@@ -19,38 +27,86 @@ def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Sa
     """Preprocess arrays, convert them to the types of the model's inputs and check their shapes.
 
     Args:
-        raw: the arrays, one per input.
-        specs: the model's inputs.
+        raw: the samples.
+        specs: the model's inputs. Numbers change in inputs of floats only.
         steps: the preprocessing.
 
     Raises:
         DataError: a shape or type does not match, or a value is NaN or infinite.
     """
-    notes = list(raw.notes)
-    if steps.needs_images and not any(raw.inputs[spec.name].ndim == 4 for spec in specs):
+    read = _without_axis_of_one(raw.groups, specs)
+    given = {spec.name: [group.inputs[spec.name] for group in read] for spec in specs}
+    if steps.needs_images and not any(a.ndim == 4 for arrays in given.values() for a in arrays):
         raise DataError(
             f"{raw.source}: resize, crop and color are for images, and no input has four axes: "
             "leave them out."
         )
-    inputs = {
-        spec.name: _fit(raw.inputs[spec.name], spec, steps, raw.source, notes) for spec in specs
-    }
-    given = list(raw.inputs.values())
-    own = not any(np.may_share_memory(a, b) for a in inputs.values() for b in given)
-    return Samples(inputs, raw.labels, tuple(notes), raw.source, own)
+    if steps.changes_numbers and not any(_takes_floats(spec) for spec in specs):
+        raise DataError(
+            f"{raw.source}: {specs[0].name!r} takes {specs[0].kind}, and divide, mean and std "
+            "make fractions: leave them out."
+        )
+    notes = list(raw.notes)
+    for spec in specs:
+        notes += _note_on_bytes(given[spec.name], spec, steps, raw.source)
+    groups = []
+    for group in read:
+        inputs = {
+            spec.name: _fit(group.inputs[spec.name], spec, steps, raw.source, notes)
+            for spec in specs
+        }
+        groups.append(Group(inputs, group.places))
+    every = [array for arrays in given.values() for array in arrays]
+    own = raw.own or not any(
+        np.may_share_memory(a, b) for group in groups for a in group.inputs.values() for b in every
+    )
+    return Samples(joined(groups), raw.labels, tuple(dict.fromkeys(notes)), raw.source, own)
+
+
+def _takes_floats(spec: TensorSpec) -> bool:
+    return bool(np.issubdtype(spec.dtype, np.floating))
+
+
+def _without_axis_of_one(groups: Sequence[Group], specs: Sequence[TensorSpec]) -> list[Group]:
+    """Samples in place of whole feeds, if all feeds have an axis for samples, of size 1."""
+    arrays = [(group.inputs[spec.name], spec.shape) for group in groups for spec in specs]
+    if any(
+        shape is None or array.ndim != len(shape) + 1 or array.shape[1:2] != (1,)
+        for array, shape in arrays
+    ):
+        return list(groups)
+    return [
+        Group({name: array[:, 0] for name, array in group.inputs.items()}, group.places)
+        for group in groups
+    ]
+
+
+def _note_on_bytes(
+    arrays: Sequence[NDArray[Any]], spec: TensorSpec, steps: Preprocess, source: str
+) -> list[str]:
+    """A note if an input of floats is fed with the values that bytes have."""
+    given = [array for array in arrays if array.dtype == np.uint8 and array.size]
+    if steps.changes_numbers or not _takes_floats(spec) or not given:
+        return []
+    low, high = min(array.min() for array in given), max(array.max() for array in given)
+    return [
+        f"{source}: {spec.name!r} is uint8 and was fed as it is, {low} to {high}: pass divide "
+        "(255, say), mean and std if the model expects scaled values."
+    ]
 
 
 def _fit(
     values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
 ) -> Array:
+    if spec.dtype == object:
+        _check_shape(values, spec, source)
+        return _text(values, spec, source)
     if values.dtype.kind not in "biuf":
-        raise DataError(f"{source}: {spec.name!r} holds {values.dtype}, not numbers.")
-    takes_floats = np.issubdtype(spec.dtype, np.floating)
-    if steps.changes_numbers and not takes_floats:
         raise DataError(
-            f"{source}: {spec.name!r} takes {spec.dtype}, and divide, mean and std make fractions: "
-            "leave them out."
+            f"{source}: {spec.name!r} holds {values.dtype}, and the model takes {spec.kind}: give "
+            "numbers."
         )
+    takes_floats = _takes_floats(spec)
     axis = values.ndim - 1
     if values.ndim == 4:
         kind = values.dtype
@@ -59,16 +115,23 @@ def _fit(
             values = np.rint(values).astype(kind)
     elif spec.shape is not None and values.ndim == 5 and len(spec.shape) == 4:  # whole feeds
         axis = 4 if channels_last(spec, steps.layout) else 2
-    if steps.changes_numbers:
+    if steps.changes_numbers and takes_floats:
         values = scale(values, axis, steps, spec.name)
-    elif takes_floats and values.dtype == np.uint8:
-        notes.append(
-            f"{source}: {spec.name!r} is uint8 and was fed as it is, {values.min()} to "
-            f"{values.max()}: pass divide (255, say), mean and std if the model expects "
-            "scaled values."
-        )
     _check_shape(values, spec, source)
     return _cast(values, spec, source)
+
+
+def _text(values: NDArray[Any], spec: TensorSpec, source: str) -> Array:
+    """Text as objects, the form in which ONNX Runtime takes it."""
+    text = values.astype(object)
+    if values.dtype.kind == "S":
+        with contextlib.suppress(UnicodeDecodeError):
+            text = np.char.decode(values, "utf-8").astype(object)
+    if not all(isinstance(each, str) for each in text.flat):
+        raise DataError(
+            f"{source}: {spec.name!r} holds {values.dtype}, but the model takes text: give strings."
+        )
+    return np.asarray(text)
 
 
 def _as_images(
@@ -119,7 +182,7 @@ def _check_shape(values: NDArray[Any], spec: TensorSpec, source: str) -> None:
 def _cast(values: NDArray[Any], spec: TensorSpec, source: str) -> Array:
     if not np.issubdtype(spec.dtype, np.floating) and values.dtype.kind == "f":
         raise DataError(
-            f"{source}: {spec.name!r} holds {values.dtype}, but the model takes {spec.dtype}: "
+            f"{source}: {spec.name!r} holds {values.dtype}, but the model takes {spec.kind}: "
             "give whole numbers."
         )
     if spec.dtype.kind in "iu" and values.dtype.kind in "iu" and values.size:

@@ -7,22 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from onnx_evoq.data.arrays import Raw, from_mapping, read_arrays
+from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import one_group
 from onnx_evoq.data.fit_to_model import fit_to_model
-from onnx_evoq.data.images import read_folder
 from onnx_evoq.data.preprocess import Preprocess
-from onnx_evoq.data.reader import from_iterable
+from onnx_evoq.data.reading import (
+    Feed,
+    Limit,
+    Raw,
+    array_files,
+    from_iterable,
+    from_mapping,
+    has_images,
+    read_arrays,
+    read_feeds,
+    read_folder,
+)
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.signature import TensorSpec
 from onnx_evoq.user_function import is_import_path, load_function
 
+_FEW_ALIKE = 2  # samples of one shape, on average
+
 Source = (
     str
     | Path
     | np.ndarray[Any, Any]
-    | Mapping[str, np.ndarray[Any, Any]]
+    | Mapping[str, np.ndarray[Any, Any] | Sequence[Any]]
     | Iterable[Any]
     | Callable[[], Iterable[Any]]
 )
@@ -34,8 +47,10 @@ class Data:
 
     Attributes:
         source: an .npz (arrays named like the model's inputs, or `x`; labels in `y`), an .npy, a
-            folder of images, ``package.module:function``, an array (samples, ...), a mapping of
-            arrays, or an iterable of ``{input: array}`` feeds. None draws synthetic inputs.
+            folder of images, a folder of .npz or .npy files with one feed each,
+            ``package.module:function``, an array (samples, ...), a mapping of arrays (or of lists
+            of one array for each sample), or an iterable of ``{input: array}`` feeds. Shapes may
+            differ from feed to feed. None draws synthetic inputs.
         labels: a CSV file with the columns file,label and optionally split (image folders only).
         split: the value of the column split in the rows to use.
         samples: how many samples to use, the first ones. Class folders are taken in turn, so that
@@ -88,6 +103,11 @@ class Data:
         return Preprocess(self.divide, mean, std, self.layout, self.color, self.resize, self.crop)
 
 
+def always(feed: Arrays) -> bool:
+    """The answer for a model that keeps the rows of each feed apart."""
+    return True
+
+
 def as_data(source: Data | Source | None) -> Data:
     """Wrap a source in `Data`; `Data` is returned as it is."""
     return source if isinstance(source, Data) else Data(source)
@@ -96,16 +116,19 @@ def as_data(source: Data | Source | None) -> Data:
 def load_samples(
     data: Data,
     specs: Sequence[TensorSpec],
-    rng: np.random.Generator,
     progress: Progress = silent,
+    memory: int | None = None,
+    keeps_rows_apart: Callable[[Arrays], bool] = always,
 ) -> Samples:
     """Read data and make them fit the model's inputs.
 
     Args:
         data: the source and its preprocessing.
         specs: the model's inputs.
-        rng: draws samples, if that is needed.
         progress: shows a progress bar.
+        memory: bytes that samples may take: no more are read. None for any.
+        keeps_rows_apart: says whether the model gives each row of a feed the outputs that it has
+            by itself; else the feed of a reader is one sample.
 
     Raises:
         DataError: the data cannot be read, are empty, or do not fit the model.
@@ -114,11 +137,33 @@ def load_samples(
         raise DataError("there are no samples to read: name a source.")
     if data.input_range is not None:
         raise DataError("input_range is for synthetic inputs: leave it out where data are given.")
-    raw = _read(data, data.source, specs, progress)
-    if not raw.inputs or not len(next(iter(raw.inputs.values()))):
+
+    def rows_are_samples(feed: Feed) -> bool:
+        fed = fit_to_model(Raw([one_group(feed)], None, "a feed"), specs, data.preprocess)
+        return keeps_rows_apart(fed.groups[0].inputs)
+
+    limit = Limit(data.samples, memory)
+    raw = _read(data, data.source, specs, limit, rows_are_samples, progress)
+    if not sum(len(group.places) for group in raw.groups):
         raise DataError(f"{raw.source}: holds no samples: give a few hundred.")
     steps = data.preprocess
-    return fit_to_model(raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps)
+    fitted = fit_to_model(
+        raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps
+    )
+    return replace(fitted, notes=(*fitted.notes, *_note_on_shapes(fitted, steps)))
+
+
+def _note_on_shapes(samples: Samples, steps: Preprocess) -> list[str]:
+    """A note if most samples have a shape that no other has, so that they are run one by one."""
+    shapes, count = len(samples.groups), len(samples)
+    if shapes == 1 or _FEW_ALIKE * shapes <= count:
+        return []
+    images = any(array.ndim == 4 for array in samples.groups[0].inputs.values())
+    way = ": resize and crop give images one size" if images and steps.resize is None else ""
+    return [
+        f"{samples.source}: the {count} samples have {shapes} shapes, and only those of one shape "
+        f"are run together, which takes longer{way}."
+    ]
 
 
 def refuse_preprocessing(data: Data) -> None:
@@ -136,7 +181,14 @@ def _refuse_labels(data: Data, source: str) -> None:
         raise DataError(f"{source}: labels and split files go with image folders only.")
 
 
-def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Progress) -> Raw:
+def _read(
+    data: Data,
+    source: Source,
+    specs: Sequence[TensorSpec],
+    limit: Limit,
+    rows_are_samples: Callable[[Feed], bool],
+    progress: Progress,
+) -> Raw:
     """Read a source by its type."""
     if isinstance(source, str | Path) and not is_import_path(str(source)):
         path = Path(source)
@@ -145,21 +197,25 @@ def _read(data: Data, source: Source, specs: Sequence[TensorSpec], progress: Pro
         except OSError as cause:  # a name that is too long, a folder that is locked
             raise DataError(f"{path}: cannot be read: {cause.strerror}.") from cause
         if is_folder:
+            files = array_files(path)
+            if files and not has_images(path):
+                _refuse_labels(data, str(path))
+                return read_feeds(files, path, specs, limit, rows_are_samples)
             return read_folder(
-                path, data.labels, data.split, data.samples, data.preprocess, specs, progress
+                path, data.labels, data.split, limit, data.preprocess, specs, progress
             )
         if not is_there:
             raise DataError(f"{path}: no such file or folder.")
         _refuse_labels(data, str(path))
         if path.suffix in (".npz", ".npy"):
-            return read_arrays(path, specs, data.samples)
+            return read_arrays(path, specs, limit)
         raise DataError(f"{path}: is neither .npz, .npy, a folder nor package.module:function.")
     _refuse_labels(data, source if isinstance(source, str) else "the data")
     if isinstance(source, str | Path):
         function = load_function(str(source), DataError)
-        return from_iterable(function, str(source), specs, data.samples)
+        return from_iterable(function, str(source), specs, limit, rows_are_samples)
     if isinstance(source, np.ndarray):
-        return from_mapping({"x": source}, "the array", specs, data.samples)
+        return from_mapping({"x": source}, "the array", specs, limit)
     if isinstance(source, Mapping):
-        return from_mapping(source, "the data", specs, data.samples)
-    return from_iterable(source, "the data", specs, data.samples)
+        return from_mapping(source, "the data", specs, limit)
+    return from_iterable(source, "the data", specs, limit, rows_are_samples)

@@ -9,8 +9,8 @@ from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.samples import (
     POSITIONS,
     AtLayer,
-    entries_of,
     gather_samples,
+    mean_positions,
     output_shape,
     positions_for,
 )
@@ -28,12 +28,12 @@ __all__ = [
     "LayerPower",
     "LayerTensors",
     "Sketch",
-    "entries_of",
     "float_outputs",
     "gather_from_caches",
     "gather_samples",
     "jacobian_of_bias",
     "layer_powers",
+    "mean_positions",
     "output_shape",
     "positions_for",
     "rank_by_sensitivity",

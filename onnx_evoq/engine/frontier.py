@@ -91,7 +91,7 @@ class Frontier:
     @property
     def first_batches(self) -> float:
         """How many batches of the first one's size all that have come amount to."""
-        sizes = [batch.size for batch in self._batches[: self.count]]
+        sizes = [batch.size * batch.length for batch in self._batches[: self.count]]
         return sum(sizes) / sizes[0]
 
     @property

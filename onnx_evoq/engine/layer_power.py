@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
-from onnx_evoq.batch import Batch
+from onnx_evoq.array_types import Arrays, Float32Array, Float64Array, Indices
+from onnx_evoq.batch import Batch, mean_length
 from onnx_evoq.engine.frontier import Frontier
 from onnx_evoq.engine.samples import entries_of
 from onnx_evoq.errors import ModelError
@@ -55,7 +55,7 @@ def layer_powers(
         model: the model.
         layers: its layers by weight, in the graph's order.
         batches: the samples.
-        rng: draws positions, the same for all samples.
+        rng: draws positions, the same for all samples of one shape.
         positions: the most positions of all samples together.
         resources: what the runs may use.
         progress: shows how many layers are done.
@@ -100,7 +100,7 @@ def _power(
     if layer.output is None:
         return None
     weight = next(tuple(t.dims) for t in model.graph.initializer if t.name == layer.weight)
-    name, linear = layer.output, layer.linear
+    name, linear, mean = layer.output, layer.linear, mean_length(batches)
     ahead = frontier.ahead(model, behind, [layer.input, name])
     values, output = ahead.first[layer.input], ahead.first[name]
     if not linear.fits(values.shape, output.shape, weight):
@@ -108,16 +108,22 @@ def _power(
     everywhere = linear.positions(output.shape)
     if not everywhere:
         return None
-    entries = entries_of(layer, output.shape, batches[0])
-    count = int(np.clip(round(per_sample / entries), 1, everywhere))
     has_samples = linear.has_samples(output.shape)
-    at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
+    seed = None if len({batch.group for batch in batches}) == 1 else int(rng.integers(2**63))
+
+    def wanted(output: tuple[int, ...], batch: Batch) -> float:
+        return per_sample / entries_of(layer, output, batch) * batch.length / mean
+
+    at_first = _drawn(everywhere, wanted(output.shape, batches[0]), rng)
 
     def pair(tensors: Arrays, batch: Batch) -> tuple[Float32Array, Float32Array]:
-        values = tensors[layer.input]
+        values, output, at = tensors[layer.input], tensors[name], at_first
+        if seed is not None:
+            own = np.random.default_rng(seed)
+            at = _drawn(linear.positions(output.shape), wanted(output.shape, batch), own)
         real = batch.count if has_samples and len(values) == batch.size else len(values)
         columns = linear.columns(values[:real], at, output.shape)
-        return columns, linear.outputs(tensors[name][:real], at)
+        return columns, linear.outputs(output[:real], at)
 
     # Minus the means of the first batch if means do not count, so that no large mean hides a small
     # variance.
@@ -151,6 +157,12 @@ def _power(
             together = []
     ahead.done()
     return None if total is None else total.power(name, centred=centred)
+
+
+def _drawn(everywhere: int, wanted: float, rng: np.random.Generator) -> Indices:
+    """About `wanted` of the positions, at least 1, in their order."""
+    count = int(np.clip(round(wanted), 1, everywhere))
+    return np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,13 +46,16 @@ class Sketch:
             )
             for name in self._names
         }
-        width = sum(parts[0][name][0].size for name in self._names)
-        self._directions: Float32Array | None = None
-        if width > _DIRECTIONS:
-            signs = rng.choice(np.array([-1, 1], np.float32), (width, _DIRECTIONS))
-            self._directions = np.asarray(signs / np.sqrt(_DIRECTIONS), np.float32)
+        # Outputs of different sizes have directions of their own: only errors of one sample are
+        # compared with each other.
+        widths = dict.fromkeys(self._width(part) for part in parts)
+        self.size = min(_DIRECTIONS, max(widths))
+        self._directions: dict[int, Float32Array] = {}
+        for width in widths:
+            if width > _DIRECTIONS:
+                signs = rng.choice(np.array([-1, 1], np.float32), (width, _DIRECTIONS))
+                self._directions[width] = np.asarray(signs / np.sqrt(_DIRECTIONS), np.float32)
         self.reference = np.concatenate([self(part) for part in parts])
-        self.size: int = self.reference.shape[1]
 
     def __call__(self, outputs: Arrays) -> Float64Array:
         """Sketch the outputs of a batch: (count, size) from arrays (count, ...)."""
@@ -62,4 +65,12 @@ class Sketch:
             for name in self._names
         ]
         flat = np.concatenate(rows, axis=1)  # (count, width)
-        return np.asarray(flat if self._directions is None else flat @ self._directions, np.float64)
+        width = flat.shape[1]
+        if width in self._directions:
+            flat = flat @ self._directions[width]
+        elif width < self.size:
+            flat = np.pad(flat, ((0, 0), (0, self.size - width)))
+        return np.asarray(flat, np.float64)
+
+    def _width(self, outputs: Arrays) -> int:
+        return sum(outputs[name][0].size for name in self._names)

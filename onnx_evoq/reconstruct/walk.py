@@ -17,9 +17,8 @@ from onnx_evoq.engine import (
     Ahead,
     AtLayer,
     Frontier,
-    entries_of,
     gather_samples,
-    output_shape,
+    mean_positions,
     positions_for,
 )
 from onnx_evoq.errors import ModelError
@@ -82,18 +81,12 @@ def positions_of_a_sample(
         tensors = first.ahead(model, list(layers), list(wanted)).first
     except ModelError:
         return {}
-    batch = task.search_set.batches[0]
+    batches = task.search_set.batches
     weights = {weight.name: weight.values for weight in task.weights}
     return {
-        name: _of_a_sample(layer, weights[name].shape, tensors, batch)
+        name: mean_positions(layer, weights[name].shape, tensors, batches)
         for name, layer in layers.items()
     }
-
-
-def _of_a_sample(layer: Layer, weight: tuple[int, ...], tensors: Arrays, batch: Batch) -> float:
-    """How many positions a layer's output has for each sample of a batch."""
-    shape = output_shape(layer, weight, tensors)
-    return max(1, layer.linear.positions(shape)) * entries_of(layer, shape, batch)
 
 
 class Walk:
@@ -192,7 +185,7 @@ class Walk:
         at_first: Arrays,
     ) -> bool:
         """Bring in more samples if the layer has few positions in each of them."""
-        per_sample = _of_a_sample(layer, weight.shape, at_first, self._batches[0])
+        per_sample = mean_positions(layer, weight.shape, at_first, self._batches)
         groups, rows, columns = layer.linear.matrix(weight).shape
         most = positions_for(positions, (groups, rows, columns))
         samples = int(_POSITIONS_PER_TAKEN * most / per_sample)

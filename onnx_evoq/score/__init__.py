@@ -5,7 +5,7 @@ It holds sessions, predictions over batches, and the evaluator and the race that
 
 from onnx_evoq.score.evaluator import Evaluator
 from onnx_evoq.score.integer_graph import IntegerTensor, placed
-from onnx_evoq.score.predict import choose_batch_size, predict
+from onnx_evoq.score.predict import choose_batch_size, keeps_rows_apart, predict
 from onnx_evoq.score.race import COMPARED_AT, DOUBT, Race
 from onnx_evoq.score.run_pool import RunPool
 from onnx_evoq.score.session import SESSION_OPTIONS, Session
@@ -23,6 +23,7 @@ __all__ = [
     "Session",
     "TensorStore",
     "choose_batch_size",
+    "keeps_rows_apart",
     "placed",
     "predict",
 ]

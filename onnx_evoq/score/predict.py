@@ -1,11 +1,11 @@
 """Run a model over batches of samples."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
-from onnx_evoq.batch import Batch, fixed_batch_size, make_batches, per_sample
+from onnx_evoq.batch import Batch, Group, fixed_batch_size, per_sample
 from onnx_evoq.errors import ModelError
 from onnx_evoq.parallel import in_order
 from onnx_evoq.score.session import Session
@@ -45,9 +45,9 @@ def predict(
 
 
 def choose_batch_size(
-    session: Session, inputs: Arrays, specs: Sequence[TensorSpec], weights: int = 0
-) -> int:
-    """Choose how many samples to feed at a time.
+    session: Session, groups: Sequence[Group], specs: Sequence[TensorSpec], weights: int = 0
+) -> Callable[[Group], int]:
+    """Choose how many samples of each group to feed at a time.
 
     A batch size that the model prescribes is kept. Else a fast size is chosen, provided that two
     samples in one batch have the outputs that they have in two. Some models declare a free batch
@@ -56,43 +56,86 @@ def choose_batch_size(
 
     Args:
         session: the model.
-        inputs: (samples, ...) for each of `specs`.
+        groups: the samples.
         specs: the model's inputs.
         weights: how many weights the model has. Large models take few samples at a time, so that
             a run is no longer than about a second.
 
+    Returns:
+        A function that gives the number for a group.
+
     Raises:
         ModelError: the model cannot run on a single sample.
     """
-    fixed = fixed_batch_size(inputs, specs)
-    if fixed is not None:
-        return fixed
-    several = bool(specs) and len(inputs[specs[0].name]) > 1
-    if not several or not _keeps_samples_apart(session, inputs, specs):
-        return 1
-    values = sum(int(np.prod(inputs[spec.name].shape[1:])) for spec in specs)
-    size: int = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // max(1, values))))
-    # The products of a sample: about the weights times the positions at which each is used.
-    products = max(1.0, weights * np.sqrt(values))
-    most: int = 2 ** int(np.log2(max(1.0, _PRODUCTS_PER_RUN / products)))
-    return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH, most)
+    largest = max(groups, key=lambda group: len(group.places))
+    fixed = fixed_batch_size(largest.inputs, specs)
+    if fixed is None and (
+        len(largest.places) == 1 or not _keeps_samples_apart(session, largest.inputs)
+    ):
+        fixed = 1
+
+    def size_of(group: Group) -> int:
+        if fixed is not None:
+            return fixed
+        values = max(1, group.values)
+        size: int = 2 ** int(np.log2(max(1, _VALUES_PER_RUN // values)))
+        # The products of a sample: about the weights times the positions at which each is used.
+        products = max(1.0, weights * np.sqrt(values))
+        most: int = 2 ** int(np.log2(max(1.0, _PRODUCTS_PER_RUN / products)))
+        return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH, most)
+
+    return size_of
 
 
-def _keeps_samples_apart(session: Session, inputs: Arrays, specs: Sequence[TensorSpec]) -> bool:
+def _keeps_samples_apart(session: Session, inputs: Arrays) -> bool:
     """Whether two samples in one batch have the outputs that they have in two batches."""
     # Not neighbours, which are often equal, so that a mixture of them would not show.
     pair = {name: array[[0, len(array) // 2]] for name, array in inputs.items()}
     try:
-        (together,) = predict(session, make_batches(pair, specs, 2))
+        together = session.run(pair)
     except ModelError:
         return False
-    one, two = predict(session, make_batches(pair, specs, 1))
-    return all(
-        together[name].shape == (2, *one[name].shape[1:])
-        and _close(together[name][:1], one[name])
-        and _close(together[name][1:], two[name])
-        for name in together
-    )
+    return _are_apart(session, pair, together)
+
+
+def keeps_rows_apart(session: Session, feed: Arrays) -> bool:
+    """Whether each row of a feed has the outputs that it has by itself, so that it is a sample.
+
+    Where the rows are steps of time or the nodes of a graph, the feed as a whole is one sample.
+
+    Args:
+        session: the model.
+        feed: the inputs of a run, whose first axes have one size, 2 or more.
+    """
+    try:
+        together = session.run(feed)
+    except ModelError:  # it takes one row at a time
+        return True
+    try:
+        return _are_apart(session, feed, together)
+    except ModelError:  # it does not take one row
+        return False
+
+
+def _are_apart(session: Session, feed: Arrays, together: Arrays) -> bool:
+    """Whether the first and the last row of a feed have the outputs that they have by themselves.
+
+    Raises:
+        ModelError: the model cannot run on a single row.
+    """
+    rows = len(next(iter(feed.values())))
+    for row in (0, rows - 1):
+        one = Batch({name: array[row : row + 1] for name, array in feed.items()}, 1, 1)
+        (alone,) = predict(session, [one])
+        for name, values in together.items():
+            try:
+                of_row = per_sample(name, values, Batch(dict(feed), rows, rows))[row : row + 1]
+            except ModelError:  # no multiple of the rows
+                return False
+            expected = alone[name]
+            if of_row.shape != expected.shape or not _close(of_row, expected):
+                return False
+    return True
 
 
 def _close(one: Array, other: Array) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_evoq.array_types import Arrays
-from onnx_evoq.batch import Batch, check_shapes, fixed_batch_size, make_batches
+from onnx_evoq.batch import Batch, batches_of, check_shapes, fixed_batch_size, places_of
 from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import (
@@ -34,7 +34,6 @@ from onnx_evoq.setup.sessions import (
     own_options,
     workers_of,
 )
-from onnx_evoq.signature import TensorSpec
 
 _REPEATABLE = 1e-4  # difference between two runs, as a share of the largest output
 _RUN_SHARE = 6  # running the float model may take one part in so many of the time
@@ -101,8 +100,8 @@ def _reference_outputs(
             outputs.append(part)
             if deadline.passed:
                 break
-    check_shapes(outputs)
-    notes = [note for part in outputs for note in not_finite(part, session.name)]
+    check_shapes(outputs, batches)
+    notes = not_finite(outputs, session.name)
     if notes:
         raise ModelError(notes[0])
     return outputs
@@ -134,7 +133,8 @@ def _run_both(
         share = len(outputs) / len(each)
         count = sum(batch.count for batch in each[: len(outputs)])
         ran += count
-        labels = None if part.labels is None else part.labels[:count]
+        places = places_of(each[: len(outputs)])
+        labels = None if part.labels is None else part.labels[places]
         criterion = Criterion(metric, outputs, labels)
         if own is not None:
             criterion = own.apart_in(criterion)
@@ -176,20 +176,22 @@ def prepare_calibration(
         DataError: the data cannot be read, or do not fit the model.
         MetricError: the metric is unknown, or cannot score the float model.
     """
-    specs = input_specs(model)
     chosen = None if metric == "auto" else find_metric(metric)  # before the work, as it may fail
     samples = find_samples(model, name, data, rng, resources, progress, deadline)
     own = own if chosen is not None and chosen.against == "user" else None
     seen, unlike = (model, frozenset[str]()) if own is None else (own.beside(model), own.unlike)
     session = open_session(seen, resources, name, own_options(model), unlike)
-    size = choose_batch_size(session, samples.inputs, specs, weight_count(model))
+    specs = input_specs(model)
+    size_of = choose_batch_size(session, samples.groups, specs, weight_count(model))
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
-    batches = [make_batches(part.inputs, specs, size, COMPARED_AT) for part in parts]
+    batches = [batches_of(part.groups, specs, size_of, COMPARED_AT) for part in parts]
     until = deadline.share(_RUN_SHARE)
     sets, seconds = _run_both(session, parts, batches, chosen, resources, until, progress, own)
     chosen = sets[0].criterion.metric
     assert sets[0].criterion.reference is not None
-    few = _few_samples(parts[0], specs, size)
+    few = batches[0][0]
+    if fixed_batch_size(samples.groups[0].inputs, specs) is None:
+        few = few.first(_FEW_SAMPLES)
     _check_repeatable(session, few, sets[0].criterion.reference[0])
     search, heldout = sets[0], sets[-1]
     has_classes, notes = labels_are_classes(chosen, samples, search)
@@ -226,11 +228,3 @@ def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:
             f"{session.name}: gives other outputs each time it is run: export it without random "
             "nodes (in inference mode)."
         )
-
-
-def _few_samples(samples: Samples, specs: Sequence[TensorSpec], size: int) -> Batch:
-    """The first samples in one batch; as many as a run takes, if the model prescribes that."""
-    if fixed_batch_size(samples.inputs, specs) is None:
-        size = min(size, _FEW_SAMPLES)
-    some = {name: values[:size] for name, values in samples.inputs.items()}
-    return make_batches(some, specs, size)[0]

@@ -94,14 +94,16 @@ def _scored_for_drop(calibration: Calibration) -> ScoringSet:
 
 def _classifies(scoring: ScoringSet) -> bool:
     """Whether the model's outputs are classes, or scores of classes."""
-    assert scoring.criterion.reference is not None
-    outputs = scoring.criterion.reference[0]
-    if not any(values.dtype.kind == "f" for values in outputs.values()):
+    reference = scoring.criterion.reference
+    assert reference is not None
+    if not any(values.dtype.kind == "f" for values in reference[0].values()):
         return True
     try:
-        scores = class_scores(outputs)
+        widths = {class_scores(outputs).shape[1] for outputs in reference}
     except MetricError:
         return False
     # An autoencoder's output is a row of numbers, too: as many as an input has.
-    sizes = {v.size // len(v) for v in scoring.batches[0].feed.values() if v.ndim}
-    return scores.shape[1] not in sizes
+    return len(widths) == 1 and not all(
+        any(v.ndim and v.size == len(v) * max(widths) for v in batch.feed.values())
+        for batch in scoring.batches
+    )

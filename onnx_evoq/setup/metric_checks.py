@@ -13,7 +13,7 @@ _HARDLY_BETTER = 1.2  # times the top-1 of guessing
 def notes_on_accuracy(scoring: ScoringSet) -> list[str]:
     """A note if the float model's top-1 is hardly better than that of guessing."""
     assert scoring.criterion.reference is not None
-    chance = 1 / max(class_scores(scoring.criterion.reference[0]).shape[1], 2)
+    chance = 1 / max(_classes(scoring), 2)
     top1 = scoring.scored_by(find_metric("top1")).criterion.value(scoring.criterion.reference)
     if top1 > _HARDLY_BETTER * chance:
         return []
@@ -31,6 +31,15 @@ def check_metric(metric: Metric, scoring: ScoringSet) -> None:
         )
 
 
+def _classes(scoring: ScoringSet) -> int:
+    """The number of class scores in the first output; 0 if it is no row of them."""
+    try:
+        found = {class_scores(part).shape[1] for part in scoring.criterion.reference or ()}
+    except MetricError:
+        return 0
+    return found.pop() if len(found) == 1 else 0
+
+
 def labels_are_classes(
     metric: Metric, samples: Samples, scoring: ScoringSet
 ) -> tuple[bool, list[str]]:
@@ -39,13 +48,11 @@ def labels_are_classes(
     Raises:
         DataError: the labels are whole numbers, but out of range, and no user's metric reads them.
     """
-    assert scoring.criterion.reference is not None
     if samples.labels is None:
         return False, []
-    try:
-        classes = class_scores(scoring.criterion.reference[0]).shape[1]
-    except MetricError:
-        return False, []  # the output is no row of class scores
+    classes = _classes(scoring)
+    if not classes:
+        return False, []
     if class_numbers(samples.labels) is None and metric.against != "labels":
         return False, [f"{samples.source}: the labels are no class numbers, so top-1 is left out."]
     try:

@@ -2,13 +2,23 @@
 
 import numpy as np
 
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import Data, Samples, load_samples
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import NO_DEADLINE, Deadline
-from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources
+from onnx_evoq.score import keeps_rows_apart
+from onnx_evoq.setup.sessions import (
+    DEFAULT_RESOURCES,
+    Resources,
+    cache_memory,
+    open_session,
+    own_options,
+)
 from onnx_evoq.setup.synthetic import synthetic_samples
+
+_MEMORY_PARTS = 2  # samples may take one part of the memory in so many
 
 
 def find_samples(
@@ -27,7 +37,7 @@ def find_samples(
         name: the model's name in messages.
         data: the source of the samples, and their preprocessing.
         rng: draws synthetic samples.
-        resources: what may be used of the machine.
+        resources: what may be used of the machine; samples take a share of the memory at most.
         progress: shows how many samples are loaded.
         deadline: by which the whole job must end.
 
@@ -41,4 +51,9 @@ def find_samples(
         raise ModelError("the model takes no inputs, so that there is nothing to score it on.")
     if data.source is None:
         return synthetic_samples(model, name, data, rng, resources, deadline)
-    return load_samples(data, specs, rng, progress)
+
+    def apart(feed: Arrays) -> bool:
+        return keeps_rows_apart(open_session(model, resources, name, own_options(model)), feed)
+
+    memory = cache_memory(resources) // _MEMORY_PARTS
+    return load_samples(data, specs, progress, memory, apart)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sample_groups import inputs_of
 
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import Data, Samples, as_data, load_samples, refuse_preprocessing
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
@@ -15,7 +17,7 @@ ROWS = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 def load(source: object, **options: object) -> Samples:
     data = Data(source, **options)  # type: ignore[arg-type]
-    return load_samples(data, SPECS, np.random.default_rng(0))
+    return load_samples(data, SPECS)
 
 
 def test_as_data_wraps_a_source_and_leaves_data_alone() -> None:
@@ -36,7 +38,7 @@ def test_as_data_wraps_a_source_and_leaves_data_alone() -> None:
 )
 def test_objects_in_memory_are_sources(source: object, name: str) -> None:
     samples = load(source)
-    assert samples.inputs["x"].tolist() == ROWS.tolist()
+    assert inputs_of(samples)["x"].tolist() == ROWS.tolist()
     assert samples.source == name
 
 
@@ -44,7 +46,7 @@ def test_objects_in_memory_are_sources(source: object, name: str) -> None:
 def test_path_may_be_a_string(tmp_path: Path, kind: type) -> None:
     path = tmp_path / "data.npy"
     np.save(path, ROWS)
-    assert load(kind(path)).inputs["x"].tolist() == ROWS.tolist()
+    assert inputs_of(load(kind(path)))["x"].tolist() == ROWS.tolist()
 
 
 def test_a_name_that_is_too_long_is_named() -> None:
@@ -63,7 +65,11 @@ def test_samples_bounds_an_array() -> None:
 
 
 def test_steps_are_applied() -> None:
-    assert load(ROWS, divide=2, mean=[1]).inputs["x"].tolist() == [[-1, -0.5], [0, 0.5], [1, 1.5]]
+    assert inputs_of(load(ROWS, divide=2, mean=[1]))["x"].tolist() == [
+        [-1, -0.5],
+        [0, 0.5],
+        [1, 1.5],
+    ]
 
 
 def test_missing_file_is_named() -> None:
@@ -165,24 +171,60 @@ def test_an_input_range_of_one_number_is_empty() -> None:
 def test_label_files_go_with_folders_only(source: object) -> None:
     spec = TensorSpec("x", np.dtype("float32"), (None, 2))
     with pytest.raises(DataError, match="labels and split files go with image folders only") as no:
-        load_samples(Data(source, labels="l.csv"), [spec], np.random.default_rng(0))  # type: ignore[arg-type]
+        load_samples(Data(source, labels="l.csv"), [spec])  # type: ignore[arg-type]
     assert str(no.value).startswith(source if isinstance(source, str) else "the data")
-
-
-def test_ragged_lists_are_no_array() -> None:
-    spec = TensorSpec("x", np.dtype("float32"), (None, 2))
-    with pytest.raises(DataError, match="'x' is no array: pad its rows to one length"):
-        load_samples(Data({"x": [[1, 2], [3]]}), [spec], np.random.default_rng(0))  # type: ignore[dict-item]
 
 
 def test_feeds_may_hold_more_than_the_model_takes() -> None:
     spec = TensorSpec("x", np.dtype("float32"), (None, 2))
     feeds = [{"x": np.ones((1, 2)), "id": np.arange(k)} for k in (1, 2)]
-    assert len(load_samples(Data(feeds), [spec], np.random.default_rng(0))) == 2
+    assert len(load_samples(Data(feeds), [spec])) == 2
 
 
-def test_feeds_of_differing_rank_are_refused() -> None:
-    spec = TensorSpec("x", np.dtype("float32"), (None,))
-    feeds = [{"x": np.ones(2)}, {"x": np.float32(1)}]
-    with pytest.raises(DataError, match="'x' has samples of shapes"):
-        load_samples(Data(feeds), [spec], np.random.default_rng(0))
+def test_feeds_whose_shape_the_model_does_not_take_are_refused() -> None:
+    feeds = [{"x": np.ones((1, 2))}, {"x": np.ones((1, 3))}]
+    with pytest.raises(DataError, match=r"'x' has shape \(1, 3\), but the model takes float32"):
+        load(feeds)
+
+
+def test_rows_are_tried_in_the_form_that_the_model_takes() -> None:
+    tried = []
+
+    def mixes(feed: Arrays) -> bool:
+        tried.append(feed["x"])
+        return False
+
+    data = Data([{"x": np.uint8([[1, 2], [3, 4], [5, 6]])}, {"x": [[7, 8]]}], divide=2)
+    samples = load_samples(data, SPECS, keeps_rows_apart=mixes)
+    (feed,) = tried  # once
+    assert feed.dtype == np.float32
+    assert feed.tolist() == [[0.5, 1], [1.5, 2], [2.5, 3]]
+    assert [group.inputs["x"].shape for group in samples.groups] == [(1, 3, 2), (1, 1, 2)]
+
+
+OPEN = [TensorSpec("x", np.dtype("float32"), (None, None))]
+
+
+@pytest.mark.parametrize(("lengths", "noted"), [((3, 4, 3, 4), False), ((3, 4, 5, 3), True)])
+def test_samples_that_are_seldom_alike_are_noted(lengths: tuple[int, ...], noted: bool) -> None:
+    data = Data([{"x": np.ones((1, length))} for length in lengths])
+    notes = load_samples(data, OPEN).notes
+    expected = "the data: the 4 samples have 3 shapes, and only those of one shape are run together"
+    assert any(note.startswith(expected) for note in notes) == noted
+
+
+def test_a_folder_of_arrays_holds_feeds_unless_it_has_images(tmp_path: Path) -> None:
+    for k in range(3):
+        np.save(tmp_path / f"{k}.npy", np.full(k + 1, k))
+    samples = load_samples(Data(tmp_path), OPEN)
+    assert [group.inputs["x"].shape for group in samples.groups] == [(1, 1), (1, 2), (1, 3)]
+    with pytest.raises(DataError, match="labels and split files go with image folders only"):
+        load_samples(Data(tmp_path, labels="l.csv"), OPEN)
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match="images need an input of four axes"):
+        load_samples(Data(tmp_path), OPEN)
+
+
+def test_samples_that_memory_does_not_allow_are_left_out() -> None:
+    samples = load_samples(Data(ROWS), SPECS, memory=16)
+    assert inputs_of(samples)["x"].tolist() == ROWS[:2].tolist()

@@ -9,9 +9,10 @@ from graphs import mlp, model_of, node, random, run
 from onnx import ModelProto
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.batch import concatenated, make_batches
+from onnx_evoq.batch import concatenated, make_batches, one_group
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import input_specs, load
-from onnx_evoq.score import Session, choose_batch_size, predict
+from onnx_evoq.score import Session, choose_batch_size, keeps_rows_apart, predict
 from onnx_evoq.signature import TensorSpec
 
 SPECS = [TensorSpec("x", np.dtype("float32"), (None, 1))]
@@ -25,11 +26,12 @@ def chosen_size(model: ModelProto, *x: np.ndarray) -> int:
     """The batch size for a model whose inputs get the arrays `x`, in order."""
     specs = input_specs(load(model))
     inputs = {spec.name: values for spec, values in zip(specs, x, strict=True)}
-    return choose_batch_size(session_of(model), inputs, specs)
+    group = one_group(inputs)
+    return choose_batch_size(session_of(model), [group], specs)(group)
 
 
-def rows(function: Callable[[Array], Any], x: list[float] | None = None) -> int:
-    """The batch size for a stand-in of a session, whose output "y" is a function of its input."""
+def stub(function: Callable[[Array], Any]) -> Session:
+    """A stand-in of a session, whose output "y" is a function of its input "x"."""
 
     class Stub:
         unlike = frozenset[str]()
@@ -37,8 +39,15 @@ def rows(function: Callable[[Array], Any], x: list[float] | None = None) -> int:
         def run(self, feed: dict[str, Array]) -> dict[str, Array]:
             return {"y": np.asarray(function(feed["x"]))}
 
-    inputs = {"x": np.float32([[1], [2], [3], [4]] if x is None else [[value] for value in x])}
-    return choose_batch_size(cast("Session", Stub()), inputs, SPECS)
+    return cast("Session", Stub())
+
+
+def rows(function: Callable[[Array], Any], x: list[float] | None = None) -> int:
+    """The batch size for a stand-in of a session, whose output "y" is a function of its input."""
+    group = one_group(
+        {"x": np.float32([[1], [2], [3], [4]] if x is None else [[value] for value in x])}
+    )
+    return choose_batch_size(stub(function), [group], SPECS)(group)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 10])
@@ -88,8 +97,46 @@ def test_one_sample_is_a_batch() -> None:
     assert chosen_size(mlp(), random(2, 4)) == 512
 
 
-def test_a_model_without_inputs_is_run_once() -> None:
-    assert choose_batch_size(session_of(mlp()), {}, []) == 1
+def test_each_group_has_a_size_of_its_own() -> None:
+    model = model_of([node("Relu", ["x"], ["y"])], {"x": ["n", "t"]}, {"y": None}, {})
+    groups = [one_group({"x": np.zeros((count, t), np.float32)}) for count, t in ((3, 784), (1, 4))]
+    size_of = choose_batch_size(session_of(model), groups, input_specs(model))
+    assert [size_of(group) for group in groups] == [128, 512]
+
+
+def test_samples_of_one_shape_each_are_run_one_by_one() -> None:
+    groups = [one_group({"x": random(1, size)}) for size in (4, 5)]
+    size_of = choose_batch_size(session_of(mlp()), groups, input_specs(mlp()))
+    assert [size_of(group) for group in groups] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("function", "apart"),
+    [
+        (lambda x: 2 * x, True),
+        (lambda x: np.cumsum(x, axis=0), False),  # the last row depends on the others
+        (lambda x: np.flip(np.cumsum(np.flip(x, 0), axis=0), 0), False),
+        (lambda x: x.mean(axis=0, keepdims=True), False),
+        (lambda x: x.mean(), False),
+    ],
+)
+def test_rows_that_the_model_mixes_are_no_samples(
+    function: Callable[[Array], Any], apart: bool
+) -> None:
+    feed = {"x": np.float32([[1], [2], [4]])}
+    assert keeps_rows_apart(stub(function), feed) == apart
+
+
+@pytest.mark.parametrize(("fails_on", "apart"), [(3, True), (1, False)])
+def test_rows_are_samples_if_the_model_takes_them_only_one_by_one(
+    fails_on: int, apart: bool
+) -> None:
+    def function(x: Array) -> Array:
+        if len(x) == fails_on:
+            raise ModelError("no")
+        return x
+
+    assert keeps_rows_apart(stub(function), {"x": np.float32([[1], [2], [4]])}) == apart
 
 
 def test_a_model_that_mixes_samples_takes_one_at_a_time() -> None:
@@ -150,5 +197,6 @@ def test_batches_side_by_side_have_the_same_outputs_in_their_order(workers: int)
 )
 def test_large_models_take_few_samples_at_a_time(weights: int, size: int) -> None:
     model = load(mlp())  # of 4 values a sample: each weight counts twice, the root of that
-    session, inputs = session_of(model), {"x": random(4, 4)}
-    assert choose_batch_size(session, inputs, input_specs(model), weights) == size
+    group = one_group({"x": random(4, 4)})
+    size_of = choose_batch_size(session_of(model), [group], input_specs(model), weights)
+    assert size_of(group) == size

@@ -195,7 +195,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             yield outputs
 
     monkeypatch.setattr(module, "predict", slow)
-    monkeypatch.setattr(module, "choose_batch_size", lambda *_: 2)
+    monkeypatch.setattr(module, "choose_batch_size", lambda *_: lambda group: 2)
     return seconds
 
 

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Arrays, Float32Array
-from onnx_evoq.batch import Batch
+from onnx_evoq.array_types import Array, Arrays, Float32Array, Indices
+from onnx_evoq.batch import Batch, mean_length
 from onnx_evoq.model import Layer
 from onnx_evoq.quantize import SampleChunk
 
@@ -98,6 +98,22 @@ def entries_of(layer: Layer, output: tuple[int, ...], batch: Batch) -> float:
     return entries / batch.size
 
 
+def mean_positions(
+    layer: Layer, weight: tuple[int, ...], at_first: Arrays, batches: Sequence[Batch]
+) -> float:
+    """How many positions a sample has at a layer's output, if they grow with its length.
+
+    Args:
+        layer: the layer.
+        weight: the shape of its weight.
+        at_first: the tensors of the first batch, by name.
+        batches: the samples.
+    """
+    shape, first = output_shape(layer, weight, at_first), batches[0]
+    positions = max(1, layer.linear.positions(shape)) * entries_of(layer, shape, first)
+    return positions * mean_length(batches) / first.length
+
+
 def shape_at(source: AtLayer, tensors: Arrays) -> tuple[int, ...]:
     """The shape of the layer's output in a batch; `tensors` are those of the float model."""
     return output_shape(source.layer, source.weight.shape, tensors)
@@ -158,17 +174,22 @@ def chunk_of(
         tensors: of the quantized model.
         targets: of the float model.
         seed: of the positions.
-        wanted: about how many positions per sample, at least one.
+        wanted: about how many positions per entry.
         residual: whether the target is a residual sum.
     """
     layer, batch, shape = source.layer, source.batches[index], shape_at(source, targets)
     everywhere, count = positions_of(source, targets, wanted)
     rng = np.random.default_rng(seed)
     at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
-    padded = layer.linear.has_samples(shape) and shape[0] == batch.size > batch.count
+    entries = shape[0] if layer.linear.has_samples(shape) else 1
+    some: slice | Indices = slice(None)
+    if entries == batch.size > batch.count:  # without the padding
+        some = slice(batch.count)
+    elif entries > batch.size and wanted < 1:  # a long feed, whose entries are its positions
+        some = np.sort(rng.choice(entries, max(1, round(wanted * entries)), replace=False))
 
     def real(values: Array) -> Array:
-        return values[: batch.count] if padded else values
+        return values[some]
 
     def outputs(values: Array) -> Float32Array:
         return layer.linear.outputs(real(values), at)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from onnx_evoq.array_types import Arrays
+from onnx_evoq.batch import Batch
 from onnx_evoq.engine.samples.at_layer import (
     AtLayer,
     chunk_of,
@@ -93,23 +94,30 @@ def gather_samples(
         return None
     index_of_first, at_first = first
     residual = is_residual(source, *at_first)
-    shape = shape_at(source, at_first[1])
-    entries = entries_of(layer, shape, source.batches[index_of_first])
-    judges, samples = (
-        entries * sum(b.count for i, b in enumerate(source.batches) if (i in source.heldout) is own)
-        for own in (True, False)
-    )
-    per_sample = at_most / samples
+    # The input values of all samples of both kinds: a sample counts by its length.
+    values = [batch.length * batch.count for batch in source.batches]
+    judges = sum(n for index, n in enumerate(values) if index in source.heldout)
+    fitted = sum(values) - judges
     keeps_judges = width > MANY_COLUMNS
     judged = max(_LEAST_POSITIONS, 0 if keeps_judges else _JUDGED_PER_COLUMN * width)
-    per_judge = min(per_sample, judged / max(judges, 1))
+
+    def wanted(batch: Batch, targets: Arrays, *, judging: bool) -> float:
+        """How many positions of each entry of a batch are taken."""
+        entries = entries_of(layer, shape_at(source, targets), batch)
+        most = at_most * batch.length / (fitted * entries)
+        if judging:
+            most = min(most, judged * batch.length / (judges * entries))
+        return most
+
+    batch, targets = source.batches[index_of_first], at_first[1]
+    entries = entries_of(layer, shape_at(source, targets), batch) * fitted / batch.length
+    of_each = positions_of(source, targets, wanted(batch, targets, judging=False))[1]
     # The activation behind a sum reads the sum, which is the target of a residual branch only.
     sees_activation = layer.other is None or residual
-    taken = round(samples) * positions_of(source, at_first[1], per_sample)[1]
     gathered = LayerSamples(
         layer.bias is not None,
         layer.activation if sees_activation else None,
-        few=not moments and in_space_of_positions(taken, width),
+        few=not moments and in_space_of_positions(round(entries) * of_each, width),
         heldout=bool(source.heldout),
         keeps_judges=keeps_judges,
     )
@@ -119,8 +127,8 @@ def gather_samples(
         tensors, targets = source.inputs.of(index), source.outputs.of(index)
         if not has_positions(source, tensors, targets):
             return None, tensors, targets
-        wanted = per_judge if index in source.heldout else per_sample
-        chunk = chunk_of(source, index, tensors, targets, seed, wanted, residual=residual)
+        most = wanted(source.batches[index], targets, judging=index in source.heldout)
+        chunk = chunk_of(source, index, tensors, targets, seed, most, residual=residual)
         return chunk, tensors, targets
 
     seeds = rng.integers(2**63, size=len(source.batches)).tolist()

@@ -127,19 +127,22 @@ def run_model(
     return predict(session, batches, workers_of(resources))
 
 
-def not_finite(outputs: Arrays, model: str) -> list[str]:
+def not_finite(outputs: Sequence[Arrays], model: str) -> list[str]:
     """A sentence for each output that holds NaN or infinity.
 
     Args:
-        outputs: by name, (samples, ...) each.
+        outputs: of each batch by name, (count, ...) each.
         model: the model's name in messages.
     """
     notes = []
-    for name, values in outputs.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)  # (samples,)
+    for name, values in outputs[0].items():
+        if values.dtype.kind != "f":
+            continue
+        parts = [np.isfinite(each[name]).reshape(len(each[name]), -1) for each in outputs]
+        finite = np.concatenate([part.all(axis=1) for part in parts])  # (samples,)
+        if not finite.all():
             notes.append(
-                f"{model}: output {name!r} is NaN or infinite for {int(bad.sum())} of "
-                f"{len(values)} samples: check the preprocessing, or the model."
+                f"{model}: output {name!r} is NaN or infinite for {int((~finite).sum())} of "
+                f"{len(finite)} samples: check the preprocessing, or the model."
             )
     return notes

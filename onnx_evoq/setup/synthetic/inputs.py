@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
+from onnx_evoq.batch import one_group
 from onnx_evoq.data import Data, Samples, Values, draw, refuse_preprocessing
 from onnx_evoq.errors import DataError, ModelError
 from onnx_evoq.model import (
@@ -70,7 +71,8 @@ def synthetic_samples(
         samples, trial.plans, specs, "which is a guess", data.input_range is not None,
         choice.unranged,
     )  # fmt: skip
-    return Samples(draw(trial.plans, samples, rng), None, notes, "synthetic inputs", own=True)
+    group = one_group(draw(trial.plans, samples, rng))
+    return Samples([group], None, notes, "synthetic inputs", own=True)
 
 
 def _check_drawable(specs: Sequence[TensorSpec]) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from graphs import model_of, node, random, two_rates
 from onnx import ModelProto, TensorProto
+from sample_groups import inputs_of
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import Data, Samples
@@ -18,7 +19,7 @@ def synthetic(model: ModelProto, **data: object) -> Samples:
 
 
 def drawn(model: ModelProto, **data: object) -> Arrays:
-    return synthetic(model, **data).inputs
+    return inputs_of(synthetic(model, **data))
 
 
 def sizes(model: ModelProto) -> dict[str, tuple[int, ...]]:
@@ -139,8 +140,8 @@ def test_bytes_are_pixels_and_a_range_holds_for_whole_numbers() -> None:
 
 def test_a_range_does_not_hold_for_indices_and_a_note_says_so() -> None:
     samples = synthetic(decoder(), input_range=(0, 1))
-    assert samples.inputs["ids"].max() > 1
-    assert samples.inputs["past"].min() >= 0
+    assert inputs_of(samples)["ids"].max() > 1
+    assert inputs_of(samples)["past"].min() >= 0
     assert "does not hold for 'ids' (whole numbers from 0 to 19), 'mask'" in samples.notes[-1]
 
 
@@ -182,7 +183,7 @@ def test_preprocessing_without_data_is_refused() -> None:
 def test_draws_depend_on_the_seed_alone() -> None:
     model, data = load(identity("n", 3, 8, 8)), Data(samples=3)
     one, same, other = (
-        synthetic_samples(model, "m", data, np.random.default_rng(seed)).inputs["x"]
+        inputs_of(synthetic_samples(model, "m", data, np.random.default_rng(seed)))["x"]
         for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same)

@@ -1,6 +1,7 @@
 """Folders of images: classes, CSV labels, sizes, and models that take grey or nhwc images."""
 
 import errno
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sample_groups import inputs_of
 
 from onnx_evoq.data import Data, Samples, load_samples
 from onnx_evoq.errors import DataError
@@ -21,7 +23,7 @@ def spec(*shape: int | None) -> TensorSpec:
 
 def load(folder: Path, wanted: TensorSpec | None = None, **options: object) -> Samples:
     data = Data(folder, **options)  # type: ignore[arg-type]
-    return load_samples(data, [wanted or spec(3, 2, 2)], np.random.default_rng(0))
+    return load_samples(data, [wanted or spec(3, 2, 2)])
 
 
 def draw(folder: Path, values: Mapping[str, int], size: tuple[int, int] = (2, 2)) -> Path:
@@ -35,7 +37,7 @@ def draw(folder: Path, values: Mapping[str, int], size: tuple[int, int] = (2, 2)
 
 def greys(samples: Samples) -> list[float]:
     """The first number of each sample, by which the images of a test are told apart."""
-    return [float(values.flat[0]) for values in samples.inputs["x"]]
+    return [float(values.flat[0]) for values in inputs_of(samples)["x"]]
 
 
 def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -125,7 +127,7 @@ def test_bad_csv_is_named(tmp_path: Path, text: str, split: str | None, message:
 
 
 def test_missing_csv_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.csv: cannot be read as CSV"):
+    with pytest.raises(DataError, match=r"none\.csv: cannot be read: No such file"):
         load(tmp_path, labels=tmp_path / "none.csv")
 
 
@@ -180,18 +182,55 @@ def test_a_folder_that_cannot_be_listed_is_named(
         load(tmp_path)
 
 
-def test_differing_sizes_ask_for_resize_and_crop(tmp_path: Path) -> None:
+def test_images_of_several_sizes_are_taken_where_the_model_takes_any(tmp_path: Path) -> None:
+    draw(tmp_path, {"a.png": 1, "c.png": 3})
+    draw(tmp_path, {"b.png": 2}, (2, 4))
+    samples = load(tmp_path, spec(3, None, None))
+    assert [group.inputs["x"].shape for group in samples.groups] == [(2, 3, 2, 2), (1, 3, 2, 4)]
+    assert [group.places.tolist() for group in samples.groups] == [[0, 2], [1]]
+    note = samples.notes[-1]
+    assert "3 samples have 2 shapes" in note
+    assert "resize and crop give images one size" in note
+    (group,) = load(tmp_path, spec(3, None, None), resize=2, crop=2).groups
+    assert group.inputs["x"].shape == (3, 3, 2, 2)
+
+
+def test_what_is_named_like_an_image_and_is_no_file_is_named(tmp_path: Path) -> None:
     draw(tmp_path, {"a.png": 1})
-    draw(tmp_path, {"b.png": 1}, (2, 4))
-    with pytest.raises(DataError, match=r"differ in size \(2x2, 2x4\): pass resize and crop"):
-        load(tmp_path, spec(3, None, None))
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(DataError, match=r"b\.png: is a pipe, and no file: remove or replace it"):
+        load(tmp_path)
+    (tmp_path / "b.png").unlink()
+    (tmp_path / "b.jpg").mkdir()  # no folder of a class
+    with pytest.raises(DataError, match=r"b\.jpg: is a folder, and no file"):
+        load(tmp_path)
+
+
+def test_a_csv_that_is_a_pipe_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(DataError, match=r"labels\.csv: is a pipe"):
+        load(draw(tmp_path, {"a.png": 1}), labels=tmp_path / "labels.csv")
+
+
+def test_a_size_that_does_not_fit_into_memory_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path, {"a.png": 1})
+    data = Data(tmp_path, resize=(10**6, 10**6))
+    with pytest.raises(DataError, match=r"a\.png resized to 1000000x1000000: a sample takes 3000"):
+        load_samples(data, [spec(3, None, None)], memory=10**9)
+
+
+def test_images_that_do_not_fit_into_memory_are_left_out(tmp_path: Path) -> None:
+    draw(tmp_path, {f"{k}.png": k for k in range(5)})
+    samples = load_samples(Data(tmp_path), [spec(3, 2, 2)], memory=150)
+    assert greys(samples) == [0, 1, 2]  # of 3 * 2 * 2 floats each
+    assert any("the first 3 of 5 samples are used" in note for note in samples.notes)
 
 
 def test_images_of_another_size_cover_the_model_s_and_a_note_says_so(tmp_path: Path) -> None:
     columns = np.repeat(np.uint8([0, 0, 90, 90, 0, 0]), 3).reshape(1, 6, 3)
     Image.fromarray(np.repeat(columns, 2, axis=0)).save(tmp_path / "a.png")
     samples = load(tmp_path)  # 2x6 covers 2x2 as it is, so that only the centre is left
-    assert samples.inputs["x"].tolist() == [[[[90, 90], [90, 90]]] * 3]
+    assert inputs_of(samples)["x"].tolist() == [[[[90, 90], [90, 90]]] * 3]
     assert any("resized to cover 2x2 and cropped" in note for note in samples.notes)
 
 
@@ -202,18 +241,18 @@ def test_images_of_the_model_s_size_get_no_such_note(tmp_path: Path) -> None:
 
 def test_resize_is_of_the_shorter_side_and_crop_takes_the_centre(tmp_path: Path) -> None:
     draw(tmp_path, {"a.png": 1}, (4, 8))
-    assert load(tmp_path, spec(3, None, None), resize=2).inputs["x"].shape == (1, 3, 2, 4)
-    assert load(tmp_path, spec(3, None, None), resize=(3, 5)).inputs["x"].shape == (1, 3, 3, 5)
+    assert inputs_of(load(tmp_path, spec(3, None, None), resize=2))["x"].shape == (1, 3, 2, 4)
+    assert inputs_of(load(tmp_path, spec(3, None, None), resize=(3, 5)))["x"].shape == (1, 3, 3, 5)
     ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
     Image.fromarray(ramp).save(tmp_path / "a.png")
-    cropped = load(tmp_path, spec(3, 2, 2), crop=2).inputs["x"]
+    cropped = inputs_of(load(tmp_path, spec(3, 2, 2), crop=2))["x"]
     assert cropped[0, 0].tolist() == [[5, 6], [9, 10]]
 
 
 def test_resize_and_crop_are_done_once(tmp_path: Path) -> None:
     ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
     Image.fromarray(ramp).save(tmp_path / "a.png")
-    fitted = load(tmp_path, spec(3, 2, 2), resize=4, crop=2).inputs["x"]
+    fitted = inputs_of(load(tmp_path, spec(3, 2, 2), resize=4, crop=2))["x"]
     assert fitted[0, 0].tolist() == [[5, 6], [9, 10]]
 
 
@@ -227,18 +266,18 @@ def test_crop_larger_than_the_image_names_it(tmp_path: Path) -> None:
 def test_grey_models_get_grey_images(tmp_path: Path) -> None:
     Image.fromarray(np.full((2, 2, 3), (255, 0, 0), np.uint8)).save(tmp_path / "a.png")
     # 76 is the luma of pure red: 0.299 * 255
-    assert load(tmp_path, spec(1, 2, 2)).inputs["x"].tolist() == [[[[76, 76], [76, 76]]]]
+    assert inputs_of(load(tmp_path, spec(1, 2, 2)))["x"].tolist() == [[[[76, 76], [76, 76]]]]
 
 
 def test_layout_follows_the_model(tmp_path: Path) -> None:
     draw(tmp_path, {"a.png": 1}, (5, 6))
-    assert load(tmp_path, spec(3, 5, 6)).inputs["x"].shape == (1, 3, 5, 6)
-    assert load(tmp_path, spec(5, 6, 3)).inputs["x"].shape == (1, 5, 6, 3)
+    assert inputs_of(load(tmp_path, spec(3, 5, 6)))["x"].shape == (1, 3, 5, 6)
+    assert inputs_of(load(tmp_path, spec(5, 6, 3)))["x"].shape == (1, 5, 6, 3)
 
 
 def test_bgr_takes_blue_first(tmp_path: Path) -> None:
     Image.fromarray(np.full((2, 2, 3), (10, 20, 30), np.uint8)).save(tmp_path / "a.png")
-    assert load(tmp_path, color="bgr").inputs["x"][0, :, 0, 0].tolist() == [30, 20, 10]
+    assert inputs_of(load(tmp_path, color="bgr"))["x"][0, :, 0, 0].tolist() == [30, 20, 10]
 
 
 def test_model_without_image_axes_needs_arrays(tmp_path: Path) -> None:
@@ -249,7 +288,7 @@ def test_model_without_image_axes_needs_arrays(tmp_path: Path) -> None:
 def test_folder_needs_a_model_of_one_input(tmp_path: Path) -> None:
     specs = [spec(3, 2, 2), spec(3, 2, 2)]
     with pytest.raises(DataError, match="goes with a model of one input, not 2"):
-        load_samples(Data(draw(tmp_path, {"a.png": 1})), specs, np.random.default_rng(0))
+        load_samples(Data(draw(tmp_path, {"a.png": 1})), specs)
 
 
 def test_second_row_without_a_label_is_counted_from_one(tmp_path: Path) -> None:
@@ -264,14 +303,14 @@ def test_images_are_resized_to_cover_the_model_s_size(
 ) -> None:
     draw(tmp_path, {"a.png": 7}, size)
     samples = load(tmp_path, spec(3, side, side))
-    assert samples.inputs["x"].shape == (1, 3, side, side)
-    assert (samples.inputs["x"] == 7).all()
+    assert inputs_of(samples)["x"].shape == (1, 3, side, side)
+    assert (inputs_of(samples)["x"] == 7).all()
 
 
 def test_covering_keeps_the_proportions(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (4, 1))  # 4x16, covered by 2x8
     Image.fromarray(ramp).save(tmp_path / "a.png")
-    fitted = load(tmp_path, spec(1, 2, 2)).inputs["x"]
+    fitted = inputs_of(load(tmp_path, spec(1, 2, 2)))["x"]
     assert fitted[0, 0, 0, 1] - fitted[0, 0, 0, 0] == pytest.approx(20, abs=1)
 
 
@@ -279,7 +318,7 @@ def test_progress_has_a_step_per_image(tmp_path: Path) -> None:
     steps: list[float] = []
     draw(tmp_path, {"a.png": 1, "b.png": 2})
     load_samples(
-        Data(tmp_path), [spec(3, 2, 2)], np.random.default_rng(0),
+        Data(tmp_path), [spec(3, 2, 2)],
         lambda label, total: nullcontext(lambda amount: steps.append(amount / total)),
     )  # fmt: skip
     assert steps == [0.5, 0.5]

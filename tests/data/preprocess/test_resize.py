@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onnx_evoq.data.resize import require_pillow, resized, resized_arrays
+from onnx_evoq.data.preprocess.resize import require_pillow, resized, resized_arrays
 from onnx_evoq.errors import DataError
 
 

@@ -29,13 +29,28 @@ def require_pillow() -> ModuleType:
     return Image
 
 
+def resized_to(shape: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of an image after a resize.
+
+    Args:
+        shape: (height, width) before.
+        size: (height, width), or the shorter side.
+
+    Example:
+        >>> resized_to((100, 200), 50)
+        (50, 100)
+    """
+    if not isinstance(size, int):
+        return size
+    ratio = size / min(shape)
+    return round(shape[0] * ratio), round(shape[1] * ratio)
+
+
 def resized(image: "Image", size: int | tuple[int, int]) -> "Image":
     """Resize an image to (height, width), or to this shorter side, with bilinear interpolation."""
     pillow = require_pillow()
-    if isinstance(size, int):
-        ratio = size / min(image.size)
-        size = (round(image.height * ratio), round(image.width * ratio))
-    return image.resize((size[1], size[0]), pillow.Resampling.BILINEAR)
+    height, width = resized_to((image.height, image.width), size)
+    return image.resize((width, height), pillow.Resampling.BILINEAR)
 
 
 def resized_arrays(images: NDArray[Any], size: int | tuple[int, int], last: bool) -> Float32Array:

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.data.arrays import Raw
-from onnx_evoq.data.preprocess import Preprocess, centre_crop, channels_last
-from onnx_evoq.data.resize import require_pillow, resized
+from onnx_evoq.data.preprocess import (
+    Preprocess,
+    centre_crop,
+    channels_last,
+    require_pillow,
+    resized,
+    resized_to,
+)
+from onnx_evoq.data.reading.limit import Limit, bytes_as_fed
+from onnx_evoq.data.reading.raw import Raw, grouped
+from onnx_evoq.data.reading.regular_file import check_regular
 from onnx_evoq.errors import DataError
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.signature import TensorSpec
@@ -29,7 +37,7 @@ def read_folder(
     folder: Path,
     labels: str | Path | None,
     split: str | None,
-    samples: int | None,
+    limit: Limit,
     steps: Preprocess,
     specs: Sequence[TensorSpec],
     progress: Progress = silent,
@@ -37,21 +45,22 @@ def read_folder(
     """Read images as uint8, (samples, h, w, c) or (samples, c, h, w) in the model's layout.
 
     Class sub-folders are numbered in the order of their names, or by value if all names are
-    numbers. Their images are taken in turn, so that the first samples are balanced.
+    numbers. Their images are taken in turn, so that the first samples are balanced. Images may
+    differ in size where the model takes any.
 
     Args:
         folder: the folder of images.
         labels: a CSV file with the columns file,label and optionally split.
         split: which rows of the CSV file to use.
-        samples: how many images to use, the first ones; None for all.
+        limit: how many images to read.
         steps: resize and crop are done here. Without them, images that do not have the model's
             size are resized to cover it and cropped to it.
         specs: the model's only input.
         progress: shows a progress bar.
 
     Raises:
-        DataError: there are no images, an image or the CSV file cannot be read, the images differ
-            in size, the model has several inputs, or Pillow is missing.
+        DataError: there are no images, an image or the CSV file cannot be read, the model has
+            several inputs, or Pillow is missing.
     """
     if len(specs) != 1:
         raise DataError(
@@ -64,35 +73,36 @@ def read_folder(
         raise DataError(f"split {split!r} needs a labels file with a column 'split' (--labels).")
     else:
         files, numbers = _from_folder(folder)
-    files = files[:samples]
+    files = files[: limit.samples]
     if not files:
         raise DataError(f"{folder}: holds no images: give a few hundred.")
     last = channels_last(specs[0], steps.layout)
     size, channels = _model_size(specs[0], last)
-    notes: set[str] = set()
+    images, taken = list[NDArray[np.uint8]](), 0  # (1, h, w, c) each
+    notes, full = set[str](), tuple[str, ...]()
     mode = "L" if channels == 1 else "RGB"
-    with progress("images", len(files)) as step:  # (h, w, c) each
-        images = [_open(file, mode, steps, size, notes) for file in stepping(files, step)]
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        raise DataError(
-            f"{folder}: the images differ in size ({', '.join(map(_by, sorted(shapes)[:2]))}): "
-            "pass resize and crop."
-        )
-    stacked = np.stack(images)  # (samples, h, w, c)
-    stacked = stacked if last else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+    with progress("images", len(files)) as step:
+        for file in stepping(files, step):
+            image = _open(file, mode, steps, size, limit, notes)[None]
+            taken += bytes_as_fed(image.size, image.dtype, specs[0])
+            if not limit.allows(len(images), taken):
+                full = (limit.note(len(images), len(files), str(folder)),)
+                break
+            images.append(image if last else image.transpose(0, 3, 1, 2))
+    groups = grouped([{specs[0].name: image} for image in images])
     return Raw(
-        {specs[0].name: stacked},
-        None if numbers is None else np.asarray(numbers[:samples]),
+        groups,
+        None if numbers is None else np.asarray(numbers[: len(images)]),
         str(folder),
-        tuple(f"{folder}: {note}" for note in sorted(notes)),
+        (*(f"{folder}: {note}" for note in sorted(notes)), *full),
         sized=True,
+        own=True,
     )
 
 
 def _from_folder(folder: Path) -> tuple[list[Path], list[int] | None]:
     """The images of a folder, and their class numbers if there are class sub-folders."""
-    classes = [path for path in _listed(folder) if path.is_dir() and not path.name.startswith(".")]
+    classes = _class_folders(folder)
     if not classes:
         return _images_in(folder), None
     numeric = all(path.name.isdecimal() for path in classes)
@@ -102,11 +112,34 @@ def _from_folder(folder: Path) -> tuple[list[Path], list[int] | None]:
     return [file for file, _ in pairs], [number for _, number in pairs]
 
 
+def has_images(folder: Path) -> bool:
+    """Whether a folder, or one of its class sub-folders, has images."""
+    return any(_images_in(each) for each in (folder, *_class_folders(folder)))
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in listed_files(folder)
+        if path.is_dir() and not path.name.startswith(".") and not _is_image(path)
+    ]
+
+
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in _listed(folder) if path.suffix.lower() in _ENDINGS)
+    return sorted(path for path in listed_files(folder) if _is_image(path))
 
 
-def _listed(folder: Path) -> list[Path]:
+def _is_image(path: Path) -> bool:
+    """Whether a path is named as an image is; whether it is one shows when it is read."""
+    return path.suffix.lower() in _ENDINGS
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """All that is in a folder.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         return list(folder.iterdir())
     except OSError as cause:
@@ -115,6 +148,7 @@ def _listed(folder: Path) -> list[Path]:
 
 def _from_csv(folder: Path, table: Path, split: str | None) -> tuple[list[Path], list[int]]:
     """The images and labels that a CSV file lists."""
+    check_regular(table)
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -157,10 +191,16 @@ def _model_size(spec: TensorSpec, last: bool) -> tuple[tuple[int, int] | None, i
 
 
 def _open(
-    file: Path, mode: str, steps: Preprocess, size: tuple[int, int] | None, notes: set[str]
+    file: Path,
+    mode: str,
+    steps: Preprocess,
+    size: tuple[int, int] | None,
+    limit: Limit,
+    notes: set[str],
 ) -> NDArray[np.uint8]:
     """Read, resize and crop one image, (h, w, c)."""
     pillow = require_pillow()
+    check_regular(file)
     try:
         with pillow.open(file) as opened:
             image = opened.convert(mode)
@@ -176,6 +216,8 @@ def _open(
         image = _cover(image, size)
         crop = size
     elif resize is not None:
+        height, width = resized_to((image.height, image.width), resize)
+        limit.check(height * width * len(image.getbands()), f"{file} resized to {height}x{width}")
         image = resized(image, resize)
     pixels = np.asarray(image, np.uint8)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels  # (h, w, c)
@@ -187,7 +229,3 @@ def _cover(image: "Image", size: tuple[int, int]) -> "Image":
     ratio = max(size[0] / image.height, size[1] / image.width)
     height, width = round(image.height * ratio), round(image.width * ratio)
     return resized(image, (max(size[0], height), max(size[1], width)))
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape[:2])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from onnx_evoq.data.preprocess import Preprocess, centre_crop, channels_last, scale
+from onnx_evoq.data.preprocess.steps import Preprocess, centre_crop, channels_last, scale
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 
