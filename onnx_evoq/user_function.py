@@ -3,17 +3,44 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from onnx_evoq.errors import EvoqError
+
+_LOCK = threading.Lock()
+_APART: list[TextIO] = []  # what standard output was, for each that is apart
 
 
 def is_import_path(text: str) -> bool:
     """Whether a text has the form ``where:function``; a drive like ``C:\\x`` has not."""
     where, colon, name = text.rpartition(":")
     return bool(colon) and bool(where) and name.isidentifier()
+
+
+@contextmanager
+def messages_apart() -> Iterator[None]:
+    """While it is entered, what is printed goes to standard error: the result may go to stdout.
+
+    Several threads may be inside; the last one to leave gives standard output back.
+
+    Example:
+        >>> with messages_apart():
+        ...     print("read 12 files")
+    """
+    with _LOCK:
+        _APART.append(sys.stdout)
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _LOCK:
+            before = _APART.pop()  # the first that entered had the stream itself: it is the last
+            if not _APART:
+                sys.stdout = before
 
 
 def load_function(reference: str, error: type[EvoqError]) -> Callable[..., Any]:
@@ -34,7 +61,8 @@ def load_function(reference: str, error: type[EvoqError]) -> Callable[..., Any]:
     """
     where, _, name = reference.rpartition(":")
     try:
-        module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+        with messages_apart():
+            module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     except (Exception, SystemExit) as cause:  # the user's module may raise anything
         raise error(f"{reference!r} cannot be imported: {type(cause).__name__}: {cause}") from cause
     function = getattr(module, name, None)

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from onnx_evoq.errors import DataError, MetricError
-from onnx_evoq.user_function import is_import_path, load_function
+from onnx_evoq.user_function import is_import_path, load_function, messages_apart
 
 
 @pytest.fixture
@@ -115,3 +117,31 @@ def test_a_name_that_is_no_function_is_an_error(folder: Path, name: str) -> None
         DataError, match=rf"'evoq_values\.py' has no function named '{name}': check the part after"
     ):
         load_function(f"evoq_values.py:{name}", DataError)
+
+
+def test_what_several_threads_print_goes_to_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stdout = sys.stdout
+    with ThreadPoolExecutor(3) as pool, messages_apart():
+        barrier = Barrier(3)
+
+        def work(index: int) -> None:
+            with messages_apart():
+                barrier.wait()
+                print(f"in {index}")
+
+        list(pool.map(work, range(3)))
+        print("between")
+    assert sys.stdout is stdout
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sorted(err.split("\n")) == ["", "between", "in 0", "in 1", "in 2"]
+
+
+def test_what_a_module_prints_when_it_is_imported_goes_to_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loud.py").write_text("print('imported')\ndef read(): return 1")
+    assert load_function(f"{tmp_path}/loud.py:read", DataError)() == 1
+    assert capsys.readouterr() == ("", "imported\n")

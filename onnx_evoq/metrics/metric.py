@@ -11,7 +11,7 @@ from onnx_evoq.array_types import Array
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import output_metrics, task_metrics
 from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample
-from onnx_evoq.user_function import is_import_path, load_function
+from onnx_evoq.user_function import is_import_path, load_function, messages_apart
 
 Labels = Array
 MetricName = str | Callable[..., Any]  # the name of a metric, or a user's function
@@ -90,8 +90,9 @@ class Metric:
             MetricError: the function raises, or returns something else than a number.
         """
         try:
-            value = self.measure(dict(outputs), labels)
-        except Exception as cause:  # the user's function may raise anything
+            with messages_apart():
+                value = self.measure(dict(outputs), labels)
+        except (Exception, SystemExit) as cause:  # the user's function may raise anything
             raise MetricError(
                 f"metric {self.name!r} failed: {type(cause).__name__}: {cause}"
             ) from cause

@@ -128,3 +128,16 @@ def test_a_function_that_raises_is_named_with_its_error() -> None:
 def test_a_function_that_returns_no_number_is_named() -> None:
     with pytest.raises(MetricError, match="'wordy' returned str: return one number"):
         find_metric(wordy).user_value(OUTPUTS, None)
+
+
+def test_a_function_that_exits_is_named_and_what_it_prints_goes_to_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def leaves(outputs: object, labels: object) -> float:
+        print("leaving")
+        raise SystemExit(3)
+
+    leaves.higher_is_better = True  # type: ignore[attr-defined]
+    with pytest.raises(MetricError, match="metric 'leaves' failed: SystemExit: 3"):
+        find_metric(leaves).user_value({"y": np.zeros(1)}, None)
+    assert capsys.readouterr() == ("", "leaving\n")

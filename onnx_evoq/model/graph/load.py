@@ -19,6 +19,7 @@ from onnx_evoq.model.graph.nodes import (
     all_nodes,
     copy_of,
     dense,
+    node_label,
     opset_of,
     tensors_in,
     texts_in,
@@ -171,10 +172,16 @@ def _check(model: ModelProto, name: str) -> None:
         )
     if not model.graph.node:
         raise ModelError(f"{name}: the graph has no nodes: export the model again.")
+    for node in all_nodes(model.graph):
+        if any(entry.ref_attr_name for entry in node.attribute):
+            raise ModelError(
+                f"{name}: {node_label(node)} takes an attribute from a function, and is in none: "
+                "export the model again."
+            )
     try:
         check_valid(model)
     except onnx.checker.ValidationError as cause:
-        first_line = str(cause).strip().splitlines()[0]
+        first_line = (str(cause).strip().splitlines() or ["the checker of ONNX refuses it"])[0]
         raise ModelError(f"{name}: not a valid ONNX model: {first_line}") from cause
     except ValueError as cause:  # protobuf's limit of 2 GB per message
         raise ModelError(f"{name}: models above 2 GB are not supported.") from cause

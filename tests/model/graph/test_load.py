@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from graphs import conv_net, mlp, model_of, node, random
-from onnx import helper, numpy_helper
+from onnx import AttributeProto, helper, numpy_helper
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import data_files, load, name_of, serialize, size_in_bytes
@@ -271,3 +271,20 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(mlp().SerializeToString().replace(b"MatMul", b"Mat\xfful"))
     with pytest.raises(ModelError, match="a name in it is no text: it is damaged"):
         load(path)
+
+
+def test_an_attribute_of_a_function_outside_of_one_is_refused() -> None:
+    model = mlp()
+    entry = model.graph.node[0].attribute.add(name="alpha", type=AttributeProto.FLOAT)
+    entry.ref_attr_name = "outer"
+    with pytest.raises(ModelError, match="takes an attribute from a function, and is in none"):
+        load(model)
+
+
+def test_a_checker_without_words_is_quoted_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **options: object) -> None:
+        raise onnx.checker.ValidationError("")
+
+    monkeypatch.setattr(onnx.checker, "check_model", refuse)
+    with pytest.raises(ModelError, match="not a valid ONNX model: the checker of ONNX refuses it"):
+        load(mlp())
