@@ -43,8 +43,11 @@ from onnx_evoq.model.inputs import (
     InputUses,
     RowIndex,
     ShapeInference,
+    SizeDemand,
+    SizeDemands,
     axis_names,
     input_uses,
+    pooled_tensors,
 )
 from onnx_evoq.model.integer import (
     PRODUCTS,
@@ -123,6 +126,8 @@ __all__ = [
     "Runnable",
     "ScoringPoints",
     "ShapeInference",
+    "SizeDemand",
+    "SizeDemands",
     "Skipped",
     "Weight",
     "as_network",
@@ -174,6 +179,7 @@ __all__ = [
     "outputs_of_model",
     "own_biases",
     "packed_bytes",
+    "pooled_tensors",
     "prepared",
     "products_in_bodies",
     "quantized_activations",

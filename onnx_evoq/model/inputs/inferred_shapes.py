@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from onnx import GraphProto, ModelProto, helper, shape_inference
 
-from onnx_evoq.model.graph import walk
+from onnx_evoq.model.graph import bodies, copy_of, replace_nodes, walk
 
 _FEW_BYTES = 8192  # of an initializer that may hold a shape or a list of axes
 
@@ -18,6 +18,7 @@ class ShapeInference:
 
     def __init__(self, model: ModelProto) -> None:
         self._model = _without_weights(model)
+        self._checked = _before_bodies(self._model)
 
     def shapes(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int | None, ...]]:
         """The shapes of all tensors of which at least the number of axes is known, by name.
@@ -25,7 +26,7 @@ class ShapeInference:
         Args:
             inputs: the shape of each input of the model.
         """
-        self._set(inputs)
+        _state(self._model, inputs)
         try:
             return _stated_shapes(shape_inference.infer_shapes(self._model, data_prop=True).graph)
         except shape_inference.InferenceError:
@@ -37,20 +38,20 @@ class ShapeInference:
         Args:
             inputs: the shape of each input of the model.
         """
-        self._set(inputs)
+        _state(self._checked, inputs)
         try:
-            shape_inference.infer_shapes(self._model, strict_mode=True, data_prop=True)
+            shape_inference.infer_shapes(self._checked, strict_mode=True, data_prop=True)
         except shape_inference.InferenceError:
             return True
         return False
 
-    def _set(self, inputs: Mapping[str, tuple[int, ...]]) -> None:
-        """State the shapes of inputs."""
-        for value in self._model.graph.input:
-            if value.name in inputs:
-                kind = value.type.tensor_type.elem_type
-                stated = helper.make_tensor_value_info(value.name, kind, inputs[value.name])
-                value.CopyFrom(stated)
+
+def _state(model: ModelProto, inputs: Mapping[str, tuple[int, ...]]) -> None:
+    """State the shapes of inputs, in place."""
+    for value in model.graph.input:
+        if value.name in inputs:
+            kind = value.type.tensor_type.elem_type
+            value.CopyFrom(helper.make_tensor_value_info(value.name, kind, inputs[value.name]))
 
 
 def _without_weights(model: ModelProto) -> ModelProto:
@@ -69,6 +70,23 @@ def _without_weights(model: ModelProto) -> ModelProto:
             stated = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             graph.input.append(stated)
     return bare
+
+
+def _before_bodies(model: ModelProto) -> ModelProto:
+    """A copy of a model without the nodes that have bodies, of which some never run, and what is
+    computed from these.
+    """
+    before = copy_of(model)
+    behind: set[str] = set()
+    nodes = []
+    for node in model.graph.node:
+        if any(bodies(node)) or not behind.isdisjoint(node.input):
+            behind.update(node.output)
+        else:
+            nodes.append(node)
+    replace_nodes(before.graph, nodes)
+    del before.graph.output[:]
+    return before
 
 
 def _stated_shapes(graph: GraphProto) -> dict[str, tuple[int | None, ...]]:

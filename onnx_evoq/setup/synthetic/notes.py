@@ -34,11 +34,15 @@ def notes_on(
         f"no data were given: scored on {samples} synthetic inputs{where}; a few hundred real "
         "samples would do better, and on them the result may be no better than nearest rounding."
     ]
-    open_axes = {spec.name for spec in specs if spec.shape and None in spec.shape[1:]}
+    open_axes = {
+        spec.name: [size is None for size in spec.shape or ()][-len(plan.shape) :]
+        for spec, plan in zip(specs, plans, strict=True)
+        if plan.shape
+    }
     sizes = [
         f"{plan.name!r} is {' x '.join(map(str, plan.shape))}"
         for plan in plans
-        if plan.name in open_axes
+        if any(open_axes.get(plan.name, ()))
     ]
     if sizes:
         notes.append(f"sizes that the model leaves open were chosen: {_listed(sizes)}.")

@@ -15,7 +15,8 @@ IMAGE_SIDE = 128  # pixels, if the model leaves the size of its images open
 OTHER_AXIS = 32  # the size of other axes that the model leaves open
 _CHANNELS = (3, 1, 4)
 _IMAGE_SIDES = (IMAGE_SIDE, 224, 256, 64, 96, 32, 48, 512, 320, 28)
-_LENGTHS = (128, 512, 16, 64, 256, 8, 2048, 4, 1024, 2, 1, 4096, 16000)
+_LENGTHS = (128, 512, 16, 64, 100, 256, 8, 2048, 4, 1024, 2, 1, 4096, 16000)
+_EMPTY_PLACE = 3  # of an empty cache among the sizes
 _MOST_SUMS = 12
 
 
@@ -80,8 +81,9 @@ def _of_length(name: str, others: Sequence[str], is_cache: bool) -> list[Alterna
     if is_batch(name):
         return [{name: 1}, {name: OTHER_AXIS}]
     sums: list[Sum] = [*list(combinations(others, 2))[:_MOST_SUMS], *((a, 1) for a in others[:2])]
-    few = [0, 1] if is_cache else []
-    tried: list[int | Sum] = [OTHER_AXIS, *sums, *few, *_LENGTHS]
+    tried: list[int | Sum] = [OTHER_AXIS, *sums, *_LENGTHS]
+    if is_cache:
+        tried.insert(_EMPTY_PLACE, 0)
     return [{name: size} for size in tried]
 
 

@@ -1,7 +1,7 @@
 """Shapes of tensors for given shapes of the inputs."""
 
 import numpy as np
-from graphs import conv_net, model_of, node, random
+from graphs import conv_net, model_of, node, random, two_rates
 from onnx import helper
 
 from onnx_evoq.model import ShapeInference, load
@@ -37,3 +37,9 @@ def test_an_operator_without_a_schema_contradicts_nothing() -> None:
     model.opset_import.append(helper.make_opsetid("own", 1))
     inference = ShapeInference(model)
     assert not inference.contradicted({"x": (1, 3, 8, 8)})
+
+
+def test_what_a_branch_takes_contradicts_nothing() -> None:
+    inference = ShapeInference(load(two_rates()))
+    for length in (8, 16):
+        assert not inference.contradicted({"x": (1, length), "rate": ()})

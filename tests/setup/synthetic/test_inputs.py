@@ -10,6 +10,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import Data, Samples
 from onnx_evoq.errors import DataError, ModelError
 from onnx_evoq.model import load
+from onnx_evoq.run import Deadline
 from onnx_evoq.setup.synthetic import synthetic_samples
 
 
@@ -127,6 +128,17 @@ def test_lengths_that_are_too_short_grow() -> None:
     assert drawn(model)["x"].shape == (4, 1, 512)
 
 
+def test_images_are_smaller_where_runs_cost_too_much_time() -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"], pads=[3] * 4)]
+    model = load(
+        model_of(nodes, {"x": ["n", 3, "h", "w"]}, {"y": None}, {"w": random(64, 3, 7, 7)})
+    )
+    in_no_time = Deadline(1e-3)
+    rng, data = np.random.default_rng(0), Data(samples=2)
+    (group,) = synthetic_samples(model, "m.onnx", data, rng, deadline=in_no_time).groups
+    assert group.inputs["x"].shape == (2, 3, 64, 64)
+
+
 def test_bytes_are_pixels_and_a_range_holds_for_whole_numbers() -> None:
     image = identity("n", 8, 8, 3, dtype="uint8")
     assert np.unique(drawn(image)["x"]).size > 100
@@ -152,7 +164,7 @@ def test_a_range_without_a_value_of_the_type_is_refused() -> None:
 
 def test_a_model_that_runs_with_nothing_that_was_tried_needs_data() -> None:
     nodes = [node("Reshape", ["x", "size"], ["r"]), node("MatMul", ["r", "w"], ["y"])]
-    weights = {"size": np.int64([1, 77, 3]), "w": random(3, 2)}
+    weights = {"size": np.int64([1, 76, 3]), "w": random(3, 2)}
     model = model_of(nodes, {"x": [1, "k", 11]}, {"y": None}, weights)
     with pytest.raises(
         DataError, match=r"^m.onnx: no shapes and .* 'x' float32 \(1, n, 11\): give"

@@ -1,48 +1,24 @@
-"""Search for shapes and values with which a model runs, by trial runs.
+"""Combinations of sizes and values to try, the likeliest first.
 
-1. Sizes of the open axes are combined, the likeliest first. Those that contradict what the graph
-   computes come last.
-2. For each combination, the values of the inputs are combined, the likeliest first.
-3. The first inputs with which the model runs, and gives numbers, are taken.
+1. Sizes of the open axes are combined by the sum of their places in the lists of what to try.
+   Those that contradict what the graph computes are left out, unless all do.
+2. For each combination, the values of the inputs are combined in the same way.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-import numpy as np
-
-from onnx_evoq.array_types import Array
-from onnx_evoq.batch import fixed_batch_size, make_batches
-from onnx_evoq.data import InputPlan, Noise, Values, draw
-from onnx_evoq.errors import ModelError
-from onnx_evoq.run import Deadline
-from onnx_evoq.score import Session
+from onnx_evoq.data import InputPlan, Noise, Values
 from onnx_evoq.setup.synthetic.layout import Layout
 from onnx_evoq.setup.synthetic.sizes import Alternative, added_up
 from onnx_evoq.signature import TensorSpec
 
-MOST_RUNS = 30
 _MOST_COMBINATIONS = 300  # of sizes, for one layout
 _MOST_SECONDS = 3.0  # for these
+_OTHER_VALUES = 2  # as likely as sizes so many places behind
 
 Shapes = Mapping[str, tuple[int, ...]]  # of a sample of each input
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Inputs with which a model runs.
-
-    Attributes:
-        plans: the inputs.
-        seconds: that the run took for a sample.
-        gives_numbers: whether all outputs hold numbers, neither NaN nor infinity.
-    """
-
-    plans: list[InputPlan]
-    seconds: float
-    gives_numbers: bool
 
 
 def in_order_of_cost(counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -79,7 +55,7 @@ def shapes_to_try(
     """
     until = time.monotonic() + _MOST_SECONDS
     seen: list[Shapes] = []
-    last: list[Shapes] = []
+    allowed = False
     choices = in_order_of_cost([len(group) for group in groups])
     for choice in islice(choices, _MOST_COMBINATIONS):
         picked = [group[index] for group, index in zip(groups, choice, strict=True)]
@@ -88,11 +64,11 @@ def shapes_to_try(
         if shapes is None or shapes in seen:
             continue
         seen.append(shapes)
-        if groups and (time.monotonic() > until or contradicted(shapes)):
-            last.append(shapes)
-        else:
+        if time.monotonic() > until or not contradicted(shapes):
+            allowed = True
             yield shapes
-    yield from last
+    if not allowed:
+        yield from seen[:1]
 
 
 def plans_to_try(
@@ -107,11 +83,18 @@ def plans_to_try(
         shapes: the shapes to try.
         values: the values to try for an input.
     """
-    plans: list[Iterator[list[InputPlan]]] = []
-    for _ in range(MOST_RUNS):
-        plans += [_plans_of_shapes(specs, each, values) for each in islice(shapes, 1)]
-        for of_shapes in plans:  # the next values for each of the first shapes
-            yield from islice(of_shapes, 1)
+    waiting: list[Iterator[list[InputPlan]]] = []
+    more = True
+    while more:
+        more = False
+        for each in islice(shapes, _OTHER_VALUES):
+            waiting.append(_plans_of_shapes(specs, each, values))
+            yield from islice(waiting[-1], 1)
+            more = True
+        for plans in waiting:  # the next values for each of these shapes
+            for plan in islice(plans, 1):
+                yield plan
+                more = True
 
 
 def _plans_of_shapes(
@@ -134,49 +117,3 @@ def _plans_of_shapes(
         yield [
             InputPlan(spec.name, spec.dtype, shapes[spec.name], chosen[spec.name]) for spec in specs
         ]
-
-
-def first_that_runs(
-    session: Session,
-    specs: Sequence[TensorSpec],
-    plans: Iterable[list[InputPlan]],
-    most: int,
-    deadline: Deadline,
-) -> Trial | None:
-    """The first inputs with which a model runs and gives numbers.
-
-    Without such inputs, the first ones with which it runs at all, and None without these.
-
-    Args:
-        session: the model.
-        specs: its inputs.
-        plans: the inputs to try.
-        most: how many of them, at most.
-        deadline: after which no other ones are tried.
-    """
-    first: Trial | None = None
-    for plan in islice(plans, most):
-        inputs = draw(plan, 1, np.random.default_rng(0))
-        size = fixed_batch_size(inputs, specs) or 1
-        if size > 1:
-            inputs = draw(plan, size, np.random.default_rng(0))
-        (batch,) = make_batches(inputs, specs, size)
-        began = time.monotonic()
-        try:
-            outputs = session.run(batch.feed)
-        except (ModelError, MemoryError):
-            outputs = None
-        if outputs is not None:
-            are_numbers = all(map(_are_numbers, outputs.values()))
-            trial = Trial(plan, (time.monotonic() - began) / size, are_numbers)
-            if are_numbers:
-                return trial
-            first = first or trial
-        if deadline.passed:
-            break
-    return first
-
-
-def _are_numbers(values: Array) -> bool:
-    """Whether an output has values, and none of them is NaN or infinite."""
-    return values.size > 0 and (values.dtype.kind != "f" or bool(np.isfinite(values).all()))
