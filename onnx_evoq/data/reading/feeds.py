@@ -13,6 +13,7 @@ from onnx_evoq.data.reading.limit import Limit, bytes_as_fed
 from onnx_evoq.data.reading.raw import Raw, first, grouped
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
+from onnx_evoq.user_function import messages_apart
 
 Feed = Mapping[str, NDArray[Any]]
 AreSamples = Callable[[Feed], bool]
@@ -45,9 +46,10 @@ def from_iterable(
     """
     feeds = _Feeds(name, specs, limit, rows_are_samples)
     try:
-        for feed in _iterate(source() if callable(source) else source):
-            if not feeds.take(feed):
-                break
+        with messages_apart():
+            for feed in _iterate(source() if callable(source) else source):
+                if not feeds.take(feed):
+                    break
     except DataError:
         raise
     except (Exception, SystemExit) as cause:  # the user's reader may raise anything

@@ -260,3 +260,12 @@ def test_file_that_fails_to_import_is_a_data_error(tmp_path: Path) -> None:
     path.write_text("raise RuntimeError('no camera')\n")
     with pytest.raises(DataError, match=r"failing\.py:feeds' cannot be imported: RuntimeError: no"):
         load_samples(Data(f"{path}:feeds"), SPECS)
+
+
+def test_what_a_reader_prints_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def loud() -> Iterator[dict[str, np.ndarray]]:
+        print("reading")
+        yield from feeds(2)
+
+    assert len(read(loud).groups) == 1
+    assert capsys.readouterr() == ("", "reading\n")
