@@ -227,7 +227,7 @@ def flat() -> ModelProto:
 
 
 def recurrent() -> ModelProto:
-    """x (n, 5), rows of a table -> GRU -> MatMul: only the last weight has a closed form."""
+    """x (n, 5), rows of a table -> GRU -> MatMul: the table has no closed form."""
     nodes = [
         node("Gather", ["table", "x"], ["rows"]),
         node("Transpose", ["rows"], ["a"], perm=[1, 0, 2]),

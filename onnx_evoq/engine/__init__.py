@@ -13,6 +13,7 @@ from onnx_evoq.engine.samples import (
     mean_positions,
     output_shape,
     positions_for,
+    weights_beside,
 )
 from onnx_evoq.engine.sensitivity import rank_by_sensitivity, samples_in_time
 from onnx_evoq.engine.sketch import Sketch, float_outputs
@@ -39,4 +40,5 @@ __all__ = [
     "rank_by_sensitivity",
     "samples_in_time",
     "specs_of",
+    "weights_beside",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, run_on, specs_of
-from onnx_evoq.engine.samples import POSITIONS, AtLayer, gather_samples
+from onnx_evoq.engine.samples import POSITIONS, AtLayer, gather_samples, weights_beside
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at, float_bias
 from onnx_evoq.quantize import LayerSamples
@@ -103,6 +103,7 @@ def gather_from_caches(
             LayerTensors(caches[1], model, layer, layer.given, batches),
             batches,
             bias=float_bias(model, layer),
+            beside=weights_beside(layer, model, quantized),
         )
         return gather_samples(source, rng, positions, workers_of(caches[0].resources))
     except ModelError:  # a tensor is no array

@@ -19,7 +19,7 @@ from onnx_evoq.engine import ActivationCache, gather_from_caches
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
 from onnx_evoq.mixed_precision.search_space import WIDTHS
-from onnx_evoq.model import Layer, Weight, as_network, find_layers
+from onnx_evoq.model import Layer, Weight, as_network, bias_values, find_layers
 from onnx_evoq.quantize import LayerAtWidth, refit
 from onnx_evoq.setup import ScoringSet, Task, model_value
 
@@ -120,7 +120,7 @@ class _Refits:
             best, bias = refit(weight.values, layer.linear, samples.sums.moments())
             values = {weight.name: best}
             if layer.bias is not None:
-                values[layer.bias] = bias
+                values[layer.bias] = bias_values(model, layer, bias)
             model = model.with_values(values)
         return model_value(model, self.scoring, self.task.resources)
 

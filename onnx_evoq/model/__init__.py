@@ -73,6 +73,7 @@ from onnx_evoq.model.integer import (
 from onnx_evoq.model.layers import (
     Cut,
     Layer,
+    bias_values,
     bridge,
     cut_at,
     find_layers,
@@ -133,6 +134,7 @@ __all__ = [
     "as_network",
     "at_the_ends",
     "axis_names",
+    "bias_values",
     "bridge",
     "bytes_besides",
     "bytes_per_copy",

@@ -10,8 +10,9 @@
    it were fitted to, their errors look smaller and more alike than they are.
    Errors that the activation behind the layer hides do not count. The bias absorbs the mean error
    that is left.
-4. A weight without a closed form (a table, a recurrent layer, a weight that several nodes read) is
-   rounded to the nearest codes. So are layers for which there is no time (`plan`).
+4. A weight without a closed form (a table, a weight that several nodes read) is rounded to the
+   nearest codes. So is one whose branch never runs, and so are layers for which there is no time
+   (`plan`).
 """
 
 import math
@@ -24,7 +25,15 @@ import numpy as np
 from onnx_evoq.activations import Activations
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.model import Layer, Network, Weight, as_network, find_layers, own_biases
+from onnx_evoq.model import (
+    Layer,
+    Network,
+    Weight,
+    as_network,
+    bias_values,
+    find_layers,
+    own_biases,
+)
 from onnx_evoq.quantize import (
     FULL,
     Effort,
@@ -129,7 +138,7 @@ def reconstruct_layers(
                         if activations is not None:
                             unit = quantized[name].grid.step
                             bias = activations.rounded_bias(layer, bias, unit)
-                        biases[layer.bias] = bias
+                        biases[layer.bias] = bias_values(so_far, layer, bias)
                 if own is None:
                     late.add(name)
                 plan.done(own, learns=columns is not None)

@@ -20,6 +20,7 @@ from onnx_evoq.engine import (
     gather_samples,
     mean_positions,
     positions_for,
+    weights_beside,
 )
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network, float_bias
@@ -143,7 +144,7 @@ class Walk:
         tensors, targets = both
         source = AtLayer(
             layer, weight, tensors, targets, self._batches[: self._float.count], self._heldout,
-            float_bias(self._model, layer),
+            float_bias(self._model, layer), weights_beside(layer, self._model, so_far),
         )  # fmt: skip
 
         def keep(of_quantized: Arrays, of_float: Arrays) -> None:

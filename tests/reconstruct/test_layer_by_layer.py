@@ -197,18 +197,8 @@ def test_a_residual_branch_compensates_for_the_other_one() -> None:
 
 
 def no_closed_form() -> dict[str, tuple[ModelProto, np.ndarray]]:
-    recurrent = [
-        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
-        node("LSTM", ["t", "w", "r"], ["", "h"], hidden_size=3),
-        node("Transpose", ["h"], ["y"], perm=[1, 0, 2]),
-    ]
     shared = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
-    weights = {"w": random(1, 12, 4), "r": random(1, 12, 3)}
     return {
-        "recurrent": (
-            model_of(recurrent, {"x": ["n", 2, 4]}, {"y": ["n", 1, 3]}, weights),
-            random(12, 2, 4),
-        ),
         "shared": (
             model_of(shared, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}), random(12, 4)
         ),
@@ -501,3 +491,51 @@ def test_a_matrix_for_each_head_gets_the_codes_of_layers_by_themselves() -> None
         alone = codes(lambda n, seed, h=head: draw(n, seed)[:, h], weight[head])
         own = np.square(alone - weight[head]).mean()
         assert np.square(whole[head] - weight[head]).mean() < 4 * own  # steps are shared
+
+
+def recurrence(kind: str, **attributes: Any) -> Model:
+    """x (n, 7, 6) -> a recurrent operator with 5 states -> MatMul -> y (n, 7, 4)."""
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    rows, states = 5 * {"LSTM": 4, "GRU": 3, "RNN": 1}[kind], 5 * directions
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node(kind, ["t", "w", "r", "b", "", "h0"], ["h"], hidden_size=5, **attributes),
+        node("Transpose", ["h"], ["u"], perm=[2, 0, 1, 3]),
+        node("Reshape", ["u", "shape"], ["v"]),
+        node("MatMul", ["v", "last"], ["y"]),
+    ]
+    weights = {
+        "w": random(directions, rows, 6), "r": random(directions, rows, 5) / 2,
+        "b": random(directions, 2 * rows), "h0": random(directions, 1, 5),
+        "shape": np.array([0, 7, states]), "last": random(states, 4),
+    }  # fmt: skip
+    weights["h0"] = np.repeat(weights["h0"], 8, axis=1)
+    return load(model_of(nodes, {"x": [8, 7, 6]}, {"y": [8, 7, 4]}, weights))
+
+
+RECURRENT: list[tuple[str, dict[str, Any]]] = [
+    ("LSTM", {"direction": "bidirectional"}),
+    ("GRU", {"linear_before_reset": 1}),
+    ("GRU", {"direction": "reverse"}),
+    ("RNN", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "attributes"), RECURRENT)
+def test_the_weights_of_a_recurrent_operator_gain(kind: str, attributes: dict[str, Any]) -> None:
+    model, draw = recurrence(kind, **attributes), correlated(7, 6)
+    task = task_of(model, draw(96, 1), draw(16, 3), bits=3, keep=["last"])
+    found = reconstructed(task)
+    assert set(found.layers) == {"w", "r"}
+    assert found.model.values["b"].shape == initializer_values(model, ["b"])["b"].shape
+    nearest, rebuilt = errors(model, task, draw(64, 2))
+    assert rebuilt < 0.5 * nearest
+
+
+def test_the_weight_of_the_states_makes_up_for_that_of_the_inputs() -> None:
+    model, draw = recurrence("RNN"), correlated(7, 6)
+    inputs, heldout, unseen = draw(96, 1), draw(16, 3), draw(64, 2)
+    both = task_of(model, inputs, heldout, bits={"w": 2, "r": 4}, keep=["last"])
+    alone = task_of(model, inputs, heldout, bits={"w": 2}, keep=["last", "r"])
+    (_, with_states), (_, without) = (errors(model, task, unseen) for task in (both, alone))
+    assert with_states < 0.9 * without  # though it is rounded itself

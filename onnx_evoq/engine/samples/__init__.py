@@ -5,6 +5,7 @@ from onnx_evoq.engine.samples.at_layer import (
     entries_of,
     mean_positions,
     output_shape,
+    weights_beside,
 )
 from onnx_evoq.engine.samples.layer_samples import POSITIONS, gather_samples, positions_for
 
@@ -16,4 +17,5 @@ __all__ = [
     "mean_positions",
     "output_shape",
     "positions_for",
+    "weights_beside",
 ]

@@ -7,6 +7,8 @@ float model:
    (an activation, attention, a recurrence), they are ``W x + b`` of the float model's columns x.
 2. If the layer's output is one branch of a residual sum, they are the float model's sum minus the
    quantized model's other branch.
+3. If the node adds another product to it (a recurrence), they are the float model's sum of both
+   minus the quantized model's other product.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +19,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays, Float32Array, Indices
 from onnx_evoq.batch import Batch, mean_length
-from onnx_evoq.model import Layer
+from onnx_evoq.model import Layer, Runnable, initializer_values
 from onnx_evoq.quantize import SampleChunk
 
 
@@ -41,6 +43,8 @@ class AtLayer:
         batches: the samples; those of both sources, in their order.
         heldout: the numbers of those batches that only judge what the others give.
         bias: (channels,), the float bias of a layer whose output is no tensor; None for zeros.
+        beside: the weight of `layer.beside` in the float model and in the quantized one; None if
+            the node adds no other product.
     """
 
     layer: Layer
@@ -50,6 +54,7 @@ class AtLayer:
     batches: Sequence[Batch]
     heldout: Collection[int] = ()
     bias: Float32Array | None = None
+    beside: tuple[Float32Array, Float32Array] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -68,6 +73,40 @@ class AtLayer:
         if self.bias is not None:
             outputs += self.bias.reshape(len(outputs), 1, -1)
         return np.asarray(outputs)
+
+    def change_beside(self, values: tuple[Array, Array], at: Indices) -> Float32Array:
+        """The product beside the layer in the float model, less that in the quantized one.
+
+        Args:
+            values: what the product's weight multiplies in the two models, of some entries.
+            at: indices of output positions.
+
+        Returns:
+            (groups, positions, rows)
+        """
+        assert self.beside is not None
+        assert self.layer.beside is not None
+        linear = self.layer.beside.linear
+        of_float, of_quantized = (
+            linear.columns(each, at, linear.output_shape(each.shape, weight.shape))
+            @ linear.matrix(weight).transpose(0, 2, 1)
+            for each, weight in zip(values, self.beside, strict=True)
+        )  # (its groups, positions, its rows)
+        change = (of_float - of_quantized).transpose(1, 0, 2).reshape(of_float.shape[1], -1)
+        change = np.where(self.layer.beside.channels, change, 0)
+        by_group = change.reshape(len(change), self.shape[0], -1).transpose(1, 0, 2)
+        return np.ascontiguousarray(by_group, np.float32)
+
+
+def weights_beside(
+    layer: Layer, model: Runnable, quantized: Runnable
+) -> tuple[Float32Array, Float32Array] | None:
+    """The weight of `layer.beside` in the float model and in the quantized one; None for none."""
+    if layer.beside is None:
+        return None
+    name = layer.beside.weight
+    one, other = (initializer_values(each, [name])[name] for each in (model, quantized))
+    return one, other
 
 
 def output_shape(layer: Layer, weight: tuple[int, ...], tensors: Arrays) -> tuple[int, ...]:
@@ -205,6 +244,9 @@ def chunk_of(
         target = source.float_outputs(columns(targets[layer.given[0]]))
         if shift is not None:
             target += outputs(targets[layer.given[1]]) - shift
+        if layer.beside is not None and source.beside is not None:
+            both = real(targets[layer.given[-1]]), real(tensors[layer.beside.input])
+            target += source.change_beside(both, at)
     else:
         target = outputs(targets[layer.given[-1 if residual else 0]])
         if shift is not None:

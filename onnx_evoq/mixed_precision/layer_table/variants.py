@@ -145,7 +145,8 @@ def quantize_variants(
     biases = {
         name: layer.bias
         for name, layer in layers.items()
-        if layer.bias is not None and variants[name][0][0][0].bias.size
+        if layer.bias is not None and layer.half_bias is None
+        if variants[name][0][0][0].bias.size
     }
     return LayerVariants(
         model,

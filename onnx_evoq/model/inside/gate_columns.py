@@ -2,8 +2,8 @@
 
 The gates of LSTM, GRU and RNN go on with ``W x + R h``, where h is the state one step before: the
 output Y of that step, or initial_h. In a reversed direction the steps go from the end to the start.
-Both are given with the axis of samples first: (samples, steps, inputs), and (samples, steps, states
-of all directions). With sequence_lens only the steps of each sequence are given, along one axis.
+Both are given with the axis of samples first: (samples, steps, inputs), and (samples, steps,
+directions, states). With sequence_lens only the steps of each sequence are given, along one axis.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,12 @@ def with_gate_columns(node: NodeProto, wanted: Mapping[str, str], opset: int) ->
     if gate_states(node) in wanted:
         if not changed.output[0]:
             changed.output[0] = f"{gate_states(node)}, behind"
-        _by_sample(chain, node, _before(chain, node, changed.output[0]), wanted[gate_states(node)])
+        before = _before(chain, node, changed.output[0])
+        joined = _by_sample(chain, node, before)
+        # 0 keeps the size of an axis.
+        axes = [0] if _input(node, _LENGTHS) else [0, 0]
+        shape = chain.integers([*axes, len(backward_directions(node)), -1])
+        chain.add("Reshape", [joined, shape], wanted[gate_states(node)])
     return [changed, *chain.nodes]
 
 
@@ -89,12 +94,11 @@ def _shifted(chain: Chain, node: NodeProto, states: str, first: str, *, backward
     return chain.add("ReverseSequence", [shifted, counts], time_axis=0, batch_axis=1)
 
 
-def _by_sample(chain: Chain, node: NodeProto, values: str, output: str) -> None:
+def _by_sample(chain: Chain, node: NodeProto, values: str, output: str = "") -> str:
     """(steps, samples, n) -> (samples, steps, n), or (steps of all samples, n) with lengths."""
     lengths = _input(node, _LENGTHS)
     if not lengths:
-        chain.add("Transpose", [values], output, perm=[1, 0, 2])
-        return
+        return chain.add("Transpose", [values], output, perm=[1, 0, 2])
     by_sample = chain.add("Transpose", [values], perm=[1, 0, 2])
     zero, one = chain.integers(0), chain.integers(1)
     count = chain.add("Gather", [chain.add("Shape", [values]), zero], axis=0)
@@ -103,4 +107,4 @@ def _by_sample(chain: Chain, node: NodeProto, values: str, output: str) -> None:
     column = chain.add("Reshape", [counts, chain.integers([-1, 1])])
     real = chain.add("Less", [steps, column])  # (samples, steps)
     places = chain.add("Transpose", [chain.add("NonZero", [real])], perm=[1, 0])
-    chain.add("GatherND", [by_sample, places], output)
+    return chain.add("GatherND", [by_sample, places], output)

@@ -5,7 +5,7 @@ rules: it finds the layers whose channels can be rescaled and split.
 
 A weight has such a layer if exactly one node reads it, in the main graph or in a body of an If, a
 Loop or a Scan, if its product with the node's input is known (`matrix_of`), and if that input is no
-constant.
+constant. Recurrent operators have rules of their own (`gates`).
 
 The layer's output is that of the node, or that of an Add after it which adds a constant per
 channel. This constant, or the bias among the node's inputs, is the layer's, if nothing else reads
@@ -18,7 +18,7 @@ a bias of its own is added to it.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from onnx import NodeProto
@@ -26,11 +26,19 @@ from onnx import NodeProto
 from onnx_evoq.model.graph import (
     Runnable,
     all_nodes,
+    as_network,
     constant_tensors,
     is_standard,
+    opset_of,
     walk,
 )
-from onnx_evoq.model.inside import constants_in, input_inside, output_inside, shown_nodes
+from onnx_evoq.model.inside import (
+    constants_in,
+    has_gate_columns,
+    input_inside,
+    output_inside,
+    shown_nodes,
+)
 from onnx_evoq.model.layers.activations import activation_of, in_a_row
 from onnx_evoq.model.layers.fused import (
     added_terms,
@@ -39,52 +47,11 @@ from onnx_evoq.model.layers.fused import (
     has_inner_product,
     scales_terms,
 )
+from onnx_evoq.model.layers.gates import gate_layer
+from onnx_evoq.model.layers.layer import Layer
 from onnx_evoq.model.layers.matrix_of import bias_position, linear_of
 from onnx_evoq.model.weights import Weight
-from onnx_evoq.quantize import Activation, Linear, Window
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer with a closed form.
-
-    Attributes:
-        weight: the name of its weight.
-        linear: how the weight becomes a matrix.
-        input: the tensor that the weight is multiplied with.
-        output: the layer's output, its bias included; None if it is no tensor of the model, since
-            the node goes on with it.
-        bias: the initializer that holds its bias; None if it has none of its own.
-        sum: the sum of a residual branch that alone reads the output; None if there is none, or if
-            it is no tensor.
-        other: the other term of that sum.
-        activation: the activation that alone reads the output, or the sum; None if it depends on
-            its input everywhere, or if there is none.
-        float_names: the names of `read` in the float model, where activations are integers; empty
-            if they are the same.
-    """
-
-    weight: str
-    linear: Linear
-    input: str
-    output: str | None
-    bias: str | None
-    sum: str | None = None
-    other: str | None = None
-    activation: Activation | None = None
-    float_names: tuple[str, ...] = ()
-
-    @property
-    def read(self) -> list[str]:
-        """The tensors that the layer's columns and the other term of a sum come from."""
-        return [self.input] if self.other is None else [self.input, self.other]
-
-    @property
-    def given(self) -> list[str]:
-        """The tensors that the targets come from: its output, or what gives it, and the sum."""
-        if self.output is None:
-            return list(self.float_names) or self.read
-        return [self.output] if self.sum is None else [self.output, self.sum]
+from onnx_evoq.quantize import Activation, Window
 
 
 def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
@@ -113,6 +80,8 @@ class _LayerFinder:
         for node in all_nodes(model.graph):
             for name in {name for name in node.input if name}:
                 self._readers[name].append(node)
+        self._shared = {name for name, nodes in self._readers.items() if len(nodes) > 1}
+        self._opset = opset_of(as_network(model).model)
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         graphs = list(walk(model.graph))
         self._outputs = {value.name for graph in graphs for value in graph.output}
@@ -125,8 +94,10 @@ class _LayerFinder:
     def layer(self, node: NodeProto, index: int) -> Layer | None:
         """The layer of the weight that is the input `index` of `node`, None if it has none."""
         weight = self._tensors[node.input[index]]
-        if len(self._readers[weight.name]) > 1:
+        if weight.name in self._shared:
             return None
+        if has_gate_columns(node, self._opset):
+            return gate_layer(node, index, self._tensors, self._shared)
         dims = tuple(weight.dims)
         linear = linear_of(node, index, dims)
         if linear is None or (data := node.input[0 if index else 1]) in self._constant_names:
@@ -171,11 +142,15 @@ class _LayerFinder:
     def inside(self, layer: Layer, node: NodeProto, index: int) -> Layer:
         """A layer of a node in a body, with the names by which its tensors can be had.
 
+        What the gates of a recurrent operator multiply has such names anyway.
+
         Args:
             layer: the layer, with the names that its tensors have in the body.
             node: the node.
             index: which of its inputs the weight is.
         """
+        if layer.half_bias is not None:
+            return layer
         inner = replace(layer, input=input_inside(node, 0 if index else 1))
         if layer.output is None and layer.other is not None:
             return replace(inner, other=input_inside(node, list(node.input).index(layer.other)))

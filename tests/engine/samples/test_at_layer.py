@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import random
+from graphs import model_of, node, random
 
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.samples.at_layer import (
@@ -13,8 +13,10 @@ from onnx_evoq.engine.samples.at_layer import (
     has_positions,
     is_residual,
     output_shape,
+    weights_beside,
 )
-from onnx_evoq.model import Layer
+from onnx_evoq.model import Layer, as_network
+from onnx_evoq.model.layers.layer import Product
 from onnx_evoq.quantize import Dense, Linear, Window
 
 WEIGHT, BIAS = random(8, 6), random(6, seed=1)
@@ -93,3 +95,31 @@ def test_the_shape_of_an_output_that_is_no_tensor(
 ) -> None:
     layer = replace(INSIDE, linear=linear)
     assert output_shape(layer, weight, {"x": np.empty(shape)}) == expected
+
+
+@pytest.mark.parametrize("channels", [(True,) * 6, (True, False, True) * 2])
+def test_a_product_beside_adds_its_change(channels: tuple[bool, ...]) -> None:
+    states = {name: random(4, 5, 2, 7, seed=s) for s, name in enumerate(["float", "quantized"], 7)}
+    weights = random(2, 3, 7, seed=5), random(2, 3, 7, seed=6)
+    linear = Dense("...dc,drc->...dr")
+    layer = replace(INSIDE, beside=Product("r", linear, "h", channels))
+    source = replace(at(layer, {"x": FLOATS, "h": states["float"]}, h=states["quantized"]),
+                     beside=weights)  # fmt: skip
+    _, targets, _ = chunk(source)
+    before, after = (
+        np.einsum("npdc,drc->npdr", values, weight).reshape(-1, 6)
+        for values, weight in zip(states.values(), weights, strict=True)
+    )
+    expected = FLOATS.reshape(-1, 8) @ WEIGHT + BIAS + np.where(channels, before - after, 0)
+    np.testing.assert_allclose(targets, expected, atol=1e-5)
+
+
+def test_the_weights_beside_are_those_of_both_models() -> None:
+    model = model_of([node("Neg", ["x"], ["y"])], {"x": [2]}, {"y": None}, {"r": random(2, 3)})
+    quantized = as_network(model).with_values({"r": np.zeros((2, 3), np.float32)})
+    layer = replace(INSIDE, beside=Product("r", Dense("...k,kn->...n"), "h", (True,) * 6))
+    found = weights_beside(layer, model, quantized)
+    assert found is not None
+    np.testing.assert_array_equal(found[0], random(2, 3))
+    assert not found[1].any()
+    assert weights_beside(INSIDE, model, quantized) is None

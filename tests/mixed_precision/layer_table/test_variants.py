@@ -152,7 +152,7 @@ def test_all_columns_of_a_split_channel_are_split(tabulated: Tabulated) -> None:
 def test_weights_without_a_closed_form_are_rounded_to_the_nearest(tabulated: Tabulated) -> None:
     task, table = tabulated("recurrent")
     assert list(table.layers.biases) == []  # a MatMul has none, and no Add stands behind it
-    for weight in task.weights[:3]:
+    for weight in task.weights[:1]:
         assert table.layers.of[weight.name][0][1] is table.layers.of[weight.name][0][0]
         for variant, bits in zip(table.layers.of[weight.name][0][0], WIDTHS, strict=True):
             grid = fit(weight.values, bits)

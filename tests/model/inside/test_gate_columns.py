@@ -62,9 +62,9 @@ def test_each_state_follows_from_the_inputs_and_the_state_before(
 @pytest.mark.parametrize("opset", [7, 12])
 def test_operator_sets_of_old_have_them_too(opset: int) -> None:
     x, h, _, _ = gathered("bidirectional", False, True, opset)
-    assert (x.shape, h.shape) == ((SAMPLES, STEPS, INPUTS), (SAMPLES, STEPS, 2 * STATES))
-    np.testing.assert_array_equal(h[:, 0, :STATES], random(2, SAMPLES, STATES, seed=3)[0])
-    np.testing.assert_array_equal(h[:, -1, STATES:], random(2, SAMPLES, STATES, seed=3)[1])
+    assert (x.shape, h.shape) == ((SAMPLES, STEPS, INPUTS), (SAMPLES, STEPS, 2, STATES))
+    np.testing.assert_array_equal(h[:, 0, 0], random(2, SAMPLES, STATES, seed=3)[0])
+    np.testing.assert_array_equal(h[:, -1, 1], random(2, SAMPLES, STATES, seed=3)[1])
 
 
 def test_an_output_that_the_node_leaves_out_is_added() -> None:
