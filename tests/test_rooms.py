@@ -41,9 +41,10 @@ INNER = {
     "data": ["preprocess", "reading", "synthetic"],
     "engine": ["samples"],
     "model": [
-        "tensors", "graph", "weights", "inputs", "constants", "outputs", "inside", "emission",
-        "layers", "channels", "splitting", "integer", "qonnx", "c_header",
+        "tensors", "graph", "weights", "inputs", "constants", "outputs", "inside", "cuts",
+        "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",
     ],
+    "reconstruct": ["equalization"],
     "pipeline": ["emission"],
     "setup": ["options", "sessions", "synthetic", "points"],
     "mixed_precision": ["search_space", "layer_table"],

@@ -7,6 +7,7 @@ them, rescales and splits their channels, and emits the quantized model, or a C 
 from onnx_evoq.model.c_header import c_header_of
 from onnx_evoq.model.channels import ChannelGroups, channel_groups, rescaled
 from onnx_evoq.model.constants import fold_constants
+from onnx_evoq.model.cuts import Cut, bridge, cut_at, frontier_before, suffix, uncut
 from onnx_evoq.model.emission import (
     Quantized,
     bytes_besides,
@@ -71,19 +72,13 @@ from onnx_evoq.model.integer import (
     with_switches,
 )
 from onnx_evoq.model.layers import (
-    Cut,
     Layer,
     bias_values,
-    bridge,
-    cut_at,
     find_layers,
     float_bias,
     fold_batch_norm,
-    frontier_before,
     initializer_values,
     own_biases,
-    suffix,
-    uncut,
 )
 from onnx_evoq.model.outputs import (
     Output,

@@ -1,12 +1,12 @@
 """Reconstructs a network layer by layer in closed form, and corrects its outputs."""
 
-from onnx_evoq.reconstruct.channel_equalization import (
+from onnx_evoq.reconstruct.equalization import (
     ChannelScaling,
     channel_scaling,
     equalization_seconds,
     equalize_channels,
+    equalize_layers,
 )
-from onnx_evoq.reconstruct.equalization import equalize_layers
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, layer_sizes, reconstruct_layers
 from onnx_evoq.reconstruct.memory_check import check_memory
 from onnx_evoq.reconstruct.output_correction import correct_outputs

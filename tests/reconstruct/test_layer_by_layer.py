@@ -20,7 +20,7 @@ from graphs import (
     scoring_set,
     task_of,
 )
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto
 
 from onnx_evoq.model import (
     Model,
@@ -389,38 +389,47 @@ def test_a_weight_of_a_loop_gains() -> None:
     assert rebuilt < 0.7 * nearest
 
 
-def branches(*, always: bool = False) -> Model:
-    """x (n, 6) -> If(x[0, 0] > 0, or always) -> one of two MatMuls -> y (n, 4)."""
+def branches(kind: str, *, always: bool = False) -> Model:
+    """x (n, 6) -> If(x[0, 0] > 0, or always) -> one of two MatMuls or Convs -> y (n, 4)."""
+
+    def branch(name: str, weight: str) -> GraphProto:
+        if kind == "MatMul":
+            return body(name, [node(kind, ["x", weight], [name])], name)
+        nodes = [
+            node("Unsqueeze", ["x", "axis"], [f"{name}_x"]),
+            node(kind, [f"{name}_x", weight], [f"{name}_y"]),
+            node("Squeeze", [f"{name}_y", "axis"], [name]),
+        ]
+        return body(name, nodes, name)
+
     nodes = [
         node("Gather", ["x", "first"], ["row"]),
         node("Gather", ["row", "first"], ["value"]),
         node("Greater", ["value", "limit"], ["c"]),
-        node(
-            "If",
-            ["c"],
-            ["y"],
-            then_branch=body("up", [node("MatMul", ["x", "w1"], ["a"])], "a"),
-            else_branch=body("down", [node("MatMul", ["x", "w2"], ["b"])], "b"),
-        ),
+        node("If", ["c"], ["y"], then_branch=branch("a", "w1"), else_branch=branch("b", "w2")),
     ]
+    shape = (6, 4) if kind == "MatMul" else (4, 6, 1)
     weights = {
-        "w1": random(6, 4), "w2": random(6, 4, seed=1), "first": np.array(0),
-        "limit": np.float32(-100 if always else 0),
+        "w1": random(*shape), "w2": random(*shape, seed=1), "first": np.array(0),
+        "limit": np.float32(-100 if always else 0), "axis": np.array([2]),
     }  # fmt: skip
     return load(model_of(nodes, {"x": [1, 6]}, {"y": [1, 4]}, weights))
 
 
-def test_weights_of_branches_gain_from_the_samples_that_run_them() -> None:
-    model, draw = branches(), correlated(6)
-    task = task_of(model, draw(96, 1), draw(16, 3), bits=3, size=1)
+@pytest.mark.parametrize("kind", ["MatMul", "Conv"])
+def test_weights_of_branches_gain_from_the_samples_that_run_them(kind: str) -> None:
+    model, draw = branches(kind), correlated(6)
+    options = {"bits": 3, "size": 1, "deadline": Deadline(60.0)}
+    task = task_of(model, draw(96, 1), draw(16, 3), **options)
     assert set(reconstructed(task).layers) == {"w1", "w2"}
     nearest, rebuilt = errors(model, task, draw(64, 2))
     assert rebuilt < 0.7 * nearest
 
 
-def test_the_weight_of_a_branch_that_never_runs_is_rounded_to_the_nearest() -> None:
+@pytest.mark.parametrize("kind", ["MatMul", "Conv"])
+def test_the_weight_of_a_branch_that_never_runs_is_rounded_to_the_nearest(kind: str) -> None:
     inputs = correlated(6)(48, 1)
-    task = task_of(branches(always=True), inputs, inputs, bits=3, size=1)
+    task = task_of(branches(kind, always=True), inputs, inputs, bits=3, size=1)
     found = reconstructed(task)
     assert (set(found.layers), found.nearest) == ({"w1"}, ("w2",))
     plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)["w2"]

@@ -142,6 +142,8 @@ def mean_positions(
 ) -> float:
     """How many positions a sample has at a layer's output, if they grow with its length.
 
+    A layer that does not run on the first batch counts as one with a single position.
+
     Args:
         layer: the layer.
         weight: the shape of its weight.
@@ -150,7 +152,7 @@ def mean_positions(
     """
     shape, first = output_shape(layer, weight, at_first), batches[0]
     positions = max(1, layer.linear.positions(shape)) * entries_of(layer, shape, first)
-    return positions * mean_length(batches) / first.length
+    return max(positions, 1 / first.size) * mean_length(batches) / first.length
 
 
 def shape_at(source: AtLayer, tensors: Arrays) -> tuple[int, ...]:

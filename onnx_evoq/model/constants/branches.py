@@ -1,6 +1,6 @@
 """Put the branch of an If in its place, where its condition is a constant.
 
-The names of all tensors must be unique (see `unique_names`).
+The names of all tensors are unique in a model that is loaded.
 """
 
 from collections import Counter

@@ -13,7 +13,6 @@ from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnx_evoq.model.constants.branches import take_branches
 from onnx_evoq.model.constants.choice import Choice, choose, is_kept, stands_for
 from onnx_evoq.model.constants.computed import Constants, moves_to_main
-from onnx_evoq.model.constants.unique_names import unique_names
 from onnx_evoq.model.graph import (
     as_network,
     names_in_use,
@@ -54,7 +53,6 @@ def fold_constants(
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     changed = to_model(as_network(model), held)  # without its initializers
     graph = changed.graph
-    unique_names(graph, held)
     taken = False
     while True:
         constants = Constants(changed, held, requantize)

@@ -19,6 +19,7 @@ from onnx_evoq.model.graph.nodes import (
     unused_name,
     walk,
 )
+from onnx_evoq.model.graph.unique_names import unique_names
 
 
 def lift_constants(graph: GraphProto) -> None:
@@ -29,10 +30,7 @@ def lift_constants(graph: GraphProto) -> None:
     for node in graph.node:
         for body in bodies(node):
             _lift_initializers(body, graph, used)  # rule 2
-    taken = _own_names(graph)
-    for node in graph.node:
-        for body in bodies(node):
-            _make_unique(body, taken, used)  # rule 3
+    unique_names(graph)  # rule 3
 
 
 def _may_be_weight(tensor: TensorProto) -> bool:
@@ -66,30 +64,6 @@ def _lift_initializers(body: GraphProto, main: GraphProto, used: set[str]) -> No
         lifted.name = name
         _rename(body, tensor.name, name)
         body.initializer.remove(tensor)
-
-
-def _own_names(graph: GraphProto) -> set[str]:
-    """The names of the tensors that a graph itself has."""
-    names = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-    return names | {name for node in graph.node for name in node.output if name}
-
-
-def _make_unique(body: GraphProto, taken: set[str], used: set[str]) -> None:
-    """Rename the tensors of a body, and of those in it, whose names are taken; add all to them."""
-    for name in sorted(_own_names(body) & taken):
-        new = unused_name(f"{body.name}.{name}", used)
-        _rename(body, name, new)
-        values = [*body.input, *body.output, *body.value_info]
-        for value in (value for value in values if value.name == name):
-            value.name = new
-        for tensor in (tensor for tensor in body.initializer if tensor.name == name):
-            tensor.name = new
-        for node in body.node:
-            node.output[:] = [new if output == name else output for output in node.output]
-    taken |= _own_names(body)
-    for node in body.node:
-        for inner in bodies(node):
-            _make_unique(inner, taken, used)
 
 
 def _rename(graph: GraphProto, old: str, new: str) -> None:

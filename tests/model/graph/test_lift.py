@@ -166,7 +166,7 @@ def test_an_inner_body_reads_the_moved_tensor_unless_it_owns_the_name() -> None:
     then = then_branch_of(model.graph.node[0])
     read = [[a.g.node[0].input[0] for a in inner.attribute] for inner in then.node[:2]]
     # else_branch, then_branch
-    assert read == [["body.w", "w"], ["body.w", "body.w_1"]]
+    assert read == [["body.w", "w"], ["body.w", "w_1"]]
     assert list(then.node[2].input) == ["body.w", "body.w"]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
+from onnx_evoq.model.cuts.part_inputs import part_inputs
 from onnx_evoq.model.graph import (
     Network,
     Runnable,
@@ -22,7 +23,6 @@ from onnx_evoq.model.graph import (
     reads,
 )
 from onnx_evoq.model.inside import with_shown
-from onnx_evoq.model.layers.part_inputs import part_inputs
 from onnx_evoq.signature import TensorSpec
 
 

@@ -21,8 +21,11 @@ from onnx_evoq.model import (
     replace_weights,
 )
 from onnx_evoq.quantize import Profile
-from onnx_evoq.reconstruct import equalization as module
-from onnx_evoq.reconstruct.equalization import _one_scale_per_layer, equalize_layers
+from onnx_evoq.reconstruct.equalization import layer_equalization as module
+from onnx_evoq.reconstruct.equalization.layer_equalization import (
+    _one_scale_per_layer,
+    equalize_layers,
+)
 from onnx_evoq.reconstruct.layer_by_layer import reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value

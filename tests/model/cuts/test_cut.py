@@ -16,7 +16,7 @@ from onnx_evoq.model import (
     uncut,
     with_codes,
 )
-from onnx_evoq.model.layers.cut import Cut, suffix
+from onnx_evoq.model.cuts.cut import Cut, suffix
 from onnx_evoq.signature import TensorSpec
 
 

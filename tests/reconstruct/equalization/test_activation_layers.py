@@ -6,7 +6,7 @@ from graphs import model_of, node, random, task_of
 
 from onnx_evoq.model import load
 from onnx_evoq.quantize import ActivationGrid, ScaledLayer
-from onnx_evoq.reconstruct.activation_layers import _some, activation_layers
+from onnx_evoq.reconstruct.equalization.activation_layers import _some, activation_layers
 from onnx_evoq.setup import Task
 
 X = random(24, 3)

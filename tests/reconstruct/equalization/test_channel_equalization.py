@@ -84,7 +84,7 @@ def test_with_a_step_per_channel_scales_gain_as_well() -> None:
 
 def test_a_model_that_would_gain_little_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     given = task(inverted_bottleneck(unlike=False))
-    monkeypatch.setattr("onnx_evoq.reconstruct.channel_equalization._MOST_LEFT", 0.01)
+    monkeypatch.setattr("onnx_evoq.reconstruct.equalization.channel_equalization._MOST_LEFT", 0.01)
     assert equalized(given) is given
 
 
@@ -166,7 +166,7 @@ def test_scales_that_gain_too_little_leave_the_activations_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = task(inverted_bottleneck(op_type="Relu"), activation_bits=4)
-    monkeypatch.setattr("onnx_evoq.reconstruct.channel_equalization._MOST_LEFT", 0.0)
+    monkeypatch.setattr("onnx_evoq.reconstruct.equalization.channel_equalization._MOST_LEFT", 0.0)
     assert equalize_channels(given, np.random.default_rng(0), quantize_activations(given, 4)) == (
         given,
         {},

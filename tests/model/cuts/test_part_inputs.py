@@ -8,7 +8,7 @@ from graphs import body, model_of, node, random, run, two_rates
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 
 from onnx_evoq.model import bridge, load
-from onnx_evoq.model.layers.part_inputs import part_inputs
+from onnx_evoq.model.cuts.part_inputs import part_inputs
 from onnx_evoq.signature import TensorSpec
 
 

@@ -1,25 +1,21 @@
 """Give the tensors in the bodies of If, Loop and Scan names that no other tensor has.
 
 ONNX allows two branches of an If to use one name for two tensors. Where names are unique, a tensor
-may move from a body to the graph around it.
+may move from a body to the graph around it, and its name says where it is.
 """
-
-from collections.abc import Iterable
 
 from onnx import GraphProto
 
-from onnx_evoq.model.graph import bodies, names_in_use, unused_name
+from onnx_evoq.model.graph.nodes import bodies, names_in_use, unused_name
 
 
-def unique_names(graph: GraphProto, held: Iterable[str] = ()) -> None:
+def unique_names(graph: GraphProto) -> None:
     """Rename what is named like another tensor, in place; the names of `graph` itself stay.
 
     Args:
         graph: the main graph of a model.
-        held: the names of initializers that it has besides its own.
     """
-    taken = {*_own_names(graph), *held}
-    used = names_in_use(graph) | taken
+    taken, used = _own_names(graph), names_in_use(graph)
     for node in graph.node:
         for body in bodies(node):
             _rename_own(body, {}, taken, used)

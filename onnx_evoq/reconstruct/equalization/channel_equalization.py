@@ -33,7 +33,7 @@ from onnx_evoq.model import (
     weights_named,
 )
 from onnx_evoq.quantize import Linear, ScaledLayer, best_steps, channel_scales
-from onnx_evoq.reconstruct.activation_layers import activation_layers
+from onnx_evoq.reconstruct.equalization.activation_layers import activation_layers
 from onnx_evoq.setup import Task, axis_of_steps
 
 _SAMPLES = 32
