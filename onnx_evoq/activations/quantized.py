@@ -33,7 +33,7 @@ from onnx_evoq.model import (
     quantized_activations,
 )
 from onnx_evoq.quantize import ActivationGrid, Scale, best_activation_grid
-from onnx_evoq.setup import Resources, Task, run_model
+from onnx_evoq.setup import Resources, Task, check_all_float, run_model
 
 _SAMPLES = 64  # whose values choose the grids
 _VALUES = 32_768  # of each activation, about
@@ -54,8 +54,9 @@ def quantize_activations(task: Task, bits: int, scale: Scale = "pow2") -> Activa
 
     Raises:
         ModelError: the model cannot be converted to the operator set that this needs, is not of
-            float32, or has no activation that integers can hold.
+            float32, has integer activations already, or none that integers can hold.
     """
+    check_all_float(task.model, "option activations", weights=False)
     half = next((weight for weight in task.weights if weight.dtype != "float32"), None)
     if half is not None:
         raise ModelError(

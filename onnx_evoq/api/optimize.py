@@ -56,6 +56,7 @@ from onnx_evoq.setup import (
     Score,
     Task,
     bits_of,
+    check_all_float,
     check_kinds,
     check_limits,
     check_seed,
@@ -177,6 +178,8 @@ def optimize(
         model, grid.keep, integers=form != "float", requantize=requantize, score_at=score_at,
         resources=resources,
     )  # fmt: skip
+    if form in ("c", "qonnx"):
+        check_all_float(float_model.model, f"format {form}")
     give_back()  # the file's bytes, and what the checks took
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
         bits_of(float_model.every_weight, width_or_policy, bits_for or {})

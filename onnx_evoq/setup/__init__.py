@@ -4,6 +4,7 @@ from onnx_evoq.setup.calibration import Calibration, prepare_calibration
 from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
 from onnx_evoq.setup.float_model import (
     FloatModel,
+    check_all_float,
     computes_the_same,
     open_float_model,
     undo_inexact_folding,
@@ -66,6 +67,7 @@ __all__ = [
     "axis_of_steps",
     "bits_of",
     "cache_memory",
+    "check_all_float",
     "check_bits",
     "check_choices",
     "check_kinds",

@@ -31,11 +31,13 @@ from onnx_evoq.setup.sessions import (
 )
 
 # Folding changes only the order of operations, and so the rounding of their results.
-_NAMES = 3  # weights that a note lists
 _FOLD_TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
 _CODES_TOLERANCE = 2e-2  # where the model rounds activations itself
 
 _NAMES = 3  # weights that a note lists
+# Which read codes of weights, and floats of all else.
+_OF_WEIGHTS = {"DequantizeLinear", "GatherBlockQuantized", "MatMulBnb4", "MatMulNBits"}
+
 _UNFOLDED = "was not folded, since that would have changed the outputs."
 
 
@@ -184,6 +186,26 @@ def _no_weights(model: Model, name: str, requantize: bool) -> str:
         f"{name}: already quantized (it holds {operators[0]} nodes), and no weight is float: "
         f"{remedy}."
     )
+
+
+def check_all_float(model: Model, what: str, *, weights: bool = True) -> None:
+    """Check that no layer of a model is quantized already.
+
+    Args:
+        model: the model that is quantized.
+        what: what needs floats, in messages.
+        weights: whether weights must be floats, too, and not only activations.
+
+    Raises:
+        ModelError: a layer is quantized.
+    """
+    found = [name for name in quantized_operators(model) if weights or name not in _OF_WEIGHTS]
+    if found:
+        anew = "have its weights quantized anew (--requantize), " * (found == ["DequantizeLinear"])
+        raise ModelError(
+            f"{what} needs a model of floats alone, and this one holds {found[0]} nodes: give the "
+            f"float model that it was made from, {anew}or leave the option out."
+        )
 
 
 def undo_inexact_folding(

@@ -9,6 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.emission import at_opset
 from onnx_evoq.model.graph import (
+    FLOAT_TYPES,
     Runnable,
     all_nodes,
     as_network,
@@ -117,7 +118,9 @@ def _rename(model: ModelProto) -> None:
     if not taken:
         return
     fixed = {value.name for value in [*graph.input, *graph.output]}
-    fixed |= {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}  # weights
+    fixed |= {  # weights
+        t.name for t in graph.initializer if len(t.dims) > 1 and t.data_type in FLOAT_TYPES
+    }
     for node in all_nodes(graph):
         for body in bodies(node):
             fixed |= captured(body)
