@@ -11,9 +11,9 @@ import stat
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from onnx_evoq.errors import OutputError
 
@@ -37,7 +37,7 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     with _one_sentence(path):
-        if not is_stdout(path) and _is_replaced(_existing(path)):
+        if is_replaced(path):
             with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=_PREFIX):
                 pass
 
@@ -58,14 +58,15 @@ def write_file(path: str | Path, content: bytes) -> None:
     with _one_sentence(path):
         if is_stdout(path):
             with os.fdopen(_STDOUT, "wb", buffering=0, closefd=False) as file:
-                _write_all(file, content)
+                write_all(file, content)
             return
         existing = _existing(path)
-        if _is_replaced(existing):
-            _replace(path.resolve(), existing, content)
+        if _is_regular(existing):
+            with replacing(path) as (file,):
+                write_all(file, content)
         else:
             with os.fdopen(os.open(path, os.O_WRONLY), "wb", buffering=0) as file:
-                _write_all(file, content)
+                write_all(file, content)
 
 
 def write_stdout(content: bytes) -> None:
@@ -78,7 +79,7 @@ def write_stdout(content: bytes) -> None:
         raise OutputError("standard output: is closed: open it, or name a file.")
     with _one_sentence("standard output"):
         sys.stdout.flush()
-        _write_all(getattr(sys.stdout.buffer, "raw", sys.stdout.buffer), content)
+        write_all(getattr(sys.stdout.buffer, "raw", sys.stdout.buffer), content)
 
 
 def print_stdout(text: str) -> None:
@@ -116,6 +117,16 @@ def same_file(one: str | Path, other: str | Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
+def is_replaced(path: str | Path) -> bool:
+    """Whether `write_file` replaces what is at a path: it is no pipe, device or standard output.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with _one_sentence(path):
+        return not is_stdout(path) and _is_regular(_existing(Path(path)))
+
+
 @contextlib.contextmanager
 def _one_sentence(name: str | Path) -> Iterator[None]:
     """Turn an error of the operating system into an `OutputError` of one sentence."""
@@ -145,24 +156,55 @@ def _existing(path: Path) -> os.stat_result | None:
     return status
 
 
-def _is_replaced(existing: os.stat_result | None) -> bool:
+def _is_regular(existing: os.stat_result | None) -> bool:
     """Whether a path is written by replacing it: it is new, or a regular file."""
     return existing is None or stat.S_ISREG(existing.st_mode)
 
 
-def _replace(path: Path, older: os.stat_result | None, content: bytes) -> None:
-    """Write a temporary file in the same folder, then rename it."""
+@contextlib.contextmanager
+def replacing(*paths: str | Path) -> Iterator[Sequence[IO[bytes]]]:
+    """Open new files, without buffers, that replace those of some paths together at the end.
+
+    If anything fails before they are renamed, no path has changed.
+
+    Args:
+        paths: of new or regular files.
+
+    Raises:
+        OutputError: a file cannot be written.
+
+    Example:
+        >>> with replacing("net.onnx.data", "net.onnx") as (data, model):  # doctest: +SKIP
+        ...     write_all(data, b"...")
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_one_sentence(paths[-1]))
+        places = [(Path(path).resolve(), _existing(Path(path))) for path in paths]
+        for path, existing in zip(paths, (existing for _, existing in places), strict=True):
+            if not _is_regular(existing):
+                raise OutputError(f"{path}: is no regular file: name another file.")
+        temporaries = [stack.enter_context(_temporary(*place)) for place in places]
+        files = [stack.enter_context(file.open("wb", buffering=0)) for file in temporaries]
+        yield files
+        for file in files:
+            file.close()
+        for (_, older), temporary in zip(places, temporaries, strict=True):
+            if older is not None:
+                _copy_owner_and_mode(older, temporary)
+        for (path, _), temporary in zip(places, temporaries, strict=True):
+            temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, older: os.stat_result | None) -> Iterator[Path]:
+    """An empty file beside a path; it is gone afterwards, whatever happens."""
     temporary = path.with_name(f"{_PREFIX}{uuid.uuid4().hex}")
     # The system applies the umask. A file that replaces a private one is private from the start.
     temporary.touch(0o666 if older is None else 0o600, exist_ok=False)
     try:
-        temporary.write_bytes(content)
-        if older is not None:
-            _copy_owner_and_mode(older, temporary)
-        temporary.replace(path)
-    except BaseException:  # an interrupt leaves nothing behind, either
-        temporary.unlink()
-        raise
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _copy_owner_and_mode(older: os.stat_result, file: Path) -> None:
@@ -174,7 +216,7 @@ def _copy_owner_and_mode(older: os.stat_result, file: Path) -> None:
     file.chmod(stat.S_IMODE(older.st_mode))
 
 
-def _write_all(file: Any, content: bytes) -> None:
+def write_all(file: IO[bytes], content: bytes | memoryview) -> None:
     """Write to an unbuffered file, which may write a part at a time."""
     rest = memoryview(content)
     while rest:

@@ -14,11 +14,12 @@ import pytest
 
 from onnx_evoq.errors import OutputError
 from onnx_evoq.output_file import (
-    _write_all,
     check_writable,
     is_stdout,
     print_stdout,
+    replacing,
     same_file,
+    write_all,
     write_file,
     write_stdout,
 )
@@ -114,7 +115,7 @@ def test_a_file_that_may_not_be_written_is_named(
     assert (tmp_path / "a.onnx").read_bytes() == b"older"
 
 
-@pytest.mark.parametrize("step", ["touch", "write_bytes", "chmod", "replace"])
+@pytest.mark.parametrize("step", ["touch", "open", "chmod", "replace"])
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
 def test_after_any_failure_the_older_file_is_complete_and_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, failure: BaseException
@@ -126,12 +127,66 @@ def test_after_any_failure_the_older_file_is_complete_and_alone(
     monkeypatch.setattr(Path, step, fail)
     with pytest.raises((OutputError, KeyboardInterrupt)) as caught:
         write_file(tmp_path / "a.onnx", b"new")
+    monkeypatch.undo()
     assert names(tmp_path) == ["a.onnx"]
     assert (tmp_path / "a.onnx").read_bytes() == b"older"
     if isinstance(failure, OSError):
         assert str(caught.value) == (
             f"{tmp_path / 'a.onnx'}: cannot be written (No space left): choose another place."
         )
+
+
+# Several files at once
+
+
+def write_both(folder: Path) -> None:
+    with replacing(folder / "a.data", folder / "a.onnx") as (data, model):
+        write_all(data, b"values")
+        write_all(model, b"graph")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_files_are_replaced_together(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"older")
+    if there:
+        (tmp_path / "a.data").write_bytes(b"older values")
+    write_both(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a.data": b"values",
+        "a.onnx": b"graph",
+    }
+
+
+@pytest.mark.parametrize("step", ["touch", "open", "chmod"])
+def test_after_a_failure_no_file_of_several_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"older")
+    calls, original = [], getattr(Path, step)
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> Any:
+        calls.append(path)
+        if len(calls) == (1 if step == "chmod" else 2):
+            raise OSError(errno.ENOSPC, "No space left")
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, step, fail)
+    with pytest.raises(OutputError, match=r"a\.onnx: cannot be written \(No space left\)"):
+        write_both(tmp_path)
+    assert names(tmp_path) == ["a.onnx"]
+    monkeypatch.undo()
+    assert (tmp_path / "a.onnx").read_bytes() == b"older"
+
+
+def test_a_folder_or_a_pipe_in_the_place_of_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.data").mkdir()
+    with pytest.raises(OutputError, match=r"a\.data: is a folder: name a file in it"):
+        write_both(tmp_path)
+    (tmp_path / "a.data").rmdir()
+    os.mkfifo(tmp_path / "a.data")
+    with pytest.raises(OutputError, match=r"a\.data: is no regular file: name another file"):
+        write_both(tmp_path)
+    assert names(tmp_path) == ["a.data"]
 
 
 # Its mode and owner
@@ -157,13 +212,12 @@ def test_an_older_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
 
 
 def test_the_new_version_of_a_private_file_is_private_before_it_has_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    modes: list[int] = []
     (tmp_path / "a.onnx").touch(0o600)
-    monkeypatch.setattr(Path, "write_bytes", lambda path, content: modes.append(mode_of(path)))
-    write_file(tmp_path / "a.onnx", b"new")
-    assert modes == [0o600]
+    with replacing(tmp_path / "a.onnx"):
+        modes = [mode_of(path) for path in tmp_path.iterdir()]
+    assert modes == [0o600, 0o600]
 
 
 def test_an_older_file_keeps_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +319,7 @@ def test_the_rest_is_written_again_after_a_pipe_took_a_part_or_nothing() -> None
             written.append(bytes(content))
             return taken.pop(0)
 
-    _write_all(Pipe(), b"abcde")
+    write_all(Pipe(), b"abcde")
     assert written == [b"abcde", b"cde", b"cde", b"cde"]
 
 

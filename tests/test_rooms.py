@@ -13,8 +13,8 @@ TOOLS = PACKAGE.parent / "tools"
 
 # Plain data and small tools for all rooms.
 PLAIN = {
-    "array_types", "batch", "errors", "freed_memory", "output_file", "parallel", "progress",
-    "signature", "user_function",
+    "array_blocks", "array_types", "batch", "errors", "freed_memory", "output_file", "parallel",
+    "progress", "signature", "temporary_folder", "user_function",
 }  # fmt: skip
 
 # The ground: what each room may import of the others.
@@ -41,7 +41,7 @@ INNER = {
     "data": ["preprocess", "reading", "synthetic"],
     "engine": ["samples"],
     "model": [
-        "tensors", "graph", "weights", "inputs", "constants", "outputs", "inside", "cuts",
+        "tensors", "graph", "files", "weights", "inputs", "constants", "outputs", "inside", "cuts",
         "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",
     ],
     "reconstruct": ["equalization"],

@@ -23,11 +23,11 @@ from onnx_evoq.mixed_precision import Policy, apply_policy
 from onnx_evoq.model import (
     as_network,
     c_header_of,
+    data_files,
     emit_qdq,
     name_of,
     operators,
     packed_bytes,
-    serialize,
     size_in_bytes,
 )
 from onnx_evoq.parallel import one_blas_thread
@@ -243,7 +243,7 @@ def optimize(
         scores=scores,
         layers=layer_results(every, {**ranking, **dict.fromkeys(behind, float("nan"))}),
         bytes_before=size_in_bytes(model),
-        bytes_after=len(serialize(emitted)),
+        bytes_after=size_in_bytes(emitted),
         packed_bytes=packed_bytes(tuned.model, every.quantized),
         evaluations=evolved.evaluations,
         seconds=time.monotonic() - began,
@@ -264,6 +264,7 @@ def optimize(
         integer_ops=integer_ops,
         float_ops=float_ops,
         scored_at=float_model.points.names,
+        data_files=tuple(data_files(model)),
     )
 
 

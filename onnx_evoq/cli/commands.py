@@ -27,6 +27,7 @@ from onnx_evoq.cli.output_paths import (
     show,
     target_of,
     write,
+    write_model,
 )
 from onnx_evoq.cli.shared_options import (
     COMMON_OPTIONS,
@@ -43,7 +44,7 @@ from onnx_evoq.cli.shared_options import (
 )
 from onnx_evoq.cli.streams import Commands
 from onnx_evoq.errors import BudgetError, EvoqError, OptionError
-from onnx_evoq.model import c_header_of, load, serialize
+from onnx_evoq.model import c_header_of, load
 from onnx_evoq.report import (
     check_picture,
     evaluation_text,
@@ -142,13 +143,14 @@ def optimize(
         format=form,  # type: ignore[arg-type]  # click checked the choices
         **arguments_of(options, quiet),
     )
-    emitted = result.model
-    content = serialize(emitted)
+    name = str(target)
     if header:
-        content = c_header_of(load(emitted, quantized=True), str(model)).encode()
-    write(target, content)
-    result = replace(result, bytes_after=len(content))
-    text = result_text(result, str(target))
+        content = c_header_of(load(result.model, quantized=True), str(model)).encode()
+        write(target, content)
+        result = replace(result, bytes_after=len(content))
+    else:
+        result, name = write_model(target, result)
+    text = result_text(result, name)
     show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
 
 
@@ -210,8 +212,7 @@ def search(
         _draw(found.search, picture)
         texts.append(search_text(found.search))
     if found.result is not None:
-        write(target, serialize(found.result.model))
-        texts.append(result_text(found.result, str(target)))
+        texts.append(result_text(*write_model(target, found.result)))
         if save_policy is not None:
             write(save_policy, found.policy_json())
     text = "\n\n".join(texts)

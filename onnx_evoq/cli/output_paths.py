@@ -4,6 +4,7 @@ import itertools
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import click
 
 from onnx_evoq.cli.option_types import CONFIG
 from onnx_evoq.errors import OptionError, OutputError
-from onnx_evoq.model import data_files
+from onnx_evoq.model import data_file_of, data_files, in_one_file, size_in_bytes
 from onnx_evoq.output_file import (
     check_writable,
+    is_replaced,
     is_stdout,
     print_stdout,
     same_file,
     write_file,
     write_stdout,
 )
+from onnx_evoq.report import Result
 from onnx_evoq.user_function import is_import_path
 
 
@@ -71,13 +74,15 @@ def check_outputs(
         OutputError: an output cannot be written, is also read, or is given twice.
         OptionError: an output is standard output, where the JSON object is printed.
     """
+    inputs = _inputs(model, options)
+    outputs = [*outputs, *_data_outputs(outputs, model)]
     for path in outputs:
         if not _is_dash(path):
             check_writable(path)
     to_stdout = any(_is_dash(path) or is_stdout(path) for path in outputs)
     if to_stdout and as_json:
         raise OptionError("--json writes to standard output, too: name a file for the output.")
-    for path, (file, role) in itertools.product(outputs, _inputs(model, options)):
+    for path, (file, role) in itertools.product(outputs, inputs):
         if _same(path, file):
             raise OutputError(f"{path}: {role}: name another file.")
     for one, other in itertools.combinations(outputs, 2):
@@ -100,6 +105,12 @@ def _inputs(model: Path, options: Mapping[str, Any]) -> list[tuple[Path, str]]:
     return files
 
 
+def _data_outputs(outputs: Sequence[Path], model: Path) -> list[Path]:
+    """The data files that are written beside models, as `model` has one."""
+    models = [path for path in outputs if path.suffix == ".onnx" and is_replaced(path)]
+    return [data_file_of(path) for path in models] if data_files(model) else []
+
+
 def _is_dash(path: Path) -> bool:
     return str(path) == "-"
 
@@ -117,6 +128,21 @@ def write(path: Path, content: bytes) -> None:
         write_stdout(content)
     else:
         write_file(path, content)
+
+
+def write_model(path: Path, result: Result) -> tuple[Result, str]:
+    """Write the model of a result as `write` does.
+
+    Returns:
+        The result with the bytes of the files, and their names.
+    """
+    if _is_dash(path) or not is_replaced(path):
+        content = in_one_file(result.model, path)
+        write(path, content)
+        return replace(result, bytes_after=len(content)), str(path)
+    result.save(path)
+    beside = "".join(f" (and {file.name})" for file in data_files(path))
+    return replace(result, bytes_after=size_in_bytes(path)), f"{path}{beside}"
 
 
 def show(

@@ -31,7 +31,6 @@ _AT_DEFAULT = {
     "calibration_providers": "samples run on the CPU",
     "nodes_to_quantize": "only nodes that stay float are named, as nodes_to_exclude",
     "op_types_to_quantize": "all operators become integers that have integer kernels",
-    "use_external_data_format": "the model is written to one file",
 }
 # Arguments of `optimize` that others stand for.
 _STAND_INS = {
@@ -65,6 +64,7 @@ def quantize_static(
     weight_type: Named | str = "QInt8",
     nodes_to_exclude: Sequence[str] | None = None,
     extra_options: Mapping[str, object] | None = None,
+    use_external_data_format: bool = False,
     **options: Any,
 ) -> Result:
     """Quantize weights and activations as `optimize` does, and write the model.
@@ -90,6 +90,9 @@ def quantize_static(
         extra_options: `ActivationSymmetric` (signed codes with zero points of 0; without a target,
             biases stay float) and `WeightSymmetric`, which is true in any case. Others that ONNX
             Runtime has are accepted where they turn off what is off here.
+        use_external_data_format: whether the values of large tensors are written to a second file,
+            of the same name with ".data" at the end. It is true in any case where the float model
+            has such a file, and where the model is larger than 2 GB.
         options: as in `optimize`: `time_budget`, `strategy`, `metric`, `target`, `seed` and others.
             Further arguments of ONNX Runtime are accepted at their defaults, except
             `calibrate_method`.
@@ -133,7 +136,7 @@ def quantize_static(
         model_input, calibration_data_reader, bits=width, grid=grid,
         target=cast(TargetName, target.name), **own,
     )  # fmt: skip
-    result.save(model_output)
+    result.save(model_output, external_data=use_external_data_format or None)
     return result
 
 

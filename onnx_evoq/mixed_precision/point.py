@@ -21,7 +21,7 @@ from onnx_evoq.mixed_precision.search_space import Genome, Policy, Space, expand
 from onnx_evoq.model import (
     describe,
     packed_bytes,
-    serialize,
+    size_in_bytes,
     to_model,
     weights_named,
     with_codes,
@@ -135,7 +135,7 @@ def build_point(
     return ParetoPoint(
         policy,
         packed_bytes(reconstructed.model, quantized),
-        len(serialize(file)),
+        size_in_bytes(file),
         scoring.criterion.value(outputs),
         model_value(result, task.heldout_set, resources),
         drop(result),

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from onnx_evoq.model import Model, Skipped, serialize
-from onnx_evoq.output_file import write_file
+from onnx_evoq.model import Model, Skipped, save
 from onnx_evoq.quantize import Bits
 from onnx_evoq.report.activation_results import ActivationResult
 from onnx_evoq.run import Stopped
@@ -84,6 +83,7 @@ class Result:
         float_ops: how many work on floats.
         scored_at: the tensors at which models were compared: the outputs, or tensors before those
             that cannot be compared.
+        data_files: the data files of the float model; if there are any, `save` writes one, too.
     """
 
     model: Model
@@ -108,19 +108,23 @@ class Result:
     integer_ops: Mapping[str, int] = field(default_factory=dict)
     float_ops: Mapping[str, int] = field(default_factory=dict)
     scored_at: tuple[str, ...] = ()
+    data_files: tuple[Path, ...] = ()
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, external_data: bool | None = None) -> None:
         """Write the model to a file: either all of it, or nothing.
 
         A pipe or a character device is written to, and not replaced. "-" is the name of a file.
 
         Args:
             path: the file to write.
+            external_data: whether large values are written to a second file, of the same name with
+                ".data" at the end; None for where the float model has one, or 2 GB are passed.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        write_file(path, serialize(self.model))
+        beside = bool(self.data_files) if external_data is None else external_data
+        save(self.model, path, beside=beside, keep=self.data_files)
 
     def to_dict(self, output: str | Path | None = None) -> dict[str, Any]:
         """All but the model as plain values for JSON.

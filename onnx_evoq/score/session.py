@@ -16,6 +16,7 @@ from onnx_evoq.batch import boxed
 from onnx_evoq.errors import ModelError, OptionError
 from onnx_evoq.score.runtime import ort
 
+_FOLDER = "session.model_external_initializers_file_folder_path"
 SESSION_OPTIONS = {"session.disable_quant_qdq": "1"}
 
 _FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
@@ -35,6 +36,7 @@ class Session:
         custom_ops: libraries that hold operators of the model.
         unlike: names of outputs that may be any value of Python, and have rows of their own in
             each run.
+        folder: where the names of the data files start that the model names; they are mapped.
 
     Attributes:
         floats: NumPy's names of the types of the outputs that hold floats.
@@ -55,6 +57,7 @@ class Session:
         values: Arrays | None = None,
         custom_ops: Sequence[str | Path] = (),
         unlike: Collection[str] = (),
+        folder: str = "",
     ) -> None:
         self.name = name
         self.unlike = frozenset(unlike)
@@ -72,6 +75,8 @@ class Session:
             _register(settings, library)
         if self._values:
             settings.add_external_initializers(list(self._values), list(self._values.values()))
+        if folder:
+            settings.add_session_config_entry(_FOLDER, folder)
         chosen = _known_providers(providers or ["CPUExecutionProvider"])
         try:
             self._session = ort.InferenceSession(model, settings, providers=chosen)

@@ -1,6 +1,5 @@
 """Keep the tensors of many batches: in memory up to a limit, and in a temporary file beyond it."""
 
-import os
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.errors import StorageError
+from onnx_evoq.temporary_folder import no_room, temporary_folder
 
 _ALIGNMENT = 64  # bytes: kernels may read whole cache lines
 _BLOCK = 2**26  # bytes, which the C library gives back to the system at once
@@ -125,11 +125,7 @@ class TensorStore(Sequence[Arrays]):
             while rest.size:  # a nearly full disk may write a part only
                 rest = rest[self._file.write(rest.data) :]
         except OSError as cause:
-            raise StorageError(
-                f"no room for temporary files in {_folder()}, which must hold {end / 1e6:.3g} MB "
-                f"by now ({cause.strerror or cause}): set TMPDIR to a folder with more room, or "
-                "allow more memory (--memory)."
-            ) from cause
+            raise no_room(end, cause) from cause
         self._end = end
         return _Location(offset, tensor.dtype, tensor.shape)
 
@@ -139,17 +135,10 @@ class TensorStore(Sequence[Arrays]):
             return np.memmap(self._file, location.dtype, "r", location.offset, location.shape)
         except OSError as cause:
             raise StorageError(
-                f"a temporary file in {_folder()} cannot be read ({cause.strerror or cause}): "
-                "allow more memory (--memory), or use fewer samples (--samples)."
+                f"a temporary file in {temporary_folder()} cannot be read "
+                f"({cause.strerror or cause}): allow more memory (--memory), or use fewer samples "
+                "(--samples)."
             ) from cause
-
-
-def _folder() -> str:
-    """The folder of temporary files."""
-    try:
-        return tempfile.gettempdir()
-    except FileNotFoundError:  # there is no such folder at all
-        return os.environ.get("TMPDIR", "any folder")
 
 
 def _can_be_mapped(tensor: Array) -> bool:

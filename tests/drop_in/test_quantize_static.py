@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import conv_net, random, run
-from onnx import load, numpy_helper, save
+from onnx import checker, load, numpy_helper, save
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -103,6 +103,15 @@ def test_the_defaults_of_onnx_runtime_are_accepted(tmp_path: Path) -> None:
     assert (tmp_path / "out.onnx").read_bytes() == plain.read_bytes()
 
 
+def test_large_values_may_be_in_a_second_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnx_evoq.model.emission.saving._FEW_BYTES", 16)
+    quantized(tmp_path, use_external_data_format=True)
+    assert (tmp_path / "out.onnx.data").exists()
+    checker.check_model(str(tmp_path / "out.onnx"))
+
+
 def test_a_node_is_excluded_by_its_name_and_not_by_a_pattern(tmp_path: Path) -> None:
     model = conv_net()
     for old, new in (("stem", "s*"), ("branch", "s[a]")):
@@ -147,7 +156,6 @@ def test_fewer_bits_than_a_reduced_range_has_are_taken(tmp_path: Path) -> None:
         ({"calibration_providers": ["CUDAExecutionProvider"]}, "samples run on the CPU"),
         ({"op_types_to_quantize": ["Conv"]}, "all operators become integers that have"),
         ({"nodes_to_quantize": ["stem"]}, "only nodes that stay float .* nodes_to_exclude"),
-        ({"use_external_data_format": True}, "the model is written to one file"),
         ({"quant_format": QuantFormat.QOperator}, "quant_format QOperator .* choose QDQ"),
         ({"quant_format": "QDQ", "target": "qonnx"}, "quant_format QDQ does not go with target"),
         ({"data": X}, "data is an argument of optimize: give calibration_data_reader here"),

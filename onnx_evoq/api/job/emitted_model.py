@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onnx_evoq.activations import float_model_of
 from onnx_evoq.api.job.open_job import Job
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.model import Model, Runnable, as_network, describe, same, to_model, with_codes
+from onnx_evoq.model import Model, Runnable, as_network, describe, embed, same, to_model, with_codes
 from onnx_evoq.pipeline import (
     FineTuned,
     Form,
@@ -90,4 +90,5 @@ def emitted_model(
             task.own.restored(written)
     if form == "qonnx":
         written, notes_on_form = in_qonnx(emitted, quantized, tuned.activations)
+    embed(written)
     return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]

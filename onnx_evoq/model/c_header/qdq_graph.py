@@ -16,7 +16,13 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, shape_inference
 
 from onnx_evoq.array_types import Array, Float32Array
-from onnx_evoq.model.graph import attribute, constant_tensors, is_standard, reads
+from onnx_evoq.model.graph import (
+    attribute,
+    constant_tensors,
+    is_standard,
+    reads,
+    without_values,
+)
 from onnx_evoq.model.layers import clip_limits
 from onnx_evoq.model.tensors import array_of
 from onnx_evoq.quantize import frac_bits_of
@@ -98,7 +104,7 @@ class QdqGraph:
                 self._add_activation(node)
         self._dims = {
             value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
-            for inferred in [shape_inference.infer_shapes(model).graph]
+            for inferred in [shape_inference.infer_shapes(without_values(model, shapes=True)).graph]
             for value in [*inferred.value_info, *inferred.input, *inferred.output]
         }
 

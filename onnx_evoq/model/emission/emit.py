@@ -32,10 +32,10 @@ from onnx import (
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.emission.opset import with_opset
+from onnx_evoq.model.files import check_valid
 from onnx_evoq.model.graph import (
     Runnable,
     as_network,
-    check_valid,
     copy_of,
     names_in_use,
     replace_nodes,

@@ -2,7 +2,7 @@
 
 from onnx import ModelProto, shape_inference
 
-from onnx_evoq.model.graph import copy_of
+from onnx_evoq.model.graph import copy_of, without_values
 
 
 def fixed_batch(model: ModelProto) -> tuple[ModelProto, list[str]]:
@@ -34,7 +34,7 @@ def fixed_batch(model: ModelProto) -> tuple[ModelProto, list[str]]:
         if not value.type.tensor_type.HasField("shape")
         or not all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)
     ]
-    inferred = shape_inference.infer_shapes(fixed)
+    inferred = shape_inference.infer_shapes(without_values(fixed, shapes=True))
     for value, known in zip(graph.output, inferred.graph.output, strict=True):
         value.CopyFrom(known)
     return fixed, still_open

@@ -6,7 +6,7 @@ knows no way, by its number alone, if no operator of the model uses what is new.
 stayed the same is for a run to show.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from onnx import (
@@ -21,16 +21,17 @@ from onnx import (
 )
 
 from onnx_evoq.errors import ModelError
+from onnx_evoq.model.files import check_valid
 from onnx_evoq.model.graph import (
     Network,
     all_nodes,
-    check_valid,
     copy_of,
     drop_added_shapes,
     is_standard,
     opset_of,
     to_model,
 )
+from onnx_evoq.model.tensors import is_external
 
 
 def at_opset(network: Network, opset: int) -> ModelProto:
@@ -52,11 +53,9 @@ def with_opset(network: Network, opset: int, weights: Collection[str]) -> ModelP
     current = opset_of(model)
     if current >= opset:
         return model
-    stand_ins = [_as_input(t) for t in network.graph.initializer if t.name in weights]
-    model.graph.input.extend(stand_ins)
+    apart = [tensor for tensor in network.graph.initializer if tensor.name in weights]
     try:
-        converted = version_converter.convert_version(model, opset)
-        check_valid(converted)
+        converted = _converted(model, opset, apart)
     except MemoryError:
         raise
     except Exception as cause:  # the converter raises several kinds for operators that it lacks
@@ -64,11 +63,31 @@ def with_opset(network: Network, opset: int, weights: Collection[str]) -> ModelP
             f"the model cannot be converted from operator set {current} to {opset}: "
             f"export it with {opset} or newer, or emit the float format."
         ) from cause
-    for value in [value for value in converted.graph.input if value.name in weights]:
-        converted.graph.input.remove(value)
     least = helper.find_min_ir_version_for(converted.opset_import, True)
     converted.ir_version = max(converted.ir_version, least)
     drop_added_shapes(converted, model)
+    return converted
+
+
+def _converted(model: ModelProto, opset: int, apart: Sequence[TensorProto] = ()) -> ModelProto:
+    """The model as the converter of ONNX makes it, which reads no data files.
+
+    Args:
+        model: the model; values in data files are taken out of it.
+        opset: the operator set.
+        apart: initializers that the model reads, and does not have.
+    """
+    outside = [tensor for tensor in model.graph.initializer if is_external(tensor)]
+    for tensor in outside:
+        model.graph.initializer.remove(tensor)
+    stand_ins = [_as_input(tensor) for tensor in (*apart, *outside)]
+    model.graph.input.extend(stand_ins)
+    converted = version_converter.convert_version(model, opset)
+    check_valid(converted)
+    names = {value.name for value in stand_ins}
+    for value in [value for value in converted.graph.input if value.name in names]:
+        converted.graph.input.remove(value)
+    converted.graph.initializer.extend(outside)
     return converted
 
 
@@ -101,8 +120,7 @@ def lowered(model: ModelProto, opset: int) -> ModelProto | None:
         opset: the operator set of the copy.
     """
     try:
-        converted = version_converter.convert_version(model, opset)
-        check_valid(converted)
+        converted = _converted(copy_of(model), opset)
         drop_added_shapes(converted, model)
         return converted
     except MemoryError:

@@ -1,7 +1,7 @@
-"""Knows the graph of an ONNX file: loads and checks it, reads its nodes."""
+"""Knows the graph of a model: walks and copies it, reads its nodes, makes it ready to run."""
 
+from onnx_evoq.model.graph.copies import Model, copy_fields, copy_of, serialize, without_values
 from onnx_evoq.model.graph.inputs import input_specs, weight_count
-from onnx_evoq.model.graph.load import Model, data_files, load, name_of, serialize, size_in_bytes
 from onnx_evoq.model.graph.network import (
     Network,
     Runnable,
@@ -9,7 +9,6 @@ from onnx_evoq.model.graph.network import (
     part_of,
     same,
     to_model,
-    to_run,
     with_codes,
 )
 from onnx_evoq.model.graph.nodes import (
@@ -19,9 +18,9 @@ from onnx_evoq.model.graph.nodes import (
     attribute,
     bodies,
     captured,
+    constant_of,
     constant_tensors,
     constants_of,
-    copy_of,
     drop_added_shapes,
     drop_unread,
     is_quantized,
@@ -36,10 +35,12 @@ from onnx_evoq.model.graph.nodes import (
     reads,
     replace_nodes,
     tensors_in,
+    tensors_of,
+    texts_in,
     unused_name,
     walk,
 )
-from onnx_evoq.model.graph.validity import check_valid
+from onnx_evoq.model.graph.to_run import to_run
 
 __all__ = [
     "FLOAT_TYPES",
@@ -52,19 +53,17 @@ __all__ = [
     "attribute",
     "bodies",
     "captured",
-    "check_valid",
+    "constant_of",
     "constant_tensors",
     "constants_of",
+    "copy_fields",
     "copy_of",
-    "data_files",
     "drop_added_shapes",
     "drop_unread",
     "input_specs",
     "is_quantized",
     "is_random",
     "is_standard",
-    "load",
-    "name_of",
     "names_in_use",
     "needed_nodes",
     "node_label",
@@ -76,12 +75,14 @@ __all__ = [
     "replace_nodes",
     "same",
     "serialize",
-    "size_in_bytes",
     "tensors_in",
+    "tensors_of",
+    "texts_in",
     "to_model",
     "to_run",
     "unused_name",
     "walk",
     "weight_count",
     "with_codes",
+    "without_values",
 ]

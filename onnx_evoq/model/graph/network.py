@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
-from google.protobuf.message import Message
 from onnx import (
     GraphProto,
     ModelProto,
@@ -22,9 +21,9 @@ from onnx import (
 )
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.model.graph.load import serialize
-from onnx_evoq.model.graph.nodes import FLOAT_TYPES, needed_nodes, reads
-from onnx_evoq.model.tensors import array_of
+from onnx_evoq.model.graph.copies import copy_fields
+from onnx_evoq.model.graph.nodes import FLOAT_TYPES, reads
+from onnx_evoq.model.tensors import array_of, count_of, is_external, state
 from onnx_evoq.quantize import QuantizedWeight
 
 Value: TypeAlias = Array | QuantizedWeight | TensorProto
@@ -90,8 +89,8 @@ def to_model(network: Network, without: Container[str] = ()) -> ModelProto:
         without: names of initializers that the model shall not have.
     """
     model = ModelProto()
-    _copy_fields(network.model, model, "graph")
-    _copy_fields(network.graph, model.graph, "initializer")
+    copy_fields(network.model, model, "graph")
+    copy_fields(network.graph, model.graph, "initializer")
     for tensor in network.graph.initializer:
         if tensor.name in without:
             continue
@@ -99,19 +98,6 @@ def to_model(network: Network, without: Container[str] = ()) -> ModelProto:
             tensor = numpy_helper.from_array(network.value(tensor), tensor.name)
         model.graph.initializer.append(tensor)
     return model
-
-
-def _copy_fields(source: Message, target: Message, without: str) -> None:
-    """Copy all fields that are set, except one."""
-    for entry, content in source.ListFields():
-        if entry.name == without:
-            continue
-        if entry.is_repeated:
-            getattr(target, entry.name).extend(content)
-        elif entry.message_type is not None:
-            getattr(target, entry.name).CopyFrom(content)
-        else:
-            setattr(target, entry.name, content)
 
 
 def same(one: Network, other: Network) -> bool:
@@ -130,7 +116,13 @@ def _equal(one: Value, other: Value) -> bool:
         return one is other or (
             isinstance(one, QuantizedWeight)
             and isinstance(other, QuantizedWeight)
-            and np.array_equal(one.values, other.values)
+            and one.codes.shape == other.codes.shape
+            and all(
+                np.array_equal(block, of_other)
+                for (_, block), (_, of_other) in zip(
+                    one.value_blocks(), other.value_blocks(), strict=True
+                )
+            )
         )
     return one is other or np.array_equal(one, other)
 
@@ -170,35 +162,15 @@ def part_of(
     return Network(part, values)
 
 
-def to_run(model: Runnable) -> tuple[bytes, dict[str, Array]]:
-    """What ONNX Runtime loads: the bytes of a model file, and initializers that it does not hold.
-
-    Nodes that no output depends on are left out.
-
-    Args:
-        model: a model, whose file holds all, or a network.
-
-    Returns:
-        The bytes of the file, and arrays by name.
-    """
-    graph = model.graph
-    nodes = needed_nodes(graph)
-    if isinstance(model, ModelProto) and len(nodes) == len(graph.node):
-        return serialize(model), {}
-    part = part_of(model, nodes, list(graph.input), list(graph.output))
-    beside = [t for t in part.graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    return serialize(part.model), {tensor.name: part.value(tensor) for tensor in beside}
-
-
 def _stands_beside(tensor: TensorProto) -> bool:
     """Whether the values of an initializer are so many that they stand beside the graph."""
-    count = int(np.prod(tensor.dims, dtype=np.int64)) if tensor.dims else 1
-    return tensor.data_type in FLOAT_TYPES and count > _FEW_VALUES
+    if is_external(tensor):  # they do so already
+        return False
+    return tensor.data_type in FLOAT_TYPES and count_of(tensor) > _FEW_VALUES
 
 
 def _without_data(tensor: TensorProto) -> TensorProto:
     """An initializer that says that its data are elsewhere."""
     bare = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    bare.data_location = TensorProto.EXTERNAL
-    bare.external_data.add(key="location", value="memory")
+    state(bare, "memory", 0, 0)
     return bare

@@ -10,13 +10,12 @@ from onnx import (
     GraphProto,
     ModelProto,
     NodeProto,
-    SparseTensorProto,
     TensorProto,
     helper,
     numpy_helper,
 )
 
-from onnx_evoq.model.tensors import array_of
+from onnx_evoq.model.tensors import dense
 
 QONNX_DOMAIN = "qonnx.custom_op.general"  # of Quant nodes
 _QUANTIZED = {
@@ -29,13 +28,6 @@ _QUANTIZED = {
     "QuantizeLinear",
 }  # fmt: skip
 FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
-
-
-def copy_of(model: ModelProto) -> ModelProto:
-    """A copy that shares nothing with `model`."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
@@ -65,8 +57,20 @@ def tensors_in(graph: GraphProto) -> Iterator[TensorProto]:
     """Every tensor that `graph` or a graph inside it holds, as an initializer or in a node."""
     for inner in walk(graph):
         yield from inner.initializer
+        for sparse in inner.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
     for node in all_nodes(graph):
-        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+        yield from tensors_of(node)
+
+
+def tensors_of(node: NodeProto) -> Iterator[TensorProto]:
+    """Every tensor that an attribute of `node` holds."""
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        if attribute.HasField("sparse_tensor"):
+            yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
 
 
 def texts_in(message: Message) -> Iterator[str | bytes]:
@@ -154,18 +158,6 @@ def constant_of(node: NodeProto) -> TensorProto | None:
                 dtype = np.float32 if "float" in entry.name else np.int64
                 return numpy_helper.from_array(np.array(value, dtype), "")
     return None
-
-
-def dense(sparse: SparseTensorProto) -> TensorProto:
-    """The tensor that is 0 where a sparse one holds no value."""
-    values = array_of(sparse.values)
-    indices = array_of(sparse.indices)  # (values,) or (values, axes)
-    full = np.zeros(tuple(sparse.dims), values.dtype)
-    if indices.ndim == 1:
-        full.flat[indices] = values
-    else:
-        full[tuple(indices.T)] = values
-    return numpy_helper.from_array(full, sparse.values.name)
 
 
 def names_in_use(graph: GraphProto) -> set[str]:

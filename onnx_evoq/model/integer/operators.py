@@ -4,7 +4,7 @@ from collections import Counter
 
 from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
 
-from onnx_evoq.model.graph import FLOAT_TYPES, Runnable, all_nodes
+from onnx_evoq.model.graph import FLOAT_TYPES, Runnable, all_nodes, without_values
 from onnx_evoq.model.integer.quantized_activations import LIMITS, PRODUCTS
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
@@ -101,7 +101,7 @@ def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:
 
 def _not_floats(model: ModelProto) -> set[str]:
     """The tensors that are known to hold no floats, but for the codes of activations."""
-    inferred = shape_inference.infer_shapes(model).graph
+    inferred = shape_inference.infer_shapes(without_values(model, shapes=True)).graph
     known = {
         value.name: value.type.tensor_type.elem_type
         for value in [*inferred.value_info, *inferred.input, *inferred.output]

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from onnx_evoq.model.files import check_valid
 from onnx_evoq.model.graph import (
     QONNX_DOMAIN,
     attribute,
-    check_valid,
     copy_of,
     drop_unread,
     names_in_use,

@@ -12,12 +12,14 @@ may differ from channel to channel, too. By (1) a maximum that is itself a power
 -1.0).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_evoq.array_blocks import Rows, blocks, rows_of
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
 
 Scale = Literal["pow2", "float"]
@@ -173,8 +175,7 @@ def fit(
         >>> fit(np.array([0.3, -0.9], np.float32), bits=4).step
         array(0.125, dtype=float32)
     """
-    others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
-    largest = np.abs(values).max(axis=others, initial=0.0).astype(np.float64)  # () or (channels,)
+    largest = _largest(values, axis).astype(np.float64)  # () or (channels,)
     widths = np.array(bits)  # () or (channels,)
     limits = np.finfo(dtype)
     if scale == "float":
@@ -186,6 +187,13 @@ def fit(
         frac_bits = widths - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
         step = np.ldexp(1.0, np.maximum(-frac_bits, _MIN_EXPONENT)).astype(np.float32)
     return FixedPoint(bits, np.asarray(step), axis, narrow)
+
+
+def _largest(values: Float32Array, axis: int | None) -> Float32Array:
+    """max|x|, () or (channels,)."""
+    others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
+    found = [np.abs(block).max(axis=others, initial=0.0) for _, block in blocks(values)]
+    return np.asarray(np.concatenate(found) if axis == 0 else np.max(found, axis=0))
 
 
 @dataclass(frozen=True)
@@ -222,8 +230,12 @@ def nearest(values: Float32Array, grid: FixedPoint) -> Codes:
         >>> nearest(np.array([0.3, -0.9, 5.0], np.float32), FixedPoint(4, np.float32(0.125)))
         array([ 2, -7,  7], dtype=int8)
     """
-    ratio = values.astype(np.float64) / grid.steps_for(values.ndim)
-    return np.clip(np.rint(ratio), *grid.limits_for(values.ndim)).astype(np.int8)
+    codes, steps = np.empty(values.shape, np.int8), grid.steps_for(values.ndim)
+    limits = [np.asarray(limit) for limit in grid.limits_for(values.ndim)]
+    for rows, block in blocks(values):
+        ratio = block.astype(np.float64) / rows_of(steps, rows)
+        codes[rows] = np.clip(np.rint(ratio), *(rows_of(limit, rows) for limit in limits))
+    return codes
 
 
 def packed_size(count: int, bits: Bits) -> int:
@@ -258,7 +270,10 @@ def dequantize(codes: Codes, grid: FixedPoint) -> Float32Array:
         >>> dequantize(np.array([2, -7], np.int8), FixedPoint(4, np.float32(0.125)))
         array([ 0.25 , -0.875], dtype=float32)
     """
-    return np.asarray(codes.astype(np.float32) * grid.steps_for(codes.ndim), np.float32)
+    values, weight = np.empty(codes.shape, np.float32), QuantizedWeight(codes, grid)
+    for rows, block in weight.value_blocks():
+        values[rows] = block
+    return values
 
 
 class QuantizedWeight(NamedTuple):
@@ -276,3 +291,9 @@ class QuantizedWeight(NamedTuple):
     def values(self) -> Float32Array:
         """``step * codes``, float32."""
         return dequantize(self.codes, self.grid)
+
+    def value_blocks(self) -> Iterator[tuple[Rows, Float32Array]]:
+        """The values in blocks of the first axis, in order, each with its slice."""
+        steps = self.grid.steps_for(self.codes.ndim)
+        for rows, block in blocks(self.codes):
+            yield rows, np.asarray(block.astype(np.float32) * rows_of(steps, rows), np.float32)

@@ -46,11 +46,12 @@ def open_session(
         ModelError: ONNX Runtime cannot load the model.
         OptionError: a provider is not available.
     """
-    content, values = to_run(model)
     threads = 1 if on_cpu(resources) else None
-    return Session(
-        content, name, resources.providers, options, threads, values, resources.custom_ops, unlike
-    )
+    with to_run(model) as (content, values, folder):
+        return Session(
+            content, name, resources.providers, options, threads, values, resources.custom_ops,
+            unlike, folder,
+        )  # fmt: skip
 
 
 def with_integer_weights(model: Model, name: str) -> tuple[Model, list[str]]:

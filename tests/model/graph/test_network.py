@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import pytest
 from graphs import conv_net, mlp, model_of, node, proto, random, rounded, run
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
@@ -37,8 +36,8 @@ def values(model: ModelProto) -> dict[str, NDArray[np.generic]]:
 
 def outputs(model: ModelProto | Network, x: NDArray[np.generic] = X) -> NDArray[np.generic]:
     """What ONNX Runtime computes, with arrays beside the model."""
-    content, beside = to_run(model)
-    return Session(content, values=beside).run({"x": x})["logits"]
+    with to_run(model) as (content, beside, _):
+        return Session(content, values=beside).run({"x": x})["logits"]
 
 
 def test_the_model_of_a_network_has_its_values_and_all_else_of_the_model() -> None:
@@ -105,37 +104,6 @@ def test_with_codes_the_weights_are_steps_times_codes() -> None:
     assert serialize(to_model(network)) == serialize(expected)
     again = with_codes(network, {"first": rounded(MODEL, 8)["first"]})
     assert again.values["second"] is quantized["second"]
-
-
-@pytest.mark.parametrize("few", [0, 64, 10**6])
-def test_onnx_runtime_computes_what_the_model_of_the_network_does(
-    monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
-    monkeypatch.setattr("onnx_evoq.model.graph.network._FEW_VALUES", few)
-    network = as_network(MODEL).with_values(OTHER)
-    content, beside = to_run(network)
-    expected = {0: {*values(MODEL)}, 64: {*OTHER}, 10**6: {*OTHER}}
-    assert set(beside) == expected[few]
-    assert len(content) < len(serialize(MODEL))
-    np.testing.assert_array_equal(outputs(network), outputs(replace_weights(MODEL, OTHER)))
-
-
-def test_large_initializers_of_floats_stand_beside_the_graph() -> None:
-    nodes = [
-        node("MatMul", ["x", "w"], ["a"]),
-        node("Gather", ["a", "at"], ["b"], axis=1),
-        node("Mul", ["b", "one"], ["logits"]),
-    ]
-    at, one = np.arange(65) % 8, np.float32(2)
-    weights = {"w": random(4, 65), "at": at, "one": one}
-    model = load(model_of(nodes, {"x": ["n", 4]}, {"logits": ["n", 65]}, weights))
-    network = as_network(model)
-    assert list(to_run(network)[1]) == ["w"]
-    np.testing.assert_array_equal(outputs(network), outputs(model))
-
-
-def test_a_model_is_run_from_its_file_alone() -> None:
-    assert to_run(MODEL) == (serialize(MODEL), {})
 
 
 def test_a_part_reads_its_own_initializers_only() -> None:

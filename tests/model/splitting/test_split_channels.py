@@ -19,7 +19,7 @@ from onnx_evoq.model import (
     serialize,
     splittable_layers,
 )
-from onnx_evoq.model.graph.validity import check_valid
+from onnx_evoq.model.files.validity import check_valid
 from onnx_evoq.model.splitting.split_channels import (
     ChannelReader,
     bytes_per_copy,

@@ -2,23 +2,22 @@
 
 from onnx import ModelProto, ValueInfoProto, checker
 
-from onnx_evoq.model.graph.nodes import copy_of
+from onnx_evoq.model.graph import without_values
 
 
 def check_valid(model: ModelProto) -> None:
     """Check `model` as `onnx.checker` does, except that inputs and outputs need not state a shape.
 
+    Values of large tensors are not looked at: whether they fit shapes and types is known.
+
     Raises:
         onnx.checker.ValidationError: the model is not valid.
-        ValueError: the model is larger than 2 GB.
     """
-    if any(_lacks_shape(value) for value in (*model.graph.input, *model.graph.output)):
-        shaped = copy_of(model)
-        for value in (*shaped.graph.input, *shaped.graph.output):
-            if _lacks_shape(value):
-                value.type.tensor_type.shape.SetInParent()
-        model = shaped
-    checker.check_model(model)
+    checked = without_values(model)
+    for value in (*checked.graph.input, *checked.graph.output):
+        if _lacks_shape(value):
+            value.type.tensor_type.shape.SetInParent()
+    checker.check_model(checked)
 
 
 def _lacks_shape(value: ValueInfoProto) -> bool:

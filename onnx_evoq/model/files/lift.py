@@ -11,7 +11,8 @@ there, and each name stands for one tensor. The outputs of the model do not chan
 
 from onnx import GraphProto, NodeProto, TensorProto
 
-from onnx_evoq.model.graph.nodes import (
+from onnx_evoq.model.files.unique_names import unique_names
+from onnx_evoq.model.graph import (
     FLOAT_TYPES,
     bodies,
     constant_of,
@@ -19,7 +20,6 @@ from onnx_evoq.model.graph.nodes import (
     unused_name,
     walk,
 )
-from onnx_evoq.model.graph.unique_names import unique_names
 
 
 def lift_constants(graph: GraphProto) -> None:

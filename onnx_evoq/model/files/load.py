@@ -6,31 +6,50 @@
    become dense. Constants that may be weights become initializers of the main graph (see `lift`).
 """
 
+import mmap
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, defs, external_data_helper, inliner
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    defs,
+    inliner,
+)
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model.graph.lift import lift_constants
-from onnx_evoq.model.graph.nodes import (
+from onnx_evoq.model.files.lift import lift_constants
+from onnx_evoq.model.files.validity import check_valid
+from onnx_evoq.model.graph import (
     QONNX_DOMAIN,
     all_nodes,
+    bodies,
     copy_of,
-    dense,
     node_label,
     opset_of,
     tensors_in,
+    tensors_of,
     texts_in,
     walk,
+    without_values,
 )
-from onnx_evoq.model.graph.validity import check_valid
-from onnx_evoq.model.tensors import is_external
-
-Model = ModelProto  # the name for rooms that do not import onnx
+from onnx_evoq.model.tensors import (
+    IN_MEMORY,
+    bytes_of,
+    dense,
+    file_of,
+    is_external,
+    place_of,
+    read,
+    settle,
+)
 
 MIN_OPSET = 7  # the oldest that ONNX Runtime runs
+_MOST_BYTES = 2**31 - 1  # of a file, and of a model without its external data
 _MIN_IR_VERSION = 4  # from here on, an initializer need not be an input
 
 _QONNX_DOMAINS = (QONNX_DOMAIN, "onnx.brevitas")
@@ -47,8 +66,11 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
         ModelError: the file is unreadable, or the model unsupported; QONNX is.
     """
     name = name_of(source)
-    model = copy_of(source) if isinstance(source, ModelProto) else _read(Path(source))
-    _check(model, name)
+    if isinstance(source, ModelProto):
+        model, path = copy_of(source), None
+    else:
+        model, path = _parsed(Path(source)), Path(source)
+    _check(model, name, path)
     _refuse_qonnx(model, name, quantized)
     if model.functions:
         model = inliner.inline_local_functions(model)
@@ -56,48 +78,65 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     _drop_initializer_inputs(model)
     _make_dense(model)
     lift_constants(model.graph)
+    _read_in_nodes(model.graph)
     return model
 
 
 def name_of(source: str | Path | ModelProto) -> str:
     """The name of a model in messages and reports."""
-    return "the model in memory" if isinstance(source, ModelProto) else str(source)
-
-
-def serialize(model: ModelProto) -> bytes:
-    """The bytes of a model file; the same model gives the same bytes."""
-    return bytes(model.SerializeToString(deterministic=True))
+    return IN_MEMORY if isinstance(source, ModelProto) else str(source)
 
 
 def size_in_bytes(source: str | Path | ModelProto) -> int:
     """The bytes of a model file and its external data, or of a model in memory as a file."""
     if isinstance(source, ModelProto):
-        return int(source.ByteSize())
+        beside = sum(bytes_of(t) for t in tensors_in(source.graph) if is_external(t))
+        held = [bytes_of(tensor) for tensor in source.graph.initializer if not is_external(tensor)]
+        if sum(held) < _MOST_BYTES:
+            return beside + int(source.ByteSize())
+        return beside + sum(held) + int(without_values(source).ByteSize())
     path = Path(source)
     files = {file.resolve() for file in (path, *data_files(path))}
     return sum(file.stat().st_size for file in files)
 
 
-def data_files(path: Path) -> list[Path]:
-    """The files of external data that the model in `path` names, whether they exist or not.
+def data_files(source: str | Path | ModelProto) -> list[Path]:
+    """The data files that a model names, whether they exist or not.
+
+    Args:
+        source: the file of a model, or a loaded model, which names those that are still needed.
 
     Raises:
-        ModelError: `path` cannot be read, or it is not an ONNX file.
+        ModelError: the file cannot be read, or it is not an ONNX file, or a name is no file's.
     """
-    tensors = _external_tensors(_parsed(path))
-    locations = dict.fromkeys(_external(tensor).get("location", "") for tensor in tensors)
-    return [path.parent / location for location in locations]
+    if isinstance(source, ModelProto):
+        external = filter(is_external, source.graph.initializer)
+        return list(dict.fromkeys(Path(place_of(tensor).path) for tensor in external))
+    path = Path(source)
+    if not _may_have_data_files(path):
+        return []
+    tensors = filter(is_external, _tensors_in(_parsed(path)))
+    files = dict.fromkeys(file_of(tensor, str(path)) for tensor in tensors)
+    return [path.parent / file for file in files]
 
 
-def _read(path: Path) -> ModelProto:
-    model = _parsed(path)
-    _read_external_data(model, path)
-    return model
+def _may_have_data_files(path: Path) -> bool:
+    """Whether a file holds the word that tensors in data files need, which is found at once."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_:
+            return all_.find(b"location") >= 0
+    except (OSError, ValueError):  # it is empty, no regular file, or cannot be read
+        return True
 
 
 def _parsed(path: Path) -> ModelProto:
     """The model in a file, without its external data."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(
+                f"{path}: larger than the 2 GB that an ONNX file can have: export the model with "
+                "external data."
+            )
         content = path.read_bytes()
     except OSError as cause:
         raise ModelError(f"{path}: cannot be read: {cause.strerror}.") from cause
@@ -115,54 +154,22 @@ def _parsed(path: Path) -> ModelProto:
     return model
 
 
-def _external_tensors(model: ModelProto) -> list[TensorProto]:
-    tensors = tensors_in(model.graph)
-    return [tensor for tensor in tensors if is_external(tensor)]
+def _tensors_in(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor that a model holds, in its graph or its functions."""
+    yield from tensors_in(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _tensors_inside(node)
 
 
-def _external(tensor: TensorProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in tensor.external_data}
+def _tensors_inside(node: NodeProto) -> Iterator[TensorProto]:
+    """Every tensor that a node holds, itself or in its bodies."""
+    yield from tensors_of(node)
+    for body in bodies(node):
+        yield from tensors_in(body)
 
 
-def _read_external_data(model: ModelProto, path: Path) -> None:
-    folder = path.parent.resolve()
-    for tensor in _external_tensors(model):
-        entry = _external(tensor)
-        file = (folder / entry.get("location", "")).resolve()
-        if not file.is_relative_to(folder):
-            raise ModelError(
-                f"{path}: tensor {tensor.name!r} names the data file {entry.get('location')!r} "
-                "outside the model's folder: move the file beside the model and export again."
-            )
-        if not file.is_file():
-            raise ModelError(
-                f"{path}: the data file {entry.get('location')!r} of tensor {tensor.name!r} is "
-                "missing: put it beside the model."
-            )
-        if not all(entry.get(key, "0").isdecimal() for key in ("offset", "length")):
-            raise ModelError(
-                f"{path}: tensor {tensor.name!r} names no place in {file.name!r} (offset and "
-                "length must be whole numbers): export the model again."
-            )
-        end = int(entry.get("offset", "0")) + int(entry.get("length", "0"))
-        if file.stat().st_size < end:
-            raise ModelError(
-                f"{path}: the data file {file.name!r} ends before tensor {tensor.name!r} does: "
-                "it is truncated; copy it again."
-            )
-        try:
-            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-        except MemoryError:
-            raise
-        except Exception as cause:  # onnx raises several kinds, all of them about this file
-            raise ModelError(
-                f"{path}: tensor {tensor.name!r} cannot be read from {file.name!r}: {cause}"
-            ) from cause
-        tensor.ClearField("data_location")
-        del tensor.external_data[:]
-
-
-def _check(model: ModelProto, name: str) -> None:
+def _check(model: ModelProto, name: str, path: Path | None) -> None:
     opset = opset_of(model)
     newest = defs.onnx_opset_version()
     if not MIN_OPSET <= opset <= newest:
@@ -178,13 +185,12 @@ def _check(model: ModelProto, name: str) -> None:
                 f"{name}: {node_label(node)} takes an attribute from a function, and is in none: "
                 "export the model again."
             )
+    settle(_tensors_in(model), path)
     try:
         check_valid(model)
     except onnx.checker.ValidationError as cause:
         first_line = (str(cause).strip().splitlines() or ["the checker of ONNX refuses it"])[0]
         raise ModelError(f"{name}: not a valid ONNX model: {first_line}") from cause
-    except ValueError as cause:  # protobuf's limit of 2 GB per message
-        raise ModelError(f"{name}: models above 2 GB are not supported.") from cause
 
 
 def _refuse_qonnx(model: ModelProto, name: str, quantized: bool) -> None:
@@ -212,3 +218,11 @@ def _make_dense(model: ModelProto) -> None:
     for graph in walk(model.graph):
         graph.initializer.extend(dense(sparse) for sparse in graph.sparse_initializer)
         del graph.sparse_initializer[:]
+
+
+def _read_in_nodes(graph: GraphProto) -> None:
+    """Let the tensors of nodes and of their bodies hold their values."""
+    for node in graph.node:
+        for tensor in _tensors_inside(node):
+            if is_external(tensor):
+                read(tensor)

@@ -4,7 +4,7 @@ import pytest
 from graphs import mlp, node, split_net
 from onnx import ModelProto, checker, helper
 
-from onnx_evoq.model.graph.validity import check_valid
+from onnx_evoq.model.files.validity import check_valid
 
 
 def without_shape(end: str) -> ModelProto:

@@ -5,7 +5,7 @@ from graphs import model_of, node, random
 from onnx import GraphProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from onnx_evoq.model.graph.unique_names import unique_names
+from onnx_evoq.model.files.unique_names import unique_names
 
 
 def body_of(*nodes: onnx.NodeProto, output: str = "o", **tensors: object) -> GraphProto:

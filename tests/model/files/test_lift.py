@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_evoq.model import find_weights, load
+from onnx_evoq.model.files.lift import lift_constants
 from onnx_evoq.model.graph import walk
-from onnx_evoq.model.graph.lift import lift_constants
 
 
 def branch(name: str, weight: np.ndarray) -> onnx.GraphProto:

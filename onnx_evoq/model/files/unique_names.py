@@ -6,7 +6,7 @@ may move from a body to the graph around it, and its name says where it is.
 
 from onnx import GraphProto
 
-from onnx_evoq.model.graph.nodes import bodies, names_in_use, unused_name
+from onnx_evoq.model.graph import bodies, names_in_use, unused_name
 
 
 def unique_names(graph: GraphProto) -> None:

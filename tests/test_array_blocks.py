@@ -1,0 +1,62 @@
+"""Large arrays are gone through block by block, and mapped pages are given back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onnx_evoq.array_blocks import blocks, release, row_blocks, rows_of
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (1, 9), (0, 4), (5, 0), (4,)])
+@pytest.mark.parametrize("most_bytes", [1, 8, 50, 10**6])
+def test_the_blocks_are_all_of_the_array(shape: tuple[int, ...], most_bytes: int) -> None:
+    array = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
+    parts = [array[rows] for rows in row_blocks(array, most_bytes)]
+    assert np.concatenate(parts).tolist() == array.tolist()
+    row = array.nbytes // max(1, len(array))
+    assert all(part.nbytes <= max(most_bytes, row) for part in parts)
+
+
+def test_an_array_without_axes_is_a_block() -> None:
+    ((rows, block),) = blocks(np.array(3.0))
+    assert (rows, block.item()) == (..., 3.0)
+
+
+def test_what_broadcasts_to_an_array_broadcasts_to_its_blocks() -> None:
+    array = np.arange(6.0).reshape(3, 2)
+    for other in (np.array(2.0), np.array([[1.0], [2], [3]]), np.array([[1.0, 2.0]])):
+        parts = [array[rows] * rows_of(other, rows) for rows in row_blocks(array, 16)]
+        assert np.concatenate(parts).tolist() == (array * other).tolist()
+
+
+def resident(path: Path) -> int:
+    """KiB of a mapped file that count as memory of this process."""
+    found, here = 0, False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if "-" in line.split(" ")[0]:
+            here = line.endswith(str(path))
+        elif here and line.startswith("Rss:"):
+            found += int(line.split()[1])
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not say")
+def test_pages_of_a_mapped_file_are_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    np.arange(2**18, dtype=np.float32).tofile(path)
+    mapped = np.memmap(path, np.uint8, "r", 4).view(np.ndarray).view(np.float32)  # 1 MB
+    assert mapped.sum() > 0
+    assert resident(path) >= 1000
+    release(mapped)
+    assert resident(path) <= 8
+    assert sum(float(block.sum()) for _, block in blocks(mapped)) > 0
+    assert resident(path) <= 8
+    assert mapped[-1] == 2**18 - 1  # read again
+
+
+def test_what_is_not_mapped_stays() -> None:
+    array = np.ones(3)
+    for each in (array, array[::2], array[:0]):
+        release(each)
+    assert array.tolist() == [1, 1, 1]
