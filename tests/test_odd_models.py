@@ -235,3 +235,13 @@ def test_a_branch_that_never_runs_may_be_for_another_width() -> None:
     feed = {"x": random(1, 16), "rate": np.array(16)}
     expected, actual = (run(model, feed)["y"] for model in (two_rates(), result.model))
     np.testing.assert_allclose(actual, expected, atol=0.05 * np.abs(expected).max())
+
+
+def test_a_weight_in_a_branch_that_no_sample_takes_is_named() -> None:
+    data: dict[str, Any] = {"x": random(64, 1, 16), "rate": np.full(64, 16)}
+    notes = optimize(two_rates(), data, bits=4, strategy="none").notes
+    said = [note for note in notes if "nearest" in note]
+    assert said == [
+        "1 of 3 weights are in branches that no sample takes, and start from nearest rounding "
+        "(w8): give samples that take them, too."
+    ]

@@ -252,10 +252,22 @@ def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tupl
     if start.layers and _is_better(task, rounded, start) and task.allows(rounded.as_float):
         why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
         return rounded, (*notes, f"{why} instead.")
-    if start.nearest:
-        names = ", ".join(start.nearest[:_NAMES]) + (", ..." if len(start.nearest) > _NAMES else "")
+    count = len(start.quantized)
+    without = [name for name in start.nearest if name not in start.unreached]
+    if without:
         notes.append(
-            f"{len(start.nearest)} of {len(start.quantized)} weights have no closed form and start "
-            f"from nearest rounding ({names})."
+            f"{len(without)} of {count} weights have no closed form and start from nearest "
+            f"rounding ({_listed(without)})."
+        )
+    if start.unreached:
+        notes.append(
+            f"{len(start.unreached)} of {count} weights are in branches that no sample takes, and "
+            f"start from nearest rounding ({_listed(start.unreached)}): give samples that take "
+            "them, too."
         )
     return start, tuple(notes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few of some names."""
+    return ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")

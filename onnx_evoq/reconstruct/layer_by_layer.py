@@ -58,6 +58,7 @@ class QuantizedModel:
         layers: the reconstruction of each weight with a closed form, by name.
         nearest: the names of the weights without a closed form, or without columns to apply it to,
             which are rounded to the nearest codes.
+        unreached: those of them that are in a branch which no sample takes.
         cut: a sentence about what was left out to save time; empty if nothing was.
     """
 
@@ -65,6 +66,7 @@ class QuantizedModel:
     quantized: dict[str, QuantizedWeight]
     layers: dict[str, LayerReconstruction]
     nearest: tuple[str, ...]
+    unreached: tuple[str, ...] = ()
     cut: str = ""
 
     @cached_property
@@ -147,10 +149,13 @@ def reconstruct_layers(
             so_far = so_far.with_values({name: quantized[name], **biases})
             step(1)
     rounded_to_nearest = tuple(n for n in quantized if n not in reconstructions and n not in late)
+    unreached = tuple(name for name in rounded_to_nearest if name in walk.unreached)
     corrected = model.with_values(biases)
     del walk
     give_back()
-    return QuantizedModel(corrected, quantized, reconstructions, rounded_to_nearest, plan.cut)
+    return QuantizedModel(
+        corrected, quantized, reconstructions, rounded_to_nearest, unreached, plan.cut
+    )
 
 
 def layer_sizes(

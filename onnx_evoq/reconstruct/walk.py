@@ -93,6 +93,9 @@ def positions_of_a_sample(
 class Walk:
     """Takes the float model and the quantized model from one layer to the next.
 
+    Attributes:
+        unreached: the weights of layers in branches that no sample takes, as far as asked for.
+
     Args:
         task: the samples, the weights, and what may be used.
         model: the float model.
@@ -101,6 +104,7 @@ class Walk:
     """
 
     def __init__(self, task: Task, model: Network, samples: int) -> None:
+        self.unreached: set[str] = set()
         self._model = model
         self._names = [weight.name for weight in task.weights]
         self._weights = {weight.name: weight.values for weight in task.weights}
@@ -161,6 +165,8 @@ class Walk:
         if samples is not None:
             tensors.done()
             targets.done()
+        elif not tensors.first[layer.input].size:
+            self.unreached.add(layer.weight)
         return samples
 
     def _count_with(self, samples: int) -> int:

@@ -431,7 +431,7 @@ def test_the_weight_of_a_branch_that_never_runs_is_rounded_to_the_nearest(kind: 
     inputs = correlated(6)(48, 1)
     task = task_of(branches(kind, always=True), inputs, inputs, bits=3, size=1)
     found = reconstructed(task)
-    assert (set(found.layers), found.nearest) == ({"w1"}, ("w2",))
+    assert (set(found.layers), found.nearest, found.unreached) == ({"w1"}, ("w2",), ("w2",))
     plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)["w2"]
     np.testing.assert_array_equal(found.quantized["w2"].codes, plain.codes)
 
