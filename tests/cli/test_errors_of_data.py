@@ -14,8 +14,11 @@ from graphs import random
         ({"other": random(8, 4)}, "holds 'other', but the model's input is 'x'"),
         ({"x": random(8, 5)}, "has shape (8, 5), but the model takes"),
         ({"x": random(8, 4, 2)}, "has shape (8, 4, 2), but the model takes"),
-        ({"x": np.array([["a"] * 4] * 8)}, "not numbers"),
-        ({"x": random(8, 4).astype(complex)}, "holds complex128, not numbers"),
+        ({"x": np.array([["a"] * 4] * 8)}, "holds <U1, and the model takes float32: give numbers"),
+        (
+            {"x": random(8, 4).astype(complex)},
+            "holds complex128, and the model takes float32: give numbers",
+        ),
         ({"x": np.float32(1)}, "is a single number: give an array"),
         ({"x": random(0, 4)}, "holds no samples: give a few hundred"),
         ({"x": random(1, 4)}, "give at least two"),
@@ -51,7 +54,7 @@ def test_data_that_do_not_fit_are_named(mlp_file: Path, tmp_path: Path) -> None:
 def test_pickled_data_are_not_loaded(mlp_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "pickled.npz"
     np.savez(path, x=np.array([{"a": 1}, {"b": 2}], dtype=object))
-    assert f"{path}: holds pickled objects" in refused(mlp_file, "--data", path)
+    assert f"{path} (x.npy): holds pickled objects" in refused(mlp_file, "--data", path)
 
 
 @pytest.mark.parametrize("name", ["bad.npz", "bad.npy"])
