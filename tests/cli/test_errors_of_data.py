@@ -17,7 +17,7 @@ from graphs import random
         ({"x": np.array([["a"] * 4] * 8)}, "holds <U1, and the model takes float32: give numbers"),
         (
             {"x": random(8, 4).astype(complex)},
-            "holds complex128, and the model takes float32: give numbers",
+            "holds complex128, and the model takes float32",
         ),
         ({"x": np.float32(1)}, "is a single number: give an array"),
         ({"x": random(0, 4)}, "holds no samples: give a few hundred"),
