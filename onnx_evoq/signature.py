@@ -1,4 +1,4 @@
-"""The name, type and shape of a model's input."""
+"""The name, type and shape of a model's input, and what its graph says of an output."""
 
 from dataclasses import dataclass
 
@@ -36,3 +36,17 @@ class TensorSpec:
             return f"{self.kind} of any shape"
         axes = ", ".join("n" if size is None else str(size) for size in self.shape)
         return f"{self.kind} ({axes})"
+
+
+@dataclass(frozen=True)
+class OutputHint:
+    """What a model's graph says of the values of an output.
+
+    Attributes:
+        channels: how many channels the layers before it give; empty where that is not known.
+        probabilities: whether a single value is a probability (behind a Sigmoid, say) or a logit;
+            None where that is not known.
+    """
+
+    channels: frozenset[int] = frozenset()
+    probabilities: bool | None = None

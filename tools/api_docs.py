@@ -36,9 +36,10 @@ TYPES = {
     "Named": "an object with a `name`, as `QuantType.QInt8` is",
     "PolicySource": "a `Policy`, a `ParetoPoint`, a mapping as `Policy.to_dict` gives it, or the "
     "path of a JSON file",
-    "MetricName": "`auto`, `mse`, `kl`, `cosine`, `sqnr`, `nmse`, `agreement`, `top1`, `top5` or "
-    "`cross_entropy`; `package.module:function` or `file.py:function`; or a function of the "
-    "outputs (a dict of arrays) and the labels, with an attribute `higher_is_better`",
+    "MetricName": "`auto`, `mse`, `kl`, `cosine`, `sqnr`, `nmse`, `channel_nmse`, `agreement`, "
+    "`top1`, `top5` or `cross_entropy`; `package.module:function` or `file.py:function`; or a "
+    "function of the outputs (a dict of arrays) and the labels, with an attribute "
+    "`higher_is_better`",
     "StrategyName": "`neuroevolution`, `coevolution` or `none`",
     "Granularity": "`tensor` or `channel`",
     "Scale": "`pow2` or `float`",

@@ -10,8 +10,8 @@ from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
-from onnx_evoq.metrics import Criterion, Metric, MetricName, find_metric
-from onnx_evoq.model import has_tensors, load, name_of
+from onnx_evoq.metrics import Criterion, Metric, MetricName, find_metric, output_layouts
+from onnx_evoq.model import has_tensors, load, name_of, output_hints
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import Evaluation
@@ -43,7 +43,7 @@ def evaluate(
         model: the path of an ONNX file, or an `onnx.ModelProto`; float or quantized.
         data: the samples, as for `optimize`; None draws synthetic inputs.
         metric: what to measure: "auto" for top-1 where labels are classes of the first output,
-            otherwise for the mean squared error against `reference`; the name of a metric; or a
+            otherwise for the output error against `reference`; the name of a metric; or a
             function of (outputs, labels) with an attribute `higher_is_better`.
         reference: the model to compare with, usually the float model, given like `model`; None for
             no comparison.
@@ -87,18 +87,19 @@ def evaluate(
     own = points.own if chosen is not None and chosen.against == "user" else None
     every = outputs_of(loaded, source, samples, resources, progress, own)
     outputs = [{name: part[name] for name in points.names} for part in every]
-    if chosen is None:
-        chosen = default_metric(samples, outputs, reference is not None)
     expected: list[Arrays] | None = None
     notes = [*samples.notes, *points.notes, *not_finite(outputs, source)]
     if other is not None:
         expected = outputs_of(other, other_source, samples, resources, progress)
         notes += not_finite(expected, other_source)
         expected = named_alike(expected, outputs, other_source)
+    layouts = output_layouts(expected or outputs, output_hints(loaded))
+    if chosen is None:
+        chosen = default_metric(samples, outputs, expected, layouts)
 
     # 3. Measure.
     def measure(kind: Metric) -> float:
-        criterion = Criterion(kind, expected, samples.labels)
+        criterion = Criterion(kind, expected, samples.labels, layouts)
         if kind.against == "user" and own is not None:
             real = [{name: part[name] for name in own.names} for part in every]
             criterion = replace(criterion, own=real, unlike=own.unlike)

@@ -7,7 +7,14 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import batches_of, check_shapes, in_order_of_samples
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
-from onnx_evoq.metrics import Metric, class_numbers, class_scores, find_metric
+from onnx_evoq.metrics import (
+    Layouts,
+    Metric,
+    class_numbers,
+    class_scores,
+    find_metric,
+    output_error,
+)
 from onnx_evoq.model import Model, input_specs
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import choose_batch_size, predict
@@ -21,13 +28,19 @@ from onnx_evoq.setup import (
 )
 
 
-def default_metric(samples: Samples, outputs: Sequence[Arrays], has_reference: bool) -> Metric:
-    """Top-1 if the labels are classes of the first output, else mse against a reference model.
+def default_metric(
+    samples: Samples,
+    outputs: Sequence[Arrays],
+    expected: Sequence[Arrays] | None,
+    layouts: Layouts,
+) -> Metric:
+    """Top-1 if the labels are classes of the first output, else the error against a reference.
 
     Args:
         samples: the samples, perhaps with labels.
         outputs: the model's outputs for them, part by part.
-        has_reference: whether there is a reference model.
+        expected: those of the reference model; None without one.
+        layouts: of the outputs.
 
     Raises:
         MetricError: there are no such labels, and no reference model.
@@ -36,12 +49,12 @@ def default_metric(samples: Samples, outputs: Sequence[Arrays], has_reference: b
         with contextlib.suppress(MetricError):  # the output is no row of class scores
             if len({class_scores(part).shape[1] for part in outputs}) == 1:
                 return find_metric("top1")
-    if not has_reference:
+    if expected is None:
         raise MetricError(
             "there is nothing to score against: give data with labels that are classes (y, class "
             "folders, or --labels), a reference model, or a metric of your own."
         )
-    return find_metric("mse")
+    return output_error(expected[0], layouts, samples.groups[0].inputs)
 
 
 def outputs_of(

@@ -24,8 +24,9 @@ def float_outputs(scoring: ScoringSet) -> list[str]:
 class Sketch:
     """Maps the outputs of each sample to a few numbers, and keeps the distances between outputs.
 
-    All outputs are divided by their root mean square over the samples and by the square root of
-    their size, so that each output counts the same.
+    All outputs are divided by the square root of their power (`Criterion.powers`) and of their
+    size, so that each output counts the same, and so does each channel where the metric tells
+    channels apart.
 
     Attributes:
         size: how many numbers there are per sample.
@@ -39,10 +40,10 @@ class Sketch:
     def __init__(self, scoring: ScoringSet, rng: np.random.Generator) -> None:
         parts: Sequence[Arrays] = scoring.criterion.reference or ()
         self._names = float_outputs(scoring)
-        # The mean square of each output: the mean of those of the batches.
-        self._powers = {
-            name: float(
-                np.mean([np.mean(np.square(part[name], dtype=np.float64)) for part in parts])
+        powers = scoring.criterion.powers
+        self._divisors = {
+            name: np.float32(
+                np.sqrt(np.maximum(powers[name] * parts[0][name][0].size, _LEAST_POWER))
             )
             for name in self._names
         }
@@ -60,8 +61,9 @@ class Sketch:
     def __call__(self, outputs: Arrays) -> Float64Array:
         """Sketch the outputs of a batch: (count, size) from arrays (count, ...)."""
         rows = [
-            np.asarray(outputs[name], np.float32).reshape(len(outputs[name]), -1)
-            / np.float32(np.sqrt(max(self._powers[name] * outputs[name][0].size, _LEAST_POWER)))
+            (np.asarray(outputs[name], np.float32) / self._divisors[name]).reshape(
+                len(outputs[name]), -1
+            )
             for name in self._names
         ]
         flat = np.concatenate(rows, axis=1)  # (count, width)

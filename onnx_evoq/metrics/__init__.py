@@ -1,13 +1,15 @@
 """The metrics that score a model's outputs, and the reference or labels that they compare with."""
 
 from onnx_evoq.metrics.criterion import Criterion
-from onnx_evoq.metrics.metric import METRIC_NAMES, Metric, MetricName, find_metric
+from onnx_evoq.metrics.metric import METRIC_NAMES, Metric, MetricName, find_metric, output_error
+from onnx_evoq.metrics.output_layout import Layouts, output_layouts
 from onnx_evoq.metrics.output_metrics import PerSample, largest_difference
 from onnx_evoq.metrics.task_metrics import check_labels, class_numbers, class_scores
 
 __all__ = [
     "METRIC_NAMES",
     "Criterion",
+    "Layouts",
     "Metric",
     "MetricName",
     "PerSample",
@@ -16,4 +18,6 @@ __all__ = [
     "class_scores",
     "find_metric",
     "largest_difference",
+    "output_error",
+    "output_layouts",
 ]

@@ -1,6 +1,6 @@
 """A criterion: a metric with the reference outputs or labels that outputs are compared with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from onnx_evoq.array_types import Array
+from onnx_evoq.array_types import Array, Float64Array
 from onnx_evoq.batch import concatenated
 from onnx_evoq.errors import MetricError
-from onnx_evoq.metrics.metric import Metric
-from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample, probability_outputs
+from onnx_evoq.metrics.metric import Metric, find_metric
+from onnx_evoq.metrics.output_layout import Layouts, output_layouts
+from onnx_evoq.metrics.output_metrics import Outputs, PerSample
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Criterion:
         metric: how outputs are scored.
         reference: the float model's outputs for each batch; None where the metric needs none.
         labels: (samples,) over all batches; None where there are none.
+        layouts: of the outputs, by name; None to find them in the reference outputs. Of several
+            sets of samples, all should have the same.
         own: where a model is scored at other tensors than its outputs, and a user's metric takes
             these: those of the float model for each batch.
         unlike: the names of those of `own` that have no array of one shape for each sample. A
@@ -35,6 +38,7 @@ class Criterion:
     metric: Metric
     reference: Sequence[Outputs] | None
     labels: Array | None
+    layouts: Layouts | None = None
     own: Sequence[Outputs] | None = None
     unlike: frozenset[str] = frozenset()
 
@@ -50,12 +54,38 @@ class Criterion:
             )
 
     @cached_property
-    def _probabilities(self) -> Names | None:
-        """Names of the outputs that are class probabilities; None without a reference.
+    def of_reference(self) -> Layouts | None:
+        """The layouts of the outputs; None if they are not given, and there is no reference."""
+        if self.layouts is not None or self.reference is None:
+            return self.layouts
+        return output_layouts(self.reference, {})
 
-        All batches are looked at together, so that the answer does not depend on the batch.
+    @cached_property
+    def powers(self) -> Mapping[str, Float64Array]:
+        """What squared differences of the outputs of floats are divided by, to be broadcast.
+
+        It is the mean square of the reference outputs if the metric measures whole outputs, else
+        the power of their channels.
         """
-        return None if self.reference is None else probability_outputs(self.reference)
+        parts, layouts = self.reference or (), self.of_reference or {}
+        names = [name for name, values in parts[0].items() if values.dtype.kind == "f"]
+        if not self.metric.of_whole_outputs:
+            return {name: layouts[name].power_of_values for name in names}
+        return {
+            # The mean of those of the batches.
+            name: np.mean([np.mean(np.square(part[name], dtype=np.float64)) for part in parts])
+            for name in names
+        }
+
+    @cached_property
+    def relative_error(self) -> Metric:
+        """The error metric without a unit: channel_nmse where the metric tells channels apart.
+
+        Otherwise it is nmse.
+        """
+        unlike = any(layout.channels is not None for layout in (self.of_reference or {}).values())
+        by_channel = unlike and not self.metric.of_whole_outputs
+        return find_metric("channel_nmse" if by_channel else "nmse")
 
     def value(self, outputs: Iterable[Outputs]) -> float:
         """The metric's value over all batches.
@@ -99,16 +129,16 @@ class Criterion:
         Raises:
             EvoqError: as for `Metric.per_sample`.
         """
-        probabilities = self._probabilities
-        if probabilities is None:
+        layouts = self.of_reference
+        if layouts is None:
             outputs = list(outputs)
-            probabilities = probability_outputs(outputs)
+            layouts = output_layouts(outputs, {})
         values, start = [], self._starts[first]
         for index, batch in enumerate(outputs, first):
             end = start + len(next(iter(batch.values())))
             reference = None if self.reference is None else self.reference[index]
             labels = None if self.labels is None else self.labels[start:end]
-            values.append(self.metric.per_sample(batch, reference, labels, probabilities))
+            values.append(self.metric.per_sample(batch, reference, labels, layouts))
             start = end
         return np.concatenate(values)
 

@@ -10,7 +10,8 @@ import numpy as np
 from onnx_evoq.array_types import Array
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import output_metrics, task_metrics
-from onnx_evoq.metrics.output_metrics import Names, Outputs, PerSample
+from onnx_evoq.metrics.output_layout import Layouts
+from onnx_evoq.metrics.output_metrics import Outputs, PerSample
 from onnx_evoq.user_function import is_import_path, load_function, messages_apart
 
 Labels = Array
@@ -27,15 +28,18 @@ class Metric:
         against: what outputs are compared with: "reference" for the float model's outputs,
             "labels", or "user" for a user's function, which takes all outputs and the labels.
         measure: the function that scores. For "reference" it takes outputs, reference outputs and
-            the names of the outputs that are probabilities; for "labels" class scores, labels and
-            whether the scores are probabilities; both return one number per sample, (samples,).
-            For "user" it takes the outputs and labels of all samples, and returns one number.
+            the layouts of the outputs; for "labels" class scores, labels and whether the scores are
+            probabilities; both return one number per sample, (samples,). For "user" it takes the
+            outputs and labels of all samples, and returns one number.
+        of_whole_outputs: whether it measures differences of whole outputs, of which small channels
+            are a small part.
     """
 
     name: str
     higher_is_better: bool
     against: str
     measure: Callable[..., Any]
+    of_whole_outputs: bool = False
 
     def fitness(self, value: float) -> float:
         """The number that a search minimises: the value or its negative; NaN becomes infinity."""
@@ -52,7 +56,7 @@ class Metric:
         outputs: Outputs,
         reference: Outputs | None,
         labels: Labels | None,
-        probabilities: Names,
+        layouts: Layouts,
     ) -> PerSample:
         """A built-in metric of each sample, (samples,); their mean is the value of the metric.
 
@@ -60,7 +64,7 @@ class Metric:
             outputs: a model's outputs, (samples, ...) each.
             reference: the float model's outputs; may be None for a metric against labels.
             labels: (samples,); may be None for a metric against the reference.
-            probabilities: the names of the outputs that are class probabilities.
+            layouts: of the outputs, by name.
 
         Raises:
             ModelError: an output has another shape than its reference.
@@ -72,12 +76,11 @@ class Metric:
                 assert labels is not None  # Target checks it
                 scores = task_metrics.class_scores(outputs)
                 whole = task_metrics.check_labels(labels, scores.shape[1])
-                return np.asarray(
-                    self.measure(scores, whole, task_metrics.scores_name(outputs) in probabilities)
-                )
+                layout = layouts[task_metrics.scores_name(outputs)]
+                return np.asarray(self.measure(scores, whole, layout.probabilities))
             assert reference is not None  # Target checks it
             _check_shapes(outputs, reference)
-            return np.asarray(self.measure(outputs, reference, probabilities))
+            return np.asarray(self.measure(outputs, reference, layouts))
 
     def user_value(self, outputs: Outputs, labels: Labels | None) -> float:
         """The value of a user's metric; it may be NaN.
@@ -107,11 +110,12 @@ class Metric:
 _BUILT_IN: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("mse", False, "reference", output_metrics.mse),
+        Metric("mse", False, "reference", output_metrics.mse, of_whole_outputs=True),
         Metric("kl", False, "reference", output_metrics.kl),
-        Metric("cosine", True, "reference", output_metrics.cosine),
-        Metric("sqnr", True, "reference", output_metrics.sqnr),
-        Metric("nmse", False, "reference", output_metrics.nmse),
+        Metric("cosine", True, "reference", output_metrics.cosine, of_whole_outputs=True),
+        Metric("sqnr", True, "reference", output_metrics.sqnr, of_whole_outputs=True),
+        Metric("nmse", False, "reference", output_metrics.nmse, of_whole_outputs=True),
+        Metric("channel_nmse", False, "reference", output_metrics.channel_nmse),
         Metric("agreement", True, "reference", output_metrics.agreement),
         Metric("top1", True, "labels", task_metrics.top1),
         Metric("top5", True, "labels", task_metrics.top5),
@@ -147,6 +151,28 @@ def find_metric(name: MetricName) -> Metric:
         f"unknown metric {name!r}: choose auto, {', '.join(METRIC_NAMES)}, "
         "or a function of your own as package.module:function."
     )
+
+
+def output_error(outputs: Outputs, layouts: Layouts, feed: Outputs) -> Metric:
+    """The metric that measures the error of a model's outputs, where the user chose none.
+
+    1. agreement, where no output holds floats;
+    2. mse for one output of floats whose channels are alike, or which has the shape of an input, as
+       that of an autoencoder has;
+    3. channel_nmse for all others, so that each output and each channel counts.
+
+    Args:
+        outputs: the float model's outputs for a batch, (samples, ...) each.
+        layouts: of the outputs, by name.
+        feed: the inputs of that batch.
+    """
+    floats = [name for name, values in outputs.items() if values.dtype.kind == "f"]
+    if not floats:
+        return find_metric("agreement")
+    shape = outputs[floats[0]].shape
+    rebuilds = any(values.shape in (shape, shape[1:]) for values in feed.values())
+    alike = layouts[floats[0]].channels is None
+    return find_metric("mse" if len(floats) == 1 and (alike or rebuilds) else "channel_nmse")
 
 
 def _check_shapes(outputs: Outputs, reference: Outputs) -> None:

@@ -1,34 +1,35 @@
 """Metrics that compare a model's outputs with those of the float model. They need no labels.
 
-Every metric takes the outputs y and the reference outputs r, name -> (samples, ...), and the names
-of the outputs that are class probabilities, which only `kl` and `agreement` read. It returns one
-number per sample, (samples,); the value of the metric is their mean.
+Every metric takes the outputs y and the reference outputs r, name -> (samples, ...), and their
+layouts, which only `channel_nmse`, `kl` and `agreement` read. It returns one number per sample,
+(samples,); the value of the metric is their mean.
 
 A model with several outputs has the mean over its outputs. Only outputs of floats count; where
 there are none, the error metrics use outputs of whole numbers, and `agreement` compares outputs of
 any type for equality. An output that is NaN never scores better than a number does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Array, Float64Array
+from onnx_evoq.metrics.class_axis import classes_last
+from onnx_evoq.metrics.output_layout import Layouts, OutputLayout
 
 Outputs = Mapping[str, Array]
 PerSample = Float64Array
-Names = frozenset[str]
 
 _TINY = 1e-12
 
 
-def mse(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+def mse(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
     """Mean squared error: ``mean((y - r)^2)``."""
     return _over_outputs(outputs, reference, lambda y, r: np.asarray(np.mean((y - r) ** 2, axis=1)))
 
 
-def sqnr(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+def sqnr(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
     """Signal to quantization noise in dB: ``10 log10(sum r^2 / sum (y - r)^2)``, -120 to 120."""
 
     def decibels(y: PerSample, r: PerSample) -> PerSample:
@@ -41,7 +42,7 @@ def sqnr(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSampl
     return _over_outputs(outputs, reference, decibels)
 
 
-def cosine(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+def cosine(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
     """Cosine similarity: ``y.r / (|y| |r|)``, and 1 where both are zero."""
 
     def similarity(y: PerSample, r: PerSample) -> PerSample:
@@ -52,7 +53,7 @@ def cosine(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSam
     return _over_outputs(outputs, reference, similarity)
 
 
-def nmse(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+def nmse(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
     """Normalized mean squared error: ``sum (y - r)^2 / sum r^2``."""
 
     def normalized(y: PerSample, r: PerSample) -> PerSample:
@@ -61,7 +62,20 @@ def nmse(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSampl
     return _over_outputs(outputs, reference, normalized)
 
 
-def kl(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
+def channel_nmse(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
+    """Normalized mean squared error by channel: the mean over channels c of ``mse_c / power_c``.
+
+    The power of a channel is that of all reference outputs (`channel_power`), so that small numbers
+    count as much as large ones. If an output's channels are alike, they have one power.
+    """
+    errors = []
+    for name in _numbers(reference):
+        y, r = (each[name].astype(np.float64) for each in (outputs, reference))
+        errors.append(_rows(np.square(y - r) / layouts[name].power_of_values).mean(axis=1))
+    return np.mean(errors, axis=0) if errors else np.full(_samples(reference), np.nan)
+
+
+def kl(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
     """Kullback-Leibler divergence ``sum p log(p / q)`` of class probabilities.
 
     The model's outputs give q, and the reference outputs give p. Outputs that are no probabilities
@@ -73,8 +87,9 @@ def kl(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
         return np.full(_samples(reference), np.nan)
     divergences = []
     for name in names:
+        axis, are_probabilities = layouts[name].classes, layouts[name].probabilities
         log_q, log_p = (
-            log_probabilities(_classes_last(each[name]), name in probabilities)
+            log_probabilities(classes_last(each[name], axis), are_probabilities)
             for each in (outputs, reference)
         )
         divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)  # (samples, positions..)
@@ -82,35 +97,30 @@ def kl(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
     return np.asarray(np.mean(divergences, axis=0))
 
 
-def agreement(outputs: Outputs, reference: Outputs, probabilities: Names) -> PerSample:
-    """Share of positions at which the largest class is that of the reference outputs."""
+def agreement(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
+    """Share of positions at which the largest class is that of the reference outputs.
+
+    Of equal scores, the class with the lower number is the largest, on both sides. A single score
+    is compared with the middle: 1/2 for a probability, 0 for a logit. NaN agrees with nothing.
+    """
     shares = []
     for name in _floats(reference) or list(reference):
-        same = _same_class(outputs[name], reference[name], name in probabilities)
+        same = _same_class(outputs[name], reference[name], layouts.get(name))
         shares.append(same.reshape(len(same), -1).mean(axis=1))
     return np.asarray(np.mean(shares, axis=0))
 
 
-def _same_class(output: Array, reference: Array, are_probabilities: bool) -> NDArray[np.bool_]:
+def _same_class(output: Array, reference: Array, layout: OutputLayout | None) -> NDArray[np.bool_]:
     """Where two outputs have the same largest class, (samples, positions..); never for NaN."""
-    if reference.dtype.kind != "f":
+    if reference.dtype.kind != "f" or layout is None:
         return np.asarray(output == reference)
-    y, r = _classes_last(output), _classes_last(reference)
+    y, r = (classes_last(each, layout.classes) for each in (output, reference))
     if r.shape[-1] == 1:
-        middle = 0.5 if are_probabilities else 0.0
+        middle = 0.5 if layout.probabilities else 0.0
         same = (y[..., 0] > middle) == (r[..., 0] > middle)
     else:
         same = y.argmax(axis=-1) == r.argmax(axis=-1)
     return np.asarray(same & ~np.isnan(y).any(axis=-1))  # argmax takes NaN for the largest
-
-
-def probability_outputs(batches: Sequence[Outputs]) -> Names:
-    """The names of the outputs that are class probabilities in all batches."""
-    return frozenset(
-        name
-        for name in _floats(batches[0])
-        if all(is_probability(_classes_last(batch[name])) for batch in batches)
-    )
 
 
 def largest_difference(outputs: Outputs, reference: Outputs) -> float:
@@ -137,6 +147,11 @@ def _floats(outputs: Outputs) -> list[str]:
     return [name for name, value in outputs.items() if value.dtype.kind == "f"]
 
 
+def _numbers(outputs: Outputs) -> list[str]:
+    """The names of the outputs of floats, or of whole numbers where none is of floats."""
+    return _floats(outputs) or [n for n, v in outputs.items() if v.dtype.kind in "biu"]
+
+
 def _samples(outputs: Outputs) -> int:
     return len(next(iter(outputs.values())))
 
@@ -145,35 +160,11 @@ def _over_outputs(
     outputs: Outputs, reference: Outputs, measure: Callable[[PerSample, PerSample], PerSample]
 ) -> PerSample:
     """The mean of a measure over all outputs, (samples,)."""
-    names = _floats(reference) or [n for n, v in reference.items() if v.dtype.kind in "biu"]
+    names = _numbers(reference)
     if not names:
         return np.full(_samples(reference), np.nan)
     measured = [measure(_rows(outputs[n]), _rows(reference[n])) for n in names]
     return np.asarray(np.mean(measured, axis=0))
-
-
-def _classes_last(values: Array) -> PerSample:
-    """(samples, positions.., classes), with the class axis of maps guessed from their shape."""
-    y = values.astype(np.float64)
-    if y.ndim == 4:
-        y = np.moveaxis(y, _class_axis(y.shape), -1)
-    return y[:, None] if y.ndim == 1 else y
-
-
-def _class_axis(shape: tuple[int, ...]) -> int:
-    """3 for (n, h, w, classes): square maps, or fewer classes than rows and columns; else 1."""
-    _, first, second, third = shape
-    if second == third:
-        return 1
-    return 3 if first == second or third < min(first, second) else 1
-
-
-def is_probability(values: PerSample) -> bool:
-    """Whether (.., classes) are probabilities: from 0 to 1, with a sum of 1 over the classes."""
-    inside = bool(np.all((values >= 0) & (values <= 1)))
-    if values.shape[-1] == 1:
-        return inside
-    return inside and bool(np.allclose(values.sum(axis=-1), 1, atol=1e-3))
 
 
 def log_probabilities(values: PerSample, are_probabilities: bool) -> PerSample:

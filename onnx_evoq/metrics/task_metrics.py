@@ -34,6 +34,7 @@ def top_k(scores: PerSample, labels: ClassLabels, are_probabilities: bool, k: in
     """
     if scores.shape[1] == 1:
         right = (scores[:, 0] > (0.5 if are_probabilities else 0.0)) == (labels == 1)
+        right |= k > 1  # both classes are among the first two
     else:
         own = scores[np.arange(len(labels)), labels][:, None]  # (samples, 1)
         earlier = np.arange(scores.shape[1]) < labels[:, None]  # (samples, classes)

@@ -16,7 +16,6 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.engine import ActivationCache, gather_from_caches
-from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
 from onnx_evoq.mixed_precision.search_space import WIDTHS
 from onnx_evoq.model import Layer, Weight, as_network, bias_values, find_layers
@@ -87,7 +86,7 @@ class _Refits:
     @classmethod
     def of(cls, task: Task, variants: LayerVariants) -> "_Refits":
         """Prepare refits of all layers of the float model."""
-        scoring = task.search_set.first(_REFIT_SAMPLES).scored_by(find_metric("nmse"))
+        scoring = task.search_set.first(_REFIT_SAMPLES).scored_by_relative_error()
         layers = {
             name: replace(layer, activation=None)
             for name, layer in find_layers(variants.model, task.weights).items()

@@ -11,7 +11,6 @@ from itertools import takewhile
 import numpy as np
 
 from onnx_evoq.engine import Evaluators, samples_in_time
-from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table import LayerTable
 from onnx_evoq.mixed_precision.search_space import Choice, Genome
 from onnx_evoq.run import Stopped, until_interrupted
@@ -85,7 +84,7 @@ def evolve_widths(
     scoring = samples_in_time(scoring, runs, task.seconds, within, session=0)
     corrects = scoring.criterion.metric.against == "reference"
     if corrects:
-        scoring = scoring.scored_by(find_metric("nmse"))
+        scoring = scoring.scored_by_relative_error()
     fitness = scoring.criterion.metric.fitness
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     (evaluator,) = evaluators.at(table.layers.model, *table.layers.floats)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.activations import quantize_activations
-from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.search_space import Genome, Policy, Space, expanded
 from onnx_evoq.model import (
     describe,
@@ -139,7 +138,7 @@ def build_point(
         scoring.criterion.value(outputs),
         model_value(result, task.heldout_set, resources),
         drop(result),
-        scoring.scored_by(find_metric("nmse")).criterion.value(outputs),
+        scoring.scored_by_relative_error().criterion.value(outputs),
         reconstructed.cut,
     )
 

@@ -2,12 +2,12 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays
+from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch, batches_of, check_shapes, fixed_batch_size, places_of
 from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import ModelError
@@ -17,8 +17,10 @@ from onnx_evoq.metrics import (
     MetricName,
     find_metric,
     largest_difference,
+    output_error,
+    output_layouts,
 )
-from onnx_evoq.model import Model, input_specs, weight_count
+from onnx_evoq.model import Model, input_specs, output_hints, weight_count
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
@@ -34,6 +36,7 @@ from onnx_evoq.setup.sessions import (
     own_options,
     workers_of,
 )
+from onnx_evoq.signature import OutputHint
 
 _REPEATABLE = 1e-4  # difference between two runs, as a share of the largest output
 _RUN_SHARE = 6  # running the float model may take one part in so many of the time
@@ -112,6 +115,7 @@ def _run_both(
     parts: Sequence[Samples],
     batches: Sequence[Sequence[Batch]],
     metric: Metric | None,
+    hints: Mapping[str, OutputHint],
     resources: Resources,
     deadline: Deadline,
     progress: Progress,
@@ -122,24 +126,25 @@ def _run_both(
     Returns:
         The sets, and the seconds that a sample took.
     """
-    workers, began, ran = workers_of(resources), time.monotonic(), 0
-    sets: list[ScoringSet] = []
+    workers, began = workers_of(resources), time.monotonic()
+    ran: list[tuple[Sequence[Batch], list[Arrays], Array | None]] = []
     share = 1.0  # of the samples of a set
     for index, (part, each) in enumerate(zip(parts, batches, strict=True)):
         wanted = each[: max(1, math.ceil(share * len(each)))]
         rest = _HELDOUT_SHARE * deadline.left if index + 1 < len(parts) else 0.0
         outputs = _reference_outputs(session, wanted, workers, deadline.earlier(rest), progress)
-        metric = metric or find_metric(_output_error(outputs[0]))
         share = len(outputs) / len(each)
-        count = sum(batch.count for batch in each[: len(outputs)])
-        ran += count
         places = places_of(each[: len(outputs)])
         labels = None if part.labels is None else part.labels[places]
-        criterion = Criterion(metric, outputs, labels)
-        if own is not None:
-            criterion = own.apart_in(criterion)
-        sets.append(ScoringSet(each[: len(outputs)], criterion))
-    return sets, (time.monotonic() - began) / ran
+        ran.append((each[: len(outputs)], outputs, labels))
+    seconds = time.monotonic() - began
+    layouts = output_layouts([each for _, outputs, _ in ran for each in outputs], hints)
+    metric = metric or output_error(ran[0][1][0], layouts, ran[0][0][0].feed)
+    sets = []
+    for done, outputs, labels in ran:
+        criterion = Criterion(metric, outputs, labels, layouts)
+        sets.append(ScoringSet(done, criterion if own is None else own.apart_in(criterion)))
+    return sets, seconds / sum(scoring.samples for scoring in sets)
 
 
 def prepare_calibration(
@@ -160,8 +165,7 @@ def prepare_calibration(
         model: the float model, as it was loaded.
         name: the model's name in messages.
         data: the samples' source and preprocessing.
-        metric: "auto" for the output error: mse for one output, sqnr for several (they count
-            alike), agreement where no output holds floats.
+        metric: "auto" for the output error (`output_error`).
         holdout: share of the samples in the held-out set; None to use all samples in both sets.
         rng: splits the samples, and draws synthetic ones.
         resources: what the runs may use.
@@ -186,7 +190,10 @@ def prepare_calibration(
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
     batches = [batches_of(part.groups, specs, size_of, COMPARED_AT) for part in parts]
     until = deadline.share(_RUN_SHARE)
-    sets, seconds = _run_both(session, parts, batches, chosen, resources, until, progress, own)
+    hints = output_hints(model)
+    sets, seconds = _run_both(
+        session, parts, batches, chosen, hints, resources, until, progress, own
+    )
     chosen = sets[0].criterion.metric
     assert sets[0].criterion.reference is not None
     few = batches[0][0]
@@ -209,14 +216,6 @@ def prepare_calibration(
         notes.append(f"{used} of {given} samples are used, since the time budget allows no more.")
     every = (*samples.notes, *notes)
     return Calibration(chosen, search, heldout, has_classes, every, seconds, few)
-
-
-def _output_error(outputs: Arrays) -> str:
-    """The name of the metric that measures the error of these outputs."""
-    kinds = [values.dtype.kind for values in outputs.values()]
-    if "f" not in kinds:
-        return "agreement"
-    return "mse" if len(kinds) == 1 else "sqnr"
 
 
 def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:

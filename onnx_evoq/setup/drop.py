@@ -59,7 +59,8 @@ def drop_measure(
     2. with labels that are classes, the points of top-1 that are lost;
     3. for a classifier without labels, the share of samples whose class is no longer the float
        model's (a first output that is as wide as an input is taken for a reconstruction);
-    4. for any other model, the power of the output error as a share of the outputs' power (nmse).
+    4. for any other model, the power of the output error as a share of the outputs' power (nmse, or
+       channel_nmse where the metric tells channels apart).
 
     Args:
         model: the float model.
@@ -88,13 +89,14 @@ def _scored_for_drop(calibration: Calibration) -> ScoringSet:
         return calibration.heldout_set
     if calibration.has_classes:
         return calibration.heldout_set.scored_by(find_metric("top1"))
-    kind = "agreement" if _classifies(calibration.heldout_set) else "nmse"
-    return calibration.heldout_set.scored_by(find_metric(kind))
+    if _classifies(calibration.heldout_set):
+        return calibration.heldout_set.scored_by(find_metric("agreement"))
+    return calibration.heldout_set.scored_by_relative_error()
 
 
 def _classifies(scoring: ScoringSet) -> bool:
     """Whether the model's outputs are classes, or scores of classes."""
-    reference = scoring.criterion.reference
+    reference, layouts = scoring.criterion.reference, scoring.criterion.of_reference or {}
     assert reference is not None
     if not any(values.dtype.kind == "f" for values in reference[0].values()):
         return True
@@ -102,6 +104,8 @@ def _classifies(scoring: ScoringSet) -> bool:
         widths = {class_scores(outputs).shape[1] for outputs in reference}
     except MetricError:
         return False
+    if any(layout.channels is not None for layout in layouts.values()):
+        return False  # numbers of unlike scale
     # An autoencoder's output is a row of numbers, too: as many as an input has.
     return len(widths) == 1 and not all(
         any(v.ndim and v.size == len(v) * max(widths) for v in batch.feed.values())

@@ -28,6 +28,10 @@ class ScoringSet:
         """The same samples, scored by another metric."""
         return replace(self, criterion=replace(self.criterion, metric=metric))
 
+    def scored_by_relative_error(self) -> "ScoringSet":
+        """The same samples, scored by the error that has no unit: nmse or channel_nmse."""
+        return self.scored_by(self.criterion.relative_error)
+
     def first(self, samples: int) -> "ScoringSet":
         """The first batches that together hold at least so many samples, or all batches.
 

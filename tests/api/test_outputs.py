@@ -8,6 +8,7 @@ from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.batch import Group, one_group
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
+from onnx_evoq.metrics.output_layout import OutputLayout
 from onnx_evoq.model import load
 
 X = random(7, 4)
@@ -39,15 +40,22 @@ def test_outputs_of_other_shapes_are_refused() -> None:
 
 def test_labels_ask_for_top1_and_a_reference_for_the_error() -> None:
     scores, image = [{"y": np.zeros((7, 3))}], [{"y": np.zeros((7, 1, 8, 8))}]
-    group = one_group({"x": X})
-    labelled = Samples([group], np.zeros(7))
-    assert default_metric(labelled, scores, False).name == "top1"
-    assert default_metric(labelled, image, True).name == "mse"
-    assert default_metric(labelled, [*scores, {"y": np.zeros((1, 4))}], True).name == "mse"
-    assert default_metric(Samples([group], np.full(7, 0.5)), scores, True).name == "mse"
-    assert default_metric(Samples([group]), scores, True).name == "mse"
+    group, layouts = one_group({"x": X}), {"y": OutputLayout()}
+    labelled, regression = Samples([group], np.zeros(7)), Samples([group], np.full(7, 0.5))
+    several = [*scores, {"y": np.zeros((1, 4))}]
+    assert default_metric(labelled, scores, None, layouts).name == "top1"
+    assert default_metric(labelled, image, image, layouts).name == "mse"
+    assert default_metric(labelled, several, several, layouts).name == "mse"
+    assert default_metric(regression, scores, scores, layouts).name == "mse"
+    assert default_metric(Samples([group]), scores, scores, layouts).name == "mse"
     with pytest.raises(MetricError, match="nothing to score against"):
-        default_metric(Samples([group]), scores, False)
+        default_metric(Samples([group]), scores, None, layouts)
+
+
+def test_the_error_of_channels_that_are_unlike_tells_them_apart() -> None:
+    scores, unlike = [{"y": np.zeros((7, 3))}], {"y": OutputLayout(channels=-1, power=np.ones(3))}
+    found = default_metric(Samples([one_group({"x": X})]), scores, scores, unlike)
+    assert found.name == "channel_nmse"
 
 
 def test_samples_of_several_shapes_have_outputs_one_by_one_in_their_order() -> None:

@@ -97,3 +97,11 @@ def test_the_same_seed_draws_the_same_directions() -> None:
     parts: Parts = [{"y": random(3, 50)}]
     np.testing.assert_array_equal(sketch_of(parts).reference, sketch_of(parts).reference)
     assert (sketch_of(parts).reference != sketch_of(parts, 1).reference).any()
+
+
+def test_channels_of_unlike_power_count_alike_if_the_metric_tells_them_apart() -> None:
+    y = random(40, 5, 3) * [100, 100, 1]
+    scoring = ScoringSet([], Criterion(find_metric("channel_nmse"), [{"y": y}], None))
+    sketch = Sketch(scoring, np.random.default_rng(0))
+    expected = (y / np.sqrt(15 * y.var(axis=0, ddof=1).mean(axis=0))).reshape(40, 15)
+    np.testing.assert_allclose(sketch.reference, expected, rtol=1e-5)

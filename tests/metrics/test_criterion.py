@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from graphs import random
 
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import Criterion, find_metric
+from onnx_evoq.metrics.output_layout import OutputLayout
 
 OUTPUTS = [{"y": np.array([[1.0, 0.0], [0.0, 1.0]])}, {"y": np.array([[0.0, 2.0]])}]
 ZEROS = [{"y": np.zeros((2, 2))}, {"y": np.zeros((1, 2))}]
@@ -69,3 +71,34 @@ def test_a_metric_against_labels_needs_labels() -> None:
 def test_a_metric_against_outputs_needs_a_reference() -> None:
     with pytest.raises(MetricError, match="'kl' compares with a float model: name it"):
         Criterion(find_metric("kl"), None, np.array([1]))
+
+
+UNLIKE = [{"y": random(40, 3) * np.array([100, 100, 1]), "n": np.arange(40)}]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("channel_nmse", "channel_nmse"), ("kl", "channel_nmse"), ("mse", "nmse"), ("sqnr", "nmse")],
+)
+def test_the_relative_error_tells_channels_apart_if_the_metric_does(
+    metric: str, expected: str
+) -> None:
+    assert Criterion(find_metric(metric), UNLIKE, None).relative_error.name == expected
+
+
+def test_the_relative_error_of_channels_that_are_alike_is_nmse() -> None:
+    assert Criterion(find_metric("channel_nmse"), OUTPUTS, None).relative_error.name == "nmse"
+
+
+def test_differences_are_divided_by_the_power_of_channels_or_of_whole_outputs() -> None:
+    powers = Criterion(find_metric("kl"), UNLIKE, None).powers
+    assert powers.keys() == {"y"}
+    np.testing.assert_allclose(powers["y"], UNLIKE[0]["y"].var(axis=0, ddof=1), rtol=1e-6)
+    whole = Criterion(find_metric("mse"), UNLIKE, None).powers
+    assert whole["y"] == pytest.approx(np.square(UNLIKE[0]["y"]).mean())
+
+
+def test_given_layouts_are_used() -> None:
+    layouts = {"y": OutputLayout(power=np.array([4.0]))}
+    criterion = Criterion(find_metric("channel_nmse"), ZEROS, None, layouts)
+    assert criterion.value(iter(OUTPUTS)) == pytest.approx((0.5 + 0.5 + 2.0) / 3 / 4)

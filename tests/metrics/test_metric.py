@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from onnx_evoq.errors import DataError, MetricError, ModelError
-from onnx_evoq.metrics import METRIC_NAMES, find_metric
+from onnx_evoq.metrics import METRIC_NAMES, find_metric, output_error, output_layouts
+from onnx_evoq.metrics.output_layout import OutputLayout
 
 OUTPUTS = {"y": np.array([[1.0], [2.0]])}
+ALIKE = {"y": OutputLayout()}
 
 
 def mean_output(outputs: dict, labels: np.ndarray | None) -> float:
@@ -25,6 +27,7 @@ KINDS = {
     "cosine": (True, "reference"),
     "sqnr": (True, "reference"),
     "nmse": (False, "reference"),
+    "channel_nmse": (False, "reference"),
     "agreement": (True, "reference"),
     "top1": (True, "labels"),
     "top5": (True, "labels"),
@@ -54,31 +57,33 @@ def test_nan_has_the_worst_fitness(name: str) -> None:
 
 def test_a_metric_against_the_reference_compares_each_sample() -> None:
     reference = {"y": np.array([[1.0], [5.0]])}
-    values = find_metric("mse").per_sample(OUTPUTS, reference, None, frozenset())
+    values = find_metric("mse").per_sample(OUTPUTS, reference, None, ALIKE)
     assert values.tolist() == [0.0, 9.0]
 
 
 def test_a_metric_against_labels_reads_scores_as_logits_or_as_probabilities() -> None:
     scores, labels = {"y": np.array([[0.4], [0.6]])}, np.array([0, 1])
     top1 = find_metric("top1")
-    assert top1.per_sample(scores, None, labels, frozenset({"y"})).tolist() == [1.0, 1.0]
-    assert top1.per_sample(scores, None, labels, frozenset()).tolist() == [0.0, 1.0]
+    assert top1.per_sample(
+        scores, None, labels, {"y": OutputLayout(probabilities=True)}
+    ).tolist() == [1.0, 1.0]
+    assert top1.per_sample(scores, None, labels, ALIKE).tolist() == [0.0, 1.0]
 
 
 def test_a_metric_against_labels_checks_that_they_are_classes_of_the_output() -> None:
     with pytest.raises(DataError, match="the model has 3 classes"):
-        find_metric("top1").per_sample({"y": np.ones((1, 3))}, None, np.array([3]), frozenset())
+        find_metric("top1").per_sample({"y": np.ones((1, 3))}, None, np.array([3]), ALIKE)
 
 
 def test_infinite_outputs_give_no_warning() -> None:
     outputs, reference = {"y": np.array([[np.inf, 1e300]])}, {"y": np.array([[np.inf, -1e300]])}
-    values = find_metric("mse").per_sample(outputs, reference, None, frozenset())
+    values = find_metric("mse").per_sample(outputs, reference, None, ALIKE)
     assert np.isnan(values).all()
 
 
 def test_an_output_of_another_shape_than_its_reference_is_named() -> None:
     with pytest.raises(ModelError, match=r"output 'y' has shape \(1,\) instead of .* \(2,\)"):
-        find_metric("mse").per_sample(OUTPUTS, {"y": np.ones((2, 2))}, None, frozenset())
+        find_metric("mse").per_sample(OUTPUTS, {"y": np.ones((2, 2))}, None, ALIKE)
 
 
 def test_a_function_is_a_metric() -> None:
@@ -141,3 +146,34 @@ def test_a_function_that_exits_is_named_and_what_it_prints_goes_to_standard_erro
     with pytest.raises(MetricError, match="metric 'leaves' failed: SystemExit: 3"):
         find_metric(leaves).user_value({"y": np.zeros(1)}, None)
     assert capsys.readouterr() == ("", "leaving\n")
+
+
+def error_of(feed: np.ndarray, **outputs: np.ndarray) -> str:
+    """The metric for the error of these outputs of a model with one input."""
+    return output_error(outputs, output_layouts([outputs], {}), {"x": feed}).name
+
+
+def test_the_error_of_one_output_of_channels_that_are_alike_is_mse() -> None:
+    y = np.random.default_rng(0).standard_normal((20, 3))
+    assert error_of(np.zeros((20, 7)), y=y) == "mse"
+    assert error_of(np.zeros((20, 7)), y=y, label=np.arange(20)) == "mse"
+
+
+def test_the_error_of_channels_that_are_unlike_is_channel_nmse() -> None:
+    y = np.random.default_rng(0).standard_normal((20, 3)) * [100, 100, 1]
+    assert error_of(np.zeros((20, 7)), y=y) == "channel_nmse"
+
+
+def test_the_error_of_what_has_the_shape_of_an_input_is_mse() -> None:
+    y = np.random.default_rng(0).standard_normal((20, 3)) * [100, 100, 1]
+    assert error_of(np.zeros((20, 3)), y=y) == "mse"
+    assert error_of(np.zeros(3), y=y) == "mse"  # a feed without an axis of samples
+
+
+def test_the_error_of_several_outputs_counts_each_of_them() -> None:
+    y = np.random.default_rng(0).standard_normal((20, 3))
+    assert error_of(np.zeros((20, 7)), y=y, z=y) == "channel_nmse"
+
+
+def test_the_error_of_outputs_that_are_no_floats_is_disagreement() -> None:
+    assert error_of(np.zeros((20, 7)), label=np.arange(20)) == "agreement"

@@ -8,22 +8,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from onnx_evoq.metrics.output_layout import Layouts, OutputLayout, output_layouts
 from onnx_evoq.metrics.output_metrics import (
-    Names,
     agreement,
+    channel_nmse,
     cosine,
-    is_probability,
     kl,
     largest_difference,
     log_probabilities,
     mse,
     nmse,
-    probability_outputs,
     sqnr,
 )
 
-LOGITS: Names = frozenset()
-PROBABILITIES: Names = frozenset({"y"})
+LOGITS: Layouts = dict.fromkeys("yab", OutputLayout())
+PROBABILITIES: Layouts = {"y": OutputLayout(probabilities=True)}
 DIVERGENCE = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)  # of (1/2, 1/2) from (3/4, 1/4)
 
 
@@ -72,6 +71,45 @@ def test_nmse_of_a_zero_reference_is_finite() -> None:
     assert nmse(outputs([1, 0]), outputs([0, 0]), LOGITS) == pytest.approx([1e12])
 
 
+def test_channel_nmse_divides_each_channel_by_its_power() -> None:
+    layouts = {"y": OutputLayout(channels=-1, power=np.array([10_000.0, 0.25]))}
+    y, r = outputs([300, 0.5], [90, 1]), outputs([200, 1.0], [100, 1])
+    # (100^2 / 10000 + .5^2 / .25) / 2 and (10^2 / 10000 + 0) / 2
+    assert channel_nmse(y, r, layouts) == pytest.approx([1.0, 0.005])
+
+
+def test_channel_nmse_of_maps_divides_along_their_axis_of_channels() -> None:
+    layouts = {"y": OutputLayout(channels=-2, power=np.array([4.0, 1.0]))}
+    y = np.array([[[2.0, 0, 0], [0, 0, 3.0]]])  # (samples, channels, positions)
+    assert channel_nmse({"y": y}, {"y": np.zeros((1, 2, 3))}, layouts) == pytest.approx(
+        [(4 / 4 + 9 / 1) / 6]
+    )
+
+
+def test_channel_nmse_counts_each_output_alike() -> None:
+    layouts = {"a": OutputLayout(power=np.array([100.0])), "b": OutputLayout()}
+    y, r = {"a": np.array([[10.0]]), "b": np.array([[1.0, 0, 0]])}, np.zeros((1, 3))
+    assert channel_nmse(y, {"a": r[:, :1], "b": r}, layouts) == pytest.approx([(1 + 1 / 3) / 2])
+
+
+def test_agreement_of_sequences_with_the_samples_in_between_compares_classes() -> None:
+    r = np.log([[[[0.7, 0.2, 0.1]], [[0.1, 0.6, 0.3]]]])  # (samples, time, 1, classes)
+    y = r[..., [0, 2, 1]]
+    assert agreement({"y": y}, {"y": r}, output_layouts([{"y": r}], {})).tolist() == [0.5]
+
+
+def test_agreement_of_ties_takes_the_lower_class_on_both_sides() -> None:
+    tie, lower, higher = [2.0, 2.0, 1.0], [3.0, 2.0, 1.0], [2.0, 3.0, 1.0]
+    y, r = outputs(tie, tie, lower, higher), outputs(lower, higher, tie, tie)
+    assert agreement(y, r, LOGITS).tolist() == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_agreement_of_one_sample_with_one_class_follows_the_layout() -> None:
+    y, r = outputs([0.6]), outputs([0.3])
+    assert agreement(y, r, PROBABILITIES).tolist() == [0.0]
+    assert agreement(y, r, LOGITS).tolist() == [1.0]
+
+
 def test_kl_of_logits_uses_their_softmax() -> None:
     assert kl(outputs([0, 0]), outputs([math.log(3), 0]), LOGITS) == pytest.approx([DIVERGENCE])
 
@@ -82,17 +120,20 @@ def test_kl_of_probabilities_uses_them_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "q", "names"), [(0.75, 0.5, PROBABILITIES), (math.log(3), 0.0, LOGITS)]
+    ("p", "q", "layouts"), [(0.75, 0.5, PROBABILITIES), (math.log(3), 0.0, LOGITS)]
 )
-def test_kl_of_one_class_is_that_of_a_bernoulli_variable(p: float, q: float, names: Names) -> None:
-    assert kl(outputs([q]), outputs([p]), names) == pytest.approx([DIVERGENCE])
+def test_kl_of_one_class_is_that_of_a_bernoulli_variable(
+    p: float, q: float, layouts: Layouts
+) -> None:
+    assert kl(outputs([q]), outputs([p]), layouts) == pytest.approx([DIVERGENCE])
 
 
 def test_kl_of_maps_is_the_mean_over_their_positions() -> None:
+    layouts = {"y": OutputLayout(classes=-3)}
     r = np.zeros((2, 2, 3, 4), np.float32)  # (n, classes, h, w): 12 positions
     y = r.copy()
     r[1, 0, 0, :3] = math.log(3)  # three positions of the second sample
-    assert kl({"y": y}, {"y": r}, LOGITS) == pytest.approx([0, DIVERGENCE / 4])
+    assert kl({"y": y}, {"y": r}, layouts) == pytest.approx([0, DIVERGENCE / 4])
 
 
 def test_kl_is_the_mean_over_several_outputs() -> None:
@@ -155,18 +196,18 @@ def test_agreement_of_one_score_compares_it_with_the_middle() -> None:
     assert agreement(y, r, LOGITS).tolist() == [1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize(("names", "middle"), [(PROBABILITIES, 0.5), (LOGITS, 0.0)])
-def test_a_score_in_the_middle_is_not_above_it(names: Names, middle: float) -> None:
-    assert agreement(outputs([middle]), outputs([0.0]), names).tolist() == [1.0]
-    assert agreement(outputs([0.0]), outputs([middle]), names).tolist() == [1.0]
-    assert agreement(outputs([middle]), outputs([0.9]), names).tolist() == [0.0]
+@pytest.mark.parametrize(("layouts", "middle"), [(PROBABILITIES, 0.5), (LOGITS, 0.0)])
+def test_a_score_in_the_middle_is_not_above_it(layouts: Layouts, middle: float) -> None:
+    assert agreement(outputs([middle]), outputs([0.0]), layouts).tolist() == [1.0]
+    assert agreement(outputs([0.0]), outputs([middle]), layouts).tolist() == [1.0]
+    assert agreement(outputs([middle]), outputs([0.9]), layouts).tolist() == [0.0]
 
 
 def test_agreement_of_maps_is_a_share_of_their_positions() -> None:
     r = np.zeros((1, 2, 1, 4), np.float32)  # (n, classes, h, w): class 0 is the largest everywhere
     y = r.copy()
     y[0, 1, 0, :1] = 1
-    assert agreement({"y": y}, {"y": r}, LOGITS).tolist() == [0.75]
+    assert agreement({"y": y}, {"y": r}, {"y": OutputLayout(classes=-3)}).tolist() == [0.75]
 
 
 def test_agreement_is_the_mean_over_several_outputs() -> None:
@@ -198,7 +239,7 @@ def test_the_error_of_text_is_nan_for_each_sample() -> None:
     assert np.isnan(mse(text, text, LOGITS)).tolist() == [True, True]
 
 
-@pytest.mark.parametrize("measure", [mse, sqnr, cosine, nmse, kl, agreement])
+@pytest.mark.parametrize("measure", [mse, sqnr, cosine, nmse, channel_nmse, kl, agreement])
 def test_an_output_that_is_nan_never_scores_better_than_a_number(
     measure: Callable[..., Any],
 ) -> None:
@@ -243,70 +284,6 @@ def test_the_largest_difference_from_nan_is_nan() -> None:
     assert math.isnan(largest_difference(outputs([np.nan, 1]), outputs([1, 1])))
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0.25, 0.75], True),
-        ([0.0, 1.0], True),
-        ([0.25, 0.7505], True),  # up to rounding
-        ([0.25, 0.76], False),
-        ([-0.5, 1.5], False),
-        ([2.0, -1.0], False),
-        ([0.3], True),
-        ([0.0], True),
-        ([1.0], True),
-        ([1.5], False),
-        ([-0.1], False),
-    ],
-)
-def test_probabilities_lie_between_0_and_1_and_several_sum_to_1(
-    values: list[float], expected: bool
-) -> None:
-    assert is_probability(np.array([values])) is expected
-
-
-def test_probabilities_sum_to_1_at_each_position() -> None:
-    assert is_probability(np.full((1, 5, 2), 0.5))
-    assert not is_probability(np.array([[[0.5, 0.5], [0.2, 0.2]]]))
-    assert is_probability(np.full((1, 2, 1), 0.3))
-
-
-def test_an_output_is_a_probability_only_if_it_is_in_all_batches() -> None:
-    batches = [
-        {"y": np.array([[0.2]]), "logit": np.array([[0.4]]), "class": np.array([[1]])},
-        {"y": np.array([[0.9]]), "logit": np.array([[-3.0]]), "class": np.array([[0]])},
-    ]
-    assert probability_outputs(batches) == {"y"}
-
-
 def test_an_output_without_a_class_axis_is_one_score() -> None:
     y, r = {"y": np.array([-1.0, 2.0, 3.0])}, {"y": np.array([-3.0, 1.0, -1.0])}
     assert agreement(y, r, LOGITS).tolist() == [1.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("shape", "axis"),
-    [
-        ((2, 10, 4, 4), 1),
-        ((2, 1, 8, 8), 1),
-        ((2, 4, 4, 4), 1),
-        ((2, 4, 4, 10), 3),
-        ((2, 64, 48, 3), 3),
-        ((2, 48, 64, 3), 3),
-        ((2, 3, 64, 48), 1),
-        ((2, 3, 48, 64), 1),
-        ((2, 10, 1, 1), 1),
-        ((2, 1, 1, 10), 3),
-        ((2, 8, 4, 8), 1),
-        ((2, 4, 6, 4), 1),
-    ],
-)
-def test_the_class_axis_of_maps_follows_from_their_shape(shape: tuple[int, ...], axis: int) -> None:
-    reference = np.zeros(shape)
-    index: list[Any] = [slice(None)] * 4
-    index[axis] = 0
-    reference[tuple(index)] = 1  # the first class everywhere
-    shifted = np.roll(reference, 1, axis=axis)
-    assert agreement({"y": reference}, {"y": reference}, LOGITS).tolist() == [1.0, 1.0]
-    if shape[axis] > 1:
-        assert agreement({"y": shifted}, {"y": reference}, LOGITS).tolist() == [0.0, 0.0]

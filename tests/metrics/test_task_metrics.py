@@ -47,6 +47,30 @@ def test_one_score_stands_for_class_1_above_the_middle(
     assert top1(scores, np.array([1, 1, 1]), are_probabilities).tolist() == [0, 0, 1]
 
 
+def test_one_score_has_both_classes_among_the_first_five() -> None:
+    scores = np.array([[0.9], [0.1], [np.nan]])
+    assert top5(scores, np.array([0, 1, 1]), True).tolist() == [1, 1, 0]
+    assert top5(np.array([[1.0, 0.0]]), np.array([1]), False).tolist() == [1]
+
+
+def test_one_sample_with_one_score_is_right_or_wrong() -> None:
+    assert top1(np.array([[0.3]]), np.array([1]), False).tolist() == [1]
+    assert top1(np.array([[0.3]]), np.array([1]), True).tolist() == [0]
+
+
+def test_cross_entropy_of_one_score_is_that_of_two_classes() -> None:
+    probability, logit = np.array([[0.75], [0.75]]), np.full((2, 1), math.log(3))
+    expected = [math.log(4), math.log(4 / 3)]  # of class 0 and of class 1
+    assert cross_entropy(probability, np.array([0, 1]), True) == pytest.approx(expected)
+    assert cross_entropy(logit, np.array([0, 1]), False) == pytest.approx(expected)
+
+
+def test_cross_entropy_of_nan_is_nan() -> None:
+    scores = np.array([[np.nan, 1.0], [np.nan, np.nan]])
+    assert np.isnan(cross_entropy(scores, np.array([1, 0]), False)).all()
+    assert np.isnan(cross_entropy(np.array([[np.nan]]), np.array([1]), True)).all()
+
+
 def test_cross_entropy_is_minus_log_of_the_probability() -> None:
     logits = np.log(np.array([[3.0, 1.0]]))
     assert cross_entropy(logits, np.array([1]), False) == pytest.approx([math.log(4)])

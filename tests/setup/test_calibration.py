@@ -52,7 +52,22 @@ def test_auto_is_scale_free_where_there_are_several_outputs() -> None:
     outputs = {"a": ["n", 3], "b": ["n", 3]}
     model = load(model_of(nodes, {"x": ["n", 4]}, outputs, {"w": random(4, 3)}))
     ready = prepare_calibration(model, "m", Data(X), "auto", 0.25, np.random.default_rng(0))
-    assert ready.metric.name == "sqnr"
+    assert ready.metric.name == "channel_nmse"
+
+
+def test_both_sets_have_the_layouts_of_all_outputs() -> None:
+    ready = calibration()
+    layouts = ready.search_set.criterion.layouts
+    assert layouts is not None
+    assert layouts is ready.heldout_set.criterion.layouts
+    every = np.concatenate(
+        [
+            part["logits"]
+            for s in (ready.search_set, ready.heldout_set)
+            for part in s.criterion.reference or ()
+        ]
+    )
+    assert layouts["logits"].power == pytest.approx(every.var(axis=0, ddof=1).mean(), rel=1e-5)
 
 
 def test_auto_is_agreement_for_outputs_that_are_no_floats() -> None:

@@ -126,3 +126,21 @@ def test_the_drop_of_an_image_with_a_mask_is_the_error_as_a_share_of_its_power()
     ready = prepare_calibration(model, "m.onnx", Data(x), "auto", None, np.random.default_rng(0))
     expected = 100 * model_value(changed, ready.heldout_set.scored_by(find_metric("nmse")))
     assert drop_measure(model, ready)(changed) == pytest.approx(expected)
+
+
+def test_numbers_of_unlike_scale_are_no_classes() -> None:
+    scales = np.array([100, 100, 1], np.float32)
+    model = load(
+        model_of(
+            [node("MatMul", ["x", "w"], ["y"])],
+            {"x": ["n", 4]},
+            {"y": ["n", 3]},
+            {"w": random(4, 3) * scales},
+        )
+    )
+    changed = with_codes(model, rounded(model, 3))
+    ready = prepare_calibration(model, "m.onnx", Data(X), "auto", None, np.random.default_rng(0))
+    scoring = ready.heldout_set.scored_by(find_metric("channel_nmse"))
+    expected = 100 * model_value(changed, scoring)
+    assert expected > 20  # the step of the tensor is too large for the third number
+    assert drop_measure(model, ready)(changed) == pytest.approx(expected)

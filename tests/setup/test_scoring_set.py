@@ -56,3 +56,10 @@ def test_another_metric_scores_the_same_samples() -> None:
     assert kinds[0] > 0
     assert 0 <= kinds[1] <= 1
     assert SCORING.criterion.metric.name == "mse"
+
+
+def test_the_relative_error_is_that_of_the_criterion() -> None:
+    assert SCORING.scored_by_relative_error().criterion.metric.name == "nmse"
+    unlike = [{"y": random(16, 2) * [100, 1]}]
+    scoring = ScoringSet([], Criterion(find_metric("kl"), unlike, None))
+    assert scoring.scored_by_relative_error().criterion.metric.name == "channel_nmse"

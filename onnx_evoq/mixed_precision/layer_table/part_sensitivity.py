@@ -9,7 +9,6 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.engine import Evaluators, samples_in_time
-from onnx_evoq.metrics import find_metric
 from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants
 from onnx_evoq.mixed_precision.search_space import REFERENCE_WIDTH, SPLIT_SHARES, Space
 from onnx_evoq.setup import Task
@@ -28,7 +27,7 @@ def measure_sensitivity(task: Task, space: Space, layers: LayerVariants) -> Floa
     Returns:
         (parts, granularities, widths).
     """
-    scoring = task.search_set.first(_SENSITIVITY_SAMPLES).scored_by(find_metric("nmse"))
+    scoring = task.search_set.first(_SENSITIVITY_SAMPLES).scored_by_relative_error()
     deadline = task.deadline.share(_TIME_PARTS)
     scoring = samples_in_time(scoring, len(space.parts), task.seconds, deadline)
     evaluators = Evaluators([scoring], task.resources, share=0.5)

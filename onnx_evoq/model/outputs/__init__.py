@@ -1,6 +1,7 @@
 """Knows which tensors of a model can be compared, and gives a model other outputs."""
 
 from onnx_evoq.model.outputs.chosen_points import chosen_points
+from onnx_evoq.model.outputs.output_hints import output_hints
 from onnx_evoq.model.outputs.scoring_points import (
     ScoringPoints,
     find_scoring_points,
@@ -22,6 +23,7 @@ __all__ = [
     "chosen_points",
     "find_scoring_points",
     "has_tensors",
+    "output_hints",
     "outputs_at",
     "outputs_of_model",
     "set_outputs",

@@ -15,7 +15,6 @@ import numpy as np
 
 from onnx_evoq.array_types import Indices
 from onnx_evoq.engine import ActivationCache, Evaluators, gather_from_caches
-from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import (
     ChannelGroups,
     channel_groups,
@@ -48,7 +47,7 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
         return None
     measured = [w for w in weights if w.name in layers and w.name in groups.rows]
     cache = ActivationCache(scoring.batches, task.resources, share=0.5)
-    evaluators = Evaluators([scoring.scored_by(find_metric("nmse"))], task.resources, share=0.5)
+    evaluators = Evaluators([scoring.scored_by_relative_error()], task.resources, share=0.5)
     profiles = []
     with task.progress("equalization", len(measured)) as step:
         for weight in measured:
