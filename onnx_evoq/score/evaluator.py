@@ -1,5 +1,6 @@
 """Score candidates for one or several weights, in a session that takes these weights as inputs."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -8,6 +9,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch, per_sample
+from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import Criterion, Metric, PerSample
 from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
@@ -86,7 +88,12 @@ class Evaluator:
         batches = len(self._batches)
         if self.metric.against == "user":
             kind = ("outputs", batches)
-            (outputs,) = self._pool.do([self._runs(values, self._outputs_of, 0, batches)], kind)
+            try:
+                (outputs,) = self._pool.do([self._runs(values, self._outputs_of, 0, batches)], kind)
+            except ModelError:
+                if self._criterion.wanted is None:
+                    raise
+                return math.nan  # the part that is not scored may fail on what a search finds
             return self._criterion.value(outputs)
         (losses,) = self._pool.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())

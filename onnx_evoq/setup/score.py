@@ -1,10 +1,12 @@
 """The scores that are reported: a whole model in a new session, on both sets."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnx_evoq.array_types import Arrays
+from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
@@ -54,9 +56,14 @@ def score_of(
     seen = as_scored(model, criterion)
     session = open_session(seen, resources, options=options, unlike=criterion.unlike)
     with progress("scoring", sum(len(scoring.batches) for scoring in sets)) as step:
-        outputs = [
-            list(stepping(predict(session, scoring.batches, workers), step)) for scoring in sets
-        ]
+        try:
+            outputs = [
+                list(stepping(predict(session, scoring.batches, workers), step)) for scoring in sets
+            ]
+        except ModelError:
+            if criterion.wanted is None:
+                raise
+            return Score(math.nan, math.nan)  # what is not scored may fail on what was found
     return _score(calibration, outputs)
 
 

@@ -1,5 +1,6 @@
 """Samples with the outputs or labels that models are scored against."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from itertools import accumulate
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
+from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import Criterion, Metric
 from onnx_evoq.model import Runnable, with_outputs
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, run_model
@@ -73,5 +75,14 @@ def run_on(
 def model_value(
     model: Runnable, scoring: ScoringSet, resources: Resources = DEFAULT_RESOURCES
 ) -> float:
-    """The metric of a whole model on a scoring set, in a new session."""
-    return scoring.criterion.value(run_on(model, scoring, resources))
+    """The metric of a whole model on a scoring set, in a new session.
+
+    It is NaN where a user's metric takes outputs that the model fails to compute, as it may if
+    what is found by a search is no region of a picture.
+    """
+    try:
+        return scoring.criterion.value(run_on(model, scoring, resources))
+    except ModelError:
+        if scoring.criterion.wanted is None:
+            raise
+        return math.nan

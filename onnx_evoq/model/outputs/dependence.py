@@ -17,7 +17,6 @@ from onnx import GraphProto, ModelProto, NodeProto
 
 from onnx_evoq.model.graph import attribute, bodies, reads
 from onnx_evoq.model.outputs.operators import (
-    ROWS_BY_VALUE,
     STEPS,
     casts_to_steps,
     index_inputs,
@@ -185,9 +184,7 @@ def _of_operator(node: NodeProto, inputs: Sequence[Dependence]) -> Dependence:
         or (each.weighted and position in taking)
         for position, each in enumerate(inputs)
     )
-    if every.weighted:
-        rows_vary |= node.op_type in ROWS_BY_VALUE
-        jumps |= node.op_type in STEPS or casts_to_steps(node)
+    jumps |= every.weighted and (node.op_type in STEPS or casts_to_steps(node))
     if node.op_type == "RoiAlign" and inputs[1].jumps:
         rows_vary = True  # as many rows as before, but of other regions
     return Dependence(

@@ -10,23 +10,21 @@ from onnx import AttributeProto, NodeProto, TensorProto
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}  # that NumPy has
 
-# Their outputs have as many rows as the values say.
-ROWS_BY_VALUE = {
-    "Compress", "NonMaxSuppression", "NonZero", "StringSplit", "TfIdfVectorizer", "Unique",
-}  # fmt: skip
-
-# The inputs whose values say what shape the output has.
+# The inputs whose values say what shape the output has, or how many rows.
 _SHAPE_INPUTS: Mapping[str, frozenset[int]] = {
     op_type: frozenset(positions)
     for op_type, positions in {
         "AffineGrid": (1,),
         "CenterCropPad": (1,),
         "Col2Im": (1, 2),
+        "Compress": (1,),
         "ConstantOfShape": (0,),
         "CropAndResize": (3,),
         "DFT": (1,),
         "Expand": (1,),
         "MaxUnpool": (2,),
+        "NonMaxSuppression": range(5),
+        "NonZero": (0,),
         "OneHot": (1,),
         "Pad": (1,),
         "Range": (0, 1, 2),
@@ -36,8 +34,10 @@ _SHAPE_INPUTS: Mapping[str, frozenset[int]] = {
         "Split": (1,),
         "SplitToSequence": (1,),
         "STFT": (1, 3),
+        "StringSplit": (0,),
         "Tile": (1,),
         "TopK": (1,),
+        "Unique": (0,),
         "Upsample": (1,),
     }.items()
 }
@@ -47,6 +47,7 @@ _INDEX_INPUTS: Mapping[str, frozenset[int]] = {
     op_type: frozenset(positions)
     for op_type, positions in {
         "ArrayFeatureExtractor": (1,),
+        "Compress": (1,),
         "Gather": (1,),
         "GatherElements": (1,),
         "GatherND": (1,),
@@ -68,7 +69,7 @@ _SHAPE_OF: Mapping[str, int] = {
 
 # Their outputs jump where a small change of an input passes a threshold, or changes an order.
 STEPS = {
-    "And", "ArgMax", "ArgMin", "Bernoulli", "Binarizer", "CategoryMapper", "Ceil", "Compress",
+    "And", "ArgMax", "ArgMin", "Bernoulli", "Binarizer", "CategoryMapper", "Ceil",
     "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax", "IsInf", "IsNaN", "LabelEncoder",
     "Less", "LessOrEqual", "Mod", "Multinomial", "NonMaxSuppression", "NonZero", "Not",
     "OneHotEncoder", "Or", "Round", "Sign", "TopK", "TreeEnsemble", "TreeEnsembleClassifier",

@@ -10,8 +10,9 @@ probabilities before ArgMax and ZipMap, a picture before its Cast to uint8.
 2. One of whole numbers does so if they say something that the other points do not.
 3. One of floats that jump gives way to them only if they depend on all the weights that it does:
    behind a selection of queries, a whole decoder may follow.
-4. Of tensors that can be had from each other (a view, a Softmax), the last one stays. A tensor that
-   follows from other points is left out, if it is no output.
+4. Of tensors that can be had from each other (a view, a Softmax), the last one stays.
+5. A tensor that follows from other points is left out if it is no output; so is one from which a
+   layer computes another point, which sees its errors.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,11 +32,11 @@ _NARROW_INTEGERS = {
     TensorProto.UINT2,
 }  # fmt: skip
 
-_NO_TENSOR = "is no tensor"
-_STRINGS = "holds strings"
-_ROWS = "has as many rows as its values say"
-_WHOLE = "holds no floats"
-_JUMPS = "is selected, ordered or rounded by its values"
+_NO_TENSOR = "no tensor"
+_STRINGS = "strings"
+_ROWS = "rows that values choose"
+_WHOLE = "no floats"
+_JUMPS = "selected, ordered or rounded"
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,7 @@ class _Finder:
         """
         entries, seen, ahead = list[str](), {name}, [name]
         while ahead:
-            maker = self._makers.get(ahead.pop())
-            for read in reads(maker) if maker is not None else ():
+            for read in self._read_for(ahead.pop()):
                 depends = self._of(read)
                 if read in seen or not depends.weighted:
                     continue
@@ -244,14 +244,41 @@ class _Finder:
             own = self._root(name)
             if self._follows(name, roots | last.keys() - {own}):
                 del last[own]
-        return list(last.values())
+        return [
+            n
+            for n in last.values()
+            if not any(self._enters(n, p) for p in {*last.values(), *others})
+        ]
+
+    def _enters(self, name: str, point: str) -> bool:
+        """Whether a tensor enters a layer that a point is computed by."""
+        near = self._back(point, layers=False)
+        return name != point and name not in near and name in self._back(point, layers=True)
+
+    def _back(self, name: str, *, layers: bool) -> set[str]:
+        """The tensors that a tensor is computed from, beyond layers or not."""
+        seen, ahead = set[str](), [name]
+        while ahead:
+            read = self._read_for(ahead.pop())
+            if layers or not any(self._of(n).weights and not self._of(n).varies for n in read):
+                ahead.extend(read - seen)
+                seen |= read
+        return seen
+
+    def _read_for(self, name: str) -> set[str]:
+        """The tensors that a tensor is computed from by one node; a class, from its scores."""
+        maker = self._makers.get(name)
+        if maker is None:
+            return set()
+        if maker.op_type.endswith("Classifier") and name == maker.output[0]:
+            return {maker.output[1]}
+        return reads(maker)
 
     def _follows(self, name: str, roots: Collection[str]) -> bool:
         """Whether a tensor can be computed from some others, without a weight."""
         seen, ahead = {name}, [name]
         while ahead:
-            maker = self._makers.get(ahead.pop())
-            for read in reads(maker) if maker is not None else ():
+            for read in self._read_for(ahead.pop()):
                 depends = self._of(read)
                 if depends.weights and not depends.varies:
                     return False  # a weight

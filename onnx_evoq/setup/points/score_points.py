@@ -121,7 +121,7 @@ def score_at_points(
     """
     found = _points(model, weights, resources, score_at, varying)
     if not found.names:
-        listed = "; ".join(f"{output!r} {why}" for output, why in found.instead.items())
+        listed = "; ".join(f"{output!r}: {why}" for output, why in found.instead.items())
         raise ModelError(
             f"{name}: no output can be compared ({listed}), and no tensor of floats lies before "
             "them that weights have an effect on: name some (--score-at), or export the model "
@@ -171,8 +171,11 @@ def _note(found: ScoringPoints) -> str:
     reasons: dict[str, list[str]] = {}
     for output, why in found.instead.items():
         reasons.setdefault(why, []).append(output)
-    listed = "; ".join(f"output {_quoted(names)} {why}" for why, names in reasons.items())
-    return f"{listed}: scored at {_quoted(found.names)} (--score-at chooses others)."
+    listed = "; ".join(f"{_quoted(names)} ({why})" for why, names in reasons.items())
+    return (
+        f"outputs that cannot be compared: {listed}: scored at {_quoted(found.names)} (--score-at "
+        "chooses others)."
+    )
 
 
 def _quoted(names: Sequence[str]) -> str:

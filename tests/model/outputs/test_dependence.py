@@ -36,6 +36,7 @@ def test_weights_and_inputs_are_told_apart() -> None:
         ([node("NonZero", ["y"], ["z"])], True, True),
         ([node("NonZero", ["x"], ["z"])], False, False),
         ([node("ArgMax", ["y"], ["z"])], False, True),
+        ([node("Compress", ["y", "flags"], ["z"], axis=0)], False, False),
         ([node("Round", ["y"], ["z"])], False, True),
         ([node("Cast", ["y"], ["z"], to=TensorProto.INT32)], False, True),
         ([node("ArgMax", ["y"], ["i"]), node("Gather", ["x", "i"], ["z"])], False, True),
@@ -52,7 +53,7 @@ def test_weights_and_inputs_are_told_apart() -> None:
     ],
 )  # fmt: skip
 def test_rows_and_jumps(nodes: list[NodeProto], rows_vary: bool, jumps: bool) -> None:
-    found = of(nodes, "z", zero=np.float32(0))
+    found = of(nodes, "z", zero=np.float32(0), flags=np.array([True, False]))
     assert (found.rows_vary, found.jumps) == (rows_vary, jumps)
 
 

@@ -31,7 +31,7 @@ def test_outputs_that_can_be_compared_stay() -> None:
 def test_boxes_and_scores_stand_for_what_nms_keeps() -> None:
     points = found(detector())
     assert points.names == ("scores", "flat")  # not the boxes as well, of which flat is a view
-    assert points.instead == {"y": "has as many rows as its values say"}
+    assert points.instead == {"y": "rows that values choose"}
     assert points.unlike == ("y",)
     assert points.types == {"scores": TensorProto.FLOAT, "flat": TensorProto.FLOAT}
 
@@ -41,8 +41,8 @@ def test_probabilities_stand_for_labels_and_maps(strings: bool) -> None:
     points = found(classifier(strings=strings))
     assert points.names == ("probabilities",)
     assert points.unlike == ("maps",)
-    reason = "holds strings" if strings else "holds no floats"
-    assert points.instead == {"label": reason, "maps": "is no tensor"}
+    reason = "strings" if strings else "no floats"
+    assert points.instead == {"label": reason, "maps": "no tensor"}
 
 
 def test_weights_behind_a_selection_have_no_effect_on_the_points() -> None:
@@ -72,6 +72,14 @@ def test_weights_behind_a_selection_have_no_effect_on_the_points() -> None:
         # A layer behind an order would be lost: its output stays.
         ([node("TopK", ["h", "two"], ["v", "i"]), node("MatMul", ["v", "head"], ["y"])],
          {"y": "float32"}, ("y",)),
+        # What a layer goes on with is seen behind it; a class is seen by its scores.
+        ([node("NonZero", ["h"], ["y"]), node("MatMul", ["h", "other"], ["z"])],
+         {"y": "int64", "z": "float32"}, ("z",)),
+        ([node("NonZero", ["h"], ["y"]), node("ReduceMean", ["h"], ["z"])],
+         {"y": "int64", "z": "float32"}, ("h", "z")),
+        ([node("LinearClassifier", ["h"], ["y", "s"], domain="ai.onnx.ml",
+               coefficients=[1.0] * 12, classlabels_ints=[0, 1])],
+         {"y": "int64", "s": "float32"}, ("y", "s")),
         # A layer that only labels come from is seen by its scores.
         ([node("MatMul", ["h", "other"], ["s"]), node("ArgMax", ["s"], ["y"])],
          {"h": "float32", "y": "int64"}, ("h", "s")),

@@ -36,8 +36,8 @@ def test_a_model_gets_its_points_as_outputs_and_its_own_back() -> None:
     assert points.own.unlike == {"y"}
     assert points.own.restored(model).SerializeToString() == before
     assert points.notes == (
-        "output 'y' has as many rows as its values say: scored at 'scores', 'flat' (--score-at "
-        "chooses others).",
+        "outputs that cannot be compared: 'y' (rows that values choose): scored at 'scores', "
+        "'flat' (--score-at chooses others).",
     )
 
 
@@ -57,7 +57,7 @@ def test_a_custom_operator_is_asked_for_its_types() -> None:
 
 
 def test_nothing_to_compare_is_said() -> None:
-    with pytest.raises(ModelError, match=r"m: no output can be compared \('label' holds strings;"):
+    with pytest.raises(ModelError, match=r"m: no output can be compared \('label': strings;"):
         score_at_points(load(classifier(strings=True)), "m", [], DEFAULT_RESOURCES)
 
 
