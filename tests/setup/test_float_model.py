@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import ModelError, OptionError
@@ -188,3 +188,33 @@ def test_where_folded_constants_changed_the_outputs_they_are_computed_as_before(
     kept = after_the_check(replace(float_model, model=wrong), random(8, 4))
     assert kept.model == float_model.reference
     assert "depends on constants alone was not folded" in kept.notes[0]
+
+
+def test_weights_that_are_computed_in_half_precision_may_differ_more() -> None:
+    nodes = [
+        node("Mul", ["v", "g"], ["h"]),
+        node("Cast", ["h"], ["w"], to=1),
+        node("MatMul", ["x", "w"], ["y"]),
+    ]
+    weights = {name: random(64, 32, dtype="float16", seed=i) for i, name in enumerate("vg")}
+    float_model = open_float_model(model_of(nodes, {"x": ["n", 64]}, {"y": ["n", 32]}, weights), [])
+    (weight,) = float_model.weights
+    nearly = replace_weights(float_model.model, {weight.name: weight.values * np.float32(1.005)})
+    checked = after_the_check(replace(float_model, model=nearly), random(8, 64))
+    assert checked.model is nearly
+
+
+def test_parameters_of_batch_normalization_may_be_computed() -> None:
+    model = conv_net()
+    for tensor, kind in zip(
+        model.graph.initializer[1:5], ("Identity", "Neg", "Cast", "Abs"), strict=True
+    ):
+        values = numpy_helper.to_array(tensor)
+        values = {"Neg": -values, "Cast": values.astype(np.float64)}.get(kind, values)
+        tensor.CopyFrom(numpy_helper.from_array(values, f"{tensor.name}_held"))
+        extra = {"to": 1} if kind == "Cast" else {}
+        name = tensor.name.removesuffix("_held")
+        model.graph.node.insert(0, node(kind, [tensor.name], [name], **extra))
+    float_model = after_the_check(open_float_model(model, []), random(8, 3, 8, 8))
+    assert float_model.folded == ("norm",)
+    assert float_model.notes == ()

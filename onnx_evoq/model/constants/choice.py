@@ -21,7 +21,6 @@ from onnx import GraphProto, TensorProto
 from onnx_evoq.model.constants.computed import FEW_VALUES, Constants
 from onnx_evoq.model.graph import all_nodes, is_quantized, unused_name, walk
 
-_MOST_BYTES = 1 << 31  # of all that is folded
 _CODES = "_quantized"  # with which the names of codes end
 _INDICES = (TensorProto.INT64, TensorProto.BOOL)
 
@@ -111,20 +110,18 @@ def _worthwhile(graph: GraphProto, constants: Constants) -> list[str]:
 
 
 def _within_bounds(constants: Constants, names: Sequence[str]) -> list[str]:
-    """The tensors that rules 3 and 4 allow, and that take no more room than all may."""
+    """The tensors that rules 3 and 4 allow."""
     beside = Counter[frozenset[str]]()  # bytes of what is no weight, by the large sources
     for name in names:
         beside[_large_sources(constants, name)] += constants.values[name].nbytes
-    found, total = list[str](), 0
+    found = []
     for name in names:
         computed, sources = constants.computed[name], _large_sources(constants, name)
         if computed.grown and not any(_holds_values(constants, s) for s in computed.sources):
             continue  # rule 3
         if not computed.of_layer and beside[sources] > 2 * constants.size(sources) and sources:
             continue  # rule 4
-        total += constants.values[name].nbytes
-        if total <= _MOST_BYTES:
-            found.append(name)
+        found.append(name)
     return found
 
 

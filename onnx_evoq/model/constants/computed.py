@@ -7,6 +7,7 @@ unless a layer with weights reads it:
 
 1. It may have as many values as these initializers together, or 1,024; for a layer 2**24.
 2. It may have as many bytes as they have, or 8,192; for a layer any number.
+3. Once the results take 2 GB, no more are computed.
 """
 
 from collections import Counter
@@ -33,6 +34,7 @@ from onnx_evoq.model.weights import has_weights
 
 FEW_VALUES = 1024
 _FEW_BYTES = 8 * FEW_VALUES
+_MOST_BYTES = 1 << 31
 _VIEWS = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _FLOATS = ("float16", "float32")  # which a Cast takes to each other
 
@@ -97,10 +99,14 @@ class Constants:
         of_layers = self._read_by_layers(nodes)
         wanted = self._wanted(nodes)  # names of tensors whose values stay
         waiting = Counter(name for node in nodes for name in node.input)  # reads to come
+        staying = 0  # bytes of these values
         for node in nodes:
-            if self._compute(node, not of_layers.isdisjoint(node.output)):
+            of_layer = not of_layers.isdisjoint(node.output)
+            if staying <= _MOST_BYTES and self._compute(node, of_layer):  # rule 3
                 for name in node.output:
                     wanted.update({self.same_as(name), self.root(name)} - {name})
+                    if name in wanted and self.same_as(name) not in self.tensors:
+                        staying += self.values[name].nbytes
             else:
                 wanted.update(node.input)
             waiting.subtract(node.input)

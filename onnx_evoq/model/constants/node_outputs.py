@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 from onnx_evoq.array_types import Array
@@ -37,7 +38,8 @@ def outputs_of(
     known = [True] * len(inputs)
     if node.op_type in _SIZED and None in shapes_of(node, inputs, known, model):
         raise ValueError(f"{node_label(node)} makes a tensor of unknown size")
-    outputs = values_of(node, inputs, known, model, most)
+    with np.errstate(all="ignore"):  # as ONNX Runtime does, which divides by 0
+        outputs = values_of(node, inputs, known, model, most)
     if any(value.dtype.kind in "OSU" for value in outputs):
         raise ValueError(f"{node_label(node)} makes strings")
     return outputs

@@ -63,6 +63,12 @@ def tensors_in(graph: GraphProto) -> Iterator[TensorProto]:
         yield from tensors_of(node)
 
 
+def holds_half(model: ModelProto) -> bool:
+    """Whether a tensor of `model` is of a float type of 16 bits."""
+    half = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    return any(tensor.data_type in half for tensor in tensors_in(model.graph))
+
+
 def tensors_of(node: NodeProto) -> Iterator[TensorProto]:
     """Every tensor that an attribute of `node` holds."""
     for attribute in node.attribute:

@@ -187,3 +187,16 @@ def test_weights_that_are_rounded_in_the_graph_are_computed_on_request() -> None
     assert skipped[0].reason == "already quantized (QuantizeLinear): stays as it is"
     (weight,) = find_weights(fold_constants(model, requantize=True).model)[0]
     assert (weight.name, np.abs(weight.values - W).max() <= 0.0501) == ("w", True)
+
+
+def test_once_the_results_take_much_room_no_more_are_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("onnx_evoq.model.constants.computed._MOST_BYTES", 47)
+    nodes = [
+        node("Transpose", ["v"], ["copy"], perm=[0, 1]),
+        node("Neg", ["w"], ["a"]),
+        node("Neg", ["v"], ["k"]),
+        *(node("MatMul", ["x", each], [f"y_{each}"]) for each in ("copy", "a")),
+    ]
+    assert list(constants_of(nodes, {"w": W, "v": W}).computed) == ["copy", "a"]

@@ -53,3 +53,9 @@ def test_codes_of_any_type_become_floats_in_any_operator_set(domain: str) -> Non
     scale, zero = np.abs(random(2, 3)), np.ones((2, 3), ml_dtypes.int4)
     (found,) = outputs(each, codes, scale, zero)
     assert np.allclose(found, (codes.astype(np.float32) - 1) * np.repeat(scale, 2, axis=0))
+
+
+def test_a_division_by_zero_gives_what_onnx_runtime_does() -> None:
+    zeros = np.zeros(2, np.float32)
+    (found,) = outputs(node("Div", ["w", "z"], ["k"]), np.float32([1, 0]), zeros)
+    assert np.array_equal(found, [np.inf, np.nan], equal_nan=True)

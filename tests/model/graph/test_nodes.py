@@ -1,5 +1,6 @@
 """Walks through a graph and the graphs inside it."""
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -169,3 +170,12 @@ def test_texts_that_are_not_utf8_are_bytes() -> None:
     content = model.SerializeToString().replace(b"odd", b"o\xffd")
     damaged = ModelProto.FromString(content)
     assert b"o\xffd" in set(nodes.texts_in(damaged))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "half"), [("float32", False), ("float16", True), (ml_dtypes.bfloat16, True)]
+)
+def test_a_model_of_half_precision_is_known(dtype: str, half: bool) -> None:
+    value = numpy_helper.from_array(np.ones(2).astype(dtype), "ignored")
+    model = model_of([node("Constant", [], ["y"], value=value)], {}, {"y": None}, {})
+    assert nodes.holds_half(model) is half
