@@ -2,29 +2,36 @@
 
 1. A branch of an If gets a further output. The other branch gives an empty tensor, so that there
    are no values where the branch does not run.
-2. The body of a Loop or Scan gets a further scan output. The values of all iterations are joined
-   along the first axis, one iteration after the other.
+2. The body of a Loop or Scan gives the values of all iterations, joined along the first axis
+   (`iterations`).
 3. A body in a body is treated likewise, from the inside to the outside.
 4. What the gates of a recurrent operator multiply is computed beside it (`gate_columns`).
 
 A part that is changed like this is run, and never emitted.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 
-from onnx_evoq.model.graph import Runnable, as_network, bodies, is_standard, opset_of
+from onnx_evoq.model.graph import (
+    Runnable,
+    as_network,
+    bodies,
+    is_standard,
+    opset_of,
+    replace_nodes,
+)
 from onnx_evoq.model.inside.chain import Chain
 from onnx_evoq.model.inside.gate_columns import with_gate_columns
+from onnx_evoq.model.inside.iterations import carry, stack
 from onnx_evoq.model.inside.kinds import Kinds
 from onnx_evoq.model.inside.names import gate_inputs, gate_states, input_inside, output_inside
 
 _PLAIN_SCAN = 9  # from this operator set on, Scan has no batch axis
-_LISTS_OF_SCAN = ("scan_output_axes", "scan_output_directions")
 
 
 def shows_bodies(node: NodeProto, opset: int) -> bool:
@@ -55,10 +62,12 @@ class _Shown:
     Attributes:
         name: its name in that graph, which is another one in the graph around.
         source: a tensor of the same type.
+        sometimes: whether it is empty where a branch does not run.
     """
 
     name: str
     source: str
+    sometimes: bool = False
 
 
 class _Shower:
@@ -107,7 +116,7 @@ class _Shower:
             yield output_inside(node), next(name for name in node.output if name)
 
     def _through(self, node: NodeProto, depth: int) -> tuple[list[NodeProto], dict[str, _Shown]]:
-        """A node whose bodies show what they hide, with the nodes that join it; as `shown`."""
+        """A node whose bodies show what they hide, with the nodes around it; as `shown`."""
         if not shows_bodies(node, self._opset):
             return [node], {}
         inner = [self.shown(body.node, depth + 1) for body in bodies(node)]
@@ -116,59 +125,42 @@ class _Shower:
             return [node], {}
         changed = NodeProto()
         changed.CopyFrom(node)
-        for body, (nodes, own) in zip(bodies(changed), inner, strict=True):
-            self._extend(body, nodes, own, found)
+        for body, (nodes, _) in zip(bodies(changed), inner, strict=True):
+            replace_nodes(body, nodes)
         given = len(next(bodies(node)).output) - (node.op_type == "Loop")
         changed.output.extend([""] * (given - len(changed.output)))
-        joined = Chain(self._opset, f"{_at(depth, next(iter(found)))}, joined")
-        for name in found:
+        label = f"{_at(depth, next(iter(found)))}, joined"
+        before, after = Chain(self._opset, f"{label} from"), Chain(self._opset, label)
+        for name, shown in found.items():
+            output = _at(depth, name)
             if node.op_type == "If":
-                changed.output.append(_at(depth, name))
+                self._add_to_branches(changed, [name in own for _, own in inner], shown)
+                changed.output.append(output)
+                continue
+            (body,) = bodies(changed)
+            if shown.sometimes and node.op_type == "Loop":
+                kind = self._kinds.of(shown.source)
+                carry(changed, body, shown.name, kind, output, before, after)
             else:
-                changed.output.append(f"{_at(depth, name)}, stacked")
-                _join(joined, changed.output[-1], _at(depth, name))
-        if node.op_type == "Scan":
-            _extend_lists(changed, len(found))
-        return [changed, *joined.nodes], {
-            name: _Shown(_at(depth, name), shown.source) for name, shown in found.items()
+                stack(changed, body, shown.name, output, after)
+        sometimes = node.op_type == "If"
+        return [*before.nodes, changed, *after.nodes], {
+            name: _Shown(_at(depth, name), shown.source, shown.sometimes or sometimes)
+            for name, shown in found.items()
         }
 
-    def _extend(
-        self,
-        body: GraphProto,
-        nodes: Iterable[NodeProto],
-        own: Collection[str],
-        found: dict[str, _Shown],
-    ) -> None:
-        """Give a body other nodes and further outputs, empty ones for what it does not hide."""
-        del body.node[:]
-        body.node.extend(nodes)
-        for name, shown in found.items():
-            output = shown.name
-            if name not in own:
+    def _add_to_branches(self, node: NodeProto, hides: Sequence[bool], shown: _Shown) -> None:
+        """Give each branch an output, an empty one where it does not hide the tensor."""
+        for branch, own in zip(bodies(node), hides, strict=True):
+            output = shown.name if own else f"{shown.name}, empty"
+            if not own:
                 kind = self._kinds.of(shown.source)
                 empty = np.empty(0, helper.tensor_dtype_to_np_dtype(kind))
-                output = f"{shown.name}, empty"
                 value = numpy_helper.from_array(empty)
-                body.node.append(helper.make_node("Constant", [], [output], value=value))
-            body.output.append(helper.make_empty_tensor_value_info(output))
+                branch.node.append(helper.make_node("Constant", [], [output], value=value))
+            branch.output.append(helper.make_empty_tensor_value_info(output))
 
 
 def _at(depth: int, name: str) -> str:
     """The name that a hidden tensor has in a graph with so many graphs around it."""
     return name if depth == 0 else f"{name} at depth {depth}"
-
-
-def _join(chain: Chain, stacked: str, output: str) -> None:
-    """(iterations, entries, ...) -> (iterations * entries, ...)"""
-    shape = chain.add("Shape", [stacked])
-    first = chain.add("ReduceProd", [chain.part(shape, 0, 2)], keepdims=1)
-    rest = chain.part(shape, 2, None)
-    chain.add("Reshape", [stacked, chain.add("Concat", [first, rest], axis=0)], output)
-
-
-def _extend_lists(scan: NodeProto, count: int) -> None:
-    """Say of further scan outputs of a Scan that they are stacked along axis 0, forward."""
-    for attribute in scan.attribute:
-        if attribute.name in _LISTS_OF_SCAN and attribute.type == AttributeProto.INTS:
-            attribute.ints.extend([0] * count)
