@@ -90,8 +90,9 @@ DATA_OPTIONS = stacked(
         "--input-range",
         type=RANGE,
         metavar="LOW,HIGH",
-        help="Without data: the lowest and the highest value of the synthetic inputs. Default: "
-        "about -2,2.",
+        help="Without data: the lowest and the highest value of the synthetic inputs, but for "
+        "indices and masks. Default: what the model's first nodes or its BatchNormalization nodes "
+        "expect, else about -2,2.",
     ),
 )
 

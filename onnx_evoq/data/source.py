@@ -62,7 +62,9 @@ class Data:
         color: "rgb", or "bgr" for a model that takes blue first.
         resize: (height, width), or one number for the shorter side.
         crop: (height, width) of the centre that is used, or one number for a square.
-        input_range: the lowest and highest value of synthetic inputs; None for about -2 to 2.
+        input_range: the lowest and highest value of synthetic inputs; None for those that the
+            model's first nodes or its BatchNormalization nodes expect, or else about -2 to 2.
+            Indices, masks and the like keep the values that the model can take.
 
     Example:
         >>> Data("images/", divide=255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),

@@ -50,7 +50,7 @@ def _noise(values: Noise, shape: tuple[int, ...], rng: np.random.Generator) -> F
 
 
 def _scaled(noise: Float32Array, values: Noise) -> Float32Array:
-    if (values.mean, values.deviation) == ((0,), (1,)) and np.isinf(values.high):
+    if values.is_standard:
         return noise
     mean, deviation = (
         _along_channels(numbers, values.channel_axis) for numbers in (values.mean, values.deviation)

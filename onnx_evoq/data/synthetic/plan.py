@@ -26,6 +26,12 @@ class Noise:
     image: bool = False
     channel_axis: int = -1
 
+    @property
+    def is_standard(self) -> bool:
+        """Whether the mean is 0, the deviation 1, and there are no limits."""
+        bare = (self.mean, self.deviation) == ((0,), (1,))
+        return bare and bool(np.isinf([self.low, self.high]).all())
+
     def within(self, low: float, high: float) -> "Noise":
         """The same between two limits, with the mean in the middle.
 

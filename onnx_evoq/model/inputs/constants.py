@@ -1,7 +1,7 @@
 """The numbers that a graph and the graphs inside it hold."""
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto
+from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.model.graph import constant_tensors, walk
@@ -28,6 +28,12 @@ class Constants:
     def shape(self, name: str) -> tuple[int, ...] | None:
         """The shape of a tensor; None if it is no constant."""
         return tuple(self._tensors[name].dims) if name in self._tensors else None
+
+    def dtype(self, name: str) -> np.dtype | None:
+        """The type of a tensor; None if it is no constant."""
+        if name not in self._tensors:
+            return None
+        return np.dtype(helper.tensor_dtype_to_np_dtype(self._tensors[name].data_type))
 
     def values(self, name: str) -> Float64Array | None:
         """The values of a tensor; None if it is no constant, no number, or too large."""

@@ -3,14 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from onnx_evoq.data import InputPlan, Values
+from onnx_evoq.data import InputPlan, Noise, Values
 from onnx_evoq.errors import DataError
-from onnx_evoq.model import InputUses, Model, ShapeInference, SizeDemands, pooled_tensors
+from onnx_evoq.model import ShapeInference, SizeDemands, pooled_tensors
+from onnx_evoq.setup.axes import (
+    Alternative,
+    Layout,
+    demanded_sizes,
+    image_axes,
+    is_image,
+    sizes_to_try,
+    text_line,
+)
+from onnx_evoq.setup.ranges import scaled_range
 from onnx_evoq.setup.synthetic.combinations import Shapes, plans_to_try, shapes_to_try
-from onnx_evoq.setup.synthetic.demanded_sizes import demanded_sizes
-from onnx_evoq.setup.synthetic.layout import Layout
-from onnx_evoq.setup.synthetic.sizes import Alternative, image_axes, is_image, sizes_to_try
-from onnx_evoq.setup.synthetic.text_lines import text_line
+from onnx_evoq.setup.synthetic.facts import Facts
 from onnx_evoq.setup.synthetic.values import Around, noise_of, values_of_role, within_limits
 from onnx_evoq.signature import TensorSpec
 
@@ -21,27 +28,26 @@ class Choice:
     """What to try for the inputs.
 
     Args:
-        model: the model.
-        specs: its inputs.
-        uses: what it does with them.
+        facts: what is known of the model's inputs.
         limits: the lowest and the highest value that the user wants; None for the usual ones.
         layout: the axes of the inputs.
 
     Attributes:
         with_role: the names of the inputs whose uses say what they hold.
+        limits: as above.
+        scaled: the names of the inputs whose range the model's first nodes say.
     """
 
     def __init__(
         self,
-        model: Model,
-        specs: Sequence[TensorSpec],
-        uses: Mapping[str, InputUses],
+        facts: Facts,
         limits: tuple[float, float] | None,
         layout: Layout,
     ) -> None:
         self.with_role: set[str] = set()
-        self._model, self._specs, self._uses, self._limits = model, specs, uses, limits
-        self._layout, self._inference = layout, ShapeInference(model)
+        self.scaled: set[str] = set()
+        self._facts, self._specs, self.limits = facts, facts.specs, limits
+        self._layout, self._inference = layout, ShapeInference(facts.model)
 
     def plans(self) -> Iterator[list[InputPlan]]:
         """Plans of all inputs, the likeliest first."""
@@ -77,9 +83,9 @@ class Choice:
         if not sizes:
             return []
         images = self._sides_of_images(sizes)
-        demands = SizeDemands(self._model)
+        demands = SizeDemands(self._facts.model)
         found = demanded_sizes(sizes, images, lambda tried: demands.at(self._shapes_at(tried)))
-        pooled = pooled_tensors(self._model)
+        pooled = pooled_tensors(self._facts.model)
         for sides in images:
             if len({*sides}) == 2 and not (found and set(sides) & set(found[0])):
 
@@ -109,25 +115,36 @@ class Choice:
 
     def _values(self, spec: TensorSpec, shapes: Shapes) -> list[Values]:
         """Values to try for an input."""
-        uses = self._uses[spec.name]
+        uses = self._facts.uses[spec.name]
         tensors = self._inference.shapes(self._full(shapes)) if uses.rows else {}
         around = Around(shapes[spec.name], tensors, _lengths_around(spec, shapes))
         of_role = values_of_role(spec, uses, around)
         if of_role:
             self.with_role.add(spec.name)
             return of_role
-        (channel_axis,) = image_axes(spec)[0] if is_image(spec) else (len(spec.shape or ()) - 1,)
-        usual = noise_of(spec, is_image(spec), channel_axis - max(1, len(spec.shape or ())))
-        if self._limits is None:
-            return usual
-        ranged = within_limits(spec, usual[0], self._limits)
+        axes = len(spec.shape or ())
+        (channel_axis,) = image_axes(spec)[0] if is_image(spec) else (axes - 1,)
+        usual = noise_of(spec, is_image(spec), channel_axis - max(1, axes))
+        if self.limits is None:
+            return self._scaled(spec, usual)
+        ranged = within_limits(spec, usual[0], self.limits)
         if ranged is None:
-            low, high = self._limits
+            low, high = self.limits
             raise DataError(
                 f"input_range {low:g} to {high:g} holds no value of input {spec.name!r}, which is "
                 f"{spec.dtype}: give another range."
             )
         return [ranged]
+
+    def _scaled(self, spec: TensorSpec, usual: list[Values]) -> list[Values]:
+        """The same in the range that the model's first nodes expect, if they say one."""
+        scaling = self._facts.scalings[spec.name]
+        noise = usual[0] if isinstance(usual[0], Noise) else Noise()
+        found = scaled_range(noise, scaling, spec.dtype, len(spec.shape or ()))
+        if found is None or spec.dtype.kind == "b":
+            return usual
+        self.scaled.add(spec.name)
+        return [found, *usual]
 
     def _full(self, shapes: Shapes) -> dict[str, tuple[int, ...]]:
         """The shapes of a feed of one sample."""

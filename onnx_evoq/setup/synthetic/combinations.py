@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from onnx_evoq.data import InputPlan, Noise, Values
-from onnx_evoq.setup.synthetic.layout import Layout
-from onnx_evoq.setup.synthetic.sizes import Alternative, added_up
+from onnx_evoq.setup.axes import Alternative, Layout, added_up
 from onnx_evoq.signature import TensorSpec
 
 _MOST_COMBINATIONS = 300  # of sizes, for one layout

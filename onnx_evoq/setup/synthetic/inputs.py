@@ -5,26 +5,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_evoq.batch import one_group
-from onnx_evoq.data import Data, Samples, draw, refuse_preprocessing
-from onnx_evoq.errors import DataError, ModelError
-from onnx_evoq.model import (
-    Model,
-    axis_names,
-    input_specs,
-    input_uses,
-)
+from onnx_evoq.data import Data, Noise, Samples, draw, refuse_preprocessing
+from onnx_evoq.errors import DataError
+from onnx_evoq.model import Model
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import Session
+from onnx_evoq.setup.axes import layouts
+from onnx_evoq.setup.ranges import fitted_range
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, open_session, own_options
 from onnx_evoq.setup.synthetic.choice import Choice
-from onnx_evoq.setup.synthetic.layout import layouts
-from onnx_evoq.setup.synthetic.notes import notes_on
+from onnx_evoq.setup.synthetic.facts import Facts, facts_of
+from onnx_evoq.setup.synthetic.notes import (
+    FITTED,
+    GIVEN,
+    GUESSED,
+    HARDLY_FITTED,
+    OF_TYPE,
+    SCALED,
+    notes_on,
+)
 from onnx_evoq.setup.synthetic.trial import Trial, first_that_runs
 from onnx_evoq.signature import TensorSpec
 
 SYNTHETIC_SAMPLES = 256  # by default
 _TRIAL_SECONDS = 20.0
 _MOST_RUNS = 30
+_FIT_SECONDS = 10.0  # to find a range
+_BAD_FIT = 1.0  # misfit
 _RUN_SHARE, _LEAST_SAMPLES = 6, 16  # so many samples shall run in one part of the time
 _TRIAL_SHARE = 10  # trial runs may take one part in so many of the time
 
@@ -52,54 +59,44 @@ def synthetic_samples(
         ModelError: an input is neither a number nor a flag.
     """
     refuse_preprocessing(data)
-    specs = input_specs(model)
-    _check_drawable(specs)
+    facts, limits = facts_of(model), data.input_range
     outputs = [value.name for value in model.graph.output]
     session = open_session(model, resources, name, own_options(model), outputs)
-    trial, with_role = _search(model, session, specs, data.input_range, deadline)
+    trial, choice = _search(facts, session, limits, deadline)
+    reason = _reason(facts, trial, choice)
+    if limits is None:
+        most = min(_FIT_SECONDS, deadline.left / _TRIAL_SHARE) / max(trial.seconds, 1e-6)
+        fit = fitted_range(model, facts.specs, trial.plans, int(most), resources)
+        again = first_that_runs(session, facts.specs, [fit.plans], 1, deadline) if fit else None
+        if fit is not None and again is not None and again.flaws <= trial.flaws:
+            trial, reason = again, FITTED if fit.misfit < _BAD_FIT else HARDLY_FITTED
     samples = SYNTHETIC_SAMPLES if data.samples is None else data.samples
-    given = data.input_range is not None
-    unranged = with_role if given else ()
-    notes = notes_on(samples, trial.plans, specs, "which is a guess", given, unranged)
+    unranged = choice.with_role if limits else ()
+    notes = notes_on(samples, trial.plans, facts.specs, reason, unranged)
     group = one_group(draw(trial.plans, samples, rng))
     return Samples([group], None, notes, "synthetic inputs", own=True)
 
 
-def _check_drawable(specs: Sequence[TensorSpec]) -> None:
-    for spec in specs:
-        if spec.shape is None:
-            raise DataError(f"input {spec.name!r} states no shape to draw inputs for: give data.")
-        if spec.dtype.kind not in "biuf":
-            raise ModelError(
-                f"input {spec.name!r} holds {spec.dtype}, which cannot be drawn: give data."
-            )
-
-
 def _search(
-    model: Model,
-    session: Session,
-    specs: Sequence[TensorSpec],
-    limits: tuple[float, float] | None,
-    deadline: Deadline,
-) -> tuple[Trial, set[str]]:
-    """Shapes and values with which a model runs, and the inputs whose uses say what they hold."""
-    uses = input_uses(model)
-    tried = layouts(specs, axis_names(model), uses)
+    facts: Facts, session: Session, limits: tuple[float, float] | None, deadline: Deadline
+) -> tuple[Trial, Choice]:
+    """Shapes and values with which a model runs, and the choice among which they were found."""
+    tried = layouts(facts.specs, facts.names, facts.uses)
     allowed = deadline.left / _RUN_SHARE / _LEAST_SAMPLES
     until = Deadline(min(_TRIAL_SECONDS, deadline.left / _TRIAL_SHARE))
-    found: list[tuple[Trial, set[str]]] = []
+    found: list[tuple[Trial, Choice]] = []
     most = _MOST_RUNS if len(tried) == 1 else _MOST_RUNS // 2
     for layout in tried:
-        choice = Choice(model, specs, uses, limits, layout)
-        trial = first_that_runs(session, specs, choice.plans(), most, until)
+        choice = Choice(facts, limits, layout)
+        trial = first_that_runs(session, facts.specs, choice.plans(), most, until)
         if trial is not None:
-            trial = _affordable(trial, session, specs, choice, allowed)
-            found.append((trial, choice.with_role))
-        if trial and not any(trial.flaws):
-            break
+            trial = _affordable(trial, session, facts.specs, choice, allowed)
+            found.append((trial, choice))
+            if not any(trial.flaws):
+                break
         most = -(-most // 2)  # a layout is likelier than those behind it
     if not found:
-        listed = ", ".join(f"{spec.name!r} {spec.describe()}" for spec in specs[:4])
+        listed = ", ".join(f"{spec.name!r} {spec.describe()}" for spec in facts.specs[:4])
         raise DataError(
             f"{session.name}: no shapes and values were found with which the model runs, of "
             f"{listed}: give data (--data)."
@@ -118,3 +115,14 @@ def _affordable(
             break
         trial = smaller
     return trial
+
+
+def _reason(facts: Facts, trial: Trial, choice: Choice) -> str:
+    """Why the first input of noise has its range."""
+    pairs = zip(facts.specs, trial.plans, strict=True)
+    first = next((spec for spec, plan in pairs if isinstance(plan.values, Noise)), None)
+    if choice.limits is not None:
+        return GIVEN
+    if first is not None and first.name in choice.scaled:
+        return SCALED
+    return OF_TYPE if first is not None and first.dtype.kind in "iu" else GUESSED

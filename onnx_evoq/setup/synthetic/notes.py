@@ -5,6 +5,14 @@ from collections.abc import Collection, Sequence
 from onnx_evoq.data import Chosen, InputPlan, Noise, Whole
 from onnx_evoq.signature import TensorSpec
 
+# Why inputs have a range.
+GUESSED = ", which is a guess"
+GIVEN = ""
+OF_TYPE = ", as their type allows"
+SCALED = ", which the model's first nodes expect"
+FITTED = ", which fits the statistics of the model's BatchNormalization nodes best"
+HARDLY_FITTED = f"{FITTED} of the usual ranges, but not well"
+
 _MOST = 4  # inputs in a sentence
 
 
@@ -13,7 +21,6 @@ def notes_on(
     plans: Sequence[InputPlan],
     specs: Sequence[TensorSpec],
     reason: str,
-    given_range: bool,
     unranged: Collection[str],
 ) -> tuple[str, ...]:
     """What a user should know of synthetic inputs.
@@ -23,13 +30,12 @@ def notes_on(
         plans: how they were drawn.
         specs: the model's inputs.
         reason: why their range was chosen.
-        given_range: whether the user chose it.
         unranged: the inputs for which the user's range does not hold.
     """
     noise = [plan.values for plan in plans if isinstance(plan.values, Noise)]
-    where = f" from {_range_of(noise[0])}, {reason} (input_range changes that)" if noise else ""
-    if given_range and noise:
-        where = f" from {_range_of(noise[0])}"
+    where = f" from {_range_of(noise[0])}{reason}" if noise else ""
+    if noise and reason != GIVEN:
+        where += " (input_range changes that)"
     notes = [
         f"no data were given: scored on {samples} synthetic inputs{where}; a few hundred real "
         "samples would do better, and on them the result may be no better than nearest rounding."

@@ -9,15 +9,15 @@ from onnx import ModelProto
 
 from onnx_evoq.data import InputPlan, Noise, Whole
 from onnx_evoq.errors import DataError
-from onnx_evoq.model import axis_names, input_specs, input_uses, load
+from onnx_evoq.model import load
+from onnx_evoq.setup.axes.layout import layouts
 from onnx_evoq.setup.synthetic.choice import Choice
-from onnx_evoq.setup.synthetic.layout import layouts
+from onnx_evoq.setup.synthetic.facts import facts_of
 
 
 def choice(model: ModelProto, limits: tuple[float, float] | None = None) -> Choice:
-    loaded = load(model)
-    specs, uses = input_specs(loaded), input_uses(loaded)
-    return Choice(loaded, specs, uses, limits, layouts(specs, axis_names(loaded), uses)[0])
+    facts = facts_of(load(model))
+    return Choice(facts, limits, layouts(facts.specs, facts.names, facts.uses)[0])
 
 
 def first(model: ModelProto, limits: tuple[float, float] | None = None) -> InputPlan:
@@ -76,6 +76,17 @@ def test_inputs_with_a_role_are_remembered() -> None:
     indices, floats = next(tried.plans())
     assert (indices.values, floats.values) == (Whole(0, 9), Noise().within(0, 1))
     assert tried.with_role == {"i"}
+
+
+def test_the_first_nodes_say_the_range_of_an_input() -> None:
+    nodes = [node("Cast", ["x"], ["f"], to=1), node("Div", ["f", "c"], ["y"])]
+    model = model_of(
+        nodes, {"x": ["n", 3]}, {"y": None}, {"c": np.float32(255)}, dtypes={"x": "int64"}
+    )
+    tried = choice(model)
+    (plan,) = next(tried.plans())
+    assert plan.values == Noise().within(0, 255)
+    assert tried.scaled == {"x"}
 
 
 def test_a_range_that_holds_no_value_is_refused() -> None:

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 
 from onnx_evoq.data import Chosen, Noise, Values, Whole
+from onnx_evoq.setup.axes.layout import Layout
 from onnx_evoq.setup.synthetic.combinations import (
     Shapes,
     in_order_of_cost,
     plans_to_try,
     shapes_to_try,
 )
-from onnx_evoq.setup.synthetic.layout import Layout
 from onnx_evoq.signature import TensorSpec
 
 SPECS = [TensorSpec("x", np.dtype("float32"), (None, None))]

@@ -8,7 +8,7 @@ from sample_groups import inputs_of
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import Data, Samples
-from onnx_evoq.errors import DataError, ModelError
+from onnx_evoq.errors import DataError
 from onnx_evoq.model import load
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.synthetic import synthetic_samples
@@ -172,19 +172,30 @@ def test_a_model_that_runs_with_nothing_that_was_tried_needs_data() -> None:
         drawn(model)
 
 
-def test_input_without_a_shape_is_refused() -> None:
-    model = identity("n")
-    model.graph.input[0].type.tensor_type.ClearField("shape")
-    with pytest.raises(DataError, match=r"input 'x' states no shape.*: give data"):
-        drawn(model)
+def test_the_note_says_where_the_range_comes_from() -> None:
+    (note,) = synthetic(identity("n", 3, 8, 8)).notes
+    assert "from about -2 to 2, which is a guess (input_range changes that)" in note
+    (note,) = synthetic(identity("n", 8, 8, 3, dtype="uint8")).notes
+    assert "from about 0 to 255, as their type allows" in note
+    nodes = [node("Div", ["x", "c"], ["y"])]
+    (note,) = synthetic(model_of(nodes, {"x": ["n", 4]}, {"y": None}, {"c": np.float32(255)})).notes
+    assert "from about 0 to 255, which the model's first nodes expect" in note
+    (note,) = synthetic(identity("n", 3, 8, 8), input_range=(0, 9)).notes
+    assert "from about 0 to 9; a few" in note
 
 
-def test_text_cannot_be_drawn() -> None:
-    model = model_of([node("Identity", ["x"], ["y"])], {"x": ["n"]}, {"y": None}, {})
-    for value in (model.graph.input[0], model.graph.output[0]):
-        value.type.tensor_type.elem_type = TensorProto.STRING
-    with pytest.raises(ModelError, match="input 'x' holds object, which cannot be drawn: give"):
-        drawn(model)
+def test_statistics_of_a_batch_normalization_say_the_range() -> None:
+    kernel = np.ones((2, 1, 1, 1), np.float32)
+    nodes = [
+        node("Conv", ["x", "k"], ["c"]),
+        node("BatchNormalization", ["c", "one", "zero", "m", "v"], ["y"]),
+    ]
+    half = np.full(2, 0.5, np.float32)
+    weights = {"k": kernel, "one": 2 * half, "zero": 0 * half, "m": half, "v": half**4}
+    samples = synthetic(model_of(nodes, {"x": ["n", 1, 16, 16]}, {"y": None}, weights))
+    (group,) = samples.groups
+    assert (group.inputs["x"].min(), group.inputs["x"].max()) == (0, 1)
+    assert "from about 0 to 1, which fits the statistics of the model's Batch" in samples.notes[0]
 
 
 def test_preprocessing_without_data_is_refused() -> None:

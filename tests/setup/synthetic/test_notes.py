@@ -3,7 +3,7 @@
 import numpy as np
 
 from onnx_evoq.data import Chosen, InputPlan, Noise, Values, Whole
-from onnx_evoq.setup.synthetic.notes import notes_on
+from onnx_evoq.setup.synthetic.notes import GIVEN, GUESSED, notes_on
 from onnx_evoq.signature import TensorSpec
 
 SPEC = TensorSpec("x", np.dtype("float32"), (None, 3))
@@ -14,18 +14,18 @@ def plan(name: str, values: Values, *shape: int, dtype: str = "float32") -> Inpu
 
 
 def test_the_range_is_said_and_that_real_data_do_better() -> None:
-    (note,) = notes_on(4, [plan("x", Noise(), 3)], [SPEC], "which is a guess", False, ())
+    (note,) = notes_on(4, [plan("x", Noise(), 3)], [SPEC], GUESSED, ())
     assert "scored on 4 synthetic inputs from about -2 to 2, which is a guess (input_range" in note
     assert "a few hundred real samples would do better" in note
 
 
 def test_a_range_that_the_user_gave_is_no_guess() -> None:
-    (note,) = notes_on(4, [plan("x", Noise().within(0, 9), 3)], [SPEC], "a guess", True, ())
+    (note,) = notes_on(4, [plan("x", Noise().within(0, 9), 3)], [SPEC], GIVEN, ())
     assert "4 synthetic inputs from about 0 to 9; a few" in note
 
 
 def test_whole_numbers_have_no_such_range() -> None:
-    (note,) = notes_on(4, [plan("i", Whole(0, 2), 3)], [SPEC], "a guess", False, ())
+    (note,) = notes_on(4, [plan("i", Whole(0, 2), 3)], [SPEC], GUESSED, ())
     assert "scored on 4 synthetic inputs; a few" in note
 
 
@@ -35,19 +35,19 @@ def test_open_sizes_and_constants_are_said() -> None:
         TensorSpec("rate", np.dtype("int64"), (None,)),
     ]
     plans = [plan("x", Noise(), 3, 48, 192), plan("rate", Chosen((16000.0,)), dtype="int64")]
-    _, sizes, constants = notes_on(4, plans, specs, "a guess", False, ())
+    _, sizes, constants = notes_on(4, plans, specs, GUESSED, ())
     assert sizes == "sizes that the model leaves open were chosen: 'x' is 3 x 48 x 192."
     assert constants == "from what the model does with them, 'rate' is 16000 in all samples."
 
 
 def test_the_size_of_a_whole_feed_is_said_if_its_first_axis_is_open() -> None:
     feed = [plan("x", Noise(), 32, 3)]
-    assert "'x' is 32 x 3" in notes_on(4, feed, [SPEC], "a guess", False, ())[1]
+    assert "'x' is 32 x 3" in notes_on(4, feed, [SPEC], GUESSED, ())[1]
 
 
 def test_inputs_without_the_range_of_the_user_are_said() -> None:
     plans = [plan("x", Noise(), 3), plan("i", Whole(0, 20), 3), plan("k", Chosen((1.0, 4.0)), 3)]
-    note = notes_on(4, plans, [SPEC] * 3, "a guess", True, {"i", "k"})[-1]
+    note = notes_on(4, plans, [SPEC] * 3, GIVEN, {"i", "k"})[-1]
     assert (
         "input_range does not hold for 'i' (whole numbers from 0 to 19), 'k' (one of 1, 4)" in note
     )

@@ -9,7 +9,7 @@ divisible by the highest power of two.
 from collections.abc import Callable, Mapping, Sequence
 
 from onnx_evoq.model import SizeDemand
-from onnx_evoq.setup.synthetic.bisection import lengths_with, roundest
+from onnx_evoq.setup.axes.bisection import lengths_with, roundest
 
 Sizes = Mapping[str, int]
 DemandsAt = Callable[[Sizes], Sequence[SizeDemand]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnx_evoq.setup.synthetic.text_lines import Shapes, Sizes, text_line
+from onnx_evoq.setup.axes.text_lines import Shapes, Sizes, text_line
 
 
 def line(across: int, along: int, pooled: bool = False, least: int = 1) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from onnx_evoq.setup.synthetic.layout import BATCH, Layout
-from onnx_evoq.setup.synthetic.sizes import added_up, image_axes, is_image, sizes_to_try
+from onnx_evoq.setup.axes.layout import BATCH, Layout
+from onnx_evoq.setup.axes.sizes import added_up, image_axes, is_image, sizes_to_try
 from onnx_evoq.signature import TensorSpec
 
 

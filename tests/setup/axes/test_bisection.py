@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnx_evoq.setup.synthetic.bisection import lengths_with, roundest
+from onnx_evoq.setup.axes.bisection import lengths_with, roundest
 
 
 def strided(length: int) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from onnx_evoq.model import SizeDemand
-from onnx_evoq.setup.synthetic.demanded_sizes import Sizes, demanded_sizes
+from onnx_evoq.setup.axes.demanded_sizes import Sizes, demanded_sizes
 
 Demands = Callable[[Sizes], list[SizeDemand]]
 

@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from onnx_evoq.data import CHANNELS, channels_last
-from onnx_evoq.setup.synthetic.layout import Layout, is_batch
+from onnx_evoq.setup.axes.layout import Layout, is_batch
 from onnx_evoq.signature import TensorSpec
 
 Sum: TypeAlias = tuple[str | int, ...]  # of sizes, some of them by name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnx_evoq.setup.synthetic.formulas import names_in, value_of
+from onnx_evoq.setup.axes.formulas import names_in, value_of
 
 SIZES = {"past": 3, "new": 4, "p2o.Dynamic.0": 5}
 

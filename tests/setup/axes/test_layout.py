@@ -3,7 +3,7 @@
 import numpy as np
 
 from onnx_evoq.model import InputUses, RowIndex
-from onnx_evoq.setup.synthetic.layout import BATCH, Layout, is_batch, layouts
+from onnx_evoq.setup.axes.layout import BATCH, Layout, is_batch, layouts
 from onnx_evoq.signature import TensorSpec
 
 Names = tuple[str | None, ...]

@@ -9,7 +9,7 @@ times as wide as it is high (a classifier). Else it is as wide as 40 positions (
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from onnx_evoq.setup.synthetic.bisection import lengths_with, roundest
+from onnx_evoq.setup.axes.bisection import lengths_with, roundest
 
 Sizes = Mapping[str, int]
 Shapes = Mapping[str, tuple[int | None, ...]]

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_evoq.model import InputUses
-from onnx_evoq.setup.synthetic.formulas import names_in, value_of
+from onnx_evoq.setup.axes.formulas import names_in, value_of
 from onnx_evoq.signature import TensorSpec
 
 _BATCH = re.compile(r"b|bs|batch.*|.*batch(_?size)?", re.IGNORECASE)

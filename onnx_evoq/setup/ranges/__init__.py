@@ -1,0 +1,6 @@
+"""Finds the range of the values that a model expects of its inputs."""
+
+from onnx_evoq.setup.ranges.fitted_range import fitted_range
+from onnx_evoq.setup.ranges.input_range import scaled_range
+
+__all__ = ["fitted_range", "scaled_range"]
