@@ -17,7 +17,7 @@ from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, predict
 from onnx_evoq.setup import Resources, Task, nearest_of
-from onnx_evoq.setup.scoring import ScoringSet
+from onnx_evoq.setup.scoring_set import ScoringSet
 
 Shape = Sequence[int | str | None] | None
 
@@ -258,7 +258,7 @@ def interrupting(steps: int) -> Callable[..., Any]:
 
 
 def table_read_twice() -> ModelProto:
-    """x (n), indices into a table -> MatMul, MatMul, both of one weight: no closed form."""
+    """x (n), indices into a table -> MatMul, MatMul, both of one weight."""
     nodes = [
         node("Gather", ["table", "x"], ["a"]),
         node("MatMul", ["a", "w"], ["b"]),

@@ -11,7 +11,8 @@ from onnx_evoq.quantize import Dense
 from onnx_evoq.quantize.grid.grid_rows import RowGrid
 from onnx_evoq.quantize.grid.hessian import cost
 from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
-from onnx_evoq.quantize.moments.moments import Moments, MomentSums
+from onnx_evoq.quantize.moments.moment_sums import MomentSums
+from onnx_evoq.quantize.moments.moments import Moments
 
 Floats = NDArray[np.float64]
 

@@ -42,11 +42,11 @@ INNER = {
     "engine": ["samples"],
     "model": [
         "tensors", "graph", "files", "weights", "inputs", "constants", "outputs", "inside", "cuts",
-        "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",
+        "products", "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",
     ],
     "reconstruct": ["equalization"],
     "pipeline": ["emission"],
-    "setup": ["options", "sessions", "axes", "ranges", "synthetic", "scoring"],
+    "setup": ["options", "sessions", "axes", "ranges", "synthetic", "points"],
     "mixed_precision": ["search_space", "layer_table"],
     "api": ["job"],
 }  # fmt: skip

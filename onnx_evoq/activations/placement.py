@@ -66,15 +66,17 @@ class Activations:
             weights: the weights whose layers to find.
         """
         read = {tensor.name: tensor.dequantized for tensor in self.tensors}
-        return {
-            name: replace(
+
+        def renamed(layer: Layer) -> Layer:
+            return replace(
                 layer,
                 input=read.get(layer.input, layer.input),
                 other=None if layer.other is None else read.get(layer.other, layer.other),
                 float_names=tuple(layer.read),
             )
-            for name, layer in find_layers(self.float_model, weights).items()
-        }
+
+        layers = find_layers(self.float_model, weights)
+        return {name: layer.each(renamed) for name, layer in layers.items()}
 
     def rounded_bias(
         self, layer: Layer, bias: Float32Array, step: Float32Array | Float64Array | float

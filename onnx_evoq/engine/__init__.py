@@ -8,12 +8,11 @@ from onnx_evoq.engine.layer_power import LayerPower, layer_powers
 from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.samples import (
     POSITIONS,
-    AtLayer,
     gather_samples,
     mean_positions,
     output_shape,
     positions_for,
-    weights_beside,
+    sources_of,
 )
 from onnx_evoq.engine.sensitivity import rank_by_sensitivity, samples_in_time
 from onnx_evoq.engine.sketch import Sketch, float_outputs
@@ -22,7 +21,6 @@ __all__ = [
     "POSITIONS",
     "ActivationCache",
     "Ahead",
-    "AtLayer",
     "BatchTensors",
     "Evaluators",
     "Frontier",
@@ -39,6 +37,6 @@ __all__ = [
     "positions_for",
     "rank_by_sensitivity",
     "samples_in_time",
+    "sources_of",
     "specs_of",
-    "weights_beside",
 ]

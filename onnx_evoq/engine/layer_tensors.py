@@ -10,9 +10,9 @@ import numpy as np
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, run_on, specs_of
-from onnx_evoq.engine.samples import POSITIONS, AtLayer, gather_samples, weights_beside
+from onnx_evoq.engine.samples import POSITIONS, gather_samples, sources_of
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at, float_bias
+from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at
 from onnx_evoq.quantize import LayerSamples
 from onnx_evoq.setup import open_session, workers_of
 
@@ -96,15 +96,11 @@ def gather_from_caches(
     if layer.linear.matrix(weight.values).shape[2] > _MOST_COLUMNS:
         return None
     try:
-        source = AtLayer(
-            layer,
-            weight.values,
-            LayerTensors(caches[0], quantized, layer, layer.read, batches),
-            LayerTensors(caches[1], model, layer, layer.given, batches),
-            batches,
-            bias=float_bias(model, layer),
-            beside=weights_beside(layer, model, quantized),
+        tensors = (
+            LayerTensors(caches[0], quantized, layer, layer.read_by_all, batches),
+            LayerTensors(caches[1], model, layer, layer.given_by_all, batches),
         )
-        return gather_samples(source, rng, positions, workers_of(caches[0].resources))
+        sources = sources_of(layer, weight.values, tensors, (quantized, model), batches)
+        return gather_samples(sources, rng, positions, workers_of(caches[0].resources))
     except ModelError:  # a tensor is no array
         return None

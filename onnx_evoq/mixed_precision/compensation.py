@@ -10,7 +10,7 @@ turn, at 3 and at 4 bits; the sum of the plain sensitivities is nearly four time
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class _Refits:
         """Prepare refits of all layers of the float model."""
         scoring = task.search_set.first(_REFIT_SAMPLES).scored_by_relative_error()
         layers = {
-            name: replace(layer, activation=None)
+            name: layer.without_activations
             for name, layer in find_layers(variants.model, task.weights).items()
         }
         share = 0.5 / max(len(layers), 1)
@@ -118,8 +118,9 @@ class _Refits:
                 continue
             best, bias = refit(weight.values, layer.linear, samples.sums.moments())
             values = {weight.name: best}
-            if layer.bias is not None:
-                values[layer.bias] = bias_values(model, layer, bias)
+            for use, own in zip(layer.uses, np.atleast_2d(bias), strict=True):
+                if use.bias is not None:
+                    values[use.bias] = bias_values(model, use, own)
             model = model.with_values(values)
         return model_value(model, self.scoring, self.task.resources)
 

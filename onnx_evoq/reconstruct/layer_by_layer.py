@@ -10,14 +10,16 @@
    it were fitted to, their errors look smaller and more alike than they are.
    Errors that the activation behind the layer hides do not count. The bias absorbs the mean error
    that is left.
-4. A weight without a closed form (a table, a weight that several nodes read) is rounded to the
-   nearest codes. So is one whose branch never runs, and so are layers for which there is no time
-   (`plan`).
+4. Several layers with one weight are one, whose columns and targets are those of all of them. It
+   comes where the first of them is: the columns of the others are then those of a model in which
+   what lies between is not quantized yet.
+5. A weight without a closed form (a table) is rounded to the nearest codes. So is one whose branch
+   never runs, and so are layers for which there is no time (`plan`).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -107,7 +109,7 @@ def reconstruct_layers(
         float_model = as_network(activations.float_model).with_values(values)
         layers = activations.layers(task.weights)
     if not effort.activation_rounds:
-        layers = {name: replace(layer, activation=None) for name, layer in layers.items()}
+        layers = {name: layer.without_activations for name, layer in layers.items()}
     in_time = np.isfinite(deadline.left)
     positions = positions_of_a_sample(task, float_model, layers) if in_time else {}
 
@@ -135,12 +137,14 @@ def reconstruct_layers(
                     quantized[name] = reconstructions[name].quantized
                     if not details:
                         reconstructions[name] = reconstructions[name].without_details()
-                    if layer.bias is not None:
-                        bias = reconstructions[name].bias
+                    of_uses = np.atleast_2d(reconstructions[name].bias)
+                    for use, bias in zip(layer.uses, of_uses, strict=True):
+                        if use.bias is None:
+                            continue
                         if activations is not None:
                             unit = quantized[name].grid.step
-                            bias = activations.rounded_bias(layer, bias, unit)
-                        biases[layer.bias] = bias_values(so_far, layer, bias)
+                            bias = activations.rounded_bias(use, bias, unit)
+                        biases[use.bias] = bias_values(so_far, use, bias)
                 if own is None:
                     late.add(name)
                 plan.done(own, learns=columns is not None)

@@ -68,7 +68,7 @@ def correct_outputs(
     layers = [
         layer
         for name, layer in find_layers(start.model, task.weights).items()
-        if name in start.layers and layer.bias is not None and layer.half_bias is None
+        if name in start.layers and layer.has_one_bias
     ]
     correction = _Correction(task, start, rng)
     with until_interrupted() as interruption:

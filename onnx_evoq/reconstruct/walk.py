@@ -15,15 +15,14 @@ from onnx_evoq.array_types import Arrays, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import (
     Ahead,
-    AtLayer,
     Frontier,
     gather_samples,
     mean_positions,
     positions_for,
-    weights_beside,
+    sources_of,
 )
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Layer, Network, float_bias
+from onnx_evoq.model import Layer, Network
 from onnx_evoq.quantize import LayerSamples
 from onnx_evoq.setup import Task, cache_memory, workers_of
 
@@ -77,7 +76,7 @@ def positions_of_a_sample(
         Nothing if a tensor is no array.
     """
     first = Frontier(task.search_set.batches, task.resources, 0, 1)
-    wanted = dict.fromkeys(name for layer in layers.values() for name in layer.given)
+    wanted = dict.fromkeys(name for layer in layers.values() for name in layer.given_by_all)
     try:
         tensors = first.ahead(model, list(layers), list(wanted)).first
     except ModelError:
@@ -85,7 +84,7 @@ def positions_of_a_sample(
     batches = task.search_set.batches
     weights = {weight.name: weight.values for weight in task.weights}
     return {
-        name: mean_positions(layer, weights[name].shape, tensors, batches)
+        name: sum(mean_positions(u, weights[name].shape, tensors, batches) for u in layer.uses)
         for name, layer in layers.items()
     }
 
@@ -140,16 +139,14 @@ class Walk:
         """
         weight = self._weights[layer.weight]
         try:
-            both = self._ahead(so_far, index, layer.read, layer.given)
+            both = self._ahead(so_far, index, layer)
         except ModelError:  # a tensor is no array
             return None
         if self._grow(so_far, layer, weight, positions, both[1].first):
-            both = self._ahead(so_far, index, layer.read, layer.given)
+            both = self._ahead(so_far, index, layer)
         tensors, targets = both
-        source = AtLayer(
-            layer, weight, tensors, targets, self._batches[: self._float.count], self._heldout,
-            float_bias(self._model, layer), weights_beside(layer, self._model, so_far),
-        )  # fmt: skip
+        batches, models = self._batches[: self._float.count], (so_far, self._model)
+        sources = sources_of(layer, weight, both, models, batches, self._heldout)
 
         def keep(of_quantized: Arrays, of_float: Arrays) -> None:
             tensors.keep(of_quantized)
@@ -157,7 +154,7 @@ class Walk:
 
         try:
             samples = gather_samples(
-                source, rng, positions, self._workers,
+                sources, rng, positions, self._workers,
                 moments=False, kept=self._kept_values, keep=keep,
             )  # fmt: skip
         except ModelError:  # a tensor of a later batch is no array
@@ -174,13 +171,11 @@ class Walk:
         fitted = (0 if i in self._heldout else b.count for i, b in enumerate(self._batches))
         return min(bisect_left(list(accumulate(fitted)), samples) + 1, len(self._batches))
 
-    def _ahead(
-        self, so_far: Network, index: int, inputs: Sequence[str], outputs: Sequence[str]
-    ) -> tuple[Ahead, Ahead]:
+    def _ahead(self, so_far: Network, index: int, layer: Layer) -> tuple[Ahead, Ahead]:
         # The float model never changes, so that its frontier may lie behind the layer.
         return (
-            self._quantized.ahead(so_far, self._names[index:], inputs),
-            self._float.ahead(self._model, self._names[index + 1 :], outputs),
+            self._quantized.ahead(so_far, self._names[index:], layer.read_by_all),
+            self._float.ahead(self._model, self._names[index + 1 :], layer.given_by_all),
         )
 
     def _grow(
@@ -192,10 +187,10 @@ class Walk:
         at_first: Arrays,
     ) -> bool:
         """Bring in more samples if the layer has few positions in each of them."""
-        per_sample = mean_positions(layer, weight.shape, at_first, self._batches)
+        of_uses = (mean_positions(u, weight.shape, at_first, self._batches) for u in layer.uses)
         groups, rows, columns = layer.linear.matrix(weight).shape
         most = positions_for(positions, (groups, rows, columns))
-        samples = int(_POSITIONS_PER_TAKEN * most / per_sample)
+        samples = int(_POSITIONS_PER_TAKEN * most / sum(of_uses))
         count = self._count_with(samples)
         if count <= self._float.count:
             return False

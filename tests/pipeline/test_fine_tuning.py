@@ -38,7 +38,7 @@ from onnx_evoq.quantize.grid import FixedPoint
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value, nearest_of
-from onnx_evoq.setup.scoring import ScoringSet
+from onnx_evoq.setup.scoring_set import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
 QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
@@ -193,7 +193,7 @@ def test_weights_without_a_closed_form_are_named() -> None:
     given = task_of(model, np.arange(40) % 9, np.arange(9))
     found = from_reconstruction(given, [], None, np.random.default_rng(0))
     assert found.notes == (
-        "2 of 2 weights have no closed form and start from nearest rounding (table, w).",
+        "1 of 2 weights have no closed form and start from nearest rounding (table).",
     )
 
 

@@ -197,11 +197,7 @@ def test_a_residual_branch_compensates_for_the_other_one() -> None:
 
 
 def no_closed_form() -> dict[str, tuple[ModelProto, np.ndarray]]:
-    shared = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
     return {
-        "shared": (
-            model_of(shared, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)}), random(12, 4)
-        ),
         "table": (
             model_of([node("Gather", ["w", "x"], ["y"])], {"x": ["n"]}, {"y": ["n", 4]},
                      {"w": random(9, 4)}, dtypes={"x": "int64"}), np.arange(12) % 9
@@ -548,3 +544,79 @@ def test_the_weight_of_the_states_makes_up_for_that_of_the_inputs() -> None:
     alone = task_of(model, inputs, heldout, bits={"w": 2}, keep=["last", "r"])
     (_, with_states), (_, without) = (errors(model, task, unseen) for task in (both, alone))
     assert with_states < 0.9 * without  # though it is rounded itself
+
+
+# Several layers with one weight
+
+
+def both_sides(layer: list[Any], weights: dict[str, np.ndarray]) -> ModelProto:
+    """x (n, 2, 5, 8) -> a layer from "x0" to "y0", and another from "x1" to "y1" -> y."""
+    again = [
+        node(each.op_type, *([name.replace("0", "1") for name in names]
+                             for names in (each.input, each.output)))
+        for each in layer
+    ]  # fmt: skip
+    split, joined = (
+        node("Split", ["x"], ["x0", "x1"], axis=1),
+        node("Concat", ["y0", "y1"], ["y"], axis=1),
+    )
+    nodes = [split, *layer, *again, joined]
+    return model_of(nodes, {"x": ["n", 2, 5, 8]}, {"y": None}, weights, opset=12)
+
+
+def test_layers_with_one_weight_get_the_codes_of_one_layer_with_all_positions() -> None:
+    weights, draw = {"w": random(8, 6)}, correlated(2, 5, 8)
+    models = [
+        both_sides([node("MatMul", ["x0", "w"], ["y0"])], weights),
+        model_of([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 2, 5, 8]}, {"y": None}, weights),
+    ]
+    tied, plain = (reconstructed(task_of(load(m), draw(32, 1), draw(16, 2))) for m in models)
+    assert tied.nearest == plain.nearest == ()
+    np.testing.assert_array_equal(tied.quantized["w"].codes, plain.quantized["w"].codes)
+
+
+def test_each_layer_with_a_weight_has_a_bias_for_its_own_mean() -> None:
+    weights = {"w": random(8, 6), "b": random(6, seed=1)}
+    layer = [node("MatMul", ["x0", "w"], ["m0"]), node("Add", ["m0", "b"], ["y0"])]
+    model, inputs = load(both_sides(layer, weights)), random(64, 2, 5, 8, seed=2)
+    inputs[:, 1] += 3
+    found = reconstructed(task_of(model, inputs, inputs, bits=3))
+    assert found.layers["w"].bias.shape == (2, 6)
+    errors = (
+        run(found.as_float, {"x": inputs})["y"] - run(model, {"x": inputs})["y"]
+    )  # (n, 2, 5, 6)
+    np.testing.assert_allclose(errors.mean(axis=(0, 2)), 0, atol=1e-4)
+
+
+def test_a_layer_that_reads_the_transpose_of_a_table_fits_what_reads_the_table() -> None:
+    nodes = [
+        node("Gather", ["t", "x"], ["e"]),
+        node("MatMul", ["e", "v"], ["h"]),
+        node("Transpose", ["t"], ["u"]),
+        node("MatMul", ["h", "u"], ["y"]),
+    ]
+    weights = {"t": random(20, 8), "v": random(8, 8, seed=1)}
+    model = load(model_of(nodes, {"x": ["n", 3]}, {"y": None}, weights, dtypes={"x": "int64"}))
+    draws = [np.random.default_rng(seed).integers(0, 20, (64, 3)) for seed in (0, 1)]
+    task = task_of(model, *draws, bits={"t": 3, "v": 8})
+    found = reconstructed(task)
+    assert list(found.layers) == ["t", "v"]
+    nearest = with_codes(model, task.nearest(task.weights, task.bits))
+    assert task.fitness(found.as_float) < 0.7 * task.fitness(nearest)
+
+
+def test_repeated_blocks_gain_more_than_half_of_the_error() -> None:
+    nodes: list[Any] = []
+    for block in range(4):
+        x = f"s{block - 1}" if block else "x"
+        nodes += [
+            node("Gemm", [x, "w", "b"], [f"m{block}"]),
+            node("Relu", [f"m{block}"], [f"r{block}"]),
+            node("Gemm", [f"r{block}", "v"], [f"q{block}"]),
+            node("Add", [f"q{block}", x], [f"s{block}"]),
+        ]
+    weights = {"w": random(8, 16) / 3, "b": random(16, seed=1), "v": random(16, 8, seed=2) / 4}
+    model = load(model_of(nodes, {"x": ["n", 8]}, {"s3": ["n", 8]}, weights))
+    draw = correlated(8)
+    nearest, ours = errors(model, task_of(model, draw(128, 1), draw(32, 2)), draw(64, 3))
+    assert ours < 0.5 * nearest

@@ -19,7 +19,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays, Float32Array, Indices
 from onnx_evoq.batch import Batch, mean_length
-from onnx_evoq.model import Layer, Runnable, initializer_values
+from onnx_evoq.model import Layer, Runnable, float_bias, initializer_values
 from onnx_evoq.quantize import SampleChunk
 
 
@@ -98,7 +98,35 @@ class AtLayer:
         return np.ascontiguousarray(by_group, np.float32)
 
 
-def weights_beside(
+def sources_of(
+    layer: Layer,
+    weight: Float32Array,
+    tensors: tuple[TensorSource, TensorSource],
+    models: tuple[Runnable, Runnable],
+    batches: Sequence[Batch],
+    heldout: Collection[int] = (),
+) -> list[AtLayer]:
+    """Where the columns and the targets of all layers with one weight come from.
+
+    Args:
+        layer: the first of these layers.
+        weight: the float weight, in its own shape.
+        tensors: those of the quantized model and of the float model.
+        models: the quantized model and the float model.
+        batches: the samples.
+        heldout: the numbers of those batches that only judge what the others give.
+    """
+    quantized, model = models
+    return [
+        AtLayer(
+            use, weight, *tensors, batches, heldout, float_bias(model, use),
+            _weights_beside(use, model, quantized),
+        )
+        for use in layer.uses
+    ]  # fmt: skip
+
+
+def _weights_beside(
     layer: Layer, model: Runnable, quantized: Runnable
 ) -> tuple[Float32Array, Float32Array] | None:
     """The weight of `layer.beside` in the float model and in the quantized one; None for none."""
@@ -170,7 +198,7 @@ def has_positions(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
     """
     linear, output = source.layer.linear, shape_at(source, targets)
     fits = linear.fits(tensors[source.layer.input].shape, output, source.weight.shape)
-    return fits and 0 not in output and linear.positions(output) > 0
+    return fits and linear.positions(output) > 0
 
 
 def is_residual(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:

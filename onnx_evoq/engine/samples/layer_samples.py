@@ -1,6 +1,8 @@
 """Gather a layer's columns and targets (`at_layer`) over all batches."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from onnx_evoq.parallel import in_order
 from onnx_evoq.quantize import (
     FULL,
     MANY_COLUMNS,
+    Activation,
     LayerSamples,
     SampleChunk,
     in_space_of_positions,
@@ -53,8 +56,52 @@ def ignore(inputs: Arrays, outputs: Arrays) -> None:
     """The `keep` of a caller that keeps no tensors."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Use:
+    """A use of the weight, and what is seen of it in the first batch that has positions.
+
+    Attributes:
+        source: the layer, and the tensors around it.
+        number: of the use.
+        residual: whether the target is a residual sum.
+        first: that batch.
+        targets: its tensors of the float model.
+        positions: of a sample, for each of its input values.
+    """
+
+    source: AtLayer
+    number: int
+    residual: bool
+    first: Batch
+    targets: Arrays
+    positions: float
+
+    @classmethod
+    def of(cls, source: AtLayer, number: int) -> "_Use | None":
+        """The use at a layer; None if the output has no positions on any sample."""
+        for index, batch in enumerate(source.batches):
+            tensors, targets = source.inputs.of(index), source.outputs.of(index)
+            if has_positions(source, tensors, targets):
+                shape = shape_at(source, targets)
+                entries = entries_of(source.layer, shape, batch)
+                positions = entries * source.layer.linear.positions(shape) / batch.length
+                residual = is_residual(source, tensors, targets)
+                return cls(source, number, residual, batch, targets, positions)
+        return None
+
+    @property
+    def activation(self) -> Activation | None:
+        """What hides errors: behind a sum, it reads the sum, the target of a residual branch."""
+        layer = self.source.layer
+        return layer.activation if layer.other is None or self.residual else None
+
+    def entries(self, batch: Batch, targets: Arrays) -> float:
+        """The entries of each sample of a batch."""
+        return entries_of(self.source.layer, shape_at(self.source, targets), batch)
+
+
 def gather_samples(
-    source: AtLayer,
+    sources: Sequence[AtLayer],
     rng: np.random.Generator,
     positions: int = POSITIONS,
     workers: int = 1,
@@ -63,13 +110,16 @@ def gather_samples(
     kept: int = _KEPT_VALUES,
     keep: Callable[[Arrays, Arrays], None] = ignore,
 ) -> LayerSamples | None:
-    """Gather a layer's columns and targets at positions drawn at random.
+    """Gather columns and targets of a weight's layers at positions drawn at random.
+
+    Of several layers with one weight, each has as large a share of the samples as it has of all
+    positions.
 
     A layer in a body may run on some of the samples only. The others are left out, and so are those
     on which the two models go other ways.
 
     Args:
-        source: the layer, and the tensors around it.
+        sources: the layers with the weight, and the tensors around them, in the same sources.
         rng: draws positions, the same for all samples of a batch.
         positions: the most positions of all samples together.
         workers: batches that are worked on at a time, at most; it does not change the result.
@@ -80,20 +130,18 @@ def gather_samples(
 
     Returns:
         The columns and targets. None if a tensor does not have the axes of the layer, or is not
-        finite, or if the output has no positions on any sample.
+        finite, or if no output has positions on any sample.
 
     Raises:
         ModelError: a tensor is no array.
         StorageError: the disk has no room for activations that do not fit into memory.
     """
-    layer, width = source.layer, source.shape[2]
+    source, width = sources[0], sources[0].shape[2]
     at_most = positions_for(positions, source.shape, min(kept, _KEPT_VALUES))
-    both = ((source.inputs.of(k), source.outputs.of(k)) for k in range(len(source.batches)))
-    first = next(((k, each) for k, each in enumerate(both) if has_positions(source, *each)), None)
-    if first is None:
+    uses = [use for k, each in enumerate(sources) if (use := _Use.of(each, k)) is not None]
+    if not uses:
         return None
-    index_of_first, at_first = first
-    residual = is_residual(source, *at_first)
+    of_all = sum(use.positions for use in uses)
     # The input values of all samples of both kinds: a sample counts by its length.
     values = [batch.length * batch.count for batch in source.batches]
     judges = sum(n for index, n in enumerate(values) if index in source.heldout)
@@ -101,35 +149,44 @@ def gather_samples(
     keeps_judges = width > MANY_COLUMNS
     judged = max(_LEAST_POSITIONS, 0 if keeps_judges else _JUDGED_PER_COLUMN * width)
 
-    def wanted(batch: Batch, targets: Arrays, *, judging: bool) -> float:
+    def wanted(use: _Use, batch: Batch, targets: Arrays, *, judging: bool) -> float:
         """How many positions of each entry of a batch are taken."""
-        entries = entries_of(layer, shape_at(source, targets), batch)
-        most = at_most * batch.length / (fitted * entries)
+        entries, share = use.entries(batch, targets), use.positions / of_all
+        most = at_most * share * batch.length / (fitted * entries)
         if judging:
-            most = min(most, judged * batch.length / (judges * entries))
+            most = min(most, judged * share * batch.length / (judges * entries))
         return most
 
-    batch, targets = source.batches[index_of_first], at_first[1]
-    entries = entries_of(layer, shape_at(source, targets), batch) * fitted / batch.length
-    of_each = positions_of(source, targets, wanted(batch, targets, judging=False))[1]
-    # The activation behind a sum reads the sum, which is the target of a residual branch only.
-    sees_activation = layer.other is None or residual
+    def taken(use: _Use) -> int:
+        """How many positions of a use are taken of all samples."""
+        of_each = wanted(use, use.first, use.targets, judging=False)
+        entries = use.entries(use.first, use.targets) * fitted / use.first.length
+        return round(entries) * positions_of(use.source, use.targets, of_each)[1]
+
+    activations: list[Activation | None] = [None] * len(sources)
+    for use in uses:
+        activations[use.number] = use.activation
     gathered = LayerSamples(
-        layer.bias is not None,
-        layer.activation if sees_activation else None,
-        few=not moments and in_space_of_positions(round(entries) * of_each, width),
+        [each.layer.bias is not None for each in sources],
+        activations=activations,
+        few=not moments and in_space_of_positions(sum(map(taken, uses)), width),
         heldout=bool(source.heldout),
         keeps_judges=keeps_judges,
     )
 
-    def work(item: tuple[int, int]) -> tuple[SampleChunk | None, Arrays, Arrays]:
+    def work(item: tuple[int, int]) -> tuple[list[SampleChunk], Arrays, Arrays]:
         index, seed = item
         tensors, targets = source.inputs.of(index), source.outputs.of(index)
-        if not has_positions(source, tensors, targets):
-            return None, tensors, targets
-        most = wanted(source.batches[index], targets, judging=index in source.heldout)
-        chunk = chunk_of(source, index, tensors, targets, seed, most, residual=residual)
-        return chunk, tensors, targets
+        chunks = []
+        for use in uses:
+            if not has_positions(use.source, tensors, targets):
+                continue
+            most = wanted(use, source.batches[index], targets, judging=index in source.heldout)
+            chunk = chunk_of(
+                use.source, index, tensors, targets, seed + use.number, most, residual=use.residual
+            )
+            chunks.append(replace(chunk, use=use.number))
+        return chunks, tensors, targets
 
     seeds = rng.integers(2**63, size=len(source.batches)).tolist()
     done = in_order(work, enumerate(seeds), workers)
@@ -141,50 +198,50 @@ def gather_samples(
 
 
 def _kept(
-    done: Iterator[tuple[SampleChunk | None, Arrays, Arrays]],
+    done: Iterator[tuple[list[SampleChunk], Arrays, Arrays]],
     keep: Callable[[Arrays, Arrays], None],
 ) -> Iterator[SampleChunk]:
     """The chunks alone; the tensors go to `keep`."""
-    for chunk, tensors, targets in done:
+    for chunks, tensors, targets in done:
         keep(tensors, targets)
-        if chunk is not None:
-            yield chunk
+        yield from chunks
 
 
 def _divided(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
-    """Chunks to add together: of those that only judge, and of the others."""
-    together: dict[bool, list[SampleChunk]] = {True: [], False: []}
+    """Chunks of one use to add together: of those that only judge, and of the others."""
+    together: dict[tuple[bool, int], list[SampleChunk]] = {}
     for chunk in chunks:
-        parts = together[chunk.heldout]
+        parts = together.setdefault((not chunk.heldout, chunk.use), [])
         parts.append(chunk)
         if sum(part.columns.size for part in parts) >= _CHUNK_VALUES:
-            together[chunk.heldout] = []
+            together[not chunk.heldout, chunk.use] = []
             yield parts
-    yield from (parts for parts in together.values() if parts)
+    yield from (together[kind] for kind in sorted(together) if together[kind])
 
 
 def _halved(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
-    """Chunks to add together: of the first half of each batch, and of the second half, in turn.
+    """Chunks of one use to add together: of one half of each batch, and of the other, in turn.
 
     Moments are kept in two folds, and each gets the samples of one kind.
     """
-    halves: tuple[list[SampleChunk], list[SampleChunk]] = ([], [])
-    size = 0
-    for index, chunk in enumerate(chunks):
+    halves: defaultdict[int, tuple[list[SampleChunk], list[SampleChunk]]]
+    halves, counts, sizes = defaultdict(lambda: ([], [])), Counter[int](), Counter[int]()
+    for chunk in chunks:
+        use, index = chunk.use, counts[chunk.use]
         # Of an odd number, one half has one more, and the other in the next batch.
         middle = (chunk.columns.shape[1] + 1 - index % 2) // 2
-        halves[0].append(_part(chunk, slice(0, middle)))
-        halves[1].append(_part(chunk, slice(middle, None)))
-        size += chunk.columns.size
-        if index % 2 and size >= 2 * _CHUNK_VALUES:
-            yield from halves
-            halves, size = ([], []), 0
-    yield from (half for half in halves if sum(part.columns.size for part in half))
+        halves[use][0].append(_part(chunk, slice(0, middle)))
+        halves[use][1].append(_part(chunk, slice(middle, None)))
+        counts[use] += 1
+        sizes[use] += chunk.columns.size
+        if index % 2 and sizes[use] >= 2 * _CHUNK_VALUES:
+            yield from halves.pop(use)
+            sizes[use] = 0
+    for use in sorted(halves):
+        yield from (half for half in halves[use] if sum(part.columns.size for part in half))
 
 
 def _part(chunk: SampleChunk, positions: slice) -> SampleChunk:
-    return SampleChunk(
-        chunk.columns[:, positions],
-        chunk.targets[:, positions],
-        None if chunk.shift is None else chunk.shift[:, positions],
-    )
+    shift = None if chunk.shift is None else chunk.shift[:, positions]
+    columns, targets = chunk.columns[:, positions], chunk.targets[:, positions]
+    return replace(chunk, columns=columns, targets=targets, shift=shift)

@@ -145,7 +145,7 @@ def quantize_variants(
     biases = {
         name: layer.bias
         for name, layer in layers.items()
-        if layer.bias is not None and layer.half_bias is None
+        if layer.bias is not None and layer.has_one_bias
         if variants[name][0][0][0].bias.size
     }
     return LayerVariants(
@@ -194,7 +194,7 @@ def _samples(
     positions: int,
 ) -> LayerSamples | None:
     """What a layer reads and gives in the float model; None where it cannot be had."""
-    linear_only = replace(layer, activation=None)  # only moments are needed
+    linear_only = layer.without_activations  # only moments are needed
     return gather_from_caches(
         model, model, weight, linear_only, [cache, cache], task.search_set.batches, rng,
         positions,

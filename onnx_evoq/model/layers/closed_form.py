@@ -3,17 +3,18 @@
 Reconstruction needs the input, the output and the bias of such a layer. `linear_layers` has other
 rules: it finds the layers whose channels can be rescaled and split.
 
-A weight has such a layer if exactly one node reads it, in the main graph or in a body of an If, a
-Loop or a Scan, if its product with the node's input is known (`matrix_of`), and if that input is no
-constant. Recurrent operators have rules of their own (`gates`).
+A weight has such a layer if a node reads it, in the main graph or in a body of an If, a Loop or a
+Scan, directly or behind views; if its product with the node's input is known (`products`); and if
+that input is no constant. If several nodes do so, their layers are tied (`tied`). Recurrent
+operators have rules of their own (`gates`).
 
 The layer's output is that of the node, or that of an Add after it which adds a constant per
 channel. This constant, or the bias among the node's inputs, is the layer's, if nothing else reads
 it (`own_biases` makes sure of that for an input). If only the Add of a residual branch reads the
 output, the layer's errors are measured in that sum.
 
-The output is no tensor of the model if the node goes on with it (`fused`), or if another term than
-a bias of its own is added to it.
+The output is no tensor of the model if the node goes on with it (`products.fused`), or if another
+term than a bias of its own is added to it.
 """
 
 from collections import defaultdict
@@ -40,18 +41,21 @@ from onnx_evoq.model.inside import (
     shown_nodes,
 )
 from onnx_evoq.model.layers.activations import activation_of, in_a_row
-from onnx_evoq.model.layers.fused import (
+from onnx_evoq.model.layers.gates import gate_layer
+from onnx_evoq.model.layers.layer import Layer
+from onnx_evoq.model.layers.tied import tied
+from onnx_evoq.model.products import (
+    Read,
+    WeightReads,
     added_terms,
+    bias_position,
     fused_activation,
     goes_on,
     has_inner_product,
     scales_terms,
 )
-from onnx_evoq.model.layers.gates import gate_layer
-from onnx_evoq.model.layers.layer import Layer
-from onnx_evoq.model.layers.matrix_of import bias_position, linear_of
-from onnx_evoq.model.weights import Weight
-from onnx_evoq.quantize import Activation, Window
+from onnx_evoq.model.weights import Weight, weight_inputs
+from onnx_evoq.quantize import Activation
 
 
 def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
@@ -61,15 +65,22 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
         model: the model, as `load` returns it.
         weights: the weights whose layers to find, as `find_weights` lists them.
     """
-    finder = _LayerFinder(model)
-    names = {weight.name for weight in weights}
-    layers = {}
+    finder, reads = _LayerFinder(model), WeightReads(model)
+    shapes = {weight.name: weight.shape for weight in weights}
+    layers: dict[str, list[Layer]] = {}
     for node, graph in shown_nodes(model):
-        for index, name in enumerate(node.input):
-            layer = finder.layer(node, index) if name in names else None
+        for index in weight_inputs(node):
+            read = reads.of(node, index)
+            layer = None
+            if read is not None and read.weight in shapes:
+                layer = finder.layer(node, index, read)
             if layer is not None:
-                layers[layer.weight] = finder.inside(layer, node, index) if graph else layer
-    return layers
+                shown = finder.inside(layer, node, index) if graph else layer
+                layers.setdefault(layer.weight, []).append(shown)
+    return {
+        name: found[0] if len(found) == 1 else tied(model, found, shapes[name])
+        for name, found in layers.items()
+    }
 
 
 class _LayerFinder:
@@ -91,34 +102,30 @@ class _LayerFinder:
             name: (node, graph) for node, graph in shown_nodes(model) for name in node.output
         }
 
-    def layer(self, node: NodeProto, index: int) -> Layer | None:
-        """The layer of the weight that is the input `index` of `node`, None if it has none."""
-        weight = self._tensors[node.input[index]]
-        if weight.name in self._shared:
-            return None
+    def layer(self, node: NodeProto, index: int, read: Read) -> Layer | None:
+        """The layer of the weight that the input `index` of `node` is, None if it has none."""
         if has_gate_columns(node, self._opset):
-            return gate_layer(node, index, self._tensors, self._shared)
-        dims = tuple(weight.dims)
-        linear = linear_of(node, index, dims)
-        if linear is None or (data := node.input[0 if index else 1]) in self._constant_names:
+            direct = node.input[index] == read.weight
+            return gate_layer(node, index, self._tensors, self._shared) if direct else None
+        linear, data = read.linear, node.input[0 if index else 1]
+        if linear is None or data in self._constant_names:
             return None
-        groups, rows = linear.matrix(np.broadcast_to(False, dims)).shape[:2]
-        per_channel = linear.bias_shape(dims)
+        groups, rows = linear.matrix(np.broadcast_to(False, read.shape)).shape[:2]
+        per_channel = linear.bias_shape(read.shape)
         position, bias = bias_position(node, index), None
         given = node.input[position] if position and len(node.input) > position else ""
         if given and not scales_terms(node):
-            shape = (groups * rows,) if isinstance(linear, Window) else per_channel
-            bias = self._own_bias(given, shape)
+            bias = self._own_bias(given, read.bias_shape)
         if goes_on(node) or (given and bias is None):
             known, other = self._inner_term(node, bias)
             inner = self._inner_activation(node, per_channel, (groups, rows)) if known else None
-            return Layer(weight.name, linear, data, None, bias, None, other, inner)
+            return Layer(read.weight, linear, data, None, bias, None, other, inner)
         output = node.output[0]
-        if position is None or (not given and isinstance(linear, Window)):
+        if position is None or (not given and read.channels_only):
             output, bias = self._added_bias(output, per_channel)
         total, other = self._residual_sum(output)
         activation = self._activation(total or output, per_channel, (groups, rows))
-        return Layer(weight.name, linear, data, output, bias, total, other, activation)
+        return Layer(read.weight, linear, data, output, bias, total, other, activation)
 
     def _inner_term(self, node: NodeProto, bias: str | None) -> tuple[bool, str | None]:
         """Whether all that a node adds to its product is known, and what it is besides a bias."""

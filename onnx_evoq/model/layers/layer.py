@@ -1,6 +1,7 @@
 """What reconstruction needs to know of a layer with a closed form."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from onnx_evoq.quantize import Activation, Linear
 
@@ -55,6 +56,7 @@ class Layer:
             if they are the same.
         beside: the product that the node adds to an output that is no tensor; None for none.
         half_bias: which part of its initializer the bias is; None for all of it.
+        tied: the other layers with this weight, if it becomes the same matrix there.
     """
 
     weight: str
@@ -68,6 +70,36 @@ class Layer:
     float_names: tuple[str, ...] = ()
     beside: Product | None = None
     half_bias: HalfBias | None = None
+    tied: tuple["Layer", ...] = ()
+
+    @property
+    def uses(self) -> tuple["Layer", ...]:
+        """All layers with this weight, this one first."""
+        return (self, *self.tied)
+
+    @property
+    def has_one_bias(self) -> bool:
+        """Whether the layer alone has this weight, and a bias that is all of an initializer."""
+        return self.bias is not None and self.half_bias is None and not self.tied
+
+    def each(self, change: Callable[["Layer"], "Layer"]) -> "Layer":
+        """This layer with a change to all that it is tied to, too."""
+        return replace(change(self), tied=tuple(change(layer) for layer in self.tied))
+
+    @property
+    def without_activations(self) -> "Layer":
+        """The layers with this weight as if nothing hid their errors."""
+        return self.each(lambda layer: replace(layer, activation=None))
+
+    @property
+    def read_by_all(self) -> list[str]:
+        """The tensors that all layers with this weight read."""
+        return list(dict.fromkeys(name for layer in self.uses for name in layer.read))
+
+    @property
+    def given_by_all(self) -> list[str]:
+        """The tensors that the targets of all layers with this weight come from."""
+        return list(dict.fromkeys(name for layer in self.uses for name in layer.given))
 
     @property
     def read(self) -> list[str]:

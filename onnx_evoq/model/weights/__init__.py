@@ -1,6 +1,7 @@
 """Knows which initializers of a graph are weights, and what multiplies them."""
 
 from onnx_evoq.model.weights.equations import equation_of
+from onnx_evoq.model.weights.views import path_to_initializer, views_of
 from onnx_evoq.model.weights.weights import (
     Skipped,
     Weight,
@@ -18,6 +19,8 @@ __all__ = [
     "equation_of",
     "find_weights",
     "has_weights",
+    "path_to_initializer",
+    "views_of",
     "weight_inputs",
     "weights_named",
 ]

@@ -15,7 +15,7 @@ and gets one step per tensor.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,14 @@ from onnx_evoq.model.graph import (
     all_nodes,
     attribute,
     bodies,
+    constant_tensors,
     is_quantized,
     is_standard,
     node_label,
 )
 from onnx_evoq.model.tensors import array_of
 from onnx_evoq.model.weights.equations import channel_axis, contracts, equation_of
+from onnx_evoq.model.weights.views import axis_before, path_to_initializer, views_of
 
 _WEIGHT_INPUTS = {
     "Conv": {1},
@@ -71,8 +73,6 @@ _WITH_BIAS = {
     "Conv", "ConvTranspose", "DeformConv", "Gemm", "LSTM", "GRU", "RNN", "Attention", "FusedConv",
     "FusedGemm", "MoE",
 }  # fmt: skip
-_VIEWS = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
-_KEEPING_AXES = {"Identity", "Cast"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     uses: dict[str, list[_Use]] = {}
-    _collect_uses(model.graph, {}, tensors, uses)
+    _collect_uses(model.graph, {}, tensors, {}, uses)
     weights = [_weight(tensors[name], of_name) for name, of_name in uses.items()]
     readers: dict[str, list[NodeProto]] = defaultdict(list)
     for node in all_nodes(model.graph):
@@ -165,20 +165,22 @@ def _collect_uses(
     graph: GraphProto,
     outer: dict[str, NodeProto],
     tensors: dict[str, TensorProto],
+    outer_constants: dict[str, TensorProto],
     uses: dict[str, list[_Use]],
 ) -> None:
     """Add the uses in `graph` and in the graphs inside it; `outer` are the producers around it."""
+    constants = {**outer_constants, **constant_tensors(graph)}
     # The two branches of an If may use the same name for different tensors.
     producers = {**outer, **{name: node for node in graph.node for name in node.output if name}}
     for node in graph.node:
         for position in weight_inputs(node):
-            path = _path_to_initializer(node.input[position], producers, tensors)
+            path = path_to_initializer(node.input[position], producers, tensors)
             if path is not None and _reads_as_weight(node, tensors[path[0]]):
                 name, views = path
-                use = _Use(node, *_own_axis(node, position, tensors[name], views))
+                use = _Use(node, *_own_axis(node, position, tensors[name], views, constants))
                 uses.setdefault(name, []).append(use)
         for body in bodies(node):
-            _collect_uses(body, producers, tensors, uses)
+            _collect_uses(body, producers, tensors, constants, uses)
 
 
 def weight_inputs(node: NodeProto) -> list[int]:
@@ -202,20 +204,6 @@ def _reads_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
     return bool(tensor.dims)
 
 
-def _path_to_initializer(
-    name: str, producers: dict[str, NodeProto], tensors: dict[str, TensorProto]
-) -> tuple[str, list[NodeProto]] | None:
-    """The initializer that `name` is a view of, and the nodes from it to `name`, in order."""
-    views: list[NodeProto] = []
-    while name not in tensors:
-        node = producers.get(name)
-        if node is None or node.op_type not in _VIEWS or not is_standard(node):
-            return None
-        views.insert(0, node)
-        name = node.input[0]
-    return name, views
-
-
 def has_weights(node: NodeProto) -> bool:
     """Whether the operator of `node` may multiply its input by weights; a table is looked up."""
     return any((node.op_type, position) not in _TABLES for position in weight_inputs(node))
@@ -227,27 +215,21 @@ def _is_table(node: NodeProto, tensor: TensorProto) -> bool:
 
 
 def _own_axis(
-    node: NodeProto, position: int, tensor: TensorProto, views: list[NodeProto]
+    node: NodeProto,
+    position: int,
+    tensor: TensorProto,
+    nodes: Sequence[NodeProto],
+    constants: Mapping[str, TensorProto],
 ) -> tuple[int | None, bool]:
     """The channel axis among the initializer's axes, and whether the node needs one at all."""
     if (node.op_type, position) in _TABLES:
         return None, False
-    # order[i]: the axis of the initializer that is axis i of the view
-    order: list[int] = list(range(len(tensor.dims)))
-    for view in views:
-        if view.op_type == "Transpose":
-            order = [order[axis] for axis in _permutation(view, len(order))]
-        elif view.op_type not in _KEEPING_AXES:
-            return None, True
-    axis = _channel_axis(node, position, [tensor.dims[axis] for axis in order])
-    return (None if axis is None else order[axis]), True
-
-
-def _permutation(node: NodeProto, rank: int) -> list[int]:
-    for candidate in node.attribute:
-        if candidate.name == "perm":
-            return list(helper.get_attribute_value(candidate))
-    return list(reversed(range(rank)))
+    views = views_of(nodes, tensor.dims, constants)
+    if views is None:
+        return None, True
+    dims = views[-1].shape if views else tuple(tensor.dims)
+    axis = _channel_axis(node, position, dims)
+    return (None if axis is None else axis_before(views, tensor.dims, axis)), True
 
 
 def _channel_axis(node: NodeProto, position: int, dims: Sequence[int]) -> int | None:

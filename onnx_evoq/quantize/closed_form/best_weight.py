@@ -8,14 +8,14 @@ minimises E|W* x - t|^2 plus a penalty on the distance to W. The damping is a sh
 H's diagonal: d = damping * mean(diag H).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.grid import FactoredHessian, Linear
-from onnx_evoq.quantize.moments import Moments, corrected_bias, transposed
+from onnx_evoq.quantize.moments import Moments, SampleChunk, corrected_bias, less_means, transposed
 
 ROUNDING_DAMPING = 0.03  # of H where codes are chosen without a search for the damping
 DAMPINGS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)  # that are compared; ascending
@@ -39,7 +39,9 @@ _REFIT_DAMPING = 1e-3
 def refit(
     weight: Float32Array, layer: Linear, moments: Moments
 ) -> tuple[Float32Array, Float32Array]:
-    """The best float weight W*, in the weight's shape, and its bias, (channels,).
+    """The best float weight W*, in the weight's shape, and its bias.
+
+    The bias is (channels,), or (uses, channels) for the moments of several uses.
 
     Args:
         weight: the float weight, in its own shape.
@@ -48,7 +50,8 @@ def refit(
     """
     matrix = layer.matrix(weight).astype(np.float64)
     best_weight = solve_best_weight(matrix, moments, _REFIT_DAMPING)
-    bias = corrected_bias(best_weight, moments).ravel()
+    biases = corrected_bias(best_weight, moments)
+    bias = biases.reshape(*biases.shape[:-2], -1)
     return np.asarray(layer.weight(best_weight, weight.shape), np.float32), bias.astype(np.float32)
 
 
@@ -150,7 +153,7 @@ def choose_damping(
 
 
 def choose_damping_by_samples(
-    matrix: Float64Array, moments: Moments, columns: Float32Array, targets: Float32Array
+    matrix: Float64Array, moments: Moments, judges: Sequence[SampleChunk]
 ) -> float:
     """As `choose_damping`, with samples that judge in place of their moments.
 
@@ -160,14 +163,12 @@ def choose_damping_by_samples(
     Args:
         matrix: W, (groups, rows, columns).
         moments: of the samples that W* is fitted to.
-        columns: of the samples that judge, (groups, positions, columns).
-        targets: likewise, (groups, positions, rows).
+        judges: the samples that judge, of each use of the weight.
     """
     some = rows_for_all(matrix)
     matrix = matrix[:, some]
-    x, t = columns, targets[:, :, some]
-    if moments.centred:
-        x, t = (each - each.mean(axis=1, keepdims=True) for each in (x, t))
+    columns, targets = [e.columns for e in judges], [e.targets[:, :, some] for e in judges]
+    x, t = (less_means(each, each, moments.by_use) for each in (columns, targets))
     residual = moments.cross[:, some] - matrix @ moments.hessian
     errors = t - x @ transposed(matrix)  # (groups, positions, rows)
     loss = float(np.square(errors, dtype=np.float64).sum())

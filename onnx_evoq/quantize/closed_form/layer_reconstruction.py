@@ -61,7 +61,8 @@ class LayerReconstruction:
 
     Attributes:
         quantized: codes and grid.
-        bias: (channels,), the bias for these codes, if the layer has one.
+        bias: (channels,), the bias for these codes, if the layer has one; (uses, channels) if
+            the model uses the weight several times.
         up: how much the error of the layer's output changes if a code moves by +1, in the weight's
             shape; infinite where the code is the largest.
         down: the same for a move by -1; infinite where the code is the smallest.
@@ -117,7 +118,7 @@ def reconstruct_with_activation(
     # that only serve to find targets.
     few_columns = matrix.shape[2] <= MANY_COLUMNS
     best_weight, grid = equations.best_weight(damping), None
-    if samples.activation is not None and effort.activation_rounds:
+    if samples.hides_errors and effort.activation_rounds:
         for _ in range(effort.activation_rounds):
             equations = equations.behind_activation(best_weight, equations.bias(best_weight))
             best_weight = equations.best_weight(damping)
@@ -141,13 +142,14 @@ def reconstruct_with_activation(
     if spec.scale == "float" and effort.descends:
         grid, codes = refit_steps(best_weight, hessian, layer, weight.shape, grid, codes)
     rows = row_grid(grid, layer, weight.shape)
+    biases = equations.bias(rows.steps * codes)
     up, down = (
         np.asarray(layer.weight(costs, weight.shape), np.float32)
         for costs in single_move_costs(best_weight, hessian, rows, codes)
     )
     return LayerReconstruction(
         QuantizedWeight(layer.weight(codes, weight.shape).astype(np.int8), grid),
-        equations.bias(rows.steps * codes).ravel().astype(np.float32),
+        biases.reshape(*biases.shape[:-2], -1).astype(np.float32),
         up,
         down,
         equations.spread(best_weight),

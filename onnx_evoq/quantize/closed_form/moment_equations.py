@@ -70,7 +70,7 @@ class MomentEquations:
         """
         sums = samples.sums
         # Where samples judge by themselves, nothing but H is needed of the products of columns.
-        moments = sums.moments() if samples.heldout is None else sums.last_moments()
+        moments = sums.last_moments() if samples.heldout else sums.moments()
         return cls(matrix, samples, sums, _Hessians(moments.hessian))
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "MomentEquations":
@@ -78,17 +78,15 @@ class MomentEquations:
 
         Args:
             weight: the layer's current weight, (groups, rows, columns).
-            bias: the layer's current bias, (groups, rows).
+            bias: the layer's current bias, (groups, rows), or (uses, groups, rows).
         """
         return replace(self, sums=self.samples.moments_behind_activation(weight, bias))
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
         judges = self.samples.heldout
-        if judges is not None:
-            return choose_damping_by_samples(
-                self.matrix, self._moments, judges.columns, judges.targets
-            )
+        if judges:
+            return choose_damping_by_samples(self.matrix, self._moments, judges)
         folds = self.sums.folds(self.hessians.of_all)
         return choose_damping(self.matrix, folds, heldout=self.sums.heldout)
 
@@ -114,7 +112,10 @@ class MomentEquations:
         return self.hessians.factored(damping)
 
     def bias(self, matrix: Float64Array) -> Float64Array:
-        """The bias that keeps the mean output with other weights, (groups, rows)."""
+        """The bias that keeps the mean output with other weights.
+
+        (groups, rows), or (uses, groups, rows) if there are several uses.
+        """
         return corrected_bias(matrix, self._moments)
 
     def spread(self, matrix: Float64Array) -> Float32Array:

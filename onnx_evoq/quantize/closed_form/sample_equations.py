@@ -12,6 +12,7 @@ which is `best_weight`'s W* by Woodbury's identity.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     rows_for_all,
 )
 from onnx_evoq.quantize.grid import FactoredHessian, Hessian, SampleHessian
-from onnx_evoq.quantize.moments import LayerSamples, SampleChunk, transposed
+from onnx_evoq.quantize.moments import LayerSamples, SampleChunk, less_means, transposed
 
 _LEAST_POWER = 1e-30
 
@@ -80,15 +81,15 @@ class SampleEquations:
         matrix: W, (groups, rows, columns).
         samples: the columns and targets.
         columns: the columns minus their means if the layer has a bias.
-        t: the present targets, (groups, n, rows).
-        heldout_t: those of the positions that only judge; None if there are none.
+        t: the present targets, (groups, n, rows), at each use of the weight.
+        heldout_t: those of the positions that only judge; () if there are none.
     """
 
     matrix: Float64Array
     samples: LayerSamples
     columns: _Columns
-    t: Float32Array
-    heldout_t: Float32Array | None = None
+    t: tuple[Float32Array, ...]
+    heldout_t: tuple[Float32Array, ...] = ()
 
     @classmethod
     def of(cls, matrix: Float64Array, samples: LayerSamples) -> "SampleEquations":
@@ -98,36 +99,36 @@ class SampleEquations:
             matrix: W, (groups, rows, columns).
             samples: its columns and targets; all of them were kept.
         """
-        together = samples.together
-        x = together.columns
-        if samples.centred:
-            x = x - x.mean(axis=1, keepdims=True)
-        heldout = samples.heldout
-        return cls(
-            matrix, samples, _Columns(x), together.targets,
-            None if heldout is None else heldout.targets,
-        )  # fmt: skip
+        columns = [chunk.columns for chunk in samples.together]
+        x = less_means(columns, columns, samples.centred)
+        targets, heldout = (
+            tuple(chunk.targets for chunk in chunks)
+            for chunks in (samples.together, samples.heldout)
+        )
+        return cls(matrix, samples, _Columns(x), targets, heldout)
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "SampleEquations":
         """The same for targets that leave errors to the activation that hides them.
 
         Args:
             weight: the layer's current weight, (groups, rows, columns).
-            bias: the layer's current bias, (groups, rows).
+            bias: the layer's current bias, (groups, rows), or (uses, groups, rows).
         """
-        activation = self.samples.activation
-        if activation is None:
+        if not self.samples.hides_errors:
             return self
+        biases = bias.reshape(-1, 1, *weight.shape[:2]).swapaxes(1, 2).astype(np.float32)
 
         def targets(given: SampleChunk) -> Float32Array:
-            outputs = given.columns @ transposed(weight) + bias[:, None].astype(np.float32)
+            activation = self.samples.activations[given.use]
+            if activation is None:
+                return given.targets
+            outputs = given.columns @ transposed(weight) + biases[given.use]
             return activation.targets(given.targets, outputs, given.shift)
 
-        heldout = self.samples.heldout
         return replace(
             self,
-            t=targets(self.samples.together),
-            heldout_t=None if heldout is None else targets(heldout),
+            t=tuple(targets(chunk) for chunk in self.samples.together),
+            heldout_t=tuple(targets(chunk) for chunk in self.samples.heldout),
         )
 
     def choose_damping(self) -> float:
@@ -138,13 +139,12 @@ class SampleEquations:
         only judge, or one half of all.
         """
         some = rows_for_all(self.matrix)
-        if self.heldout_t is not None:
+        if self.heldout_t:
             x, errors = self.columns.x, self._errors[:, :, some]
             unseen, unseen_errors = self._heldout(some)
         else:
-            half = self.columns.x.shape[1] // 2
-            x, unseen = self.columns.x[:, :half], self.columns.x[:, half:]
-            errors, unseen_errors = np.split(self._errors[:, :, some], [half], axis=1)
+            x, unseen = self._halves(self.columns.x)
+            errors, unseen_errors = self._halves(self._errors[:, :, some])
         count = x.shape[1]
         if not count:
             return float("inf")
@@ -159,16 +159,29 @@ class SampleEquations:
             return float(np.square(unseen_errors - across @ solved).sum()) - loss
 
         best = best_of_dampings(change, loss)
-        return best if self.heldout_t is not None else damping_of_all(best)
+        return best if self.heldout_t else damping_of_all(best)
+
+    def _halves(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The first half of the positions of all uses, and the second one."""
+        halves: tuple[list[NDArray[Any]], list[NDArray[Any]]] = ([], [])
+        start = 0
+        for t in self.t:
+            middle, end = start + t.shape[1] // 2, start + t.shape[1]
+            halves[0].append(values[:, start:middle])
+            halves[1].append(values[:, middle:end])
+            start = end
+        if len(self.t) == 1:
+            return halves[0][0], halves[1][0]
+        first, second = (np.concatenate(parts, axis=1) for parts in halves)
+        return first, second
 
     def _heldout(self, some: slice) -> tuple[Float32Array, Float64Array]:
         """The columns that only judge, and the errors of some rows there, as X and E are."""
-        assert self.samples.heldout is not None
-        assert self.heldout_t is not None
-        x, t = self.samples.heldout.columns, self.heldout_t[:, :, some]
-        if self.samples.centred:
-            x = x - self.samples.together.columns.mean(axis=1, keepdims=True)
-            t = t - self.t[:, :, some].mean(axis=1, keepdims=True)
+        columns = [chunk.columns for chunk in self.samples.heldout]
+        means = [chunk.columns for chunk in self.samples.together]
+        x = less_means(columns, means, self.samples.centred)
+        targets, t_means = ([t[:, :, some] for t in each] for each in (self.heldout_t, self.t))
+        t = less_means(targets, t_means, self.samples.centred)
         return x, np.asarray(t - x @ transposed(self.matrix[:, some]), np.float64)
 
     @property
@@ -195,12 +208,17 @@ class SampleEquations:
         return self.columns.hessian(damping)
 
     def bias(self, matrix: Float64Array) -> Float64Array:
-        """The bias that keeps the mean output with other weights, (groups, rows)."""
-        if not self.samples.centred:
-            return np.zeros(matrix.shape[:2])
-        mean = self.samples.together.columns.mean(axis=1, dtype=np.float64)  # (groups, columns)
-        t_mean = self.t.mean(axis=1, dtype=np.float64)
-        return np.asarray(t_mean - (matrix @ mean[:, :, None])[:, :, 0])
+        """The bias that keeps the mean output with other weights.
+
+        (groups, rows), or (uses, groups, rows) if there are several uses.
+        """
+        biases = np.zeros((len(self.t), *matrix.shape[:2]))
+        for use, (chunk, t) in enumerate(zip(self.samples.together, self.t, strict=True)):
+            if self.samples.centred[use] and t.shape[1]:
+                mean = chunk.columns.mean(axis=1, dtype=np.float64)  # (groups, columns)
+                t_mean = t.mean(axis=1, dtype=np.float64)
+                biases[use] = t_mean - (matrix @ mean[:, :, None])[:, :, 0]
+        return biases[0] if len(biases) == 1 else biases
 
     def spread(self, matrix: Float64Array) -> Float32Array:
         """The standard deviation of each channel of the output with other weights, (channels,)."""
@@ -210,7 +228,7 @@ class SampleEquations:
     @cached_property
     def _errors(self) -> Float64Array:
         """E, (groups, n, rows)."""
-        t = self.t - self.t.mean(axis=1, keepdims=True) if self.samples.centred else self.t
+        t = less_means(self.t, self.t, self.samples.centred)
         return np.asarray(t - self.columns.x @ transposed(self.matrix), np.float64)
 
 

@@ -6,9 +6,11 @@ from onnx_evoq.quantize.moments.columns_and_targets import (
     LayerSamples,
     SampleChunk,
     joined,
+    less_means,
     transposed,
 )
-from onnx_evoq.quantize.moments.moments import Moments, MomentSums
+from onnx_evoq.quantize.moments.moment_sums import MomentSums
+from onnx_evoq.quantize.moments.moments import Moments
 
 __all__ = [
     "Activation",
@@ -18,5 +20,6 @@ __all__ = [
     "SampleChunk",
     "corrected_bias",
     "joined",
+    "less_means",
     "transposed",
 ]

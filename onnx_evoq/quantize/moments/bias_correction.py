@@ -23,8 +23,9 @@ def corrected_bias(matrix: Float64Array, moments: Moments) -> Float64Array:
         moments: means of the layer's columns and targets.
 
     Returns:
-        (groups, rows); zero if the moments are not centred, as for a layer without a bias.
+        (groups, rows), or (uses, groups, rows) for the moments of several uses; zero where the
+        moments are not centred, as for a layer without a bias.
     """
-    if not moments.centred:
-        return np.zeros_like(moments.t_mean)
-    return moments.t_mean - (matrix @ moments.x_mean[:, :, None])[:, :, 0]
+    centred = np.array(moments.centred)  # () or (uses,)
+    biases = moments.t_mean - (matrix @ moments.x_mean[..., None])[..., 0]
+    return np.where(centred.reshape(*centred.shape, 1, 1), biases, 0.0)

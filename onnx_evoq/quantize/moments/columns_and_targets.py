@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.moments.activation import Activation
-from onnx_evoq.quantize.moments.moments import MomentSums
+from onnx_evoq.quantize.moments.moment_sums import MomentSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,49 +22,54 @@ class SampleChunk:
         shift: what the model adds to the output before the activation, (groups, positions, rows);
             None if it adds nothing.
         heldout: whether it only judges what the others give.
+        use: which of the model's uses of the weight it is of, if there are several.
     """
 
     columns: Float32Array
     targets: Float32Array
     shift: Float32Array | None = None
     heldout: bool = False
+    use: int = 0
 
 
 class LayerSamples:
     """A layer's columns and targets, with their second moments.
 
     Attributes:
-        centred: whether the means are subtracted, as for a layer with a bias.
-        activation: the activation that reads the layer's output; None if there is none.
+        centred: whether the means are subtracted, as for a layer with a bias, at each use of its
+            weight.
+        activations: what reads the layer's output there; None if there is none.
         sums: the moments; without chunks if `few`.
 
     Args:
-        centred: as above.
-        activation: as above.
+        centred: as above, or for its only use.
+        activation: what reads the layer's output at its only use.
         few: whether there are so few positions that all are kept, and no moments are gathered.
         heldout: whether some chunks only judge.
         keeps_judges: whether these are kept as they are, and their moments are not gathered.
+        activations: of all uses, if there are several.
     """
 
     def __init__(
         self,
-        centred: bool,
+        centred: bool | Sequence[bool],
         activation: Activation | None = None,
         *,
         few: bool = False,
         heldout: bool = False,
         keeps_judges: bool = False,
+        activations: Sequence[Activation | None] = (),
     ) -> None:
-        self.centred = centred
-        self.activation = activation
-        self.sums = MomentSums(centred, heldout=heldout)
+        self.centred = (centred,) if isinstance(centred, bool) else tuple(centred)
+        self.activations = tuple(activations) or (activation,) * len(self.centred)
+        self.sums = MomentSums(self.centred, heldout=heldout)
         self._few = few
         self._keeps_judges = few or keeps_judges
         self._judges: list[SampleChunk] = []
         self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
 
     def add(self, *chunks: SampleChunk) -> None:
-        """Add chunks of one kind as one; it is kept if there are few positions, or an activation.
+        """Add chunks of one kind and use as one; it is kept if few, or if there is an activation.
 
         Args:
             chunks: one or more.
@@ -75,11 +80,17 @@ class LayerSamples:
         if self._few:
             self._chunks.append(joined(chunks))
             return
-        self.sums.start([each.columns for each in chunks], [each.targets for each in chunks])
-        chunk = joined(chunks, self.sums.origin)
-        self.sums.add_from_origin(chunk.columns, chunk.targets, heldout=chunk.heldout)
-        if self.activation is not None:
+        use = chunks[0].use
+        self.sums.start([each.columns for each in chunks], [each.targets for each in chunks], use)
+        chunk = joined(chunks, self.sums.origin(use))
+        self.sums.add_from_origin(chunk.columns, chunk.targets, heldout=chunk.heldout, use=use)
+        if self.hides_errors:
             self._chunks.append(chunk)
+
+    @property
+    def hides_errors(self) -> bool:
+        """Whether an activation reads the output at some use."""
+        return any(activation is not None for activation in self.activations)
 
     @property
     def few(self) -> bool:
@@ -93,16 +104,23 @@ class LayerSamples:
         return kept if self._few else self.sums.count
 
     @cached_property
-    def together(self) -> SampleChunk:
-        """All columns and targets but those that only judge, if there are few positions."""
-        self._chunks = [joined(self._chunks)]  # in place of its parts, which take as much memory
-        return self._chunks[0]
+    def together(self) -> tuple[SampleChunk, ...]:
+        """All columns and targets but those that only judge, by use, if few; one may be empty."""
+        self._chunks = self._by_use(self._chunks)  # in place of parts that take as much memory
+        return tuple(self._chunks)
 
     @cached_property
-    def heldout(self) -> SampleChunk | None:
-        """The columns and targets that only judge, if they are kept as they are; None for none."""
-        self._judges = [joined(self._judges)] if self._judges else []
-        return self._judges[0] if self._judges else None
+    def heldout(self) -> tuple[SampleChunk, ...]:
+        """The columns and targets that only judge, by use, if they are kept; () for none."""
+        self._judges = self._by_use(self._judges) if self._judges else []
+        return tuple(self._judges)
+
+    def _by_use(self, chunks: Sequence[SampleChunk]) -> list[SampleChunk]:
+        """The chunks of each use as one."""
+        return [
+            joined([c for c in chunks if c.use == k] or [_without_positions(chunks[0], k)])
+            for k in range(len(self.activations))
+        ]
 
     @property
     def finite(self) -> bool:
@@ -117,24 +135,54 @@ class LayerSamples:
 
         Args:
             weight: the layer's current weight, (groups, rows, columns).
-            bias: the layer's current bias, (groups, rows).
+            bias: the layer's current bias, (groups, rows), or (uses, groups, rows).
         """
-        activation = self.activation
-        if activation is None:
+        if not self.hides_errors:
             return self.sums
         columns_first = transposed(weight)
-        at_origin = bias + (weight @ self.sums.origin[:, :, None])[:, :, 0]
-        added = np.asarray(at_origin, np.float32)[:, None]  # (groups, 1, rows)
+        biases = bias.reshape(-1, *weight.shape[:2])  # (uses, groups, rows)
 
-        def targets_of(chunk: SampleChunk, some: slice) -> Float32Array:
+        def targets_of(chunk: SampleChunk, added: Float32Array, some: slice) -> Float32Array:
+            activation = self.activations[chunk.use]
+            if activation is None:
+                return chunk.targets[:, some]
             outputs = chunk.columns[:, some] @ columns_first
             outputs += added
             shift = None if chunk.shift is None else chunk.shift[:, some]
             return activation.targets(chunk.targets[:, some], outputs, shift)
 
+        def added_to(chunk: SampleChunk) -> Float32Array:
+            origin = self.sums.origin(chunk.use)
+            at_origin = biases[chunk.use] + (weight @ origin[:, :, None])[:, :, 0]
+            return np.asarray(at_origin, np.float32)[:, None]  # (groups, 1, rows)
+
         return self.sums.with_targets(
-            (chunk.columns, partial(targets_of, chunk), chunk.heldout) for chunk in self._chunks
+            (chunk.columns, partial(targets_of, chunk, added_to(chunk)), chunk.heldout, chunk.use)
+            for chunk in self._chunks
         )
+
+
+def _without_positions(chunk: SampleChunk, use: int) -> SampleChunk:
+    columns, targets = chunk.columns[:, :0], chunk.targets[:, :0]
+    return SampleChunk(columns, targets, None, chunk.heldout, use)
+
+
+def less_means(
+    parts: Sequence[Float32Array], means_of: Sequence[Float32Array], centred: Sequence[bool]
+) -> Float32Array:
+    """Arrays of (groups, positions, n) as one, each minus the means of another where it is centred.
+
+    Args:
+        parts: of the uses of a weight; some may be empty.
+        means_of: for each of them, that whose means over its positions are subtracted.
+        centred: for each of them, whether means are subtracted at all.
+    """
+    return _joined(
+        [
+            part - other.mean(axis=1, keepdims=True) if own and other.shape[1] else part
+            for part, other, own in zip(parts, means_of, centred, strict=True)
+        ]
+    )
 
 
 def transposed(matrix: NDArray[np.floating]) -> Float32Array:
@@ -166,6 +214,7 @@ def joined(chunks: Sequence[SampleChunk], origin: Float32Array | None = None) ->
         _joined([chunk.targets for chunk in chunks]),
         _joined(shifts) if shifts else None,
         chunks[0].heldout,
+        chunks[0].use,
     )
 
 

@@ -16,6 +16,7 @@ from onnx_evoq.quantize.weights.fixed_point import (
     packed_steps,
 )
 from onnx_evoq.quantize.weights.linear import Linear
+from onnx_evoq.quantize.weights.viewed import View, Viewed
 from onnx_evoq.quantize.weights.window import Window
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Linear",
     "QuantizedWeight",
     "Scale",
+    "View",
+    "Viewed",
     "Window",
     "dequantize",
     "fit",

@@ -53,7 +53,7 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
         for weight in measured:
             if not task.has_time_for_a_run:
                 return None
-            layer = replace(layers[weight.name], activation=None)  # only H is needed
+            layer = layers[weight.name].without_activations  # only H is needed
             bits = task.bits[weight.name]
             assert isinstance(bits, int)  # as one step per tensor goes with one width
             samples = gather_from_caches(

@@ -13,7 +13,7 @@ from onnx_evoq.engine.samples.at_layer import (
     has_positions,
     is_residual,
     output_shape,
-    weights_beside,
+    sources_of,
 )
 from onnx_evoq.model import Layer, as_network
 from onnx_evoq.model.layers.layer import Product
@@ -117,9 +117,22 @@ def test_a_product_beside_adds_its_change(channels: tuple[bool, ...]) -> None:
 def test_the_weights_beside_are_those_of_both_models() -> None:
     model = model_of([node("Neg", ["x"], ["y"])], {"x": [2]}, {"y": None}, {"r": random(2, 3)})
     quantized = as_network(model).with_values({"r": np.zeros((2, 3), np.float32)})
-    layer = replace(INSIDE, beside=Product("r", Dense("...k,kn->...n"), "h", (True,) * 6))
-    found = weights_beside(layer, model, quantized)
-    assert found is not None
-    np.testing.assert_array_equal(found[0], random(2, 3))
-    assert not found[1].any()
-    assert weights_beside(INSIDE, model, quantized) is None
+    plain = replace(INSIDE, bias=None)
+    layer = replace(plain, beside=Product("r", Dense("...k,kn->...n"), "h", (True,) * 6))
+    given = (Given(), Given()), (quantized, model), ()
+    (source,) = sources_of(layer, WEIGHT, *given)
+    assert source.beside is not None
+    np.testing.assert_array_equal(source.beside[0], random(2, 3))
+    assert not source.beside[1].any()
+    (source,) = sources_of(plain, WEIGHT, *given)
+    assert source.beside is None
+
+
+def test_each_layer_with_a_weight_has_a_source_with_its_own_bias() -> None:
+    biases = {"b": random(6), "c": random(6, seed=1)}
+    model = model_of([node("Neg", ["x"], ["y"])], {"x": [2]}, {"y": None}, biases)
+    layer = replace(INSIDE, tied=(replace(INSIDE, bias="c", input="h"),))
+    found = sources_of(layer, WEIGHT, (Given(), Given()), (model, model), ())
+    assert [source.layer for source in found] == [layer, *layer.tied]
+    for source, bias in zip(found, biases.values(), strict=True):
+        np.testing.assert_array_equal(source.bias, bias)

@@ -90,7 +90,7 @@ def test_the_activation_behind_a_sum_is_applied_to_the_sum() -> None:
         weight.astype(np.float64), bias.astype(np.float64)
     ).moments()
     cross = (kept - kept.mean(axis=0)).T @ (x - x.mean(axis=0)) / len(x)
-    assert samples.activation == Activation()
+    assert samples.activations == (Activation(),)
     np.testing.assert_allclose(found.t_mean[0], kept.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.cross[0], cross, atol=1e-4)
 
@@ -115,7 +115,7 @@ def test_the_activation_behind_a_sum_with_a_broadcast_branch_hides_nothing(name:
 
 def test_a_layer_without_a_known_activation_keeps_no_columns() -> None:
     model = residual("Sigmoid")
-    assert gathered(model, model).activation is None
+    assert gathered(model, model).activations == (None,)
 
 
 def test_the_values_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_samples_that_fill_the_last_batch_are_left_out(chunks: list[np.ndarray])
 
 
 def test_one_batch_is_enough() -> None:
-    assert gathered(residual(), residual(), size=40).activation == Activation()
+    assert gathered(residual(), residual(), size=40).activations == (Activation(),)
 
 
 def test_without_an_axis_of_samples_all_positions_of_a_batch_are_drawn_from(
@@ -290,7 +290,7 @@ def positions_of_a_sample(source: AtLayer) -> int:
 
 @pytest.mark.parametrize("workers", [2, 5])
 def test_batches_that_are_worked_on_side_by_side_give_the_same(workers: int) -> None:
-    found = [gather_samples(at_layer(), np.random.default_rng(0), 80, n) for n in (1, workers)]
+    found = [gather_samples([at_layer()], np.random.default_rng(0), 80, n) for n in (1, workers)]
     one, other = (samples.sums.moments() for samples in found if samples is not None)
     np.testing.assert_array_equal(one.hessian, other.hessian)
     np.testing.assert_array_equal(one.cross, other.cross)
@@ -305,7 +305,7 @@ def test_batches_that_are_held_out_only_judge(monkeypatch: pytest.MonkeyPatch, v
         Given(whole.layer.output, [whole.outputs.of(k)[whole.layer.output] for k in others]),
         [whole.batches[k] for k in others],
     )  # fmt: skip
-    found, alone = (gather_samples(each, np.random.default_rng(0)) for each in (whole, rest))
+    found, alone = (gather_samples([each], np.random.default_rng(0)) for each in (whole, rest))
     assert found is not None
     assert alone is not None
     assert found.sums.count == alone.sums.count == 24 * positions_of_a_sample(whole)
@@ -324,11 +324,11 @@ def test_batches_that_judge_many_columns_are_kept(
     monkeypatch: pytest.MonkeyPatch, many: int, kept: bool
 ) -> None:
     monkeypatch.setattr(samples, "MANY_COLUMNS", many)  # there are 8
-    found = gather_samples(replace(at_layer(), heldout={0, 3}), np.random.default_rng(0))
+    found = gather_samples([replace(at_layer(), heldout={0, 3})], np.random.default_rng(0))
     assert found is not None
-    assert (found.heldout is not None) == kept
-    if found.heldout is not None:
-        assert found.heldout.columns.shape[1] == 16 * positions_of_a_sample(at_layer())
+    assert bool(found.heldout) == kept
+    for judges in found.heldout:
+        assert judges.columns.shape[1] == 16 * positions_of_a_sample(at_layer())
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -338,7 +338,7 @@ def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
     def keep(inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> None:
         kept.append((inputs[source.layer.input], outputs[source.layer.output]))
 
-    gather_samples(source, np.random.default_rng(0), workers=workers, keep=keep)
+    gather_samples([source], np.random.default_rng(0), workers=workers, keep=keep)
     assert len(kept) == 5
     for index, (inputs, outputs) in enumerate(kept):
         assert inputs is source.inputs.of(index)[source.layer.input]
@@ -351,17 +351,17 @@ def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
 def test_few_positions_are_kept_without_moments_if_none_are_needed(
     inputs: int, moments: bool, few: bool
 ) -> None:
-    found = gather_samples(at_layer(inputs), np.random.default_rng(0), 1, moments=moments)
+    found = gather_samples([at_layer(inputs)], np.random.default_rng(0), 1, moments=moments)
     assert found is not None
     assert found.few == few
     if few:  # one position of each of eight samples, for eight columns
-        assert found.together.columns.shape == (1, 8, 8)
+        assert [chunk.columns.shape for chunk in found.together] == [(1, 8, 8)]
 
 
 def test_few_positions_that_are_not_finite_are_not_gathered() -> None:
     source = at_layer(4)
     source.inputs.of(0)["x"][1] *= np.float32(1e30)
-    assert gather_samples(source, np.random.default_rng(0), 1, moments=False) is None
+    assert gather_samples([source], np.random.default_rng(0), 1, moments=False) is None
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def some_batches(without: Collection[int], *, heldout: Collection[int] = ()) -> 
 
 @pytest.mark.parametrize("without", [{0, 3}, {4}])
 def test_batches_on_which_a_layer_does_not_run_are_left_out(without: set[int]) -> None:
-    found = gather_samples(some_batches(without), np.random.default_rng(0))
+    found = gather_samples([some_batches(without)], np.random.default_rng(0))
     assert found is not None
     real = np.concatenate([INPUTS[8 * k : 8 * k + 8] for k in range(5) if k not in without])
     assert found.count == 5 * len(real)
@@ -415,11 +415,13 @@ def test_batches_on_which_a_layer_does_not_run_are_left_out(without: set[int]) -
 @pytest.mark.parametrize("heldout", [set(), {0, 1}])
 def test_a_layer_that_runs_on_no_fitted_batch_is_not_gathered(heldout: set[int]) -> None:
     without = set(range(5)) - set(heldout)
-    assert gather_samples(some_batches(without, heldout=heldout), np.random.default_rng(0)) is None
+    assert (
+        gather_samples([some_batches(without, heldout=heldout)], np.random.default_rng(0)) is None
+    )
 
 
 def test_batches_on_which_the_models_go_other_ways_are_left_out() -> None:
     source = replace(some_batches(()), outputs=some_batches({1}).outputs)
-    found = gather_samples(source, np.random.default_rng(0))
+    found = gather_samples([source], np.random.default_rng(0))
     assert found is not None
     assert found.count == 5 * 32

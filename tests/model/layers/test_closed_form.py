@@ -167,9 +167,26 @@ def test_a_convolution_along_one_axis_has_a_layer() -> None:
     assert layers["w"].linear == Window((3,), (1,), (1,), (0, 0))
 
 
-def test_a_weight_that_two_nodes_read_has_no_layer() -> None:
+def test_a_weight_that_two_nodes_read_has_two_layers_that_are_tied() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
-    assert layers_of(nodes, ROW, {"y": None}, w=random(4, 4)) == {}
+    layer = layers_of(nodes, ROW, {"y": None}, w=random(4, 4))["w"]
+    linear = Dense("...k,kn->...n")
+    assert layer.uses == (
+        Layer("w", linear, "x", "a", None, tied=layer.tied), Layer("w", linear, "a", "y", None),
+    )  # fmt: skip
+
+
+def test_a_table_that_is_a_weight_elsewhere_has_the_layer_of_that_weight() -> None:
+    nodes = [
+        node("Gather", ["t", "i"], ["e"]),
+        node("Transpose", ["t"], ["v"]),
+        node("MatMul", ["e", "v"], ["y"]),
+    ]
+    table = random(9, 3)
+    model = load(model_of(nodes, {"i": ["n"]}, {"y": None}, {"t": table}, dtypes={"i": "int64"}))
+    layer = find_layers(model, find_weights(model)[0])["t"]
+    assert (layer.input, layer.output, layer.tied) == ("e", "y", ())
+    np.testing.assert_array_equal(layer.linear.matrix(table)[0], table)
 
 
 def test_a_table_has_no_layer() -> None:
@@ -180,7 +197,7 @@ def test_a_table_has_no_layer() -> None:
     assert find_layers(model, find_weights(model)[0]) == {}
 
 
-def test_a_weight_that_two_branches_read_has_no_layer() -> None:
+def test_a_weight_that_two_branches_read_has_a_layer_in_each() -> None:
     def branch(name: str) -> onnx.GraphProto:
         value = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4])
         return helper.make_graph([node("MatMul", ["x", "w"], [name])], name, [], [value])
@@ -189,7 +206,8 @@ def test_a_weight_that_two_branches_read_has_no_layer() -> None:
     model = model_of(nodes, {**ROW, "f": [1]}, {"y": None}, {"w": random(4, 4)},
                      dtypes={"f": "bool"})  # fmt: skip
     model = load(model)
-    assert find_layers(model, find_weights(model)[0]) == {}
+    layer = find_layers(model, find_weights(model)[0])["w"]
+    assert [use.output for use in layer.uses] == ["e, inside", "t, inside"]
 
 
 def test_only_the_weights_that_are_asked_for_have_a_layer() -> None:

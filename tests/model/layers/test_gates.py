@@ -87,9 +87,13 @@ def test_an_input_weight_that_a_node_computes_is_no_product_beside() -> None:
     assert layers["r"].beside is None
 
 
-def test_a_weight_that_two_operators_read_has_no_layer() -> None:
+def test_weights_that_two_operators_read_have_layers_that_are_tied() -> None:
     again = node("RNN", ["x", "w", "r"], ["z"], hidden_size=2)
-    assert layers_of("RNN", ("x", "w", "r", "b"), again) == {}
+    layers = layers_of("RNN", ("x", "w", "r", "b"), again)
+    assert {name: [use.bias for use in layer.uses] for name, layer in layers.items()} == {
+        "w": ["b", None],
+        "r": ["b", None],
+    }
 
 
 def test_in_a_body_they_have_the_same_names() -> None:
@@ -105,4 +109,5 @@ def test_in_a_body_they_have_the_same_names() -> None:
     assert {name: layer.input for name, layer in layers.items()} == {
         "w": "a_y, inputs of gates",
         "v": "b_y, inputs of gates",
+        "r": "b_y, states before gates",
     }

@@ -269,8 +269,10 @@ def test_a_reshape_for_one_reader_hides_the_axis_for_all() -> None:
         node("Reshape", ["w", "shape"], ["v"]),
         node("MatMul", ["a", "v"], ["y"]),
     ]
-    weights = {"w": random(4, 4), "shape": np.array([4, 4])}
+    weights = {"w": random(4, 6), "shape": np.array([6, 4])}
     assert axes(model_of(nodes, {"x": ["n", 4]}, {"y": None}, weights)) == {"w": None}
+    weights = {"w": random(4, 4), "shape": np.array([0, -1])}  # which changes nothing
+    assert axes(model_of(nodes, {"x": ["n", 4]}, {"y": None}, weights)) == {"w": 1}
 
 
 def test_the_first_input_of_another_operator_is_named() -> None:

@@ -26,7 +26,7 @@ from onnx_evoq.quantize import (
 )
 from onnx_evoq.quantize.closed_form import layer_reconstruction as module
 from onnx_evoq.quantize.closed_form.best_weight import choose_damping
-from onnx_evoq.quantize.moments.moments import MomentSums
+from onnx_evoq.quantize.moments.moment_sums import MomentSums
 
 Floats = NDArray[np.float32]
 
@@ -372,3 +372,33 @@ def test_the_number_of_workers_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     one = in_blocks(3, monkeypatch, seed=0)
     assert_equal(in_blocks(3, monkeypatch, workers=3, seed=0), one)
     assert (one.quantized.codes != in_blocks(3, monkeypatch).quantized.codes).any()  # by restarts
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_a_weight_of_two_uses_fits_both_with_a_bias_for_each(few: bool) -> None:
+    weight, count = random(3, 6, seed=1), 5 if few else 60
+    x = [correlated(count, 6, seed=seed) + shift for seed, shift in ((2, 1.0), (3, -4.0))]
+    samples = LayerSamples((True, True), few=few, activations=(None, None))
+    for use, columns in enumerate(x):
+        targets = (columns @ weight.T + use)[None]
+        for half in (slice(0, count // 2), slice(count // 2, None)):
+            samples.add(SampleChunk(columns[None, half], targets[:, half], use=use))
+    found = reconstruct_with_activation(weight, DENSE, samples, GridSpec(bits=8))
+    assert found.bias.shape == (2, 3)
+    for use, columns in enumerate(x):
+        errors = columns @ (found.quantized.values - weight).T + found.bias[use] - use
+        np.testing.assert_allclose(errors.mean(axis=0), 0, atol=1e-5)
+    # No codes beside these have less error at both uses together.
+    centred = np.concatenate([each - each.mean(axis=0) for each in x])
+
+    def cost(codes: np.ndarray) -> float:
+        step = found.quantized.grid.step
+        return float(np.square(centred @ (step * codes - weight).T).sum())
+
+    codes = found.quantized.codes.astype(np.float64)
+    if not few:
+        for index in np.ndindex(codes.shape):
+            for move in (-1, 1):
+                other = codes.copy()
+                other[index] += move
+                assert cost(other) > 0.98 * cost(codes)

@@ -243,3 +243,47 @@ def test_many_positions_are_solved_in_float32(monkeypatch: pytest.MonkeyPatch, m
     assert (
         equations.choose_damping() == SampleEquations.of(MATRIX, samples_of(X, T)).choose_damping()
     )
+
+
+# Several uses
+
+
+def of_uses(*, few: bool, heldout: bool = False) -> LayerSamples:
+    """Columns and targets of two uses with other means, an activation at one of them."""
+    samples = LayerSamples((True, True), few=few, heldout=heldout, activations=(Activation(), None))
+    for use, shift in enumerate((0.0, 5.0)):
+        for at in (slice(0, 6), slice(6, None)):
+            samples.add(
+                SampleChunk(
+                    X[:, at] + shift, T[:, at] - shift, heldout=heldout and at.start == 0,
+                    use=use,
+                )
+            )  # fmt: skip
+    return samples
+
+
+@pytest.mark.parametrize("heldout", [False, True])
+def test_few_positions_of_several_uses_give_what_their_moments_do(heldout: bool) -> None:
+    few = SampleEquations.of(MATRIX, of_uses(few=True, heldout=heldout))
+    many = MomentEquations.of(MATRIX, of_uses(few=False, heldout=heldout))
+    biases = np.ones((2, *MATRIX.shape[:2]))
+    for _ in range(2):
+        for damping in (0.01, 1.0):
+            np.testing.assert_allclose(
+                few.best_weight(damping), many.best_weight(damping), rtol=1e-3, atol=1e-3
+            )
+        assert few.bias(MATRIX).shape == (2, *MATRIX.shape[:2])
+        np.testing.assert_allclose(few.bias(MATRIX), many.bias(MATRIX), atol=1e-3)
+        few, many = few.behind_activation(MATRIX, biases), many.behind_activation(MATRIX, biases)
+
+
+def test_a_use_without_positions_does_not_count() -> None:
+    samples, alone = (
+        LayerSamples((True,) * uses, few=True, activations=(None,) * uses) for uses in (2, 1)
+    )
+    for each in (samples, alone):
+        each.add(SampleChunk(X, T))
+    one, other = SampleEquations.of(MATRIX, samples), SampleEquations.of(MATRIX, alone)
+    np.testing.assert_allclose(one.best_weight(0.1), other.best_weight(0.1))
+    np.testing.assert_allclose(one.bias(MATRIX)[0], other.bias(MATRIX))
+    np.testing.assert_array_equal(one.bias(MATRIX)[1], 0)

@@ -6,7 +6,7 @@ import numpy as np
 from layer_problems import moments_with
 
 from onnx_evoq.quantize.moments.bias_correction import corrected_bias
-from onnx_evoq.quantize.moments.moments import MomentSums
+from onnx_evoq.quantize.moments.moment_sums import MomentSums
 
 
 def test_the_bias_keeps_the_mean_worked_by_hand() -> None:

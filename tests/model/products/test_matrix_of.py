@@ -6,7 +6,7 @@ import pytest
 from graphs import node
 from onnx import NodeProto
 
-from onnx_evoq.model.layers.matrix_of import bias_position, linear_of
+from onnx_evoq.model.products.matrix_of import bias_position, linear_of
 from onnx_evoq.quantize import Dense, Linear, Window
 
 

@@ -7,7 +7,7 @@ from graphs import node
 from onnx import NodeProto
 
 from onnx_evoq.model.layers.activations import activation_of
-from onnx_evoq.model.layers.fused import (
+from onnx_evoq.model.products.fused import (
     added_terms,
     fused_activation,
     goes_on,
