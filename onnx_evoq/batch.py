@@ -7,7 +7,7 @@ than the model's input, each sample is a whole feed, and each batch is one sampl
 inputs without a batch axis are fed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -207,25 +207,30 @@ def per_sample(name: str, output: Array, batch: Batch, *, unlike: bool = False) 
     )
 
 
-def check_shapes(outputs: Sequence[Arrays], batches: Sequence[Batch]) -> None:
+def check_shapes(
+    outputs: Sequence[Arrays], batches: Sequence[Batch], names: Collection[str]
+) -> None:
     """Check that outputs can be compared: their shapes follow from those of the inputs.
 
     Args:
         outputs: the outputs of each batch, name -> (count, ...).
         batches: the batches.
+        names: the outputs to check: those of which the graph does not tell it.
 
     Raises:
         ModelError: an output's shape changes among samples of one group.
     """
     shapes: dict[tuple[int, str], tuple[int, ...]] = {}
     for batch, of_batch in zip(batches, outputs, strict=False):
-        for name, values in of_batch.items():
-            known = shapes.setdefault((batch.group, name), values.shape[1:])
-            if known != values.shape[1:]:
-                listed = " and ".join(str(each) for each in sorted({known, values.shape[1:]}))
+        for name in (name for name in of_batch if name in names):
+            shape = of_batch[name].shape[1:]
+            known = shapes.setdefault((batch.group, name), shape)
+            if known != shape:
+                listed = " and ".join(str(each) for each in sorted({known, shape}))
                 raise ModelError(
                     f"output {name!r} changes its shape from sample to sample ({listed}): name "
-                    "tensors of floats before the nodes that select (--score-at)."
+                    "tensors of floats before the nodes that select (--score-at).",
+                    name,
                 )
 
 
@@ -250,10 +255,11 @@ def in_order_of_samples(outputs: Sequence[Arrays], batches: Sequence[Batch]) -> 
         batches: all batches of the samples.
 
     Returns:
-        One part, name -> (samples, ...), if all batches are of one group; else one for each sample,
+        One part, name -> (samples, ...), if all outputs have one shape; else one for each sample,
         name -> (1, ...).
     """
-    if len({batch.group for batch in batches}) == 1:
+    one_group = len({batch.group for batch in batches}) == 1
+    if one_group and all(len({o[n].shape[1:] for o in outputs}) == 1 for n in outputs[0]):
         return [concatenated(outputs)]
     parts = [
         {name: values[row : row + 1] for name, values in of_batch.items()}

@@ -22,7 +22,15 @@ class EvoqError(Exception):
 
 
 class ModelError(EvoqError):
-    """The model cannot be read, run or quantized."""
+    """The model cannot be read, run or quantized.
+
+    Attributes:
+        varying: a tensor whose shape changes from sample to sample, if that is why; else None.
+    """
+
+    def __init__(self, message: str, varying: str | None = None) -> None:
+        super().__init__(message)
+        self.varying = varying
 
 
 class DataError(EvoqError):

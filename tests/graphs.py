@@ -17,7 +17,7 @@ from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session, predict
 from onnx_evoq.setup import Resources, Task, nearest_of
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
 
 Shape = Sequence[int | str | None] | None
 

@@ -46,7 +46,7 @@ INNER = {
     ],
     "reconstruct": ["equalization"],
     "pipeline": ["emission"],
-    "setup": ["options", "sessions", "axes", "ranges", "synthetic", "points"],
+    "setup": ["options", "sessions", "axes", "ranges", "synthetic", "scoring"],
     "mixed_precision": ["search_space", "layer_table"],
     "api": ["job"],
 }  # fmt: skip

@@ -85,7 +85,7 @@ def evaluate(
 
     # 2. Run the model, and the reference.
     own = points.own if chosen is not None and chosen.against == "user" else None
-    every = outputs_of(loaded, source, samples, resources, progress, own)
+    every = outputs_of(loaded, source, samples, resources, progress, own, points.custom)
     outputs = [{name: part[name] for name in points.names} for part in every]
     expected: list[Arrays] | None = None
     notes = [*samples.notes, *points.notes, *not_finite(outputs, source)]

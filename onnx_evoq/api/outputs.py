@@ -1,7 +1,7 @@
 """The outputs of a whole model, and how the outputs of two models are paired."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import batches_of, check_shapes, in_order_of_samples
@@ -64,6 +64,7 @@ def outputs_of(
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
     own: OwnOutputs | None = None,
+    custom: Collection[str] = (),
 ) -> list[Arrays]:
     """Run a model on all samples.
 
@@ -75,6 +76,7 @@ def outputs_of(
         progress: shows how many batches are done.
         own: the outputs to give beside the tensors at which the model is scored; None for these
             tensors alone.
+        custom: the outputs of which only runs show whether their rows vary.
 
     Returns:
         The outputs by name, (samples, ...) each, in the order of the samples: in one part, or in
@@ -95,7 +97,7 @@ def outputs_of(
     batches = batches_of(samples.groups, specs, size_of)
     with progress("running", len(batches)) as step:
         parts = list(stepping(predict(session, batches, workers_of(resources)), step))
-    check_shapes(parts, batches)
+    check_shapes(parts, batches, custom)
     return in_order_of_samples(parts, batches)
 
 

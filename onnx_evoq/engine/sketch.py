@@ -43,7 +43,7 @@ class Sketch:
         powers = scoring.criterion.powers
         self._divisors = {
             name: np.float32(
-                np.sqrt(np.maximum(powers[name] * parts[0][name][0].size, _LEAST_POWER))
+                np.sqrt(np.maximum(powers[name] * self._largest(parts, name), _LEAST_POWER))
             )
             for name in self._names
         }
@@ -73,6 +73,11 @@ class Sketch:
         elif width < self.size:
             flat = np.pad(flat, ((0, 0), (0, self.size - width)))
         return np.asarray(flat, np.float64)
+
+    @staticmethod
+    def _largest(parts: Sequence[Arrays], name: str) -> int:
+        """The size of an output of the sample of which it is largest."""
+        return max(int(part[name][0].size) for part in parts)
 
     def _width(self, outputs: Arrays) -> int:
         return sum(outputs[name][0].size for name in self._names)

@@ -71,11 +71,15 @@ class Criterion:
         names = [name for name, values in parts[0].items() if values.dtype.kind == "f"]
         if not self.metric.of_whole_outputs:
             return {name: layouts[name].power_of_values for name in names}
-        return {
-            # The mean of those of the batches.
-            name: np.mean([np.mean(np.square(part[name], dtype=np.float64)) for part in parts])
-            for name in names
-        }
+        powers = {}
+        for name in names:  # the mean of those of the batches in which the output has rows
+            squares = [
+                np.mean(np.square(part[name], dtype=np.float64))
+                for part in parts
+                if part[name].size
+            ]
+            powers[name] = np.asarray(np.mean(squares) if squares else 1.0)
+        return powers
 
     @cached_property
     def relative_error(self) -> Metric:

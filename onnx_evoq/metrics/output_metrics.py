@@ -26,7 +26,7 @@ _TINY = 1e-12
 
 def mse(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
     """Mean squared error: ``mean((y - r)^2)``."""
-    return _over_outputs(outputs, reference, lambda y, r: np.asarray(np.mean((y - r) ** 2, axis=1)))
+    return _over_outputs(outputs, reference, lambda y, r: _means((y - r) ** 2))
 
 
 def sqnr(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
@@ -71,7 +71,7 @@ def channel_nmse(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerS
     errors = []
     for name in _numbers(reference):
         y, r = (each[name].astype(np.float64) for each in (outputs, reference))
-        errors.append(_rows(np.square(y - r) / layouts[name].power_of_values).mean(axis=1))
+        errors.append(_means(np.square(y - r) / layouts[name].power_of_values))
     return np.mean(errors, axis=0) if errors else np.full(_samples(reference), np.nan)
 
 
@@ -93,7 +93,7 @@ def kl(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSample:
             for each in (outputs, reference)
         )
         divergence = (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)  # (samples, positions..)
-        divergences.append(divergence.reshape(len(divergence), -1).mean(axis=1))
+        divergences.append(_means(divergence))
     return np.asarray(np.mean(divergences, axis=0))
 
 
@@ -106,7 +106,7 @@ def agreement(outputs: Outputs, reference: Outputs, layouts: Layouts) -> PerSamp
     shares = []
     for name in _floats(reference) or list(reference):
         same = _same_class(outputs[name], reference[name], layouts.get(name))
-        shares.append(same.reshape(len(same), -1).mean(axis=1))
+        shares.append(_means(same, of_none=1.0))
     return np.asarray(np.mean(shares, axis=0))
 
 
@@ -131,7 +131,7 @@ def largest_difference(outputs: Outputs, reference: Outputs) -> float:
     differences = [0.0]
     for name, expected in reference.items():
         if expected.dtype.kind != "f":
-            differences.append(float(np.mean(outputs[name] != expected)))
+            differences.append(float(np.mean(outputs[name] != expected)) if expected.size else 0.0)
             continue
         y, r = _rows(outputs[name]), _rows(expected)
         largest = np.abs(r).max(initial=0)
@@ -154,6 +154,12 @@ def _numbers(outputs: Outputs) -> list[str]:
 
 def _samples(outputs: Outputs) -> int:
     return len(next(iter(outputs.values())))
+
+
+def _means(values: Array, of_none: float = 0.0) -> PerSample:
+    """The mean of each sample's values, (samples,); `of_none` where an output has no rows."""
+    flat = _rows(values)
+    return flat.mean(axis=1) if flat.size else np.full(len(flat), of_none)
 
 
 def _over_outputs(

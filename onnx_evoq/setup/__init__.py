@@ -29,10 +29,16 @@ from onnx_evoq.setup.options import (
     check_seed,
     check_whole,
 )
-from onnx_evoq.setup.points import OwnOutputs, points_of
 from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
-from onnx_evoq.setup.scoring_set import ScoringSet, as_scored, model_value, run_on
+from onnx_evoq.setup.scoring import (
+    OwnOutputs,
+    ScoringSet,
+    as_scored,
+    model_value,
+    points_of,
+    run_on,
+)
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,10 +24,14 @@ from onnx_evoq.model import Model, input_specs, output_hints, weight_count
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
-from onnx_evoq.setup.metric_checks import check_metric, labels_are_classes, notes_on_accuracy
-from onnx_evoq.setup.points import OwnOutputs
 from onnx_evoq.setup.samples import find_samples
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import (
+    OwnOutputs,
+    ScoringSet,
+    check_metric,
+    labels_are_classes,
+    notes_on_accuracy,
+)
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,
@@ -89,13 +93,15 @@ def _reference_outputs(
     workers: int,
     deadline: Deadline,
     progress: Progress = silent,
+    custom: Collection[str] = (),
 ) -> list[Arrays]:
     """Run the float model: the outputs of each batch by name, (count, ...) each.
 
     When the deadline has passed, the outputs of the batches that were run by then are returned.
 
     Raises:
-        ModelError: an output is NaN or infinite, or changes its shape from sample to sample.
+        ModelError: an output is NaN or infinite, or one of `custom` changes its shape from sample
+            to sample.
     """
     outputs: list[Arrays] = []
     with progress("reference", len(batches)) as step:
@@ -103,7 +109,7 @@ def _reference_outputs(
             outputs.append(part)
             if deadline.passed:
                 break
-    check_shapes(outputs, batches)
+    check_shapes(outputs, batches, custom)
     notes = not_finite(outputs, session.name)
     if notes:
         raise ModelError(notes[0])
@@ -120,6 +126,7 @@ def _run_both(
     deadline: Deadline,
     progress: Progress,
     own: OwnOutputs | None,
+    custom: Collection[str],
 ) -> tuple[list[ScoringSet], float]:
     """The scoring sets of the samples that the float model can be run on in the time.
 
@@ -132,7 +139,8 @@ def _run_both(
     for index, (part, each) in enumerate(zip(parts, batches, strict=True)):
         wanted = each[: max(1, math.ceil(share * len(each)))]
         rest = _HELDOUT_SHARE * deadline.left if index + 1 < len(parts) else 0.0
-        outputs = _reference_outputs(session, wanted, workers, deadline.earlier(rest), progress)
+        until = deadline.earlier(rest)
+        outputs = _reference_outputs(session, wanted, workers, until, progress, custom)
         share = len(outputs) / len(each)
         places = places_of(each[: len(outputs)])
         labels = None if part.labels is None else part.labels[places]
@@ -158,6 +166,7 @@ def prepare_calibration(
     progress: Progress = silent,
     deadline: Deadline = NO_DEADLINE,
     own: OwnOutputs | None = None,
+    custom: Collection[str] = (),
 ) -> Calibration:
     """Load the samples, split them into two sets, and run the float model on both.
 
@@ -173,10 +182,11 @@ def prepare_calibration(
         deadline: by which the whole job must end. The float model is run on as many samples as a
             share of that time allows.
         own: the outputs that a user's metric takes, if the model is scored at other tensors.
+        custom: the outputs of which only runs show whether their rows vary.
 
     Raises:
         ModelError: the model takes no inputs, fails, gives NaN, or gives other outputs when it is
-            run again.
+            run again; or the rows of one of `custom` vary.
         DataError: the data cannot be read, or do not fit the model.
         MetricError: the metric is unknown, or cannot score the float model.
     """
@@ -192,7 +202,7 @@ def prepare_calibration(
     until = deadline.share(_RUN_SHARE)
     hints = output_hints(model)
     sets, seconds = _run_both(
-        session, parts, batches, chosen, hints, resources, until, progress, own
+        session, parts, batches, chosen, hints, resources, until, progress, own, custom
     )
     chosen = sets[0].criterion.metric
     assert sets[0].criterion.reference is not None

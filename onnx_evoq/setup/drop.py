@@ -8,7 +8,7 @@ from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics import class_scores, find_metric
 from onnx_evoq.model import Model, Runnable
 from onnx_evoq.setup.calibration import Calibration
-from onnx_evoq.setup.scoring_set import ScoringSet, model_value
+from onnx_evoq.setup.scoring import ScoringSet, model_value
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources
 
 MaxDropCheck = Callable[[Runnable], bool]  # whether a model loses no more than the user allows

@@ -1,6 +1,6 @@
 """The float model that is quantized, and its weights."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from onnx_evoq.model import (
 )
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.grids import leave_out
-from onnx_evoq.setup.points import NO_POINTS, Points, score_at_points
+from onnx_evoq.setup.scoring import NO_POINTS, Points, score_at_points
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,
@@ -59,6 +59,8 @@ class FloatModel:
             whose model that stays.
         behind: the weights that are quantized, but have no effect there: nothing scores them.
         points: where it is scored: these tensors are the outputs of all these models.
+        scored_before: opens the model again, to be scored before a tensor whose rows vary; None if
+            the user said where it is scored.
     """
 
     reference: Model
@@ -70,6 +72,7 @@ class FloatModel:
     unfolded: tuple[tuple[Model, str], ...] = ()
     behind: tuple[Weight, ...] = ()
     points: Points = NO_POINTS
+    scored_before: Callable[[str], "FloatModel"] | None = None
 
     @property
     def every_weight(self) -> list[Weight]:
@@ -105,6 +108,13 @@ def open_float_model(
         OptionError: a pattern of `keep` matches no weight; or there is no such tensor to score at.
     """
     reference, keep = load(model), tuple(keep)
+
+    def scored_before(tensor: str) -> FloatModel:
+        return open_float_model(
+            model, keep, integers=integers, requantize=requantize, resources=resources,
+            varying={*varying, tensor},
+        )  # fmt: skip
+
     lowered, notes = reference, list[str]()
     if integers:
         lowered, notes = with_integer_weights(reference, name_of(model))
@@ -136,7 +146,7 @@ def open_float_model(
         unfolded.append((lowered, f"What depends on constants alone {_UNFOLDED}"))
     opened = FloatModel(
         reference, folded, quantized, keep, tuple(names), (*points.notes, *notes),
-        tuple(unfolded), points=points,
+        tuple(unfolded), points=points, scored_before=None if score_at else scored_before,
     )  # fmt: skip
     return _with_seen_weights(opened, quantized)
 

@@ -12,7 +12,7 @@ from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import SESSION_OPTIONS, predict
 from onnx_evoq.setup.calibration import Calibration
-from onnx_evoq.setup.scoring_set import as_scored
+from onnx_evoq.setup.scoring import as_scored
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, open_session, workers_of
 
 

@@ -12,8 +12,7 @@ from onnx_evoq.quantize import Bits, QuantizedWeight, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.drop import MaxDropCheck
 from onnx_evoq.setup.grids import Granularities, nearest_of
-from onnx_evoq.setup.points import OwnOutputs
-from onnx_evoq.setup.scoring_set import ScoringSet, model_value
+from onnx_evoq.setup.scoring import OwnOutputs, ScoringSet, model_value
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources
 from onnx_evoq.targets import ONNXRUNTIME, Target
 

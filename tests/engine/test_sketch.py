@@ -8,7 +8,7 @@ from graphs import random
 
 from onnx_evoq.engine.sketch import Sketch, float_outputs
 from onnx_evoq.metrics import Criterion, find_metric
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
 
 Parts = list[Mapping[str, np.ndarray]]
 

@@ -19,7 +19,7 @@ from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_lay
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import predict
 from onnx_evoq.setup import Resources, Task, model_value, open_session
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
 
 SETTINGS = SearchSettings(population=16, generations=25, mutation_rate=0.1, together=True)
 SMALLER = replace(SETTINGS, generations=60, mutation_rate=0.02)

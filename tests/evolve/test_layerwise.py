@@ -30,7 +30,7 @@ from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_lay
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import predict
 from onnx_evoq.setup import Task, model_value, open_session
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
 ONE_PASS = SearchSettings(population=6, generations=5, mutation_rate=0.05)

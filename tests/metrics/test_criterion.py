@@ -1,5 +1,8 @@
 """Values of a metric over several batches."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import random
@@ -102,3 +105,33 @@ def test_given_layouts_are_used() -> None:
     layouts = {"y": OutputLayout(power=np.array([4.0]))}
     criterion = Criterion(find_metric("channel_nmse"), ZEROS, None, layouts)
     assert criterion.value(iter(OUTPUTS)) == pytest.approx((0.5 + 0.5 + 2.0) / 3 / 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mse", 0), ("nmse", 0), ("channel_nmse", 0), ("kl", 0), ("agreement", 1), ("cosine", 1)],
+)
+def test_a_sample_without_rows_has_no_error(name: str, value: float) -> None:
+    parts = [{"y": np.ones((1, rows, 3), np.float32)} for rows in (2, 0)]
+    criterion = Criterion(find_metric(name), parts, None)
+    assert criterion.per_sample(parts).tolist() == pytest.approx([value, value])
+    assert np.isfinite(criterion.powers["y"]).all()
+
+
+def test_a_users_metric_takes_the_outputs_of_the_model() -> None:
+    def rows(outputs: Mapping[str, Any], labels: object) -> float:
+        assert list(outputs) == ["y", "z"]
+        assert outputs["z"].shape == (2, 1)
+        return float(sum(len(each) for each in outputs["y"]))
+
+    rows.higher_is_better = True  # type: ignore[attr-defined]
+    points = [{"p": np.ones((1, 3))}, {"p": np.zeros((1, 3))}]
+    own = []
+    for count in (2, 5):
+        box = np.empty(1, object)
+        box[0] = np.ones((count, 4))
+        own.append({"y": box, "z": np.zeros((1, 1))})
+    criterion = Criterion(find_metric(rows), points, None, own=own, unlike=frozenset(["y"]))
+    assert criterion.wanted == ("p", "y", "z")
+    assert criterion.value(criterion.of_float_model) == 7
+    assert Criterion(find_metric("mse"), points, None, own=own).wanted is None

@@ -38,7 +38,7 @@ from onnx_evoq.quantize.grid import FixedPoint
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, model_value, nearest_of
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
 QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)

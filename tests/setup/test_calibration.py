@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import mlp, model_of, node, random
+from onnx import ModelProto
 
 from onnx_evoq.data import Data
 from onnx_evoq.errors import DataError, MetricError, ModelError
@@ -186,17 +187,31 @@ def test_labels_that_are_no_classes_are_refused_where_some_are_needed() -> None:
         calibration({"x": X, "y": np.linspace(-2, 2, 40)}, "top1")
 
 
-def test_outputs_of_changing_shape_are_refused() -> None:
-    nodes = [
-        node("MatMul", ["x", "w"], ["a"]),
-        node("NonZero", ["b"], ["y"]),
-    ]
-    nodes.insert(1, node("Relu", ["a"], ["b"]))
-    model = load(
-        model_of(nodes, {"x": [1, 4]}, {"y": [2, "k"]}, {"w": random(4, 3)}, dtypes={"y": "int64"})
-    )
-    with pytest.raises(ModelError, match="output 'y' changes its shape from sample to sample"):
-        prepare_calibration(model, "m.onnx", Data(X), "auto", 0.25, np.random.default_rng(0))
+def selecting() -> ModelProto:
+    """The rows of x w of some samples, as a flag says that is an input."""
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Compress", ["a", "flags"], ["y"], axis=0)]
+    inputs = {"x": [6, 4], "flags": [6]}
+    kinds = {"flags": "bool"}
+    return load(model_of(nodes, inputs, {"y": None}, {"w": random(4, 3)}, dtypes=kinds))
+
+
+def test_rows_may_be_as_many_as_an_input_says() -> None:
+    flags = np.random.default_rng(1).random((12, 6)) < 0.5
+    data = Data({"x": random(12, 6, 4), "flags": flags})
+    ready = prepare_calibration(selecting(), "m", data, "auto", None, np.random.default_rng(0))
+    reference = ready.search_set.criterion.reference
+    assert reference is not None
+    assert [part["y"].size // 3 for part in reference] == flags.sum(axis=1).tolist()
+
+
+def test_rows_of_a_custom_operator_must_not_vary() -> None:
+    flags = np.random.default_rng(1).random((12, 6)) < 0.5
+    data = Data({"x": random(12, 6, 4), "flags": flags})
+    with pytest.raises(ModelError, match="output 'y' changes its shape") as raised:
+        prepare_calibration(
+            selecting(), "m", data, "auto", None, np.random.default_rng(0), custom=["y"]
+        )
+    assert raised.value.varying == "y"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
+from onnx_evoq.errors import ModelError
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
@@ -78,17 +79,17 @@ def prepare_job(
     Raises:
         EvoqError: the data or the metric cannot be used, or the model fails on the data.
     """
-    calibration = prepare_calibration(
-        float_model.reference,
-        source,
-        as_data(data),
-        metric,
-        holdout,
-        rng,
-        resources,
-        progress,
-        deadline,
-        float_model.points.own,
-    )
+    while True:
+        points = float_model.points
+        try:
+            calibration = prepare_calibration(
+                float_model.reference, source, as_data(data), metric, holdout, rng, resources,
+                progress, deadline, points.own, points.custom,
+            )  # fmt: skip
+            break
+        except ModelError as error:
+            if error.varying is None or float_model.scored_before is None:
+                raise
+            float_model = float_model.scored_before(error.varying)  # a custom operator chose rows
     give_back()  # what the session of the float model held
     return Job(source, undo_inexact_folding(float_model, calibration, resources), calibration)

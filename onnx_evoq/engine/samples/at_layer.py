@@ -198,7 +198,7 @@ def has_positions(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:
     """
     linear, output = source.layer.linear, shape_at(source, targets)
     fits = linear.fits(tensors[source.layer.input].shape, output, source.weight.shape)
-    return fits and linear.positions(output) > 0
+    return fits and 0 not in output and linear.positions(output) > 0
 
 
 def is_residual(source: AtLayer, tensors: Arrays, targets: Arrays) -> bool:

@@ -41,6 +41,11 @@ def chosen_points(
                 f"score_at {name!r} holds no floats, so that it has no error: choose a tensor of "
                 "floats before it."
             )
+        if known[name].rows_vary and name not in kinds.fixed:
+            raise OptionError(
+                f"score_at {name!r} has rows that values choose, so that the rows of two models "
+                "differ: choose a tensor before what chooses them."
+            )
         if not known.get(name, NOTHING).weighted:
             raise OptionError(
                 f"score_at {name!r} depends on no weight: choose a tensor behind the layers."

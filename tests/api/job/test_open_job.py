@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import pytest
 from graphs import conv_net, random
+from selecting_nets import two_stages
 
 from onnx_evoq.api.job import prepare_job
+from onnx_evoq.errors import ModelError
+from onnx_evoq.model.outputs import dependence
 from onnx_evoq.progress import silent
 from onnx_evoq.setup import DEFAULT_RESOURCES, open_float_model
 
@@ -58,3 +62,21 @@ def test_folding_that_changes_the_outputs_is_undone() -> None:
     )  # fmt: skip
     assert job.float_model.model is broken.reference
     assert job.notes == job.float_model.notes != ()
+
+
+def test_a_custom_operator_that_chooses_rows_is_found_by_running_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As if Compress were an operator that only the user's library knows.
+    monkeypatch.setattr(dependence, "is_known", lambda node: node.op_type != "Compress")
+    monkeypatch.setattr(dependence, "shape_inputs", lambda node: frozenset[int]())
+    monkeypatch.setattr(dependence, "index_inputs", lambda node: frozenset[int]())
+    float_model = open_float_model(two_stages(), ())
+    assert float_model.points.names == ("y",)
+    x, rng = random(24, 4), np.random.default_rng(0)
+    job = prepare_job(float_model, "m", x, "auto", 0.25, rng, DEFAULT_RESOURCES, silent)
+    assert job.float_model.points.names == ("h",)
+    assert [weight.name for weight in job.float_model.behind] == ["head"]
+    chosen = open_float_model(two_stages(), (), score_at=["y"])
+    with pytest.raises(ModelError, match="'y' changes its shape"):
+        prepare_job(chosen, "m", x, "auto", 0.25, rng, DEFAULT_RESOURCES, silent)

@@ -16,7 +16,7 @@ def test_tensors_are_taken_as_they_were_chosen() -> None:
     assert points.names == ("logits", "boxes")
     assert points.unlike == ("y",)
     assert points.untyped == ()
-    assert chosen_points(load(two_stages()), ["first", "head"], ["y"], {}).types == {}
+    assert chosen_points(load(two_stages()), ["first", "head"], ["h"], {}).types == {"h": 1}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ def test_tensors_are_taken_as_they_were_chosen() -> None:
         ("x", "score_at 'x' is no tensor that a node"),
         ("zzz", "choose 'scores' or 'flat' or 'y', for example"),
         ("selected", "'selected' holds no floats"),
+        ("y", "'y' has rows that values choose"),
     ],
 )
 def test_a_name_that_cannot_be_scored_is_refused(name: str, words: str) -> None:

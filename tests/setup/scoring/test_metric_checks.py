@@ -5,8 +5,12 @@ from onnx_evoq.batch import make_batches
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import DataError, MetricError
 from onnx_evoq.metrics import Criterion, Metric, find_metric
-from onnx_evoq.setup.metric_checks import check_metric, labels_are_classes, notes_on_accuracy
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
+from onnx_evoq.setup.scoring.metric_checks import (
+    check_metric,
+    labels_are_classes,
+    notes_on_accuracy,
+)
 from onnx_evoq.signature import TensorSpec
 
 SPECS = [TensorSpec("x", np.dtype("float32"), (None, 2))]

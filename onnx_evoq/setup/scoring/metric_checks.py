@@ -5,7 +5,7 @@ import numpy as np
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import DataError, MetricError
 from onnx_evoq.metrics import Metric, check_labels, class_numbers, class_scores, find_metric
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring.scoring_set import ScoringSet
 
 _HARDLY_BETTER = 1.2  # times the top-1 of guessing
 

@@ -7,7 +7,7 @@ from onnx_evoq.batch import make_batches
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import find_weights, input_specs, load
-from onnx_evoq.setup.points import Points, points_of, score_at_points
+from onnx_evoq.setup.scoring import Points, points_of, score_at_points
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, run_model
 
 

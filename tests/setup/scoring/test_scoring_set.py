@@ -7,7 +7,7 @@ from graphs import mlp, random, rounded, scoring_set
 from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import load, with_codes
 from onnx_evoq.setup import model_value
-from onnx_evoq.setup.scoring_set import ScoringSet
+from onnx_evoq.setup.scoring import ScoringSet
 
 MODEL = load(mlp())
 X = random(20, 4, seed=3)
