@@ -48,6 +48,7 @@ INNER = {
     "pipeline": ["emission"],
     "setup": ["options", "sessions", "axes", "ranges", "synthetic", "scoring"],
     "mixed_precision": ["search_space", "layer_table"],
+    "report": ["results"],
     "api": ["job"],
 }  # fmt: skip
 

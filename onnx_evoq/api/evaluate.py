@@ -10,11 +10,18 @@ from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError
-from onnx_evoq.metrics import Criterion, Metric, MetricName, find_metric, output_layouts
+from onnx_evoq.metrics import (
+    Criterion,
+    Metric,
+    MetricName,
+    channel_errors,
+    find_metric,
+    output_layouts,
+)
 from onnx_evoq.model import has_tensors, load, name_of, output_hints
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.report import Evaluation
+from onnx_evoq.report import Evaluation, OutputResult, output_results
 from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     Resources,
@@ -105,6 +112,12 @@ def evaluate(
             criterion = replace(criterion, own=real, unlike=own.unlike)
         return criterion.value(every)
 
+    by_output: tuple[OutputResult, ...] = ()
+    if expected is not None:
+        errors = channel_errors(outputs, expected, layouts)
+        by_output = output_results(
+            {"model": {name: tuple(each.tolist()) for name, each in errors.items()}}, layouts
+        )
     value = measure(chosen)
     if np.isnan(value):
         raise MetricError(f"metric {chosen.name!r} returns NaN: mend the metric, or the model.")
@@ -119,5 +132,6 @@ def evaluate(
         samples=len(samples),
         **comparison,
         notes=tuple(notes),
+        outputs=by_output,
         scored_at=points.names,
     )

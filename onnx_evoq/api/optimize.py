@@ -18,7 +18,7 @@ from onnx_evoq.api.job import (
 )
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.metrics import Metric, MetricName
+from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import Policy, apply_policy
 from onnx_evoq.model import (
     as_network,
@@ -45,7 +45,15 @@ from onnx_evoq.pipeline import (
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
-from onnx_evoq.report import Result, activation_results, layer_results, notes_on
+from onnx_evoq.report import (
+    Result,
+    activation_results,
+    errors_of,
+    layer_results,
+    notes_on,
+    notes_on_fit,
+    output_results,
+)
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import (
     DEFAULT_GRID,
@@ -53,7 +61,6 @@ from onnx_evoq.setup import (
     MAX_BITS,
     Grid,
     Resources,
-    Score,
     Task,
     bits_of,
     check_all_float,
@@ -66,7 +73,6 @@ from onnx_evoq.setup import (
 )
 from onnx_evoq.targets import TargetName
 
-_FAR_MORE = 10  # times the error
 _RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
 
 
@@ -252,7 +258,7 @@ def optimize(
             *job.notes,
             *tuned.notes,
             *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
-            *_notes_on_fit(scores["evolved"], calibration.metric),
+            *notes_on_fit(scores["evolved"], calibration.metric),
             *notes_on_steps,
             *notes_on_target(chosen, grid.activations, form),
             *emission_notes,
@@ -263,20 +269,12 @@ def optimize(
         activations=activation_results(tuned.activations),
         integer_ops=integer_ops,
         float_ops=float_ops,
+        outputs=output_results(
+            errors_of(scores), calibration.heldout_set.criterion.of_reference or {}, job.unmoved
+        ),
         scored_at=float_model.points.names,
         data_files=tuple(data_files(model)),
     )
-
-
-def _notes_on_fit(score: Score, metric: Metric) -> list[str]:
-    """A note if the held-out samples have far more error than those that weights were fitted to."""
-    if metric.higher_is_better or not 0 < _FAR_MORE * score.search < score.heldout:
-        return []
-    times = score.heldout / score.search
-    return [
-        f"the error of the held-out samples is {times:.0f} times that of the samples that weights "
-        "were fitted to: give more samples, or more bits."
-    ]
 
 
 def _ranking(task: Task) -> dict[str, float]:

@@ -4,6 +4,7 @@ from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, spe
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import Ahead, Frontier
+from onnx_evoq.engine.influence import constant_outputs, unmoved_outputs
 from onnx_evoq.engine.layer_power import LayerPower, layer_powers
 from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.samples import (
@@ -27,6 +28,7 @@ __all__ = [
     "LayerPower",
     "LayerTensors",
     "Sketch",
+    "constant_outputs",
     "float_outputs",
     "gather_from_caches",
     "gather_samples",
@@ -39,4 +41,5 @@ __all__ = [
     "samples_in_time",
     "sources_of",
     "specs_of",
+    "unmoved_outputs",
 ]

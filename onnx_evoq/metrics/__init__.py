@@ -1,5 +1,6 @@
 """The metrics that score a model's outputs, and the reference or labels that they compare with."""
 
+from onnx_evoq.metrics.channel_errors import channel_errors
 from onnx_evoq.metrics.criterion import Criterion
 from onnx_evoq.metrics.metric import METRIC_NAMES, Metric, MetricName, find_metric, output_error
 from onnx_evoq.metrics.output_layout import Layouts, output_layouts
@@ -13,6 +14,7 @@ __all__ = [
     "Metric",
     "MetricName",
     "PerSample",
+    "channel_errors",
     "check_labels",
     "class_numbers",
     "class_scores",

@@ -1,28 +1,31 @@
 """The values that the public functions return, and the tables and pictures made of them."""
 
-from onnx_evoq.report.activation_results import ActivationResult, activation_results
 from onnx_evoq.report.front_picture import check_picture, search_picture
 from onnx_evoq.report.mixed_precision_report import MixedPrecision
 from onnx_evoq.report.results import (
     ACTIVATION,
+    ActivationResult,
     Evaluation,
     Inspection,
     LayerResult,
+    OutputResult,
     Result,
     Sensitivity,
     SensitivityRow,
     WeightInfo,
+    activation_results,
+    errors_of,
+    output_results,
 )
 from onnx_evoq.report.search_report import Search, search_text
-from onnx_evoq.report.summary import layer_results, notes_on, weight_info
+from onnx_evoq.report.summary import layer_results, notes_on, notes_on_fit, weight_info
 from onnx_evoq.report.tables import (
     evaluation_text,
     inspection_text,
     result_text,
     sensitivity_text,
-    size,
-    table,
 )
+from onnx_evoq.report.text import size, table
 
 __all__ = [
     "ACTIVATION",
@@ -31,6 +34,7 @@ __all__ = [
     "Inspection",
     "LayerResult",
     "MixedPrecision",
+    "OutputResult",
     "Result",
     "Search",
     "Sensitivity",
@@ -38,10 +42,13 @@ __all__ = [
     "WeightInfo",
     "activation_results",
     "check_picture",
+    "errors_of",
     "evaluation_text",
     "inspection_text",
     "layer_results",
     "notes_on",
+    "notes_on_fit",
+    "output_results",
     "result_text",
     "search_picture",
     "search_text",

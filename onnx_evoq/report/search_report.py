@@ -7,7 +7,7 @@ from typing import Any
 from onnx_evoq.errors import BudgetError
 from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report.results import Result, json_values
-from onnx_evoq.report.tables import (
+from onnx_evoq.report.text import (
     counted,
     metric_label,
     number,

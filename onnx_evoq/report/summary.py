@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 
 from onnx_evoq.evolve import Evolved
+from onnx_evoq.metrics import Metric
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits, packed_size
 from onnx_evoq.report.results import LayerResult, WeightInfo
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import MAX_BITS, MIN_BITS
+from onnx_evoq.setup import MAX_BITS, MIN_BITS, Score
 
+_FAR_MORE = 10  # times the error
 _MOST_INTEGER_BITS = 8  # of activations that kernels of ONNX Runtime take
 
 
@@ -82,6 +84,17 @@ def notes_on(
             "them in floats: other runtimes have kernels for them, and 8 bits have."
         )
     return notes
+
+
+def notes_on_fit(score: Score, metric: Metric) -> list[str]:
+    """A note if the held-out samples have far more error than those that weights were fitted to."""
+    if metric.higher_is_better or not 0 < _FAR_MORE * score.search < score.heldout:
+        return []
+    times = score.heldout / score.search
+    return [
+        f"the error of the held-out samples is {times:.0f} times that of the samples that weights "
+        "were fitted to: give more samples, or more bits."
+    ]
 
 
 def weight_info(weight: Weight, no_expansion: str | None) -> WeightInfo:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.errors import ModelError
-from onnx_evoq.metrics import find_metric
+from onnx_evoq.metrics import channel_errors, find_metric
 from onnx_evoq.model import Runnable
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import SESSION_OPTIONS, predict
@@ -24,15 +24,19 @@ class Score:
         search: the metric on the search set, or on some of it.
         heldout: the metric on the held-out set.
         top1: {"search": .., "heldout": ..} as shares of 1; None without such labels.
+        outputs: the relative error of each channel of each output of floats on the held-out set
+            (`channel_errors`).
     """
 
     search: float
     heldout: float
     top1: dict[str, float] | None = None
+    outputs: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON; `top1` only if there is one."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """As plain values for JSON, without outputs; `top1` only if there is one."""
+        scores = {"search": self.search, "heldout": self.heldout}
+        return scores if self.top1 is None else {**scores, "top1": self.top1}
 
 
 def score_of(
@@ -77,8 +81,12 @@ def _score(calibration: Calibration, outputs: Sequence[Sequence[Arrays]]) -> Sco
     """The score for the outputs of each batch, of the search set and of the held-out set."""
     sets = (calibration.search_set, calibration.heldout_set)
     values = [s.criterion.value(each) for s, each in zip(sets, outputs, strict=True)]
+    heldout = sets[1].criterion
+    found = channel_errors(outputs[1], heldout.reference or (), heldout.of_reference or {})
+    by_output = {name: tuple(errors.tolist()) for name, errors in found.items()}
     if not calibration.has_classes:
-        return Score(values[0], values[1])
+        return Score(values[0], values[1], outputs=by_output)
     classes = [s.scored_by(find_metric("top1")) for s in sets]
     shares = [s.criterion.value(each) for s, each in zip(classes, outputs, strict=True)]
-    return Score(values[0], values[1], dict(zip(("search", "heldout"), shares, strict=True)))
+    top1 = dict(zip(("search", "heldout"), shares, strict=True))
+    return Score(values[0], values[1], top1, by_output)

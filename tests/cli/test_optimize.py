@@ -13,7 +13,7 @@ from commands import error_of, invoke, json_of, misuse, refused
 from graphs import mlp, model_of, node, random
 
 import onnx_evoq
-from onnx_evoq.report.tables import size
+from onnx_evoq.report.text import size
 
 TINY = ["--population", 4, "--generations", 2, "--time-budget", "none"]
 

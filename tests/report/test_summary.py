@@ -9,9 +9,10 @@ from graphs import mlp
 
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.settings import LayerScores
+from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import find_weights, load
 from onnx_evoq.pipeline import metadata_of
-from onnx_evoq.report import layer_results, notes_on, weight_info
+from onnx_evoq.report import layer_results, notes_on, notes_on_fit, weight_info
 from onnx_evoq.run.stop import Stopped
 from onnx_evoq.setup import Score, nearest_of
 
@@ -127,3 +128,14 @@ def test_a_weight_is_described_by_its_range_and_its_bytes() -> None:
     assert (info.low, info.high, info.int_bits) == (-3.5, 1.0, 2)
     assert info.bytes == {2: 1, 3: 2, 4: 2, 5: 2, 6: 3, 7: 3, 8: 3}
     assert info.no_expansion == "why"
+
+
+@pytest.mark.parametrize(
+    ("search", "heldout", "noted"), [(1, 11, True), (1, 9, False), (0, 1, False)]
+)
+def test_a_fit_that_new_samples_do_not_share_is_noted(
+    search: float, heldout: float, noted: bool
+) -> None:
+    found = notes_on_fit(Score(search, heldout), find_metric("mse"))
+    assert (found != []) == noted
+    assert notes_on_fit(Score(search, heldout), find_metric("sqnr")) == []

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from onnx_evoq.model import Model, Skipped
 from onnx_evoq.quantize import Bits
 from onnx_evoq.report import (
@@ -18,88 +16,11 @@ from onnx_evoq.report import (
     result_text,
     sensitivity_text,
 )
-from onnx_evoq.report.activation_results import ActivationResult
-from onnx_evoq.report.results import LayerResult, WeightInfo
-from onnx_evoq.report.tables import WIDTH, number, shortened, size, table, width_range
+from onnx_evoq.report.results import ActivationResult, LayerResult, OutputResult, WeightInfo
+from onnx_evoq.report.text import WIDTH
 from onnx_evoq.setup import Score
 
 LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2
-
-
-def test_the_first_column_is_aligned_left_and_the_others_right() -> None:
-    assert table(["name", "bits"], [["conv", "6"], ["a", "10"]]).splitlines() == [
-        "name  bits",
-        "conv     6",
-        "a       10",
-    ]
-
-
-def test_more_columns_can_be_aligned_left() -> None:
-    shown = table(["name", "op", "bits"], [["a", "Gemm", "6"], ["b", "If", "8"]], left=2)
-    assert shown.splitlines() == ["name  op    bits", "a     Gemm     6", "b     If       8"]
-
-
-def test_no_line_ends_in_blanks() -> None:
-    lines = table(["a", "b"], [["x", "long"], ["y", ""]], left=2).splitlines()
-    assert all(line == line.rstrip() for line in lines)
-
-
-def test_a_table_may_have_no_rows() -> None:
-    assert table(["name", "bits"], []) == "name  bits"
-
-
-def test_a_long_first_column_is_shortened_to_80_columns() -> None:
-    lines = table(
-        ["name", "op", "bits"], [[LONG, "Conv", "6"], ["short", "Gemm", "4"]]
-    ).splitlines()
-    assert max(map(len, lines)) == WIDTH == 80
-    assert ".." in lines[1]
-
-
-def test_other_columns_are_never_shortened() -> None:
-    line = table(["name", "value"], [[LONG, "0.123456789"]]).splitlines()[1]
-    assert line.endswith("  0.123456789")
-
-
-@pytest.mark.parametrize("width", [8, 9, 10, 25])
-def test_a_shortened_text_has_that_width_and_both_its_ends(width: int) -> None:
-    text = shortened("abcdefghijklmnopqrstuvwxyz", width)
-    assert len(text) == width
-    assert text.startswith("abc")
-    assert text.endswith("xyz")
-
-
-@pytest.mark.parametrize("text", ["", "abc", "12345678"])
-def test_what_fits_is_not_shortened(text: str) -> None:
-    assert shortened(text, 8) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1 kB"),
-        (1250, "1.25 kB"),
-        (12_345, "12.3 kB"),
-        (999_499, "999 kB"),
-        (999_500, "1 MB"),  # not 1e+03 kB
-        (999_999, "1 MB"),
-        (1_000_000, "1 MB"),
-        (1_094_681, "1.09 MB"),
-        (123_456_789, "123 MB"),
-    ],
-)
-def test_a_size_has_three_digits_and_a_unit(count: int, text: str) -> None:
-    assert size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0"), (0.123456, "0.1235"), (1234.5678, "1235"), (1e-7, "1e-07"), (-2.5, "-2.5")],
-)
-def test_a_number_has_four_significant_digits(value: float, text: str) -> None:
-    assert number(value) == text
 
 
 RANKING = Sensitivity(
@@ -168,15 +89,6 @@ def test_a_model_without_weights_is_called_so() -> None:
 def test_an_inspection_of_long_names_fits_80_columns() -> None:
     shown = inspection_text(Inspection("m.onnx", 5000, (), (weight(LONG),), ()))
     assert max(map(len, shown.splitlines())) <= WIDTH
-
-
-@pytest.mark.parametrize(
-    ("bits", "text"), [(4, "4"), ((4, 4, 4), "4"), ((3, 2, 6, 4), "2-6"), ((8, 7), "7-8")]
-)
-def test_widths_of_channels_are_shown_from_the_narrowest_to_the_widest(
-    bits: Bits, text: str
-) -> None:
-    assert width_range(bits) == text
 
 
 def test_a_result_counts_weights_by_their_widths_and_bytes_packed_and_in_the_file() -> None:
@@ -290,3 +202,23 @@ def test_top1_has_columns_where_labels_exist() -> None:
     assert lines[0].split() == ["f1", "search", "held-out", "top1", "search", "held-out"]
     assert lines[1].split() == ["float", "0.5", "0.25", "75.00", "%", "50.00", "%"]
     assert result_of(7, Score(0.5, 0.25)).splitlines()[0].split() == ["f1", "search", "held-out"]
+
+
+def test_the_errors_of_several_outputs_follow_the_scores() -> None:
+    errors = {"nearest": (0.5,), "start": (0.25,), "evolved": (0.125,)}
+    outputs = tuple(OutputResult(name, None, (1.0,), errors) for name in ("boxes", "scores"))
+    parts = result_of(7, Score(0.5, 0.2), outputs=outputs).split("\n\n")
+    assert parts[1].splitlines()[0].split()[-3:] == ["nearest", "start", "evolved"]
+    assert parts[1].splitlines()[1].split() == ["boxes", "0.5", "0.25", "0.125"]
+    assert parts[2].startswith("2 weights")
+    one = result_of(7, Score(0.5, 0.2), outputs=outputs[:1]).split("\n\n")
+    assert one[1].startswith("2 weights")
+
+
+def test_an_evaluation_against_a_reference_shows_errors_by_output() -> None:
+    outputs = (OutputResult("y", -1, (100.0, 1.0), {"model": (0.5, 0.25)}),)
+    shown = evaluation_text(evaluation(outputs=outputs)).split("\n\n")
+    assert [line.split() for line in shown[1].splitlines()[1:]] == [
+        ["y[0]", "0.5"],
+        ["y[1]", "0.25"],
+    ]

@@ -88,7 +88,11 @@ def test_the_score_of_the_float_model_needs_no_run(metric: str) -> None:
 
 def test_without_classes_the_float_model_has_no_top1() -> None:
     ready = calibration(X)
-    assert score_of_float_model(ready) == score_of(MODEL, ready) == Score(0, 0)
+    assert (
+        score_of_float_model(ready)
+        == score_of(MODEL, ready)
+        == Score(0, 0, outputs={"logits": (0.0,)})
+    )
 
 
 def test_a_network_is_scored_as_the_model_that_it_is() -> None:
@@ -100,3 +104,11 @@ def test_top1_is_left_out_of_json_without_classes() -> None:
     assert Score(0.5, 0.25).to_dict() == {"search": 0.5, "heldout": 0.25}
     top1 = {"search": 1.0, "heldout": 0.0}
     assert Score(0.5, 0.25, top1).to_dict() == {"search": 0.5, "heldout": 0.25, "top1": top1}
+
+
+def test_the_errors_of_outputs_are_those_of_the_heldout_set_and_no_part_of_the_scores() -> None:
+    ready = calibration(X)
+    score = score_of(CHANGED, ready)
+    power = ready.heldout_set.criterion.of_reference["logits"].power
+    assert score.outputs["logits"] == pytest.approx(score.heldout / power)
+    assert "outputs" not in score.to_dict()

@@ -1,6 +1,6 @@
 """What the public functions share: the types of what a user gives, and an open job."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.data import Data, Source, as_data
+from onnx_evoq.engine import constant_outputs, unmoved_outputs
 from onnx_evoq.errors import ModelError
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
@@ -19,9 +20,12 @@ from onnx_evoq.setup import (
     Calibration,
     FloatModel,
     Resources,
+    ScoringSet,
     prepare_calibration,
     undo_inexact_folding,
 )
+
+_NAMES = 4  # of outputs that a note lists
 
 ModelSource = str | Path | Model
 DataSource = Data | Source | None
@@ -36,11 +40,15 @@ class Job:
         source: the name of the model in messages and reports.
         float_model: the model and its weights.
         calibration: the search set, the held-out set, and the metric.
+        unmoved: the outputs on which the weights have no effect with these samples.
+        notes_on_outputs: sentences on outputs by which no candidate is better than another.
     """
 
     source: str
     float_model: FloatModel
     calibration: Calibration
+    unmoved: tuple[str, ...] = ()
+    notes_on_outputs: tuple[str, ...] = ()
 
     def with_float_model(self, float_model: FloatModel) -> "Job":
         """The same job for another form of the model."""
@@ -49,7 +57,32 @@ class Job:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences that a user should read."""
-        return (*self.calibration.notes, *self.float_model.notes)
+        return (*self.calibration.notes, *self.float_model.notes, *self.notes_on_outputs)
+
+
+def _notes_on_outputs(unmoved: Sequence[str], scoring: ScoringSet) -> tuple[str, ...]:
+    """Notes on outputs that are always the same."""
+    notes, remedy = [], "give real data, or score at a tensor before (--score-at)."
+    if unmoved:
+        notes.append(
+            f"the weights have no effect on {_listed(unmoved)} with these inputs, so that errors "
+            f"and scores of it say nothing: {remedy}"
+        )
+    constant = [name for name in constant_outputs(scoring) if name not in unmoved]
+    if constant:
+        notes.append(
+            f"all {scoring.samples} samples give the same {_listed(constant)}, so that its scores "
+            f"say little: {remedy}"
+        )
+    return tuple(notes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of outputs in a sentence."""
+    kind = "output" if len(names) == 1 else "outputs"
+    return f"{kind} {', '.join(repr(name) for name in names[:_NAMES])}" + (
+        ", ..." if len(names) > _NAMES else ""
+    )
 
 
 def prepare_job(
@@ -92,4 +125,8 @@ def prepare_job(
                 raise
             float_model = float_model.scored_before(error.varying)  # a custom operator chose rows
     give_back()  # what the session of the float model held
-    return Job(source, undo_inexact_folding(float_model, calibration, resources), calibration)
+    float_model = undo_inexact_folding(float_model, calibration, resources)
+    scoring = calibration.search_set
+    unmoved = unmoved_outputs(float_model.model, float_model.weights, scoring, resources)
+    notes = _notes_on_outputs(unmoved, scoring)
+    return Job(source, float_model, calibration, unmoved, notes)

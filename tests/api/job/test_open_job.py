@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from graphs import conv_net, random
+from graphs import conv_net, model_of, node, random
 from selecting_nets import two_stages
 
 from onnx_evoq.api.job import prepare_job
+from onnx_evoq.api.job.open_job import Job
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.outputs import dependence
 from onnx_evoq.progress import silent
@@ -80,3 +81,25 @@ def test_a_custom_operator_that_chooses_rows_is_found_by_running_it(
     chosen = open_float_model(two_stages(), (), score_at=["y"])
     with pytest.raises(ModelError, match="'y' changes its shape"):
         prepare_job(chosen, "m", x, "auto", 0.25, rng, DEFAULT_RESOURCES, silent)
+
+
+def test_outputs_that_say_nothing_are_noted() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Softmax", ["a"], ["y"], axis=0)]
+    model = model_of(nodes, {"x": [1, 4]}, {"y": None}, {"w": random(4, 3)})
+
+    def job(x: np.ndarray) -> Job:
+        return prepare_job(
+            open_float_model(model, ()), "mine", x, "mse", 0.25, np.random.default_rng(0),
+            DEFAULT_RESOURCES, silent,
+        )  # fmt: skip
+
+    found = job(random(40, 4))
+    assert found.unmoved == ("y",)
+    assert any(
+        note.startswith("the weights have no effect on output 'y' with these inputs")
+        for note in found.notes
+    )
+    model.graph.node[1].attribute[0].i = 1
+    assert job(random(40, 4)).unmoved == ()
+    (note,) = job(np.repeat(random(1, 4), 40, axis=0)).notes_on_outputs
+    assert note.startswith("all 30 samples give the same output 'y'")

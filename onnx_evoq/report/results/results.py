@@ -1,6 +1,5 @@
 """The values that the public functions return, each with `to_dict()` for JSON."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,23 +7,12 @@ from typing import Any
 
 from onnx_evoq.model import Model, Skipped, save
 from onnx_evoq.quantize import Bits
-from onnx_evoq.report.activation_results import ActivationResult
+from onnx_evoq.report.results.activation_results import ActivationResult
+from onnx_evoq.report.results.json_values import json_values
+from onnx_evoq.report.results.output_results import OutputResult
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import Score
 from onnx_evoq.targets import ONNXRUNTIME
-
-
-def json_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace NaN and infinity by None, since JSON cannot hold them, and tuples by lists."""
-
-    def json_value(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: json_value(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [json_value(inner) for inner in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return {key: json_value(value) for key, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -81,6 +69,8 @@ class Result:
         activations: one entry per activation in the graph's order; none if they stay floats.
         integer_ops: how many nodes of each operator work on integers.
         float_ops: how many work on floats.
+        outputs: the errors of each output of floats on the held-out samples, by channel where these
+            are unlike.
         scored_at: the tensors at which models were compared: the outputs, or tensors before those
             that cannot be compared.
         data_files: the data files of the float model; if there are any, `save` writes one, too.
@@ -109,6 +99,7 @@ class Result:
     float_ops: Mapping[str, int] = field(default_factory=dict)
     scored_at: tuple[str, ...] = ()
     data_files: tuple[Path, ...] = ()
+    outputs: tuple[OutputResult, ...] = ()
 
     def save(self, path: str | Path, *, external_data: bool | None = None) -> None:
         """Write the model to a file: either all of it, or nothing.
@@ -146,6 +137,7 @@ class Result:
             "metric": self.metric,
             "scored_at": list(self.scored_at),
             "scores": {name: score.to_dict() for name, score in self.scores.items()},
+            "outputs": {output.name: output.to_dict() for output in self.outputs},
             "layers": [asdict(layer) for layer in self.layers],
             "evaluations": self.evaluations,
             "seconds": round(self.seconds, 3),
@@ -207,40 +199,6 @@ class Sensitivity:
     def to_dict(self) -> dict[str, Any]:
         """The ranking as plain values for JSON."""
         shown = asdict(self)
-        return json_values({"model": shown.pop("source"), **shown})
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The score of a model.
-
-    Attributes:
-        source: the path of the model.
-        metric: the name of the metric.
-        value: its value.
-        samples: the number of samples.
-        agreement: share of the answers that are equal to the reference's, 0 to 1; None without a
-            reference.
-        mse: mean squared error of the outputs against the reference's; None without a reference.
-        kl: Kullback-Leibler divergence of the class probabilities from the reference's; None
-            without a reference.
-        notes: sentences that a user should read.
-        scored_at: the tensors at which models were compared.
-    """
-
-    source: str
-    metric: str
-    value: float
-    samples: int
-    agreement: float | None
-    mse: float | None
-    kl: float | None
-    notes: tuple[str, ...]
-    scored_at: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The evaluation as plain values for JSON, without the values that are None."""
-        shown = {key: value for key, value in asdict(self).items() if value is not None}
         return json_values({"model": shown.pop("source"), **shown})
 
 

@@ -1,0 +1,32 @@
+"""The values that the public functions return, each with `to_dict()` for JSON."""
+
+from onnx_evoq.report.results.activation_results import ActivationResult, activation_results
+from onnx_evoq.report.results.evaluation import Evaluation
+from onnx_evoq.report.results.json_values import json_values
+from onnx_evoq.report.results.output_results import OutputResult, errors_of, output_results
+from onnx_evoq.report.results.results import (
+    ACTIVATION,
+    Inspection,
+    LayerResult,
+    Result,
+    Sensitivity,
+    SensitivityRow,
+    WeightInfo,
+)
+
+__all__ = [
+    "ACTIVATION",
+    "ActivationResult",
+    "Evaluation",
+    "Inspection",
+    "LayerResult",
+    "OutputResult",
+    "Result",
+    "Sensitivity",
+    "SensitivityRow",
+    "WeightInfo",
+    "activation_results",
+    "errors_of",
+    "json_values",
+    "output_results",
+]
