@@ -138,8 +138,8 @@ def reconstruct_layers(
                     if not details:
                         reconstructions[name] = reconstructions[name].without_details()
                     of_uses = np.atleast_2d(reconstructions[name].bias)
-                    for use, bias in zip(layer.uses, of_uses, strict=True):
-                        if use.bias is None:
+                    for use, bias, seen in zip(layer.uses, of_uses, columns.counts, strict=True):
+                        if use.bias is None or not seen:  # in a branch that no sample takes
                             continue
                         if activations is not None:
                             unit = quantized[name].grid.step

@@ -20,7 +20,7 @@ from graphs import (
     scoring_set,
     task_of,
 )
-from onnx import GraphProto, ModelProto
+from onnx import GraphProto, ModelProto, numpy_helper
 
 from onnx_evoq.model import (
     Model,
@@ -430,6 +430,25 @@ def test_the_weight_of_a_branch_that_never_runs_is_rounded_to_the_nearest(kind: 
     assert (set(found.layers), found.nearest, found.unreached) == ({"w1"}, ("w2",), ("w2",))
     plain = nearest_of(task.weights, task.bits, task.granularity, task.scale)["w2"]
     np.testing.assert_array_equal(found.quantized["w2"].codes, plain.codes)
+
+
+def test_a_branch_that_never_runs_keeps_its_bias_if_its_weight_is_used_elsewhere() -> None:
+    model = branches("MatMul", always=True)
+    (choice,) = (n for n in model.graph.node if n.op_type == "If")
+    for attribute in choice.attribute:
+        (product,) = attribute.g.node
+        product.op_type = "Gemm"
+        product.input[1] = "w1"
+        product.input.append("b1" if attribute.name == "then_branch" else "b2")
+    biases = {"b1": random(4, seed=5), "b2": random(4, seed=6)}
+    for name, values in biases.items():
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    inputs = correlated(6)(48, 1)
+    found = reconstructed(task_of(model, inputs, inputs, bits=3, size=1))
+    assert set(found.layers) == {"w1"}
+    after = initializer_values(found.model, biases)
+    assert (after["b1"] != biases["b1"]).any()
+    np.testing.assert_array_equal(after["b2"], biases["b2"])
 
 
 # Products within a node

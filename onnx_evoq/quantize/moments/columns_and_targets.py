@@ -100,8 +100,17 @@ class LayerSamples:
     @property
     def count(self) -> int:
         """The number of positions, without those that only judge."""
-        kept = sum(chunk.columns.shape[1] for chunk in self._chunks)
-        return kept if self._few else self.sums.count
+        return sum(self.counts)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """That number at each use of the weight."""
+        if not self._few:
+            return self.sums.counts
+        return tuple(
+            sum(chunk.columns.shape[1] for chunk in self._chunks if chunk.use == use)
+            for use in range(len(self.activations))
+        )
 
     @cached_property
     def together(self) -> tuple[SampleChunk, ...]:

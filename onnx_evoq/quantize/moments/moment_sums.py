@@ -162,7 +162,13 @@ class MomentSums:
     @property
     def count(self) -> int:
         """The number of positions, without those that only judge."""
-        return sum(fold.count for fold in self._folds[: 1 if self.heldout else 2])
+        return sum(self.counts)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """That number at each use; () before the first chunk."""
+        folds = self._folds[: 1 if self.heldout else 2]
+        return tuple(int(sum(counts)) for counts in zip(*(f.counts for f in folds), strict=True))
 
     @property
     def finite(self) -> bool:

@@ -147,3 +147,13 @@ def test_values_whose_products_overflow_are_not_finite(field: str, value: float,
         for chunk in given:
             spoilt.add(chunk)
         assert not spoilt.finite
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_positions_are_counted_at_each_use_without_those_that_judge(few: bool) -> None:
+    samples = LayerSamples([True] * 3, few=few, heldout=True)
+    one, other, judge = chunks()
+    samples.add(replace(one, use=2))
+    samples.add(other)
+    samples.add(replace(judge, use=1, heldout=True))
+    assert (samples.counts, samples.count) == ((POSITIONS, 0, POSITIONS), 2 * POSITIONS)
