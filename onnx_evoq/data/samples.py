@@ -74,7 +74,7 @@ def _permuted(array: Array, order: Indices) -> Array:
     for start in range(len(order)):
         if moved[start]:
             continue
-        first, to = array[start].copy(), start
+        first, to = array[start : start + 1].copy()[0], start  # an entry may be text
         while not moved[to]:
             moved[to] = True
             source = order[to]

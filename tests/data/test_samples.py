@@ -44,6 +44,12 @@ def test_another_order_keeps_inputs_and_labels_together(count: int, own: bool) -
     assert (found.notes, found.source) == (("a note",), "calib.npz")
 
 
+def test_texts_are_reordered() -> None:
+    texts = np.array(["a", "b", "c"], object)
+    given = Samples((Group({"x": texts}, np.arange(3)),), None, (), "texts", own=True)
+    assert given.reordered(np.array([2, 0, 1])).groups[0].inputs["x"].tolist() == ["c", "a", "b"]
+
+
 def test_only_inputs_of_their_own_are_reordered_in_place() -> None:
     for own in (False, True):
         given = replace(numbered(5), own=own)
