@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, TensorProto
 
 from onnx_evoq.model.constants.computed import FEW_VALUES, Constants
+from onnx_evoq.model.constants.node_outputs import is_sequence
 from onnx_evoq.model.graph import all_nodes, is_quantized, unused_name, walk
 
 _CODES = "_quantized"  # with which the names of codes end
@@ -106,7 +107,8 @@ def _worthwhile(graph: GraphProto, constants: Constants) -> list[str]:
     for root, members in groups.items():
         several = len(members) > 1 and _count(constants, root) > FEW_VALUES
         wanted += [root] if several else members  # rule 2
-    return _within_bounds(constants, [name for name in wanted if name in constants.values])
+    tensors = {n for n, value in constants.values.items() if not is_sequence(value)}
+    return _within_bounds(constants, [name for name in wanted if name in tensors])
 
 
 def _within_bounds(constants: Constants, names: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.model.constants.node_outputs import outputs_of
+from onnx_evoq.model.constants.node_outputs import is_sequence, outputs_of
 from onnx_evoq.model.constants.one_node import MOST_VALUES, count
 from onnx_evoq.model.graph import (
     all_nodes,
@@ -260,7 +260,7 @@ def moves_to_main(value: Array) -> bool:
 
 def _equal(one: Array, other: Array) -> bool:
     """Whether two arrays have the same type, shape and bits."""
-    if one.dtype != other.dtype or one.shape != other.shape:
+    if one.dtype != other.dtype or one.shape != other.shape or is_sequence(one):
         return False
     return one is other or np.array_equal(_bits(one), _bits(other))
 

@@ -6,13 +6,17 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.model.constants.one_node import shapes_of, values_of
+from onnx_evoq.model.constants.one_node import run_alone, shapes_of, values_of
 from onnx_evoq.model.graph import is_quantized, node_label
 
 _QUANTIZATION_OPSET = 23
 # Whose output may be of any size, whatever the size of their inputs.
 _SIZED = {"ConstantOfShape", "EyeLike", "Expand", "OneHot", "Pad", "Range", "Resize", "Tile",
           "Upsample"}  # fmt: skip
+_SEQUENCES = {
+    "ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert",
+    "SequenceLength", "SplitToSequence",
+}  # fmt: skip
 
 
 def outputs_of(
@@ -26,6 +30,9 @@ def outputs_of(
         model: the model of the node, which states its operator set.
         most: the values that an output may have.
 
+    Returns:
+        Arrays; a sequence as an array of arrays (entries,).
+
     Raises:
         ValueError: it cannot be computed, or an output has more than `most` values.
     """
@@ -35,6 +42,8 @@ def outputs_of(
         raise ValueError(f"{node_label(node)} draws random numbers")
     if is_quantized(node):
         node, model = _newest(node)
+    if node.op_type in _SEQUENCES:
+        return _of_sequences(node, inputs, model)
     known = [True] * len(inputs)
     if node.op_type in _SIZED and None in shapes_of(node, inputs, known, model):
         raise ValueError(f"{node_label(node)} makes a tensor of unknown size")
@@ -42,6 +51,28 @@ def outputs_of(
         outputs = values_of(node, inputs, known, model, most)
     if any(value.dtype.kind in "OSU" for value in outputs):
         raise ValueError(f"{node_label(node)} makes strings")
+    return outputs
+
+
+def is_sequence(value: Array) -> bool:
+    """Whether a value of `outputs_of` is a sequence: an array of arrays."""
+    return value.dtype == object
+
+
+def _of_sequences(
+    node: NodeProto, inputs: Sequence[Array | None], model: ModelProto
+) -> list[Array]:
+    """The outputs of a node that makes or reads sequences, which are no larger than its inputs."""
+    lists = [list(value) if value is not None and is_sequence(value) else value for value in inputs]
+    outputs = []
+    for value in run_alone(node, lists, model):
+        if isinstance(value, list):
+            sequence = np.empty(len(value), object)
+            for index, entry in enumerate(value):
+                sequence[index] = np.asarray(entry)
+            outputs.append(sequence)
+        else:
+            outputs.append(np.asarray(value))
     return outputs
 
 

@@ -51,6 +51,28 @@ def values_of(
     shapes = shapes_of(node, inputs, constant, model)
     if any(shape is not None and count(shape) > most for shape in shapes):
         raise ValueError(f"{node_label(node)} makes more than {most} values")
+    values = run_alone(node, inputs, model)
+    if any(isinstance(value, list) for value in values):
+        raise ValueError(f"{node_label(node)} makes a sequence")
+    arrays = [np.asarray(value) for value in values]
+    if all(constant):
+        _check_types(node, inputs, arrays, model)
+    return arrays
+
+
+def run_alone(
+    node: NodeProto, inputs: Sequence[NodeValues | list[NodeValues] | None], model: ModelProto
+) -> list[Any]:
+    """The outputs of `node`, however large: arrays, and lists of arrays for sequences.
+
+    Args:
+        node: a node of ONNX's own operator set, without graphs inside it.
+        inputs: one array or list per input of the node, None for an input that the node leaves out.
+        model: the model of the node, which states its operator set.
+
+    Raises:
+        ValueError: the node cannot be computed from the inputs.
+    """
     renamed = _renamed(node)
     named = zip(renamed.input, inputs, strict=True)
     feed = {name: value for name, value in named if value is not None}
@@ -62,17 +84,11 @@ def values_of(
     )
     alone = helper.make_model(graph, opset_imports=model.opset_import)
     try:
-        values = ReferenceEvaluator(alone).run(None, feed)
+        return list(ReferenceEvaluator(alone).run(None, feed))
     except MemoryError:
         raise
     except Exception as cause:  # each operator raises kinds of its own
         raise ValueError(f"{node_label(node)} cannot be computed: {cause}") from cause
-    if any(isinstance(value, list) for value in values):
-        raise ValueError(f"{node_label(node)} makes a sequence")
-    arrays = [np.asarray(value) for value in values]
-    if all(constant):
-        _check_types(node, inputs, arrays, model)
-    return arrays
 
 
 def shapes_of(

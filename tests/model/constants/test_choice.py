@@ -206,3 +206,22 @@ def test_a_name_on_request_is_computed_as_before() -> None:
     some = fold_constants(model, leave=every.grown).model
     assert operators(some) == ["Cast", "MatMul", "MatMul"]
     assert held(some) == ["half", "w"]
+
+
+def test_a_sequence_stays_and_the_tensors_from_it_become_initializers() -> None:
+    nodes = [
+        node("SequenceConstruct", ["v", "w"], ["both"]),
+        node("SequenceAt", ["both", "one"], ["k"]),
+        node("SequenceAt", ["both", "place"], ["variable"]),
+        node("MatMul", ["x", "k"], ["y"]),
+        node("MatMul", ["x", "variable"], ["z"]),
+    ]
+    weights = {"v": TABLE.T.copy(), "w": TABLE[::-1].T.copy(), "one": np.array(1)}
+    inputs = {"x": ["n", 16], "place": []}
+    outputs = {"y": ["n", 100], "z": ["n", 100]}
+    model = load(model_of(nodes, inputs, outputs, weights, dtypes={"place": "int64"}))
+    found = fold_constants(model).model
+    assert operators(found) == ["SequenceConstruct", "SequenceAt", "MatMul", "MatMul"]
+    feed = {"x": random(2, 16), "place": np.array(0)}
+    before, after = run(model, feed), run(found, feed)
+    assert all((before[name] == after[name]).all() for name in outputs)

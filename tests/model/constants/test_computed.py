@@ -74,7 +74,6 @@ def test_equal_indices_under_two_names_give_the_same_tensor() -> None:
         node("Bernoulli", ["w"], ["k"]),
         node("Own", ["w"], ["k"], domain="com.example"),
         node("Dropout", ["w", "", "yes"], ["k"]),
-        node("SequenceConstruct", ["w"], ["k"]),
         node("Cast", ["w"], ["k"], to=8),
         node("Reshape", ["w", "five"], ["k"]),
         node("DequantizeLinear", ["codes", "step"], ["k"]),

@@ -154,6 +154,17 @@ def of_a_sparse_node() -> Chain:
     return [node("Constant", [], ["w"], sparse_value=sparse), node("Abs", ["w"], ["k"])], {}
 
 
+def sequences() -> Chain:
+    nodes = [
+        node("SplitToSequence", ["w", "two"], ["parts"], axis=0),
+        node("SequenceAt", ["parts", "one"], ["last"]),
+        node("SequenceInsert", ["parts", "last", "zero"], ["three"]),
+        node("SequenceErase", ["three"], ["both"]),
+        node("ConcatFromSequence", ["both"], ["k"], axis=0),
+    ]
+    return nodes, {"w": W, "two": np.array(2), "one": np.array(1), "zero": np.array(0)}
+
+
 def of_bits() -> Chain:
     nodes = [
         node("Cast", ["w"], ["f"], to=1),
@@ -168,7 +179,7 @@ CHAINS: tuple[Callable[[], Chain], ...] = (
     identity, cast, cast_from_float64, cast_from_bfloat16, transpose, reshape, squeeze,
     unsqueeze_and_squeeze, expand, tile, slice_and_concat, split, weight_norm,
     weight_norm_of_powers, low_rank, gather, pad, where, shape_of_another, filled, dropout,
-    of_floats_in_a_node, of_a_sparse_node, of_bits,
+    of_floats_in_a_node, of_a_sparse_node, sequences, of_bits,
 )  # fmt: skip
 
 
