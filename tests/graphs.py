@@ -24,6 +24,7 @@ Shape = Sequence[int | str | None] | None
 KINDS = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
+    "int32": TensorProto.INT32,
     "int64": TensorProto.INT64,
     "uint8": TensorProto.UINT8,
     "bool": TensorProto.BOOL,

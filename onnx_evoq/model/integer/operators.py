@@ -4,7 +4,7 @@ from collections import Counter
 
 from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
 
-from onnx_evoq.model.graph import FLOAT_TYPES, Runnable, all_nodes, without_values
+from onnx_evoq.model.graph import FLOAT_TYPES, Runnable, walk, without_values
 from onnx_evoq.model.integer.quantized_activations import LIMITS, PRODUCTS
 
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
@@ -34,12 +34,8 @@ def types_of_activations(model: Runnable) -> set[str]:
 
 def products_in_bodies(model: Runnable) -> list[str]:
     """The convolutions and matrix products in the bodies of other nodes, where no integers go."""
-    outer = {id(node) for node in model.graph.node}
-    return [
-        node.op_type
-        for node in all_nodes(model.graph)
-        if id(node) not in outer and node.op_type in PRODUCTS
-    ]
+    _, *inner = walk(model.graph)
+    return [node.op_type for graph in inner for node in graph.node if node.op_type in PRODUCTS]
 
 
 def operators(model: ModelProto) -> tuple[dict[str, int], dict[str, int]]:

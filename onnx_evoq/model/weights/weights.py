@@ -49,6 +49,7 @@ _WEIGHT_INPUTS = {
     "Gather": {0},
 }
 _OWN_DOMAIN = "com.microsoft"
+_BLOCKED_DOMAIN = "com.microsoft.nchwc"  # of what ONNX Runtime saves with all optimizations
 _OWN_WEIGHT_INPUTS = {  # of operators that ONNX Runtime adds, or makes of several
     "AttnLSTM": {1, 2, 8, 9, 13},
     "Attention": {1},
@@ -267,6 +268,8 @@ def _reason(tensor: TensorProto, readers: list[NodeProto]) -> str:
         if kind in ("float64", "bfloat16"):
             return f"{kind}: only float32 and float16 are quantized"
         return f"{kind}: an index, shape or flag of {op_type}"
+    if readers[0].domain == _BLOCKED_DOMAIN:
+        return "laid out for one processor by ONNX Runtime: give the model from before"
     if op_type in _WITH_BIAS and position >= 2:
         return f"bias or state of {op_type}: biases stay float"
     if "Normalization" in op_type:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-from graphs import conv_net, model_of, node, random, task_of
+from graphs import conv_net, model_of, node, random, task_of, two_rates
 from integer_nets import conv_task, quantized_conv_net
 
 from onnx_evoq.activations import integer_model, quantize_activations
-from onnx_evoq.model import load, operators, types_of_activations
+from onnx_evoq.model import load, operators, products_in_bodies, types_of_activations
 from onnx_evoq.reconstruct import reconstruct_layers
 from onnx_evoq.targets import find_target
 
@@ -75,3 +75,11 @@ def test_a_float_result_is_no_reason_for_an_integer_operator_behind_it() -> None
         activations, activations.network, task.nearest(task.weights, task.bits)
     )
     assert operators(integers) == ({"MatMul": 2}, {"Softmax": 1})
+
+
+def test_products_of_the_main_graph_stand_in_no_body() -> None:
+    nodes = [node("MatMul", [f"a{k}", "w"], [f"a{k + 1}"]) for k in range(20)]
+    model = load(model_of(nodes, {"a0": ["n", 4]}, {"a20": None}, {"w": random(4, 4)}))
+    assert products_in_bodies(model) == []
+    model = load(two_rates())
+    assert products_in_bodies(model) == ["MatMul", "MatMul"]

@@ -278,3 +278,35 @@ def test_a_reshape_for_one_reader_hides_the_axis_for_all() -> None:
 def test_the_first_input_of_another_operator_is_named() -> None:
     model = model_of([node("Sub", ["c", "x"], ["y"])], {"x": ["n"]}, {"y": None}, {"c": random(1)})
     assert reasons(model) == {"c": "input 0 of Sub: not an operator with weights"}
+
+
+def test_weights_of_operators_that_onnx_runtime_adds() -> None:
+    own = {"domain": "com.microsoft"}
+    nodes = [
+        node("FusedConv", ["x", "c", "cb"], ["a"], kernel_shape=[1], **own),
+        node("FusedMatMul", ["a", "m"], ["b"], transB=1, **own),
+        node("Attention", ["b", "q", "qb"], ["d"], num_heads=1, **own),
+        node("CausalConvWithState", ["d", "s"], ["y"], **own),
+    ]
+    weights = {"c": random(6, 4, 1), "cb": random(6), "m": random(8, 8), "q": random(8, 24),
+               "qb": random(24), "s": random(6, 1, 3)}  # fmt: skip
+    model = model_of(nodes, {"x": ["n", 4, 8]}, {"y": None}, weights)
+    assert axes(model) == {"c": 0, "m": 0, "q": 1, "s": 0}
+    assert reasons(model) == {
+        "cb": "bias or state of FusedConv: biases stay float",
+        "qb": "bias or state of Attention: biases stay float",
+    }
+
+
+def test_weights_in_the_layout_of_a_processor_stay_as_they_are() -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"], domain="com.microsoft.nchwc")]
+    model = model_of(nodes, {"x": ["n", 8, 4, 4]}, {"y": None}, {"w": random(8, 8, 1, 1)})
+    assert axes(model) == {}
+    (reason,) = reasons(model).values()
+    assert reason == "laid out for one processor by ONNX Runtime: give the model from before"
+
+
+def test_an_operator_of_the_user_has_no_weights_whatever_its_name() -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"], domain="my.ops")]
+    model = model_of(nodes, {"x": ["n", 8, 4, 4]}, {"y": None}, {"w": random(8, 8, 1, 1)})
+    assert axes(model) == {}
