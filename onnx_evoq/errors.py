@@ -10,8 +10,8 @@
     └── StorageError  no room for temporary files
 
 Each message is one or two sentences that name the culprit (file, tensor, option) and the remedy.
-The command line prints it on one line and exits with status 1. A lack of memory is Python's
-MemoryError.
+The command line prints it on one line and exits with status 1, or 3 for a `BudgetError`. A lack of
+memory is Python's MemoryError.
 """
 
 from typing import Any
@@ -50,11 +50,12 @@ class BudgetError(EvoqError):
 
     Attributes:
         search: the front that was found, where a search came before.
+        result: the model that does not hold what was asked for, where one was made.
     """
 
-    def __init__(self, message: str, search: Any = None) -> None:
+    def __init__(self, message: str, search: Any = None, result: Any = None) -> None:
         super().__init__(message)
-        self.search = search
+        self.search, self.result = search, result
 
 
 class OutputError(EvoqError):

@@ -47,10 +47,10 @@ def misuse(*arguments: object) -> str:
     return result.stderr
 
 
-def error_of(*arguments: object) -> str:
-    """The one line on stderr of a command that must fail."""
+def error_of(*arguments: object, code: int = 1) -> str:
+    """The one line on stderr of a command that must fail, with that exit code."""
     result = run_command(*arguments)
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit)  # anything else is a traceback
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()

@@ -64,9 +64,11 @@ from onnx_evoq.setup import (
     Task,
     bits_of,
     check_all_float,
+    check_drop,
     check_kinds,
     check_limits,
     check_seed,
+    drop_measure,
     max_drop_check,
     open_float_model,
     own_options,
@@ -158,6 +160,7 @@ def optimize(
         MetricError: the metric is unknown, or cannot be computed.
         OptionError: an option has a value that makes no sense.
         StorageError: there is no room for temporary files.
+        BudgetError: the model drops by more than `max_drop` even at 8 bits.
 
     Example:
         >>> import onnx_evoq
@@ -206,9 +209,10 @@ def optimize(
     granularities, notes_on_steps = granularities_for(
         chosen, float_model.every_weight, granularities, widths
     )
-    check = None
+    drop = check = None
     if max_drop is not None:
-        check = max_drop_check(float_model.model, calibration, max_drop, resources)
+        drop = drop_measure(float_model.model, calibration, resources)
+        check = max_drop_check(drop, max_drop)
     task = Task(
         float_model.model, float_model.weights, seen, granularities, grid.scale,
         calibration.search_set, calibration.heldout_set, deadline.earlier(final.seconds), check,
@@ -236,6 +240,8 @@ def optimize(
     emitted, scored, scores, emission_notes = emitted_model(
         job, task, tuned, strategy, form, storage, seed
     )
+    if drop is not None and max_drop is not None:
+        check_drop(drop(scored), max_drop, job.source, tuned.activations is not None)
     every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
     integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
     return Result(

@@ -70,7 +70,8 @@ def search_and_optimize(
         there is only the search.
 
     Raises:
-        BudgetError: no point fits; its attribute `search` holds the search.
+        BudgetError: no point fits, or the optimized model does not; its attribute `search` holds
+            the search, and `result` the model.
         ModelError: the model cannot be read, run or quantized.
         DataError: the data cannot be read, or do not fit the model.
         MetricError: the metric is unknown, or cannot be computed.
@@ -112,7 +113,8 @@ def search_and_optimize(
     )  # fmt: skip
     notes = result.notes
     if search is not None:
-        notes = (*search.notes, *search.notes_on(result, budget), *notes)
+        search.check_budget(result, budget)
+        notes = (*search.notes, *notes)
     return MixedPrecision(search, chosen, result, tuple(dict.fromkeys(notes)))
 
 

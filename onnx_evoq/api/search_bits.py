@@ -177,7 +177,8 @@ def search_bits(
         deadline, None, resources, progress, calibration.seconds, calibration.few,
         narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations,
-        activation_scale=grid.activation_scale, own=float_model.points.own,
+        activation_scale=grid.activation_scale, has_classes=calibration.has_classes, seed=seed,
+        own=float_model.points.own,
         behind={weight.name: MAX_BITS for weight in float_model.behind},
     )  # fmt: skip
     check_memory(task)

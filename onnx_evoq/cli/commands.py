@@ -75,14 +75,19 @@ def main() -> None:
 
 
 def reporting(command: Command) -> Command:
-    """Make a command print an error, or a lack of memory, as one line, and exit with 1."""
+    """Make a command print an error, or a lack of memory, as one line, and exit with 1.
+
+    The exit code of a budget or a drop that no model holds is 3, so that a pipeline can tell.
+    """
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        code = 1
         try:
             command(*args, **kwargs)
         except EvoqError as error:
             message = str(error)
+            code = 3 if isinstance(error, BudgetError) else 1
         except MemoryError as error:
             message = (
                 f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
@@ -91,7 +96,7 @@ def reporting(command: Command) -> Command:
         else:
             return
         click.echo("Error: " + printable(" ".join(message.split())), err=True)
-        sys.exit(1)
+        sys.exit(code)
 
     return run
 

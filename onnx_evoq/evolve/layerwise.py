@@ -66,8 +66,8 @@ def evolve_within_max_drop(
 ) -> Evolved:
     """Narrow the weights one by one, and evolve each, as long as the drop is allowed.
 
-    The first weight that makes the model drop too much ends the search: this weight and all that
-    follow keep the wider width.
+    A weight that makes the model drop too much keeps the wider width, and the others share the time
+    that is left. Once the time is up, the first such weight ends the search.
 
     Args:
         task: the samples, the deadline and the allowed drop.
@@ -81,13 +81,15 @@ def evolve_within_max_drop(
     search = _LayerwiseSearch(task, task.model, wide, generators)
     if not task.allows(with_codes(task.model, wide)):
         return search.evolved(None, tuple(names), within_max_drop=False)
-    narrowed = 0
+    wide_names = set(names)
     with until_interrupted() as interruption, task.progress("evolving", len(names)) as advance:
         for index, name in enumerate(names):
-            if not search.narrow(name, start[name], settings, len(names) - index, advance):
+            if search.narrow(name, start[name], settings, len(names) - index, advance):
+                wide_names.remove(name)
+            elif not task.has_time_for_a_run:
                 break
-            narrowed += 1
-    return search.evolved(interruption.reason, tuple(names[narrowed:]))
+    left_out = tuple(name for name in names if name in wide_names)
+    return search.evolved(interruption.reason, left_out)
 
 
 class _LayerwiseSearch:

@@ -38,10 +38,6 @@ _RUN_SHARE = 0.3  # of a point's time, in which the samples are run
 _GRACE = 2.0  # seconds after the deadline, for points that are built in any case
 _MORE_TIME = 2.0  # that a point gets when it is built again
 _LEARNT = 0.5  # share of the time beyond what was allowed, which the next point makes up for
-_LONGEST_NUMBER = -1.2345678901234567e-300  # no float has more digits
-_LONGEST_SCORE = Score(
-    _LONGEST_NUMBER, _LONGEST_NUMBER, {"search": _LONGEST_NUMBER, "heldout": _LONGEST_NUMBER}
-)
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,7 @@ class ParetoPoint:
     Attributes:
         policy: the widths, granularities and split channels.
         packed_bytes: the bytes of the model, with codes at their own widths.
-        file_bytes: the bytes of the emitted file. Its metadata are counted with the longest
-            numbers, so that the file has up to some hundred bytes less.
+        file_bytes: the bytes of the emitted file.
         search: the metric on the search set.
         heldout: the metric on the held-out set.
         drop: percent of the float model's quality that is lost on the held-out set.
@@ -124,8 +119,12 @@ def build_point(
     file, _ = emit(
         reconstructed.model, quantized, "qdq", batch, resources, activations, target=task.target
     )
-    scores = dict.fromkeys(("nearest", "evolved"), _LONGEST_SCORE)
-    describe(file, metadata_of(quantized, seed, scoring.criterion.metric.name, scores, task.own))
+    # Any scores do: the metadata are as long with all of them.
+    score = Score(0.0, 0.0, {"search": 0.0, "heldout": 0.0} if task.has_classes else None)
+    scores = {"nearest": score, "evolved": score}
+    describe(
+        file, metadata_of(quantized, task.seed, scoring.criterion.metric.name, scores, task.own)
+    )
     if task.own is not None:
         task.own.restored(file)
     # One run of the search set for both errors.

@@ -108,8 +108,8 @@ class Search:
             )
         return allowed[0]
 
-    def notes_on(self, result: Result, budget: int | None) -> tuple[str, ...]:
-        """Say if the optimized model is larger than the budget.
+    def check_budget(self, result: Result, budget: int | None) -> None:
+        """Refuse an optimized model that is larger than the budget.
 
         To keep within an allowed drop, weights may stay at 8 bits, which makes the model larger
         than the point that was chosen.
@@ -118,16 +118,17 @@ class Search:
             result: the model that was optimized with a point of this search as its policy.
             budget: bytes that it may take; None for no limit.
 
-        Returns:
-            Sentences that a user should read.
+        Raises:
+            BudgetError: it takes more.
         """
         in_bytes = result.bytes_after if self.size == "file" else result.packed_bytes
-        if budget is None or in_bytes <= budget:
-            return ()
-        return (
-            f"the model takes {in_bytes} bytes ({self.size}), more than the budget of {budget}: "
-            "allow a larger one, or a larger drop.",
-        )
+        if budget is not None and in_bytes > budget:
+            raise BudgetError(
+                f"{self.source}: the optimized model takes {in_bytes} bytes ({self.size}), more "
+                f"than the budget of {budget}: allow that much, or a larger drop.",
+                self,
+                result,
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The search as plain values for JSON."""

@@ -66,10 +66,7 @@ def notes_on(
         )
     if evolved.stopped is Stopped.INTERRUPT:
         notes.append("the search was interrupted: the result is what was found until then.")
-    if not evolved.within_max_drop:
-        wider = "" if activation_bits is None else ": give its activations more bits"
-        notes.append(f"even at 8 bits the model drops by more than {max_drop:g} percent{wider}.")
-    elif evolved.left_out:
+    if evolved.left_out:
         why = f"since the next would have passed the allowed drop of {max_drop:g} percent"
         if evolved.stopped is Stopped.INTERRUPT:
             why = "since the search was interrupted before them"

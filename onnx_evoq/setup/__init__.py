@@ -1,7 +1,14 @@
 """Sets up a run: the float model, the grids, the calibration samples, and the resources."""
 
 from onnx_evoq.setup.calibration import Calibration, prepare_calibration
-from onnx_evoq.setup.drop import Drop, MaxDropCheck, drop_measure, max_drop_check, within
+from onnx_evoq.setup.drop import (
+    Drop,
+    MaxDropCheck,
+    check_drop,
+    drop_measure,
+    max_drop_check,
+    within,
+)
 from onnx_evoq.setup.float_model import (
     FloatModel,
     check_all_float,
@@ -76,6 +83,7 @@ __all__ = [
     "check_all_float",
     "check_bits",
     "check_choices",
+    "check_drop",
     "check_kinds",
     "check_limits",
     "check_seed",

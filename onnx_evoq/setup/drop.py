@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from onnx_evoq.errors import MetricError
+from onnx_evoq.errors import BudgetError, MetricError
 from onnx_evoq.metrics import class_scores, find_metric
 from onnx_evoq.model import Model, Runnable
 from onnx_evoq.setup.calibration import Calibration
@@ -15,24 +15,16 @@ MaxDropCheck = Callable[[Runnable], bool]  # whether a model loses no more than 
 Drop = Callable[[Runnable], float]  # what a model loses, in percent
 
 
-def max_drop_check(
-    model: Model,
-    calibration: Calibration,
-    max_drop: float,
-    resources: Resources = DEFAULT_RESOURCES,
-) -> MaxDropCheck:
+def max_drop_check(drop: Drop, max_drop: float) -> MaxDropCheck:
     """Make the check whether a model's drop on the held-out set is at most `max_drop` percent.
 
     Args:
-        model: the float model.
-        calibration: the samples and the metric.
-        max_drop: in percent; `drop_measure` defines the drop.
-        resources: what the runs may use.
+        drop: measures a model's drop.
+        max_drop: in percent.
 
     Returns:
         A function that runs a model, and says whether its drop is allowed.
     """
-    drop = drop_measure(model, calibration, resources)
     return lambda changed: within(drop(changed), max_drop)
 
 
@@ -46,6 +38,27 @@ def within(drop: float, max_drop: float) -> bool:
         (True, True)
     """
     return drop <= max_drop + 1e-9
+
+
+def check_drop(drop: float, max_drop: float, source: str, activations: bool) -> None:
+    """Refuse a model that drops by more than is allowed.
+
+    Args:
+        drop: what the model loses, in percent.
+        max_drop: what it may lose, in percent.
+        source: its name in messages.
+        activations: whether its activations are integers.
+
+    Raises:
+        BudgetError: it drops by more.
+    """
+    if within(drop, max_drop):
+        return
+    more = "give its activations more bits, or " if activations else ""
+    raise BudgetError(
+        f"{source}: even at 8 bits the model drops by {drop:.3g} percent, more than the allowed "
+        f"{max_drop:g}: {more}allow that much."
+    )
 
 
 def drop_measure(

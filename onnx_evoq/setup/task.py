@@ -45,6 +45,8 @@ class Task:
         target: what the runtime takes that the model is for.
         activation_bits: width of the codes of activations; None if they stay floats.
         activation_scale: as `scale`, for activations.
+        has_classes: whether labels are classes, so that models have a top-1.
+        seed: of the whole run, which emitted models state.
         own: the outputs that an emitted model has; None for those of `model`.
         behind: the widths of the weights that have no effect on where the model is scored, by name.
     """
@@ -66,6 +68,8 @@ class Task:
     target: Target = ONNXRUNTIME
     activation_bits: int | None = None
     activation_scale: Scale = "pow2"
+    has_classes: bool = False
+    seed: int = 0
     own: OwnOutputs | None = None
     behind: Mapping[str, Bits] = field(default_factory=dict)
 

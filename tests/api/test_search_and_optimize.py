@@ -1,18 +1,26 @@
 """Search for widths, pick a point of the front, and optimize it."""
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from calls import grouped
-from graphs import mlp, random
+from graphs import conv_net, fire, mlp, random
+from onnx import ModelProto
 from searches import shorten
 
 import onnx_evoq
-from onnx_evoq import BudgetError, EvoqError, MixedPrecision, Policy
+from onnx_evoq import (
+    BudgetError,
+    EvoqError,
+    Grid,
+    MixedPrecision,
+    ParetoPoint,
+    Policy,
+    SearchSpace,
+)
 from onnx_evoq.model import serialize
 
 X = random(32, 4, seed=5)
@@ -112,16 +120,32 @@ def test_notes_of_search_and_optimization_are_there_once(within_budget: MixedPre
     assert any("the time budget cut the search short" in note for note in notes)
 
 
-def test_a_model_larger_than_its_budget_is_noted() -> None:
+def test_a_budget_and_a_drop_that_no_model_holds_together_are_an_error() -> None:
     x = random(200, 4, seed=5)
     found = onnx_evoq.search_and_optimize(
         mlp(), x, budget=65, max_drop=100.0, time_budget=1e-3, tune_budget=1e-6
     )
-    assert not any("more than the budget" in note for note in found.notes)
-    assert found.search is not None
     assert found.result is not None
-    larger = replace(found.result, packed_bytes=66)
-    assert "more than the budget" in found.search.notes_on(larger, 65)[0]
+    assert found.result.packed_bytes <= 65
+    with pytest.raises(BudgetError, match="drops by 0 percent or less: the least is"):
+        onnx_evoq.search_and_optimize(mlp(), x, budget=50, max_drop=0.0, time_budget=1e-3)
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("make", [mlp, conv_net, fire])
+def test_the_size_of_a_point_is_that_of_its_file(
+    make: Callable[[], ModelProto], granularity: str
+) -> None:
+    model = make()
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    found = onnx_evoq.search_and_optimize(
+        model, random(16, *shape), budget=10**6, time_budget=0.5, tune_budget=1e-6, seed=123,
+        grid=Grid(granularity=granularity), space=SearchSpace(size="file"),
+    )  # fmt: skip
+    assert isinstance(found.chosen, ParetoPoint)
+    assert found.result is not None
+    assert found.chosen.file_bytes == found.result.bytes_after
+    assert found.chosen.packed_bytes == found.result.packed_bytes
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

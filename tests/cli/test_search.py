@@ -201,7 +201,7 @@ def failed(model: Path, *options: object) -> Any:
     """A search as short as can be, whose choice nothing fits; it must leave every file."""
     before = files(model.parent)
     result = run_command("search", model, "--time-budget", "0.001s", *options)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     after = files(model.parent)
     assert {path: after[path] for path in before} == before
     return result
@@ -224,6 +224,20 @@ def test_a_front_without_a_choice_is_printed_as_json_and_drawn(mlp_file: Path) -
     assert len(json.loads(result.stdout)["uniform"]) == 7
     assert "Note: the time budget cut the search for widths short" in result.stderr
     assert picture.exists()
+
+
+def test_a_drop_that_8_bits_pass_leaves_the_file_that_was_there(mlp_file: Path) -> None:
+    out = mlp_file.with_name("good.onnx")
+    out.write_bytes(b"good")
+    arguments = ["optimize", mlp_file, "--bits", "2", "--max-drop", "0", "--strategy", "none"]
+    metric = mlp_file.with_name("never.py")
+    metric.write_text(
+        "count = []\ndef never(outputs, labels):\n    count.append(1)\n    return -len(count)\n"
+        "never.higher_is_better = True\n"
+    )
+    line = error_of(*arguments, "--metric", f"{metric}:never", "-o", out, "-q", code=3)
+    assert "even at 8 bits the model drops by" in line
+    assert out.read_bytes() == b"good"
 
 
 def test_a_drop_that_nothing_meets_names_the_least(mlp_file: Path, tmp_path: Path) -> None:

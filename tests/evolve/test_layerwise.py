@@ -350,19 +350,31 @@ def narrow_weights(model: Model) -> list[str]:
     return [name for name in ORDER if len(np.unique(found[name])) <= 8]
 
 
-def test_the_first_weight_that_drops_too_much_ends_it(task: Task) -> None:
+def test_a_weight_that_drops_too_much_stays_wide_and_the_others_go_on(task: Task) -> None:
+    seen = []
+
+    def allowed(model: Model) -> bool:
+        seen.append(narrow_weights(model))
+        return "w1" not in seen[-1]
+
+    evolved = within_drop(task, max_drop_check=allowed)
+    assert seen == [[], ["w3"], ["w3", "w1"], ["w3", "w2"]]
+    assert widths(evolved) == {"w3": 3, "w1": 8, "w2": 3}
+    assert evolved.left_out == ("w1",)
+    assert list(evolved.layers) == ["w3", "w2"]
+    assert evolved.within_max_drop
+
+
+def test_without_time_the_first_weight_that_drops_too_much_ends_it(task: Task) -> None:
     seen = []
 
     def allowed(model: Model) -> bool:
         seen.append(narrow_weights(model))
         return len(seen[-1]) < 2
 
-    evolved = within_drop(task, max_drop_check=allowed)
+    evolved = within_drop(task, max_drop_check=allowed, deadline=Deadline(0))
     assert seen == [[], ["w3"], ["w3", "w1"]]
-    assert widths(evolved) == {"w3": 3, "w1": 8, "w2": 8}
     assert evolved.left_out == ("w1", "w2")
-    assert list(evolved.layers) == ["w3"]
-    assert evolved.within_max_drop
 
 
 def test_a_drop_that_even_8_bits_exceed_ends_the_search_at_once(task: Task) -> None:

@@ -77,21 +77,26 @@ def test_within_a_budget_the_least_drop_is_named_too() -> None:
     )
 
 
-# Notes
+# Budgets of models
 
 
-@pytest.mark.parametrize(
-    ("size", "budget", "taken"),
-    [("packed", None, None), ("packed", 90, None), ("packed", 89, 90), ("file", 999, 1000)],
-)
-def test_a_model_that_passes_its_budget_is_noted(
-    quantized: Result, size: str, budget: int | None, taken: int | None
+@pytest.mark.parametrize(("size", "budget"), [("packed", None), ("packed", 90), ("file", 1000)])
+def test_a_model_that_fits_its_budget_is_taken(
+    quantized: Result, size: str, budget: int | None
 ) -> None:
     result = replace(quantized, packed_bytes=90, bytes_after=1000)
-    notes = search_of(size=size).notes_on(result, budget)
-    assert len(notes) == (taken is not None)
-    for note in notes:
-        assert note.startswith(f"the model takes {taken} bytes ({size}), more than the budget of")
+    search_of(size=size).check_budget(result, budget)
+
+
+@pytest.mark.parametrize(("size", "budget", "taken"), [("packed", 89, 90), ("file", 999, 1000)])
+def test_a_model_that_passes_its_budget_is_an_error_that_holds_both(
+    quantized: Result, size: str, budget: int, taken: int
+) -> None:
+    result, search = replace(quantized, packed_bytes=90, bytes_after=1000), search_of(size=size)
+    text = rf"takes {taken} bytes \({size}\), more than the budget of {budget}: allow that much"
+    with pytest.raises(BudgetError, match=text) as caught:
+        search.check_budget(result, budget)
+    assert (caught.value.search, caught.value.result) == (search, result)
 
 
 # Text

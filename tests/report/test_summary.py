@@ -19,11 +19,9 @@ from onnx_evoq.setup import Score, nearest_of
 RANKING = {"a": 1.0, "b": 2.0}
 
 
-def notes(
-    stopped: str | None, left_out: tuple[str, ...] = (), within_max_drop: bool = True
-) -> list[str]:
+def notes(stopped: str | None, left_out: tuple[str, ...] = ()) -> list[str]:
     codes = dict.fromkeys(RANKING)
-    evolved = Evolved(codes, {}, 7, stopped, left_out, within_max_drop)  # type: ignore[arg-type]
+    evolved = Evolved(codes, {}, 7, stopped, left_out)  # type: ignore[arg-type]
     return notes_on(evolved, RANKING, 1.0)
 
 
@@ -62,16 +60,7 @@ def test_weights_that_an_interrupt_left_out_are_not_blamed_on_the_drop() -> None
     assert not any("allowed drop" in note for note in notes(Stopped.INTERRUPT, ("b",)))
 
 
-def test_a_model_that_drops_too_far_at_8_bits_says_just_that() -> None:
-    assert notes(None, ("a", "b"), within_max_drop=False) == [
-        "even at 8 bits the model drops by more than 1 percent."
-    ]
-
-
-def test_activations_may_need_more_bits_or_run_as_floats() -> None:
-    evolved = Evolved({}, {}, 7, None, within_max_drop=False)
-    (drop,) = notes_on(evolved, {}, 1.0, activation_bits=8)
-    assert drop.endswith("by more than 1 percent: give its activations more bits.")
+def test_activations_of_many_bits_run_as_floats() -> None:
     (wide,) = notes_on(Evolved({}, {}, 7, None), {}, None, activation_bits=12)
     assert wide.startswith("activations of 12 bits save no time in ONNX Runtime")
     assert notes_on(Evolved({}, {}, 7, None), {}, None, activation_bits=8) == []

@@ -7,9 +7,17 @@ import pytest
 from graphs import mlp, model_of, node, random, rounded, run
 
 from onnx_evoq.data import Data
+from onnx_evoq.errors import BudgetError
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import Quantized, load, with_codes
-from onnx_evoq.setup import drop_measure, max_drop_check, model_value, prepare_calibration, within
+from onnx_evoq.setup import (
+    check_drop,
+    drop_measure,
+    max_drop_check,
+    model_value,
+    prepare_calibration,
+    within,
+)
 from onnx_evoq.setup.calibration import Calibration
 
 MODEL = load(mlp())
@@ -28,21 +36,27 @@ def drop_of_top1(ready: Calibration, quantized: Quantized) -> float:
     return 100 * (before - after)
 
 
+def allowed(ready: Calibration, max_drop: float, bits: int) -> bool:
+    """Whether the drop of the rounded model is allowed."""
+    check = max_drop_check(drop_measure(MODEL, ready), max_drop)
+    return check(with_codes(MODEL, rounded(MODEL, bits)))
+
+
 def test_with_labels_the_drop_is_in_points_of_top1() -> None:
     ready = calibration({"x": X, "y": ANSWERS})
     drop = drop_of_top1(ready, rounded(MODEL, 2))
     assert drop > 0
-    assert not max_drop_check(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert max_drop_check(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert max_drop_check(MODEL, ready, 0)(with_codes(MODEL, rounded(MODEL, 8)))
+    assert not allowed(ready, drop - 0.01, 2)
+    assert allowed(ready, drop, 2)
+    assert allowed(ready, 0, 8)
 
 
 def test_without_labels_the_drop_is_the_share_of_answers_that_change() -> None:
     labelled = calibration({"x": X, "y": ANSWERS})
     drop = drop_of_top1(labelled, rounded(MODEL, 2))  # its labels are the float model's answers
     ready = calibration(X)
-    assert not max_drop_check(MODEL, ready, drop - 0.01)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert max_drop_check(MODEL, ready, drop)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert not allowed(ready, drop - 0.01, 2)
+    assert allowed(ready, drop, 2)
 
 
 @pytest.mark.parametrize("higher", [True, False])
@@ -54,8 +68,8 @@ def test_with_a_users_metric_the_drop_is_relative(higher: bool) -> None:
 
     own.higher_is_better = higher  # type: ignore[attr-defined]
     ready = calibration({"x": X, "y": ANSWERS}, own)
-    assert not max_drop_check(MODEL, ready, 19.9)(with_codes(MODEL, rounded(MODEL, 2)))
-    assert max_drop_check(MODEL, ready, 20)(with_codes(MODEL, rounded(MODEL, 2)))
+    assert not allowed(ready, 19.9, 2)
+    assert allowed(ready, 20, 2)
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -68,8 +82,9 @@ def test_the_drop_of_an_autoencoder_is_the_error_as_a_share_of_its_power(bits: i
     scoring = ready.heldout_set.scored_by(find_metric("nmse"))
     drop = 100 * model_value(with_codes(model, quantized), scoring)
     assert drop > 0
-    assert not max_drop_check(model, ready, 0.99 * drop)(with_codes(model, quantized))
-    assert max_drop_check(model, ready, 1.01 * drop)(with_codes(model, quantized))
+    measure = drop_measure(model, ready)
+    assert not max_drop_check(measure, 0.99 * drop)(with_codes(model, quantized))
+    assert max_drop_check(measure, 1.01 * drop)(with_codes(model, quantized))
 
 
 def test_the_check_compares_the_measured_drop() -> None:
@@ -77,8 +92,8 @@ def test_the_check_compares_the_measured_drop() -> None:
     changed = with_codes(MODEL, rounded(MODEL, 2))
     drop = drop_measure(MODEL, ready)(changed)
     assert drop == pytest.approx(drop_of_top1(ready, rounded(MODEL, 2)))
-    assert max_drop_check(MODEL, ready, drop)(changed)
-    assert not max_drop_check(MODEL, ready, drop - 0.01)(changed)
+    assert max_drop_check(drop_measure(MODEL, ready), drop)(changed)
+    assert not max_drop_check(drop_measure(MODEL, ready), drop - 0.01)(changed)
 
 
 def test_the_drop_of_the_float_model_is_0() -> None:
@@ -144,3 +159,15 @@ def test_numbers_of_unlike_scale_are_no_classes() -> None:
     expected = 100 * model_value(changed, scoring)
     assert expected > 20  # the step of the tensor is too large for the third number
     assert drop_measure(model, ready)(changed) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("activations", "remedy"), [(False, ": allow"), (True, ": give its activations more bits, or")]
+)
+def test_a_drop_that_is_not_allowed_is_an_error_with_both_numbers(
+    activations: bool, remedy: str
+) -> None:
+    check_drop(1.0, 1.0, "m.onnx", activations)
+    text = f"drops by 1.24 percent, more than the allowed 1{remedy}"
+    with pytest.raises(BudgetError, match=text):
+        check_drop(1.2356, 1.0, "m.onnx", activations)

@@ -33,6 +33,8 @@ _FORM = (
     '{"bits": {"WEIGHT": 4, ..}, "granularity": {"WEIGHT": "channel", ..}, '
     '"expansion": {"WEIGHT": 0.125, ..}}'
 )
+_KEYS = ("bits", "expansion", "granularity")
+_OF_POINTS = ("packed_bytes", "file_bytes", "search", "heldout", "drop", "nmse")  # are ignored
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,14 @@ class Policy:
 def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     """Read a policy from a JSON file or its content.
 
-    A Pareto point of a search, and all that a search prints, hold a policy and other keys, which
-    are ignored.
+    A Pareto point of a search, and all that a search prints, hold a policy, and sizes and errors,
+    which are ignored.
 
     Args:
         source: a file, its content, or a policy, which is returned as it is.
 
     Raises:
-        OptionError: the file cannot be read, holds no policy, or a key looks misspelt.
+        OptionError: the file cannot be read, holds no policy, or has a key that is unknown.
 
     Example:
         >>> policy_from({"bits": {"conv1": 8, "fc": 4}, "packed_bytes": 1200}).bits["fc"]
@@ -98,9 +100,14 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     if isinstance(source, str | Path):
         name = str(source)
         try:
-            source = json.loads(Path(source).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as cause:
+            text = Path(source).read_text(encoding="utf-8")
+            source = json.loads(text, object_pairs_hook=_unique)
+        except (OSError, ValueError) as cause:
             raise OptionError(f"{name}: cannot be read as JSON: {cause}") from cause
+        except RecursionError as cause:
+            raise OptionError(
+                f"{name}: is nested too deeply: a policy looks like {_FORM}."
+            ) from cause
     if isinstance(source, Mapping) and isinstance(source.get("chosen"), Mapping):
         source = source["chosen"]  # all that a search printed
     if isinstance(source, Mapping):
@@ -128,13 +135,23 @@ def policy_from(source: Policy | Mapping[str, Any] | str | Path) -> Policy:
     )
 
 
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of JSON, in which no key stands twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice.")
+    return values
+
+
 def _check_keys(name: str, source: Mapping[str, Any]) -> None:
-    """Refuse a key that is almost, but not quite, one of a policy's own."""
-    keys = ("bits", "expansion", "granularity")
+    """Refuse a key that neither a policy nor a point of a search has."""
     for key in source:
-        meant = difflib.get_close_matches(str(key).lower(), keys)
-        if meant and key not in keys:
-            raise OptionError(f"{name}: {key!r} is no key of a policy: write {meant[0]!r}.")
+        if key not in (*_KEYS, *_OF_POINTS):
+            meant = difflib.get_close_matches(str(key).lower(), _KEYS, 1)
+            hint = f"write {meant[0]!r}" if meant else f"these are: {', '.join(_KEYS)}"
+            raise OptionError(f"{name}: {key!r} is no key of a policy: {hint}.")
 
 
 def _width(name: str, weight: str, value: Any) -> Bits:

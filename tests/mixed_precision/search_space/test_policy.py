@@ -57,7 +57,6 @@ def test_the_other_keys_of_a_point_and_of_a_search_are_ignored() -> None:
         hypervolume={}, evaluations=1, seconds=1.0, stopped=None, notes=(),
     )  # fmt: skip
     printed = MixedPrecision(search, None, None, ()).to_dict()
-    assert policy_from({**printed, **POINT.to_dict(), "optimized": {}}) == POINT.policy
     assert policy_from({**printed, "chosen": POINT.to_dict()}) == POINT.policy
 
 
@@ -228,3 +227,24 @@ def test_with_split_channels_there_are_more_widths() -> None:
     applied(Policy(bits, {"first": 0.25}))
     with pytest.raises(OptionError, match="has 8 widths for 'first', which has 6 channels"):
         applied(Policy(bits))
+
+
+def test_a_key_that_is_unknown_is_refused_with_those_that_are_known() -> None:
+    text = "'keep' is no key of a policy: these are: bits, expansion, granularity"
+    with pytest.raises(OptionError, match=text):
+        policy_from({"bits": {"w": 4}, "keep": []})
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('{"bits": {"w": 4, "w": 8}}', "cannot be read as JSON: the key 'w' stands there twice"),
+        ("[" * 100_000, "is nested too deeply: a policy looks like"),
+        ('{"bits": {"w": NaN}}', "bits nan of 'w' is no width from 2 to 8"),
+    ],
+)
+def test_a_file_of_odd_json_is_refused(content: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text(content)
+    with pytest.raises(OptionError, match=text):
+        policy_from(path)
