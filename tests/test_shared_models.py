@@ -73,3 +73,14 @@ def test_a_folder_of_images_is_calibration_data(shared: Path) -> None:
     evaluation = onnx_evoq.evaluate(folder / "squeezenet1_1.onnx", images)
     assert evaluation.metric == "top1"
     assert 0.4 < evaluation.value < 0.85  # 62.8 percent of all, within three standard errors
+
+
+def test_a_model_of_two_rates_with_an_lstm_keeps_output_and_state(shared: Path) -> None:
+    model, frames = shared / "field" / "silero_vad.onnx", shared / "field" / "silero_frames.py"
+    result = optimize(
+        model, Data(f"{frames}:calib", samples=64), bits=4, granularity="channel", strategy="none"
+    )
+    assert any("8 of 16 weights are in branches that no sample takes" in n for n in result.notes)
+    test = Data(f"{frames}:test", samples=100)
+    evaluation = onnx_evoq.evaluate(result.model, test, reference=model, metric="sqnr")
+    assert evaluation.value > 42  # the mean of both; 37 with nearest rounding
