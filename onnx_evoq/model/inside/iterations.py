@@ -1,7 +1,7 @@
 """Join the values that a tensor in the body of a Loop or Scan has in all iterations.
 
-1. In general the tensor becomes a scan output, (iterations, entries, ...), whose first two axes are
-   made one.
+1. In general the tensor becomes a scan output, (iterations, entries, ..., values), whose first two
+   axes are made one. A vector has one entry in each iteration.
 2. A tensor of an If in a Loop has no entries in some iterations, and scan outputs must be of one
    shape. So the Loop carries all of its values so far in a vector, and the last shape that had any.
 """
@@ -32,9 +32,9 @@ def stack(node: NodeProto, body: GraphProto, tensor: str, output: str, after: Ch
         if entry.name in _LISTS_OF_SCAN and entry.type == AttributeProto.INTS:
             entry.ints.append(0)  # along axis 0, forward
     shape = after.add("Shape", [stacked])
-    entries = after.add("ReduceProd", [after.part(shape, 0, 2)], keepdims=1)
-    whole = after.add("Concat", [entries, after.part(shape, 2, None)], axis=0)
-    after.add("Reshape", [stacked, whole], output)
+    entries = after.part(after.part(shape, 0, -1), 0, 2)
+    sizes = [after.add("ReduceProd", [entries], keepdims=1), *_behind(after, shape, 2)]
+    after.add("Reshape", [stacked, after.add("Concat", sizes, axis=0)], output)
 
 
 def carry(
@@ -54,7 +54,7 @@ def carry(
     """
     dtype = helper.tensor_dtype_to_np_dtype(kind)
     carried = len(loop.input) - _BEFORE_CARRIED
-    loop.input.extend([before.constant(np.empty(0, dtype)), before.constant(np.zeros(1, np.int64))])
+    loop.input.extend([before.constant(np.empty(0, dtype)), before.constant(np.ones(1, np.int64))])
     inside = Chain(before.opset, f"{tensor}, carried")
     seen, last = f"{tensor}, seen", f"{tensor}, last shape"
     body.input.extend([_vector(seen, kind), _vector(last, TensorProto.INT64)])
@@ -74,9 +74,13 @@ def carry(
     body.output.extend(values)
     ends = [f"{output}, seen", f"{output}, last shape"]
     loop.output[:] = [*loop.output[:carried], *ends, *loop.output[carried:]]
-    rest = after.part(ends[1], 1, None)
-    whole = after.add("Concat", [after.integers([-1]), rest], axis=0)
-    after.add("Reshape", [ends[0], whole], output)
+    sizes = [after.integers([-1]), *_behind(after, ends[1], 1)]
+    after.add("Reshape", [ends[0], after.add("Concat", sizes, axis=0)], output)
+
+
+def _behind(chain: Chain, shape: str, first: int) -> list[str]:
+    """The sizes of a shape from `first` on, in two vectors; that of the last axis in any case."""
+    return [chain.part(shape, first, -1), chain.part(shape, -1, None)]
 
 
 def _passing(output: str, tensor: str) -> GraphProto:

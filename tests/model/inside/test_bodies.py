@@ -141,6 +141,16 @@ def test_a_scan_shows_all_its_steps(attributes: Mapping[str, Any]) -> None:
     np.testing.assert_array_equal(y, run(model, {"x": x})["y"])
 
 
+def test_a_vector_has_one_entry_in_each_step() -> None:
+    step = inputs(body("step", [node("MatMul", ["e", "w"], ["o"])], "o"), e=("float32", [4]))
+    nodes = [node("Scan", ["x"], ["y"], body=step, num_scan_inputs=1)]
+    model = load(model_of(nodes, {"x": ["k", 4]}, {"y": None}, {"w": random(4, 3)}))
+    product, x = multiplying(model), random(5, 4)
+    read, made = shown(model, [input_inside(product, 0), output_inside(product)], {"x": x})
+    np.testing.assert_array_equal(read, x)
+    np.testing.assert_allclose(made, x @ random(4, 3), rtol=1e-5, atol=1e-6)
+
+
 def test_a_scan_with_a_batch_axis_shows_nothing() -> None:
     assert not shows_bodies(node("Scan", ["x"], ["y"]), 8)
     assert shows_bodies(node("Scan", ["x"], ["y"]), 9)

@@ -16,7 +16,9 @@ ODD = node("Abs", ["v"], ["o"])
 ALWAYS = node("Add", ["chosen", "one"], ["next"])
 
 
-def alternating(times: int, opset: int = 17, dtype: str = "float32") -> ModelProto:
+def alternating(
+    times: int, opset: int = 17, dtype: str = "float32", shape: Sequence[int | str] = ("n", 3)
+) -> ModelProto:
     """x (n, 3) -> a Loop: v = -v or |v|, in turn, + 1; what is scanned: v -> z, all."""
     even, odd = body("even", [EVEN], "e"), body("odd", [ODD], "o")
     for branch in (even, odd):
@@ -30,15 +32,15 @@ def alternating(times: int, opset: int = 17, dtype: str = "float32") -> ModelPro
         node("Identity", ["on"], ["still"]),
     ]
     turn = body("turn", nodes, "still", "next", "kept")
-    for name, kind, shape in (("i", "int64", []), ("on", "bool", []), ("v", dtype, ["n", 3])):
-        turn.input.append(helper.make_tensor_value_info(name, KINDS[kind], shape))
+    for name, kind, size in (("i", "int64", []), ("on", "bool", []), ("v", dtype, shape)):
+        turn.input.append(helper.make_tensor_value_info(name, KINDS[kind], size))
     turn.output[0].type.tensor_type.elem_type = KINDS["bool"]
     for value in turn.output[1:]:
         value.type.tensor_type.elem_type = KINDS[dtype]
     loop = node("Loop", ["times", "", "x"], ["z", "all"], body=turn)
     weights = {"times": np.array(times), "two": np.array(2), "one": np.ones(1, dtype)}
-    outputs = {"z": ["n", 3], "all": None}
-    return load(model_of([loop], {"x": ["n", 3]}, outputs, weights, opset=opset, dtype=dtype))
+    inputs, outputs = {"x": shape}, {"z": shape, "all": None}
+    return load(model_of([loop], inputs, outputs, weights, opset=opset, dtype=dtype))
 
 
 def shown(model: ModelProto, wanted: Sequence[str], x: np.ndarray) -> list[np.ndarray]:
@@ -65,6 +67,12 @@ def test_a_branch_in_a_loop_shows_the_iterations_in_which_it_runs(opset: int) ->
     expected = values_of(x, 5)
     np.testing.assert_allclose(even, np.concatenate(expected[0]), rtol=1e-6)
     np.testing.assert_allclose(odd, np.concatenate(expected[1]), rtol=1e-6)
+
+
+def test_a_vector_has_one_entry_in_each_of_them() -> None:
+    x = random(3)
+    (even,) = shown(alternating(5, shape=[3]), [output_inside(EVEN)], x)
+    np.testing.assert_allclose(even, np.stack(values_of(x, 5)[0]), rtol=1e-6)
 
 
 def test_all_else_stays_as_it_was() -> None:
