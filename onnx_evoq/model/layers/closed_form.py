@@ -22,14 +22,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from onnx import NodeProto
+from onnx import GraphProto, NodeProto
 
 from onnx_evoq.model.graph import (
     Runnable,
     all_nodes,
     as_network,
+    bodies,
     constant_tensors,
     is_standard,
+    needed_nodes,
     opset_of,
     walk,
 )
@@ -68,7 +70,10 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
     finder, reads = _LayerFinder(model), WeightReads(model)
     shapes = {weight.name: weight.shape for weight in weights}
     layers: dict[str, list[Layer]] = {}
+    unneeded = _without_effect(model.graph)
     for node, graph in shown_nodes(model):
+        if not unneeded.isdisjoint(node.output):
+            continue
         for index in weight_inputs(node):
             read = reads.of(node, index)
             layer = None
@@ -81,6 +86,14 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
         name: found[0] if len(found) == 1 else tied(model, found, shapes[name])
         for name, found in layers.items()
     }
+
+
+def _without_effect(graph: GraphProto) -> set[str]:
+    """The outputs of all nodes that no output of the model depends on, in bodies, too."""
+    needed = {name for node in needed_nodes(graph) for name in node.output}
+    nodes = [node for node in graph.node if needed.isdisjoint(node.output)]
+    inner = [n for node in nodes for body in bodies(node) for n in all_nodes(body)]
+    return {name for node in [*nodes, *inner] for name in node.output if name}
 
 
 class _LayerFinder:

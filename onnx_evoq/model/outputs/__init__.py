@@ -13,7 +13,8 @@ from onnx_evoq.model.outputs.set_outputs import (
     has_tensors,
     outputs_at,
     outputs_of_model,
-    set_outputs,
+    replace_outputs,
+    restore_outputs,
     with_outputs,
 )
 
@@ -26,7 +27,8 @@ __all__ = [
     "output_hints",
     "outputs_at",
     "outputs_of_model",
-    "set_outputs",
+    "replace_outputs",
+    "restore_outputs",
     "stored_weights",
     "weights_before",
     "with_outputs",

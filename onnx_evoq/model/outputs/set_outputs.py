@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from onnx import ModelProto, ValueInfoProto, helper
 
-from onnx_evoq.model.graph import Network, Runnable, needed_nodes, part_of
+from onnx_evoq.model.graph import Network, Runnable, needed_nodes, part_of, replace_nodes
+from onnx_evoq.model.outputs.operators import FLOATS
 
 Output = ValueInfoProto  # the name for rooms that do not import onnx
+
+_UNKNOWN = "LpNormalization"  # which no step takes for one that passes channels on
 
 
 def outputs_of_model(model: ModelProto) -> list[Output]:
@@ -18,10 +21,42 @@ def outputs_of_model(model: ModelProto) -> list[Output]:
     return own
 
 
-def set_outputs(model: ModelProto, outputs: Sequence[Output]) -> None:
-    """Let a model have other outputs, in place; all its nodes stay."""
+def replace_outputs(model: ModelProto, scored: Sequence[Output], own: Sequence[Output]) -> None:
+    """Let the tensors at which a model is scored be its outputs, in place; all its nodes stay.
+
+    Each of its own outputs of floats gets a reader that is never run, so that no step changes the
+    scale or the number of channels of what it reads.
+
+    Args:
+        model: the model.
+        scored: the tensors, as outputs.
+        own: its own outputs.
+    """
+    restore_outputs(model, own)  # it may have been done before
+    stated = {value.name for value in scored}
+    for value in own:
+        if value.name not in stated and value.type.tensor_type.elem_type in FLOATS:
+            model.graph.node.append(helper.make_node(_UNKNOWN, [value.name], [_reader(value.name)]))
+    _set_outputs(model, scored)
+
+
+def restore_outputs(model: ModelProto, own: Sequence[Output]) -> None:
+    """Let a model have its own outputs again, in place."""
+    readers = {_reader(value.name) for value in own}
+    kept = [node for node in model.graph.node if readers.isdisjoint(node.output)]
+    if len(kept) < len(model.graph.node):
+        replace_nodes(model.graph, kept)
+    _set_outputs(model, own)
+
+
+def _set_outputs(model: ModelProto, outputs: Sequence[Output]) -> None:
     del model.graph.output[:]
     model.graph.output.extend(outputs)
+
+
+def _reader(name: str) -> str:
+    """What the reader of an output that is not scored would make."""
+    return f"{name}, not scored"
 
 
 def outputs_at(

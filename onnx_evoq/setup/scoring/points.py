@@ -19,7 +19,8 @@ from onnx_evoq.model import (
     find_scoring_points,
     outputs_at,
     outputs_of_model,
-    set_outputs,
+    replace_outputs,
+    restore_outputs,
     stored_weights,
     with_outputs,
 )
@@ -68,12 +69,12 @@ class OwnOutputs:
 
     def replaced(self, model: Model) -> Model:
         """A form of the model whose outputs are the tensors at which it is scored, in place."""
-        set_outputs(model, self.scored)
+        replace_outputs(model, self.scored, self.outputs)
         return model
 
     def restored(self, model: Model) -> Model:
         """A model with its own outputs again, in place."""
-        set_outputs(model, self.outputs)
+        restore_outputs(model, self.outputs)
         return model
 
 
@@ -131,7 +132,7 @@ def score_at_points(
     if found.names == tuple(value.name for value in own):
         return Points(found.names, custom=custom)
     scored = outputs_at(own, found.names, found.types)
-    set_outputs(model, scored)
+    replace_outputs(model, scored, own)
     notes = () if score_at else (_note(found),)
     return Points(found.names, OwnOutputs(own, scored, frozenset(found.unlike)), custom, notes)
 

@@ -28,7 +28,8 @@ def layers_of(
         "lengths": np.array([3, 2], np.int32),
     }
     nodes = [node(kind, read, ["y"], hidden_size=2, **attributes), *more]
-    model = load(model_of(nodes, {"x": [3, 2, 4]}, {"y": None}, weights))
+    outputs = {each.output[0]: None for each in nodes}
+    model = load(model_of(nodes, {"x": [3, 2, 4]}, outputs, weights))
     return find_layers(model, find_weights(model)[0])
 
 

@@ -49,7 +49,8 @@ def test_convolutions_are_tied_whatever_their_strides() -> None:
     nodes = [
         node("Conv", ["x", "w"], ["a"], strides=[2], pads=[1, 1]),
         node("Conv", ["x", "w"], ["b"], dilations=[2]),
-        node("Conv", ["b", "w"], ["y"]),
+        node("Conv", ["b", "w"], ["c"]),
+        node("Sum", ["a", "c"], ["y"]),
     ]
     assert inputs(layer_of(nodes, random(4, 4, 3), x=["n", 4, 9])) == ["x", "x", "b"]
 

@@ -25,11 +25,12 @@ def test_a_model_that_fails_behind_its_points_is_noted_or_refused() -> None:
     model = load(two_stages())
     points = points_of(model, "m", DEFAULT_RESOURCES)
     (batch,) = make_batches({"x": random(2, 4)}, input_specs(model), 2)
-    model.graph.node[-1].CopyFrom(node("Gather", ["h", "far"], ["y"]))
+    last = next(each for each in model.graph.node if "y" in each.output)
+    last.CopyFrom(node("Gather", ["h", "far"], ["y"]))
     model.graph.initializer.append(numpy_helper.from_array(np.array(99), "far"))
     assert points.own is not None
     (note,) = with_own_outputs(model, points.own, batch)
     assert "behind the tensors that are scored, the emitted model fails" in note
-    model.graph.node[-1].op_type = "NoSuchOperator"
+    model.graph.node[-1].op_type = "NoSuchOperator"  # its reader is gone
     with pytest.raises(ModelError, match="cannot load"):
         with_own_outputs(model, points.own, batch)
