@@ -80,12 +80,12 @@ def evaluate(
     check_seed(seed)
     chosen = None if metric == "auto" else find_metric(metric)
     loaded, source = load(model, quantized=True), name_of(model)
-    other, other_source = None, ""
+    other, other_source, notes_on_points = None, "", tuple[str, ...]()
     if reference is not None:
         other, other_source = load(reference, quantized=True), name_of(reference)
         found = points_of(other, other_source, resources, score_at)
         if found.own is not None and has_tensors(loaded, found.names):
-            score_at = found.names
+            score_at, notes_on_points = found.names, found.notes
     points = points_of(loaded, source, resources, score_at)
     rng = np.random.default_rng(seed)
     samples = find_samples(loaded, source, as_data(data), rng, resources, progress)
@@ -95,7 +95,7 @@ def evaluate(
     every = outputs_of(loaded, source, samples, resources, progress, own, points.custom)
     outputs = [{name: part[name] for name in points.names} for part in every]
     expected: list[Arrays] | None = None
-    notes = [*samples.notes, *points.notes, *not_finite(outputs, source)]
+    notes = [*samples.notes, *notes_on_points, *points.notes, *not_finite(outputs, source)]
     if other is not None:
         expected = outputs_of(other, other_source, samples, resources, progress)
         notes += not_finite(expected, other_source)

@@ -42,6 +42,7 @@ from onnx_evoq.pipeline import (
     fine_tune,
     granularities_for,
     notes_on_target,
+    reconstruct_behind,
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
@@ -180,7 +181,7 @@ def optimize(
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     deadline = Deadline(time_budget)
-    rng, search_rng = np.random.default_rng(seed).spawn(2)
+    rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
 
     # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(
@@ -225,6 +226,8 @@ def optimize(
     check_memory(task)
     if form == "c":  # what a header cannot hold is refused before the search, not after it
         _check_header(task, name_of(model))
+
+    task = reconstruct_behind(task, behind_rng)
 
     # 4. Rank the weights, if their order has an effect; most of the time is for the search.
     in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"

@@ -13,7 +13,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
 from onnx_evoq.model import name_of
 from onnx_evoq.parallel import one_blas_thread
-from onnx_evoq.pipeline import choose_target
+from onnx_evoq.pipeline import choose_target, reconstruct_behind
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import Search
@@ -151,7 +151,7 @@ def search_bits(
     if space.per_channel and "channel" not in granularities:
         raise OptionError(f"target {chosen.name} takes no steps, and no widths, per channel.")
     deadline = Deadline(time_budget)
-    rng, search_rng = np.random.default_rng(seed).spawn(2)
+    rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
 
     # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(
@@ -182,6 +182,7 @@ def search_bits(
         behind={weight.name: MAX_BITS for weight in float_model.behind},
     )  # fmt: skip
     check_memory(task)
+    task = reconstruct_behind(task, behind_rng)
     found = search_front(
         task,
         drop_measure(float_model.model, scored, resources),

@@ -1,5 +1,6 @@
 """Quantizes a model by a strategy, and emits it: the steps of a job in their order."""
 
+from onnx_evoq.pipeline.behind import reconstruct_behind
 from onnx_evoq.pipeline.emission import (
     Form,
     Storage,
@@ -39,5 +40,6 @@ __all__ = [
     "in_qonnx",
     "metadata_of",
     "notes_on_target",
+    "reconstruct_behind",
     "with_own_outputs",
 ]

@@ -170,8 +170,8 @@ def _with_seen_weights(float_model: FloatModel, quantized: Sequence[Weight]) -> 
         names = [weight.name for weight in behind]
         note = (
             f"{len(behind)} of {len(quantized)} weights have no effect on where the model is "
-            "scored, so that nothing corrects their rounding to the nearest codes ("
-            f"{', '.join(names[:_NAMES])}{', ...' if len(names) > _NAMES else ''}).",
+            f"scored, so that no score sees them: {', '.join(names[:_NAMES])}"
+            f"{', ...' if len(names) > _NAMES else ''}.",
         )
     return replace(
         float_model,

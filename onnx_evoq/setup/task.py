@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from onnx_evoq.batch import Batch
-from onnx_evoq.model import Model, Network, Quantized, Runnable, Weight, weights_named
+from onnx_evoq.model import (
+    Model,
+    Network,
+    Quantized,
+    Runnable,
+    Weight,
+    initializer_values,
+    weights_named,
+)
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, QuantizedWeight, Scale
 from onnx_evoq.run import Deadline
@@ -49,6 +57,7 @@ class Task:
         seed: of the whole run, which emitted models state.
         own: the outputs that an emitted model has; None for those of `model`.
         behind: the widths of the weights that have no effect on where the model is scored, by name.
+        codes_behind: their codes, of those that have a closed form.
     """
 
     model: Model
@@ -72,6 +81,7 @@ class Task:
     seed: int = 0
     own: OwnOutputs | None = None
     behind: Mapping[str, Bits] = field(default_factory=dict)
+    codes_behind: Quantized = field(default_factory=dict)
 
     def nearest(
         self, weights: Sequence[Weight], bits: Mapping[str, Bits]
@@ -84,21 +94,30 @@ class Task:
         """
         return nearest_of(weights, bits, self.granularity, self.scale, narrow=self.narrow_range)
 
-    def with_behind(self, model: Network, quantized: Quantized) -> dict[str, QuantizedWeight]:
-        """Quantized weights, and those that nothing scores, rounded to the nearest codes.
+    def with_behind(
+        self, model: Network, quantized: Quantized, *, nearest: bool = False
+    ) -> dict[str, QuantizedWeight]:
+        """Quantized weights, and those that nothing scores.
 
         Args:
-            model: the model with its present values.
+            model: the model with its present values. A weight whose scale it has changed has the
+                nearest codes.
             quantized: the other weights by name.
+            nearest: whether all that nothing scores have the nearest codes.
         """
         if not self.behind:
             return dict(quantized)
-        tensors = {t.name: t for t in model.graph.initializer if t.name in self.behind}
+        now = initializer_values(model, self.behind)
         weights = [
-            replace(weight, values=np.asarray(model.value(tensors[weight.name]), np.float32))
-            for weight in weights_named(model.model, self.behind)
+            replace(each, values=now[each.name]) for each in weights_named(model.model, self.behind)
         ]
-        return {**quantized, **self.nearest(weights, self.behind)}
+        before = initializer_values(self.model, self.codes_behind)
+        codes = {
+            name: found
+            for name, found in self.codes_behind.items()
+            if not nearest and np.array_equal(now[name], before[name])
+        }
+        return {**quantized, **self.nearest(weights, self.behind), **codes}
 
     def fitness(self, model: Runnable, scoring: ScoringSet | None = None) -> float:
         """The metric of a model on a scoring set, with its sign such that lower is better.

@@ -56,7 +56,7 @@ def emitted_model(
     quantized = task.with_behind(tuned.model, tuned.evolved.quantized)
     widths = {name: weight.grid.bits for name, weight in tuned.evolved.quantized.items()}
     calibrated = as_network(task.model if tuned.plain is None else to_model(tuned.plain.network))
-    rounded = task.with_behind(calibrated, task.nearest(task.weights, widths))
+    rounded = task.with_behind(calibrated, task.nearest(task.weights, widths), nearest=True)
     nearest = start = score(with_codes(calibrated, rounded))
     batch = job.calibration.few or task.search_set.batches[0]
     of_integers = tuned.activations is not None and form == "float"
