@@ -1,7 +1,8 @@
 """Write a quantized model as a C header."""
 
 from onnx_evoq.api.job import ModelSource
-from onnx_evoq.model import c_header_of, load, name_of
+from onnx_evoq.model import as_network, c_header_of, emit_qdq, load, name_of
+from onnx_evoq.setup import MAX_BITS, Task
 
 
 def c_header(model: ModelSource) -> str:
@@ -28,3 +29,18 @@ def c_header(model: ModelSource) -> str:
         >>> Path("model.w4a8.h").write_text(header)  # doctest: +SKIP
     """
     return c_header_of(load(model, quantized=True), name_of(model))
+
+
+def check_header(task: Task, name: str) -> None:
+    """Refuse a model of which a C header cannot hold a layer, before any search.
+
+    Args:
+        task: the model, and the widths of its weights.
+        name: the model's name in messages.
+
+    Raises:
+        ModelError: a layer is of a kind that a header cannot hold.
+    """
+    rounded = task.with_behind(as_network(task.model), task.nearest(task.weights, task.bits))
+    emitted = emit_qdq(task.model, rounded, narrowest=MAX_BITS)
+    c_header_of(emitted if task.own is None else task.own.restored(emitted), name)

@@ -3,6 +3,7 @@
 from onnx_evoq.api.job import ModelSource
 from onnx_evoq.model import (
     check_finite,
+    find_layers,
     find_weights,
     fold_batch_norm,
     fold_constants,
@@ -43,10 +44,14 @@ def inspect(model: ModelSource, *, requantize: bool = False) -> Inspection:
     weights, skipped = find_weights(folded)
     check_finite(weights)
     _, reasons = splittable_layers(folded)
+    layers = find_layers(folded, weights)
     return Inspection(
         source=name_of(model),
         bytes=size_in_bytes(model),
         folded=tuple(batch_norms),
-        weights=tuple(weight_info(weight, reasons.get(weight.name)) for weight in weights),
+        weights=tuple(
+            weight_info(weight, reasons.get(weight.name), weight.name in layers)
+            for weight in weights
+        ),
         skipped=tuple(skipped),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from onnx_evoq.api.c_header import check_header
 from onnx_evoq.api.job import (
     DataSource,
     ModelSource,
@@ -21,10 +22,8 @@ from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import Policy, apply_policy
 from onnx_evoq.model import (
-    as_network,
-    c_header_of,
     data_files,
-    emit_qdq,
+    find_weights,
     name_of,
     operators,
     packed_bytes,
@@ -49,10 +48,12 @@ from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import (
     Result,
     activation_results,
+    coverage_of,
     errors_of,
     layer_results,
     notes_on,
     notes_on_fit,
+    notes_on_size,
     output_results,
 )
 from onnx_evoq.run import Deadline
@@ -225,7 +226,7 @@ def optimize(
 
     check_memory(task)
     if form == "c":  # what a header cannot hold is refused before the search, not after it
-        _check_header(task, name_of(model))
+        check_header(task, name_of(model))
 
     task = reconstruct_behind(task, behind_rng)
 
@@ -246,6 +247,11 @@ def optimize(
     if drop is not None and max_drop is not None:
         check_drop(drop(scored), max_drop, job.source, tuned.activations is not None)
     every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
+    coverage = coverage_of(
+        *find_weights(float_model.model), every.quantized,
+        {**tuned.nearest, **dict.fromkeys(behind, "behind what is scored")},
+    )  # fmt: skip
+    sizes = size_in_bytes(model), size_in_bytes(emitted)
     integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
     return Result(
         model=emitted,
@@ -257,8 +263,8 @@ def optimize(
         metric=calibration.metric.name,
         scores=scores,
         layers=layer_results(every, {**ranking, **dict.fromkeys(behind, float("nan"))}),
-        bytes_before=size_in_bytes(model),
-        bytes_after=size_in_bytes(emitted),
+        bytes_before=sizes[0],
+        bytes_after=sizes[1],
         packed_bytes=packed_bytes(tuned.model, every.quantized),
         evaluations=evolved.evaluations,
         seconds=time.monotonic() - began,
@@ -272,6 +278,7 @@ def optimize(
             *notes_on_target(chosen, grid.activations, form),
             *emission_notes,
             *final.notes,
+            *notes_on_size(*sizes, coverage),
         ),
         session_options=dict(own_options(scored)),
         target=chosen.name,
@@ -282,6 +289,7 @@ def optimize(
             errors_of(scores), calibration.heldout_set.criterion.of_reference or {}, job.unmoved
         ),
         scored_at=float_model.points.names,
+        coverage=coverage,
         data_files=tuple(data_files(model)),
     )
 
@@ -293,10 +301,3 @@ def _ranking(task: Task) -> dict[str, float]:
     return rank_by_sensitivity(
         task.model, rounded, task.search_set, deadline, task.resources, task.progress
     )
-
-
-def _check_header(task: Task, name: str) -> None:
-    """Refuse what a C header cannot hold."""
-    rounded = task.with_behind(as_network(task.model), task.nearest(task.weights, task.bits))
-    emitted = emit_qdq(task.model, rounded, narrowest=MAX_BITS)
-    c_header_of(emitted if task.own is None else task.own.restored(emitted), name)

@@ -6,7 +6,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from onnx_evoq.pipeline.start import (
     with_simulated,
 )
 from onnx_evoq.pipeline.strategy import Strategy
+from onnx_evoq.pipeline.why_nearest import asked_for, why_nearest
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Stopped
@@ -56,6 +57,7 @@ class FineTuned:
         activations: the grids of activations; None if these are floats. Then the models are those
             that simulate them.
         plain: the calibrated activations of the float model as it was given; None for floats.
+        nearest: the weights that start from nearest rounding, each with the reason.
     """
 
     model: Network
@@ -65,6 +67,7 @@ class FineTuned:
     notes: tuple[str, ...] = ()
     activations: Activations | None = None
     plain: Activations | None = None
+    nearest: Mapping[str, str] = field(default_factory=dict)
 
 
 def fine_tune(
@@ -99,7 +102,7 @@ def from_nearest(
     task = with_simulated(task, activations)
     if settings is not None and settings.together:
         found = _together_from_nearest(task, order, settings, rng)
-        return replace(found, activations=activations, plain=plain)
+        return replace(found, activations=activations, plain=plain, nearest=asked_for(task))
     start = _rounded(task, task.bits)
     names = list(start.quantized)  # in the graph's order, whatever the sensitivity
     generators = dict(zip(names, rng.spawn(len(names)), strict=True))
@@ -112,8 +115,9 @@ def from_nearest(
     else:
         evolved = evolve_layers(task, start, settings, in_order)
     return FineTuned(
-        start.model, evolved, start.model, start.quantized, activations=activations, plain=plain
-    )
+        start.model, evolved, start.model, start.quantized, activations=activations, plain=plain,
+        nearest=asked_for(task),
+    )  # fmt: skip
 
 
 def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
@@ -212,7 +216,10 @@ def from_reconstruction(
             evaluations=evolved.evaluations + found.built,
             stopped=evolved.stopped or found.stopped,
         )
-    return FineTuned(model, evolved, start.model, start.quantized, notes, placed.activations, plain)
+    return FineTuned(
+        model, evolved, start.model, start.quantized, notes, placed.activations, plain,
+        why_nearest(task, start, start is not narrowest.quantized_model),
+    )  # fmt: skip
 
 
 def _notes_on_clips(model: Model, scaled: Model) -> tuple[str, ...]:

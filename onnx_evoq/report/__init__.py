@@ -14,11 +14,18 @@ from onnx_evoq.report.results import (
     SensitivityRow,
     WeightInfo,
     activation_results,
+    coverage_of,
     errors_of,
     output_results,
 )
 from onnx_evoq.report.search_report import Search, search_text
-from onnx_evoq.report.summary import layer_results, notes_on, notes_on_fit, weight_info
+from onnx_evoq.report.summary import (
+    layer_results,
+    notes_on,
+    notes_on_fit,
+    notes_on_size,
+    weight_info,
+)
 from onnx_evoq.report.tables import (
     evaluation_text,
     inspection_text,
@@ -42,12 +49,14 @@ __all__ = [
     "WeightInfo",
     "activation_results",
     "check_picture",
+    "coverage_of",
     "errors_of",
     "evaluation_text",
     "inspection_text",
     "layer_results",
     "notes_on",
     "notes_on_fit",
+    "notes_on_size",
     "output_results",
     "result_text",
     "search_picture",

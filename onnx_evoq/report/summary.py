@@ -7,7 +7,8 @@ from onnx_evoq.evolve import Evolved
 from onnx_evoq.metrics import Metric
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits, packed_size
-from onnx_evoq.report.results import LayerResult, WeightInfo
+from onnx_evoq.report.results import Coverage, LayerResult, WeightInfo
+from onnx_evoq.report.text import size
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, MIN_BITS, Score
 
@@ -94,12 +95,29 @@ def notes_on_fit(score: Score, metric: Metric) -> list[str]:
     ]
 
 
-def weight_info(weight: Weight, no_expansion: str | None) -> WeightInfo:
+def notes_on_size(before: int, after: int, coverage: Coverage) -> list[str]:
+    """A note if a file is no smaller than that of the float model, and why.
+
+    Args:
+        before: bytes of the float model's file.
+        after: bytes of the emitted file.
+        coverage: how much of the model is quantized.
+    """
+    if after < before:
+        return []
+    why = "its graph takes more room than its weights, and each weight adds a node and two tensors"
+    if coverage.total and coverage.float > coverage.total / 2:
+        why = f"{100 * coverage.float / coverage.total:.0f} % of its floats stay floats"
+    return [f"the file is not smaller, {size(before)} before and {size(after)} now: {why}."]
+
+
+def weight_info(weight: Weight, no_expansion: str | None, closed_form: bool = True) -> WeightInfo:
     """Describe a weight.
 
     Args:
         weight: the weight.
         no_expansion: why its output channels cannot be split; None if they can.
+        closed_form: whether it can be quantized in closed form.
     """
     values = weight.values
     return WeightInfo(
@@ -114,4 +132,5 @@ def weight_info(weight: Weight, no_expansion: str | None) -> WeightInfo:
         int_bits=int(int_bits(abs(values).max())),
         bytes={bits: packed_size(values.size, bits) for bits in range(MIN_BITS, MAX_BITS + 1)},
         no_expansion=no_expansion,
+        closed_form=closed_form,
     )

@@ -4,6 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
+from onnx_evoq.report.coverage_text import coverage_text
 from onnx_evoq.report.output_table import output_table
 from onnx_evoq.report.results import ACTIVATION, Evaluation, Inspection, Result, Sensitivity
 from onnx_evoq.report.text import (
@@ -52,8 +53,10 @@ def result_text(result: Result, output: str) -> str:
             WIDTH,
         ),
         *textwrap.wrap(about_activations, WIDTH),
+        *coverage_text(result.coverage).splitlines(),
         f"{size(result.bytes_before)} -> {size(result.bytes_after)} "
-        f"(packed {size(result.packed_bytes)})  {output}",
+        f"(packed {size(result.packed_bytes)})  {output}"
+        f"{'' if result.bytes_after < result.bytes_before else '  not smaller: see the note'}",
     ]
     if result.evaluations:
         lines.append(
@@ -118,7 +121,7 @@ def _measured(metric: str, value: float) -> str:
 
 def inspection_text(inspection: Inspection) -> str:
     """The tables of an inspection."""
-    header = ["weight", "op", "shape", "axis", "int", "low", "high", "split"]
+    header = ["weight", "op", "shape", "axis", "int", "low", "high", "solved", "split"]
     rows = [
         [
             w.name,
@@ -128,6 +131,7 @@ def inspection_text(inspection: Inspection) -> str:
             str(w.int_bits),
             f"{w.low:.3g}",
             f"{w.high:.3g}",
+            "yes" if w.closed_form else "-",
             "yes" if w.no_expansion is None else "-",
         ]
         for w in inspection.weights
@@ -136,6 +140,9 @@ def inspection_text(inspection: Inspection) -> str:
     parts.append(_sizes_text(inspection))
     if inspection.folded:
         parts.append(f"{counted(len(inspection.folded), 'BatchNormalization node')} folded.")
+    nearest = [(w.name, w.op_type) for w in inspection.weights if not w.closed_form]
+    if nearest:
+        parts.append(_by_reason("Without a closed form, start from nearest rounding:", nearest))
     unsplittable = [(w.name, w.no_expansion) for w in inspection.weights if w.no_expansion]
     if unsplittable:
         parts.append(_by_reason("Channels that cannot be split:", unsplittable))

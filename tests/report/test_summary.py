@@ -12,7 +12,14 @@ from onnx_evoq.evolve.settings import LayerScores
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import find_weights, load
 from onnx_evoq.pipeline import metadata_of
-from onnx_evoq.report import layer_results, notes_on, notes_on_fit, weight_info
+from onnx_evoq.report import (
+    layer_results,
+    notes_on,
+    notes_on_fit,
+    notes_on_size,
+    weight_info,
+)
+from onnx_evoq.report.results import Coverage
 from onnx_evoq.run.stop import Stopped
 from onnx_evoq.setup import Score, nearest_of
 
@@ -128,3 +135,19 @@ def test_a_fit_that_new_samples_do_not_share_is_noted(
     found = notes_on_fit(Score(search, heldout), find_metric("mse"))
     assert (found != []) == noted
     assert notes_on_fit(Score(search, heldout), find_metric("sqnr")) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "coverage", "text"),
+    [
+        (99, Coverage(1, 0, 9), None),
+        (100, Coverage(1, 0, 9), "100 B before and 100 B now: 90 % of its floats stay floats"),
+        (101, Coverage(9, 0, 1), "its graph takes more room than its weights"),
+    ],
+)
+def test_a_file_that_is_not_smaller_is_noted(
+    after: int, coverage: Coverage, text: str | None
+) -> None:
+    notes = notes_on_size(100, after, coverage)
+    assert [text in note for note in notes if text] == [True] * (text is not None)
+    assert len(notes) == (text is not None)

@@ -101,7 +101,7 @@ def test_a_result_counts_weights_by_their_widths_and_bytes_packed_and_in_the_fil
         44_500, 8_200, 6_150, 0, 1.0, None, (), {},
     )  # fmt: skip
     lines = result_text(result, "m.w4.onnx").splitlines()
-    assert " ".join(lines[-3:-1]) == (
+    assert " ".join(lines[-4:-2]) == (
         "5 weights (1 at 2-6 bits, 1 at 3 bits, 3 at 4 bits), 0 searched; 0 evaluations in 1.0 s"
     )
     assert max(map(len, lines)) <= WIDTH
@@ -143,7 +143,7 @@ def test_the_sizes_of_a_file_count_the_types_that_store_codes() -> None:
 
 def test_a_weight_is_shown_with_its_axis_and_its_range() -> None:
     lines = inspection_text(Inspection("m.onnx", 1, (), (weight("a"),), ())).splitlines()
-    assert lines[1].split() == ["a", "Conv", "8x3x3x3", "0", "1", "-1.5", "0.5", "yes"]
+    assert lines[1].split() == ["a", "Conv", "8x3x3x3", "0", "1", "-1.5", "0.5", "yes", "yes"]
     without = replace(weight("a"), axis=None)
     line = inspection_text(Inspection("m.onnx", 1, (), (without,), ())).splitlines()[1]
     assert line.split()[3] == "-"

@@ -1,6 +1,7 @@
 """The values that the public functions return, each with `to_dict()` for JSON."""
 
 from onnx_evoq.report.results.activation_results import ActivationResult, activation_results
+from onnx_evoq.report.results.coverage import Coverage, coverage_of
 from onnx_evoq.report.results.evaluation import Evaluation
 from onnx_evoq.report.results.json_values import json_values
 from onnx_evoq.report.results.output_results import OutputResult, errors_of, output_results
@@ -17,6 +18,7 @@ from onnx_evoq.report.results.results import (
 __all__ = [
     "ACTIVATION",
     "ActivationResult",
+    "Coverage",
     "Evaluation",
     "Inspection",
     "LayerResult",
@@ -26,6 +28,7 @@ __all__ = [
     "SensitivityRow",
     "WeightInfo",
     "activation_results",
+    "coverage_of",
     "errors_of",
     "json_values",
     "output_results",

@@ -8,6 +8,7 @@ from typing import Any
 from onnx_evoq.model import Model, Skipped, save
 from onnx_evoq.quantize import Bits
 from onnx_evoq.report.results.activation_results import ActivationResult
+from onnx_evoq.report.results.coverage import Coverage
 from onnx_evoq.report.results.json_values import json_values
 from onnx_evoq.report.results.output_results import OutputResult
 from onnx_evoq.run import Stopped
@@ -73,6 +74,8 @@ class Result:
             are unlike.
         scored_at: the tensors at which models were compared: the outputs, or tensors before those
             that cannot be compared.
+        coverage: how much of the float model is quantized in closed form, how much by rounding, and
+            how much not at all.
         data_files: the data files of the float model; if there are any, `save` writes one, too.
     """
 
@@ -99,6 +102,7 @@ class Result:
     float_ops: Mapping[str, int] = field(default_factory=dict)
     scored_at: tuple[str, ...] = ()
     data_files: tuple[Path, ...] = ()
+    coverage: Coverage = Coverage(0, 0, 0)  # noqa: RUF009 - it does not change
     outputs: tuple[OutputResult, ...] = ()
 
     def save(self, path: str | Path, *, external_data: bool | None = None) -> None:
@@ -146,6 +150,7 @@ class Result:
             "session_options": self.session_options,
             "target": self.target,
             "activations": [asdict(each) for each in self.activations],
+            "coverage": self.coverage.to_dict(),
             "integer_ops": dict(self.integer_ops),
             "float_ops": dict(self.float_ops),
         }
@@ -218,6 +223,8 @@ class WeightInfo:
         int_bits: bits before the binary point that its range needs.
         bytes: bytes of its codes, packed, by width: 2 to 8 bits.
         no_expansion: why its output channels cannot be split; None if they can.
+        closed_form: whether it can be quantized in closed form; else it starts from nearest
+            rounding.
     """
 
     name: str
@@ -231,6 +238,7 @@ class WeightInfo:
     int_bits: int
     bytes: dict[int, int]
     no_expansion: str | None
+    closed_form: bool = True
 
 
 @dataclass(frozen=True)
