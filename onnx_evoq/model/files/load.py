@@ -74,6 +74,7 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     _refuse_qonnx(model, name, quantized)
     if model.functions:
         model = inliner.inline_local_functions(model)
+        _check_nodes(model, name)  # in a function, not all of a node was checked
     model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
     _drop_initializer_inputs(model)
     _make_dense(model)
@@ -186,6 +187,10 @@ def _check(model: ModelProto, name: str, path: Path | None) -> None:
                 "export the model again."
             )
     settle(_tensors_in(model), path)
+    _check_nodes(model, name)
+
+
+def _check_nodes(model: ModelProto, name: str) -> None:
     try:
         check_valid(model)
     except onnx.checker.ValidationError as cause:

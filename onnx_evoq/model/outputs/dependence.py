@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from onnx import GraphProto, ModelProto, NodeProto
 
-from onnx_evoq.model.graph import attribute, bodies, reads
+from onnx_evoq.model.graph import attribute, bodies, is_standard, reads
 from onnx_evoq.model.outputs.operators import (
     STEPS,
     casts_to_steps,
@@ -105,12 +105,13 @@ class _Walk:
 
     def _made(self, node: NodeProto, known: Known) -> list[Dependence]:
         inputs = [known.get(name, NOTHING) for name in node.input]
-        if node.op_type == "If":
-            return self._of_if(node, inputs[0], known)
-        if node.op_type == "Loop":
-            return self._of_loop(node, inputs, known)
-        if node.op_type == "Scan":
-            return self._of_scan(node, inputs, known)
+        if is_standard(node):
+            if node.op_type == "If":
+                return self._of_if(node, inputs[0], known)
+            if node.op_type == "Loop":
+                return self._of_loop(node, inputs, known)
+            if node.op_type == "Scan":
+                return self._of_scan(node, inputs, known)
         captured = _union(known.get(name, NOTHING) for name in reads(node) - set(node.input))
         return [_of_operator(node, inputs) | captured] * len(node.output)
 

@@ -266,6 +266,21 @@ def test_initializers_that_are_inputs_are_taken_off_that_list() -> None:
     assert loaded.ir_version == 4
 
 
+def test_a_node_without_its_body_is_refused_in_a_function_too() -> None:
+    function = helper.make_function(
+        "local", "Layer", ["a", "b"], ["c"], [node("If", ["b"], ["c"])],
+        [helper.make_opsetid("", 17)],
+    )  # fmt: skip
+    model = model_of(
+        [node("Layer", ["x", "flag"], ["y"], domain="local")],
+        {"x": ["n", 4], "flag": []}, {"y": None}, {}, dtypes={"flag": "bool"},
+    )  # fmt: skip
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    with pytest.raises(ModelError, match="not a valid ONNX model: Required attribute"):
+        load(model)
+
+
 def test_functions_are_inlined() -> None:
     function = helper.make_function(
         "local", "Layer", ["a", "b"], ["c"], [node("MatMul", ["a", "b"], ["c"])],

@@ -57,6 +57,13 @@ def test_rows_and_jumps(nodes: list[NodeProto], rows_vary: bool, jumps: bool) ->
     assert (found.rows_vary, found.jumps) == (rows_vary, jumps)
 
 
+@pytest.mark.parametrize("name", ["If", "Loop", "Scan"])
+def test_an_operator_of_another_domain_needs_no_body(name: str) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"]), node(name, ["y"], ["z"], domain="com.example")]
+    model = model_of(nodes, {"x": [2, 4]}, {"z": None}, {"w": random(4, 3)})
+    assert dependences(model, ["w"])["z"].weights == 1
+
+
 def test_a_sum_of_all_has_one_row_whatever_it_sums() -> None:
     nodes = [node("NonZero", ["y"], ["i"]), node("ReduceSum", ["i"], ["z"])]
     assert not of(nodes, "z").rows_vary
