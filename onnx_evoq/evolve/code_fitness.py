@@ -12,6 +12,8 @@ from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.setup import Task
 
+_LEAST_SAMPLES = 8  # of a part of the search set, but the last one
+
 
 class CodeFitness:
     """Scores networks by their codes, (codes,); lower is better.
@@ -30,14 +32,15 @@ class CodeFitness:
         evaluators = Evaluators([task.search_set, task.heldout_set], task.resources)
         self._on_search, self._on_heldout = evaluators.at(start.as_float, *start.quantized)
         self._race = Race(self._on_search, 1, self._values_of, doubt)
+        self._parts = parts_of(self._on_search.counts)
         self._deadline = task.deadline
         self._evaluations_on_later_batches = 0  # which the evaluator does not count
         self.metric: Metric = task.search_set.criterion.metric
 
     @property
-    def batches(self) -> int:
-        """The number of batches of the search set."""
-        return len(self._on_search.counts)
+    def parts(self) -> int:
+        """The number of parts of the search set that are scored in turn."""
+        return len(self._parts)
 
     @property
     def evaluations(self) -> int:
@@ -62,15 +65,15 @@ class CodeFitness:
         """The fitness of one candidate on the held-out set."""
         return self._whole(self._on_heldout, codes)
 
-    def on_batches(self, candidates: Sequence[Codes], turn: int, count: int) -> Float64Array | None:
-        """The fitness on some batches of the search set, other batches for each turn.
+    def on_parts(self, candidates: Sequence[Codes], turn: int, count: int) -> Float64Array | None:
+        """The fitness on some parts of the search set, other parts for each turn.
 
         A metric of the user needs all outputs at once, and is computed on the whole search set.
 
         Args:
             candidates: the codes of networks.
-            turn: counts the calls; consecutive turns score consecutive batches.
-            count: the number of batches.
+            turn: counts the calls; consecutive turns score consecutive parts.
+            count: the number of parts.
 
         Returns:
             (candidates,), or None if the deadline passes before all candidates are scored.
@@ -82,11 +85,12 @@ class CodeFitness:
                     return None
                 values.append(self._whole(self._on_search, codes))
             return np.array(values)
-        first = min(turn * count % self.batches, max(self.batches - count, 0))
+        part = min(turn * count % self.parts, max(self.parts - count, 0))
+        first = self._parts[part].start
+        end = self._parts[min(part + count, self.parts) - 1].stop
         losses = self._on_search.losses(
-            candidates, self._values_of, first, min(first + count, self.batches),
-            lambda: self._deadline.passed,
-        )  # fmt: skip
+            candidates, self._values_of, first, end, lambda: self._deadline.passed
+        )
         scored = [each for each in losses if each is not None]
         if first > 0:
             self._evaluations_on_later_batches += len(scored)
@@ -96,3 +100,22 @@ class CodeFitness:
 
     def _whole(self, evaluator: Evaluator, codes: Codes) -> float:
         return self.metric.fitness(evaluator.value(self._values_of(codes)))
+
+
+def parts_of(counts: Sequence[int]) -> list[range]:
+    """Parts of some batches, each of a batch or of so many that they hold enough samples.
+
+    Args:
+        counts: the number of samples in each batch.
+
+    Example:
+        >>> parts_of([16, 16, 3, 1, 1, 6, 2])
+        [range(0, 1), range(1, 2), range(2, 6), range(6, 7)]
+    """
+    parts, start, samples = list[range](), 0, 0
+    for index, count in enumerate(counts):
+        samples += count
+        if samples >= _LEAST_SAMPLES or index + 1 == len(counts):
+            parts.append(range(start, index + 1))
+            start, samples = index + 1, 0
+    return parts

@@ -2,12 +2,12 @@
 
 1. From nearest rounding, the best rounding of each layer is chosen first (`rounding_choice`).
 2. Then groups of the least certain codes evolve (`search.Coevolution`, `move_costs`). The
-   candidates of a generation are scored on one batch of the search set, other batches in each
-   generation. The networks that may become the new context are scored on the whole search set. So
-   the samples that select the moves do not accept them, and the context never gets worse on the
-   search set.
+   candidates of a generation are scored on one part of the search set (a batch, or several small
+   ones), another part in each generation. The networks that may become the new context are scored
+   on the whole search set. So the samples that select the moves do not accept them, and the context
+   never gets worse on the search set.
 3. After several generations without a better context, candidates are scored on twice as many
-   batches. The search ends when all batches do not help either.
+   parts. The search ends when all parts do not help either.
 4. After every few improvements, the context is scored on the held-out set. It is kept if it is no
    worse there than the codes kept before, and if it stays within the allowed drop, where there is
    one. The search ends after several contexts in a row that were not kept.
@@ -29,7 +29,7 @@ from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import Coevolution
 from onnx_evoq.setup import Task
 
-_STALLED = 12  # generations without a better context, after which more batches are scored
+_STALLED = 12  # generations without a better context, after which more parts are scored
 _CHECK_EVERY = 4  # improvements of the context between two checks on the held-out set
 _MOST_REJECTIONS = 4  # checks in a row after which the search ends
 _ROUNDING_SHARE = 4  # the choice of roundings may take one part in so many of the time left
@@ -123,7 +123,7 @@ def _with_best_roundings(
     deadline = task.deadline.share(_ROUNDING_SHARE)
 
     def score(candidates: Sequence[Codes], turn: int) -> Float64Array | None:
-        return None if deadline.passed else fitness.on_batches(candidates, turn, 1)
+        return None if deadline.passed else fitness.on_parts(candidates, turn, 1)
 
     codes = choose_roundings(kept.vector, others, score)
     return codes if fitness.of_one(codes) < kept.fitness["search"] else kept.codes
@@ -150,14 +150,14 @@ def _evolve(
     """Run a coevolution until it ends by itself, or by the deadline."""
     context = search.ask()
     search.tell(context, np.array([fitness.of_one(codes) for codes in context]))
-    batches, stalled, improvements = 1, 0, 0
+    parts, stalled, improvements = 1, 0, 0
     with task.progress("evolving", generations) as advance:
         for turn in range(generations):
             candidates = search.ask()
-            on_batches = fitness.on_batches(candidates, turn, batches)
-            if on_batches is None:  # out of time
+            on_parts = fitness.on_parts(candidates, turn, parts)
+            if on_parts is None:  # out of time
                 break
-            search.tell(candidates, on_batches)
+            search.tell(candidates, on_parts)
             before = search.best_fitness
             contexts = search.ask()
             search.tell(contexts, fitness.on_search_set(contexts))
@@ -171,6 +171,6 @@ def _evolve(
             if kept.rejections == _MOST_REJECTIONS:
                 break
             if stalled == _STALLED:
-                if batches >= fitness.batches:
+                if parts >= fitness.parts:
                     break
-                batches, stalled = 2 * batches, 0
+                parts, stalled = 2 * parts, 0

@@ -18,7 +18,7 @@ from onnx_evoq.setup.sessions import (
 )
 from onnx_evoq.setup.synthetic import synthetic_samples
 
-_MEMORY_PARTS = 2  # samples may take one part of the memory in so many
+_MEMORY_PARTS = 4  # samples may take one part of the memory in so many
 
 
 def find_samples(

@@ -11,7 +11,8 @@ from graphs import conv_net, mlp, model_of, node, random, run
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from onnx_evoq.batch import Batch, make_batches
+from onnx_evoq.batch import Batch, Group, make_batches
+from onnx_evoq.batch import batches_of as grouped_batches
 from onnx_evoq.engine import LayerPower, layer_powers
 from onnx_evoq.model import (
     as_network,
@@ -163,3 +164,17 @@ def test_progress_counts_layers() -> None:
 
     powers(MODEL, batches_of(MODEL, X), progress=progress)
     assert shown == [("layer powers", 2), 1, 1]
+
+
+def test_samples_of_any_length_count_by_their_positions() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    model = load(model_of(nodes, {"x": ["n", "t", 4]}, {"y": None}, {"w": random(4, 3)}))
+    inputs = [random(2, length, 4, seed=length) for length in (3, 20, 7)]
+    groups = [Group({"x": x}, np.arange(2 * k, 2 * k + 2)) for k, x in enumerate(inputs)]
+    batches = grouped_batches(groups, input_specs(model), lambda group: 2)
+    x = np.concatenate([each.reshape(-1, 4) for each in inputs])
+    found = powers(model, batches)["w"]
+    np.testing.assert_allclose(found.columns, unexplained(x, centred=False), rtol=1e-3)
+    few, whole = powers(model, batches, 12)["w"], found.whole.mean()
+    assert few.whole.mean() == pytest.approx(whole, rel=0.6)
+    assert few.whole.mean() != pytest.approx(whole, rel=1e-4)

@@ -105,3 +105,18 @@ def test_channels_of_unlike_power_count_alike_if_the_metric_tells_them_apart() -
     sketch = Sketch(scoring, np.random.default_rng(0))
     expected = (y / np.sqrt(15 * y.var(axis=0, ddof=1).mean(axis=0))).reshape(40, 15)
     np.testing.assert_allclose(sketch.reference, expected, rtol=1e-5)
+
+
+def test_outputs_of_several_sizes_have_a_sketch_of_one_size() -> None:
+    parts = [{"y": random(2, length, 4, seed=length)} for length in (3, 8, 20)]
+    sketch = sketch_of(parts)
+    assert sketch.reference.shape == (6, 32)
+    assert (sketch.reference[:2, 12:] == 0).all()  # 12 values, which are not projected
+    np.testing.assert_allclose(sketch(parts[2]), sketch.reference[4:])
+    for part, own in zip(parts, np.split(sketch.reference, 3), strict=True):
+        power = np.square(part["y"]).mean() / np.mean([np.square(p["y"]).mean() for p in parts])
+        assert np.square(own).sum(axis=1).mean() == pytest.approx(power, rel=0.5)
+
+
+def test_few_values_of_several_sizes_are_not_projected() -> None:
+    assert sketch_of([{"y": random(1, 3)}, {"y": random(1, 5)}]).size == 5

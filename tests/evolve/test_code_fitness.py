@@ -8,7 +8,7 @@ import pytest
 from graphs import mlp, random, rounded, task_of
 
 from onnx_evoq.array_types import Codes
-from onnx_evoq.evolve.code_fitness import CodeFitness
+from onnx_evoq.evolve.code_fitness import CodeFitness, parts_of
 from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import as_network, load, with_codes
@@ -66,7 +66,7 @@ def test_a_metric_that_is_maximised_has_negative_fitness() -> None:
 
 
 def test_there_are_as_many_batches_as_in_the_search_set() -> None:
-    assert fitness().batches == 3
+    assert fitness().parts == 3
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_there_are_as_many_batches_as_in_the_search_set() -> None:
 )  # fmt: skip
 def test_each_turn_scores_other_batches(turn: int, count: int, batches: list[int]) -> None:
     codes = [moved(6), moved(9)]
-    found = fitness().on_batches(codes, turn, count)
+    found = fitness().on_parts(codes, turn, count)
     assert found == pytest.approx([value(each, batches=batches) for each in codes], rel=1e-5)
 
 
 def test_all_candidates_are_counted_on_any_batch() -> None:
     scorer = fitness()
-    scorer.on_batches([moved(1), moved(2)], 0, 1)
+    scorer.on_parts([moved(1), moved(2)], 0, 1)
     assert scorer.evaluations == 2
-    scorer.on_batches([moved(1), moved(2)], 1, 1)
+    scorer.on_parts([moved(1), moved(2)], 1, 1)
     assert scorer.evaluations == 4
     scorer.of_one(moved(3))
     scorer.on_heldout_set(moved(3))
@@ -98,7 +98,7 @@ def test_all_candidates_are_counted_on_any_batch() -> None:
 def test_out_of_time_batches_have_no_fitness(seconds: int) -> None:
     ticks = iter(range(10**6))
     scorer = fitness(deadline=Deadline(seconds, clock=lambda: next(ticks)))
-    assert scorer.on_batches([moved(k) for k in range(9)], 1, 1) is None
+    assert scorer.on_parts([moved(k) for k in range(9)], 1, 1) is None
     assert scorer.evaluations < 9
 
 
@@ -124,6 +124,11 @@ def test_a_metric_of_the_user_is_computed_on_the_whole_search_set() -> None:
     task = replace(TASK, **own)
     scorer = fitness(task)
     expected = [-value(moved(6), task), -value(moved(9), task)]
-    assert scorer.on_batches([moved(6), moved(9)], 1, 1) == pytest.approx(expected, rel=1e-5)
+    assert scorer.on_parts([moved(6), moved(9)], 1, 1) == pytest.approx(expected, rel=1e-5)
     assert scorer.evaluations == 2
-    assert fitness(task, deadline=Deadline(0)).on_batches([moved(6)], 0, 1) is None
+    assert fitness(task, deadline=Deadline(0)).on_parts([moved(6)], 0, 1) is None
+
+
+def test_small_batches_are_scored_together() -> None:
+    assert parts_of([1] * 17) == [range(8), range(8, 16), range(16, 17)]
+    assert parts_of([32, 32, 5]) == [range(1), range(1, 2), range(2, 3)]

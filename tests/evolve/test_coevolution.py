@@ -206,13 +206,13 @@ def test_roundings_are_scored_on_one_batch_each(
     given: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[int, int]] = []
-    score = CodeFitness.on_batches
+    score = CodeFitness.on_parts
 
     def record(self: CodeFitness, candidates: Any, turn: int, count: int) -> Any:
         calls.append((turn, count))
         return score(self, candidates, turn, count)
 
-    monkeypatch.setattr(CodeFitness, "on_batches", record)
+    monkeypatch.setattr(CodeFitness, "on_parts", record)
     coevolved(given, settings=replace(SETTINGS, generations=1))
     assert calls == [(0, 1), (1, 1), (2, 1), (3, 1), (0, 1)]  # all layers, each layer, a generation
 
@@ -221,7 +221,7 @@ def test_a_search_that_stalls_scores_more_batches(
     given: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
-    score = CodeFitness.on_batches
+    score = CodeFitness.on_parts
 
     def record(self: CodeFitness, candidates: Any, turn: int, count: int) -> Any:
         counts.append(count)
@@ -230,7 +230,7 @@ def test_a_search_that_stalls_scores_more_batches(
     def never_better(self: CodeFitness, candidates: Any) -> Any:
         return np.full(len(candidates), np.inf)
 
-    monkeypatch.setattr(CodeFitness, "on_batches", record)
+    monkeypatch.setattr(CodeFitness, "on_parts", record)
     monkeypatch.setattr(CodeFitness, "on_search_set", never_better)
     monkeypatch.setattr("onnx_evoq.evolve.coevolution._STALLED", 2)
     evolved = coevolved(given, settings=replace(SETTINGS, generations=50))
@@ -246,7 +246,7 @@ def test_out_of_time_no_more_candidates_are_drawn(
     def out_of_time(self: CodeFitness, candidates: Any, turn: int, count: int) -> None:
         calls.append(turn)
 
-    monkeypatch.setattr(CodeFitness, "on_batches", out_of_time)
+    monkeypatch.setattr(CodeFitness, "on_parts", out_of_time)
     coevolved(given)
     assert calls == [0, 0]  # roundings, and one generation
 

@@ -58,13 +58,13 @@ def ignore(inputs: Arrays, outputs: Arrays) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Use:
-    """A use of the weight, and what is seen of it in the first batch that has positions.
+    """A use of the weight, and what is seen of it in the longest samples that have positions.
 
     Attributes:
         source: the layer, and the tensors around it.
         number: of the use.
         residual: whether the target is a residual sum.
-        first: that batch.
+        longest: the batch of these.
         targets: its tensors of the float model.
         positions: of a sample, for each of its input values.
     """
@@ -72,14 +72,16 @@ class _Use:
     source: AtLayer
     number: int
     residual: bool
-    first: Batch
+    longest: Batch
     targets: Arrays
     positions: float
 
     @classmethod
     def of(cls, source: AtLayer, number: int) -> "_Use | None":
         """The use at a layer; None if the output has no positions on any sample."""
-        for index, batch in enumerate(source.batches):
+        # In short samples, sizes may agree by chance: along an axis of 1 nothing is broadcast.
+        for index in sorted(range(len(source.batches)), key=lambda k: -source.batches[k].length):
+            batch = source.batches[index]
             tensors, targets = source.inputs.of(index), source.outputs.of(index)
             if has_positions(source, tensors, targets):
                 shape = shape_at(source, targets)
@@ -159,8 +161,8 @@ def gather_samples(
 
     def taken(use: _Use) -> int:
         """How many positions of a use are taken of all samples."""
-        of_each = wanted(use, use.first, use.targets, judging=False)
-        entries = use.entries(use.first, use.targets) * fitted / use.first.length
+        of_each = wanted(use, use.longest, use.targets, judging=False)
+        entries = use.entries(use.longest, use.targets) * fitted / use.longest.length
         return round(entries) * positions_of(use.source, use.targets, of_each)[1]
 
     activations: list[Activation | None] = [None] * len(sources)
@@ -191,7 +193,7 @@ def gather_samples(
     seeds = rng.integers(2**63, size=len(source.batches)).tolist()
     done = in_order(work, enumerate(seeds), workers)
     with np.errstate(over="ignore", invalid="ignore"):
-        chunks = _kept(done, keep)
+        chunks = _kept(done, source.batches, keep)
         for parts in _divided(chunks) if source.heldout else _halved(chunks):
             gathered.add(*parts)
         return gathered if gathered.count and gathered.finite else None
@@ -199,18 +201,19 @@ def gather_samples(
 
 def _kept(
     done: Iterator[tuple[list[SampleChunk], Arrays, Arrays]],
+    batches: Sequence[Batch],
     keep: Callable[[Arrays, Arrays], None],
-) -> Iterator[SampleChunk]:
-    """The chunks alone; the tensors go to `keep`."""
-    for chunks, tensors, targets in done:
+) -> Iterator[tuple[SampleChunk, int]]:
+    """The chunks and their numbers of samples; the tensors go to `keep`."""
+    for (chunks, tensors, targets), batch in zip(done, batches, strict=True):
         keep(tensors, targets)
-        yield from chunks
+        yield from ((chunk, batch.count) for chunk in chunks)
 
 
-def _divided(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
+def _divided(chunks: Iterator[tuple[SampleChunk, int]]) -> Iterator[list[SampleChunk]]:
     """Chunks of one use to add together: of those that only judge, and of the others."""
     together: dict[tuple[bool, int], list[SampleChunk]] = {}
-    for chunk in chunks:
+    for chunk, _ in chunks:
         parts = together.setdefault((not chunk.heldout, chunk.use), [])
         parts.append(chunk)
         if sum(part.columns.size for part in parts) >= _CHUNK_VALUES:
@@ -219,17 +222,20 @@ def _divided(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
     yield from (together[kind] for kind in sorted(together) if together[kind])
 
 
-def _halved(chunks: Iterator[SampleChunk]) -> Iterator[list[SampleChunk]]:
+def _halved(chunks: Iterator[tuple[SampleChunk, int]]) -> Iterator[list[SampleChunk]]:
     """Chunks of one use to add together: of one half of each batch, and of the other, in turn.
 
-    Moments are kept in two folds, and each gets the samples of one kind.
+    Moments are kept in two folds, and each gets the samples of one kind. A batch of one sample is
+    not divided, since its positions are alike.
     """
     halves: defaultdict[int, tuple[list[SampleChunk], list[SampleChunk]]]
     halves, counts, sizes = defaultdict(lambda: ([], [])), Counter[int](), Counter[int]()
-    for chunk in chunks:
+    for chunk, samples in chunks:
         use, index = chunk.use, counts[chunk.use]
         # Of an odd number, one half has one more, and the other in the next batch.
         middle = (chunk.columns.shape[1] + 1 - index % 2) // 2
+        if samples == 1:
+            middle = 0 if index % 2 else chunk.columns.shape[1]
         halves[use][0].append(_part(chunk, slice(0, middle)))
         halves[use][1].append(_part(chunk, slice(middle, None)))
         counts[use] += 1

@@ -51,6 +51,6 @@ def facts_of(model: Model) -> Facts:
             raise DataError(f"input {spec.name!r} states no shape to draw inputs for: give data.")
         if spec.dtype.kind not in "biuf":
             raise ModelError(
-                f"input {spec.name!r} holds {spec.dtype}, which cannot be drawn: give data."
+                f"input {spec.name!r} takes {spec.kind}, which cannot be drawn: give data (--data)."
             )
     return Facts(model, specs, axis_names(model), input_uses(model), input_scalings(model))

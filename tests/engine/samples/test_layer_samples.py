@@ -9,7 +9,7 @@ import pytest
 from graphs import model_of, node, random, task_of
 from onnx import NodeProto
 
-from onnx_evoq.batch import make_batches
+from onnx_evoq.batch import Group, batches_of, make_batches
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.layer_tensors import gather_from_caches
 from onnx_evoq.engine.samples import layer_samples as samples
@@ -190,7 +190,7 @@ def test_wide_layers_have_fewer_positions(
     [
         (2**22, 8, [100, 100]),  # half of each batch of 8 samples with 5 positions
         (2**22, 40, [100, 100]),
-        (2**22, 13, [33 + 32 + 33 + 2, 32 + 33 + 32 + 3]),
+        (2**22, 13, [33 + 32 + 33, 32 + 33 + 32 + 5]),  # the last batch, of one, is not divided
         (2 * 4 * 5 * 8, 8, [40, 40, 40, 40, 20, 20]),  # values of the halves of two batches
         (1, 20, [100, 100]),
         (1, 5, [25, 25] * 4),
@@ -425,3 +425,56 @@ def test_batches_on_which_the_models_go_other_ways_are_left_out() -> None:
     found = gather_samples([source], np.random.default_rng(0))
     assert found is not None
     assert found.count == 5 * 32
+
+
+def of_lengths(
+    model: Model, lengths: Sequence[int], positions: int = samples.POSITIONS
+) -> tuple[LayerSamples | None, list[np.ndarray]]:
+    """The samples of the weight w for batches of one sample of each length, and these."""
+    inputs = [random(1, length, 8, seed=length) for length in lengths]
+    specs = [replace(spec, shape=(None, None, 8)) for spec in input_specs(model)]
+    groups = [Group({"x": x}, np.array([k])) for k, x in enumerate(inputs)]
+    batches = batches_of(groups, specs, lambda group: 1)
+    both = [ActivationCache(batches, Resources(workers=1)) for _ in range(2)]
+    weights = find_weights(model)[0]
+    (weight,) = (weight for weight in weights if weight.name == "w")
+    layer, rng = find_layers(model, weights)["w"], np.random.default_rng(0)
+    return gather_from_caches(model, model, weight, layer, both, batches, rng, positions), inputs
+
+
+def open_network(nodes: Sequence[NodeProto]) -> Model:
+    weights = {"w": random(8, 6), "b": random(6, seed=1), "v": random(8, 6, seed=2)}
+    return load(model_of(nodes, {"x": ["n", "t", 8]}, {"y": ["n", "t", 6]}, weights))
+
+
+PLAIN = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
+
+
+def test_all_positions_of_samples_of_any_length_count_alike() -> None:
+    found, inputs = of_lengths(open_network(PLAIN), [3, 17, 1, 9])
+    assert found is not None
+    x = np.concatenate(inputs, axis=1)[0]
+    moments = found.sums.moments()
+    np.testing.assert_allclose(moments.x_mean[0], x.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(moments.hessian[0], np.cov(x.T, bias=True), atol=1e-4)
+
+
+def test_long_samples_have_more_of_few_positions(chunks: list[np.ndarray]) -> None:
+    of_lengths(open_network(PLAIN), [10, 40, 20, 30], positions=50)
+    # A batch of one sample goes to one half: the first and the third, the second and the last.
+    assert [chunk.shape[1] for chunk in chunks] == [15, 35]
+
+
+def test_a_branch_that_is_broadcast_is_no_residual_though_one_sample_is_that_short() -> None:
+    nodes = [
+        node("ReduceMean", ["x"], ["m"], axes=[1], keepdims=1),
+        node("MatMul", ["m", "v"], ["o"]),
+        *PLAIN[:1],
+        node("Add", ["a", "b"], ["s"]),
+        node("Add", ["o", "s"], ["y"]),
+    ]
+    found, inputs = of_lengths(open_network(nodes), [1, 4, 6])
+    assert found is not None
+    x = np.concatenate(inputs, axis=1)[0]
+    expected = (x @ random(8, 6) + random(6, seed=1)).mean(axis=0)
+    np.testing.assert_allclose(found.sums.moments().t_mean[0], expected, atol=1e-5)

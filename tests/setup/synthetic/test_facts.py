@@ -28,5 +28,5 @@ def test_input_without_a_shape_is_refused() -> None:
 def test_text_cannot_be_drawn() -> None:
     model = model_of([node("Identity", ["x"], ["y"])], {"x": ["n"]}, {"y": None}, {})
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
-    with pytest.raises(ModelError, match="input 'x' holds object, which cannot be drawn: give"):
+    with pytest.raises(ModelError, match="input 'x' takes text, which cannot be drawn: give"):
         facts_of(model)
