@@ -15,21 +15,27 @@ from onnx_evoq.data.preprocess import (
     centre_crop,
     channels_last,
     resized_arrays,
+    resized_to,
     scale,
 )
-from onnx_evoq.data.reading import Raw, joined
+from onnx_evoq.data.reading import NO_LIMIT, Limit, Raw, joined
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
 
+_FLOAT = 4  # bytes
 
-def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Samples:
+
+def fit_to_model(
+    raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess, limit: Limit = NO_LIMIT
+) -> Samples:
     """Preprocess arrays, convert them to the types of the model's inputs and check their shapes.
 
     Args:
         raw: the samples.
         specs: the model's inputs. Numbers change in inputs of floats only.
         steps: the preprocessing.
+        limit: the memory that resized images may take.
 
     Raises:
         DataError: a shape or type does not match, or a value is NaN or infinite.
@@ -52,7 +58,7 @@ def fit_to_model(raw: Raw, specs: Sequence[TensorSpec], steps: Preprocess) -> Sa
     groups = []
     for group in read:
         inputs = {
-            spec.name: _fit(group.inputs[spec.name], spec, steps, raw.source, notes)
+            spec.name: _fit(group.inputs[spec.name], spec, steps, limit, raw.source, notes)
             for spec in specs
         }
         groups.append(Group(inputs, group.places))
@@ -96,7 +102,12 @@ def _note_on_bytes(
 
 
 def _fit(
-    values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
+    values: NDArray[Any],
+    spec: TensorSpec,
+    steps: Preprocess,
+    limit: Limit,
+    source: str,
+    notes: list[str],
 ) -> Array:
     if spec.dtype == object:
         _check_shape(values, spec, source)
@@ -110,7 +121,7 @@ def _fit(
     axis = values.ndim - 1
     if values.ndim == 4:
         kind = values.dtype
-        values, axis = _as_images(values, spec, steps, source, notes)
+        values, axis = _as_images(values, spec, steps, limit, source, notes)
         if not takes_floats and kind.kind in "iu":  # resized images are floats
             values = np.rint(values).astype(kind)
     elif spec.shape is not None and values.ndim == 5 and len(spec.shape) == 4:  # whole feeds
@@ -135,7 +146,12 @@ def _text(values: NDArray[Any], spec: TensorSpec, source: str) -> Array:
 
 
 def _as_images(
-    values: NDArray[Any], spec: TensorSpec, steps: Preprocess, source: str, notes: list[str]
+    values: NDArray[Any],
+    spec: TensorSpec,
+    steps: Preprocess,
+    limit: Limit,
+    source: str,
+    notes: list[str],
 ) -> tuple[NDArray[Any], int]:
     """Resized and cropped images in the model's layout and colours, and their channel axis."""
     last = channels_last(spec, steps.layout)
@@ -145,6 +161,7 @@ def _as_images(
         values = transposed
         notes.append(f"{source}: {spec.name!r} was transposed to {'nhwc' if last else 'nchw'}.")
     if steps.resize is not None:
+        _check_resized(values, steps.resize, last, limit, source)
         values = resized_arrays(values, steps.resize, last)
     if steps.crop is not None:
         values = centre_crop(values, steps.crop, last)
@@ -152,6 +169,18 @@ def _as_images(
     if steps.color == "bgr" and values.shape[axis] == 3:
         values = np.flip(values, axis)
     return values, axis
+
+
+def _check_resized(
+    values: NDArray[Any], size: int | tuple[int, int], last: bool, limit: Limit, source: str
+) -> None:
+    """Raise DataError if resized images, which are floats, take too much memory."""
+    channels, shape = (
+        (values.shape[3], values.shape[1:3]) if last else (values.shape[1], values.shape[2:])
+    )
+    height, width = resized_to((shape[0], shape[1]), size)
+    name = f"{source} resized to {height}x{width}"
+    limit.check(height * width * channels * _FLOAT, name, len(values))
 
 
 def _matches(shape: tuple[int, ...], spec: TensorSpec, resizes: bool) -> bool:

@@ -149,9 +149,8 @@ def load_samples(
     if not sum(len(group.places) for group in raw.groups):
         raise DataError(f"{raw.source}: holds no samples: give a few hundred.")
     steps = data.preprocess
-    fitted = fit_to_model(
-        raw, specs, replace(steps, resize=None, crop=None) if raw.sized else steps
-    )
+    rest = replace(steps, resize=None, crop=None) if raw.sized else steps
+    fitted = fit_to_model(raw, specs, rest, limit)
     return replace(fitted, notes=(*fitted.notes, *_note_on_shapes(fitted, steps)))
 
 

@@ -8,7 +8,7 @@ from sample_groups import inputs_of
 from onnx_evoq.batch import Group, one_group
 from onnx_evoq.data.fit_to_model import fit_to_model
 from onnx_evoq.data.preprocess import Preprocess
-from onnx_evoq.data.reading.raw import Raw
+from onnx_evoq.data.reading import Limit, Raw
 from onnx_evoq.data.samples import Samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.signature import TensorSpec
@@ -345,3 +345,12 @@ def test_a_note_speaks_of_all_groups_once() -> None:
     ]
     (note,) = fit_to_model(Raw(groups, None, "data"), [spec(None)], Preprocess()).notes
     assert "fed as it is, 7 to 9" in note
+
+
+@pytest.mark.parametrize("size", [(10**5, 10**5), 10**25])
+def test_images_resized_to_more_than_memory_holds_are_refused(size: int | tuple[int, int]) -> None:
+    raw = Raw([one_group({"x": np.ones((3, 1, 2, 2))})], None, "data")
+    with pytest.raises(
+        DataError, match=r"data resized to 1\d+x1\d+: 3 samples take .* memory allow"
+    ):
+        fit_to_model(raw, [spec(1, None, None)], Preprocess(resize=size), Limit(memory=10**9))

@@ -142,9 +142,9 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
             f"{name}: holds pickled objects: save plain arrays of numbers or text (samples of "
             "different shapes as one .npz file each, in a folder)."
         )
-    if not dtype.itemsize or any(axis < 0 for axis in shape):
+    if not dtype.itemsize or dtype.subdtype or any(axis < 0 for axis in shape):
         raise DataError(f"{name}: its header says {dtype} {shape}, which no array is.")
-    return shape, by_columns, dtype
+    return tuple(map(int, shape)), by_columns, dtype  # True is a whole number, too
 
 
 def _too_short(name: str, promised: int) -> DataError:

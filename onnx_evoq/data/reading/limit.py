@@ -46,21 +46,21 @@ class Limit:
             count = min(_LEAST, wanted)
         return count, (self.note(count, wanted, source),) if count < wanted else ()
 
-    def check(self, size: int, source: str) -> None:
-        """Check that memory allows the fewest samples of one size.
+    def check(self, size: int, source: str, count: int = _LEAST) -> None:
+        """Check that memory allows samples of one size, the fewest that are read for example.
 
         Args:
             size: bytes of a sample.
             source: the name of the data in messages.
+            count: how many samples.
 
         Raises:
             DataError: it does not.
         """
-        if self.memory is not None and _LEAST * size > max(self.memory, _SMALL):
+        if self.memory is not None and count * size > max(self.memory, _SMALL):
             raise DataError(
-                f"{source}: a sample takes {in_words(size)}, and memory allows "
-                f"{in_words(self.memory)} for all of them: give smaller samples, or allow more "
-                "(--memory)."
+                f"{source}: {count} samples take {in_words(count * size)}, and memory allows "
+                f"{in_words(self.memory)}: use fewer or smaller ones, or allow more (--memory)."
             )
 
     def note(self, count: int, wanted: int | None, source: str) -> str:
@@ -86,6 +86,9 @@ class Limit:
             size: bytes of all with the next one.
         """
         return self.memory is None or count < _LEAST or size <= self.memory
+
+
+NO_LIMIT = Limit()
 
 
 def bytes_as_fed(values: int, dtype: np.dtype, spec: TensorSpec) -> int:

@@ -146,6 +146,7 @@ def test_a_member_that_holds_less_than_the_zip_says_is_named(tmp_path: Path) -> 
         promising("(2, 'a')"),
         promising((3, -2)),
         promising((3,), "<U0"),
+        header("{'descr': ('<f4', (2,)), 'fortran_order': False, 'shape': (3,)}"),
         promising((3,), "nothing"),
         header(
             "{'descr': ["
@@ -180,3 +181,9 @@ def test_a_locked_member_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.npz: cannot be read: .*(encrypted|password)"):
         stored_arrays(path, ["x"])
+
+
+def test_a_flag_in_the_place_of_a_size_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(promising((True, 2)) + ROWS[:1].tobytes())
+    assert only(path).all().tolist() == [[0, 1]]

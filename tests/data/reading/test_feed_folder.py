@@ -52,5 +52,5 @@ def test_a_file_that_lacks_an_input_or_is_too_large_is_named(tmp_path: Path) -> 
         read(tmp_path)
     (tmp_path / "a.npz").unlink()
     np.lib.format.open_memmap(tmp_path / "b.npy", "w+", np.int64, (2**24, 2))  # takes no room
-    with pytest.raises(DataError, match=r"b\.npy: a sample takes 268\.4 MB, and memory allows"):
+    with pytest.raises(DataError, match=r"b\.npy: 2 samples take 536\.9 MB, and memory allows"):
         read(tmp_path, Limit(memory=1000))

@@ -215,7 +215,7 @@ def test_a_csv_that_is_a_pipe_is_named(tmp_path: Path) -> None:
 def test_a_size_that_does_not_fit_into_memory_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, {"a.png": 1})
     data = Data(tmp_path, resize=(10**6, 10**6))
-    with pytest.raises(DataError, match=r"a\.png resized to 1000000x1000000: a sample takes 3000"):
+    with pytest.raises(DataError, match=r"a\.png resized to 1000000x1000000: 2 samples take 6000"):
         load_samples(data, [spec(3, None, None)], memory=10**9)
 
 

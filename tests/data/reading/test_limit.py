@@ -29,10 +29,10 @@ def test_as_many_samples_as_wanted_and_as_memory_allows(limit: Limit, count: int
 
 
 def test_two_samples_that_memory_does_not_allow_are_refused() -> None:
-    with pytest.raises(DataError, match=r"a sample takes 1\.0 GB, and memory allows 100\.0 MB"):
+    with pytest.raises(DataError, match=r"2 samples take 2\.0 GB, and memory allows 100\.0 MB"):
         Limit(memory=100 * MB).count(50, 1000 * MB, "a.npz")
-    with pytest.raises(DataError, match=r"b: a sample takes 1\.0 GB.*--memory"):
-        Limit(memory=100 * MB).check(1000 * MB, "b")
+    with pytest.raises(DataError, match=r"b: 3 samples take 3\.0 GB.*--memory"):
+        Limit(memory=100 * MB).check(1000 * MB, "b", 3)
 
 
 def test_samples_that_come_one_by_one_are_at_least_two() -> None:
