@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
+from onnx_evoq.array_types import Array, Arrays, Float32Array, Float64Array
 from onnx_evoq.setup import ScoringSet
 
 _DIRECTIONS = 32  # numbers per sample; outputs of fewer values are not projected
@@ -41,12 +41,7 @@ class Sketch:
         parts: Sequence[Arrays] = scoring.criterion.reference or ()
         self._names = float_outputs(scoring)
         powers = scoring.criterion.powers
-        self._divisors = {
-            name: np.float32(
-                np.sqrt(np.maximum(powers[name] * self._largest(parts, name), _LEAST_POWER))
-            )
-            for name in self._names
-        }
+        self._powers = {name: powers[name] for name in self._names}
         # Outputs of different sizes have directions of their own: only errors of one sample are
         # compared with each other.
         widths = dict.fromkeys(self._width(part) for part in parts)
@@ -61,10 +56,8 @@ class Sketch:
     def __call__(self, outputs: Arrays) -> Float64Array:
         """Sketch the outputs of a batch: (count, size) from arrays (count, ...)."""
         rows = [
-            (np.asarray(outputs[name], np.float32) / self._divisors[name]).reshape(
-                len(outputs[name]), -1
-            )
-            for name in self._names
+            (np.asarray(values, np.float32) / self._divisor(name, values)).reshape(len(values), -1)
+            for name, values in ((name, outputs[name]) for name in self._names)
         ]
         flat = np.concatenate(rows, axis=1)  # (count, width)
         width = flat.shape[1]
@@ -74,10 +67,10 @@ class Sketch:
             flat = np.pad(flat, ((0, 0), (0, self.size - width)))
         return np.asarray(flat, np.float64)
 
-    @staticmethod
-    def _largest(parts: Sequence[Arrays], name: str) -> int:
-        """The size of an output of the sample of which it is largest."""
-        return max(int(part[name][0].size) for part in parts)
+    def _divisor(self, name: str, values: Array) -> Float32Array:
+        """What the values of an output are divided by, to be broadcast."""
+        power = np.maximum(self._powers[name] * values[0].size, _LEAST_POWER)
+        return np.asarray(np.sqrt(power), np.float32)
 
     def _width(self, outputs: Arrays) -> int:
         return sum(outputs[name][0].size for name in self._names)

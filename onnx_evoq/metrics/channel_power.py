@@ -119,6 +119,9 @@ def channel_power(
             power = _powers(seen, k)
             if power.min() < (_ALIKE if is_short else _FAR_APART) * power.mean():
                 return k, power
+        if not axes and len({values.mean.shape for values in seen}) > 1:
+            means = [values.power(-1).mean() for values in seen]
+            return None, np.atleast_1d(np.average(means, weights=[v.count for v in seen]))
         shortest = axes[0][0] if axes else -1
         return None, np.atleast_1d(_powers(seen, shortest).mean()) if seen else np.ones(1)
 

@@ -57,7 +57,12 @@ def output_layouts(batches: Sequence[Arrays], hints: Mapping[str, OutputHint]) -
     }
 
 
-def _layout(parts: Sequence[Array], hint: OutputHint) -> OutputLayout:
+def _layout(batches: Sequence[Array], hint: OutputHint) -> OutputLayout:
+    # Samples of several shapes: the largest come first, and tell most. One without the axis that
+    # others have lost it as it was of size 1, and was taken for the samples'.
+    rank = max(part.ndim for part in batches)
+    parts = [part for part in batches if part.ndim == rank]
+    parts.sort(key=lambda part: -part[:1].size)
     classes, shape = class_axis(parts, hint), parts[0].shape[1:]
     known = [axis for axis in range(-len(shape), 0) if shape[axis] in hint.channels]
     axis = known[0] if len(known) == 1 else None

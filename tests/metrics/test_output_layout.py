@@ -1,6 +1,7 @@
 """What is found of each output."""
 
 import numpy as np
+import pytest
 from graphs import random
 
 from onnx_evoq.metrics.output_layout import OutputLayout, output_layouts
@@ -38,3 +39,20 @@ def test_classes_are_alike_however_seldom_some_are() -> None:
     layout = output_layouts([{"y": probabilities}], {})["y"]
     assert (layout.probabilities, layout.channels) == (True, None)
     assert output_layouts([{"y": np.log(probabilities)}], {})["y"].channels is None
+
+
+def test_outputs_of_any_length_have_one_power() -> None:
+    parts = [np.random.default_rng(k).normal(0, 2, (2, k)) for k in (3, 5, 40)]
+    layout = output_layouts([{"y": part} for part in parts], {})["y"]
+    assert layout.channels is None
+    assert layout.power.shape == (1,)
+    assert layout.power[0] == pytest.approx(4, rel=0.5)
+
+
+def test_a_sample_that_lost_its_axis_of_one_does_not_count() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(0, 1, (1, nodes, 2)) * [100, 1] for nodes in (5, 9)]
+    alone = rng.normal(0, 1, (1, 2))  # a graph of one node
+    layout = output_layouts([{"y": part} for part in (alone, *parts)], {})["y"]
+    assert layout.channels == -1
+    assert layout.power[0] > 1000 * layout.power[1]
