@@ -84,6 +84,11 @@ class _NewBiases:
         self._reads = WeightReads(model)
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._nodes = [node for node, _ in shown_nodes(model)]
+        self._adding = {
+            name: index
+            for index, node in enumerate(self._nodes)
+            for name in (node.input if node.op_type == "Add" and is_standard(node) else ())
+        }
         self._counts = Counter(name for node in all_nodes(model.graph) for name in node.input)
         self._counts.update(v.name for graph in walk(model.graph) for v in graph.output)
 
@@ -123,13 +128,10 @@ class _NewBiases:
     def _added(self, index: int, read: Read) -> _NewBias | None:
         """The new bias that an Add adds to the output of a node."""
         output, shape = self._nodes[index].output[0], read.bias_shape
-        adding = [k for k, node in enumerate(self._nodes) if output in node.input]
-        if self._counts[output] != 1 or not adding:
+        adding = self._adding.get(output)
+        if self._counts[output] != 1 or adding is None:
             return None
-        node = self._nodes[adding[0]]
-        if node.op_type != "Add" or not is_standard(node):
-            return None
-        names = list(node.input)
+        names = list(self._nodes[adding].input)
         position = 1 - names.index(output)
         old = names[position]
         if old not in self._tensors or self._counts[old] <= 1 or shape is None:
@@ -138,4 +140,4 @@ class _NewBiases:
         if values.shape[values.ndim - len(shape) :] != shape or values.size != prod(shape):
             return None
         self._counts[old] -= 1
-        return _NewBias(read.weight, adding[0], position, values, old)
+        return _NewBias(read.weight, adding, position, values, old)
