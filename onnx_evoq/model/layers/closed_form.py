@@ -68,7 +68,7 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
         weights: the weights whose layers to find, as `find_weights` lists them.
     """
     finder, reads = _LayerFinder(model), WeightReads(model)
-    shapes = {weight.name: weight.shape for weight in weights}
+    of_name = {weight.name: weight for weight in weights}
     layers: dict[str, list[Layer]] = {}
     unneeded = _without_effect(model.graph)
     for node, graph in shown_nodes(model):
@@ -77,15 +77,18 @@ def find_layers(model: Runnable, weights: Sequence[Weight]) -> dict[str, Layer]:
         for index in weight_inputs(node):
             read = reads.of(node, index)
             layer = None
-            if read is not None and read.weight in shapes:
+            if read is not None and read.weight in of_name:
                 layer = finder.layer(node, index, read)
             if layer is not None:
                 shown = finder.inside(layer, node, index) if graph else layer
                 layers.setdefault(layer.weight, []).append(shown)
-    return {
-        name: found[0] if len(found) == 1 else tied(model, found, shapes[name])
-        for name, found in layers.items()
+    found = {
+        name: own[0]
+        if len(own) == len(of_name[name].nodes) == 1
+        else tied(model, own, of_name[name])
+        for name, own in layers.items()
     }
+    return {name: layer for name, layer in found.items() if layer is not None}
 
 
 def _without_effect(graph: GraphProto) -> set[str]:

@@ -10,8 +10,8 @@ and those of ONNX Runtime's own operators that `_OWN_WEIGHT_INPUTS` lists.
 
 The channel axis is the axis of the layer's outputs: Conv 0; ConvTranspose 1; of a matrix product
 the axis that the output keeps and the other factor lacks (`equations`); recurrent operators 1; a
-table has none. If two nodes disagree, or a Reshape hides the axis, the weight has no channel axis
-and gets one step per tensor.
+table has none. If nodes disagree, that of most nodes counts, and of as many that of the last one.
+If a Reshape hides the axis, the weight has none and gets one step per tensor.
 """
 
 from collections import defaultdict
@@ -244,8 +244,8 @@ def _channel_axis(node: NodeProto, position: int, dims: Sequence[int]) -> int | 
 
 def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
     values = np.asarray(array_of(tensor), np.float32)
-    axes = {use.axis for use in uses if use.needs_axis}
-    axis = axes.pop() if len(axes) == 1 else None
+    axes = [use.axis for use in reversed(uses) if use.needs_axis]
+    axis = max(axes, key=axes.count) if axes else None
     nodes = tuple(dict.fromkeys(node_label(use.node) for use in uses))
     return Weight(
         tensor.name, uses[0].node.op_type, nodes, axis, values, FLOAT_TYPES[tensor.data_type]

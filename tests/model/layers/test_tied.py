@@ -1,5 +1,6 @@
 """Layers that share a weight."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,3 +74,14 @@ def test_side_by_side_all_sums_are_targets() -> None:
     nodes = [*residual("a", "x"), *residual("b", "z"), node("Sub", ["a", "b"], ["y"])]
     layer = layer_of(nodes, random(4, 4), x=["n", 4], z=["n", 4])
     assert [use.sum for use in layer.uses] == ["a_s", "b_s"]
+
+
+def test_rows_must_lie_in_one_channel_of_the_weight() -> None:
+    others = [node("Gemm", ["k", "w"], [f"c{n}"], transB=1) for n in range(2)]  # of constants
+    nodes = [*others, node("MatMul", ["x", "w"], ["a"]), node("Sum", ["a", "c0", "c1"], ["y"])]
+    weights = {"w": random(4, 4), "k": random(1, 4)}
+    model = load(model_of(nodes, {"x": ["n", 4]}, {"y": None}, weights))
+    found = [weight for weight in find_weights(model)[0] if weight.name == "w"]
+    assert found[0].axis == 0
+    assert find_layers(model, found) == {}
+    assert list(find_layers(model, [replace(found[0], axis=None)])) == ["w"]

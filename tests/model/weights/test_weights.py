@@ -153,13 +153,16 @@ def test_a_weight_of_two_nodes_counts_once() -> None:
     assert weight.axis == 1
 
 
-def test_where_two_nodes_disagree_there_is_no_axis() -> None:
+@pytest.mark.parametrize(("turned", "axis"), [((0, 1), 0), ((1, 0), 1), ((0, 1, 0), 1)])
+def test_where_nodes_disagree_that_of_most_counts_or_of_the_last(
+    turned: tuple[int, ...], axis: int
+) -> None:
+    names = ["x", *(f"a{k}" for k in range(len(turned) - 1)), "y"]
     nodes = [
-        node("MatMul", ["x", "w"], ["a"]),
-        node("Gemm", ["a", "w"], ["y"], transB=1),
+        node("Gemm", [names[k], "w"], [names[k + 1]], transB=each) for k, each in enumerate(turned)
     ]
     model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4, 4)})
-    assert axes(model) == {"w": None}
+    assert axes(model) == {"w": axis}
 
 
 def test_a_table_that_a_layer_reads_too_has_the_axis_of_the_layer() -> None:
