@@ -88,7 +88,9 @@ def evaluate(
             score_at, notes_on_points = found.names, found.notes
     points = points_of(loaded, source, resources, score_at)
     rng = np.random.default_rng(seed)
-    samples = find_samples(loaded, source, as_data(data), rng, resources, progress)
+    # Without data, inputs are drawn for the reference, which shows more of what it was trained on.
+    asked = loaded if other is None or as_data(data).source is not None else other
+    samples = find_samples(asked, source, as_data(data), rng, resources, progress)
 
     # 2. Run the model, and the reference.
     own = points.own if chosen is not None and chosen.against == "user" else None

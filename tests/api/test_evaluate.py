@@ -55,6 +55,15 @@ def test_without_data_the_seed_draws_the_inputs() -> None:
     assert usual == zero != one
 
 
+def test_without_data_the_reference_says_which_inputs_are_drawn() -> None:
+    product, weights = node("MatMul", ["x", "w"], ["y"]), {"w": random(4, 3)}
+    plain = model_of([product], {"x": ["n", 4]}, {"y": ["n", 3]}, weights)
+    nodes = [node("Div", ["x", "c"], ["d"]), node("MatMul", ["d", "w"], ["y"])]
+    of_bytes = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 3]}, {**weights, "c": np.float32(255)})
+    for reference, limits in ((plain, "-2 to 2"), (of_bytes, "0 to 255")):
+        assert limits in onnx_evoq.evaluate(plain, reference=reference).notes[0]
+
+
 def test_an_evaluation_names_the_model_and_the_metric() -> None:
     evaluation = onnx_evoq.evaluate(mlp(), random(9, 4), reference=mlp(), metric="sqnr")
     assert (evaluation.source, evaluation.metric) == ("the model in memory", "sqnr")

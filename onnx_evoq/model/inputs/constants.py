@@ -4,7 +4,7 @@ import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.model.graph import constant_tensors, walk
+from onnx_evoq.model.graph import constant_tensors, constants_of, walk
 from onnx_evoq.model.tensors import array_of
 
 _MOST = 1 << 16  # values of a tensor: larger ones are weights
@@ -12,6 +12,8 @@ _MOST = 1 << 16  # values of a tensor: larger ones are weights
 
 class Constants:
     """The constant tensors of a graph and of the graphs inside it, by name.
+
+    What nodes compute from constants alone is constant, too, but its values are not known.
 
     Args:
         graph: the graph of a model as `load` returns it.
@@ -21,12 +23,13 @@ class Constants:
         self._tensors: dict[str, TensorProto] = {}
         for inner in walk(graph):
             self._tensors.update(constant_tensors(inner))
+        self._computed = constants_of(graph)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._tensors
+        return name in self._tensors or name in self._computed
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """The shape of a tensor; None if it is no constant."""
+        """The shape of a tensor; None if it is not known, or no constant."""
         return tuple(self._tensors[name].dims) if name in self._tensors else None
 
     def dtype(self, name: str) -> np.dtype | None:
@@ -53,4 +56,4 @@ class Constants:
 
     def among(self, node: NodeProto) -> bool:
         """Whether a constant is among the inputs of a node."""
-        return any(name in self._tensors for name in node.input)
+        return any(name in self for name in node.input)

@@ -70,10 +70,11 @@ class SizeDemands:
         if node.op_type == "Reshape":
             yield from _reshaped(shapes.get(first), self._constants, second)
             return
-        constant = self._constants.shape(second)
-        shape = shapes.get(first)
-        if constant is None and node.op_type in _ELEMENTWISE:
-            constant, shape = self._constants.shape(first), shapes.get(second)
+        if second not in self._constants and node.op_type in _ELEMENTWISE:
+            first, second = second, first
+        constant, shape = self._constants.shape(second), shapes.get(first)
+        if second in self._constants and constant is None:
+            constant = _known(shapes.get(second))
         if not constant or not shape:
             return
         if node.op_type == "Gemm":
@@ -97,3 +98,9 @@ def _reshaped(
     first, *rest = (int(size) for size in sizes.reshape(-1)) if sizes.size else (0,)
     if rest and first in (-1, 0, 1) and min(rest) > 0:
         yield 0, math.prod(size for size in shape if size is not None), math.prod(rest)
+
+
+def _known(shape: tuple[int | None, ...] | None) -> tuple[int, ...] | None:
+    """A shape of which all sizes are known."""
+    sizes = tuple(size for size in shape or () if size is not None)
+    return sizes if shape and len(sizes) == len(shape) else None

@@ -36,9 +36,11 @@ def notes_on(
     where = f" from {_range_of(noise[0])}{reason}" if noise else ""
     if noise and reason != GIVEN:
         where += " (input_range changes that)"
+    # What is fitted to signals of another kind may do worse on real ones.
+    may = "be worse" if noise and reason == GUESSED and not noise[0].image else "be no better"
     notes = [
         f"no data were given: scored on {samples} synthetic inputs{where}; a few hundred real "
-        "samples would do better, and on them the result may be no better than nearest rounding."
+        f"samples would do better, and on them the result may {may} than nearest rounding."
     ]
     open_axes = {
         spec.name: [size is None for size in spec.shape or ()][-len(plan.shape) :]

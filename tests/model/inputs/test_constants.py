@@ -18,6 +18,14 @@ def test_values_and_shapes_of_initializers_and_constant_nodes() -> None:
     assert "x" not in constants
 
 
+def test_what_is_computed_from_constants_is_constant() -> None:
+    nodes = [node("Neg", ["w"], ["n"]), node("MatMul", ["x", "n"], ["y"])]
+    constants = Constants(model_of(nodes, {"x": [2]}, {"y": None}, {"w": np.ones((2, 2))}).graph)
+    assert "n" in constants
+    assert "y" not in constants
+    assert (constants.shape("n"), constants.values("n")) == (None, None)
+
+
 def test_constants_inside_bodies_are_known() -> None:
     five = numpy_helper.from_array(np.float32(5), "five")
     branch = body("b", [node("Constant", [], ["inside"], value=five)], "inside")

@@ -36,6 +36,13 @@ def test_sums_demand_the_size_of_each_axis_that_is_not_1(inputs: list[str]) -> N
     assert found == [("y", -1, 8, 8), ("y", -2, 32, 16)]
 
 
+def test_a_constant_that_is_computed_demands_as_well() -> None:
+    nodes = [node("Neg", ["w"], ["n"]), node("MatMul", ["x", "n"], ["y"])]
+    model = model_of(nodes, {"x": ["n", "t"]}, {"y": None}, {"w": random(6, 3)})
+    (demand,) = SizeDemands(model).at({"x": (1, 9), "n": (6, 3)})
+    assert (demand.has, demand.wanted) == (9, 6)
+
+
 def test_stated_sizes_demand_a_number_of_values() -> None:
     nodes = [node("Reshape", ["x", "size"], ["y"])]
     assert demanded(nodes, {"size": np.int64([-1, 4, 6])}, 1, 5, 6) == [("y", 0, 30, 24)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from onnx_evoq.data import Chosen, InputPlan, Noise, Values, Whole
-from onnx_evoq.setup.synthetic.notes import GIVEN, GUESSED, notes_on
+from onnx_evoq.setup.synthetic.notes import FITTED, GIVEN, GUESSED, notes_on
 from onnx_evoq.signature import TensorSpec
 
 SPEC = TensorSpec("x", np.dtype("float32"), (None, 3))
@@ -17,6 +17,14 @@ def test_the_range_is_said_and_that_real_data_do_better() -> None:
     (note,) = notes_on(4, [plan("x", Noise(), 3)], [SPEC], GUESSED, ())
     assert "scored on 4 synthetic inputs from about -2 to 2, which is a guess (input_range" in note
     assert "a few hundred real samples would do better" in note
+
+
+def test_of_signals_whose_range_is_a_guess_the_result_may_be_worse_than_nearest() -> None:
+    image = Noise(image=True)
+    for noise, reason, worse in ((Noise(), GUESSED, True), (Noise(), FITTED, False),
+                                 (image, GUESSED, False)):  # fmt: skip
+        (note,) = notes_on(4, [plan("x", noise, 3)], [SPEC], reason, ())
+        assert ("may be worse than nearest rounding" in note) == worse
 
 
 def test_a_range_that_the_user_gave_is_no_guess() -> None:
