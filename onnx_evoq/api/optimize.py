@@ -109,10 +109,11 @@ def optimize(
         model: the path of an ONNX file, or an `onnx.ModelProto`; its weights are float32 or
             float16.
         data: samples like those that the model will see; labels are optional. A path (.npz, .npy,
-            or a folder of images), ``"package.module:function"``, an array (samples, ...), a
-            mapping of one array per input, an iterable of ``{input: array}`` feeds, a function that
-            returns such an iterable, or a `Data`, which says how to preprocess the samples. None
-            draws synthetic inputs.
+            a folder of images, or one of .npz and .npy files with a feed each),
+            ``"package.module:function"``, an array (samples, ...), a mapping of one array (or list
+            of samples) per input, an iterable of ``{input: array}`` feeds, a function that returns
+            such an iterable, or a `Data`, which says how to preprocess the samples. Shapes may
+            differ from feed to feed. None draws synthetic inputs.
         bits: width of the codes in bits, 2 to 8. Give either `bits` or a `policy`.
         bits_for: other widths in bits for some weights, by shell-style pattern: "conv1*" matches
             weights, or nodes, of such names.

@@ -34,9 +34,10 @@ DATA_OPTIONS = stacked(
     click.option(
         "--data",
         help="The samples: an .npz file (arrays named like the model's inputs, or x; labels in y), "
-        "an .npy file, a folder of images, or a function as package.module:function or "
-        "file.py:function that returns {input: array} feeds or a CalibrationDataReader of ONNX "
-        "Runtime. Without data, synthetic inputs are drawn.",
+        "an .npy file, a folder of images or of .npz and .npy files with the inputs of one run "
+        "each, or a function as package.module:function or file.py:function that returns {input: "
+        "array} feeds or a CalibrationDataReader of ONNX Runtime. Shapes may differ from feed to "
+        "feed. Without data, synthetic inputs are drawn.",
     ),
     click.option(
         "--labels",
@@ -186,7 +187,8 @@ RESOURCE_OPTIONS = stacked(
         type=BYTES,
         metavar="SIZE",
         help="The memory that the whole process may hold, 500MB for example; activations beyond "
-        "that go to a temporary file. Default: half of the free memory for activations.",
+        "that go to a temporary file, and samples take a quarter at most. Default: half of the "
+        "free memory for activations.",
     ),
     click.option(
         "--workers",

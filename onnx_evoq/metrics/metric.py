@@ -128,8 +128,9 @@ METRIC_NAMES = tuple(_BUILT_IN)
 def find_metric(name: MetricName) -> Metric:
     """The built-in metric of this name, or a user's function as a metric.
 
-    A user's function takes the outputs, name -> (samples, ...), and the labels (or None). It
-    returns one number. An attribute says whether more is better::
+    A user's function takes the outputs, name -> (samples, ...), and the labels (or None). Where
+    samples have outputs (or labels) of different shapes, they are an array of objects, (samples,),
+    of one array each. It returns one number. An attribute says whether more is better::
 
         def f1(outputs, labels): ...
         f1.higher_is_better = True

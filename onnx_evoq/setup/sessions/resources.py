@@ -16,7 +16,8 @@ class Resources:
     Attributes:
         providers: ONNX Runtime's execution providers in order of preference; None for the CPU.
         memory: bytes that the process may hold. Activations that would pass this bound are written
-            to a temporary file. None for half of the free memory.
+            to a temporary file, and samples take a quarter of it at most. None for half of the free
+            memory.
         workers: the most work at the same time, each part on one core; None for one per core.
         custom_ops: libraries that hold operators of the model, for ONNX Runtime.
 
