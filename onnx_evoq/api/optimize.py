@@ -17,7 +17,7 @@ from onnx_evoq.api.job import (
     prepare_job,
     widths_of,
 )
-from onnx_evoq.engine import rank_by_sensitivity
+from onnx_evoq.engine import rank_in_time
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import Policy, apply_policy
@@ -76,8 +76,6 @@ from onnx_evoq.setup import (
     own_options,
 )
 from onnx_evoq.targets import TargetName
-
-_RANKING_SHARE = 3  # ranking may take one part in so many of the time budget
 
 
 @one_blas_thread
@@ -229,12 +227,15 @@ def optimize(
     if form == "c":  # what a header cannot hold is refused before the search, not after it
         check_header(task, name_of(model))
 
-    task = reconstruct_behind(task, behind_rng)
+    if strategy.init == "reconstruct":
+        task = reconstruct_behind(task, behind_rng)
 
     # 4. Rank the weights, if their order has an effect; most of the time is for the search.
     in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"
     ranked = max_drop is not None or in_order
-    ranking = _ranking(task) if ranked else {weight.name: float("nan") for weight in task.weights}
+    ranking = (
+        rank_in_time(task) if ranked else {weight.name: float("nan") for weight in task.weights}
+    )
 
     # 5. Quantize, and search for better codes.
     tuned = fine_tune(task, list(ranking), strategy, search_rng)
@@ -250,7 +251,7 @@ def optimize(
     every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
     coverage = coverage_of(
         *find_weights(float_model.model), every.quantized,
-        {**tuned.nearest, **dict.fromkeys(behind, "behind what is scored")},
+        {**tuned.nearest, **dict.fromkeys(task.rounded_behind, "behind what is scored")},
     )  # fmt: skip
     sizes = size_in_bytes(model), size_in_bytes(emitted)
     integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
@@ -292,13 +293,4 @@ def optimize(
         scored_at=float_model.points.names,
         coverage=coverage,
         data_files=tuple(data_files(model)),
-    )
-
-
-def _ranking(task: Task) -> dict[str, float]:
-    """The sensitivity of each weight, least sensitive first, within a share of the time left."""
-    rounded = task.nearest(task.weights, task.bits)
-    deadline = task.deadline.share(_RANKING_SHARE)
-    return rank_by_sensitivity(
-        task.model, rounded, task.search_set, deadline, task.resources, task.progress
     )

@@ -15,7 +15,7 @@ from onnx_evoq.engine.samples import (
     positions_for,
     sources_of,
 )
-from onnx_evoq.engine.sensitivity import rank_by_sensitivity, samples_in_time
+from onnx_evoq.engine.sensitivity import rank_by_sensitivity, rank_in_time, samples_in_time
 from onnx_evoq.engine.sketch import Sketch, float_outputs
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "output_shape",
     "positions_for",
     "rank_by_sensitivity",
+    "rank_in_time",
     "samples_in_time",
     "sources_of",
     "specs_of",

@@ -10,11 +10,12 @@ from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, ScoringSet
+from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, ScoringSet, Task
 
 _SUFFIX = 0.5  # of a run of the whole model, which a run behind a weight takes on average
 _SESSION = 10.0  # samples through the model take about as long as to open a session behind a weight
 _USED = 0.7  # of the time
+_RANKING_PARTS = 3  # before a search, ranking may take one part in so many of the time
 
 
 def samples_in_time(
@@ -78,3 +79,15 @@ def rank_by_sensitivity(
         return math.inf if math.isnan(item[1]) else fitness(item[1])
 
     return dict(sorted(values.items(), key=place))
+
+
+def rank_in_time(task: Task) -> dict[str, float]:
+    """The sensitivity of each weight at its own width, within a share of the task's time.
+
+    The result is that of `rank_by_sensitivity`.
+    """
+    rounded = task.nearest(task.weights, task.bits)
+    deadline = task.deadline.share(_RANKING_PARTS)
+    return rank_by_sensitivity(
+        task.model, rounded, task.search_set, deadline, task.resources, task.progress
+    )

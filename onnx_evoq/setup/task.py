@@ -94,6 +94,11 @@ class Task:
         """
         return nearest_of(weights, bits, self.granularity, self.scale, narrow=self.narrow_range)
 
+    @property
+    def rounded_behind(self) -> list[str]:
+        """The names of the weights that nothing scores, and that have no closed form."""
+        return [name for name in self.behind if name not in self.codes_behind]
+
     def with_behind(
         self, model: Network, quantized: Quantized, *, nearest: bool = False
     ) -> dict[str, QuantizedWeight]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, random, rounded, scoring_set
+from graphs import conv_net, mlp, random, rounded, scoring_set, task_of
 
-from onnx_evoq.engine import rank_by_sensitivity, samples_in_time
+from onnx_evoq.engine import rank_by_sensitivity, rank_in_time, samples_in_time
 from onnx_evoq.model import fold_batch_norm, load, with_codes
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import model_value
@@ -64,3 +64,11 @@ def test_the_samples_are_as_many_as_the_time_allows_for_all_weights(
     model, _ = fold_batch_norm(load(conv_net()))
     scoring = scoring_set(model, {"x": random(12, 3, 8, 8)}, 4)
     assert samples_in_time(scoring, 3, seconds, deadline).samples == expected
+
+
+def test_before_a_search_weights_are_ranked_at_their_own_widths() -> None:
+    task = task_of(load(mlp()), random(16, 4), random(8, 4), bits={"first": 2, "second": 8})
+    ranking = rank_in_time(task)
+    assert list(ranking) == ["second", "first"]
+    codes = task.nearest(task.weights, task.bits)
+    assert ranking == rank_by_sensitivity(task.model, codes, task.search_set)

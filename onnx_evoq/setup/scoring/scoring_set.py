@@ -59,8 +59,13 @@ class ScoringSet:
 
 
 def as_scored(model: Runnable, criterion: Criterion) -> Runnable:
-    """A model whose outputs are all that a criterion takes of it."""
-    return model if criterion.wanted is None else with_outputs(model, criterion.wanted)
+    """A model whose outputs are all that a criterion takes of it, and no others."""
+    names = criterion.wanted
+    if names is None and criterion.reference:
+        names = tuple(criterion.reference[0])
+    if names is None or names == tuple(output.name for output in model.graph.output):
+        return model
+    return with_outputs(model, names)
 
 
 def run_on(
