@@ -65,7 +65,6 @@ from onnx_evoq.setup import (
     Resources,
     Task,
     bits_of,
-    check_all_float,
     check_drop,
     check_kinds,
     check_limits,
@@ -185,11 +184,8 @@ def optimize(
 
     # 2. Open the float model, and run it on the samples.
     float_model = open_float_model(
-        model, grid.keep, integers=form != "float", requantize=requantize, score_at=score_at,
-        resources=resources,
+        model, grid.keep, form=form, requantize=requantize, score_at=score_at, resources=resources,
     )  # fmt: skip
-    if form in ("c", "qonnx"):
-        check_all_float(float_model.model, f"format {form}")
     give_back()  # the file's bytes, and what the checks took
     if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
         bits_of(float_model.every_weight, width_or_policy, bits_for or {})

@@ -92,7 +92,7 @@ def rank_sensitivity(
     # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)
     float_model = open_float_model(
-        model, grid.keep, integers=False, requantize=requantize, score_at=score_at,
+        model, grid.keep, form="float", requantize=requantize, score_at=score_at,
         resources=resources,
     )  # fmt: skip
     job = prepare_job(

@@ -84,7 +84,7 @@ def open_float_model(
     model: str | Path | Model,
     keep: Iterable[str],
     *,
-    integers: bool = True,
+    form: str = "qdq",
     requantize: bool = False,
     score_at: Sequence[str] = (),
     resources: Resources = DEFAULT_RESOURCES,
@@ -95,7 +95,8 @@ def open_float_model(
     Args:
         model: the model, or its file.
         keep: patterns of weights that stay float, or as they are.
-        integers: whether ONNX Runtime must be able to run the model with integer weights.
+        form: of the emitted model: ONNX Runtime must be able to run it with integer weights, unless
+            it is "float"; and layers must be floats if it is "c" or "qonnx".
         requantize: whether weights that are quantized already are quantized anew.
         score_at: tensors at which the model is scored; none for its outputs, or, where these cannot
             be compared, for tensors before them.
@@ -111,14 +112,16 @@ def open_float_model(
 
     def scored_before(tensor: str) -> FloatModel:
         return open_float_model(
-            model, keep, integers=integers, requantize=requantize, resources=resources,
+            model, keep, form=form, requantize=requantize, resources=resources,
             varying={*varying, tensor},
         )  # fmt: skip
 
     lowered, notes = reference, list[str]()
-    if integers:
+    if form != "float":
         lowered, notes = with_integer_weights(reference, name_of(model))
     constants = fold_constants(lowered, requantize=requantize)
+    if form in ("c", "qonnx"):
+        check_all_float(constants.model, f"format {form}")
     weights, _ = find_weights(constants.model)
     if not weights:
         raise ModelError(_no_weights(reference, name_of(model), requantize))

@@ -108,7 +108,7 @@ def test_an_older_operator_set_is_refused_where_it_changes_the_outputs(
     x = random(8, 4)
     with pytest.raises(ModelError, match="in an older one the outputs change"):
         after_the_check(open_float_model(mlp(), []), x)
-    free = after_the_check(open_float_model(mlp(), [], integers=False), x)
+    free = after_the_check(open_float_model(mlp(), [], form="float"), x)
     assert free.model == free.reference
 
 
