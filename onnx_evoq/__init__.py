@@ -28,6 +28,7 @@ from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.pipeline import Strategy
 from onnx_evoq.report import (
     ActivationResult,
+    Coverage,
     Evaluation,
     Inspection,
     LayerResult,
@@ -37,6 +38,7 @@ from onnx_evoq.report import (
     Search,
     Sensitivity,
     SensitivityRow,
+    Uncovered,
     WeightInfo,
 )
 from onnx_evoq.run import Stopped, bars
@@ -45,6 +47,7 @@ from onnx_evoq.setup import Grid, Resources, Score
 __all__ = [
     "ActivationResult",
     "BudgetError",
+    "Coverage",
     "Data",
     "DataError",
     "Evaluation",
@@ -70,6 +73,7 @@ __all__ = [
     "Stopped",
     "StorageError",
     "Strategy",
+    "Uncovered",
     "WeightInfo",
     "bars",
     "c_header",

@@ -21,6 +21,7 @@ def test_the_public_names_are_these() -> None:
     assert onnx_evoq.__all__ == [
         "ActivationResult",
         "BudgetError",
+        "Coverage",
         "Data",
         "DataError",
         "Evaluation",
@@ -46,6 +47,7 @@ def test_the_public_names_are_these() -> None:
         "Stopped",
         "StorageError",
         "Strategy",
+        "Uncovered",
         "WeightInfo",
         "bars",
         "c_header",

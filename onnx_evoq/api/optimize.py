@@ -28,6 +28,7 @@ from onnx_evoq.model import (
     operators,
     packed_bytes,
     size_in_bytes,
+    with_codes,
 )
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
@@ -243,7 +244,8 @@ def optimize(
         job, task, tuned, strategy, form, storage, seed
     )
     if drop is not None and max_drop is not None:
-        check_drop(drop(scored), max_drop, job.source, tuned.activations is not None)
+        lost = drop(with_codes(tuned.model, evolved.quantized))
+        check_drop(lost, max_drop, job.source, tuned.activations is not None)
     every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
     coverage = coverage_of(
         *find_weights(float_model.model), every.quantized,

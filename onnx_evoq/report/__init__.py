@@ -5,6 +5,7 @@ from onnx_evoq.report.mixed_precision_report import MixedPrecision
 from onnx_evoq.report.results import (
     ACTIVATION,
     ActivationResult,
+    Coverage,
     Evaluation,
     Inspection,
     LayerResult,
@@ -12,6 +13,7 @@ from onnx_evoq.report.results import (
     Result,
     Sensitivity,
     SensitivityRow,
+    Uncovered,
     WeightInfo,
     activation_results,
     coverage_of,
@@ -37,6 +39,7 @@ from onnx_evoq.report.text import size, table
 __all__ = [
     "ACTIVATION",
     "ActivationResult",
+    "Coverage",
     "Evaluation",
     "Inspection",
     "LayerResult",
@@ -46,6 +49,7 @@ __all__ = [
     "Search",
     "Sensitivity",
     "SensitivityRow",
+    "Uncovered",
     "WeightInfo",
     "activation_results",
     "check_picture",

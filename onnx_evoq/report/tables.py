@@ -55,9 +55,10 @@ def result_text(result: Result, output: str) -> str:
         *textwrap.wrap(about_activations, WIDTH),
         *coverage_text(result.coverage).splitlines(),
         f"{size(result.bytes_before)} -> {size(result.bytes_after)} "
-        f"(packed {size(result.packed_bytes)})  {output}"
-        f"{'' if result.bytes_after < result.bytes_before else '  not smaller: see the note'}",
+        f"(packed {size(result.packed_bytes)})  {output}",
     ]
+    if result.bytes_after >= result.bytes_before:
+        lines.append("The file is not smaller than that of the float model: see the note.")
     if result.evaluations:
         lines.append(
             "The search set selected and the held-out set accepted: to judge, score data that\n"

@@ -1,7 +1,7 @@
 """The values that the public functions return, each with `to_dict()` for JSON."""
 
 from onnx_evoq.report.results.activation_results import ActivationResult, activation_results
-from onnx_evoq.report.results.coverage import Coverage, coverage_of
+from onnx_evoq.report.results.coverage import Coverage, Uncovered, coverage_of
 from onnx_evoq.report.results.evaluation import Evaluation
 from onnx_evoq.report.results.json_values import json_values
 from onnx_evoq.report.results.output_results import OutputResult, errors_of, output_results
@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "Sensitivity",
     "SensitivityRow",
+    "Uncovered",
     "WeightInfo",
     "activation_results",
     "coverage_of",
