@@ -5,6 +5,7 @@
 3. The first axis of each input counts samples, unless
 
    - its size is stated and is another one than that of other inputs, as in a recurrent state,
+   - an input is one image,
    - its name is that of another axis, too, as in an adjacency matrix, or the name of a length,
    - an input holds indices of the entries of a tensor along its first axis, as of a graph's nodes.
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from onnx_evoq.model import InputUses
 from onnx_evoq.setup.axes.formulas import names_in, value_of
+from onnx_evoq.setup.axes.images import is_single_image
 from onnx_evoq.signature import TensorSpec
 
 _BATCH = re.compile(r"b|bs|batch.*|.*batch(_?size)?", re.IGNORECASE)
@@ -106,6 +108,8 @@ def _are_whole(
     uses: Mapping[str, InputUses],
 ) -> bool:
     """Whether each sample is a whole feed."""
+    if any(map(is_single_image, specs)):
+        return True
     with_axes = [spec for spec in specs if spec.shape]
     sizes = {spec.shape[0] for spec in with_axes if spec.shape}
     if len(sizes) > 1 and sizes != {None, 1}:
@@ -137,6 +141,7 @@ def _axes(
     """
     assert spec.shape is not None
     open_first = bool(spec.shape) and spec.shape[0] is None
+    batch = "" if is_single_image(spec) else batch
     # Inputs of whole numbers are masks and indices, whose lengths may be sums of others.
     alike = tied or spec.dtype.kind == "f"
     kind = f"{spec.dtype} {spec.shape}" if alike else spec.name

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TypeAlias
 
-from onnx_evoq.data import CHANNELS, channels_last
+from onnx_evoq.setup.axes.images import image_axes, is_image
 from onnx_evoq.setup.axes.layout import Layout, is_batch
 from onnx_evoq.signature import TensorSpec
 
@@ -18,23 +18,6 @@ _IMAGE_SIDES = (IMAGE_SIDE, 224, 256, 64, 96, 32, 48, 512, 320, 28)
 _LENGTHS = (128, 512, 16, 64, 100, 256, 8, 2048, 4, 1024, 2, 1, 4096, 16000)
 _EMPTY_PLACE = 3  # of an empty cache among the sizes
 _MOST_SUMS = 12
-
-
-def is_image(spec: TensorSpec) -> bool:
-    """Whether an input is drawn as images: it has four axes.
-
-    An exception are caches: the number of channels is no usual one, and one other axis is open.
-    """
-    if spec.shape is None or len(spec.shape) != 4:
-        return False
-    (channels,), sides = image_axes(spec)
-    several = spec.shape[channels] not in (None, *CHANNELS)
-    return not (several and [spec.shape[side] for side in sides].count(None) == 1)
-
-
-def image_axes(spec: TensorSpec) -> tuple[tuple[int], tuple[int, int]]:
-    """The axis of the channels, and those of height and width, of an input of four axes."""
-    return ((3,), (1, 2)) if channels_last(spec, None) else ((1,), (2, 3))
 
 
 def sizes_to_try(

@@ -31,18 +31,20 @@ def scaled_range(noise: Noise, scaling: InputScaling, dtype: np.dtype, axes: int
         dtype: its type.
         axes: how many axes the model's input has.
     """
+    whole = np.iinfo(dtype) if dtype.kind in "iu" else None
+    lowest, highest = (whole.min, whole.max) if whole else (-np.inf, np.inf)
     if scaling.mean:
         axis = scaling.channel_axis - axes if len(scaling.mean) > 1 else noise.channel_axis
-        return Noise(scaling.mean, scaling.deviation, image=noise.image, channel_axis=axis)
+        return Noise(scaling.mean, scaling.deviation, lowest, highest, noise.image, axis)
     if scaling.limits is not None:
-        return noise.within(*scaling.limits)
+        low, high = scaling.limits
+        return noise.within(max(low, lowest), min(high, highest))
     if _PLAIN[0] <= scaling.factor <= _PLAIN[1] and abs(scaling.offset) < _MOVED:
         return None
-    bounds = np.iinfo(dtype) if dtype.kind in "iu" else None
     ranges = [
-        each
-        for each in _RANGES
-        if bounds is None or (bounds.min <= each[0] and each[1] <= bounds.max and each[1] > 1)
+        (low, high)
+        for low, high in _RANGES
+        if lowest <= low and high <= highest and (whole is None or high > 1)
     ]
     best = min(ranges, key=lambda each: _distance(each, scaling))
     return noise.within(*best) if _distance(best, scaling) <= _CLOSE else None

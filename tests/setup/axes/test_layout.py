@@ -77,6 +77,12 @@ def test_a_first_axis_named_as_a_length_makes_whole_feeds() -> None:
     assert not found({"x": (("batch_time", 3), "float32")})[0].whole
 
 
+def test_a_single_image_makes_whole_feeds() -> None:
+    (first, *_) = found({"x": ((3, None, None), "float32")})
+    assert first.whole
+    assert first.shapes(dict(zip(first.names, (8, 9), strict=True))) == {"x": (3, 8, 9)}
+
+
 def test_indices_of_entries_make_whole_feeds() -> None:
     uses = {"i": InputUses(rows=(RowIndex("h", 0),))}
     every = found({"x": ((None, 4), "float32"), "i": ((None, 2), "int64")}, uses)

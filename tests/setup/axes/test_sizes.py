@@ -3,19 +3,12 @@
 import numpy as np
 
 from onnx_evoq.setup.axes.layout import BATCH, Layout
-from onnx_evoq.setup.axes.sizes import added_up, image_axes, is_image, sizes_to_try
+from onnx_evoq.setup.axes.sizes import added_up, sizes_to_try
 from onnx_evoq.signature import TensorSpec
 
 
 def spec(*shape: int | None, dtype: str = "float32", name: str = "x") -> TensorSpec:
     return TensorSpec(name, np.dtype(dtype), shape)
-
-
-def test_images_have_four_axes() -> None:
-    images = [spec(None, 3, None, None), spec(None, None, None, 1), spec(1, 12, 8, 8)]
-    assert all(map(is_image, images))
-    assert [image_axes(each) for each in images[:2]] == [((1,), (2, 3)), ((3,), (1, 2))]
-    assert not any(map(is_image, (spec(None, 8, None, 64), spec(None, 3, 8), spec())))
 
 
 def test_open_sides_of_images_are_tried_together_and_channels_alone() -> None:

@@ -47,6 +47,8 @@ def test_whole_numbers_have_ranges_of_their_type() -> None:
     assert limits(InputScaling(1 / 128), "int8") == (-128, 127)
     assert limits(InputScaling(1 / 32768), "int16") == (-32768, 32767)
     assert limits(InputScaling(2, -1), "int64") is None
+    assert limits(InputScaling(limits=(-6, 600)), "uint8") == (0, 255)
+    assert limits(InputScaling(mean=(1.0,), deviation=(2.0,)), "int8") == (-128, 127)
 
 
 def test_limits_and_statistics_are_taken_as_they_are() -> None:

@@ -42,6 +42,7 @@ def identity(*shape: int | str | None, dtype: str = "float32") -> ModelProto:
         (("n", None, 8, 8), (4, 3, 8, 8)),
         (("n", None, None, 3), (4, 128, 128, 3)),
         (("n", 8, "past", 64), (4, 8, 32, 64)),
+        ((3, None, None), (4, 3, 128, 128)),
         ((None,), (4,)),
         ((), (4,)),
     ],
