@@ -13,8 +13,8 @@ TOOLS = PACKAGE.parent / "tools"
 
 # Plain data and small tools for all rooms.
 PLAIN = {
-    "array_blocks", "array_types", "batch", "errors", "freed_memory", "output_file", "parallel",
-    "progress", "signature", "temporary_folder", "user_function",
+    "array_blocks", "array_types", "batch", "errors", "freed_memory", "output_file",
+    "outputs_by_sample", "parallel", "progress", "signature", "temporary_folder", "user_function",
 }  # fmt: skip
 
 # The ground: what each room may import of the others.

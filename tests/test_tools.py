@@ -95,7 +95,7 @@ from onnx_evoq import Data
 from onnx_evoq.model import load
 from onnx_evoq.model.graph import load
 from onnx_evoq.score import _DOUBT
-from onnx_evoq.batch import Batch
+from onnx_evoq.batch import (Batch)
 evaluator._pool.workers
 self._own.__dict__
 self._own._other

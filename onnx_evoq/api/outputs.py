@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Collection, Sequence
 
 from onnx_evoq.array_types import Arrays
-from onnx_evoq.batch import batches_of, check_shapes, in_order_of_samples
+from onnx_evoq.batch import batches_of
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
 from onnx_evoq.metrics import (
@@ -16,6 +16,7 @@ from onnx_evoq.metrics import (
     output_error,
 )
 from onnx_evoq.model import Model, input_specs
+from onnx_evoq.outputs_by_sample import check_shapes, in_order_of_samples
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.score import choose_batch_size, predict
 from onnx_evoq.setup import (

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.array_types import Array, Float64Array
-from onnx_evoq.batch import concatenated
 from onnx_evoq.errors import MetricError
 from onnx_evoq.metrics.metric import Metric, find_metric
 from onnx_evoq.metrics.output_layout import Layouts, output_layouts
 from onnx_evoq.metrics.output_metrics import Outputs, PerSample
+from onnx_evoq.outputs_by_sample import concatenated
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,10 @@ from typing import TypeVar
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
-from onnx_evoq.batch import Batch, per_sample
+from onnx_evoq.batch import Batch
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import Criterion, Metric, PerSample
+from onnx_evoq.outputs_by_sample import per_sample
 from onnx_evoq.score.run_pool import Run, RunPool
 from onnx_evoq.score.session import Session
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
-from onnx_evoq.batch import Batch, Group, fixed_batch_size, per_sample
+from onnx_evoq.batch import Batch, Group, fixed_batch_size
 from onnx_evoq.errors import ModelError
+from onnx_evoq.outputs_by_sample import per_sample
 from onnx_evoq.parallel import in_order
 from onnx_evoq.score.session import Session
 from onnx_evoq.signature import TensorSpec
@@ -22,8 +23,8 @@ def predict(
 ) -> Iterator[dict[str, Array]]:
     """Run a model over batches, and yield the outputs of each, name -> (count, ...).
 
-    ``list(predict(...))`` holds the outputs of all batches, and `onnx_evoq.batch.concatenated`
-    joins them to (samples, ...).
+    ``list(predict(...))`` holds the outputs of all batches, and `concatenated` joins
+    them to (samples, ...).
 
     Args:
         session: the model.

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
-from onnx_evoq.batch import boxed
 from onnx_evoq.errors import ModelError, OptionError
+from onnx_evoq.outputs_by_sample import boxed
 from onnx_evoq.score.runtime import ort
 
 _FOLDER = "session.model_external_initializers_file_folder_path"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
-from onnx_evoq.batch import Batch, batches_of, check_shapes, fixed_batch_size, places_of
+from onnx_evoq.batch import Batch, batches_of, fixed_batch_size, places_of
 from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import (
@@ -21,6 +21,7 @@ from onnx_evoq.metrics import (
     output_layouts,
 )
 from onnx_evoq.model import Model, input_specs, output_hints, weight_count
+from onnx_evoq.outputs_by_sample import check_shapes
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict

@@ -9,9 +9,10 @@ from graphs import mlp, model_of, node, random, run
 from onnx import ModelProto
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.batch import concatenated, make_batches, one_group
+from onnx_evoq.batch import make_batches, one_group
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import input_specs, load
+from onnx_evoq.outputs_by_sample import concatenated
 from onnx_evoq.score import Session, choose_batch_size, keeps_rows_apart, predict
 from onnx_evoq.signature import TensorSpec
 
