@@ -112,28 +112,36 @@ def keeps_rows_apart(session: Session, feed: Arrays) -> bool:
         together = session.run(feed)
     except ModelError:  # it takes one row at a time
         return True
-    try:
-        return _are_apart(session, feed, together)
-    except ModelError:  # it does not take one row
-        return False
+    for copies in (1, len(next(iter(feed.values())))):
+        try:
+            return _are_apart(session, feed, together, copies)
+        except ModelError:  # it does not take a single row
+            continue
+    return False
 
 
-def _are_apart(session: Session, feed: Arrays, together: Arrays) -> bool:
+def _are_apart(session: Session, feed: Arrays, together: Arrays, copies: int = 1) -> bool:
     """Whether the first and the last row of a feed have the outputs that they have by themselves.
 
+    Args:
+        session: the model.
+        feed: its inputs.
+        together: its outputs.
+        copies: how many copies of one row the model takes.
+
     Raises:
-        ModelError: the model cannot run on a single row.
+        ModelError: the model cannot run on so many.
     """
     rows = len(next(iter(feed.values())))
     for row in (0, rows - 1):
-        one = Batch({name: array[row : row + 1] for name, array in feed.items()}, 1, 1)
-        (alone,) = predict(session, [one])
+        one = {name: np.repeat(array[row : row + 1], copies, 0) for name, array in feed.items()}
+        (alone,) = predict(session, [Batch(one, copies, copies)])
         for name, values in together.items():
             try:
                 of_row = per_sample(name, values, Batch(dict(feed), rows, rows))[row : row + 1]
             except ModelError:  # no multiple of the rows
                 return False
-            expected = alone[name]
+            expected = alone[name][:1]
             if of_row.shape != expected.shape or not _close(of_row, expected):
                 return False
     return True

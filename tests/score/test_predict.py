@@ -128,16 +128,33 @@ def test_rows_that_the_model_mixes_are_no_samples(
     assert keeps_rows_apart(stub(function), feed) == apart
 
 
-@pytest.mark.parametrize(("fails_on", "apart"), [(3, True), (1, False)])
-def test_rows_are_samples_if_the_model_takes_them_only_one_by_one(
-    fails_on: int, apart: bool
-) -> None:
-    def function(x: Array) -> Array:
-        if len(x) == fails_on:
+def failing_on(rows: int, function: Callable[[Array], Any]) -> Session:
+    def limited(x: Array) -> Any:
+        if len(x) == rows:
             raise ModelError("no")
-        return x
+        return function(x)
 
-    assert keeps_rows_apart(stub(function), {"x": np.float32([[1], [2], [4]])}) == apart
+    return stub(limited)
+
+
+def test_rows_are_samples_if_the_model_takes_them_only_one_by_one() -> None:
+    assert keeps_rows_apart(failing_on(3, np.cumsum), {"x": np.float32([[1], [2], [4]])})
+
+
+@pytest.mark.parametrize(
+    ("function", "apart"),
+    [
+        (lambda x: 2 * x, True),
+        (lambda x: np.cumsum(x, axis=0), False),
+        (lambda x: np.flip(np.cumsum(np.flip(x, 0), axis=0), 0), False),
+        (lambda x: x.max(axis=0, keepdims=True), False),
+    ],
+)
+def test_rows_of_a_prescribed_number_are_compared_with_copies_of_themselves(
+    function: Callable[[Array], Any], apart: bool
+) -> None:
+    feed = {"x": np.float32([[1], [2], [4]])}
+    assert keeps_rows_apart(failing_on(1, function), feed) == apart
 
 
 def test_a_model_that_mixes_samples_takes_one_at_a_time() -> None:
