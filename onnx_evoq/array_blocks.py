@@ -6,6 +6,7 @@ after each block; the system reads them again if they are needed again.
 """
 
 import mmap
+import tempfile
 from collections.abc import Iterator
 from types import EllipsisType
 from typing import TypeAlias, TypeVar
@@ -14,18 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Array
+from onnx_evoq.output_file import write_all
+from onnx_evoq.temporary_folder import no_room
 
 _BLOCK = 2**24  # bytes
+_IN_MEMORY = 2**28  # bytes
 Rows: TypeAlias = slice | EllipsisType
 _Number = TypeVar("_Number", bound=np.generic)
 
 
-def row_blocks(array: Array, most_bytes: int = _BLOCK) -> Iterator[Rows]:
+def row_blocks(array: Array, most_bytes: int | None = None) -> Iterator[Rows]:
     """Slices of the first axis of an array that together are all of it, each of few bytes.
 
     Args:
         array: (rows, ...) any array; one without axes is a block of its own.
-        most_bytes: of a block, if a row has no more.
+        most_bytes: of a block, if a row has no more; None for 16 MB.
 
     Example:
         >>> list(row_blocks(np.zeros((5, 2)), most_bytes=32))
@@ -35,7 +39,7 @@ def row_blocks(array: Array, most_bytes: int = _BLOCK) -> Iterator[Rows]:
         yield ...
         return
     rows = array.shape[0]
-    step = max(1, most_bytes * rows // max(1, array.nbytes))
+    step = max(1, (most_bytes or _BLOCK) * rows // max(1, array.nbytes))
     for start in range(0, max(1, rows), step):  # an empty array is one empty block
         yield slice(start, min(start + step, rows))
 
@@ -51,6 +55,55 @@ def blocks(array: NDArray[_Number]) -> Iterator[tuple[Rows, NDArray[_Number]]]:
 def rows_of(array: NDArray[_Number], rows: Rows) -> NDArray[_Number]:
     """The part of an array that goes with a block of another one, which it broadcasts to."""
     return array[rows] if array.ndim and array.shape[0] > 1 else array
+
+
+def extremes(array: NDArray[np.floating]) -> tuple[float, float]:
+    """The smallest and the largest number of an array; NaN if it holds NaN, or is empty.
+
+    Example:
+        >>> extremes(np.array([[2.0, -1.0], [0.5, 0.0]]))
+        (-1.0, 2.0)
+    """
+    if not array.size:
+        return float("nan"), float("nan")
+    found = [(float(block.min()), float(block.max())) for _, block in blocks(array)]
+    low, high = np.array(found).T
+    return float(low.min()), float(high.max())
+
+
+def has_infinity(array: NDArray[np.floating]) -> bool:
+    """Whether an array holds an infinite number."""
+    found = extremes(array)
+    if np.isnan(found).all():  # any NaN hides the others
+        return any(bool(np.isinf(block).any()) for _, block in blocks(array))
+    return bool(np.isinf(found).any())
+
+
+def converted(array: Array, dtype: type[_Number], in_memory: int = _IN_MEMORY) -> NDArray[_Number]:
+    """An array in another type; a very large one in a temporary file that is mapped.
+
+    Args:
+        array: any array.
+        dtype: the type.
+        in_memory: bytes of a copy in memory, at most.
+
+    Returns:
+        `array` itself if it is of that type.
+
+    Raises:
+        StorageError: there is no room for a temporary file.
+    """
+    size = array.size * np.dtype(dtype).itemsize
+    if array.dtype == dtype or size <= in_memory:
+        return np.asarray(array, dtype)
+    try:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            for _, block in blocks(array):
+                write_all(file, np.ascontiguousarray(block, dtype).reshape(-1).view(np.uint8).data)
+            copy = np.memmap(file, dtype, "r", shape=array.shape)  # keeps the file
+    except OSError as cause:
+        raise no_room(size, cause) from cause
+    return copy.view(np.ndarray)
 
 
 def release(array: Array) -> None:

@@ -1,11 +1,22 @@
 """Large arrays are gone through block by block, and mapped pages are given back."""
 
+import mmap
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from onnx_evoq.array_blocks import blocks, release, row_blocks, rows_of
+from onnx_evoq.array_blocks import (
+    blocks,
+    converted,
+    extremes,
+    has_infinity,
+    release,
+    row_blocks,
+    rows_of,
+)
+from onnx_evoq.errors import StorageError
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (1, 9), (0, 4), (5, 0), (4,)])
@@ -53,6 +64,46 @@ def test_pages_of_a_mapped_file_are_given_back(tmp_path: Path) -> None:
     assert sum(float(block.sum()) for _, block in blocks(mapped)) > 0
     assert resident(path) <= 8
     assert mapped[-1] == 2**18 - 1  # read again
+
+
+@pytest.mark.parametrize("value", [0.0, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", [0, 40, -1])
+def test_extremes_are_those_of_the_array(
+    monkeypatch: pytest.MonkeyPatch, value: float, place: int
+) -> None:
+    monkeypatch.setattr("onnx_evoq.array_blocks._BLOCK", 64)
+    array = np.random.default_rng(1).standard_normal((20, 4)).astype(np.float32)
+    array.flat[place] = value
+    np.testing.assert_equal(extremes(array), (float(array.min()), float(array.max())))
+    assert has_infinity(array) == np.isinf(value)
+    array.flat[7] = np.nan
+    assert has_infinity(array) == np.isinf(value)
+
+
+def test_nothing_has_no_extremes() -> None:
+    assert np.isnan(extremes(np.zeros((0, 3)))).all()
+    assert not has_infinity(np.zeros((0, 3)))
+
+
+def test_a_very_large_copy_is_in_a_temporary_file(tmp_path: Path) -> None:
+    array = np.arange(12, dtype=np.float16).reshape(3, 4)[:, ::2]
+    for in_memory in (24, 23):
+        copy = converted(array, np.float32, in_memory)
+        assert (copy.dtype, copy.tolist()) == (np.float32, array.tolist())
+        assert isinstance(base_of(copy), mmap.mmap) == (in_memory == 23)
+    assert converted(copy, np.float32, 0) is copy
+
+
+def base_of(array: object) -> object:
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array
+
+
+def test_a_folder_without_room_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(StorageError, match="no room for temporary files in /nowhere"):
+        converted(np.ones(3), np.float32, 0)
 
 
 def test_what_is_not_mapped_stays() -> None:

@@ -64,7 +64,7 @@ LIBRARIES = {
     "data": {"numpy", "PIL"},
     "score": {"numpy", "onnxruntime"},
     "run": {"tqdm"},
-    "report": {"matplotlib"},
+    "report": {"numpy", "matplotlib"},
     "cli": {"click"},
 }
 

@@ -23,11 +23,12 @@ from onnx_evoq.evolve.code_vector import CodeVector
 from onnx_evoq.evolve.move_costs import move_costs
 from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
+from onnx_evoq.evolve.too_large import too_large, with_others, without
 from onnx_evoq.model import with_codes
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import Coevolution
-from onnx_evoq.setup import Task
+from onnx_evoq.setup import Task, cache_memory
 
 _STALLED = 12  # generations without a better context, after which more parts are scored
 _CHECK_EVERY = 4  # improvements of the context between two checks on the held-out set
@@ -49,6 +50,17 @@ def coevolve(
     """
     if not task.has_time_for_a_run:
         return Evolved(start.quantized, {}, 0, Stopped.TIME)
+    large = too_large(start.quantized, settings, cache_memory(task.resources))
+    some = without(start, large)
+    if not some.quantized:
+        return Evolved(start.quantized, {}, 0, None, too_large=tuple(large))
+    return with_others(_together(task, some, settings, rng), start, large)
+
+
+def _together(
+    task: Task, start: QuantizedModel, settings: SearchSettings, rng: np.random.Generator
+) -> Evolved:
+    """Evolve the codes of all weights of the start together."""
     fitness = CodeFitness(task, start, settings.doubt)
     kept = _KeptCodes(task, start, fitness)
     stopped = None

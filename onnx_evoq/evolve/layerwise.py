@@ -15,11 +15,13 @@ ResNet-20 at 4 bits, this ended at an output error 15 % lower than with these we
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
+from onnx_evoq.evolve.too_large import too_large, with_others, without
 from onnx_evoq.model import Quantized, Runnable, with_codes
 from onnx_evoq.progress import Step
 from onnx_evoq.quantize import QuantizedWeight, dequantize
@@ -27,7 +29,7 @@ from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.score import Evaluator, Race
 from onnx_evoq.search import Neuroevolution, mutate
-from onnx_evoq.setup import Task
+from onnx_evoq.setup import Task, cache_memory
 
 Generators = Mapping[str, np.random.Generator]  # by weight, in the order of the visits
 
@@ -46,15 +48,17 @@ def evolve_layers(
         generators: the weights in the order in which they are visited, each with the generator of
             its mutations.
     """
-    search = _LayerwiseSearch(task, start.model, start.quantized, generators)
+    large = too_large(start.quantized, settings, cache_memory(task.resources))
+    some = without(start, large)
+    search = _LayerwiseSearch(task, some.model, some.quantized, generators)
     with until_interrupted() as interruption:
-        names = list(generators)
+        names = [name for name in generators if name not in large]
         for index in range(settings.passes):
             label = "evolving" if settings.passes == 1 else f"evolving {index + 1}"
             names, before, after = search.one_pass(names, settings, label)
             if not before - after > _LEAST_GAIN * abs(before):  # NaN ends it, too
                 break
-    return search.evolved(interruption.reason)
+    return with_others(search.evolved(interruption.reason), start, large)
 
 
 def evolve_within_max_drop(
@@ -77,19 +81,21 @@ def evolve_within_max_drop(
         generators: the weights in the order in which they are narrowed, each with the generator of
             its mutations.
     """
-    names = list(generators)
+    names, memory = list(generators), cache_memory(task.resources)
+    large = [] if settings is None else too_large(start, settings, memory)
     search = _LayerwiseSearch(task, task.model, wide, generators)
     if not task.allows(with_codes(task.model, wide)):
         return search.evolved(None, tuple(names), within_max_drop=False)
     wide_names = set(names)
     with until_interrupted() as interruption, task.progress("evolving", len(names)) as advance:
         for index, name in enumerate(names):
-            if search.narrow(name, start[name], settings, len(names) - index, advance):
+            own = None if name in large else settings
+            if search.narrow(name, start[name], own, len(names) - index, advance):
                 wide_names.remove(name)
             elif not task.has_time_for_a_run:
                 break
     left_out = tuple(name for name in names if name in wide_names)
-    return search.evolved(interruption.reason, left_out)
+    return replace(search.evolved(interruption.reason, left_out), too_large=tuple(large))
 
 
 class _LayerwiseSearch:

@@ -92,6 +92,7 @@ class Evolved:
         left_out: weights that stay at 8 bits to keep within the allowed drop.
         within_max_drop: whether the model keeps within the allowed drop; it may not do so even
             with all weights at 8 bits.
+        too_large: weights that were not searched, since candidates of them take too much memory.
     """
 
     quantized: dict[str, QuantizedWeight]
@@ -100,3 +101,4 @@ class Evolved:
     stopped: Stopped | None
     left_out: tuple[str, ...] = ()
     within_max_drop: bool = True
+    too_large: tuple[str, ...] = ()

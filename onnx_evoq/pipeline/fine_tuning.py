@@ -255,10 +255,11 @@ def _is_better(task: Task, rounded: QuantizedModel, start: QuantizedModel) -> bo
 def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tuple[str, ...]]:
     """The reconstruction, or nearest rounding if `_is_better` says so; and notes."""
     notes = [start.cut] if start.cut else []
-    rounded = _rounded(task, task.bits)
-    if start.layers and _is_better(task, rounded, start) and task.allows(rounded.as_float):
-        why = "nearest rounding was better than reconstruction on the held-out samples, and is used"
-        return rounded, (*notes, f"{why} instead.")
+    if start.layers:
+        rounded = _rounded(task, task.bits)
+        if _is_better(task, rounded, start) and task.allows(rounded.as_float):
+            why = "nearest rounding was better than reconstruction on the held-out samples"
+            return rounded, (*notes, f"{why}, and is used instead.")
     count = len(start.quantized)
     without = [name for name in start.nearest if name not in start.unreached]
     if without:

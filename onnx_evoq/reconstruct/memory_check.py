@@ -1,4 +1,4 @@
-"""Refuse a bound of memory that cannot hold the matrices of a model's largest layer."""
+"""Refuse a bound of memory that cannot hold a model's weights, and the matrices of a layer."""
 
 from onnx_evoq.engine import positions_for
 from onnx_evoq.errors import OptionError
@@ -8,6 +8,8 @@ from onnx_evoq.setup import Task
 
 _BESIDE = 250 * 10**6  # bytes that the process takes besides, with its libraries
 _COPIES = 4  # of a layer's matrices that exist at a time, besides the two that are allowed for
+_OF_LAYERS = 2.0  # times the floats of a layer's weight: its values, and what ONNX Runtime makes
+_OF_OTHERS = 1.5  # likewise of a table: its codes, and the floats that ONNX Runtime makes of them
 
 
 def matrix_bytes(shape: tuple[int, int, int]) -> int:
@@ -23,26 +25,36 @@ def matrix_bytes(shape: tuple[int, int, int]) -> int:
 
 
 def check_memory(task: Task) -> None:
-    """Check that the largest layer fits into the memory that the user allows.
+    """Check that the weights and the largest layer fit into the memory that the user allows.
 
     Raises:
-        OptionError: it does not.
+        OptionError: they do not.
     """
     bound = task.resources.memory
-    layers = find_layers(task.model, task.weights)
-    if bound is None or not layers:
+    if bound is None:
         return
+    layers = find_layers(task.model, task.weights)
     values = {weight.name: weight.values for weight in task.weights}
-    sizes = {
-        name: matrix_bytes(layer.linear.matrix(values[name]).shape)
+    matrices = {
+        name: _COPIES * matrix_bytes(layer.linear.matrix(values[name]).shape)
         for name, layer in layers.items()
     }
-    largest = max(sizes, key=lambda name: sizes[name])
-    in_weights = sum(each.nbytes for each in values.values())
-    needed = _COPIES * sizes[largest] + 2 * in_weights - _BESIDE
-    if needed > bound:
+    floats = {
+        name: int(each.nbytes * (_OF_LAYERS if name in layers else _OF_OTHERS))
+        for name, each in values.items()
+    }
+    needed = max(matrices.values(), default=0) + sum(floats.values()) - _BESIDE
+    if needed <= bound:
+        return
+    least = f"allow {needed / 1e6:.0f} MB or more (--memory), or keep it float (--keep)."
+    layer = max(matrices, key=lambda name: matrices[name], default="")
+    weight = max(floats, key=lambda name: floats[name])
+    if layer and matrices[layer] >= floats[weight]:
         raise OptionError(
-            f"memory {bound / 1e6:.0f} MB cannot hold layer {largest!r}, whose matrices take "
-            f"{sizes[largest] / 1e6:.0f} MB each: allow {needed / 1e6:.0f} MB or more (--memory), "
-            "or keep it float (--keep)."
+            f"memory {bound / 1e6:.0f} MB cannot hold layer {layer!r}, whose matrices take "
+            f"{matrices[layer] / _COPIES / 1e6:.0f} MB each: {least}"
         )
+    raise OptionError(
+        f"memory {bound / 1e6:.0f} MB cannot hold weight {weight!r}, whose floats take "
+        f"{values[weight].nbytes / 1e6:.0f} MB: {least}"
+    )

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
+from onnx_evoq.array_blocks import extremes
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.metrics import Metric
 from onnx_evoq.model import Weight
@@ -13,6 +16,7 @@ from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, MIN_BITS, Score
 
 _FAR_MORE = 10  # times the error
+_NAMES = 3  # weights that a note names
 _MOST_INTEGER_BITS = 8  # of activations that kernels of ONNX Runtime take
 
 
@@ -67,6 +71,13 @@ def notes_on(
         )
     if evolved.stopped is Stopped.INTERRUPT:
         notes.append("the search was interrupted: the result is what was found until then.")
+    if evolved.too_large:
+        names = ", ".join(evolved.too_large[:_NAMES])
+        more = ", ..." if len(evolved.too_large) > _NAMES else ""
+        notes.append(
+            f"{len(evolved.too_large)} of {len(evolved.quantized)} weights were not searched, as "
+            f"candidates of them take more memory than is free or allowed ({names}{more})."
+        )
     if evolved.left_out:
         why = f"since the next would have passed the allowed drop of {max_drop:g} percent"
         if evolved.stopped is Stopped.INTERRUPT:
@@ -119,7 +130,7 @@ def weight_info(weight: Weight, no_expansion: str | None, closed_form: bool = Tr
         no_expansion: why its output channels cannot be split; None if they can.
         closed_form: whether it can be quantized in closed form.
     """
-    values = weight.values
+    values, (low, high) = weight.values, extremes(weight.values)
     return WeightInfo(
         name=weight.name,
         op_type=weight.op_type,
@@ -127,9 +138,9 @@ def weight_info(weight: Weight, no_expansion: str | None, closed_form: bool = Tr
         shape=weight.shape,
         dtype=weight.dtype,
         axis=weight.axis,
-        low=float(values.min()),
-        high=float(values.max()),
-        int_bits=int(int_bits(abs(values).max())),
+        low=low,
+        high=high,
+        int_bits=int(int_bits(np.array(max(-low, high)))),
         bytes={bits: packed_size(values.size, bits) for bits in range(MIN_BITS, MAX_BITS + 1)},
         no_expansion=no_expansion,
         closed_form=closed_form,

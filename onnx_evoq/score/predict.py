@@ -29,7 +29,7 @@ def predict(
     Args:
         session: the model.
         batches: the feeds, in order.
-        workers: how many batches are run at a time, at most.
+        workers: how many batches are run at a time, at most; one of a session that runs alone.
 
     Raises:
         ModelError: a run fails, or an output has no row per sample.
@@ -42,7 +42,7 @@ def predict(
             for name, value in outputs.items()
         }
 
-    return in_order(outputs_of, batches, workers)
+    return in_order(outputs_of, batches, 1 if session.alone else workers)
 
 
 def choose_batch_size(

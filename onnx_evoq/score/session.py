@@ -37,8 +37,10 @@ class Session:
         unlike: names of outputs that may be any value of Python, and have rows of their own in
             each run.
         folder: where the names of the data files start that the model names; they are mapped.
+        alone: whether a run takes so much memory that only one should be made at a time.
 
     Attributes:
+        alone: as given.
         floats: NumPy's names of the types of the outputs that hold floats.
 
     Raises:
@@ -58,8 +60,9 @@ class Session:
         custom_ops: Sequence[str | Path] = (),
         unlike: Collection[str] = (),
         folder: str = "",
+        alone: bool = False,
     ) -> None:
-        self.name = name
+        self.name, self.alone = name, alone
         self.unlike = frozenset(unlike)
         # ONNX Runtime uses these arrays where they are, so they must live as long as the session.
         self._values = {

@@ -50,9 +50,12 @@ def test_without_a_bound_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     check_memory(task(None))
 
 
-def test_without_layers_of_a_closed_form_nothing_is_refused(
+def test_a_bound_that_a_weight_without_a_closed_form_passes_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_BESIDE", -(10**15))
+    monkeypatch.setattr(module, "_BESIDE", 0)
     monkeypatch.setattr(module, "find_layers", lambda model, weights: {})
-    check_memory(task(0))
+    needed = 6 * (4 * 6 + 6 * 30)
+    check_memory(task(needed))
+    with pytest.raises(OptionError, match=r"cannot hold weight 'large', whose floats take"):
+        check_memory(task(needed - 1))

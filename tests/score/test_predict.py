@@ -1,5 +1,6 @@
 """Models run over batches of samples, and the batch size that suits a model."""
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ def stub(function: Callable[[Array], Any]) -> Session:
     """A stand-in of a session, whose output "y" is a function of its input "x"."""
 
     class Stub:
+        alone = False
         unlike = frozenset[str]()
 
         def run(self, feed: dict[str, Array]) -> dict[str, Array]:
@@ -49,6 +51,24 @@ def rows(function: Callable[[Array], Any], x: list[float] | None = None) -> int:
         {"x": np.float32([[1], [2], [3], [4]] if x is None else [[value] for value in x])}
     )
     return choose_batch_size(stub(function), [group], SPECS)(group)
+
+
+def test_a_session_that_runs_alone_makes_one_run_at_a_time() -> None:
+    running, most = [0], [0]
+
+    def function(x: Array) -> Array:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.01)
+        running[0] -= 1
+        return x
+
+    batches = make_batches({"x": random(4, 1)}, SPECS, 1)
+    for alone in (False, True):
+        session, most[0] = stub(function), 0
+        session.alone = alone
+        assert len(list(predict(session, batches, workers=2))) == 4
+        assert (most[0] == 1) == alone
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 10])

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from onnx_evoq.activations import float_model_of
 from onnx_evoq.api.job.open_job import Job
 from onnx_evoq.freed_memory import give_back
-from onnx_evoq.model import Model, Runnable, as_network, describe, embed, same, to_model, with_codes
+from onnx_evoq.model import (
+    Model,
+    Network,
+    Runnable,
+    as_network,
+    describe,
+    embed,
+    same,
+    to_model,
+    with_codes,
+)
 from onnx_evoq.pipeline import (
     FineTuned,
     Form,
@@ -17,6 +27,7 @@ from onnx_evoq.pipeline import (
     metadata_of,
     with_own_outputs,
 )
+from onnx_evoq.quantize import Bits
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import Score, Task, own_options, score_of, score_of_float_model
 
@@ -56,8 +67,7 @@ def emitted_model(
     quantized = task.with_behind(tuned.model, tuned.evolved.quantized)
     widths = {name: weight.grid.bits for name, weight in tuned.evolved.quantized.items()}
     calibrated = as_network(task.model if tuned.plain is None else to_model(tuned.plain.network))
-    rounded = task.with_behind(calibrated, task.nearest(task.weights, widths), nearest=True)
-    nearest = start = score(with_codes(calibrated, rounded))
+    nearest = start = score(_rounded(task, calibrated, widths))
     batch = job.calibration.few or task.search_set.batches[0]
     of_integers = tuned.activations is not None and form == "float"
     emitted, notes = emit(
@@ -92,3 +102,9 @@ def emitted_model(
         written, notes_on_form = in_qonnx(emitted, quantized, tuned.activations)
     embed(written)
     return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]
+
+
+def _rounded(task: Task, model: Network, widths: Mapping[str, Bits]) -> Network:
+    """The model with all weights rounded to the nearest."""
+    rounded = task.nearest(task.weights, widths)
+    return with_codes(model, task.with_behind(model, rounded, nearest=True))

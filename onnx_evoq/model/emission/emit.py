@@ -43,6 +43,7 @@ from onnx_evoq.model.graph import (
     unused_name,
     with_codes,
 )
+from onnx_evoq.model.tensors import tensor_of_codes
 from onnx_evoq.quantize import QuantizedWeight
 
 Quantized = Mapping[str, QuantizedWeight]
@@ -124,7 +125,7 @@ def _dequantized(
     inputs = [unused_name(f"{name}_{part}", used) for part in ("quantized", "scale", "zero_point")]
     narrow = helper.tensor_dtype_to_np_dtype(kind)
     initializers = [
-        numpy_helper.from_array(codes.astype(narrow), inputs[0]),  # packed where narrower than int8
+        tensor_of_codes(codes, kind, inputs[0]),
         numpy_helper.from_array(np.asarray(grid.step, np.float32), inputs[1]),
         numpy_helper.from_array(np.zeros(grid.step.shape, narrow), inputs[2]),
     ]

@@ -12,11 +12,9 @@ The widths of the channels themselves are not counted.
 
 from collections.abc import Container
 
-from onnx import TensorProto
-
 from onnx_evoq.model.emission.emit import Quantized
 from onnx_evoq.model.graph import Runnable, tensors_in
-from onnx_evoq.model.tensors import array_of
+from onnx_evoq.model.tensors import bytes_of
 from onnx_evoq.quantize import packed_size, packed_steps
 
 
@@ -32,10 +30,4 @@ def packed_bytes(model: Runnable, quantized: Quantized) -> int:
 def bytes_besides(model: Runnable, names: Container[str]) -> int:
     """The bytes of all tensors of `model` except those with one of `names`, as they are stored."""
     others = (tensor for tensor in tensors_in(model.graph) if tensor.name not in names)
-    return sum(_stored_bytes(tensor) for tensor in others)
-
-
-def _stored_bytes(tensor: TensorProto) -> int:
-    if tensor.data_type == TensorProto.STRING:
-        return sum(len(text) for text in tensor.string_data)
-    return len(tensor.raw_data) or int(array_of(tensor).nbytes)
+    return sum(bytes_of(tensor) for tensor in others)

@@ -2,6 +2,7 @@
 
 from onnx_evoq.model.graph.copies import Model, copy_fields, copy_of, serialize, without_values
 from onnx_evoq.model.graph.inputs import input_specs, weight_count
+from onnx_evoq.model.graph.loadable import to_run
 from onnx_evoq.model.graph.network import (
     Network,
     Runnable,
@@ -41,7 +42,6 @@ from onnx_evoq.model.graph.nodes import (
     unused_name,
     walk,
 )
-from onnx_evoq.model.graph.to_run import to_run
 
 __all__ = [
     "FLOAT_TYPES",

@@ -23,13 +23,14 @@ from onnx import (
 from onnx_evoq.array_types import Array
 from onnx_evoq.model.graph.copies import copy_fields
 from onnx_evoq.model.graph.nodes import FLOAT_TYPES, reads
-from onnx_evoq.model.tensors import array_of, count_of, is_external, state
+from onnx_evoq.model.tensors import array_of, bytes_of, count_of, is_external, state
 from onnx_evoq.quantize import QuantizedWeight
 
 Value: TypeAlias = Array | QuantizedWeight | TensorProto
 
 # So few floats of an initializer stay in the graph, where shapes may follow from them.
 _FEW_VALUES = 64
+_VERY_MANY_BYTES = 2**28  # of any type
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +167,8 @@ def _stands_beside(tensor: TensorProto) -> bool:
     """Whether the values of an initializer are so many that they stand beside the graph."""
     if is_external(tensor):  # they do so already
         return False
-    return tensor.data_type in FLOAT_TYPES and count_of(tensor) > _FEW_VALUES
+    many = tensor.data_type in FLOAT_TYPES and count_of(tensor) > _FEW_VALUES
+    return many or bytes_of(tensor) > _VERY_MANY_BYTES
 
 
 def _without_data(tensor: TensorProto) -> TensorProto:

@@ -1,6 +1,7 @@
 """Knows where the values of a tensor are: in the model's file, or in a data file beside it."""
 
 from onnx_evoq.model.tensors.data_files import IN_MEMORY, file_of, settle
+from onnx_evoq.model.tensors.packing import tensor_of_codes
 from onnx_evoq.model.tensors.place import clear, is_external, place_of, state
 from onnx_evoq.model.tensors.sizes import bytes_of, count_of
 from onnx_evoq.model.tensors.sparse import dense
@@ -22,4 +23,5 @@ __all__ = [
     "read",
     "settle",
     "state",
+    "tensor_of_codes",
 ]

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
+from onnx_evoq.array_blocks import converted, extremes, has_infinity
 from onnx_evoq.array_types import Float32Array
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph import (
@@ -155,7 +156,7 @@ def check_finite(weights: Sequence[Weight]) -> None:
         ModelError: a weight holds NaN or infinity.
     """
     for weight in weights:
-        if not np.isfinite(weight.values).all():
+        if not np.isfinite(extremes(weight.values)).all():
             raise ModelError(
                 f"weight {weight.name!r} holds NaN or infinity: train or export the model again, "
                 "or keep it as it is (--keep)."
@@ -201,7 +202,7 @@ def _reads_as_weight(node: NodeProto, tensor: TensorProto) -> bool:
         return False
     if node.op_type == "Gather":
         # A table with infinity is a mask, not a table of weights.
-        return _is_table(node, tensor) and not np.isinf(array_of(tensor)).any()
+        return _is_table(node, tensor) and not has_infinity(array_of(tensor))
     return bool(tensor.dims)
 
 
@@ -243,7 +244,7 @@ def _channel_axis(node: NodeProto, position: int, dims: Sequence[int]) -> int | 
 
 
 def _weight(tensor: TensorProto, uses: list[_Use]) -> Weight:
-    values = np.asarray(array_of(tensor), np.float32)
+    values = converted(array_of(tensor), np.float32)
     axes = [use.axis for use in reversed(uses) if use.needs_axis]
     axis = max(axes, key=axes.count) if axes else None
     nodes = tuple(dict.fromkeys(node_label(use.node) for use in uses))

@@ -214,4 +214,6 @@ def _outputs(
     resources: Resources,
     options: Mapping[str, str] = SESSION_OPTIONS,
 ) -> Arrays:
-    return next(run_model(model, [batch], resources, "the emitted model", options))
+    outputs = next(run_model(model, [batch], resources, "the emitted model", options))
+    # All memory of a session stays in use as long as one of its outputs, so these are copied.
+    return {name: values.copy() for name, values in outputs.items()}

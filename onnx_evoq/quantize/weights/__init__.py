@@ -12,10 +12,9 @@ from onnx_evoq.quantize.weights.fixed_point import (
     frac_bits_of,
     int_bits,
     nearest,
-    packed_size,
-    packed_steps,
 )
 from onnx_evoq.quantize.weights.linear import Linear
+from onnx_evoq.quantize.weights.packed_size import packed_size, packed_steps
 from onnx_evoq.quantize.weights.viewed import View, Viewed
 from onnx_evoq.quantize.weights.window import Window
 

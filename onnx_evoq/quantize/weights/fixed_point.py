@@ -192,7 +192,10 @@ def fit(
 def _largest(values: Float32Array, axis: int | None) -> Float32Array:
     """max|x|, () or (channels,)."""
     others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
-    found = [np.abs(block).max(axis=others, initial=0.0) for _, block in blocks(values)]
+    found = [
+        np.maximum(block.max(axis=others, initial=0.0), -block.min(axis=others, initial=0.0))
+        for _, block in blocks(values)
+    ]
     return np.asarray(np.concatenate(found) if axis == 0 else np.max(found, axis=0))
 
 
@@ -232,35 +235,12 @@ def nearest(values: Float32Array, grid: FixedPoint) -> Codes:
     """
     codes, steps = np.empty(values.shape, np.int8), grid.steps_for(values.ndim)
     limits = [np.asarray(limit) for limit in grid.limits_for(values.ndim)]
+    # To divide by a power of two is exact in either type, as far as rounding tells them apart.
+    dtype = np.float64 if grid.frac_bits is None else np.float32
     for rows, block in blocks(values):
-        ratio = block.astype(np.float64) / rows_of(steps, rows)
-        codes[rows] = np.clip(np.rint(ratio), *(rows_of(limit, rows) for limit in limits))
+        ratio = np.rint(np.divide(block, rows_of(steps, rows), dtype=dtype))
+        codes[rows] = np.clip(ratio, *(rows_of(limit, rows) for limit in limits))
     return codes
-
-
-def packed_size(count: int, bits: Bits) -> int:
-    """Whole bytes of `count` codes that are packed bit by bit: the sum of their widths / 8.
-
-    Args:
-        count: number of codes, the same in each channel.
-        bits: width of the codes, one for all channels or one per channel.
-
-    Example:
-        >>> packed_size(10, 6), packed_size(10, (2, 5))  # 60 bits; 5 * 2 + 5 * 5 = 35
-        (8, 5)
-    """
-    widths = np.atleast_1d(bits)
-    return -(-count * int(widths.sum()) // (8 * len(widths)))
-
-
-def packed_steps(grid: FixedPoint) -> int:
-    """Bytes of a grid's steps: one each if all are powers of two (frac_bits), else four (float32).
-
-    Example:
-        >>> [packed_steps(FixedPoint(4, np.float32(step))) for step in (0.125, 0.1)]
-        [1, 4]
-    """
-    return int(grid.step.size) * (4 if grid.frac_bits is None else 1)
 
 
 def dequantize(codes: Codes, grid: FixedPoint) -> Float32Array:
@@ -270,10 +250,7 @@ def dequantize(codes: Codes, grid: FixedPoint) -> Float32Array:
         >>> dequantize(np.array([2, -7], np.int8), FixedPoint(4, np.float32(0.125)))
         array([ 0.25 , -0.875], dtype=float32)
     """
-    values, weight = np.empty(codes.shape, np.float32), QuantizedWeight(codes, grid)
-    for rows, block in weight.value_blocks():
-        values[rows] = block
-    return values
+    return np.asarray(np.multiply(codes, grid.steps_for(codes.ndim), dtype=np.float32))
 
 
 class QuantizedWeight(NamedTuple):
@@ -296,4 +273,5 @@ class QuantizedWeight(NamedTuple):
         """The values in blocks of the first axis, in order, each with its slice."""
         steps = self.grid.steps_for(self.codes.ndim)
         for rows, block in blocks(self.codes):
-            yield rows, np.asarray(block.astype(np.float32) * rows_of(steps, rows), np.float32)
+            values = np.multiply(block, rows_of(steps, rows), dtype=np.float32)
+            yield rows, np.asarray(values)

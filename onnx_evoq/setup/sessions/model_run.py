@@ -47,10 +47,10 @@ def open_session(
         OptionError: a provider is not available.
     """
     threads = 1 if on_cpu(resources) else None
-    with to_run(model) as (content, values, folder):
+    with to_run(model) as (content, values, folder, alone):
         return Session(
             content, name, resources.providers, options, threads, values, resources.custom_ops,
-            unlike, folder,
+            unlike, folder, alone,
         )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def values(model: ModelProto) -> dict[str, NDArray[np.generic]]:
 
 def outputs(model: ModelProto | Network, x: NDArray[np.generic] = X) -> NDArray[np.generic]:
     """What ONNX Runtime computes, with arrays beside the model."""
-    with to_run(model) as (content, beside, _):
+    with to_run(model) as (content, beside, *_):
         return Session(content, values=beside).run({"x": x})["logits"]
 
 

@@ -18,8 +18,6 @@ from onnx_evoq.quantize import (
     fit,
     int_bits,
     nearest,
-    packed_size,
-    packed_steps,
 )
 from onnx_evoq.quantize.weights.fixed_point import FixedPoint
 
@@ -140,33 +138,6 @@ def test_widths_per_channel_need_an_axis() -> None:
         fit(random(3, 5), (2, 3, 4))
 
 
-@pytest.mark.parametrize(
-    ("count", "bits", "size"),
-    [
-        (0, 4, 0),
-        (3, 3, 2),
-        (16, 3, 6),
-        (8, 8, 8),
-        (6, (2, 3, 8), 4),
-        (4, (2, 3), 2),
-        (2, (2, 6), 1),
-    ],
-)
-def test_packed_codes_take_their_own_bits_and_whole_bytes(
-    count: int, bits: int | tuple[int, ...], size: int
-) -> None:
-    assert packed_size(count, bits) == size
-
-
-@pytest.mark.parametrize(
-    ("steps", "size"), [((0.5,), 1), ((0.5, 2.0), 2), ((0.5, 0.3), 8), ((1.0, 0.75, 0.3), 12)]
-)
-def test_steps_take_a_byte_each_if_all_are_powers_of_two_and_four_bytes_else(
-    steps: tuple[float, ...], size: int
-) -> None:
-    assert packed_steps(FixedPoint(4, f32(*steps), axis=0)) == size
-
-
 def test_a_spec_fits_the_grid_of_its_choices() -> None:
     weight = np.array([[0.7, 3.0], [60000.0, 1.0]], np.float32)
     for choices in ((4,), ((4, 2), 1, "float"), (3, None, "pow2", "float16"), (3, 0)):
@@ -282,3 +253,32 @@ def test_a_narrow_range_leaves_out_the_lowest_code_of_8_bits(bits: int, low: int
 def test_a_narrow_range_holds_for_each_width_of_channels() -> None:
     grid = FixedPoint((8, 4), f32(1.0, 1.0), axis=0, narrow=True)
     assert np.asarray(grid.low).tolist() == [-127, -8]
+
+
+@pytest.mark.parametrize("scale", ["pow2", "float"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("bits", [3, (3, 5, 4)])
+def test_blocks_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, scale: Scale, axis: int | None, bits: int | tuple[int, ...]
+) -> None:
+    weight = random(3, 3, 2)
+    if axis is None:
+        bits = 3
+    whole = fit(weight, bits, axis, scale)
+    codes = nearest(weight, whole)
+    monkeypatch.setattr("onnx_evoq.array_blocks._BLOCK", 1)
+    grid = fit(weight, bits, axis, scale)
+    np.testing.assert_array_equal(grid.step, whole.step)
+    np.testing.assert_array_equal(nearest(weight, grid), codes)
+    parts = [block for _, block in QuantizedWeight(codes, grid).value_blocks()]
+    assert len(parts) == 3
+    np.testing.assert_array_equal(np.concatenate(parts), dequantize(codes, whole))
+
+
+def test_single_precision_rounds_powers_of_two_as_double_precision_does() -> None:
+    weight = random(200, 9)
+    for exponent in (-140, -126, -30, 0, 40, 120):  # numbers of all sizes, the smallest ones too
+        scaled = np.ldexp(weight, exponent).astype(np.float32)
+        grid = fit(scaled, 4, 0)
+        exact = scaled.astype(np.float64) / grid.steps_for(2)
+        np.testing.assert_array_equal(nearest(scaled, grid), np.clip(np.rint(exact), -8, 7))

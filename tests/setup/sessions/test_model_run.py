@@ -49,8 +49,8 @@ def test_options_and_names_reach_the_session(monkeypatch: pytest.MonkeyPatch) ->
     assert run_model(MODEL, BATCHES, resources, "m.onnx", {"a": "b"}) == (None, BATCHES, 3)
     network = as_network(MODEL).with_values({"second": random(3, 6, seed=9)})
     open_session(network, resources, "m.onnx", {"a": "b"})
-    assert given[0] == (serialize(MODEL), "m.onnx", ["cpu"], {"a": "b"}, 1, {}, (), (), "")
-    content, *same, values, _, _, _ = given[1]
+    assert given[0] == (serialize(MODEL), "m.onnx", ["cpu"], {"a": "b"}, 1, {}, (), (), "", False)
+    content, *same, values, _, _, _, _ = given[1]
     assert same == ["m.onnx", ["cpu"], {"a": "b"}, 1]
     assert len(content) < len(serialize(MODEL))
     assert list(values) == ["second"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from external_models import ids, saved, table_net
+from external_models import ROWS, ids, saved, table_net
 from graphs import mlp, model_of, node, random, rounded, run
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
@@ -20,7 +20,7 @@ from onnx_evoq.model import (
     serialize,
     with_codes,
 )
-from onnx_evoq.model.graph.to_run import ToRun, to_run
+from onnx_evoq.model.graph.loadable import Loadable, to_run
 from onnx_evoq.score import Session
 
 MODEL = load(mlp())
@@ -28,13 +28,13 @@ OTHER = {"first": random(4, 6, seed=5), "first_bias": random(6, seed=6)}
 X = random(3, 4)
 
 
-def outputs(loaded: ToRun, feed: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
+def outputs(loaded: Loadable, feed: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
     session = Session(loaded.content, values=loaded.values, folder=loaded.folder)
     (output,) = session.run(feed).values()
     return output
 
 
-def names_of(loaded: ToRun) -> set[str]:
+def names_of(loaded: Loadable) -> set[str]:
     """The names of the data files."""
     graph = ModelProto.FromString(loaded.content).graph
     return {e.value for t in graph.initializer for e in t.external_data if e.key == "location"}
@@ -42,7 +42,7 @@ def names_of(loaded: ToRun) -> set[str]:
 
 def test_a_model_is_run_from_its_file_alone() -> None:
     with to_run(MODEL) as loaded:
-        assert loaded == (serialize(MODEL), {}, "")
+        assert loaded == (serialize(MODEL), {}, "", False)
 
 
 @pytest.mark.parametrize("few", [0, 64, 10**6])
@@ -127,6 +127,17 @@ def test_integers_that_no_graph_holds_are_in_a_temporary_file() -> None:
             assert codes.data_type == TensorProto.INT4
             assert codes.data_location == TensorProto.EXTERNAL
             np.testing.assert_array_equal(outputs(loaded, feed), expected)
+
+
+def test_a_run_that_makes_very_many_floats_is_made_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load(table_net())
+    emitted = emit_qdq(model, {"e": rounded(model, 4)["e"]}, narrowest=2)
+    with to_run(as_network(emitted)) as loaded:
+        assert not loaded.alone
+    monkeypatch.setattr("onnx_evoq.model.graph.loadable._MOST_FLOATS", ROWS * 64 * 4 - 1)
+    for network, alone in ((as_network(emitted), True), (as_network(model), False)):
+        with to_run(network) as loaded:
+            assert loaded.alone == alone
 
 
 def test_a_folder_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
