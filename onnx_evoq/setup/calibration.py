@@ -36,6 +36,7 @@ from onnx_evoq.setup.scoring import (
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,
+    free_memory,
     not_finite,
     open_session,
     own_options,
@@ -48,6 +49,7 @@ _RUN_SHARE = 6  # running the float model may take one part in so many of the ti
 _HELDOUT_SHARE = 0.25  # of the time for running the float model
 _FEW_SAMPLES = 4  # of a quick check
 _FEW_HELDOUT = 8  # samples
+_MEMORY_PARTS = 4  # outputs may take one part in so many of the memory that is free
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,20 @@ def _reference_outputs(
 ) -> list[Arrays]:
     """Run the float model: the outputs of each batch by name, (count, ...) each.
 
-    When the deadline has passed, the outputs of the batches that were run by then are returned.
+    When the deadline has passed, or the outputs take a share of the memory that is free, those of
+    the batches that were run by then are returned.
 
     Raises:
         ModelError: an output is NaN or infinite, or one of `custom` changes its shape from sample
             to sample.
     """
     outputs: list[Arrays] = []
+    left = free_memory() // _MEMORY_PARTS
     with progress("reference", len(batches)) as step:
         for part in stepping(predict(session, batches, workers), step):
             outputs.append(part)
-            if deadline.passed:
+            left -= sum(values.nbytes for values in part.values())
+            if deadline.passed or left < 0:
                 break
     check_shapes(outputs, batches, custom)
     notes = not_finite(outputs, session.name)
@@ -224,7 +229,8 @@ def prepare_calibration(
     given = sum(batch.count for each in batches for batch in each)
     used = sum(scoring.samples for scoring in sets)
     if used < given:
-        notes.append(f"{used} of {given} samples are used, since the time budget allows no more.")
+        why = "time budget" if until.passed else "memory"
+        notes.append(f"{used} of {given} samples are used, since the {why} allows no more.")
     every = (*samples.notes, *notes)
     return Calibration(chosen, search, heldout, has_classes, every, seconds, few)
 

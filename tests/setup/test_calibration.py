@@ -187,6 +187,14 @@ def test_labels_that_are_no_classes_are_refused_where_some_are_needed() -> None:
         calibration({"x": X, "y": np.linspace(-2, 2, 40)}, "top1")
 
 
+def test_outputs_that_memory_cannot_hold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda: 4 * 12 * 12)  # 12 rows of 3 floats
+    monkeypatch.setattr(module, "choose_batch_size", lambda *_: lambda group: 4)
+    ready = calibration(X, "mse")
+    assert ready.search_set.samples == 16
+    assert any("samples are used, since the memory allows no more." in n for n in ready.notes)
+
+
 def selecting() -> ModelProto:
     """The rows of x w of some samples, as a flag says that is an input."""
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("Compress", ["a", "flags"], ["y"], axis=0)]

@@ -51,12 +51,14 @@ def chosen_points(
                 f"score_at {name!r} depends on no weight: choose a tensor behind the layers."
             )
     own = {value.name for value in model.graph.output}
+    found = find_scoring_points(model, weights, types)
     return ScoringPoints(
         names,
-        unlike=find_scoring_points(model, weights, types).unlike,
+        unlike=found.unlike,
         types={name: kinds.types.get(name, 0) for name in names if name not in own},
         untyped=tuple(name for name in names if kinds.is_float(name) is None),
         custom=tuple(name for name in names if known[name].custom),
+        own_custom=found.own_custom,
     )
 
 

@@ -25,18 +25,13 @@ from onnx_evoq.model.graph import reads
 from onnx_evoq.model.outputs.dependence import NOTHING, Dependence, dependences
 from onnx_evoq.model.outputs.operators import FLOATS, is_invertible
 from onnx_evoq.model.outputs.tensor_kinds import TensorKinds, tensor_kinds
-from onnx_evoq.model.weights import find_weights
-
-_NARROW_INTEGERS = {
-    TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2,
-    TensorProto.UINT2,
-}  # fmt: skip
 
 _NO_TENSOR = "no tensor"
 _STRINGS = "strings"
 _ROWS = "rows that values choose"
 _WHOLE = "no floats"
 _JUMPS = "selected, ordered or rounded"
+_CUSTOM = "behind a custom operator"
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ class ScoringPoints:
         types: the element types of the tensors that are no outputs, as ONNX numbers them.
         untyped: tensors that would be points if they held floats, which is not known.
         custom: those of `names` behind a custom operator: only a run shows whether rows vary.
+        own_custom: likewise the outputs of the model.
     """
 
     names: tuple[str, ...]
@@ -58,6 +54,7 @@ class ScoringPoints:
     types: Mapping[str, int] = field(default_factory=dict)
     untyped: tuple[str, ...] = ()
     custom: tuple[str, ...] = ()
+    own_custom: tuple[str, ...] = ()
 
 
 def find_scoring_points(
@@ -72,32 +69,12 @@ def find_scoring_points(
         model: a model as `load` returns it.
         weights: names of its weights.
         types: of tensors that were `untyped`, NumPy's names of the types; empty for no floats.
-        varying: tensors whose rows were found to vary.
+        varying: tensors whose rows were found to vary, or that cannot be computed.
 
     Returns:
         The points. There are none if no output can be compared, and nothing lies before them.
     """
     return _Finder(model, weights, types or {}, varying).points()
-
-
-def weights_before(model: ModelProto, weights: Sequence[str], tensors: Iterable[str]) -> set[str]:
-    """The weights that have an effect on some tensors of the main graph."""
-    known = dependences(model, weights)
-    seen = 0
-    for name in tensors:
-        seen |= known.get(name, NOTHING).weights
-    return {name for bit, name in enumerate(weights) if seen >> bit & 1}
-
-
-def stored_weights(model: ModelProto) -> list[str]:
-    """The initializers of any model, quantized or not, that may be weights: those of two axes."""
-    float_weights = {weight.name for weight in find_weights(model)[0]}
-    return [
-        tensor.name
-        for tensor in model.graph.initializer
-        if tensor.name in float_weights
-        or (len(tensor.dims) > 1 and tensor.data_type in _NARROW_INTEGERS)
-    ]
 
 
 class _Finder:
@@ -111,6 +88,7 @@ class _Finder:
         varying: Collection[str],
     ) -> None:
         self._model, self._told, self._untyped = model, types, dict[str, None]()
+        self._varying = varying
         self._known = dependences(model, weights, varying=varying)
         if any(each.rows_vary for each in self._known.values()):
             fixed = self._kinds.fixed - set(varying)
@@ -165,9 +143,9 @@ class _Finder:
         return self._made(names, instead, unlike)
 
     def _made(
-        self, names: Sequence[str], instead: Mapping[str, str], unlike: tuple[str, ...]
+        self, names: Iterable[str], instead: Mapping[str, str], unlike: tuple[str, ...]
     ) -> ScoringPoints:
-        own = {value.name for value in self._model.graph.output}
+        own = [value.name for value in self._model.graph.output]
         names = tuple(dict.fromkeys(names))
         return ScoringPoints(
             names,
@@ -175,7 +153,7 @@ class _Finder:
             unlike,
             {name: self._type(name) or TensorProto.FLOAT for name in names if name not in own},
             tuple(self._untyped),
-            tuple(name for name in names if self._of(name).custom),
+            *(tuple(name for name in some if self._of(name).custom) for some in (names, own)),
         )
 
     def _reason(self, output: ValueInfoProto) -> str | None:
@@ -186,7 +164,7 @@ class _Finder:
         if kind.tensor_type.elem_type == TensorProto.STRING:
             return _STRINGS
         if depends.rows_vary:
-            return _ROWS
+            return _CUSTOM if depends.custom and self._varying else _ROWS
         if kind.tensor_type.elem_type not in FLOATS:
             return _WHOLE
         return _JUMPS if depends.jumps else None

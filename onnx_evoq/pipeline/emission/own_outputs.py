@@ -18,7 +18,7 @@ def with_own_outputs(
         resources: what may be used of the machine.
 
     Returns:
-        A sentence that a user should read if the run fails.
+        A sentence that a user should read if it fails, or cannot be run.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -26,6 +26,11 @@ def with_own_outputs(
     if own is None:
         return []
     own.restored(model)
+    if not own.runs:
+        return [
+            "ONNX Runtime lacks operators behind the tensors that are scored, so that this part of "
+            "the model was not run."
+        ]
     session = open_session(
         model, resources, "the emitted model", own_options(model), unlike=own.names
     )

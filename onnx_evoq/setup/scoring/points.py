@@ -22,6 +22,7 @@ from onnx_evoq.model import (
     replace_outputs,
     restore_outputs,
     stored_weights,
+    weights_before,
     with_outputs,
 )
 from onnx_evoq.setup.sessions import Resources, open_session
@@ -37,11 +38,13 @@ class OwnOutputs:
         outputs: as the model states them.
         scored: the tensors at which it is scored, as outputs.
         unlike: the names of the outputs that have no array of one shape for each sample.
+        runs: whether ONNX Runtime has all operators behind the tensors that are scored.
     """
 
     outputs: Sequence[Output]
     scored: Sequence[Output]
     unlike: frozenset[str] = frozenset()
+    runs: bool = True
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -117,10 +120,16 @@ def score_at_points(
         varying: tensors whose rows were found to vary.
 
     Raises:
-        ModelError: no output can be compared, and no tensor of floats lies before them.
+        ModelError: no output can be compared, and no tensor of floats lies before them; or ONNX
+            Runtime lacks an operator, and weights lie behind it.
         OptionError: a tensor of `score_at` is none of the model, or none of floats.
     """
     found = _points(model, weights, resources, score_at, varying)
+    while not score_at and (lacking := _not_loaded(model, found.custom, resources)):
+        varying = {*varying, *lacking}
+        found = _points(model, weights, resources, score_at, varying)
+        if weights_before(model, weights, found.names) < weights_before(model, weights, lacking):
+            open_session(with_outputs(model, lacking), resources, name)  # raises the error
     if not found.names:
         listed = "; ".join(f"{output!r}: {why}" for output, why in found.instead.items())
         raise ModelError(
@@ -134,7 +143,9 @@ def score_at_points(
     scored = outputs_at(own, found.names, found.types)
     replace_outputs(model, scored, own)
     notes = () if score_at else (_note(found),)
-    return Points(found.names, OwnOutputs(own, scored, frozenset(found.unlike)), custom, notes)
+    runs = not _not_loaded(model, found.own_custom, resources)
+    of_model = OwnOutputs(own, scored, frozenset(found.unlike), runs)
+    return Points(found.names, of_model, custom, notes)
 
 
 def points_of(
@@ -163,8 +174,24 @@ def _points(
             found = find_scoring_points(model, weights, types, varying)
         if not found.untyped:
             return found
-        session = open_session(with_outputs(model, found.untyped), resources)
-        types |= {each: session.floats.get(each, "") for each in found.untyped}
+        lacking = _not_loaded(model, found.untyped, resources)
+        types |= dict.fromkeys(lacking, "")
+        if known := [name for name in found.untyped if name not in lacking]:
+            session = open_session(with_outputs(model, known), resources)
+            types |= {name: session.floats.get(name, "") for name in known}
+
+
+def _not_loaded(model: Model, names: Sequence[str], resources: Resources) -> list[str]:
+    """Those of some tensors behind custom operators that ONNX Runtime cannot compute here."""
+
+    def fails(some: Sequence[str]) -> bool:
+        try:
+            open_session(with_outputs(model, some), resources)
+        except ModelError:  # it has no such operator
+            return True
+        return False
+
+    return [name for name in names if fails([name])] if names and fails(names) else []
 
 
 def _note(found: ScoringPoints) -> str:

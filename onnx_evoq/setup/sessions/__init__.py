@@ -11,6 +11,7 @@ from onnx_evoq.setup.sessions.resources import (
     DEFAULT_RESOURCES,
     Resources,
     cache_memory,
+    free_memory,
     workers_of,
 )
 
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_RESOURCES",
     "Resources",
     "cache_memory",
+    "free_memory",
     "not_finite",
     "open_session",
     "own_options",

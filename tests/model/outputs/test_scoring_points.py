@@ -5,12 +5,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from selecting_nets import classifier, detector, two_stages, with_outputs_of
 
 from onnx_evoq.model import find_weights, load
-from onnx_evoq.model.outputs.scoring_points import (
-    ScoringPoints,
-    find_scoring_points,
-    stored_weights,
-    weights_before,
-)
+from onnx_evoq.model.outputs.scoring_points import ScoringPoints, find_scoring_points
 
 
 def found(model: ModelProto, **options: object) -> ScoringPoints:
@@ -45,11 +40,8 @@ def test_probabilities_stand_for_labels_and_maps(strings: bool) -> None:
     assert points.instead == {"label": reason, "maps": "no tensor"}
 
 
-def test_weights_behind_a_selection_have_no_effect_on_the_points() -> None:
-    model = load(two_stages())
-    points = find_scoring_points(model, ["first", "head"])
-    assert points.names == ("h",)
-    assert weights_before(model, ["first", "head"], points.names) == {"first"}
+def test_weights_may_lie_behind_the_points() -> None:
+    assert found(two_stages()).names == ("h",)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +119,3 @@ def test_a_type_that_is_not_known_is_asked_for() -> None:
     assert (asked.names, asked.untyped, asked.custom) == (("own",), (), ("own",))
     assert found(custom(), types={"own": ""}).names == ("h",)
     assert found(custom(), types={"own": "float32"}, varying=["own"]).names == ("h",)
-
-
-def test_weights_of_a_quantized_model_are_its_codes() -> None:
-    codes, scale = np.zeros((4, 6), np.int8), np.float32(1)
-    nodes = [node("DequantizeLinear", ["codes", "scale"], ["w"]), node("MatMul", ["x", "w"], ["y"])]
-    model = model_of(nodes, {"x": ["n", 4]}, {"y": None}, {"codes": codes, "scale": scale})
-    assert stored_weights(load(model, quantized=True)) == ["codes"]
-    assert stored_weights(load(mlp())) == [weight.name for weight in find_weights(load(mlp()))[0]]

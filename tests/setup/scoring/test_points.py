@@ -1,6 +1,6 @@
 import pytest
-from graphs import mlp, random
-from onnx import ModelProto
+from graphs import mlp, node, random
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 from selecting_nets import classifier, detector
 
 from onnx_evoq.batch import make_batches
@@ -49,10 +49,10 @@ def test_chosen_points_need_no_note() -> None:
 
 def test_a_custom_operator_is_asked_for_its_types() -> None:
     model = load(classifier())  # the standard shape inference knows no Normalizer of ONNX-ML
-    for node in model.graph.node:
-        if node.op_type == "Softmax":
-            node.op_type, node.domain = "Normalizer", "ai.onnx.ml"
-            del node.attribute[:]
+    for each in model.graph.node:
+        if each.op_type == "Softmax":
+            each.op_type, each.domain = "Normalizer", "ai.onnx.ml"
+            del each.attribute[:]
     assert scored(model).names == ("probabilities",)
 
 
@@ -76,3 +76,34 @@ def test_a_criterion_keeps_outputs_and_points_apart() -> None:
     assert criterion.own is not None
     assert set(criterion.reference[0]) == {"scores", "flat"}
     assert [len(part["y"][0]) for part in criterion.own] == [len(p["y"][0]) for p in outputs]
+
+
+def with_plugin(*behind: NodeProto) -> ModelProto:
+    """The boxes and scores of the detector go to an operator that only another runtime has."""
+    model = detector()
+    nodes = [n for n in model.graph.node if "selected" not in n.input and n.output[0] != "selected"]
+    nodes = [n for n in nodes if n.output[0] not in ("index", "y", "column")]
+    plugin = node("OtherNMS", ["flat", "scores"], ["kept"], domain="other")
+    last = behind or [node("Identity", ["kept"], ["y"])]
+    kept = [*nodes, plugin, *last]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    model.graph.initializer.append(numpy_helper.from_array(random(4, 4), "head"))
+    model.opset_import.append(helper.make_opsetid("other", 1))
+    return load(model)
+
+
+def test_a_model_is_scored_before_an_operator_that_only_another_runtime_has() -> None:
+    model = with_plugin()
+    points = scored(model)
+    assert points.names == ("scores", "flat")
+    assert points.own is not None
+    assert not points.own.runs
+    assert "'y' (behind a custom operator)" in points.notes[0]
+
+
+def test_weights_behind_such_an_operator_need_its_library() -> None:
+    model = with_plugin(node("Gemm", ["kept", "head"], ["y"]))
+    with pytest.raises(ModelError, match=r"m: ONNX Runtime cannot load it: .*--custom-ops"):
+        scored(model)
+    assert scored(model, score_at=["flat"]).names == ("flat",)
