@@ -61,7 +61,7 @@ def test_models_are_scored_before_what_selects(
 
 
 def test_a_search_works_there_too() -> None:
-    result = optimized(classifier(), ROWS, strategy="coevolution", time_budget=0.5)
+    result = optimized(classifier(), ROWS, strategy="coevolution", time_budget=2)
     assert result.evaluations > 0
     assert result.scores["evolved"].heldout < result.scores["nearest"].heldout
 

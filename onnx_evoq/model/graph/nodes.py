@@ -15,6 +15,7 @@ from onnx import (
     numpy_helper,
 )
 
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model.tensors import dense
 
 QONNX_DOMAIN = "qonnx.custom_op.general"  # of Quant nodes
@@ -212,10 +213,19 @@ def drop_unread(graph: GraphProto) -> None:
 
 
 def attribute(node: NodeProto, name: str, default: float) -> float:
-    """The value of a numeric attribute, or `default` where the node does not state it."""
+    """The value of a numeric attribute, or `default` where the node does not state it.
+
+    Raises:
+        ModelError: the attribute is no number, which no checker finds outside ONNX's own operators.
+    """
     for candidate in node.attribute:
         if candidate.name == name:
-            return float(helper.get_attribute_value(candidate))
+            value = helper.get_attribute_value(candidate)
+            if not isinstance(value, int | float):
+                raise ModelError(
+                    f"{node_label(node)}: its attribute {name!r} is no number: export it again."
+                )
+            return float(value)
     return default
 
 

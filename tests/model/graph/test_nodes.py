@@ -179,3 +179,10 @@ def test_a_model_of_half_precision_is_known(dtype: str, half: bool) -> None:
     value = numpy_helper.from_array(np.ones(2).astype(dtype), "ignored")
     model = model_of([node("Constant", [], ["y"], value=value)], {}, {"y": None}, {})
     assert nodes.holds_half(model) is half
+
+
+@pytest.mark.parametrize("value", [[1, 2], "text"])
+def test_an_attribute_that_is_no_number_is_named(value: object) -> None:
+    odd = node("FusedMatMul", ["x", "w"], ["y"], domain="com.microsoft", alpha=value)
+    with pytest.raises(ModelError, match=r"FusedMatMul\(y\): its attribute 'alpha' is no number"):
+        nodes.attribute(odd, "alpha", 1)
