@@ -7,6 +7,7 @@ import pytest
 from graphs import model_of, node
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model.graph import copy_of, nodes
 
 
