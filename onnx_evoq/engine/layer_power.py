@@ -10,6 +10,7 @@ from onnx_evoq.batch import Batch, mean_length
 from onnx_evoq.engine.frontier import Frontier
 from onnx_evoq.engine.samples import entries_of
 from onnx_evoq.errors import ModelError
+from onnx_evoq.metrics import shared_power
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
 from onnx_evoq.progress import Progress, silent
@@ -31,13 +32,14 @@ class LayerPower:
         columns: (groups, columns), the power of each column that columns of less power, among those
             beside it, do not explain.
         whole: (groups, columns), the power of each column.
-        output: the mean power of the output's channels.
+        output: (groups, rows), the power of each channel of the output, or their mean where they
+            are alike.
     """
 
     name: str
     columns: Float64Array
     whole: Float64Array
-    output: float
+    output: Float64Array
 
 
 def layer_powers(
@@ -228,5 +230,5 @@ class _Sums:
             name,
             np.concatenate(unexplained, axis=1),
             np.concatenate(whole, axis=1),
-            float(np.maximum(output, 0).mean()),
+            shared_power(np.maximum(output, 0)),
         )

@@ -126,6 +126,21 @@ def channel_power(
         return None, np.atleast_1d(_powers(seen, shortest).mean()) if seen else np.ones(1)
 
 
+def shared_power(power: Float64Array) -> Float64Array:
+    """The power of each channel, or the mean of all where they are alike, in the same shape.
+
+    A channel that never changes has the mean power of the others.
+
+    Example:
+        >>> shared_power(np.array([1.0, 3.0])).tolist(), shared_power(np.array([1e4, 1.0])).tolist()
+        ([2.0, 2.0], [10000.0, 1.0])
+    """
+    live = power > _CONSTANT * power.max(initial=0)
+    if not live.any() or power.min() >= _ALIKE * power.mean():
+        return np.full_like(power, power.mean())
+    return np.where(live, power, power[live].mean())
+
+
 def _axes(seen: Sequence[_Values], axis: int | None) -> list[tuple[int, bool]]:
     """The axes that may be that of the channels, shortest first, and whether each is short."""
     ranks = {values.mean.ndim for values in seen}

@@ -66,6 +66,17 @@ def test_with_a_bias_means_do_not_count() -> None:
     np.testing.assert_allclose(found["second"].output, output.var(axis=0).mean(), rtol=1e-4)
 
 
+def test_rows_of_unlike_power_have_their_own() -> None:
+    scales = np.array([100, 1, 1], np.float32)
+    weights = {"w": random(4, 3) * scales}
+    model = load(
+        model_of([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 3]}, weights)
+    )
+    found = powers(model, batches_of(model, X))["w"]
+    expected = np.square(X @ weights["w"]).mean(axis=0)[None]  # (groups, rows)
+    np.testing.assert_allclose(found.output, expected, rtol=1e-4)
+
+
 def test_without_a_bias_they_do() -> None:
     nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
     weights = {"w": random(4, 3), "v": random(3, 2, seed=1)}
@@ -102,7 +113,7 @@ def test_the_number_of_workers_changes_nothing(workers: int) -> None:
     other = powers(MODEL, batches_of(MODEL, X, 3), resources=Resources(workers=workers))
     for name, power in one.items():
         np.testing.assert_array_equal(other[name].columns, power.columns)
-        assert other[name].output == power.output
+        np.testing.assert_array_equal(other[name].output, power.output)
 
 
 def test_few_positions_are_drawn_once_for_all_samples() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from graphs import random
 
-from onnx_evoq.metrics.channel_power import channel_power
+from onnx_evoq.metrics.channel_power import channel_power, shared_power
 
 BOXES_AND_SCORES = np.abs(random(50, 30, 6)) * [300, 300, 100, 100, 0.01, 0.1]  # (n, rows, 6)
 
@@ -104,3 +104,10 @@ def test_outputs_that_are_no_numbers_have_finite_powers() -> None:
     y = random(8, 3)
     y[0, 0] = np.nan
     assert np.isfinite(channel_power([y])[1]).all()
+
+
+def test_shared_powers_are_the_mean_down_to_a_tenth_of_it() -> None:
+    assert shared_power(np.array([[1.9, 0.11]])).tolist() == [[1.005, 1.005]]
+    assert shared_power(np.array([1.9, 0.09])).tolist() == [1.9, 0.09]
+    assert shared_power(np.array([2.0, 0.0, 0.01])).tolist() == [2.0, 1.005, 0.01]
+    assert shared_power(np.zeros(2)).tolist() == [0.0, 0.0]

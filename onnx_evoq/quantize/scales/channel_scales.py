@@ -95,15 +95,16 @@ def best_steps(layers: Sequence[ScaledLayer], scales: Float64Array) -> list[Floa
 def _relevance(layers: Sequence[ScaledLayer], count: int) -> list[Float64Array]:
     """For each layer, how much an error of each row adds to that of the end, (groups, rows).
 
-    A row that no other layer reads counts by the power of the layer's output. Rows with a step of
+    A row that no other layer reads counts by the power of its output. Rows with a step of
     their own differ less from each other (`_flattened`).
     """
     behind, result = np.zeros(count + 1), list[Float64Array]()
     for layer in reversed(layers):
         own = behind[layer.rows]
         own[layer.rows < 0] = 0
-        # A layer whose output is constant has no errors that count.
-        of_end = 1 / layer.output if layer.output > _LEAST_OUTPUT else 0.0
+        # A row whose output is constant has no errors that count.
+        output = np.broadcast_to(layer.output, own.shape)
+        of_end = np.divide(1, output, out=np.zeros_like(own), where=output > _LEAST_OUTPUT)
         own = np.where(own > 0, own, of_end)
         behind += np.bincount(
             layer.columns.ravel() % (count + 1),

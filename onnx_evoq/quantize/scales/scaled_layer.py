@@ -14,7 +14,7 @@ class ScaledLayer:
     Attributes:
         weight: (groups, rows, columns).
         power: (groups, columns), what the squared error of each column's weights counts.
-        output: the mean power of the output's channels.
+        output: the power of the output's channels, (groups, rows), or one number for all.
         rows: (groups, rows), the scale of each row, -1 for one that stays 1.
         columns: (groups, columns), the scale of each column, -1 for one that stays 1.
         bits: the width of the codes.
@@ -26,7 +26,7 @@ class ScaledLayer:
 
     weight: Float64Array
     power: Float64Array
-    output: float
+    output: float | Float64Array
     rows: Indices
     columns: Indices
     bits: int

@@ -283,6 +283,11 @@ def test_rows_with_a_step_of_their_own_count_more_alike(per_channel: bool) -> No
     np.testing.assert_allclose(found.prod(), 16)
 
 
+def test_rows_at_the_end_count_by_the_power_of_their_output() -> None:
+    end = layer(random(3, 6), output=np.array([[4.0, 0.5, 0.0]]))
+    np.testing.assert_allclose(_relevance([end], 2)[0], [[0.25, 2.0, 0.0]])
+
+
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_a_layer_with_a_constant_output_does_not_count(per_channel: bool) -> None:
     unlike = 2.0 ** np.arange(-4, 4)[:, None]
