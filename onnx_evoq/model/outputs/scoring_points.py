@@ -138,6 +138,7 @@ class _Finder:
             for point in ([name] if name in kept else sorted(found[name], key=self._place))
             if point in kept or point in chosen
         ]
+        names = [name for name in names if self._of(name).weighted] or names
         if not names:  # all that can be compared are whole numbers
             names = [n for n, reason in reasons.items() if reason is _WHOLE and n not in unlike]
         return self._made(names, instead, unlike)

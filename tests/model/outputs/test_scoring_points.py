@@ -54,6 +54,9 @@ def test_weights_may_lie_behind_the_points() -> None:
          {"y": "int64", "p": "float32"}, ("y", "p")),
         # A flag that comes from no weight stays beside what does.
         ([node("IsNaN", ["x"], ["y"])], {"h": "float32", "y": "bool"}, ("h", "y")),
+        # What no weight has an effect on is not scored beside what is chosen.
+        ([node("NonZero", ["h"], ["y"]), node("Neg", ["x"], ["z"])],
+         {"y": "int64", "z": "float32"}, ("h",)),
         # What enters a rounding, a cast, an order.
         ([node("Round", ["h"], ["y"])], {"y": "float32"}, ("h",)),
         ([node("Greater", ["h", "limit"], ["y"])], {"y": "bool"}, ("h",)),
