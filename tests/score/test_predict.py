@@ -135,6 +135,9 @@ def test_samples_of_one_shape_each_are_run_one_by_one() -> None:
     ("function", "apart"),
     [
         (lambda x: 2 * x, True),
+        (lambda x: x * (1 + 0.01 * x.max()), True),  # as with the range of a whole batch
+        (lambda x: x.astype(np.int64), True),
+        (lambda x: x.astype(np.int64) + len(x), False),
         (lambda x: np.cumsum(x, axis=0), False),  # the last row depends on the others
         (lambda x: np.flip(np.cumsum(np.flip(x, 0), axis=0), 0), False),
         (lambda x: x.mean(axis=0, keepdims=True), False),

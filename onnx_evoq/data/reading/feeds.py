@@ -30,7 +30,7 @@ def from_iterable(
 
     A feed is a mapping with the inputs of one run of the model, for one or several samples; `y` may
     hold labels. The shapes of the feeds may differ. Each feed is one sample if the arrays of one
-    differ in their first axis, or if the model mixes its rows and it has no label for each.
+    differ in their first axis, or if the model mixes its rows.
 
     Args:
         source: an iterable of feeds, or ONNX Runtime's ``CalibrationDataReader``, whose
@@ -119,8 +119,7 @@ class _Feeds:
         else:
             count = next(iter(rows))[0]
             if count > 1 and self._whole is None:
-                labelled = labels is not None and len(labels) == count
-                self._whole = not (labelled or self._rows_are_samples(inputs))
+                self._whole = not self._rows_are_samples(inputs)
         self._feeds.append(inputs)
         self._rows.append(count)
         self._labels.append(labels)

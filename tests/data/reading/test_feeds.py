@@ -178,12 +178,15 @@ def test_a_feed_whose_rows_the_model_mixes_is_one_sample() -> None:
     assert [group.inputs["ids"].shape for group in raw.groups] == [(1, 1, 1), (1, 4, 1), (1, 6, 1)]
 
 
-def test_a_feed_with_a_label_for_each_row_has_a_sample_in_each() -> None:
+def test_labels_are_those_of_rows_or_of_whole_feeds() -> None:
     feeds = [{"ids": np.full((2, 5), 1), "y": np.array([7, 8])}]
-    raw = from_iterable(feeds, "the data", TEXT, Limit(), never)
-    assert inputs_of(raw)["ids"].shape == (2, 5)
-    assert raw.labels is not None
-    assert raw.labels.tolist() == [7, 8]
+    rows, whole = (
+        from_iterable(feeds, "the data", TEXT, Limit(), are_samples).labels
+        for are_samples in (always, never)
+    )
+    assert rows is not None
+    assert whole is not None
+    assert (rows.tolist(), whole.tolist()) == ([7, 8], [[7, 8]])
 
 
 def test_labels_of_a_sample_may_be_an_array_of_any_length() -> None:
