@@ -1,6 +1,7 @@
 """Knows what a graph says about its inputs: axes, uses, ranges, and the sizes that it demands."""
 
 from onnx_evoq.model.inputs.axis_names import axis_names
+from onnx_evoq.model.inputs.first_layer import first_layer
 from onnx_evoq.model.inputs.inferred_shapes import ShapeInference
 from onnx_evoq.model.inputs.norm_statistics import NormStatistics, computing, norm_statistics
 from onnx_evoq.model.inputs.pooled import pooled_tensors
@@ -19,6 +20,7 @@ __all__ = [
     "SizeDemands",
     "axis_names",
     "computing",
+    "first_layer",
     "input_scalings",
     "input_uses",
     "norm_statistics",

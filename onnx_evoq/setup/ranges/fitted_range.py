@@ -1,7 +1,7 @@
 """The usual range of inputs that fits the statistics of a model's BatchNormalization nodes best."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from onnx_evoq.score import Session
 from onnx_evoq.setup.axes import image_axes, is_image
 from onnx_evoq.setup.ranges.input_range import usual_ranges
 from onnx_evoq.setup.ranges.norm_fit import misfit
+from onnx_evoq.setup.ranges.standardized import standardized_inputs, with_noise
 from onnx_evoq.setup.sessions import Resources, open_session
 from onnx_evoq.signature import TensorSpec
 
@@ -52,7 +53,7 @@ def fitted_range(
         most: how many samples may be run, at most.
         resources: what may be used of the machine.
     """
-    names, statistics = _standardized(specs, plans), norm_statistics(model)
+    names, statistics = standardized_inputs(specs, plans), norm_statistics(model)
     if not names or not statistics:
         return None
     ranges = _ranges(specs, next(plan for plan in plans if plan.name in names))
@@ -64,7 +65,7 @@ def fitted_range(
     session = open_session(part, resources)
 
     def misfit_of(noise: Noise, samples: int) -> float:
-        return _misfit(session, specs, _with_noise(plans, names, noise), samples, statistics)
+        return _misfit(session, specs, with_noise(plans, names, noise), samples, statistics)
 
     of_one = {noise: misfit_of(noise, 1) for noise in ranges}
     limit = _HOPEFUL * min(of_one.values())
@@ -73,7 +74,7 @@ def fitted_range(
     best = int(np.argmin(misfits))
     if not misfits[best] < _BETTER * misfits[0]:
         best = 0
-    return Fit(_with_noise(plans, names, hopeful[best]), misfits[best])
+    return Fit(with_noise(plans, names, hopeful[best]), misfits[best])
 
 
 def _ranges(specs: Sequence[TensorSpec], plan: InputPlan) -> list[Noise]:
@@ -84,24 +85,6 @@ def _ranges(specs: Sequence[TensorSpec], plan: InputPlan) -> list[Noise]:
         return usual_ranges(plan.values, 0)
     (axis,) = image_axes(spec)[0]
     return usual_ranges(plan.values, plan.shape[axis - len(spec.shape or ())])
-
-
-def _with_noise(
-    plans: Sequence[InputPlan], names: Collection[str], noise: Noise
-) -> list[InputPlan]:
-    """The plans with other noise in some inputs."""
-    return [replace(plan, values=noise) if plan.name in names else plan for plan in plans]
-
-
-def _standardized(specs: Sequence[TensorSpec], plans: Sequence[InputPlan]) -> set[str]:
-    """The inputs that are images without a range, or the only one of other floats, by name."""
-    found = [
-        spec
-        for spec, plan in zip(specs, plans, strict=True)
-        if spec.dtype.kind == "f" and isinstance(plan.values, Noise) and plan.values.is_standard
-    ]
-    images = [spec.name for spec in found if is_image(spec)]
-    return set(images) or ({found[0].name} if len(found) == 1 else set())
 
 
 def _misfit(

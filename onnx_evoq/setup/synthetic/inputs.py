@@ -5,17 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_evoq.batch import one_group
-from onnx_evoq.data import Data, Noise, Samples, draw, refuse_preprocessing
+from onnx_evoq.data import Data, InputPlan, Noise, Samples, draw, refuse_preprocessing
 from onnx_evoq.errors import DataError
 from onnx_evoq.model import Model
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import Session
 from onnx_evoq.setup.axes import layouts
-from onnx_evoq.setup.ranges import fitted_range
+from onnx_evoq.setup.ranges import fitted_range, range_by_scale
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, open_session, own_options
 from onnx_evoq.setup.synthetic.choice import Choice
 from onnx_evoq.setup.synthetic.facts import Facts, facts_of
 from onnx_evoq.setup.synthetic.notes import (
+    BY_SCALE,
     FITTED,
     GIVEN,
     GUESSED,
@@ -66,10 +67,10 @@ def synthetic_samples(
     reason = _reason(facts, trial, choice)
     if limits is None:
         most = min(_FIT_SECONDS, deadline.left / _TRIAL_SHARE) / max(trial.seconds, 1e-6)
-        fit = fitted_range(model, facts.specs, trial.plans, int(most), resources)
-        again = first_that_runs(session, facts.specs, [fit.plans], 1, deadline) if fit else None
-        if fit is not None and again is not None and again.flaws <= trial.flaws:
-            trial, reason = again, FITTED if fit.misfit < _BAD_FIT else HARDLY_FITTED
+        plans, why = _in_range(facts, trial, int(most), resources)
+        again = first_that_runs(session, facts.specs, [plans] if plans else [], 1, deadline)
+        if again is not None and again.flaws <= trial.flaws:
+            trial, reason = again, why
     samples = SYNTHETIC_SAMPLES if data.samples is None else data.samples
     unranged = choice.with_role if limits else ()
     notes = notes_on(samples, trial.plans, facts.specs, reason, unranged)
@@ -115,6 +116,16 @@ def _affordable(
             break
         trial = smaller
     return trial
+
+
+def _in_range(
+    facts: Facts, trial: Trial, most: int, resources: Resources
+) -> tuple[list[InputPlan] | None, str]:
+    """Inputs in the range that the model shows, if it shows one, and how it does."""
+    fit = fitted_range(facts.model, facts.specs, trial.plans, most, resources)
+    if fit is not None:
+        return fit.plans, FITTED if fit.misfit < _BAD_FIT else HARDLY_FITTED
+    return range_by_scale(facts.model, facts.specs, trial.plans, resources), BY_SCALE
 
 
 def _reason(facts: Facts, trial: Trial, choice: Choice) -> str:

@@ -11,6 +11,7 @@ GIVEN = ""
 OF_TYPE = ", as their type allows"
 SCALED = ", which the model's first nodes expect"
 FITTED = ", which fits the statistics of the model's BatchNormalization nodes best"
+BY_SCALE = ", a guess from the size of what the first layer computes"
 HARDLY_FITTED = f"{FITTED} of the usual ranges, but not well"
 
 _MOST = 4  # inputs in a sentence

@@ -185,6 +185,13 @@ def test_the_note_says_where_the_range_comes_from() -> None:
     assert "from about 0 to 9; a few" in note
 
 
+def test_the_size_of_the_first_layer_says_the_range_of_images() -> None:
+    nodes = [node("Conv", ["x", "k"], ["y"])]
+    weights = {"k": np.full((2, 1, 1, 1), 0.01, np.float32)}
+    samples = synthetic(model_of(nodes, {"x": ["n", 1, 16, 16]}, {"y": None}, weights))
+    assert "from about 0 to 255, a guess from the size of what the first" in samples.notes[0]
+
+
 def test_statistics_of_a_batch_normalization_say_the_range() -> None:
     kernel = np.ones((2, 1, 1, 1), np.float32)
     nodes = [
