@@ -38,9 +38,10 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def nodes(model: ModelProto) -> list[NodeProto]:
-    """All nodes, those of functions as well."""
+    """All nodes, those of functions as well; at least one."""
     inner = [node for graph in graphs(model.graph) for node in graph.node]
-    return inner + [node for function in model.functions for node in function.node]
+    found = inner + [node for function in model.functions for node in function.node]
+    return found or [NodeProto()]  # a node of no graph, if all were removed
 
 
 def tensors(model: ModelProto) -> list[TensorProto]:
