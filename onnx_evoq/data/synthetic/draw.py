@@ -10,6 +10,7 @@ from onnx_evoq.data.synthetic.noise import natural_noise
 from onnx_evoq.data.synthetic.plan import Chosen, InputPlan, Noise, Positions, Whole
 
 _IMAGE_AXES = 3  # of a sample
+_MOST_VALUES = 2**40  # of one input: no memory holds more
 
 
 def draw(plans: Sequence[InputPlan], samples: int, rng: np.random.Generator) -> dict[str, Array]:
@@ -28,6 +29,8 @@ def draw(plans: Sequence[InputPlan], samples: int, rng: np.random.Generator) -> 
 
 def _values(plan: InputPlan, samples: int, rng: np.random.Generator) -> Array:
     shape, values = (samples, *plan.shape), plan.values
+    if math.prod(shape) > _MOST_VALUES:
+        raise MemoryError(f"drawing {samples} inputs of shape {list(plan.shape)}")
     if isinstance(values, Whole):
         return rng.integers(values.low, values.high, shape).astype(plan.dtype)
     if isinstance(values, Chosen):

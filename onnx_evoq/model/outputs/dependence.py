@@ -132,7 +132,7 @@ class _Walk:
         chosen = Dependence(condition.weights, condition.varies, custom=condition.custom)
         if condition.weighted:  # one branch may give other shapes than the other
             chosen = replace(chosen, rows_vary=True, jumps=True)
-        return [_union([chosen, *each]) for each in zip(*branches, strict=True)]
+        return [_union([chosen, *each]) for each in zip(*branches, strict=False)]
 
     def _of_loop(
         self, node: NodeProto, inputs: Sequence[Dependence], known: Known

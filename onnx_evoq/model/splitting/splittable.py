@@ -245,7 +245,7 @@ class _ChannelFlow:
         if attribute(node, "group", 1) != 1:
             return f"its output goes into a layer with groups ({name})"
         if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
-            weight = node.input[1]
+            weight = node.input[1] if len(node.input) > 1 else ""
             if weight in self._tensors and self._counts[weight] > 1:
                 return f"its output goes into a layer with a shared weight ({name})"
         return f"its output goes into {node.op_type} ({name})"

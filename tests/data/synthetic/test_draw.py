@@ -87,3 +87,8 @@ def test_positions_count_along_the_last_axis() -> None:
 def test_draws_depend_on_the_seed_alone() -> None:
     assert np.array_equal(drawn(IMAGE, 3, 8, 8, seed=1), drawn(IMAGE, 3, 8, 8, seed=1))
     assert not np.array_equal(drawn(IMAGE, 3, 8, 8, seed=1), drawn(IMAGE, 3, 8, 8, seed=2))
+
+
+def test_inputs_that_no_memory_holds_are_not_drawn() -> None:
+    with pytest.raises(MemoryError, match=r"drawing 4 inputs of shape \[1099511627776\]"):
+        drawn(Noise(), 2**40)
