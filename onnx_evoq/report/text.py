@@ -49,7 +49,7 @@ def number(value: float) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes with its unit: 950 B, 12.3 kB, 4.56 MB.
+    """A number of bytes with its unit: 950 B, 12.3 kB, 4.56 MB, 2.3 GB.
 
     Example:
         >>> size(1094681)
@@ -59,7 +59,9 @@ def size(count: int) -> str:
         return f"{count} B"
     if count < 1_000_000:
         return f"{count / 1000:.3g} kB" if count < 999_500 else "1 MB"
-    return f"{count / 1_000_000:.3g} MB"
+    if count < 999_500_000:
+        return f"{count / 1_000_000:.3g} MB"
+    return f"{count / 1_000_000_000:.3g} GB"
 
 
 def width_range(bits: Bits) -> str:

@@ -70,6 +70,8 @@ def test_what_fits_is_not_shortened(text: str) -> None:
         (1_000_000, "1 MB"),
         (1_094_681, "1.09 MB"),
         (123_456_789, "123 MB"),
+        (999_499_999, "999 MB"),
+        (2_304_000_000, "2.3 GB"),
     ],
 )
 def test_a_size_has_three_digits_and_a_unit(count: int, text: str) -> None:
