@@ -19,6 +19,11 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays, Float32Array, Indices
 from onnx_evoq.batch import Batch, mean_length
+from onnx_evoq.engine.samples.drawn_positions import (
+    drawn_by_weight,
+    drawn_positions,
+    slopes_of_scores,
+)
 from onnx_evoq.model import Layer, Runnable, float_bias, initializer_values
 from onnx_evoq.quantize import SampleChunk
 
@@ -249,8 +254,14 @@ def chunk_of(
     layer, batch, shape = source.layer, source.batches[index], shape_at(source, targets)
     everywhere, count = positions_of(source, targets, wanted)
     rng = np.random.default_rng(seed)
-    at = np.sort(rng.choice(everywhere, count, replace=False, shuffle=False))
     entries = shape[0] if layer.linear.has_samples(shape) else 1
+    if layer.gives_scores and everywhere > 1:
+        whole = layer.linear.outputs(
+            targets[layer.given[-1 if residual else 0]], np.arange(everywhere)
+        )
+        at = drawn_by_weight(slopes_of_scores(whole, entries), count, rng)
+    else:
+        at = drawn_positions(everywhere, count, rng)
     some: slice | Indices = slice(None)
     if entries == batch.size > batch.count:  # without the padding
         some = slice(batch.count)

@@ -44,6 +44,7 @@ from onnx_evoq.model.inside import (
 )
 from onnx_evoq.model.layers.activations import activation_of, in_a_row
 from onnx_evoq.model.layers.gates import gate_layer
+from onnx_evoq.model.layers.last_sigmoids import before_last_sigmoids
 from onnx_evoq.model.layers.layer import Layer
 from onnx_evoq.model.layers.tied import tied
 from onnx_evoq.model.products import (
@@ -112,6 +113,7 @@ class _LayerFinder:
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         graphs = list(walk(model.graph))
         self._outputs = {value.name for graph in graphs for value in graph.output}
+        self._before_sigmoids = before_last_sigmoids(model.graph)
         self._constant_names = constants_in(model)
         self._constants = {k: v for graph in graphs for k, v in constant_tensors(graph).items()}
         self._makers = {
@@ -141,7 +143,10 @@ class _LayerFinder:
             output, bias = self._added_bias(output, per_channel)
         total, other = self._residual_sum(output)
         activation = self._activation(total or output, per_channel, (groups, rows))
-        return Layer(read.weight, linear, data, output, bias, total, other, activation)
+        return Layer(
+            read.weight, linear, data, output, bias, total, other, activation,
+            gives_scores=(total or output) in self._before_sigmoids,
+        )  # fmt: skip
 
     def _inner_term(self, node: NodeProto, bias: str | None) -> tuple[bool, str | None]:
         """Whether all that a node adds to its product is known, and what it is besides a bias."""

@@ -57,6 +57,8 @@ class Layer:
         beside: the product that the node adds to an output that is no tensor; None for none.
         half_bias: which part of its initializer the bias is; None for all of it.
         tied: the other layers with this weight, if it becomes the same matrix there.
+        gives_scores: whether a Sigmoid at the end of the model makes scores of the output, or of
+            the sum.
     """
 
     weight: str
@@ -71,6 +73,7 @@ class Layer:
     beside: Product | None = None
     half_bias: HalfBias | None = None
     tied: tuple["Layer", ...] = ()
+    gives_scores: bool = False
 
     @property
     def uses(self) -> tuple["Layer", ...]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from math import log10
 from statistics import fmean
 from typing import Any
 
 from onnx_evoq.metrics import Layouts
 from onnx_evoq.setup import Score
 
-_ONE_PART = 10  # times the mean power of the channels before it, which a channel may have, or part
+_MOST_PARTS = 4  # of an output
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,21 @@ class OutputResult:
         return fmean(self.errors[model])
 
     def parts(self) -> list[tuple[str, slice]]:
-        """Channels side by side whose powers differ by less than a factor of ten.
+        """Channels side by side, cut where their powers differ most, by a factor of ten or more.
 
         Returns:
-            A label for each, as boxes[0-3], and the channels.
+            A label for each, as boxes[0-3], and the channels; four at most.
         """
-        starts = [0]
-        for channel in range(1, len(self.power)):
-            before = fmean(self.power[starts[-1] : channel])
-            if not 1 / _ONE_PART < self.power[channel] / before < _ONE_PART:
-                starts.append(channel)
-        if len(starts) == 1:
+        logs = [log10(power) for power in self.power]
+        steps = [(abs(after - before), k) for k, (before, after) in enumerate(pairwise(logs), 1)]
+        largest = sorted((step for step in steps if step[0] >= 1), key=lambda step: -step[0])
+        cuts = sorted(k for _, k in largest[: _MOST_PARTS - 1])
+        if not cuts:
             return [(self.name, slice(0, len(self.power)))]
-        parts = []
-        for start, end in zip(starts, [*starts[1:], len(self.power)], strict=True):
-            channels = str(start) if end == start + 1 else f"{start}-{end - 1}"
-            parts.append((f"{self.name}[{channels}]", slice(start, end)))
-        return parts
+        return [
+            (f"{self.name}[{a if b == a + 1 else f'{a}-{b - 1}'}]", slice(a, b))
+            for a, b in pairwise([0, *cuts, len(self.power)])
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """All but the name as plain values for JSON."""

@@ -136,3 +136,17 @@ def test_each_layer_with_a_weight_has_a_source_with_its_own_bias() -> None:
     assert [source.layer for source in found] == [layer, *layer.tied]
     for source, bias in zip(found, biases.values(), strict=True):
         np.testing.assert_array_equal(source.bias, bias)
+
+
+@pytest.mark.parametrize("gives_scores", [False, True])
+def test_positions_whose_scores_can_change_are_drawn_more_often(gives_scores: bool) -> None:
+    layer = Layer("w", Window((1,), (1,), (1,), (0, 0)), "x", "y", None, gives_scores=gives_scores)
+    x, y = random(2, 3, 10, seed=4), np.full((2, 2, 10), -30, np.float32)
+    y[1, 1, 7] = 0.5  # a score that is not next to 0, of one sample and one row
+    batch = Batch({"x": x}, 2, 2)
+    source = AtLayer(layer, random(2, 3, 1), Given(x=x), Given(y=y), [batch])
+    found = chunk_of(source, 0, {"x": x}, {"y": y}, 0, 10, residual=False)
+    assert found.columns.shape == (1, 20, 3)
+    drawn = (found.columns[0, :10, None] == x[0].T).all(axis=2).sum(axis=0)  # of each position
+    assert drawn.sum() == 10
+    assert drawn[7] == (5 if gives_scores else 1)  # .49 of .94, of which the others have .05

@@ -470,3 +470,10 @@ def test_an_activation_around_a_loop_is_none_of_the_layer_in_it() -> None:
     del model.graph.node[1].input[1:]
     model = load(model)
     assert find_layers(model, find_weights(model)[0])["w1"].activation is None
+
+
+def test_a_layer_before_the_last_sigmoid_gives_scores() -> None:
+    bias, sigmoid = random(3), node("Sigmoid", ["s"], ["p"])
+    assert added(bias, [sigmoid], p=["n", 3]).gives_scores
+    assert not added(bias).gives_scores
+    assert not added(bias, [sigmoid, node("Mul", ["s", "p"], ["y"])], y=["n", 3]).gives_scores

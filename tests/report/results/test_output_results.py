@@ -15,11 +15,16 @@ def test_the_error_of_an_output_is_the_mean_of_its_channels() -> None:
     assert DETECTOR.error("nearest") == 3.0
 
 
-def test_parts_are_channels_side_by_side_of_like_power() -> None:
+def test_parts_are_cut_where_powers_differ() -> None:
     assert DETECTOR.parts() == [("out[0-1]", slice(0, 2)), ("out[2-3]", slice(2, 4))]
     lone = OutputResult("o", -1, (9.0, 0.1, 8.0), {})
     assert [label for label, _ in lone.parts()] == ["o[0]", "o[1]", "o[2]"]
     assert OutputResult("o", None, (9.0,), {}).parts() == [("o", slice(0, 1))]
+
+
+def test_an_output_has_four_parts_at_most() -> None:
+    classes = OutputResult("o", -1, (900.0, 1e-9, 1.0, 1e-6, 1e-3, 1e-2, 1e-3), {})
+    assert [label for label, _ in classes.parts()] == ["o[0]", "o[1]", "o[2]", "o[3-6]"]
 
 
 def test_plain_values_hold_the_errors_of_channels_where_there_are_several() -> None:
