@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import run_command
 from graphs import model_of, node, random, run
 from onnx import ModelProto, TensorProto, helper
 from selecting_nets import classifier, detector, two_stages, with_outputs_of
 
 import onnx_evoq
-from onnx_evoq.cli import main
 
 PICTURES = random(24, 3, 8, 8)
 ROWS = random(48, 4)
@@ -153,9 +152,9 @@ def test_the_option_chooses_where(save: Callable[..., Path], tmp_path: Path) -> 
     np.save(data, PICTURES)
     config.write_text('score-at = ["logits", "boxes"]\nstrategy = "none"\n')
     arguments = ["optimize", str(model), "--bits", "4", "--data", str(data), "--json", "-q"]
-    done = CliRunner().invoke(main, [*arguments, "--config", str(config)])
+    done = run_command(*arguments, "--config", config)
     assert json.loads(done.stdout)["scored_at"] == ["logits", "boxes"]
-    refused = CliRunner().invoke(main, [*arguments, "--score-at", "logit"])
+    refused = run_command(*arguments, "--score-at", "logit")
     assert refused.exit_code == 1
     assert "score_at 'logit' is no tensor" in refused.stderr
     assert "choose 'logits'" in refused.stderr
