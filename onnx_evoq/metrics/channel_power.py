@@ -27,7 +27,7 @@ from onnx_evoq.array_types import Array, Float64Array
 
 _DIGITS = 1e-6  # of the mean square
 _RARE = 1e-2  # of the mean power of scores
-_CONSTANT = 1e-12  # of the largest power
+_CONSTANT = 1e-15  # of the largest power; scores of 1e-4 beside boxes of 1,000 are at 1e-14
 _ALIKE = 0.1  # of the mean power
 _FAR_APART = 1e-4  # of the mean power
 _SHORT = 8  # times as long is the longest axis

@@ -87,6 +87,12 @@ def test_a_channel_that_never_changes_has_the_mean_power_of_the_others() -> None
     assert power[2] == pytest.approx(power[:2].mean())
 
 
+def test_tiny_scores_beside_large_boxes_keep_their_power() -> None:
+    y = random(50, 2) * [1000, 1e-4]
+    power = channel_power([y])[1]
+    assert power[1] == pytest.approx(1e-8, rel=0.5)
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (5,), (1, 1), (5, 0), (0, 3)])
 def test_outputs_without_power_have_one(shape: tuple[int, ...]) -> None:
     axis, power = channel_power([np.zeros(shape, np.float32)])

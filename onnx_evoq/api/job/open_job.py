@@ -128,5 +128,6 @@ def prepare_job(
     float_model = undo_inexact_folding(float_model, calibration, resources)
     scoring = calibration.search_set
     unmoved = unmoved_outputs(float_model.model, float_model.weights, scoring, resources)
+    give_back()  # the changed weights, and what their session held
     notes = _notes_on_outputs(unmoved, scoring)
     return Job(source, float_model, calibration, unmoved, notes)
