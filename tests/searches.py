@@ -1,10 +1,12 @@
 """Searches for widths: short ones, and a result that is made up."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, evolution
+from onnx_evoq.pipeline import strategy
 from onnx_evoq.report import Search
 
 SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
@@ -14,6 +16,13 @@ def shorten(monkeypatch: pytest.MonkeyPatch, generations: int = 2) -> None:
     """Let searches take a few generations of eight individuals."""
     monkeypatch.setattr(evolution, "_POPULATION", 8)
     monkeypatch.setattr(evolution, "_GENERATIONS", generations)
+
+
+def shorten_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let codes evolve for one generation, once, where nothing else is asked for."""
+    usual = strategy._DEFAULTS["neuroevolution", "reconstruct"]
+    short = replace(usual, generations=1, passes=1)
+    monkeypatch.setitem(strategy._DEFAULTS, ("neuroevolution", "reconstruct"), short)
 
 
 def point(

@@ -5,11 +5,11 @@ exist.
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from commands import invoke
 from documents import Block, blocks, commands, hides_commands, inline_commands, marks, script
 from shown_names import PROJECT, environment, options, unknown, unknown_in_python
 
@@ -21,6 +21,7 @@ DOCUMENTS = [path for page in PAGES for path in sorted(PROJECT.glob(page)) if pa
 
 # What makes an environment, or runs all tests: it is not to run in them.
 INSTALLS = re.compile(r"pip install|git clone|\btools/(api_docs|demo|environment|test)\b")
+FOR_A_SHELL = re.compile(r"[|&;<>$*?`~]")  # what `commands` does not understand as a shell does
 
 each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT))
@@ -59,22 +60,41 @@ def test_files_in_running_text_exist(document: Path) -> None:
 
 
 @each_document
-def test_what_is_not_marked_runs(document: Path, tmp_path: Path) -> None:
+def test_what_is_not_marked_runs(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = blocks(document.read_text(encoding="utf-8"))
     programs = [block for block in found if block.language in ("sh", "python") and not block.needs]
     for block in programs:
         assert not INSTALLS.search(block.text), f"line {block.line}: say what this needs"
     if programs:
         copy_project(tmp_path)
+        monkeypatch.chdir(tmp_path)
         for block in programs:
-            run(block, tmp_path)
+            run(block)
 
 
-def test_blocks_run_one_after_the_other_in_one_folder(tmp_path: Path) -> None:
-    run(Block("sh", "", "$ echo 4 > bits\nfour", 1), tmp_path)
-    run(Block("python", "", "assert open('bits').read() == '4\\n'", 1), tmp_path)
+def test_blocks_run_one_after_the_other_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(Block("sh", "", "$ echo 4 > bits\nfour", 1))
+    run(
+        Block(
+            "python", "", "from pathlib import Path\nassert Path('bits').read_text() == '4\\n'", 1
+        )
+    )
     with pytest.raises(AssertionError, match="line 7"):
-        run(Block("sh", "", "false\ntrue", 7), tmp_path)
+        run(Block("sh", "", "false\ntrue", 7))
+    with pytest.raises(AssertionError, match=r"no\.onnx"):
+        run(Block("sh", "", "onnx-evoq inspect no.onnx", 8))
+    with pytest.raises(ZeroDivisionError):
+        run(Block("python", "", "1 / 0", 9))
+
+
+def test_the_program_starts_as_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    run_in_shell(Block("sh", "", "onnx-evoq --version | grep onnx-evoq", 1))
 
 
 def missing_files(text: str, folder: Path = PROJECT) -> list[str]:
@@ -115,12 +135,24 @@ def copy_project(folder: Path) -> None:
             shutil.copymode(PROJECT / name, folder / name)
 
 
-def run(block: Block, folder: Path) -> None:
-    """Run a block as it stands."""
-    shell = block.language == "sh"
+def run(block: Block) -> None:
+    """Run a block as it stands, and within this process unless it needs a shell."""
+    if block.language == "python":
+        exec(compile(block.text, f"line {block.line}", "exec"), {"__name__": "__main__"})
+        return
+    text = script(block.text)
+    listed = commands(text)
+    if FOR_A_SHELL.search(text) or any(words[0] != "onnx-evoq" for words in listed):
+        run_in_shell(block)
+    else:
+        for words in listed:
+            invoke(*words[1:])
+
+
+def run_in_shell(block: Block) -> None:
+    """Run a block in a shell."""
     done = subprocess.run(
-        ["bash", "-ec", script(block.text)] if shell else [sys.executable, "-c", block.text],
-        cwd=folder, env=environment(folder), capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL, timeout=120,
+        ["bash", "-ec", script(block.text)], env=environment(Path.cwd()), capture_output=True,
+        text=True, check=False, stdin=subprocess.DEVNULL, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, f"line {block.line}: {done.stdout}{done.stderr}"

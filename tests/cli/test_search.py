@@ -10,15 +10,16 @@ import pytest
 from click.testing import Result
 from commands import error_of, files, invoke, json_of, run_command
 from graphs import mlp, random
-from searches import shorten
+from searches import shorten, shorten_tuning
 
 LIMITS = ["--time-budget", "none", "--tune-budget", "none"]
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches of two generations."""
+    """Searches of two generations, and of one for codes."""
     shorten(monkeypatch)
+    shorten_tuning(monkeypatch)
 
 
 class Run:
@@ -40,6 +41,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as monkeypatch:
         shorten(monkeypatch)
+        shorten_tuning(monkeypatch)
         return Run(tmp_path_factory.mktemp("search"))
 
 
@@ -151,7 +153,16 @@ def test_a_drop_chooses_a_point_and_is_kept(mlp_file: Path, tmp_path: Path) -> N
 
 
 def test_the_size_of_the_file_can_be_bounded(mlp_file: Path, tmp_path: Path) -> None:
-    usual = ["--size", "file", "--time-budget", "none", "--tune-budget", "0.001s", "--samples", 16]
+    usual = [
+        "--size",
+        "file",
+        "--time-budget",
+        "0.001s",
+        "--tune-budget",
+        "0.001s",
+        "--samples",
+        16,
+    ]
     files = [point["file_bytes"] for point in json_of("search", mlp_file, *usual)["front"]]
     out = tmp_path / "out.onnx"
     values = json_of("search", mlp_file, *usual, "--budget", f"{files[1]}B", "-o", out)
