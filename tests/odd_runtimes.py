@@ -4,10 +4,11 @@ import os
 import time
 from collections.abc import Mapping
 
-from onnx_evoq.array_types import Array
+import numpy as np
+from numpy.typing import NDArray
 
 
-def echo(content: bytes, feed: Mapping[str, Array]) -> list[Array]:
+def echo(content: bytes, feed: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
     """The inputs; but a file b"crash" ends the process, b"hang" waits, and b"no" is refused."""
     if content == b"crash":
         print("no room left", flush=True)

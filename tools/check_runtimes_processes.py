@@ -9,9 +9,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from onnx_evoq.array_types import Array
-
+Array = NDArray[np.generic]  # the package's own, whose import would take long in each process
 Feed = Mapping[str, Array]
 Outputs = Sequence[Array]
 Run = Callable[[bytes, Feed], Outputs]

@@ -15,7 +15,7 @@ import onnx_evoq
 from onnx_evoq import Data, EvoqError, Result
 from onnx_evoq.model import serialize
 
-QUICK: dict[str, Any] = {"population": 4, "generations": 3, "mutation_rate": 0.05}
+QUICK: dict[str, Any] = {"population": 4, "generations": 1, "mutation_rate": 0.05}
 X = random(40, 3, 8, 8, seed=3)
 SMALL_X = random(32, 4, seed=5)
 
@@ -33,7 +33,7 @@ def usual() -> Result:
 @pytest.fixture(scope="module")
 def from_nearest() -> Result:
     """The same from nearest rounding."""
-    return optimized(init="nearest")
+    return optimized(init="nearest", generations=3)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_no_search_from_nearest_rounding_gives_nearest_rounding(from_nearest: Re
 
 @pytest.mark.parametrize("init", ["nearest", "reconstruct"])
 def test_coevolution_repeats_to_the_byte_and_is_no_worse_than_its_start(init: Any) -> None:
-    options = {"strategy": "coevolution", "init": init, "population": 8, "generations": 10}
+    options = {"strategy": "coevolution", "init": init, "population": 8, "generations": 4}
     one, two = (optimized(mlp(), SMALL_X, bits=3, **options) for _ in range(2))
     assert serialize(one.model) == serialize(two.model)
     start, end = one.scores["start"], one.scores["evolved"]

@@ -41,7 +41,7 @@ from onnx_evoq.setup import Task, model_value, nearest_of
 from onnx_evoq.setup.scoring import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
-QUICK = SearchSettings(population=4, generations=4, mutation_rate=None)
+QUICK = SearchSettings(population=4, generations=2, mutation_rate=None)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
 
 Way = Callable[..., FineTuned]
@@ -272,15 +272,15 @@ def test_out_of_time_nearest_rounding_stays_and_a_note_says_why() -> None:
 def test_a_reconstruction_before_a_search_leaves_it_half_of_the_time(
     settings: SearchSettings | None, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left: list[float] = []
+    class StartedError(Exception):
+        pass
 
-    def recorded(given: Task, *arguments: Any, **options: Any) -> QuantizedModel:
-        left.append(options.pop("deadline").left)
-        return reconstruct_layers(given, *arguments, **options)
+    def started(given: Task, rng: np.random.Generator, *, deadline: Deadline, **rest: Any) -> None:
+        raise StartedError(deadline.left)
 
-    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", recorded)
-    searched(task(deadline=Deadline(1000, lambda: 0.0)), settings=settings)
-    assert left[0] == 1000 / parts
+    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", started)
+    with pytest.raises(StartedError, match=f"^{1000 / parts}$"):
+        searched(task(deadline=Deadline(1000, lambda: 0.0)), settings=settings)
 
 
 def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:

@@ -1,6 +1,7 @@
 """Grids start in closed form, and evolve with the reconstructions that they lead to."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,18 @@ def first_of(given: Task) -> tuple[Activations | None, Start]:
     return plain, Start(placed, placed.reconstructed(given.bits, 0, given.deadline))
 
 
-def evolved(given: Task, generations: int = 3, seconds: float = 0.0) -> tuple[Start, Start]:
-    """The start in closed form, and what evolved from it."""
-    plain, first = first_of(given)
+@cache
+def usual_start() -> tuple[Activations | None, Start]:
+    return first_of(GIVEN)
+
+
+def evolved(
+    given: Task, generations: int = 1, started: tuple[Activations | None, Start] | None = None
+) -> tuple[Start, Start]:
+    """The start in closed form, unless it is given, and what evolved from it."""
+    plain, first = started or first_of(given)
     rng = np.random.default_rng(0)
-    return first, evolved_start(given, plain, first, seconds, generations, 0, rng).start
+    return first, evolved_start(given, plain, first, 0.0, generations, 0, rng).start
 
 
 def test_float_activations_have_no_grids() -> None:
@@ -83,7 +91,7 @@ def test_what_the_sweep_moved_is_where_evolution_starts(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("bits", [None, 4])
 def test_a_search_finds_a_better_start(bits: int | None) -> None:
-    first, found = evolved(replace(GIVEN, activation_bits=bits), generations=4)
+    first, found = evolved(replace(GIVEN, activation_bits=bits), generations=2)
     assert found is not first
     assert _as_simulated(found).error < 0.98 * _as_simulated(first).error
     assert found.placed.task.resources is GIVEN.resources
@@ -99,7 +107,7 @@ def test_a_search_finds_a_better_start(bits: int | None) -> None:
 def test_the_same_codes_come_out_whatever_the_cores() -> None:
     codes = []
     for workers in (1, 2):
-        first, found = evolved(replace(GIVEN, resources=Resources(workers=workers)), generations=1)
+        first, found = evolved(replace(GIVEN, resources=Resources(workers=workers)))
         assert found is not first
         codes.append(found.model.quantized)
     for name, (one, grid) in codes[0].items():
@@ -115,14 +123,18 @@ def test_the_last_candidates_are_judged_with_the_start_as_they_are_emitted(
 ) -> None:
     emitted = list[Start]()
 
+    def two(first: Scored[Start], *rest: Any) -> EvolvedFormats[Start]:
+        return EvolvedFormats([Scored(replace(first.candidate), 0.0, 0.0), first], 1, None)
+
     def better_and_better(given: Scored[Start]) -> Scored[Start]:
         emitted.append(given.candidate)
         return Scored(given.candidate, first_error - gain * (len(emitted) > 1), 0.0)
 
+    monkeypatch.setattr(f"{START}.evolve_formats", two)
     monkeypatch.setattr(f"{START}._as_emitted", better_and_better)
-    first, found = evolved(GIVEN, generations=1)
+    first, found = evolved(GIVEN, started=usual_start())
     assert emitted[0] is first
-    assert len(emitted) > 1
+    assert len(emitted) == 2
     assert (found is not first) is kept
 
 
@@ -135,7 +147,7 @@ def test_without_time_or_memory_for_others_the_start_stays(
 ) -> None:
     monkeypatch.setattr(f"{START}.channel_scaling", no_use)
     monkeypatch.setattr(f"{START}.cache_memory", lambda given: 10 if given.memory == 0 else 2**40)
-    plain, first = first_of(GIVEN)
+    plain, first = usual_start()
     given, rng = replace(GIVEN, **changes), np.random.default_rng(0)
     found = evolved_start(given, plain, first, 60.0, 3, 0, rng)
     assert found.start is first
@@ -151,7 +163,8 @@ def test_a_bound_of_memory_allows_one_candidate_at_a_time(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(f"{START}.evolve_formats", none_better)
     for memory in (None, 2**40):
-        evolved(replace(GIVEN, resources=Resources(workers=4, memory=memory)))
+        resources = Resources(workers=4, memory=memory)
+        evolved(replace(GIVEN, resources=resources), started=usual_start())
     assert asked == [2, 1]
 
 
@@ -160,7 +173,7 @@ def test_an_interruption_keeps_the_start(monkeypatch: pytest.MonkeyPatch) -> Non
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"{START}.channel_scaling", interrupted)
-    plain, first = first_of(GIVEN)
+    plain, first = usual_start()
     found = evolved_start(GIVEN, plain, first, 0.0, 3, 0, np.random.default_rng(0))
     assert found.start is first
     assert found.stopped is Stopped.INTERRUPT
@@ -169,7 +182,7 @@ def test_an_interruption_keeps_the_start(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_candidate_that_integers_cannot_hold_is_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain, first = first_of(GIVEN)
+    plain, first = usual_start()
 
     def wild(*arguments: Any) -> None:
         raise ModelError("activation 'a' holds values that are far from all others")

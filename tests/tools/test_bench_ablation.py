@@ -1,7 +1,10 @@
 """The ways that the benchmarks compare have the random numbers of the package's own."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import bench_ablation
+import bench_strategies
 import numpy as np
 import pytest
 from bench_ablation import (
@@ -20,6 +23,18 @@ from onnx_evoq.pipeline.fine_tuning import from_nearest, from_reconstruction
 from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task, bits_of, open_float_model, prepare_calibration
+
+SETTINGS = [name for name in vars(bench_strategies) if "FROM_" in name]
+SHORT = replace(FROM_RECONSTRUCTION, generations=2)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of two generations."""
+    monkeypatch.setattr(bench_ablation, "FROM_RECONSTRUCTION", SHORT)
+    for name in SETTINGS:
+        usual = getattr(bench_strategies, name)
+        monkeypatch.setattr(bench_strategies, name, replace(usual, generations=2))
 
 
 @pytest.fixture
@@ -46,7 +61,7 @@ def test_a_reconstruction_is_that_of_the_package(task: Task) -> None:
 
 
 def test_all_steps_together_are_the_whole_way(task: Task) -> None:
-    steps = equalization, output_correction, evolution(FROM_RECONSTRUCTION)
+    steps = equalization, output_correction, evolution(SHORT)
     composed, evaluations = reconstructed(*steps, formats=True)(task, np.random.default_rng(7))
     whole, scored = refined(task, np.random.default_rng(7))
     assert codes(composed.quantized) == codes(whole.quantized)
