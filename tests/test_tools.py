@@ -40,7 +40,7 @@ def test_a_tool_says_how_it_is_used(tool: Path) -> None:
 
 
 def test_a_tool_starts_as_a_program() -> None:
-    tool = COMMANDS[0]
+    tool = next(tool for tool in COMMANDS if tool.stem == "draw_rooms")
     done = subprocess.run(
         [sys.executable, str(tool), "--help"], capture_output=True, text=True, check=False
     )
@@ -53,9 +53,9 @@ def test_a_tool_enters_rooms_by_their_doors(tool: Path) -> None:
     assert private_names(tool.read_text(encoding="utf-8")) == []
 
 
-@each_tool
-def test_a_tool_is_short(tool: Path) -> None:
-    assert len(tool.read_text(encoding="utf-8").splitlines()) <= 300
+def test_no_tool_is_long() -> None:
+    lines = {tool.name: len(tool.read_text(encoding="utf-8").splitlines()) for tool in TOOLS}
+    assert max(lines.values()) <= 300, lines
 
 
 def private_names(source: str) -> list[str]:
