@@ -83,14 +83,21 @@ def with_codes_as_outputs(model: ModelProto) -> tuple[ModelProto, dict[str, str]
     return shown, found
 
 
+ROUNDING = onnx_evoq.Strategy("none", init="nearest")
+
+
 def emitted(
-    model: Path | ModelProto, data: Path | None = None, target: Any = None, **grid: object
+    model: Path | ModelProto,
+    data: Path | None = None,
+    target: Any = None,
+    strategy: Any = "none",
+    **grid: object,
 ) -> ModelProto:
     """A model with weights of 4 bits and integer activations."""
     options = onnx_evoq.Grid(**{"activations": 8, **grid})  # type: ignore[arg-type]
     source = onnx_evoq.Data(data, samples=32)
     return onnx_evoq.optimize(
-        model, source, bits=4, grid=options, strategy="none", target=target
+        model, source, bits=4, grid=options, strategy=strategy, target=target
     ).model
 
 
@@ -142,7 +149,7 @@ def test_each_layer_gives_what_integer_kernels_do(
     name: str, grid: dict[str, object], program: Compile, tmp_path: Path
 ) -> None:
     data = PROJECT / "models" / "digits_calib.npz"
-    model = emitted(PROJECT / "models" / f"{name}.onnx", data, **grid)
+    model = emitted(PROJECT / "models" / f"{name}.onnx", data, strategy=ROUNDING, **grid)
     compiled = program(model)
     samples = np.load(PROJECT / "models" / "digits_test.npz")["x"][:2].astype(np.float32)
     operators = check_layers(model, compiled, samples, tmp_path)
