@@ -37,7 +37,8 @@ from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, Task, run_model
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
-_RECONSTRUCTION_PARTS = 2  # a reconstruction before a search takes one in so many of the time
+_ATTEMPTED_PARTS = 2  # a reconstruction at widths that may drop too much has one in so many
+_LEFT_PARTS = 8  # of the time, of which one is left for what follows a reconstruction
 _FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
 _MOST_SAMPLES = 0.75  # share of these
 _NAMES = 3  # weights that a note names
@@ -181,11 +182,13 @@ def from_reconstruction(
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
     plain = calibrated(task)
     placed, cut = placed_start(task, plain, seed)
-    parts = 1 if settings is None and task.max_drop_check is None else _RECONSTRUCTION_PARTS
+    parts = 1 if settings is None and task.max_drop_check is None else _ATTEMPTED_PARTS
     details, found = settings is not None, None
     if settings is not None and task.max_drop_check is None:
         began = time.monotonic()
-        first = Start(placed, placed.reconstructed(task.bits, seed, task.deadline.share(parts)))
+        # No search makes up for a shorter reconstruction, so that it may have most of the time.
+        until = task.deadline.earlier(task.deadline.left / _LEFT_PARTS)
+        first = Start(placed, placed.reconstructed(task.bits, seed, until))
         seconds = time.monotonic() - began
         found = evolved_start(task, plain, first, seconds, settings.generations, seed, formats_rng)
         placed = found.start.placed

@@ -7,7 +7,8 @@ The layers are corrected one after the other, in the graph's order. For each lay
 2. the means of the columns for each sample, and their covariance within samples, are gathered from
    the model with its present weights;
 3. new codes and a new bias follow in closed form from the search set (`quantize.correct_codes`);
-   they are accepted if they lower the fitness on the held-out set.
+   they are accepted if they lower the fitness on the held-out set, and do not raise it on the
+   search set: where few samples have most of the error, they may all lie in one of the sets.
 
 The passes over all layers end when the time is up, or when a pass gains too little. A layer is
 skipped if the runs for its Jacobian would take longer than its share of the time.
@@ -104,6 +105,7 @@ class _Correction:
         self._cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
         self.best = start
         self.fitness = task.fitness(start.as_float)
+        self._on_search = task.fitness(start.as_float, task.search_set)
         self.evaluations = 0
         self.stopped: Stopped | None = None
 
@@ -130,8 +132,11 @@ class _Correction:
                 return
             tried = _corrected(self.best, layer, linearized, share, deadline)
             fitness = self._task.fitness(tried.as_float)
-            if fitness < self.fitness and self._task.allows(tried.as_float):
-                self.best, self.fitness = tried, fitness
+            if not fitness < self.fitness:
+                continue
+            on_search = self._task.fitness(tried.as_float, self._task.search_set)
+            if not on_search > self._on_search and self._task.allows(tried.as_float):
+                self.best, self.fitness, self._on_search = tried, fitness, on_search
                 return
 
     def _linearized(self, layer: Layer, deadline: Deadline) -> LinearizedOutput | None:

@@ -268,9 +268,9 @@ def test_out_of_time_nearest_rounding_stays_and_a_note_says_why() -> None:
     assert found.notes == ("to save time, of 3 layers 3 are rounded to the nearest codes.",)
 
 
-@pytest.mark.parametrize(("settings", "parts"), [(None, 1), (QUICK, 2)])
-def test_a_reconstruction_before_a_search_leaves_it_half_of_the_time(
-    settings: SearchSettings | None, parts: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("settings", "seconds"), [(None, 1000.0), (QUICK, 875.0)])
+def test_a_reconstruction_before_a_search_leaves_it_an_eighth_of_the_time(
+    settings: SearchSettings | None, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class StartedError(Exception):
         pass
@@ -279,7 +279,7 @@ def test_a_reconstruction_before_a_search_leaves_it_half_of_the_time(
         raise StartedError(deadline.left)
 
     monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", started)
-    with pytest.raises(StartedError, match=f"^{1000 / parts}$"):
+    with pytest.raises(StartedError, match=f"^{seconds}$"):
         searched(task(deadline=Deadline(1000, lambda: 0.0)), settings=settings)
 
 

@@ -187,7 +187,7 @@ def test_another_pass_follows_one_that_gains_more_than_1_percent(
     passes: int,
 ) -> None:
     labels, values = [], iter(after)
-    monkeypatch.setattr(Task, "fitness", lambda self, model: first)
+    monkeypatch.setattr(Task, "fitness", lambda self, model, scoring=None: first)
 
     def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
         labels.append(label)
@@ -277,7 +277,7 @@ def test_the_first_codes_that_lower_the_fitness_are_accepted(
 ) -> None:
     correction, tried = correction_of(small), []
     fitness = correction.fitness
-    monkeypatch.setattr(Task, "fitness", lambda self, model: fitness / 2)
+    monkeypatch.setattr(Task, "fitness", lambda self, model, scoring=None: fitness / 2)
 
     def better(
         best: QuantizedModel, layer: Layer, linearized: Any, share: float, deadline: Deadline
@@ -290,6 +290,22 @@ def test_the_first_codes_that_lower_the_fitness_are_accepted(
     assert len(tried) == 1
     assert correction.best is tried[0]
     assert correction.fitness == fitness / 2
+
+
+@pytest.mark.parametrize(("raised", "accepted"), [(1.01, False), (1.0, True), (np.nan, True)])
+def test_codes_that_raise_the_fitness_on_the_search_set_are_not_accepted(
+    small: Case, monkeypatch: pytest.MonkeyPatch, raised: float, accepted: bool
+) -> None:
+    correction = correction_of(small)
+    on_search = small[0].fitness(small[1].as_float, small[0].search_set)
+
+    def fitness(self: Task, model: Any, scoring: Any = None) -> float:
+        return on_search * raised if scoring is self.search_set else correction.fitness / 2
+
+    monkeypatch.setattr(Task, "fitness", fitness)
+    monkeypatch.setattr(module, "_corrected", lambda best, *arguments: replace(best))
+    correction._correct(layer_of(small[1], "w1"), None, NO_DEADLINE)
+    assert (correction.best is not small[1]) == accepted
 
 
 # What is affordable, for w1: 4 columns, 3 rows, and 10 samples with 10 outputs each
