@@ -79,6 +79,21 @@ def has_infinity(array: NDArray[np.floating]) -> bool:
     return bool(np.isinf(found).any())
 
 
+def largest_magnitudes(array: NDArray[np.floating], axis: int | None = None) -> Array:
+    """max|x| along an axis, (channels,), or of all, (); 0 where there is no number.
+
+    Example:
+        >>> largest_magnitudes(np.array([[2.0, -3.0], [0.5, 0.0]]), axis=1)
+        array([2., 3.])
+    """
+    others = None if axis is None else tuple(a for a in range(array.ndim) if a != axis)
+    found = [
+        np.maximum(block.max(axis=others, initial=0.0), -block.min(axis=others, initial=0.0))
+        for _, block in blocks(array)
+    ]
+    return np.asarray(np.concatenate(found) if axis == 0 else np.max(found, axis=0))
+
+
 def converted(array: Array, dtype: type[_Number], in_memory: int = _IN_MEMORY) -> NDArray[_Number]:
     """An array in another type; a very large one in a temporary file that is mapped.
 

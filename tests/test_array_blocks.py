@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onnx_evoq import array_blocks
 from onnx_evoq.array_blocks import (
     blocks,
     converted,
     extremes,
     has_infinity,
+    largest_magnitudes,
     release,
     row_blocks,
     rows_of,
@@ -111,3 +113,17 @@ def test_what_is_not_mapped_stays() -> None:
     for each in (array, array[::2], array[:0]):
         release(each)
     assert array.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_the_largest_magnitudes_are_those_of_all_blocks(
+    axis: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(array_blocks, "_BLOCK", 32)
+    array = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)  # 3 blocks
+    other = None if axis is None else 1 - axis
+    assert np.array_equal(largest_magnitudes(array, axis), np.abs(array).max(axis=other))
+    assert (
+        largest_magnitudes(np.zeros((0, 2), np.float32), axis).tolist()
+        == ({None: 0.0, 0: [], 1: [0.0, 0.0]}[axis])
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from onnx_evoq.array_blocks import blocks
 from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Model, Weight, as_network, weights_before
@@ -67,9 +68,11 @@ def _changed(weights: Sequence[Weight]) -> Iterator[tuple[str, Float32Array]]:
     """The last weights by name, with each value multiplied by a number from 0 to 1."""
     rng, left = np.random.default_rng(0), _MOST_VALUES
     for weight in reversed(weights):
-        values = np.asarray(weight.values, np.float32)
-        yield weight.name, values * rng.random(values.shape, np.float32)
-        left -= values.size
+        changed = rng.random(weight.shape, np.float32)
+        for rows, block in blocks(weight.values):
+            changed[rows] *= block
+        yield weight.name, changed
+        left -= changed.size
         if left <= 0:
             break
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.engine import ActivationCache, gather_from_caches
-from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
+from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, Variant
 from onnx_evoq.mixed_precision.search_space import WIDTHS
 from onnx_evoq.model import Layer, Weight, as_network, bias_values, find_layers
-from onnx_evoq.quantize import LayerAtWidth, refit
+from onnx_evoq.quantize import refit
 from onnx_evoq.setup import ScoringSet, Task, model_value
 
 _MEASURED = tuple(WIDTHS.index(bits) for bits in (4, 3, 2))  # the shares hardly change above
@@ -95,7 +95,7 @@ class _Refits:
         caches = {name: ActivationCache(scoring.batches, task.resources, share) for name in layers}
         return cls(task, variants, scoring, layers, caches)
 
-    def error_behind(self, name: str, variant: LayerAtWidth, behind: Sequence[Weight]) -> float:
+    def error_behind(self, name: str, variant: Variant, behind: Sequence[Weight]) -> float:
         """The output's error with one weight quantized and the layers behind it refitted.
 
         Args:

@@ -1,10 +1,12 @@
 """List the weights of a model."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, random
+from graphs import conv_net, mlp, model_of, node, random
+from onnx import TensorProto
 
 import onnx_evoq
 from onnx_evoq import ModelError
@@ -46,3 +48,26 @@ def test_a_weight_that_is_not_finite_is_refused() -> None:
     model.graph.initializer[0].raw_data = values.tobytes()
     with pytest.raises(ModelError, match="first"):
         onnx_evoq.inspect(model)
+
+
+def test_weights_in_a_data_file_are_not_copied(tmp_path: Path) -> None:
+    size, names = 2048, ["v", "w"]  # of 16 MB each, which are one block
+    nodes = [node("MatMul", ["x", "v"], ["a"]), node("MatMul", ["a", "w"], ["y"])]
+    model = model_of(nodes, {"x": ["n", size]}, {"y": None}, {})
+    for index, name in enumerate(names):
+        tensor = model.graph.initializer.add(name=name, data_type=1, dims=[size, size])
+        tensor.data_location = TensorProto.EXTERNAL
+        length = 4 * size * size
+        for key, value in (("location", "m.data"), ("offset", index * length), ("length", length)):
+            tensor.external_data.add(key=key, value=str(value))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with (tmp_path / "m.data").open("wb") as file:
+        file.truncate(len(names) * length)
+    tracemalloc.start()
+    try:
+        inspection = onnx_evoq.inspect(tmp_path / "m.onnx")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [weight.name for weight in inspection.weights] == names
+    assert peak < 2**20

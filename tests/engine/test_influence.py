@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from graphs import Shape, mlp, model_of, node, random, scoring_set
 
+from onnx_evoq import array_blocks
 from onnx_evoq.engine import constant_outputs, unmoved_outputs
+from onnx_evoq.engine.influence import _changed
 from onnx_evoq.model import Model, find_weights, load
 from onnx_evoq.setup import DEFAULT_RESOURCES
 
@@ -81,3 +83,14 @@ def test_outputs_that_are_the_same_for_all_samples_are_found() -> None:
     same = np.repeat(X[:1], 40, axis=0)
     assert constant_outputs(scoring_set(model, {"x": same}, 16)) == ("logits",)
     assert constant_outputs(scoring_set(model, {"x": X[:1]}, 1)) == ()
+
+
+def test_all_blocks_of_a_weight_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_blocks, "_BLOCK", 48)
+    (weight,) = find_weights(net(node("Relu", ["a"], ["y"])))[0]  # (4, 6), in blocks of two rows
+    before = weight.values.copy()
+    ((name, changed),) = _changed([weight])
+    draws = np.random.default_rng(0).random((4, 6), np.float32)
+    assert name == "w"
+    np.testing.assert_array_equal(changed, before * draws)
+    np.testing.assert_array_equal(weight.values, before)

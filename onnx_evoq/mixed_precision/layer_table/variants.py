@@ -12,6 +12,10 @@ import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Indices
 from onnx_evoq.engine import ActivationCache, gather_from_caches
+from onnx_evoq.mixed_precision.layer_table.nearest_variants import (
+    NearestAtWidth,
+    nearest_at_widths,
+)
 from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES, WIDTHS, ChannelSplits, Part
 from onnx_evoq.model import Layer, Model, Weight, find_layers, initializer_values
 from onnx_evoq.quantize import (
@@ -20,8 +24,6 @@ from onnx_evoq.quantize import (
     LayerAtWidth,
     LayerSamples,
     Linear,
-    dequantize,
-    nearest,
     quantize_at_widths,
 )
 from onnx_evoq.reconstruct import LayerSize, Plan
@@ -37,7 +39,8 @@ _STEP_ROWS = 2 * 64  # rows at all candidates for a step
 _SECONDS_PER_PRODUCT = 3e-11
 _PRODUCTS_PER_VARIANT = 2e7  # of work that does not depend on its size
 
-Variants = Sequence[Sequence[Sequence[LayerAtWidth]]]  # [granularity][split share][width]
+Variant = LayerAtWidth | NearestAtWidth
+Variants = Sequence[Sequence[Sequence[Variant]]]  # [granularity][split share][width]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class LayerVariants:
     of: Mapping[str, Variants]
     cut: str = ""
 
-    def whole(self, weight: str, variant: LayerAtWidth) -> dict[str, Float32Array]:
+    def whole(self, weight: str, variant: Variant) -> dict[str, Float32Array]:
         """The values of a weight, and of its bias if it has one, that are all of one variant."""
         values = {weight: variant.values}
         if weight in self.biases:
@@ -70,7 +73,7 @@ class LayerVariants:
         return values
 
     def assemble(
-        self, weight: str, parts: Sequence[tuple[Part, LayerAtWidth]]
+        self, weight: str, parts: Sequence[tuple[Part, Variant]]
     ) -> dict[str, Float32Array]:
         """The values of a weight, and of its bias if it has one, part by part.
 
@@ -132,7 +135,7 @@ def quantize_variants(
             if layer is not None and effort is not None:
                 samples = _samples(task, model, weight, layer, cache, rng, effort.positions)
             if layer is None or effort is None or samples is None:
-                variants[weight.name] = [_round_nearest(task, weight, axis) for axis in axes]
+                variants[weight.name] = _round_nearest(task, weight, axes)
             else:
                 split = columns[weight.name] if effort.descends else [[]]
                 variants[weight.name] = [
@@ -239,12 +242,14 @@ def _quantize(
     return variants * (len(SPLIT_SHARES) // len(variants))
 
 
-def _round_nearest(task: Task, weight: Weight, axis: int | None) -> list[list[LayerAtWidth]]:
-    """One granularity of a weight without a closed form, [split share][width]."""
-    variants = []
-    for bits in WIDTHS:
-        grid = GridSpec(bits, axis, task.scale, weight.dtype, task.narrow_range).fit(weight.values)
-        values = dequantize(nearest(weight.values, grid), grid)
-        error = np.array([((values - weight.values) ** 2).sum()], np.float64)
-        variants.append(LayerAtWidth(values, np.empty(0, np.float32), error))
-    return [variants] * len(SPLIT_SHARES)
+def _round_nearest(
+    task: Task, weight: Weight, axes: Sequence[int | None]
+) -> list[list[list[NearestAtWidth]]]:
+    """A weight without a closed form, [granularity][split share][width]."""
+    variants = {}
+    for axis in dict.fromkeys(axes):  # a table has one step with either granularity
+        specs = [
+            GridSpec(bits, axis, task.scale, weight.dtype, task.narrow_range) for bits in WIDTHS
+        ]
+        variants[axis] = [nearest_at_widths(weight, specs)] * len(SPLIT_SHARES)
+    return [variants[axis] for axis in axes]

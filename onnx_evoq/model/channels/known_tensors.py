@@ -41,10 +41,13 @@ class KnownTensors:
                     self.ids[spec.name] = filled_ids(PINNED, shape)
 
     def read(self, name: str) -> IdTensor | None:
-        """The ids of a tensor, None if they are not known."""
-        if name not in self.ids and name in self.constants:
-            return ids_of_values(self.constants[name])
-        return self.ids.get(name)
+        """The ids of a tensor, None if they are not known; a very large constant is PINNED."""
+        if name in self.ids or name not in self.constants:
+            return self.ids.get(name)
+        constant = self.constants[name]
+        if constant.size > MOST_VALUES:
+            return filled_ids(PINNED, constant.shape)
+        return ids_of_values(constant)
 
     def read_all(self, node: NodeProto) -> list[IdTensor] | None:
         """The ids of all inputs of a node, None if those of one are not known."""

@@ -13,16 +13,21 @@ a residual sum, must have the same scale: they form a group.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto
 
+from onnx_evoq.array_blocks import blocks, rows_of
 from onnx_evoq.array_types import Float64Array, Indices
 from onnx_evoq.model.channels.disjoint_sets import PINNED, ZERO, IdTensor
 from onnx_evoq.model.channels.scale_groups import channel_ids
 from onnx_evoq.model.emission import replace_weights
 from onnx_evoq.model.layers import linear_layers, with_scaled_limits
 from onnx_evoq.model.tensors import array_of
+
+Floats: TypeAlias = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +97,29 @@ def rescaled(model: ModelProto, groups: ChannelGroups, scales: Float64Array) -> 
         raise ValueError(f"scales must be {groups.count} positive numbers, one for each group")
     by_group = np.append(scales, 1.0)  # the last one, at -1, is for channels that stay
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    changed: dict[str, Float64Array] = {}
-    for layer in linear_layers(model.graph):
-        of_outputs = by_group[groups.rows[layer.weight]]  # (output channels,)
-        of_inputs = by_group[groups.columns[layer.weight]]  # (input channels,)
-        weight = array_of(tensors[layer.weight]).astype(np.float64)
-        factors = of_outputs[layer.outputs] / of_inputs[layer.inputs]  # (n, m), its first two axes
-        changed[layer.weight] = weight * factors.reshape(*factors.shape, *[1] * (weight.ndim - 2))
-        for name in layer.biases:
-            bias = array_of(tensors[name]).astype(np.float64)
-            changed[name] = bias * of_outputs.reshape(bias.shape)
     clips = {name: by_group[numbers] for name, numbers in groups.clips.items()}
+    changed: dict[str, Floats] = {}
     with np.errstate(over="ignore"):
+        for layer in linear_layers(model.graph):
+            of_outputs = by_group[groups.rows[layer.weight]]  # (output channels,)
+            of_inputs = by_group[groups.columns[layer.weight]]  # (input channels,)
+            weight = array_of(tensors[layer.weight])
+            # Along the first two axes, (n, m)
+            factors = of_outputs[layer.outputs] / of_inputs[layer.inputs]
+            changed[layer.weight] = _scaled(weight, factors)
+            for name in layer.biases:
+                bias = array_of(tensors[name])
+                changed[name] = _scaled(bias, of_outputs.reshape(bias.shape))
         return with_scaled_limits(replace_weights(model, changed), clips)
+
+
+def _scaled(values: Floats, factors: Float64Array) -> Floats:
+    """Values times the factors along their first axes, in their own type, block by block."""
+    scaled = np.empty_like(values)
+    factors = factors.reshape(*factors.shape, *[1] * (values.ndim - factors.ndim))
+    for rows, block in blocks(values):
+        scaled[rows] = block * rows_of(factors, rows)  # in float64
+    return scaled
 
 
 def _numbered(ids: IdTensor, numbers: dict[int, int]) -> Indices:

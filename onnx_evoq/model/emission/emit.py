@@ -61,7 +61,7 @@ def replace_weights(
     for tensor in changed.graph.initializer:
         if tensor.name in values:
             dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-            new = values[tensor.name].astype(dtype).reshape(tuple(tensor.dims))
+            new = values[tensor.name].astype(dtype, copy=False).reshape(tuple(tensor.dims))
             tensor.CopyFrom(numpy_helper.from_array(new, tensor.name))
     return changed
 

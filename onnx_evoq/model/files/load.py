@@ -50,6 +50,8 @@ from onnx_evoq.model.tensors import (
 
 MIN_OPSET = 7  # the oldest that ONNX Runtime runs
 _MOST_BYTES = 2**31 - 1  # of a file, and of a model without its external data
+_WORD = b"location"  # stands in a file that names data files
+_AT_A_TIME = 2**24  # bytes of a file that are searched for it
 _MIN_IR_VERSION = 4  # from here on, an initializer need not be an input
 
 _QONNX_DOMAINS = (QONNX_DOMAIN, "onnx.brevitas")
@@ -125,7 +127,12 @@ def _may_have_data_files(path: Path) -> bool:
     """Whether a file holds the word that tensors in data files need, which is found at once."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_:
-            return all_.find(b"location") >= 0
+            for start in range(0, len(all_), _AT_A_TIME):
+                if all_.find(_WORD, start, start + _AT_A_TIME + len(_WORD) - 1) >= 0:
+                    return True
+                if hasattr(mmap, "MADV_DONTNEED"):  # what was read need not stay in memory
+                    all_.madvise(mmap.MADV_DONTNEED, start, min(_AT_A_TIME, len(all_) - start))
+            return False
     except (OSError, ValueError):  # it is empty, no regular file, or cannot be read
         return True
 

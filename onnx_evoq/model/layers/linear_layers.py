@@ -31,8 +31,9 @@ class LinearLayer:
         weight: the initializer that holds its weight.
         biases: the initializers with one value per output channel.
         axis: the axis of the channels in its input and its output: 1, or -1 for the last axis.
-        outputs: (n, m) the output channel of each entry along the weight's first two axes.
-        inputs: (n, m) the input channel of each entry along them.
+        outputs: the output channel of each entry along the weight's first two axes, in a shape that
+            broadcasts to these, (n, 1) for example.
+        inputs: the input channel of each entry along them, likewise.
         fixed: whether its third input is not a bias of its own, so that its outputs cannot be
             scaled.
     """
@@ -128,11 +129,12 @@ def weight_channels(node: NodeProto, weight: TensorProto) -> tuple[Indices, Indi
         weight: its weight, with two axes or more.
 
     Returns:
-        (n, m) indices of output channels, and (n, m) indices of input channels.
+        Indices of output channels, and indices of input channels. Both broadcast to (n, m): all of
+        them would take more memory than the weight.
     """
-    rows, columns = np.indices(weight.dims[:2])
+    rows, columns = np.indices(weight.dims[:2], sparse=True)  # (n, 1) and (1, m)
     groups = int(attribute(node, "group", 1))
-    group = rows // (weight.dims[0] // groups)
+    group = rows // (weight.dims[0] // groups) if groups > 1 else np.zeros((1, 1), np.intp)
     match node.op_type:
         case "Conv":  # (out, in/group, *kernel)
             return rows, group * weight.dims[1] + columns

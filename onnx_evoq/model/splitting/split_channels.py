@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, numpy_helper
 
+from onnx_evoq.array_blocks import largest_magnitudes
 from onnx_evoq.array_types import Indices
 from onnx_evoq.model.graph import copy_of, names_in_use, reader_counts, unused_name
 from onnx_evoq.model.splitting.splittable import ChannelSlice, SplittableLayer, splittable_layers
-from onnx_evoq.model.tensors import array_of
+from onnx_evoq.model.tensors import array_of, bytes_of
 
 Splits: TypeAlias = Mapping[str, Sequence[int]]
 Floats: TypeAlias = NDArray[np.floating]
@@ -43,11 +44,11 @@ def outlier_orders(model: ModelProto) -> dict[str, Indices]:
     for name, layer in splittable_layers(model)[0].items():
         largest = np.zeros(layer.channels)  # (channels,)
         for reader in _readers(layer):
-            size = np.abs(array_of(tensors[reader.weight])).astype(np.float64)
-            columns = np.moveaxis(size, reader.axis, 0).reshape(size.shape[reader.axis], -1)
+            sizes = largest_magnitudes(array_of(tensors[reader.weight]), reader.axis)  # (entries,)
+            sizes = sizes.astype(np.float64)
             end = reader.start + layer.channels * reader.block
-            own = columns[reader.start : end].reshape(layer.channels, -1)  # (channels, ...)
-            largest = np.maximum(largest, own.max(axis=1) / (size.max() or 1.0))
+            own = sizes[reader.start : end].reshape(layer.channels, -1)  # (channels, block)
+            largest = np.maximum(largest, own.max(axis=1) / (sizes.max() or 1.0))
         orders[name] = np.argsort(-largest, kind="stable")
     return orders
 
@@ -94,10 +95,12 @@ def bytes_per_copy(model: ModelProto) -> dict[str, int]:
     Args:
         model: a model as `load` returns it.
     """
-    arrays = {t.name: array_of(t) for t in model.graph.initializer}
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     return {
         name: sum(
-            arrays[entry.constant].nbytes // arrays[entry.constant].shape[entry.axis] * entry.block
+            bytes_of(tensors[entry.constant])
+            // tensors[entry.constant].dims[entry.axis]
+            * entry.block
             for entry in layer.slices
             if not entry.halved and entry.constant != name
         )

@@ -39,7 +39,7 @@ from onnx_evoq.model.graph import (
 )
 from onnx_evoq.model.layers import LinearLayer, linear_layers
 from onnx_evoq.model.splitting.channel_flow import Channels, channels_after, constants_axis
-from onnx_evoq.model.weights import find_weights
+from onnx_evoq.model.weights import weight_operators
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ def splittable_layers(model: ModelProto) -> tuple[dict[str, SplittableLayer], di
     for value in model.graph.output:
         flow.refuse([value.name], f"its output is an output of the model ({value.name})")
     allowed, reasons = {}, {}
-    for weight in find_weights(model)[0]:
-        reason = flow.reason(weight.name, weight.op_type)
+    for weight, op_type in weight_operators(model).items():
+        reason = flow.reason(weight, op_type)
         if reason is None:
-            allowed[weight.name] = flow.splittable(weight.name)
+            allowed[weight] = flow.splittable(weight)
         else:
-            reasons[weight.name] = reason
+            reasons[weight] = reason
     return allowed, reasons
 
 

@@ -9,6 +9,7 @@ from onnx_evoq.model.weights.weights import (
     find_weights,
     has_weights,
     weight_inputs,
+    weight_operators,
     weights_named,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "path_to_initializer",
     "views_of",
     "weight_inputs",
+    "weight_operators",
     "weights_named",
 ]

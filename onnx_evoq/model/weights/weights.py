@@ -128,9 +128,7 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
     Args:
         model: a model as `load` returns it.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    uses: dict[str, list[_Use]] = {}
-    _collect_uses(model.graph, {}, tensors, {}, uses)
+    tensors, uses = _uses(model)
     weights = [_weight(tensors[name], of_name) for name, of_name in uses.items()]
     readers: dict[str, list[NodeProto]] = defaultdict(list)
     for node in all_nodes(model.graph):
@@ -142,6 +140,22 @@ def find_weights(model: ModelProto) -> tuple[list[Weight], list[Skipped]]:
         if name not in uses
     ]
     return weights, skipped
+
+
+def weight_operators(model: ModelProto) -> dict[str, str]:
+    """The names of the weights in graph order, each with its `Weight.op_type`.
+
+    Values are not kept, and none are read but those of tables.
+    """
+    return {name: of_name[0].node.op_type for name, of_name in _uses(model)[1].items()}
+
+
+def _uses(model: ModelProto) -> tuple[dict[str, TensorProto], dict[str, list[_Use]]]:
+    """The initializers, and the nodes that read each weight as such, both by name."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses: dict[str, list[_Use]] = {}
+    _collect_uses(model.graph, {}, tensors, {}, uses)
+    return tensors, uses
 
 
 def weights_named(model: ModelProto, names: Collection[str]) -> list[Weight]:

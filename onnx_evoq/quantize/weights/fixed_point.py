@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.array_blocks import Rows, blocks, rows_of
+from onnx_evoq.array_blocks import Rows, blocks, largest_magnitudes, rows_of
 from onnx_evoq.array_types import Codes, Float32Array, Float64Array
 
 Scale = Literal["pow2", "float"]
@@ -175,7 +175,7 @@ def fit(
         >>> fit(np.array([0.3, -0.9], np.float32), bits=4).step
         array(0.125, dtype=float32)
     """
-    largest = _largest(values, axis).astype(np.float64)  # () or (channels,)
+    largest = largest_magnitudes(values, axis).astype(np.float64)  # () or (channels,)
     widths = np.array(bits)  # () or (channels,)
     limits = np.finfo(dtype)
     if scale == "float":
@@ -187,16 +187,6 @@ def fit(
         frac_bits = widths - np.minimum(int_bits(largest), limits.maxexp - 1) - 1
         step = np.ldexp(1.0, np.maximum(-frac_bits, _MIN_EXPONENT)).astype(np.float32)
     return FixedPoint(bits, np.asarray(step), axis, narrow)
-
-
-def _largest(values: Float32Array, axis: int | None) -> Float32Array:
-    """max|x|, () or (channels,)."""
-    others = None if axis is None else tuple(a for a in range(values.ndim) if a != axis)
-    found = [
-        np.maximum(block.max(axis=others, initial=0.0), -block.min(axis=others, initial=0.0))
-        for _, block in blocks(values)
-    ]
-    return np.asarray(np.concatenate(found) if axis == 0 else np.max(found, axis=0))
 
 
 @dataclass(frozen=True)

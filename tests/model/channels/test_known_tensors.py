@@ -52,6 +52,13 @@ def test_a_constant_is_pinned_where_it_is_not_zero() -> None:
     assert known.constants["c"].tolist() == [0, 2]
 
 
+def test_a_very_large_constant_is_pinned_without_a_look_at_its_values() -> None:
+    table = np.zeros((2, MOST_VALUES // 2 + 1), np.int8)
+    ids = known_of(["n", 2], table=table).read("table")
+    assert ids is not None
+    assert (ids.shape, ids.strides, ids.flat[0]) == (table.shape, (0, 0), PINNED)
+
+
 def test_a_bias_of_a_layer_fits_every_scale_and_is_no_constant() -> None:
     model = load(mlp())
     known = KnownTensors(model, linear_layers(model.graph))

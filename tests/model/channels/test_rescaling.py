@@ -6,7 +6,9 @@ from graphs import conv_net, mlp, model_of, node, random, run
 from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
+from onnx_evoq import array_blocks
 from onnx_evoq.model import channel_groups, find_weights, fold_batch_norm, load, rescaled
+from onnx_evoq.model.channels.rescaling import _scaled
 
 
 def values_of(model: ModelProto) -> dict[str, NDArray[np.generic]]:
@@ -97,6 +99,14 @@ def test_each_kernel_entry_of_a_convolution_is_scaled() -> None:
     x = random(1, 4, 5, 5, seed=3)
     (before,), (after,) = (run(m, {"x": x}).values() for m in (model, scaled))
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)
+
+
+def test_all_blocks_of_a_large_weight_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_blocks, "_BLOCK", 64)
+    values, factors = random(3, 2, 4), np.array([[1, 2], [3, 4], [5, 0.5]])  # blocks of two rows
+    scaled = _scaled(values, factors)
+    assert scaled.dtype == np.float32
+    assert np.array_equal(scaled, values * factors.astype(np.float32)[:, :, None])
 
 
 def test_float16_models_stay_float16() -> None:

@@ -320,3 +320,15 @@ def test_a_checker_without_words_is_quoted_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(onnx.checker, "check_model", refuse)
     with pytest.raises(ModelError, match="not a valid ONNX model: the checker of ONNX refuses it"):
         load(mlp())
+
+
+def test_the_word_of_data_files_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    for start in (0, 2**24 - 4, 2**24, 2**24 + 9):  # within a part of the file, or in two
+        content = bytearray(2**24 + 20)
+        content[start : start + 8] = b"location"
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match="not an ONNX file"):  # it is read as a model
+            data_files(path)
+    path.write_bytes(bytes(2**24 + 20))
+    assert data_files(path) == []

@@ -29,8 +29,9 @@ def gemm(bias: np.ndarray, *more: NodeProto, y: Sequence[str] = ("y",)) -> Linea
 def connected(op_type: str, shape: tuple[int, ...], **attributes: int) -> tuple[list, list]:
     """The output channels and the input channels of a weight's entries."""
     tensor = numpy_helper.from_array(np.zeros(shape, np.float32), "w")
-    outputs, inputs = weight_channels(node(op_type, ["x", "w"], ["y"], **attributes), tensor)
-    return outputs.tolist(), inputs.tolist()
+    found = weight_channels(node(op_type, ["x", "w"], ["y"], **attributes), tensor)
+    outputs, inputs = (np.broadcast_to(channels, shape[:2]).tolist() for channels in found)
+    return outputs, inputs
 
 
 def test_a_convolution_has_rows_of_outputs() -> None:

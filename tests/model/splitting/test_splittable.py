@@ -1,5 +1,6 @@
 """Which layers' output channels can be split, and the obstacle for the others."""
 
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -397,3 +398,15 @@ def test_a_constant_per_feature_of_a_block_is_an_obstacle() -> None:
     for size, allowed in ((64, False), (1, True)):
         weights = {"c": random(size), "w2": random(64, 3)}
         assert ("w1" in splittable_layers(before(nodes, weights))[0]) == allowed
+
+
+def test_layers_are_told_by_shapes_alone() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])]
+    model = net(nodes, {"w": random(256, 256), "v": random(256, 256)}, ("n", 256))
+    tracemalloc.start()
+    try:
+        assert list(splittable_layers(model)[0]) == ["w"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 256 * 256  # the bytes of one weight

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graphs import conv_net, mlp, model_of, node, random
+from graphs import conv_net, mlp, model_of, node, random, recurrent
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from onnx_evoq.errors import ModelError
@@ -13,6 +13,7 @@ from onnx_evoq.model import (
     replace_weights,
     weights_named,
 )
+from onnx_evoq.model.weights import weight_operators
 
 
 def axes(model: ModelProto) -> dict[str, int | None]:
@@ -313,3 +314,9 @@ def test_an_operator_of_the_user_has_no_weights_whatever_its_name() -> None:
     nodes = [node("Conv", ["x", "w"], ["y"], domain="my.ops")]
     model = model_of(nodes, {"x": ["n", 8, 4, 4]}, {"y": None}, {"w": random(8, 8, 1, 1)})
     assert axes(model) == {}
+
+
+def test_the_operators_of_weights_are_known_without_their_values() -> None:
+    model = load(recurrent())
+    weights = find_weights(model)[0]
+    assert list(weight_operators(model).items()) == [(w.name, w.op_type) for w in weights]
