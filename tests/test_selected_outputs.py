@@ -60,7 +60,8 @@ def test_models_are_scored_before_what_selects(
 
 
 def test_a_search_works_there_too() -> None:
-    result = optimized(classifier(), ROWS, strategy="coevolution", time_budget=2)
+    search = onnx_evoq.Strategy("coevolution", generations=8)
+    result = optimized(classifier(), ROWS, strategy=search)
     assert result.evaluations > 0
     assert result.scores["evolved"].heldout < result.scores["nearest"].heldout
 
@@ -124,7 +125,7 @@ def test_maps_are_values_of_python_for_such_a_metric() -> None:
 
 
 def test_a_search_of_widths_and_a_ranking_say_where_they_score() -> None:
-    found = onnx_evoq.search_bits(two_stages(), ROWS, time_budget=0.2)
+    found = onnx_evoq.search_bits(two_stages(), ROWS, time_budget=1e-3)
     assert found.scored_at == ("h",)
     assert {name for point in found.front for name in point.policy.bits} == {"first"}
     result = optimized(two_stages(), ROWS, bits=None, policy=found.pick())

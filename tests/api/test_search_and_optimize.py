@@ -139,7 +139,7 @@ def test_the_size_of_a_point_is_that_of_its_file(
     model = make()
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim][1:]
     found = onnx_evoq.search_and_optimize(
-        model, random(16, *shape), budget=10**6, time_budget=0.5, tune_budget=1e-6, seed=123,
+        model, random(16, *shape), budget=10**6, time_budget=1e-3, tune_budget=1e-6, seed=123,
         grid=Grid(granularity=granularity), space=SearchSpace(size="file"),
     )  # fmt: skip
     assert isinstance(found.chosen, ParetoPoint)

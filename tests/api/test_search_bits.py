@@ -118,7 +118,8 @@ def test_a_metric_of_the_user_makes_a_front() -> None:
         return -float(np.abs(outputs["logits"] - labels).mean())
 
     closeness.higher_is_better = True  # type: ignore[attr-defined]
-    found = found_in(data={"x": X, "y": run(mlp(), {"x": X})["logits"]}, metric=closeness)
+    data = {"x": X, "y": run(mlp(), {"x": X})["logits"]}
+    found = found_in(data=data, metric=closeness, time_budget=1e-3)
     values = [point.search for point in found.front]
     assert values == sorted(values)
     assert max(values) < 0
@@ -221,13 +222,13 @@ def test_points_are_scored_on_as_many_samples_as_the_time_allows(
 def test_samples_that_do_not_score_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules["onnx_evoq.api.search_bits"]
     monkeypatch.setattr(module, "_scored_share", lambda *_: 0.1)
-    found = found_in(data=random(4000, 4), time_budget=1.0)
+    found = found_in(data=random(4000, 4), time_budget=0.2)
     (note,) = [note for note in found.notes if note.startswith("the points are scored on")]
     assert note.endswith("samples, to save time.")
 
 
 def test_points_have_the_error_of_quantized_activations(found: onnx_evoq.Search) -> None:
-    integers = found_in(seed=3, activations=4)
+    integers = found_in(seed=3, activations=4, time_budget=1e-3)
     assert [point.policy.bits for point in integers.uniform] == [
         point.policy.bits for point in found.uniform
     ]

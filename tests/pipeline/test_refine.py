@@ -16,7 +16,7 @@ from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.setup import Task
 
-QUICK = SearchSettings(population=4, generations=4, mutation_rate=None, passes=2)
+QUICK = SearchSettings(population=4, generations=2, mutation_rate=None, passes=2)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
 
 
