@@ -7,21 +7,24 @@ import pytest
 
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, evolution
 from onnx_evoq.pipeline import strategy
+from onnx_evoq.quantize.closed_form.effort import FEEDBACK
 from onnx_evoq.report import Search
 
+LITTLE = replace(FEEDBACK, positions=8_192)  # unlike FEEDBACK, it is not for lack of time
 SPLIT = Policy({"a": 3, "b": (2, 5)}, {"a": 0.125}, {"b": "channel"})
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch, generations: int = 2) -> None:
-    """Let searches take a few generations of eight individuals."""
+    """Let searches take a few generations of eight individuals, and points little effort."""
     monkeypatch.setattr(evolution, "_POPULATION", 8)
     monkeypatch.setattr(evolution, "_GENERATIONS", generations)
+    monkeypatch.setattr("onnx_evoq.mixed_precision.point._POINT_EFFORT", LITTLE)
 
 
 def shorten_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let codes evolve for one generation, once, where nothing else is asked for."""
+    """Let codes evolve for no generation, where nothing else is asked for."""
     usual = strategy._DEFAULTS["neuroevolution", "reconstruct"]
-    short = replace(usual, generations=1, passes=1)
+    short = replace(usual, generations=0)
     monkeypatch.setitem(strategy._DEFAULTS, ("neuroevolution", "reconstruct"), short)
 
 
