@@ -109,7 +109,8 @@ def test_the_residual_is_that_of_the_window_at_mean_0_and_deviation_1(model: Pat
 
 def test_the_example_runs_from_end_to_end(model: Path, folder: Path) -> None:
     calibration, test = Data(f"{EXAMPLE}:calibration"), Data(f"{EXAMPLE}:test")
-    result = onnx_evoq.optimize(model, calibration, bits=5, strategy="none")
+    rounding = onnx_evoq.Strategy("none", init="nearest")
+    result = onnx_evoq.optimize(model, calibration, bits=5, strategy=rounding)
     evaluation = onnx_evoq.evaluate(result.model, test, metric=f"{EXAMPLE}:f1")
     assert result.metric == "mse"
     assert evaluation.samples == 40

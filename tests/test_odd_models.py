@@ -150,7 +150,7 @@ def test_at_8_bits_the_emitted_model_answers_as_the_float_model_does(
     # The converter has no way for this one to an operator set that knows DequantizeLinear.
     form: Any = "float" if make is one_normalization_per_position else "qdq"
     result = optimize(
-        model, data, bits=8, granularity="channel", population=2, generations=2, format=form
+        model, data, bits=8, granularity="channel", population=2, generations=1, format=form
     )
     rows = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 8
     feed = {name: array[:rows] for name, array in data.items()}
@@ -229,7 +229,7 @@ def test_narrow_codes_make_a_smaller_file_whatever_the_operator_set() -> None:
 
 def test_a_branch_that_never_runs_may_be_for_another_width() -> None:
     data: dict[str, Any] = {"x": random(16, 1, 16), "rate": np.full(16, 16)}  # whole feeds
-    result = optimize(two_rates(), data, bits=8, population=2, generations=2)
+    result = optimize(two_rates(), data, bits=8, population=2, generations=1)
     feed = {"x": random(1, 16), "rate": np.array(16)}
     expected, actual = (run(model, feed)["y"] for model in (two_rates(), result.model))
     np.testing.assert_allclose(actual, expected, atol=0.05 * np.abs(expected).max())

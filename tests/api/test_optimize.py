@@ -87,7 +87,7 @@ def test_no_search_from_nearest_rounding_gives_nearest_rounding(from_nearest: Re
 
 @pytest.mark.parametrize("init", ["nearest", "reconstruct"])
 def test_coevolution_repeats_to_the_byte_and_is_no_worse_than_its_start(init: Any) -> None:
-    options = {"strategy": "coevolution", "init": init, "population": 8, "generations": 4}
+    options = {"strategy": "coevolution", "init": init, "population": 16, "generations": 2}
     one, two = (optimized(mlp(), SMALL_X, bits=3, **options) for _ in range(2))
     assert serialize(one.model) == serialize(two.model)
     start, end = one.scores["start"], one.scores["evolved"]

@@ -100,8 +100,8 @@ def test_many_widths_are_listed_within_80_columns(
     save(model_of(nodes, {"x": ["n", 4]}, {"t12": ["n", 4]}, weights))
     bits = {f"w{k}": [2 + k % 6, 3 + k % 6, 2, 2 + k % 5] for k in range(12)}
     Path("policy.json").write_text(json.dumps({"bits": bits}))
-    options = ["--policy", "policy.json", "--strategy", "none", "--samples", "16"]
-    lines = invoke("optimize", "model.onnx", *options).stdout.splitlines()
+    options = ["--policy", "policy.json", "--strategy", "none", "--init", "nearest"]
+    lines = invoke("optimize", "model.onnx", *options, "--samples", "16").stdout.splitlines()
     assert max(map(len, lines)) <= 80
 
 

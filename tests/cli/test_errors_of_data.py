@@ -7,6 +7,8 @@ import pytest
 from commands import invoke, refused
 from graphs import random
 
+ROUNDING = ["--strategy", "none", "--init", "nearest"]
+
 
 @pytest.mark.parametrize(
     ("arrays", "named"),
@@ -118,5 +120,5 @@ def test_arrays_are_read_whatever_their_file_is_called(mlp_file: Path, tmp_path:
     np.savez(tmp_path / "several.npz", x=random(20, 4))
     (tmp_path / "several.npz").rename(tmp_path / "several.npy")
     for name in ("one.npz", "several.npy"):
-        options = ["--bits", 4, "--strategy", "none", "--data", tmp_path / name]
+        options = ["--bits", 4, *ROUNDING, "--data", tmp_path / name]
         assert "no data" not in invoke("optimize", mlp_file, *options).stderr

@@ -10,7 +10,7 @@ from commands import invoke, refused
 from graphs import mlp, model_of, node
 from onnx import ModelProto, external_data_helper, numpy_helper
 
-SMALL = ["--bits", 4, "--strategy", "none", "--samples", 16]
+SMALL = ["--bits", 4, "--strategy", "none", "--init", "nearest", "--samples", 16]
 Save = Callable[..., Path]
 
 

@@ -12,7 +12,7 @@ from external_models import ids, restate, saved, table_net
 
 from onnx_evoq.model import serialize
 
-SMALL = ["--bits", 4, "--strategy", "none", "--samples", 16]
+SMALL = ["--bits", 4, "--strategy", "none", "--init", "nearest", "--samples", 16]
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from graphs import mlp, model_of, node, random
 import onnx_evoq
 from onnx_evoq.report.text import size
 
-TINY = ["--population", 4, "--generations", 2, "--time-budget", "none"]
+TINY = ["--population", 4, "--generations", 1, "--time-budget", "none"]
+ROUNDING = ["--strategy", "none", "--init", "nearest"]
 
 
 class Run:
@@ -41,8 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def optimize(model: Path, *options: object, bits: int = 4) -> dict[str, Any]:
-    """What optimize prints with --json without a search."""
-    usual = ("--strategy", "none", "--samples", 16)
+    """What optimize prints with --json for nearest rounding."""
+    usual = (*ROUNDING, "--samples", 16)
     return json_of("optimize", model, "--bits", bits, *usual, *options)
 
 
@@ -65,7 +66,7 @@ def test_integer_activations_have_a_file_and_a_line_of_their_own(tmp_path: Path)
     values = optimize(model, "--activations", 6)
     assert values["output"] == str(tmp_path / "net.w4a6.onnx")
     assert {each["bits"] for each in values["activations"]} == {6, 8}
-    usual = ("--bits", 4, "--strategy", "none", "--samples", 16, "--activation-scale", "float")
+    usual = ("--bits", 4, *ROUNDING, "--samples", 16, "--activation-scale", "float")
     printed = invoke("optimize", model, *usual, "--activations", 8).output
     assert "activations (" in printed
     assert misuse("optimize", model, "--bits", 4, "--activations", 1)
@@ -88,7 +89,7 @@ def test_the_name_of_the_file_says_the_width(mlp_file: Path, tmp_path: Path) -> 
     optimize(mlp_file, bits=3)
     policy = tmp_path / "policy.json"
     policy.write_text('{"bits": {"first": 4, "second": 8}}')
-    json_of("optimize", mlp_file, "--policy", policy, "--strategy", "none", "--samples", 16)
+    json_of("optimize", mlp_file, "--policy", policy, *ROUNDING, "--samples", 16)
     names = {path.name for path in tmp_path.glob("*.onnx")}
     assert names == {"model.onnx", "model.w3.onnx", "model.mixed.onnx"}
 
@@ -97,7 +98,7 @@ def test_a_dash_is_standard_output_and_the_table_goes_to_stderr(
     mlp_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = ["optimize", mlp_file, "--bits", 4, "--strategy", "none", "-q", "-o"]
+    arguments = ["optimize", mlp_file, "--bits", 4, *ROUNDING, "-q", "-o"]
     table = invoke(*arguments, "named.onnx").stdout
     result = invoke(*arguments, "-")
     assert result.stdout_bytes == Path("named.onnx").read_bytes()
@@ -145,7 +146,7 @@ def test_a_c_header_is_that_of_the_model_with_the_same_options(mlp_file: Path) -
     header = Path(optimize(mlp_file, "--format", "c")["output"]).read_text()
     emitted = optimize(mlp_file, "--storage", "int8")["output"]
     assert header == onnx_evoq.c_header(emitted)
-    options = ["--bits", 4, "--strategy", "none", "--samples", 16, "-q"]
+    options = ["--bits", 4, *ROUNDING, "--samples", 16, "-q"]
     assert invoke("optimize", mlp_file, *options, "--format", "c", "-o", "-").stdout == header
 
 
@@ -196,7 +197,7 @@ def test_without_data_a_note_says_that_real_samples_do_better(run: Run) -> None:
 
 @pytest.mark.parametrize("option", ["--quiet", "-q"])
 def test_quiet_leaves_the_notes_out(mlp_file: Path, option: str) -> None:
-    options = ["--bits", 6, "--strategy", "none", "--samples", 16, option]
+    options = ["--bits", 6, *ROUNDING, "--samples", 16, option]
     assert invoke("optimize", mlp_file, *options).stderr == ""
 
 
@@ -260,7 +261,8 @@ def test_optimize_takes_bits_or_a_policy(
 def test_one_file_of_options_serves_all_commands(mlp_file: Path, mlp_data: Path) -> None:
     path = mlp_file.with_name("evoq.toml")
     path.write_text(
-        f"bits = 4\nstrategy = 'none'\ndata = '{mlp_data}'\njson = true\nquiet = true\n"
+        f"bits = 4\nstrategy = 'none'\ninit = 'nearest'\ndata = '{mlp_data}'\n"
+        "json = true\nquiet = true\n"
     )
     for command in ("optimize", "sensitivity", "evaluate"):
         result = invoke(command, mlp_file, "--config", path)

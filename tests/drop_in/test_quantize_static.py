@@ -15,10 +15,11 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization import quantize_static as their_quantize_static
 
-from onnx_evoq import OptionError, Result, quantize_static
+from onnx_evoq import OptionError, Result, Strategy, quantize_static
 from onnx_evoq.targets import TargetName
 
 X = random(48, 3, 8, 8, seed=3)
+ROUNDING = Strategy("none", init="nearest")
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -33,7 +34,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantized(folder: Path, **options: Any) -> Result:
-    options = {"strategy": "none", "time_budget": None, **options}
+    options = {"strategy": ROUNDING, "time_budget": None, **options}
     return quantize_static(conv_net(), folder / "out.onnx", Reader(), **options)
 
 
@@ -99,7 +100,7 @@ def test_the_defaults_of_onnx_runtime_are_accepted(tmp_path: Path) -> None:
         extra_options={"SmoothQuant": False, "EnableSubgraph": False, "CalibStridedMinMax": None},
     )  # fmt: skip
     plain = tmp_path / "plain.onnx"
-    quantize_static(conv_net(), plain, Reader(), strategy="none", time_budget=None)
+    quantize_static(conv_net(), plain, Reader(), strategy=ROUNDING, time_budget=None)
     assert (tmp_path / "out.onnx").read_bytes() == plain.read_bytes()
 
 
@@ -117,7 +118,7 @@ def test_a_node_is_excluded_by_its_name_and_not_by_a_pattern(tmp_path: Path) -> 
     for old, new in (("stem", "s*"), ("branch", "s[a]")):
         next(node for node in model.graph.node if node.name == old).name = new
     result = quantize_static(
-        model, tmp_path / "out.onnx", Reader(), nodes_to_exclude=["s*"], strategy="none",
+        model, tmp_path / "out.onnx", Reader(), nodes_to_exclude=["s*"], strategy=ROUNDING,
         time_budget=None,
     )  # fmt: skip
     assert {layer.name for layer in result.layers} == {"w2", "w3"}

@@ -41,7 +41,7 @@ from onnx_evoq.setup import Task, model_value, nearest_of
 from onnx_evoq.setup.scoring import ScoringSet
 
 ORDER = ["w3", "w1", "w2"]
-QUICK = SearchSettings(population=4, generations=2, mutation_rate=None)
+QUICK = SearchSettings(population=4, generations=1, mutation_rate=None)
 TOGETHER = SearchSettings(population=8, generations=6, mutation_rate=0.05, together=True)
 
 Way = Callable[..., FineTuned]

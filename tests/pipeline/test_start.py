@@ -91,7 +91,7 @@ def test_what_the_sweep_moved_is_where_evolution_starts(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("bits", [None, 4])
 def test_a_search_finds_a_better_start(bits: int | None) -> None:
-    first, found = evolved(replace(GIVEN, activation_bits=bits), generations=2)
+    first, found = evolved(replace(GIVEN, activation_bits=bits))
     assert found is not first
     assert _as_simulated(found).error < 0.98 * _as_simulated(first).error
     assert found.placed.task.resources is GIVEN.resources

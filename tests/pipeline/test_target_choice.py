@@ -16,13 +16,16 @@ from onnx_evoq.pipeline import choose_target, notes_on_target
 from onnx_evoq.targets import TARGETS
 
 X = random(48, 3, 8, 8, seed=3)
+ROUNDING = onnx_evoq.Strategy("none", init="nearest")
 SYMMETRIC = [name for name, target in TARGETS.items() if target.code_type == "symmetric"]
 
 
 @cache
-def made_for(target: str, bits: int = 8, activations: int | None = 8) -> Result:
+def made_for(
+    target: str, bits: int = 8, activations: int | None = 8, strategy: Any = ROUNDING
+) -> Result:
     return onnx_evoq.optimize(
-        conv_net(), X, bits=bits, grid=Grid(activations=activations), strategy="none",
+        conv_net(), X, bits=bits, grid=Grid(activations=activations), strategy=strategy,
         time_budget=None, target=target,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -80,7 +83,7 @@ def test_narrow_range_leaves_the_lowest_code_out() -> None:
     for target, narrow in [("tidl", False), ("esp-dl", True)]:
         found = [
             int(numpy_helper.to_array(tensor).min())
-            for tensor in made_for(target).model.graph.initializer
+            for tensor in made_for(target, strategy="none").model.graph.initializer
             if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1
         ]
         assert (min(found) > -128) is narrow
@@ -94,7 +97,7 @@ def test_narrow_range_leaves_the_lowest_code_out() -> None:
             int(numpy_helper.to_array(t).min())
             for t in onnx_evoq.optimize(
                 model, random(32, 2), bits=8, grid=own,
-                strategy=onnx_evoq.Strategy("none", init="nearest"),
+                strategy=ROUNDING,
             ).model.graph.initializer
             if t.data_type == TensorProto.INT8
         )
