@@ -222,7 +222,7 @@ def test_points_are_scored_on_as_many_samples_as_the_time_allows(
 def test_samples_that_do_not_score_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules["onnx_evoq.api.search_bits"]
     monkeypatch.setattr(module, "_scored_share", lambda *_: 0.1)
-    found = found_in(data=random(4000, 4), time_budget=0.2)
+    found = found_in(data=random(800, 4))
     (note,) = [note for note in found.notes if note.startswith("the points are scored on")]
     assert note.endswith("samples, to save time.")
 
