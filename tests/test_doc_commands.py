@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,9 @@ def test_blocks_run_one_after_the_other_in_one_folder(
         run(Block("python", "", "1 / 0", 9))
 
 
-def test_the_program_starts_as_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(PROJECT)
-    run_in_shell(Block("sh", "", "onnx-evoq --version | grep onnx-evoq", 1))
+def test_the_program_that_is_installed_is_the_one_that_runs_here() -> None:
+    (program,) = entry_points(group="console_scripts", name="onnx-evoq")
+    assert program.load() is main
 
 
 def missing_files(text: str, folder: Path = PROJECT) -> list[str]:

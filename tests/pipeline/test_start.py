@@ -91,7 +91,8 @@ def test_what_the_sweep_moved_is_where_evolution_starts(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("bits", [None, 4])
 def test_a_search_finds_a_better_start(bits: int | None) -> None:
-    first, found = evolved(replace(GIVEN, activation_bits=bits))
+    started = None if bits is None else usual_start()
+    first, found = evolved(replace(GIVEN, activation_bits=bits), started=started)
     assert found is not first
     assert _as_simulated(found).error < 0.98 * _as_simulated(first).error
     assert found.placed.task.resources is GIVEN.resources
@@ -107,7 +108,8 @@ def test_a_search_finds_a_better_start(bits: int | None) -> None:
 def test_the_same_codes_come_out_whatever_the_cores() -> None:
     codes = []
     for workers in (1, 2):
-        first, found = evolved(replace(GIVEN, resources=Resources(workers=workers)))
+        given = replace(GIVEN, resources=Resources(workers=workers))
+        first, found = evolved(given, started=usual_start())
         assert found is not first
         codes.append(found.model.quantized)
     for name, (one, grid) in codes[0].items():
