@@ -101,7 +101,7 @@ def test_the_same_seed_finds_the_same_front_with_any_workers(front: ParetoFront)
 
 def test_a_metric_of_which_more_is_better_makes_a_front() -> None:
     task = mlp_task(metric="sqnr")
-    front = search(task)
+    front = search(task, points=0)
     check(front, task)
     values = [point.search for point in front.points]
     assert values == sorted(values)
@@ -119,7 +119,7 @@ def test_channels_are_split_where_that_pays(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_channels_may_have_widths_in_groups() -> None:
     task = task_of(wide_net(), SEARCH, HELDOUT, granularity="channel")
-    front = search(task, per_channel=True, granularities=("channel",))
+    front = search(task, points=0, per_channel=True, granularities=("channel",))
     check(front, task)
     mixed = [p.policy.bits["first"] for p in front.points if p not in front.uniform]
     assert any(len(set(bits)) > 1 for bits in mixed)
@@ -137,7 +137,7 @@ def test_weights_whose_channels_differ_have_steps_per_channel() -> None:
     ]
     model = load(model_of(nodes, {"x": ["n", 8]}, {"y": ["n", 3]}, weights))
     task = task_of(model, random(24, 8, seed=5), random(12, 8, seed=6))
-    front = search(task, granularities=("tensor", "channel"))
+    front = search(task, points=0, granularities=("tensor", "channel"))
     check(front, task)
     assert any(p.policy.granularity["first"] == "channel" for p in front.points)
 
@@ -200,7 +200,7 @@ class Interrupting:
 @pytest.mark.parametrize(("stage", "step"), [("evolving", 2), ("building", 7)])
 def test_an_interrupt_keeps_the_points_that_are_built(stage: str, step: int) -> None:
     task = mlp_task(progress=Interrupting(stage, step))
-    front = search(task)
+    front = search(task, points=0)
     check(front, task)
     assert front.stopped == "interrupt"
 
@@ -227,7 +227,7 @@ def test_an_interrupt_in_the_first_generation_leaves_the_points_before_it(
 
     monkeypatch.setattr(LayerTable, "values", interrupted)
     task = mlp_task()
-    front = search(task)
+    front = search(task, points=0)
     check(front, task)
     assert (front.stopped, front.evaluations) == ("interrupt", 0)
 
