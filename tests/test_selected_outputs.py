@@ -60,7 +60,7 @@ def test_models_are_scored_before_what_selects(
 
 
 def test_a_search_works_there_too() -> None:
-    search = onnx_evoq.Strategy("coevolution", generations=8)
+    search = onnx_evoq.Strategy("coevolution", generations=2)
     result = optimized(classifier(), ROWS, strategy=search)
     assert result.evaluations > 0
     assert result.scores["evolved"].heldout < result.scores["nearest"].heldout
