@@ -131,8 +131,10 @@ def test_a_budget_and_a_drop_that_no_model_holds_together_are_an_error() -> None
         onnx_evoq.search_and_optimize(mlp(), x, budget=50, max_drop=0.0, time_budget=1e-3)
 
 
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-@pytest.mark.parametrize("make", [mlp, conv_net, fire])
+@pytest.mark.parametrize(
+    ("make", "granularity"),
+    [(mlp, "tensor"), (mlp, "channel"), (conv_net, "tensor"), (fire, "channel")],
+)
 def test_the_size_of_a_point_is_that_of_its_file(
     make: Callable[[], ModelProto], granularity: str
 ) -> None:
