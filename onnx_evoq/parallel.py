@@ -30,8 +30,15 @@ def one_blas_thread(function: Callable[Parameters, ResultT]) -> Callable[Paramet
     return limited
 
 
+def _nothing() -> None:
+    pass
+
+
 def in_order(
-    function: Callable[[ItemT], ResultT], items: Iterable[ItemT], workers: int
+    function: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
+    workers: int,
+    end: Callable[[], None] = _nothing,
 ) -> Iterator[ResultT]:
     """Apply a function to items side by side, and yield the results in the order of the items.
 
@@ -41,6 +48,8 @@ def in_order(
         function: must not depend on the order of calls.
         items: what it is applied to; they are taken one by one as the work goes on.
         workers: calls at the same time, at most. 1 makes no thread.
+        end: makes running calls end soon; it is called where an exception, such as Ctrl-C, ends the
+            work, before these calls are waited for.
 
     Raises:
         Exception: what the function raised, at the place of its result. No call is left running.
@@ -61,5 +70,8 @@ def in_order(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BaseException:
+        end()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -136,3 +136,19 @@ def test_blas_uses_one_core_while_a_function_runs() -> None:
     assert used <= {1}
     assert threads() == before
     assert (function.__name__, function.__doc__) == ("function", "Its text.")
+
+
+def test_running_calls_are_told_to_end_before_they_are_waited_for() -> None:
+    told = threading.Event()
+
+    def work(index: int) -> bool:
+        if index == 0:
+            raise ValueError("the first")
+        return told.wait(10)
+
+    with pytest.raises(ValueError, match="the first"):
+        list(in_order(work, range(4), 2, told.set))
+    assert told.is_set()
+    calls: list[None] = []
+    assert list(in_order(abs, [-1, 2], 2, lambda: calls.append(None))) == [1, 2]
+    assert calls == []

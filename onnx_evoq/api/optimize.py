@@ -57,7 +57,7 @@ from onnx_evoq.report import (
     notes_on_size,
     output_results,
 )
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, keeping_what_was_found
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -239,56 +239,57 @@ def optimize(
     evolved = tuned.evolved
 
     # 6. Emit the model, and score what was emitted.
-    job = replace(job, calibration=final.calibration)
-    emitted, scored, scores, emission_notes = emitted_model(
-        job, task, tuned, strategy, form, storage, seed
-    )
-    if drop is not None and max_drop is not None:
-        lost = drop(with_codes(tuned.model, evolved.quantized))
-        check_drop(lost, max_drop, job.source, tuned.activations is not None)
-    every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
-    coverage = coverage_of(
-        *find_weights(float_model.model), every.quantized,
-        {**tuned.nearest, **dict.fromkeys(task.rounded_behind, "behind what is scored")},
-    )  # fmt: skip
-    sizes = size_in_bytes(model), size_in_bytes(emitted)
-    integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
-    return Result(
-        model=emitted,
-        source=job.source,
-        bits=bits,
-        granularity=one_granularity(granularities),
-        scale=grid.scale,
-        seed=seed,
-        metric=calibration.metric.name,
-        scores=scores,
-        layers=layer_results(every, {**ranking, **dict.fromkeys(behind, float("nan"))}),
-        bytes_before=sizes[0],
-        bytes_after=sizes[1],
-        packed_bytes=packed_bytes(tuned.model, every.quantized),
-        evaluations=evolved.evaluations,
-        seconds=time.monotonic() - began,
-        stopped=evolved.stopped,
-        notes=(
-            *job.notes,
-            *tuned.notes,
-            *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
-            *notes_on_fit(scores["evolved"], calibration.metric),
-            *notes_on_steps,
-            *notes_on_target(chosen, grid.activations, form),
-            *emission_notes,
-            *final.notes,
-            *notes_on_size(*sizes, coverage),
-        ),
-        session_options=dict(own_options(scored)),
-        target=chosen.name,
-        activations=activation_results(tuned.activations),
-        integer_ops=integer_ops,
-        float_ops=float_ops,
-        outputs=output_results(
-            errors_of(scores), calibration.heldout_set.criterion.of_reference or {}, job.unmoved
-        ),
-        scored_at=float_model.points.names,
-        coverage=coverage,
-        data_files=tuple(data_files(model)),
-    )
+    with keeping_what_was_found():
+        job = replace(job, calibration=final.calibration)
+        emitted, scored, scores, emission_notes = emitted_model(
+            job, task, tuned, strategy, form, storage, seed
+        )
+        if drop is not None and max_drop is not None:
+            lost = drop(with_codes(tuned.model, evolved.quantized))
+            check_drop(lost, max_drop, job.source, tuned.activations is not None)
+        every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
+        coverage = coverage_of(
+            *find_weights(float_model.model), every.quantized,
+            {**tuned.nearest, **dict.fromkeys(task.rounded_behind, "behind what is scored")},
+        )  # fmt: skip
+        sizes = size_in_bytes(model), size_in_bytes(emitted)
+        integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
+        return Result(
+            model=emitted,
+            source=job.source,
+            bits=bits,
+            granularity=one_granularity(granularities),
+            scale=grid.scale,
+            seed=seed,
+            metric=calibration.metric.name,
+            scores=scores,
+            layers=layer_results(every, {**ranking, **dict.fromkeys(behind, float("nan"))}),
+            bytes_before=sizes[0],
+            bytes_after=sizes[1],
+            packed_bytes=packed_bytes(tuned.model, every.quantized),
+            evaluations=evolved.evaluations,
+            seconds=time.monotonic() - began,
+            stopped=evolved.stopped,
+            notes=(
+                *job.notes,
+                *tuned.notes,
+                *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
+                *notes_on_fit(scores["evolved"], calibration.metric),
+                *notes_on_steps,
+                *notes_on_target(chosen, grid.activations, form),
+                *emission_notes,
+                *final.notes,
+                *notes_on_size(*sizes, coverage),
+            ),
+            session_options=dict(own_options(scored)),
+            target=chosen.name,
+            activations=activation_results(tuned.activations),
+            integer_ops=integer_ops,
+            float_ops=float_ops,
+            outputs=output_results(
+                errors_of(scores), calibration.heldout_set.criterion.of_reference or {}, job.unmoved
+            ),
+            scored_at=float_model.points.names,
+            coverage=coverage,
+            data_files=tuple(data_files(model)),
+        )

@@ -1,7 +1,5 @@
 """The commands: each calls one Python function, writes its model and prints its result."""
 
-import functools
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,12 @@ from onnx_evoq.cli.option_types import DURATION
 from onnx_evoq.cli.output_paths import (
     check_ending,
     check_outputs,
-    printable,
     show,
     target_of,
     write,
     write_model,
 )
+from onnx_evoq.cli.reporting import reporting
 from onnx_evoq.cli.shared_options import (
     COMMON_OPTIONS,
     DATA_OPTIONS,
@@ -40,10 +38,9 @@ from onnx_evoq.cli.shared_options import (
     REQUANTIZE,
     RESOURCE_OPTIONS,
     SCORE_AT,
-    Command,
 )
 from onnx_evoq.cli.streams import Commands
-from onnx_evoq.errors import BudgetError, EvoqError, OptionError
+from onnx_evoq.errors import BudgetError, OptionError
 from onnx_evoq.model import c_header_of, load
 from onnx_evoq.report import (
     check_picture,
@@ -54,6 +51,7 @@ from onnx_evoq.report import (
     search_text,
     sensitivity_text,
 )
+from onnx_evoq.run import keeping_what_was_found
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
@@ -72,33 +70,6 @@ def main() -> None:
       onnx-evoq optimize model.onnx --bits 6 --data calib.npz
       onnx-evoq evaluate model.w6.onnx --data test.npz --reference model.onnx
     """
-
-
-def reporting(command: Command) -> Command:
-    """Make a command print an error, or a lack of memory, as one line, and exit with 1.
-
-    The exit code of a budget or a drop that no model holds is 3, so that a pipeline can tell.
-    """
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        code = 1
-        try:
-            command(*args, **kwargs)
-        except EvoqError as error:
-            message = str(error)
-            code = 3 if isinstance(error, BudgetError) else 1
-        except MemoryError as error:
-            message = (
-                f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
-                "(--samples), or hold less in memory (--memory)."
-            )
-        else:
-            return
-        click.echo("Error: " + printable(" ".join(message.split())), err=True)
-        sys.exit(code)
-
-    return run
 
 
 @main.command(short_help="Quantize a model, and search for better codes.")
@@ -148,15 +119,16 @@ def optimize(
         format=form,  # type: ignore[arg-type]  # click checked the choices
         **arguments_of(options, quiet),
     )
-    name = str(target)
-    if header:
-        content = c_header_of(load(result.model, quantized=True), str(model)).encode()
-        write(target, content)
-        result = replace(result, bytes_after=len(content))
-    else:
-        result, name = write_model(target, result)
-    text = result_text(result, name)
-    show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
+    with keeping_what_was_found():
+        name = str(target)
+        if header:
+            content = c_header_of(load(result.model, quantized=True), str(model)).encode()
+            write(target, content)
+            result = replace(result, bytes_after=len(content))
+        else:
+            result, name = write_model(target, result)
+        text = result_text(result, name)
+        show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
 
 
 @main.command(short_help="Search for a width per layer: size against error.")
@@ -212,16 +184,17 @@ def search(
             values, notes = error.search.to_dict(), error.search.notes
             show(search_text(error.search), values, notes, quiet, as_json, to_stdout)
         raise
-    texts = []
-    if found.search is not None:
-        _draw(found.search, picture)
-        texts.append(search_text(found.search))
-    if found.result is not None:
-        texts.append(result_text(*write_model(target, found.result)))
-        if save_policy is not None:
-            write(save_policy, found.policy_json())
-    text = "\n\n".join(texts)
-    show(text, found.to_dict(target), found.notes, quiet, as_json, to_stdout)
+    with keeping_what_was_found():
+        texts = []
+        if found.search is not None:
+            _draw(found.search, picture)
+            texts.append(search_text(found.search))
+        if found.result is not None:
+            texts.append(result_text(*write_model(target, found.result)))
+            if save_policy is not None:
+                write(save_policy, found.policy_json())
+        text = "\n\n".join(texts)
+        show(text, found.to_dict(target), found.notes, quiet, as_json, to_stdout)
 
 
 def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:

@@ -150,6 +150,7 @@ def evolve_formats(
     workers: int,
     generations: int,
     progress: Progress,
+    end: Callable[[], None],
 ) -> EvolvedFormats[CandidateT]:
     """Search for grids with less error at the end of the network.
 
@@ -164,6 +165,7 @@ def evolve_formats(
         workers: candidates that are built at a time, at most; it does not change the result.
         generations: that the search has, at most; more than 16 it never has.
         progress: shows how many generations are done.
+        end: makes each `build` that is running end soon, on Ctrl-C.
     """
     kept, generations = {bytes(shape.size): start}, min(generations, _GENERATIONS)
 
@@ -184,7 +186,7 @@ def evolve_formats(
             candidates = search.ask()
             genomes = {genome.tobytes(): genome for genome in candidates}
             new = [genome for name, genome in genomes.items() if name not in kept]
-            built = in_order(lambda genome: build(formats_of(genome, shape)), new, workers)
+            built = in_order(lambda genome: build(formats_of(genome, shape)), new, workers, end)
             for genome, candidate in zip(new, built, strict=True):
                 kept[genome.tobytes()] = score(candidate)
                 count += 1

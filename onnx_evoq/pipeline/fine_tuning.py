@@ -22,6 +22,7 @@ from onnx_evoq.model import Model, Network, Quantized, as_network
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.start import (
+    EvolvedStart,
     Start,
     calibrated,
     evolved_start,
@@ -183,21 +184,30 @@ def from_reconstruction(
     plain = calibrated(task)
     placed, cut = placed_start(task, plain, seed)
     parts = 1 if settings is None and task.max_drop_check is None else _ATTEMPTED_PARTS
-    details, found = settings is not None, None
+    details, found, interrupted = settings is not None, None, False
     if settings is not None and task.max_drop_check is None:
         began = time.monotonic()
         # No search makes up for a shorter reconstruction, so that it may have most of the time.
         until = task.deadline.earlier(task.deadline.left / _LEFT_PARTS)
-        first = Start(placed, placed.reconstructed(task.bits, seed, until))
-        seconds = time.monotonic() - began
-        found = evolved_start(task, plain, first, seconds, settings.generations, seed, formats_rng)
+        reconstructed, interrupted = placed.until_interrupted(task.bits, seed, until)
+        first, seconds = Start(placed, reconstructed), time.monotonic() - began
+        found = EvolvedStart(first, stopped=Stopped.INTERRUPT)
+        if not interrupted:
+            found = evolved_start(
+                task, plain, first, seconds, settings.generations, seed, formats_rng
+            )
         placed = found.start.placed
 
     def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         if found is not None:
             return found.start.model, found.stopped is Stopped.INTERRUPT
+        nonlocal interrupted
+        if interrupted:  # at widths that drop less, nothing else is quick enough
+            rounded = _rounded(placed.simulated, bits)
+            return replace(rounded, nearest=(), late=frozenset(bits)), True
         until = task.deadline.share(parts)
-        return placed.reconstructed(bits, seed, until, details=details), False
+        model, interrupted = placed.until_interrupted(bits, seed, until, details=details)
+        return model, interrupted
 
     clips = _notes_on_clips(task.model, placed.task.model)
     given = task if placed.activations is None else placed.simulated

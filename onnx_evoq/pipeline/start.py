@@ -10,6 +10,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import Event
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from onnx_evoq.quantize import Bits, Scale
 from onnx_evoq.reconstruct import (
     ChannelScaling,
     QuantizedModel,
+    ReconstructionInterrupted,
     channel_scaling,
     equalization_seconds,
     equalize_channels,
@@ -91,11 +93,25 @@ class Placed:
             seed: of what is drawn.
             deadline: when it should be done.
             details: as for `reconstruct_layers`.
+
+        Raises:
+            ReconstructionInterrupted: on Ctrl-C; it holds what there is.
         """
         return reconstruct_layers(
             replace(self.simulated, bits=bits), np.random.default_rng(seed),
             deadline=deadline, details=details, activations=self.activations,
         )  # fmt: skip
+
+    def until_interrupted(
+        self, bits: Mapping[str, Bits], seed: int, deadline: Deadline, *, details: bool = True
+    ) -> tuple[QuantizedModel, bool]:
+        """The same, or what there is of it on Ctrl-C, and whether that was so."""
+        try:
+            return self.reconstructed(bits, seed, deadline, details=details), False
+        except ReconstructionInterrupted as interruption:
+            if interruption.partial is None:
+                raise
+            return interruption.partial, True
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +198,8 @@ def evolved_start(
     # Each candidate holds activations of its own, which a bound of memory allows one at a time.
     at_a_time = 1 if task.resources.memory is not None else _AT_A_TIME
     workers = min(at_a_time, workers_of(task.resources))
-    deadline = task.deadline.share(_FORMATS_PARTS)
+    ended = Event()
+    deadline = task.deadline.share(_FORMATS_PARTS).unless(ended.is_set)
     generation = POPULATION / workers * (seconds + equalization_seconds(task))
     if generations and deadline.left < generation:
         return EvolvedStart(start, stopped=Stopped.TIME)
@@ -201,7 +218,7 @@ def evolved_start(
             first, built = _as_simulated(start), partial(_built, scaling, start, deadline)
             found = evolve_formats(
                 first, shape, built, _as_simulated, rng, deadline, generation, workers,
-                generations, task.progress,
+                generations, task.progress, ended.set,
             )  # fmt: skip
             best = found.front[0].candidate  # if an interruption comes before what follows
             best = _best_as_emitted(first, found.front)

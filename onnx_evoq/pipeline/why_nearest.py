@@ -22,10 +22,13 @@ def why_nearest(task: Task, start: QuantizedModel, better: bool) -> dict[str, st
     def reason(weight: Weight) -> str:
         if better:
             return "nearest rounding was better"
+        if weight.name in start.late:
+            return "for lack of time"
         if weight.name in start.unreached:
             return "in a branch that no sample takes"
         if weight.op_type == "Gather":
             return "rows that are looked up"
         return f"{weight.op_type} without a closed form here"
 
-    return {w.name: reason(w) for w in task.weights if w.name in start.nearest}
+    nearest = start.late.union(start.nearest)
+    return {weight.name: reason(weight) for weight in task.weights if weight.name in nearest}

@@ -7,7 +7,12 @@ from onnx_evoq.reconstruct.equalization import (
     equalize_channels,
     equalize_layers,
 )
-from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, layer_sizes, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import (
+    QuantizedModel,
+    ReconstructionInterrupted,
+    layer_sizes,
+    reconstruct_layers,
+)
 from onnx_evoq.reconstruct.memory_check import check_memory
 from onnx_evoq.reconstruct.output_correction import correct_outputs
 from onnx_evoq.reconstruct.plan import LayerSize, Plan
@@ -17,6 +22,7 @@ __all__ = [
     "LayerSize",
     "Plan",
     "QuantizedModel",
+    "ReconstructionInterrupted",
     "channel_scaling",
     "check_memory",
     "correct_outputs",

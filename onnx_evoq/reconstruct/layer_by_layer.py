@@ -19,7 +19,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,7 +46,7 @@ from onnx_evoq.quantize import (
 )
 from onnx_evoq.reconstruct.plan import RUNS_PER_SAMPLE, LayerSize, Plan, samples_in_time
 from onnx_evoq.reconstruct.walk import Walk, positions_of_a_sample
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, until_interrupted
 from onnx_evoq.setup import Task, axis_of_steps, workers_of
 
 
@@ -62,6 +62,7 @@ class QuantizedModel:
             which are rounded to the nearest codes.
         unreached: those of them that are in a branch which no sample takes.
         cut: a sentence about what was left out to save time; empty if nothing was.
+        late: the names of the weights that are rounded to the nearest codes for lack of time.
     """
 
     model: Network
@@ -70,11 +71,58 @@ class QuantizedModel:
     nearest: tuple[str, ...]
     unreached: tuple[str, ...] = ()
     cut: str = ""
+    late: frozenset[str] = frozenset()
 
     @cached_property
     def as_float(self) -> Network:
         """The model with the values of the codes as its weights."""
         return self.model.with_values(self.quantized)
+
+
+class ReconstructionInterrupted(KeyboardInterrupt):
+    """A reconstruction was interrupted.
+
+    Attributes:
+        partial: what there is of it: the weights that were not reached are rounded to the nearest
+            codes. None if no layer was done.
+    """
+
+    def __init__(self, partial: QuantizedModel | None) -> None:
+        super().__init__()
+        self.partial = partial
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What the layers so far got.
+
+    Attributes:
+        quantized: the codes and the grid of each weight, by name.
+        layers: the reconstruction of each weight with a closed form, by name.
+        biases: the values of biases, by name.
+        late: the names of the weights that are rounded to save time.
+    """
+
+    quantized: dict[str, QuantizedWeight] = field(default_factory=dict)
+    layers: dict[str, LayerReconstruction] = field(default_factory=dict)
+    biases: dict[str, Float32Array] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
+
+    def rounded(self, weights: Mapping[str, QuantizedWeight], *, late: bool) -> "_Done":
+        """With weights that are rounded to the nearest codes, maybe to save time."""
+        names = self.late.union(weights if late else ())
+        return replace(self, quantized={**self.quantized, **weights}, late=names)
+
+    def reconstructed(
+        self, name: str, layer: LayerReconstruction, biases: Mapping[str, Float32Array]
+    ) -> "_Done":
+        """With a layer in closed form."""
+        return replace(
+            self,
+            quantized={**self.quantized, name: layer.quantized},
+            layers={**self.layers, name: layer},
+            biases={**self.biases, **biases},
+        )
 
 
 def reconstruct_layers(
@@ -99,6 +147,7 @@ def reconstruct_layers(
 
     Raises:
         StorageError: the disk has no room for activations that do not fit into memory.
+        ReconstructionInterrupted: on Ctrl-C; it holds what there is.
     """
     deadline, workers = deadline or task.deadline, workers_of(task.resources)
     bits, granularity, scale = task.bits, task.granularity, task.scale
@@ -118,48 +167,57 @@ def reconstruct_layers(
 
     samples = samples_in_time(sizes, task.search_set.samples, deadline.left)
     walk, plan = Walk(task, float_model, samples), Plan(sizes(samples), deadline, effort)
-    so_far, quantized = model, dict[str, QuantizedWeight]()
-    biases, reconstructions = dict[str, Float32Array](), dict[str, LayerReconstruction]()
-    late = set[str]()  # names of weights that are rounded to save time
-    with task.progress("reconstructing", len(task.weights)) as step:
+    done, so_far = _Done(), model
+    with until_interrupted() as interruption, task.progress("reconstructing", len(bits)) as step:
         for index, weight in enumerate(task.weights):
             name, axis = weight.name, axis_of_steps(weight, granularity)
             spec = GridSpec(bits[name], axis, scale, weight.dtype, task.narrow_range)
-            layer, columns = layers.get(name), None
+            layer, own, columns = layers.get(name), None, None
             if layer is not None:
                 own = plan.effort()
                 if own is not None:
                     columns = walk.samples(so_far, index, layer, own.positions, rng)
-                if own is not None and columns is not None:
-                    reconstructions[name] = reconstruct_with_activation(
-                        weight.values, layer.linear, columns, spec, own, rng, workers
-                    )
-                    quantized[name] = reconstructions[name].quantized
-                    if not details:
-                        reconstructions[name] = reconstructions[name].without_details()
-                    of_uses = np.atleast_2d(reconstructions[name].bias)
-                    for use, bias, seen in zip(layer.uses, of_uses, columns.counts, strict=True):
-                        if use.bias is None or not seen:  # in a branch that no sample takes
-                            continue
-                        if activations is not None:
-                            unit = quantized[name].grid.step
-                            bias = activations.rounded_bias(use, bias, unit)
-                        biases[use.bias] = bias_values(so_far, use, bias)
-                if own is None:
-                    late.add(name)
+            if layer is not None and own is not None and columns is not None:
+                found = reconstruct_with_activation(
+                    weight.values, layer.linear, columns, spec, own, rng, workers
+                )
+                biases = dict[str, Float32Array]()
+                of_uses = np.atleast_2d(found.bias)
+                for use, bias, seen in zip(layer.uses, of_uses, columns.counts, strict=True):
+                    if use.bias is None or not seen:  # in a branch that no sample takes
+                        continue
+                    if activations is not None:
+                        unit = found.quantized.grid.step
+                        bias = activations.rounded_bias(use, bias, unit)
+                    biases[use.bias] = bias_values(so_far, use, bias)
+                found = found if details else found.without_details()
+                done = done.reconstructed(name, found, biases)
+            else:
+                late = layer is not None and own is None
+                done = done.rounded(task.nearest([weight], bits), late=late)
+            if layer is not None:
                 plan.done(own, learns=columns is not None)
-            if name not in quantized:
-                quantized.update(task.nearest([weight], bits))
-            so_far = so_far.with_values({name: quantized[name], **biases})
+            so_far = model.with_values({**done.quantized, **done.biases})
             step(1)
-    rounded_to_nearest = tuple(n for n in quantized if n not in reconstructions and n not in late)
-    unreached = tuple(name for name in rounded_to_nearest if name in walk.unreached)
-    corrected = model.with_values(biases)
+    reached, cut = len(done.quantized), plan.cut
+    if interruption.reason:
+        rest = [weight for weight in task.weights if weight.name not in done.quantized]
+        done = done.rounded(task.nearest(rest, bits), late=True)
+        cut = (
+            f"the reconstruction was stopped after {reached} of {len(bits)} weights: the others "
+            "are rounded to the nearest codes."
+        )
+    rounded = tuple(n for n in done.quantized if n not in done.layers and n not in done.late)
+    unreached = tuple(name for name in rounded if name in walk.unreached)
+    corrected = model.with_values(done.biases)
     del walk
     give_back()
-    return QuantizedModel(
-        corrected, quantized, reconstructions, rounded_to_nearest, unreached, plan.cut
+    whole = QuantizedModel(
+        corrected, done.quantized, done.layers, rounded, unreached, cut, done.late
     )
+    if interruption.reason:
+        raise ReconstructionInterrupted(whole if reached else None)
+    return whole
 
 
 def layer_sizes(

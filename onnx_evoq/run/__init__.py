@@ -2,12 +2,14 @@
 
 from onnx_evoq.run.bars import bars
 from onnx_evoq.run.deadline import NO_DEADLINE, Deadline
-from onnx_evoq.run.stop import Stopped, until_interrupted
+from onnx_evoq.run.stop import ENDING, Stopped, keeping_what_was_found, until_interrupted
 
 __all__ = [
+    "ENDING",
     "NO_DEADLINE",
     "Deadline",
     "Stopped",
     "bars",
+    "keeping_what_was_found",
     "until_interrupted",
 ]

@@ -1,7 +1,9 @@
 """The search over what errors of layers and activations count."""
 
+import itertools
 import threading
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ def searched(score: Score = scored, seed: int = 0, **options: Any) -> EvolvedFor
     given = {
         "build": lambda formats: formats, "rng": np.random.default_rng(seed),
         "deadline": Deadline(None), "seconds": 0.0, "workers": 1, "generations": 16,
-        "progress": silent, **options,
+        "progress": silent, "end": lambda: None, **options,
     }  # fmt: skip
     return evolve_formats(START, SHAPE, score=score, **given)
 
@@ -151,6 +153,22 @@ def test_what_was_found_before_an_interruption_stays() -> None:
     found = searched(build=build)
     assert found.stopped is Stopped.INTERRUPT
     assert seeds(found) == seeds(searched(generations=2))
+
+
+def test_on_an_interruption_candidates_that_are_being_built_end_soon() -> None:
+    count, begun, ended = itertools.count(), Event(), Event()
+
+    def build(formats: Formats) -> Formats:
+        if next(count) == 0:
+            begun.wait(10)
+            raise KeyboardInterrupt
+        begun.set()
+        assert ended.wait(10)
+        return formats
+
+    found = searched(build=build, workers=2, end=ended.set)
+    assert found.stopped is Stopped.INTERRUPT
+    assert ended.is_set()
 
 
 def test_children_differ_from_both_parents_and_stay_within_limits() -> None:

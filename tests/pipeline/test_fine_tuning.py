@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from graphs import (
     conv_net,
+    interrupting,
     mlp,
     model_of,
     node,
@@ -33,6 +34,7 @@ from onnx_evoq.pipeline.fine_tuning import (
     from_reconstruction,
 )
 from onnx_evoq.pipeline.strategy import Strategy
+from onnx_evoq.progress import silent
 from onnx_evoq.quantize import Bits, QuantizedWeight
 from onnx_evoq.quantize.grid import FixedPoint
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
@@ -295,6 +297,46 @@ def test_an_interrupt_while_widths_are_chosen_ends_the_search() -> None:
     found = searched(replace(given, max_drop_check=max_drop_check))
     assert found.evolved.stopped == "interrupt"
     assert found.evolved.left_out == tuple(ORDER)
+
+
+def interrupted_once(label: str, step: int) -> Any:
+    """Progress that raises KeyboardInterrupt at a step of the first bar with that label."""
+    left = [interrupting(step)]
+
+    def progress(name: str, total: float) -> Any:
+        return left.pop()(name, total) if name == label and left else silent(name, total)
+
+    return progress
+
+
+@pytest.mark.parametrize("settings", [None, QUICK])
+def test_an_interrupt_of_the_reconstruction_keeps_what_is_done(
+    settings: SearchSettings | None,
+) -> None:
+    whole = searched(plain_task(), settings=None)
+    found = searched(task(progress=interrupted_once("reconstructing", 1)), settings=settings)
+    assert found.evolved.stopped == "interrupt"
+    assert found.evolved.evaluations == 0
+    assert same(dict(found.evolved.quantized), dict(found.start))
+    first, *others = found.start
+    assert np.array_equal(found.start[first].codes, whole.start[first].codes)
+    assert found.nearest == dict.fromkeys(others, "for lack of time")
+
+
+def test_after_an_interrupt_widths_within_the_drop_are_rounded() -> None:
+    seen = list[Runnable]()
+
+    def max_drop_check(model: Runnable) -> bool:
+        seen.append(model)
+        return len(seen) == 2  # with all of them at 8 bits
+
+    stopping = interrupted_once("reconstructing", 1)
+    found = searched(task(max_drop_check=max_drop_check, progress=stopping))
+    assert (found.evolved.stopped, len(seen)) == ("interrupt", 2)
+    assert set(widths(found).values()) == {8}
+    assert found.nearest == dict.fromkeys(found.start, "for lack of time")
+    heldout, nearest = plain_task().heldout_set, searched(plain_task(), from_nearest, None)
+    assert end(found, heldout) < 0.02 * end(nearest, heldout)  # at 3 bits
 
 
 def test_an_interrupt_while_all_weights_evolve_keeps_the_widths() -> None:

@@ -20,6 +20,8 @@ def test_each_weight_without_a_closed_form_has_a_reason() -> None:
     assert why_nearest(task, hidden, better=False) == {"last": "in a branch that no sample takes"}
     other = replace(start, nearest=("last",), unreached=())
     assert why_nearest(task, other, better=False) == {"last": "MatMul without a closed form here"}
+    late = replace(start, nearest=(), late=frozenset(["last"]))
+    assert why_nearest(task, late, better=False) == {"last": "for lack of time"}
     assert why_nearest(task, other, better=True) == {"last": "nearest rounding was better"}
 
 

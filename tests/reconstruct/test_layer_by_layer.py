@@ -9,6 +9,7 @@ import pytest
 from graphs import (
     body,
     conv_net,
+    interrupting,
     looped,
     mlp,
     model_of,
@@ -31,7 +32,12 @@ from onnx_evoq.model import (
     with_codes,
 )
 from onnx_evoq.quantize import EFFORTS, FULL, Effort
-from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
+from onnx_evoq.reconstruct.layer_by_layer import (
+    QuantizedModel,
+    ReconstructionInterrupted,
+    reconstruct_layers,
+)
+from onnx_evoq.reconstruct.walk import Walk
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import Resources, Task, model_value, nearest_of
 
@@ -639,3 +645,37 @@ def test_repeated_blocks_gain_more_than_half_of_the_error() -> None:
     draw = correlated(8)
     nearest, ours = errors(model, task_of(model, draw(128, 1), draw(32, 2)), draw(64, 3))
     assert ours < 0.5 * nearest
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_an_interruption_keeps_the_layers_that_are_done(done: int) -> None:
+    model, x = folded(), random(40, 3, 8, 8)
+    task = task_of(model, x, x)
+    whole, nearest = reconstructed(task), rounded(model, 4)
+    with pytest.raises(ReconstructionInterrupted) as stopped:
+        reconstructed(replace(task, progress=interrupting(done)))
+    partial = stopped.value.partial
+    assert partial is not None
+    names = list(whole.quantized)
+    assert list(partial.quantized) == names
+    assert list(partial.layers) == names[:done]
+    assert partial.late == frozenset(names[done:])
+    for place, name in enumerate(names):
+        expected = whole.quantized[name] if place < done else nearest[name]
+        np.testing.assert_array_equal(partial.quantized[name].codes, expected.codes)
+    assert partial.cut == (
+        f"the reconstruction was stopped after {done} of 3 weights: the others are rounded to the "
+        "nearest codes."
+    )
+
+
+def test_an_interruption_before_the_first_layer_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Walk, "samples", interrupted)
+    with pytest.raises(ReconstructionInterrupted) as stopped:
+        reconstructed(task_of(load(mlp()), random(20, 4), random(20, 4)))
+    assert stopped.value.partial is None

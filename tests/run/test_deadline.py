@@ -54,3 +54,12 @@ def test_an_earlier_deadline_passes_by_the_same_clock() -> None:
 def test_without_a_deadline_there_is_no_earlier_one(seconds: float) -> None:
     assert NO_DEADLINE.earlier(seconds).left == float("inf")
     assert not NO_DEADLINE.earlier(seconds).passed
+
+
+def test_it_passes_early_where_a_function_says_so() -> None:
+    ended: list[bool] = []
+    deadline = Deadline(80, clock(100)).unless(lambda: bool(ended))
+    later = [deadline, deadline.share(2), deadline.earlier(10), Deadline(None).unless(lambda: True)]
+    assert [each.left for each in later] == [80, 40, 70, 0]
+    ended.append(True)
+    assert [each.left for each in later] == [0, 0, 0, 0]
