@@ -39,7 +39,10 @@ def _values(plan: InputPlan, samples: int, rng: np.random.Generator) -> Array:
         return rng.choice(np.asarray(values.values), shape).astype(plan.dtype)
     if isinstance(values, Positions):
         return np.broadcast_to(np.arange(shape[-1]), shape).astype(plan.dtype)
-    noise = _scaled(_noise(values, shape, rng), values)
+    noise = _noise(values, shape, rng)
+    for first, amplitude in enumerate(values.amplitudes):
+        noise[first :: len(values.amplitudes)] *= np.float32(amplitude)
+    noise = _scaled(noise, values)
     return (noise if plan.dtype.kind == "f" else np.rint(noise)).astype(plan.dtype)
 
 

@@ -5,6 +5,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+_CONTRASTS = (1.0, 2.0)
+_DECADES = (1.0, 0.1, 0.01, 0.001)
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -17,6 +20,8 @@ class Noise:
         high: the highest value.
         image: whether z has the spectrum of natural images; else it is white.
         channel_axis: the axis of the channels, counted from the last one, which is -1.
+        amplitudes: factors of z, of the first sample, the second and so on, and then from the first
+            again.
     """
 
     mean: tuple[float, ...] = (0.0,)
@@ -25,6 +30,18 @@ class Noise:
     high: float = np.inf
     image: bool = False
     channel_axis: int = -1
+    amplitudes: tuple[float, ...] = (1.0,)
+
+    @property
+    def varied(self) -> "Noise":
+        """The same with samples of unlike amplitude, since one amplitude fits few real samples.
+
+        Photographs differ in contrast: every other image has twice the contrast. Of other numbers
+        without a range nothing is known, not even their scale: it comes from four decades.
+        """
+        if self.image:
+            return replace(self, amplitudes=_CONTRASTS)
+        return replace(self, amplitudes=_DECADES) if self.is_standard else self
 
     @property
     def is_standard(self) -> bool:
@@ -79,3 +96,10 @@ class InputPlan:
     dtype: np.dtype
     shape: tuple[int, ...]
     values: Values
+
+    @property
+    def varied(self) -> "InputPlan":
+        """The same, in which samples of noise differ in amplitude (`Noise.varied`)."""
+        if not isinstance(self.values, Noise):
+            return self
+        return replace(self, values=self.values.varied)

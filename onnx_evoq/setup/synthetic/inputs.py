@@ -74,7 +74,7 @@ def synthetic_samples(
     samples = SYNTHETIC_SAMPLES if data.samples is None else data.samples
     unranged = choice.with_role if limits else ()
     notes = notes_on(samples, trial.plans, facts.specs, reason, unranged)
-    group = one_group(draw(trial.plans, samples, rng))
+    group = one_group(draw([plan.varied for plan in trial.plans], samples, rng))
     return Samples([group], None, notes, "synthetic inputs", own=True)
 
 

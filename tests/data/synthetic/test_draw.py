@@ -92,3 +92,16 @@ def test_draws_depend_on_the_seed_alone() -> None:
 def test_inputs_that_no_memory_holds_are_not_drawn() -> None:
     with pytest.raises(MemoryError, match=r"drawing 4 inputs of shape \[1099511627776\]"):
         drawn(Noise(), 2**40)
+
+
+def test_samples_have_their_amplitudes_in_turn() -> None:
+    alike = drawn(Noise(), 9, samples=5)
+    factors = np.array([1, 0.5, 0.25, 1, 0.5], np.float32)[:, None]
+    assert np.array_equal(drawn(Noise(amplitudes=(1, 0.5, 0.25)), 9, samples=5), alike * factors)
+
+
+def test_limits_hold_for_every_amplitude() -> None:
+    values = Noise(image=True, channel_axis=-3, amplitudes=(1, 2)).within(0, 255)
+    noise = drawn(values, 3, 8, 8, samples=40)
+    assert (noise.min(), noise.max()) == (0, 255)
+    assert noise[1::2].std() > 1.3 * noise[::2].std()
