@@ -1,6 +1,7 @@
 """The commands: each calls one Python function, writes its model and prints its result."""
 
 from dataclasses import replace
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,22 @@ from onnx_evoq.run import keeping_what_was_found
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
+def print_versions(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    """Print the versions of the program and of what its results depend on, and end."""
+    if wanted and not context.resilient_parsing:
+        of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU
+        names = ["onnx-evoq", *(of_modules[name][0] for name in ("onnx", "onnxruntime", "numpy"))]
+        click.echo(", ".join(f"{name} {version(name)}" for name in names))
+        context.exit()
+
+
 @click.group(
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
 )
-@click.version_option(package_name="onnx-evoq")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_versions,
+    help="Show the versions of onnx-evoq, onnx, onnxruntime and numpy.",
+)  # fmt: skip
 def main() -> None:
     """Make an exported ONNX model small and keep its answers.
 

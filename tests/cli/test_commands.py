@@ -52,8 +52,11 @@ def test_the_help_lists_every_command(option: str) -> None:
     assert [command for command in COMMANDS if f"  {command} " not in shown] == []
 
 
-def test_the_version_is_that_of_the_package() -> None:
-    assert version("onnx-evoq") in invoke("--version").stdout
+def test_versions_are_those_of_the_packages() -> None:
+    said = ", ".join(
+        f"{name} {version(name)}" for name in ("onnx-evoq", "onnx", "onnxruntime", "numpy")
+    )
+    assert invoke("--version").stdout == f"{said}\n"
 
 
 # The width of what is printed
