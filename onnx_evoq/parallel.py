@@ -8,7 +8,7 @@ the CPU time, and their number changes the order of sums, and so the last bits o
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -39,7 +39,7 @@ def in_order(
     items: Iterable[ItemT],
     workers: int,
     end: Callable[[], None] = _nothing,
-) -> Iterator[ResultT]:
+) -> Generator[ResultT]:
     """Apply a function to items side by side, and yield the results in the order of the items.
 
     At most one result per worker is kept until it is asked for, so that memory stays bounded.

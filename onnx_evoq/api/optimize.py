@@ -57,7 +57,7 @@ from onnx_evoq.report import (
     notes_on_size,
     output_results,
 )
-from onnx_evoq.run import Deadline, keeping_what_was_found
+from onnx_evoq.run import Deadline, Stopped, keeping_what_was_found
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -239,14 +239,17 @@ def optimize(
     evolved = tuned.evolved
 
     # 6. Emit the model, and score what was emitted.
-    with keeping_what_was_found():
+    with keeping_what_was_found() as interruption:
         job = replace(job, calibration=final.calibration)
         emitted, scored, scores, emission_notes = emitted_model(
             job, task, tuned, strategy, form, storage, seed
         )
         if drop is not None and max_drop is not None:
             lost = drop(with_codes(tuned.model, evolved.quantized))
-            check_drop(lost, max_drop, job.source, tuned.activations is not None)
+            check_drop(
+                lost, max_drop, job.source, tuned.activations is not None,
+                interrupted=evolved.stopped is Stopped.INTERRUPT,
+            )  # fmt: skip
         every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
         coverage = coverage_of(
             *find_weights(float_model.model), every.quantized,
@@ -269,7 +272,7 @@ def optimize(
             packed_bytes=packed_bytes(tuned.model, every.quantized),
             evaluations=evolved.evaluations,
             seconds=time.monotonic() - began,
-            stopped=evolved.stopped,
+            stopped=evolved.stopped or interruption.reason,
             notes=(
                 *job.notes,
                 *tuned.notes,

@@ -12,8 +12,14 @@ from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
+from onnx_evoq.run import Stopped
 from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits, check_whole
 from onnx_evoq.targets import TargetName
+
+_NOT_OPTIMIZED = (
+    "interrupted before the chosen point was optimized: no model was made; save the policy "
+    "(--save-policy), and optimize it with --policy."
+)
 
 
 @one_blas_thread
@@ -67,7 +73,7 @@ def search_and_optimize(
 
     Returns:
         The search, the chosen point, and the optimized model. Without a budget, a drop or a policy
-        there is only the search.
+        there is only the search, and on Ctrl-C no model unless it was being optimized.
 
     Raises:
         BudgetError: no point fits, or the optimized model does not; its attribute `search` holds
@@ -104,13 +110,21 @@ def search_and_optimize(
     # 2. Choose a point.
     chosen = _chosen(policy, search, budget, max_drop)
 
+    if search is not None and search.stopped is Stopped.INTERRUPT:
+        return MixedPrecision(search, chosen, None, (*search.notes, _NOT_OPTIMIZED))
+
     # 3. Optimize it. The policy sets the granularity of each weight.
     single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
-    result = optimize(
-        model, data, policy=chosen, max_drop=max_drop, grid=single, target=target, metric=metric,
-        time_budget=tune_budget, holdout=holdout, requantize=requantize, score_at=score_at,
-        seed=seed, resources=resources, progress=progress,
-    )  # fmt: skip
+    try:
+        result = optimize(
+            model, data, policy=chosen, max_drop=max_drop, grid=single, target=target,
+            metric=metric, time_budget=tune_budget, holdout=holdout, requantize=requantize,
+            score_at=score_at, seed=seed, resources=resources, progress=progress,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if search is None:
+            raise
+        return MixedPrecision(search, chosen, None, (*search.notes, _NOT_OPTIMIZED))
     notes = result.notes
     if search is not None:
         search.check_budget(result, budget)

@@ -56,11 +56,14 @@ from onnx_evoq.run import keeping_what_was_found
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
-def print_versions(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+def _print_versions(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the versions of the program and of what its results depend on, and end."""
     if wanted and not context.resilient_parsing:
         of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU
-        names = ["onnx-evoq", *(of_modules[name][0] for name in ("onnx", "onnxruntime", "numpy"))]
+        names = [
+            "onnx-evoq",
+            *(of_modules.get(name, [name])[0] for name in ("onnx", "onnxruntime", "numpy")),
+        ]
         click.echo(", ".join(f"{name} {version(name)}" for name in names))
         context.exit()
 
@@ -69,7 +72,7 @@ def print_versions(context: click.Context, option: click.Parameter, wanted: bool
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_versions,
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_versions,
     help="Show the versions of onnx-evoq, onnx, onnxruntime and numpy.",
 )  # fmt: skip
 def main() -> None:
@@ -193,9 +196,10 @@ def search(
         found = onnx_evoq.search_and_optimize(model, **arguments_of(options, quiet))
     except BudgetError as error:  # the front shows what can be reached
         if error.search is not None:
-            _draw(error.search, picture)
-            values, notes = error.search.to_dict(), error.search.notes
-            show(search_text(error.search), values, notes, quiet, as_json, to_stdout)
+            with keeping_what_was_found():
+                _draw(error.search, picture)
+                values, notes = error.search.to_dict(), error.search.notes
+                show(search_text(error.search), values, notes, quiet, as_json, to_stdout)
         raise
     with keeping_what_was_found():
         texts = []
@@ -204,8 +208,8 @@ def search(
             texts.append(search_text(found.search))
         if found.result is not None:
             texts.append(result_text(*write_model(target, found.result)))
-            if save_policy is not None:
-                write(save_policy, found.policy_json())
+        if save_policy is not None and found.chosen is not None:
+            write(save_policy, found.policy_json())
         text = "\n\n".join(texts)
         show(text, found.to_dict(target), found.notes, quiet, as_json, to_stdout)
 

@@ -17,7 +17,7 @@ def reporting(command: Command) -> Command:
 
     The exit code of a budget or a drop that no model holds is 3, so that a pipeline can tell. That
     of a command which a signal ended is 128 and the signal's number, also where what was found by
-    then was written.
+    then was written; an error that follows keeps its own.
     """
 
     @functools.wraps(command)
@@ -35,7 +35,7 @@ def reporting(command: Command) -> Command:
                     "(--samples), or hold less in memory (--memory)."
                 )
             except KeyboardInterrupt:
-                message = "stopped before anything was found: nothing was written."
+                message = "stopped before there was a result."
                 code = signals.exit_code
             else:
                 if signals.first is not None:

@@ -7,15 +7,19 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from onnx_evoq.run import ENDING
+from onnx_evoq.run import ENDING_SIGNALS
+
+
+class EndedAtOnce(BaseException):
+    """A second signal: nothing is kept, and nobody catches this but `Signals`."""
 
 
 class Signals:
     """While a command runs, what SIGINT (Ctrl-C), SIGTERM and SIGHUP do.
 
     The first raises KeyboardInterrupt, on which a search ends with what it found. The second ends
-    the command, with all files that are not complete removed. Signals that are ignored (by nohup,
-    say) stay ignored.
+    the process, once the main thread has removed the files that it has not completed. Signals that
+    are ignored (by nohup, say) stay ignored.
 
     Attributes:
         first: the first signal; None if there was none.
@@ -23,7 +27,6 @@ class Signals:
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self._again = False
         self._before: dict[int, Any] = {}
 
     @property
@@ -33,7 +36,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
+            for number in ENDING_SIGNALS:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self._before[number] = signal.signal(number, self._received)
         return self
@@ -44,15 +47,14 @@ class Signals:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._again:  # threads that still compute would be waited for
+        if isinstance(error, EndedAtOnce):  # threads that still compute would be waited for
             sys.stderr.flush()
             os._exit(self.exit_code)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self.first is None:
             self.first = number
             raise KeyboardInterrupt
-        self._again = True
-        raise SystemExit(self.exit_code)
+        raise EndedAtOnce

@@ -20,6 +20,7 @@ scored is what is kept.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -186,10 +187,11 @@ def evolve_formats(
             candidates = search.ask()
             genomes = {genome.tobytes(): genome for genome in candidates}
             new = [genome for name, genome in genomes.items() if name not in kept]
-            built = in_order(lambda genome: build(formats_of(genome, shape)), new, workers, end)
-            for genome, candidate in zip(new, built, strict=True):
-                kept[genome.tobytes()] = score(candidate)
-                count += 1
+            work = in_order(lambda genome: build(formats_of(genome, shape)), new, workers, end)
+            with closing(work) as built:  # an exception of `score` ends what is being built, too
+                for genome, candidate in zip(new, built, strict=True):
+                    kept[genome.tobytes()] = score(candidate)
+                    count += 1
             search.tell(candidates, np.array([kept[each.tobytes()].error for each in candidates]))
             kept = {genome.tobytes(): kept[genome.tobytes()] for genome in search.parents}
             without_gain = 0 if search.best_fitness < before else without_gain + 1

@@ -18,7 +18,7 @@ from onnx_evoq.evolve import (
     evolve_layers,
     evolve_within_max_drop,
 )
-from onnx_evoq.model import Model, Network, Quantized, as_network
+from onnx_evoq.model import Model, Network, Quantized
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.start import (
@@ -30,19 +30,17 @@ from onnx_evoq.pipeline.start import (
     swept_in_time,
     with_simulated,
 )
+from onnx_evoq.pipeline.start_or_nearest import or_nearest, rounded_to_nearest
 from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.pipeline.why_nearest import asked_for, why_nearest
 from onnx_evoq.quantize import Bits
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import MAX_BITS, Task, run_model
+from onnx_evoq.setup import MAX_BITS, Task
 
 _ATTEMPT_SHARE = 4  # one attempt at narrower widths may take one part in so many of the time left
 _ATTEMPTED_PARTS = 2  # a reconstruction at widths that may drop too much has one in so many
 _LEFT_PARTS = 8  # of the time, of which one is left for what follows a reconstruction
-_FEW_HELDOUT = 32  # samples that may show that nearest rounding is no better
-_MOST_SAMPLES = 0.75  # share of these
-_NAMES = 3  # weights that a note names
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,12 @@ def from_nearest(
     if settings is not None and settings.together:
         found = _together_from_nearest(task, order, settings, rng)
         return replace(found, activations=activations, plain=plain, nearest=asked_for(task))
-    start = _rounded(task, task.bits)
+    start = rounded_to_nearest(task, task.bits)
     names = list(start.quantized)  # in the graph's order, whatever the sensitivity
     generators = dict(zip(names, rng.spawn(len(names)), strict=True))
     in_order = {name: generators[name] for name in order}
     if task.max_drop_check is not None:
-        wide = _rounded(task, dict.fromkeys(task.bits, MAX_BITS))
+        wide = rounded_to_nearest(task, dict.fromkeys(task.bits, MAX_BITS))
         evolved = evolve_within_max_drop(task, wide.quantized, start.quantized, settings, in_order)
     elif settings is None:
         evolved = Evolved(start.quantized, {}, 0, None)
@@ -120,12 +118,6 @@ def from_nearest(
         start.model, evolved, start.model, start.quantized, activations=activations, plain=plain,
         nearest=asked_for(task),
     )  # fmt: skip
-
-
-def _rounded(task: Task, bits: Mapping[str, Bits]) -> QuantizedModel:
-    """Round all weights to the nearest."""
-    start = task.nearest(task.weights, bits)
-    return QuantizedModel(as_network(task.model), start, {}, tuple(start))
 
 
 def _together_from_nearest(
@@ -140,7 +132,7 @@ def _together_from_nearest(
 
     def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
         nonlocal evaluations
-        start = _rounded(task, bits)
+        start = rounded_to_nearest(task, bits)
         if task.allows(start.as_float):
             return start, False
         attempt = replace(
@@ -163,7 +155,7 @@ def _together_from_nearest(
         left_out=narrowest.left_out,
         within_max_drop=narrowest.within_max_drop,
     )
-    return FineTuned(start.model, evolved, start.model, _rounded(task, bits).quantized)
+    return FineTuned(start.model, evolved, start.model, rounded_to_nearest(task, bits).quantized)
 
 
 def from_reconstruction(
@@ -189,10 +181,11 @@ def from_reconstruction(
         began = time.monotonic()
         # No search makes up for a shorter reconstruction, so that it may have most of the time.
         until = task.deadline.earlier(task.deadline.left / _LEFT_PARTS)
-        reconstructed, interrupted = placed.until_interrupted(task.bits, seed, until)
+        reconstructed, interrupted = placed.reconstructed_or_partial(task.bits, seed, until)
         first, seconds = Start(placed, reconstructed), time.monotonic() - began
-        found = EvolvedStart(first, stopped=Stopped.INTERRUPT)
-        if not interrupted:
+        if interrupted:
+            found = EvolvedStart(first, stopped=Stopped.INTERRUPT)
+        else:
             found = evolved_start(
                 task, plain, first, seconds, settings.generations, seed, formats_rng
             )
@@ -203,21 +196,24 @@ def from_reconstruction(
             return found.start.model, found.stopped is Stopped.INTERRUPT
         nonlocal interrupted
         if interrupted:  # at widths that drop less, nothing else is quick enough
-            rounded = _rounded(placed.simulated, bits)
+            rounded = rounded_to_nearest(placed.simulated, bits)
             return replace(rounded, nearest=(), late=frozenset(bits)), True
         until = task.deadline.share(parts)
-        model, interrupted = placed.until_interrupted(bits, seed, until, details=details)
+        model, interrupted = placed.reconstructed_or_partial(bits, seed, until, details=details)
         return model, interrupted
 
     clips = _notes_on_clips(task.model, placed.task.model)
     given = task if placed.activations is None else placed.simulated
     narrowest = narrowest_within_drop(order, task.bits, build, task.allows, task.deadline)
-    start, notes = _or_nearest(replace(given, bits=narrowest.bits), narrowest.quantized_model)
+    start, notes, stopped = or_nearest(
+        replace(given, bits=narrowest.bits), narrowest.quantized_model
+    )
+    stopped = narrowest.stopped or stopped
     if start is narrowest.quantized_model:
         given = placed.simulated
         notes += (*(() if start.cut else cut), *clips)
-    model, evolved = start.model, Evolved(start.quantized, {}, 0, narrowest.stopped)
-    if settings is not None and narrowest.within_max_drop and not narrowest.stopped:
+    model, evolved = start.model, Evolved(start.quantized, {}, 0, stopped)
+    if settings is not None and narrowest.within_max_drop and not stopped:
         now = replace(given, bits=narrowest.bits)
         model, evolved = refine(now, start, settings, refine_rng)
     evolved = replace(
@@ -244,51 +240,3 @@ def _notes_on_clips(model: Model, scaled: Model) -> tuple[str, ...]:
         f"{before - after} Clip nodes have a limit for each channel now, as Max (or Relu) and Min, "
         "since channels were scaled: a runtime that does not fuse these takes longer.",
     )
-
-
-def _is_better(task: Task, rounded: QuantizedModel, start: QuantizedModel) -> bool:
-    """Whether nearest rounding is better than a reconstruction on the held-out set.
-
-    It seldom is: a few samples are enough to see that most of them prefer the reconstruction.
-    """
-    metric, few = task.heldout_set.criterion.metric, task.heldout_set.first(_FEW_HELDOUT)
-    models = rounded.as_float, start.as_float
-    if metric.against != "user" and few.samples >= _FEW_HELDOUT:
-        of_rounded, of_start = (
-            few.criterion.per_sample(run_model(model, few.batches, task.resources))
-            for model in models
-        )
-        worse = of_rounded < of_start if metric.higher_is_better else of_rounded > of_start
-        if worse.mean() > _MOST_SAMPLES:
-            return False
-    mine, others = (task.fitness(model) for model in models)
-    return mine < others
-
-
-def _or_nearest(task: Task, start: QuantizedModel) -> tuple[QuantizedModel, tuple[str, ...]]:
-    """The reconstruction, or nearest rounding if `_is_better` says so; and notes."""
-    notes = [start.cut] if start.cut else []
-    if start.layers:
-        rounded = _rounded(task, task.bits)
-        if _is_better(task, rounded, start) and task.allows(rounded.as_float):
-            why = "nearest rounding was better than reconstruction on the held-out samples"
-            return rounded, (*notes, f"{why}, and is used instead.")
-    count = len(start.quantized)
-    without = [name for name in start.nearest if name not in start.unreached]
-    if without:
-        notes.append(
-            f"{len(without)} of {count} weights have no closed form and start from nearest "
-            f"rounding ({_listed(without)})."
-        )
-    if start.unreached:
-        notes.append(
-            f"{len(start.unreached)} of {count} weights are in branches that no sample takes, and "
-            f"start from nearest rounding ({_listed(start.unreached)}): give samples that take "
-            "them, too."
-        )
-    return start, tuple(notes)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The first few of some names."""
-    return ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")

@@ -60,7 +60,11 @@ def narrowest_within_drop(
         nonlocal stopped
         quantized_model, interrupted = build(widths(wide))
         stopped = Stopped.INTERRUPT if interrupted else stopped
-        return quantized_model, max_drop_check(quantized_model.as_float)
+        allowed = False
+        with until_interrupted() as interruption:  # what was not checked is not allowed
+            allowed = max_drop_check(quantized_model.as_float)
+        stopped = interruption.reason or stopped
+        return quantized_model, allowed
 
     quantized_model, allowed = attempt(0)
     if allowed:

@@ -50,7 +50,9 @@ def refine(
     stopped = interruption.reason or stopped
     evolved = Evolved(now.quantized, {}, 0, stopped)
     if stopped is not Stopped.INTERRUPT:
-        evolved = evolve(task, now, settings, rng)
+        with until_interrupted() as interruption:  # also before the first candidate
+            evolved = evolve(task, now, settings, rng)
+        evolved = replace(evolved, stopped=interruption.reason or evolved.stopped)
     return now.model, replace(
         evolved,
         evaluations=evolved.evaluations + evaluations,

@@ -102,10 +102,16 @@ class Placed:
             deadline=deadline, details=details, activations=self.activations,
         )  # fmt: skip
 
-    def until_interrupted(
+    def reconstructed_or_partial(
         self, bits: Mapping[str, Bits], seed: int, deadline: Deadline, *, details: bool = True
     ) -> tuple[QuantizedModel, bool]:
-        """The same, or what there is of it on Ctrl-C, and whether that was so."""
+        """Reconstruct the weights; on Ctrl-C, give what is done, and True.
+
+        The arguments are those of `reconstructed`.
+
+        Raises:
+            KeyboardInterrupt: no layer was done.
+        """
         try:
             return self.reconstructed(bits, seed, deadline, details=details), False
         except ReconstructionInterrupted as interruption:

@@ -61,8 +61,9 @@ class QuantizedModel:
         nearest: the names of the weights without a closed form, or without columns to apply it to,
             which are rounded to the nearest codes.
         unreached: those of them that are in a branch which no sample takes.
-        cut: a sentence about what was left out to save time; empty if nothing was.
-        late: the names of the weights that are rounded to the nearest codes for lack of time.
+        cut: sentences about what was left out to save time, or by an interruption; empty if nothing
+            was.
+        late: the names of the weights that are rounded to the nearest codes for that reason.
     """
 
     model: Network
@@ -100,7 +101,7 @@ class _Done:
         quantized: the codes and the grid of each weight, by name.
         layers: the reconstruction of each weight with a closed form, by name.
         biases: the values of biases, by name.
-        late: the names of the weights that are rounded to save time.
+        late: the names of the weights that are rounded for lack of time.
     """
 
     quantized: dict[str, QuantizedWeight] = field(default_factory=dict)
@@ -168,7 +169,8 @@ def reconstruct_layers(
     samples = samples_in_time(sizes, task.search_set.samples, deadline.left)
     walk, plan = Walk(task, float_model, samples), Plan(sizes(samples), deadline, effort)
     done, so_far = _Done(), model
-    with until_interrupted() as interruption, task.progress("reconstructing", len(bits)) as step:
+    progress = task.progress("reconstructing", len(task.weights))
+    with until_interrupted() as interruption, progress as step:
         for index, weight in enumerate(task.weights):
             name, axis = weight.name, axis_of_steps(weight, granularity)
             spec = GridSpec(bits[name], axis, scale, weight.dtype, task.narrow_range)
@@ -199,13 +201,16 @@ def reconstruct_layers(
                 plan.done(own, learns=columns is not None)
             so_far = model.with_values({**done.quantized, **done.biases})
             step(1)
-    reached, cut = len(done.quantized), plan.cut
-    if interruption.reason:
-        rest = [weight for weight in task.weights if weight.name not in done.quantized]
-        done = done.rounded(task.nearest(rest, bits), late=True)
-        cut = (
-            f"the reconstruction was stopped after {reached} of {len(bits)} weights: the others "
-            "are rounded to the nearest codes."
+    reached, cut = len(done.quantized), [plan.cut] if plan.cut else []
+    if interruption.reason and not reached:
+        raise ReconstructionInterrupted(None)
+    rest = task.nearest([w for w in task.weights if w.name not in done.quantized], bits)
+    if rest:
+        cut_off = {name: rest[name] for name in rest if name in layers}
+        done = done.rounded(rest, late=False).rounded(cut_off, late=True)
+        cut.append(
+            f"the reconstruction was stopped after {reached} of {reached + len(rest)} weights: the "
+            "others are rounded to the nearest codes."
         )
     rounded = tuple(n for n in done.quantized if n not in done.layers and n not in done.late)
     unreached = tuple(name for name in rounded if name in walk.unreached)
@@ -213,10 +218,10 @@ def reconstruct_layers(
     del walk
     give_back()
     whole = QuantizedModel(
-        corrected, done.quantized, done.layers, rounded, unreached, cut, done.late
+        corrected, done.quantized, done.layers, rounded, unreached, " ".join(cut), done.late
     )
     if interruption.reason:
-        raise ReconstructionInterrupted(whole if reached else None)
+        raise ReconstructionInterrupted(whole)
     return whole
 
 

@@ -83,7 +83,7 @@ def correct_outputs(
 
 
 class _Correction:
-    """Corrects layers of a reconstruction, and keeps the corrections that lower the fitness.
+    """Corrects layers of a reconstruction, and keeps the corrections that are accepted.
 
     Attributes:
         best: the reconstruction with all corrections that were accepted.
@@ -125,7 +125,7 @@ class _Correction:
                 step(1)
 
     def _correct(self, layer: Layer, linearized: LinearizedOutput, deadline: Deadline) -> None:
-        """Try new codes of a layer, and accept the first that lower the fitness."""
+        """Try new codes of a layer, and accept the first that pass the rule of step 3."""
         for share in _WITHIN_SHARES:
             if deadline.passed:
                 self.stopped = Stopped.TIME

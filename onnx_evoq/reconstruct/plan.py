@@ -130,6 +130,8 @@ class Plan:
     def effort(self) -> Effort | None:
         """The effort for the next layer, whose time begins now; None for nearest rounding."""
         self._began = self._clock()
+        if self._deadline.ended:
+            return None
         rest, left = self._sizes[self._done :], self._deadline.left
         for effort in self._efforts:
             if sum(size.seconds(effort) for size in rest) * self._slowness <= _MARGIN * left:

@@ -27,9 +27,14 @@ class Deadline:
         self._end = float("inf") if seconds is None else clock() + seconds
 
     @property
+    def ended(self) -> bool:
+        """Whether the deadline has come before its time: what still runs shall end soon."""
+        return self._ended()
+
+    @property
     def left(self) -> float:
         """Seconds left, never negative."""
-        if self._ended():
+        if self.ended:
             return 0.0
         return max(0.0, self._end - self._clock())
 

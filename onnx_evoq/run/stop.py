@@ -1,17 +1,8 @@
-"""Reasons for which a search ends early, and the handling of Ctrl-C and other signals."""
+"""Reasons for which a search ends early, and the handling of Ctrl-C."""
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from types import FrameType
-
-ENDING = tuple(  # signals that end a process; Windows has no SIGHUP
-    number
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if (number := getattr(signal, name, None)) is not None
-)
 
 
 class Stopped(StrEnum):
@@ -19,7 +10,7 @@ class Stopped(StrEnum):
 
     Attributes:
         TIME: the time budget was used up.
-        INTERRUPT: the user pressed Ctrl-C.
+        INTERRUPT: the user pressed Ctrl-C, or the process was asked to end.
     """
 
     TIME = "time"
@@ -51,42 +42,3 @@ def until_interrupted() -> Iterator[Interruption]:
         yield interruption
     except KeyboardInterrupt:
         interruption.reason = Stopped.INTERRUPT
-
-
-@contextmanager
-def keeping_what_was_found() -> Iterator[None]:
-    """Run a block of statements to its end, though one signal asks the process to end.
-
-    A second signal does what it always does. Only the main thread can hold signals back.
-
-    Example:
-        >>> with keeping_what_was_found():
-        ...     signal.raise_signal(signal.SIGINT)
-        ...     print("written")
-        written
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in ENDING}
-    held = False
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal held
-        handler, first = before[signal.Signals(number)], not held
-        held = True
-        try:
-            if callable(handler):
-                handler(number, frame)
-        except KeyboardInterrupt:
-            if not first:
-                raise
-
-    own = [number for number, handler in before.items() if callable(handler)]
-    for number in own:
-        signal.signal(number, hold)
-    try:
-        yield
-    finally:
-        for number in own:
-            signal.signal(number, before[number])

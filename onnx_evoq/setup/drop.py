@@ -40,7 +40,9 @@ def within(drop: float, max_drop: float) -> bool:
     return drop <= max_drop + 1e-9
 
 
-def check_drop(drop: float, max_drop: float, source: str, activations: bool) -> None:
+def check_drop(
+    drop: float, max_drop: float, source: str, activations: bool, *, interrupted: bool = False
+) -> None:
     """Refuse a model that drops by more than is allowed.
 
     Args:
@@ -48,12 +50,18 @@ def check_drop(drop: float, max_drop: float, source: str, activations: bool) -> 
         max_drop: what it may lose, in percent.
         source: its name in messages.
         activations: whether its activations are integers.
+        interrupted: whether better ones were not tried, since the user pressed Ctrl-C.
 
     Raises:
         BudgetError: it drops by more.
     """
     if within(drop, max_drop):
         return
+    if interrupted:
+        raise BudgetError(
+            f"{source}: interrupted before a model was found that drops by no more than "
+            f"{max_drop:g} percent (so far {drop:.3g}): allow it more time."
+        )
     more = "give its activations more bits, or " if activations else ""
     raise BudgetError(
         f"{source}: even at 8 bits the model drops by {drop:.3g} percent, more than the allowed "

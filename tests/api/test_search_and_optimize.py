@@ -1,7 +1,10 @@
 """Search for widths, pick a point of the front, and optimize it."""
 
 import inspect
+import json
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,10 @@ from onnx_evoq import (
     SearchSpace,
 )
 from onnx_evoq.model import serialize
+from onnx_evoq.run import Stopped
 
 X = random(32, 4, seed=5)
+MODULE = sys.modules["onnx_evoq.api.search_and_optimize"]  # the function has its name
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,7 +111,7 @@ def test_a_drop_picks_a_point_and_a_saved_choice_repeats_it(tmp_path: Path) -> N
 def test_a_budget_that_nothing_fits_carries_the_front() -> None:
     with pytest.raises(BudgetError, match="more than the budget of 1 bytes") as caught:
         found_for(budget=1, time_budget=1e-3)
-    assert len(caught.value.search.uniform) == 7
+    assert caught.value.search.front
 
 
 def test_a_policy_and_a_budget_are_two_choices() -> None:
@@ -173,3 +178,30 @@ def test_options_are_checked_before_the_search(options: dict[str, Any], text: st
 
     with pytest.raises(EvoqError, match=text):
         onnx_evoq.search_and_optimize(mlp(), random(16, 4), progress=no_search, **options)
+
+
+def test_after_an_interrupted_search_its_point_is_chosen_and_not_optimized(
+    searched: MixedPrecision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = replace(searched.search, stopped=Stopped.INTERRUPT)
+    monkeypatch.setattr(MODULE, "search_bits", lambda *arguments, **options: stopped)
+    found = found_for(budget=100)
+    assert found.search is stopped
+    assert found.chosen is not None
+    assert found.result is None
+    assert found.notes[-1].startswith("interrupted before the chosen point was optimized")
+
+
+def test_an_interrupt_before_the_first_layer_of_the_point_keeps_the_search(
+    searched: MixedPrecision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MODULE, "search_bits", lambda *arguments, **options: searched.search)
+    monkeypatch.setattr(MODULE, "optimize", interrupted)
+    found = found_for(budget=100)
+    assert (found.search, found.result) == (searched.search, None)
+    assert json.loads(found.policy_json())
+    with pytest.raises(KeyboardInterrupt):
+        found_for(policy=found.chosen)

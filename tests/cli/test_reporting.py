@@ -13,7 +13,7 @@ from onnx_evoq.errors import BudgetError, OptionError
     [
         (OptionError("no\nsuch option."), 1, "no such option."),
         (BudgetError("no model holds it."), 3, "no model holds it."),
-        (KeyboardInterrupt(), 130, "stopped before anything was found: nothing was written."),
+        (KeyboardInterrupt(), 130, "stopped before there was a result."),
         (
             MemoryError("running a model"), 1,
             "there is not enough memory (running a model): use fewer samples (--samples), or hold "

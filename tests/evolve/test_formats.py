@@ -187,3 +187,18 @@ def test_a_genome_without_activations_has_no_moves() -> None:
     child = _child(np.zeros(2, np.int8), np.zeros(2, np.int8), shape, np.random.default_rng(0))
     assert child.shape == (2,)
     assert formats_of(child, shape).moves.size == 0
+
+
+def test_on_an_interruption_while_one_is_scored_the_others_end_soon() -> None:
+    count, ended = itertools.count(), Event()
+
+    def build(formats: Formats) -> Formats:
+        assert next(count) < 1 or ended.wait(10)
+        return formats
+
+    def interrupted(formats: Formats) -> Scored[Formats]:
+        raise KeyboardInterrupt
+
+    found = searched(build=build, score=interrupted, workers=2, end=ended.set)
+    assert found.stopped is Stopped.INTERRUPT
+    assert ended.is_set()

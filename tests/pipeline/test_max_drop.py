@@ -127,3 +127,13 @@ def test_a_build_that_was_interrupted_is_the_last_attempt(
 def test_an_interrupted_build_within_the_drop_is_kept() -> None:
     narrowest = needing(0, Builder(interrupted=1))
     assert (narrowest.left_out, narrowest.stopped) == ((), "interrupt")
+
+
+def test_an_interrupt_of_a_check_ends_the_attempts_without_leave() -> None:
+    def check(model: Runnable) -> bool:
+        raise KeyboardInterrupt
+
+    build = Builder()
+    narrowest = narrowest_within_drop(ORDER, BITS, build, check, Deadline(None))
+    assert (narrowest.stopped, narrowest.within_max_drop) == ("interrupt", False)
+    assert build.built == [0, 11]

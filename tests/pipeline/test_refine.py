@@ -130,7 +130,7 @@ def interrupted(*arguments: object, **options: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["equalize_layers", "correct_outputs"])
+@pytest.mark.parametrize("step", ["equalize_layers", "correct_outputs", "evolve"])
 def test_an_interrupt_keeps_the_codes_so_far(
     steps: Steps, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +138,9 @@ def test_an_interrupt_keeps_the_codes_so_far(
     model, evolved = refine(steps.task, steps.start, QUICK, rng())
     assert evolved.stopped == "interrupt"
     assert evolved.layers == {}
-    expected = steps.start if step == "equalize_layers" else steps.equalized
+    expected = {"equalize_layers": steps.start, "evolve": steps.corrected}.get(
+        step, steps.equalized
+    )
     assert same(model, expected.model)
     assert all(
         (weight.codes == expected.quantized[name].codes).all()

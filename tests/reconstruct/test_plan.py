@@ -163,3 +163,14 @@ def test_what_was_cut_is_counted_and_said() -> None:
         "to save time, of 7 layers 2 have a shorter reconstruction and 1 have rounding with "
         "feedback only and 3 are rounded to the nearest codes."
     )
+
+
+@pytest.mark.parametrize("seconds", [None, 600.0])
+def test_once_a_deadline_has_come_early_all_layers_left_are_rounded(seconds: float | None) -> None:
+    ended: list[bool] = []
+    deadline = Deadline(seconds).unless(lambda: bool(ended))
+    plan = Plan([LayerSize(1, 8, 9), LayerSize(1, 8, 9)], deadline)
+    assert plan.effort() is not None
+    plan.done(FULL)
+    ended.append(True)
+    assert plan.effort() is None

@@ -171,3 +171,8 @@ def test_a_drop_that_is_not_allowed_is_an_error_with_both_numbers(
     text = f"drops by 1.24 percent, more than the allowed 1{remedy}"
     with pytest.raises(BudgetError, match=text):
         check_drop(1.2356, 1.0, "m.onnx", activations)
+
+
+def test_after_an_interruption_nothing_is_said_of_8_bits() -> None:
+    with pytest.raises(BudgetError, match=r"^m.onnx: interrupted before .* 1 percent \(so far 2\)"):
+        check_drop(2.0, 1.0, "m.onnx", False, interrupted=True)

@@ -25,7 +25,7 @@ from onnx_evoq.setup.synthetic.notes import (
     SCALED,
     notes_on,
 )
-from onnx_evoq.setup.synthetic.trial import Trial, first_that_runs
+from onnx_evoq.setup.synthetic.trial import Trial, first_that_runs, with_varied
 from onnx_evoq.signature import TensorSpec
 
 SYNTHETIC_SAMPLES = 256  # by default
@@ -71,10 +71,11 @@ def synthetic_samples(
         again = first_that_runs(session, facts.specs, [plans] if plans else [], 1, deadline)
         if again is not None and again.flaws <= trial.flaws:
             trial, reason = again, why
+    varied = with_varied(trial, session, facts.specs)
     samples = SYNTHETIC_SAMPLES if data.samples is None else data.samples
     unranged = choice.with_role if limits else ()
-    notes = notes_on(samples, trial.plans, facts.specs, reason, unranged)
-    group = one_group(draw([plan.varied for plan in trial.plans], samples, rng))
+    notes = notes_on(samples, varied.plans, facts.specs, reason, unranged)
+    group = one_group(draw(varied.plans, samples, rng))
     return Samples([group], None, notes, "synthetic inputs", own=True)
 
 

@@ -34,7 +34,7 @@ def notes_on(
         unranged: the inputs for which the user's range does not hold.
     """
     noise = [plan.values for plan in plans if isinstance(plan.values, Noise)]
-    where = f" from {_range_of(noise[0])}{reason}" if noise else ""
+    where = f" from {_range_of(noise[0])}{_variation_of(noise[0])}{reason}" if noise else ""
     if noise and reason != GIVEN:
         where += " (input_range changes that)"
     # What is fitted to signals of another kind may do worse on real ones.
@@ -78,6 +78,15 @@ def _range_of(noise: Noise) -> str:
         else (noise.low, noise.high)
     )
     return f"about {low:g} to {high:g}"
+
+
+def _variation_of(noise: Noise) -> str:
+    """How samples differ in amplitude."""
+    if len(noise.amplitudes) == 1:
+        return ""
+    if noise.image:
+        return ", every other one with twice the contrast"
+    return f", and down to {min(noise.amplitudes):g} times that"
 
 
 def _described(plan: InputPlan) -> str:

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import fixed_batch_size, make_batches
-from onnx_evoq.data import InputPlan, draw
+from onnx_evoq.data import InputPlan, Noise, draw
 from onnx_evoq.errors import ModelError
 from onnx_evoq.run import Deadline
 from onnx_evoq.score import Session
@@ -63,6 +63,34 @@ def first_that_runs(
         if deadline.passed:
             break
     return min(trials, key=lambda trial: trial.flaws, default=None)
+
+
+def with_varied(trial: Trial, session: Session, specs: Sequence[TensorSpec]) -> Trial:
+    """The trial with samples of unlike amplitude, where the model runs on each as well.
+
+    Args:
+        trial: a trial.
+        session: the model.
+        specs: its inputs.
+    """
+    plans = [plan.varied for plan in trial.plans]
+    for amplitude in sorted({each for plan in plans for each in _amplitudes(plan)} - {1.0}):
+        alone = [_at(plan, amplitude) for plan in plans]
+        again = _tried(session, specs, alone)
+        if again is None or again.flaws > trial.flaws:
+            return trial
+    return replace(trial, plans=plans)
+
+
+def _amplitudes(plan: InputPlan) -> tuple[float, ...]:
+    return plan.values.amplitudes if isinstance(plan.values, Noise) else ()
+
+
+def _at(plan: InputPlan, amplitude: float) -> InputPlan:
+    """The plan with one amplitude, if it is one of several."""
+    if amplitude not in _amplitudes(plan) or not isinstance(plan.values, Noise):
+        return plan
+    return replace(plan, values=replace(plan.values, amplitudes=(amplitude,)))
 
 
 def _tried(session: Session, specs: Sequence[TensorSpec], plan: list[InputPlan]) -> Trial | None:

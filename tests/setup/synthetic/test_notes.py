@@ -1,6 +1,7 @@
 """What a user is told of synthetic inputs."""
 
 import numpy as np
+import pytest
 
 from onnx_evoq.data import Chosen, InputPlan, Noise, Values, Whole
 from onnx_evoq.setup.synthetic.notes import FITTED, GIVEN, GUESSED, notes_on
@@ -59,3 +60,20 @@ def test_inputs_without_the_range_of_the_user_are_said() -> None:
     assert (
         "input_range does not hold for 'i' (whole numbers from 0 to 19), 'k' (one of 1, 4)" in note
     )
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        (Noise(), "from about -2 to 2, and down to 0.001 times that, which is a guess"),
+        (
+            Noise(image=True).within(0, 255),
+            "from about 0 to 255, every other one with twice the contrast, which is a guess",
+        ),
+    ],
+)
+def test_a_note_says_how_samples_differ_in_amplitude(noise: Noise, said: str) -> None:
+    spec = TensorSpec("x", np.dtype("float32"), (None, 4))
+    plans = [InputPlan("x", spec.dtype, (4,), noise.varied)]
+    (note,) = notes_on(4, plans, [spec], GUESSED, ())
+    assert said in note

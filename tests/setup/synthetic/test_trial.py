@@ -1,6 +1,7 @@
 """Trial runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from onnx_evoq.array_types import Array
 from onnx_evoq.data import InputPlan, Noise
 from onnx_evoq.errors import ModelError
 from onnx_evoq.run import NO_DEADLINE, Deadline
-from onnx_evoq.setup.synthetic.trial import Trial, first_that_runs
+from onnx_evoq.setup.synthetic.trial import Trial, first_that_runs, with_varied
 from onnx_evoq.signature import TensorSpec
 
 FLOAT = np.dtype("float32")
@@ -86,3 +87,26 @@ def test_runs_are_bounded_in_number_and_time(most: int, deadline: Deadline, runs
     session = Runs({})
     assert trial(session, (1, 2, 3), most=most, deadline=deadline) is None
     assert len(session.tried) == runs
+
+
+class Limited:
+    """Stands for a session that gives NaN for inputs beyond a limit."""
+
+    name = "m.onnx"
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        (array,) = feed.values()
+        return {"y": np.where(np.abs(array) < self.limit, array, np.nan)}
+
+
+@pytest.mark.parametrize(("limit", "varies"), [(50.0, True), (4.5, False)])
+def test_amplitudes_vary_where_the_model_takes_each_of_them(limit: float, varies: bool) -> None:
+    specs = [TensorSpec("x", FLOAT, (None, 400))]
+    image = Noise(image=True)
+    plan = InputPlan("x", FLOAT, (20, 20, 1), image)
+    found = with_varied(Trial([plan], 1.0, (False, False, False)), Limited(limit), specs)
+    amplitudes = (1.0, 2.0) if varies else (1.0,)
+    assert found.plans == [replace(plan, values=replace(image, amplitudes=amplitudes))]
