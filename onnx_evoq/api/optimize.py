@@ -40,6 +40,7 @@ from onnx_evoq.pipeline import (
     StrategyName,
     choose_target,
     fine_tune,
+    fine_tune_if_fits_hold,
     granularities_for,
     notes_on_target,
     reconstruct_behind,
@@ -217,7 +218,7 @@ def optimize(
         resources, progress, calibration.seconds,
         narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations, activation_scale=grid.activation_scale,
-        own=float_model.points.own, behind=behind,
+        own=float_model.points.own, behind=behind, otherwise=calibration.otherwise,
     )  # fmt: skip
 
     check_memory(task)
@@ -235,7 +236,8 @@ def optimize(
     )
 
     # 5. Quantize, and search for better codes.
-    tuned = fine_tune(task, list(ranking), strategy, search_rng)
+    tune = fine_tune_if_fits_hold if task.otherwise else fine_tune
+    tuned = tune(task, list(ranking), strategy, search_rng)
     evolved = tuned.evolved
 
     # 6. Emit the model, and score what was emitted.

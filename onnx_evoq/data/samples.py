@@ -23,6 +23,8 @@ class Samples:
         notes: sentences for the user, about assumptions on the data.
         source: a short name for reports.
         own: whether the inputs are no one else's, so that they may be changed in place.
+        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess.
+            The first are as many as these, white and of one amplitude.
     """
 
     groups: Sequence[Group]
@@ -30,6 +32,7 @@ class Samples:
     notes: tuple[str, ...] = ()
     source: str = "data"
     own: bool = False
+    otherwise: tuple["Samples", ...] = ()
 
     def __len__(self) -> int:
         return sum(len(group.places) for group in self.groups)

@@ -12,6 +12,7 @@ from onnx_evoq.pipeline.emission import (
 )
 from onnx_evoq.pipeline.final_check import FinalCheck
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
+from onnx_evoq.pipeline.guessed_inputs import fine_tune_if_fits_hold
 from onnx_evoq.pipeline.refine import equalize, evolve
 from onnx_evoq.pipeline.start import Placed, Start, evolved_start
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
@@ -33,6 +34,7 @@ __all__ = [
     "evolve",
     "evolved_start",
     "fine_tune",
+    "fine_tune_if_fits_hold",
     "fixed_for",
     "from_nearest",
     "from_reconstruction",

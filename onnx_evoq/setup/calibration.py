@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import (
     Criterion,
+    Layouts,
     Metric,
     MetricName,
     find_metric,
@@ -65,6 +66,7 @@ class Calibration:
         notes: sentences that a user should read.
         seconds: that the float model took for one sample; 0 if that was not measured.
         few: the first samples of the search set in a batch of their own, for quick checks.
+        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess.
     """
 
     metric: Metric
@@ -74,6 +76,7 @@ class Calibration:
     notes: tuple[str, ...]
     seconds: float = 0.0
     few: Batch | None = None
+    otherwise: tuple[ScoringSet, ...] = ()
 
     def first(self, share: float) -> "Calibration":
         """The same with a share of the samples of each set, the first ones.
@@ -161,6 +164,36 @@ def _run_both(
     return sets, seconds / sum(scoring.samples for scoring in sets)
 
 
+def _run_otherwise(
+    session: Session,
+    samples: Sequence[Samples],
+    batches: Callable[[Samples], list[Batch]],
+    layouts: Layouts,
+    resources: Resources,
+    most: float,
+) -> tuple[ScoringSet, ...]:
+    """The scoring sets of samples that are drawn in other ways, by their relative error.
+
+    Sets on which the float model gives NaN or infinity are left out.
+
+    Args:
+        session: the float model.
+        samples: the sets.
+        batches: cuts samples into batches.
+        layouts: of the outputs.
+        resources: what the runs may use.
+        most: how many samples of a set are run, at most.
+    """
+    found = []
+    for part in samples:
+        wanted = batches(part.part(0, max(1, int(min(most, len(part))))))
+        outputs = list(predict(session, wanted, workers_of(resources)))
+        if not not_finite(outputs, session.name):
+            criterion = Criterion(find_metric("nmse"), outputs, None, layouts)
+            found.append(ScoringSet(wanted, criterion))
+    return tuple(found)
+
+
 def prepare_calibration(
     model: Model,
     name: str,
@@ -204,7 +237,11 @@ def prepare_calibration(
     specs = input_specs(model)
     size_of = choose_batch_size(session, samples.groups, specs, weight_count(model))
     parts = (samples,) if holdout is None else split(samples, holdout, rng)
-    batches = [batches_of(part.groups, specs, size_of, COMPARED_AT) for part in parts]
+
+    def batches_in(part: Samples) -> list[Batch]:
+        return batches_of(part.groups, specs, size_of, COMPARED_AT)
+
+    batches = [batches_in(part) for part in parts]
     until = deadline.share(_RUN_SHARE)
     hints = output_hints(model)
     sets, seconds = _run_both(
@@ -232,7 +269,11 @@ def prepare_calibration(
         why = "time budget" if until.passed else "memory"
         notes.append(f"{used} of {given} samples are used, since the {why} allows no more.")
     every = (*samples.notes, *notes)
-    return Calibration(chosen, search, heldout, has_classes, every, seconds, few)
+    layouts = search.criterion.of_reference
+    otherwise = _run_otherwise(
+        session, samples.otherwise, batches_in, layouts or {}, resources, search.samples
+    )
+    return Calibration(chosen, search, heldout, has_classes, every, seconds, few, otherwise)
 
 
 def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:

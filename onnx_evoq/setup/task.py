@@ -58,6 +58,8 @@ class Task:
         own: the outputs that an emitted model has; None for those of `model`.
         behind: the widths of the weights that have no effect on where the model is scored, by name.
         codes_behind: their codes, of those that have a closed form.
+        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess.
+            The first are as many as those of the search, and of one amplitude.
     """
 
     model: Model
@@ -82,6 +84,7 @@ class Task:
     own: OwnOutputs | None = None
     behind: Mapping[str, Bits] = field(default_factory=dict)
     codes_behind: Quantized = field(default_factory=dict)
+    otherwise: Sequence[ScoringSet] = ()
 
     def nearest(
         self, weights: Sequence[Weight], bits: Mapping[str, Bits]

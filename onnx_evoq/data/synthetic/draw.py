@@ -52,7 +52,10 @@ def _noise(values: Noise, shape: tuple[int, ...], rng: np.random.Generator) -> F
         # (n, c, h, w); samples that are whole feeds hold several images
         images = (math.prod(shape[:-_IMAGE_AXES]), *shape[-_IMAGE_AXES:])
         return natural_noise(images, values.channel_axis == -1, rng).reshape(shape)
-    return np.asarray(rng.standard_normal(shape), np.float32)
+    noise = rng.standard_normal(shape)
+    if values.walks and len(shape) > 1:  # the sum of n numbers has a deviation of sqrt(n)
+        noise = noise.cumsum(axis=-1) / np.sqrt(np.arange(1, shape[-1] + 1))
+    return np.asarray(noise, np.float32)
 
 
 def _scaled(noise: Float32Array, values: Noise) -> Float32Array:

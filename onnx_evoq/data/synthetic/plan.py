@@ -7,6 +7,7 @@ import numpy as np
 
 _CONTRASTS = (1.0, 2.0)
 _DECADES = (1.0, 0.1, 0.01, 0.001)
+_HALF_DECADES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Noise:
         channel_axis: the axis of the channels, counted from the last one, which is -1.
         amplitudes: factors of z, of the first sample, the second and so on, and then from the first
             again.
+        walks: whether white noise is added up along the last axis, which leaves its deviation.
     """
 
     mean: tuple[float, ...] = (0.0,)
@@ -31,6 +33,7 @@ class Noise:
     image: bool = False
     channel_axis: int = -1
     amplitudes: tuple[float, ...] = (1.0,)
+    walks: bool = False
 
     @property
     def varied(self) -> "Noise":
@@ -42,6 +45,17 @@ class Noise:
         if self.image:
             return replace(self, amplitudes=_CONTRASTS)
         return replace(self, amplitudes=_DECADES) if self.is_standard else self
+
+    @property
+    def otherwise(self) -> list["Noise"]:
+        """The same at seven amplitudes, white and as a random walk; itself alone for images."""
+        if self.image:
+            return [self]
+        return [
+            replace(self, amplitudes=(amplitude,), walks=walks)
+            for walks in (False, True)
+            for amplitude in _HALF_DECADES
+        ]
 
     @property
     def is_standard(self) -> bool:
@@ -103,3 +117,10 @@ class InputPlan:
         if not isinstance(self.values, Noise):
             return self
         return replace(self, values=self.values.varied)
+
+    @property
+    def otherwise(self) -> list["InputPlan"]:
+        """The same for each way of drawing noise (`Noise.otherwise`)."""
+        if not isinstance(self.values, Noise):
+            return [self]
+        return [replace(self, values=values) for values in self.values.otherwise]

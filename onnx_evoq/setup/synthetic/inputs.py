@@ -23,12 +23,14 @@ from onnx_evoq.setup.synthetic.notes import (
     HARDLY_FITTED,
     OF_TYPE,
     SCALED,
+    is_a_mere_guess,
     notes_on,
 )
 from onnx_evoq.setup.synthetic.trial import Trial, first_that_runs, with_varied
 from onnx_evoq.signature import TensorSpec
 
 SYNTHETIC_SAMPLES = 256  # by default
+_SAMPLES_OTHERWISE = 16  # for each other way to draw inputs whose range is a guess
 _TRIAL_SECONDS = 20.0
 _MOST_RUNS = 30
 _FIT_SECONDS = 10.0  # to find a range
@@ -76,7 +78,23 @@ def synthetic_samples(
     unranged = choice.with_role if limits else ()
     notes = notes_on(samples, varied.plans, facts.specs, reason, unranged)
     group = one_group(draw(varied.plans, samples, rng))
-    return Samples([group], None, notes, "synthetic inputs", own=True)
+    guess = is_a_mere_guess(reason, trial.plans)
+    otherwise = _otherwise(trial.plans, samples, rng) if guess else ()
+    return Samples([group], None, notes, "synthetic inputs", own=True, otherwise=otherwise)
+
+
+def _otherwise(
+    plans: Sequence[InputPlan], samples: int, rng: np.random.Generator
+) -> tuple[Samples, ...]:
+    """Samples that are drawn in other ways; the first are as many as those that are fitted to."""
+    of_inputs = [plan.otherwise for plan in plans]
+    (apart,) = rng.spawn(1)  # what is drawn from `rng` stays as it is
+    found = []
+    for way in range(max(map(len, of_inputs))):
+        count = min(samples, _SAMPLES_OTHERWISE) if way else samples
+        chosen = [ways[min(way, len(ways) - 1)] for ways in of_inputs]
+        found.append(Samples([one_group(draw(chosen, count, apart))], source="synthetic inputs"))
+    return tuple(found)
 
 
 def _search(

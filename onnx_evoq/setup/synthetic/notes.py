@@ -17,6 +17,17 @@ HARDLY_FITTED = f"{FITTED} of the usual ranges, but not well"
 _MOST = 4  # inputs in a sentence
 
 
+def is_a_mere_guess(reason: str, plans: Sequence[InputPlan]) -> bool:
+    """Whether nothing says what the inputs hold: the first noise is no image, in a guessed range.
+
+    Args:
+        reason: why their range was chosen.
+        plans: how they were drawn.
+    """
+    noise = [plan.values for plan in plans if isinstance(plan.values, Noise)]
+    return bool(noise) and reason == GUESSED and not noise[0].image
+
+
 def notes_on(
     samples: int,
     plans: Sequence[InputPlan],
@@ -38,7 +49,7 @@ def notes_on(
     if noise and reason != GIVEN:
         where += " (input_range changes that)"
     # What is fitted to signals of another kind may do worse on real ones.
-    may = "be worse" if noise and reason == GUESSED and not noise[0].image else "be no better"
+    may = "be worse" if is_a_mere_guess(reason, plans) else "be no better"
     notes = [
         f"no data were given: scored on {samples} synthetic inputs{where}; a few hundred real "
         f"samples would do better, and on them the result may {may} than nearest rounding."

@@ -105,3 +105,11 @@ def test_limits_hold_for_every_amplitude() -> None:
     noise = drawn(values, 3, 8, 8, samples=40)
     assert (noise.min(), noise.max()) == (0, 255)
     assert noise[1::2].std() > 1.3 * noise[::2].std()
+
+
+def test_walks_are_sums_along_the_last_axis_of_deviation_1() -> None:
+    white, walks = (drawn(Noise(walks=each), 50, samples=2000) for each in (False, True))
+    sums = white.cumsum(axis=1) / np.sqrt(np.arange(1, 51))
+    np.testing.assert_allclose(walks, sums, atol=1e-5)
+    assert walks.std(axis=0) == pytest.approx(np.ones(50), abs=0.1)
+    assert np.array_equal(drawn(Noise(walks=True)), drawn(Noise()))  # of a single number

@@ -29,3 +29,14 @@ def test_inputs_that_are_no_noise_stay() -> None:
     assert plan.varied is plan
     noise = InputPlan("x", np.dtype("float32"), (3,), Noise())
     assert noise.varied == replace(noise, values=Noise().varied)
+
+
+def test_noise_is_drawn_otherwise_at_seven_amplitudes_white_and_as_a_walk() -> None:
+    ways = Noise().otherwise
+    assert [way.amplitudes[0] for way in ways] == 2 * [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]
+    assert [way.walks for way in ways] == 7 * [False] + 7 * [True]
+    assert Noise(image=True).otherwise == [Noise(image=True)]
+    plan = InputPlan("x", np.dtype("float32"), (3,), Noise())
+    assert plan.otherwise == [replace(plan, values=way) for way in ways]
+    whole = replace(plan, values=Whole(0, 9))
+    assert whole.otherwise == [whole]

@@ -1,5 +1,7 @@
 """Synthetic inputs with which models run."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from graphs import model_of, node, random, two_rates
@@ -226,3 +228,19 @@ def test_there_are_256_samples_by_default() -> None:
     samples = synthetic_samples(load(identity("n", 2)), "m.onnx", Data(), np.random.default_rng(0))
     assert len(samples) == 256
     assert samples.source == "synthetic inputs"
+
+
+def test_floats_whose_range_is_a_guess_are_drawn_in_other_ways_too() -> None:
+    found = synthetic(identity("n", 40), samples=100)
+    assert [len(each) for each in found.otherwise] == [100] + 13 * [16]
+    deviations = [float(each.groups[0].inputs["x"].std()) for each in found.otherwise]
+    expected = 2 * [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]
+    assert deviations == pytest.approx(expected, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [(identity("n", 3, 8, 8), {}), (identity("n", 40), {"input_range": (0, 1)})],
+)
+def test_images_and_known_ranges_are_not(model: ModelProto, options: dict[str, Any]) -> None:
+    assert synthetic(model, samples=100, **options).otherwise == ()
