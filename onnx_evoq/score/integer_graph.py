@@ -18,6 +18,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from onnx_evoq.array_types import Array
+from onnx_evoq.errors import ModelError
 
 # Operators that stay float: their integer forms lose accuracy, or there is no kernel on the CPU.
 _ONE_THREAD = threading.Lock()
@@ -93,7 +94,14 @@ def placed(
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],
             },
         )  # fmt: skip
-        tool.quantize_model()
+        try:
+            tool.quantize_model()
+        except ValueError as cause:  # of tensors whose type no shape inference finds
+            raise ModelError(
+                f"the model's activations cannot be quantized by ONNX Runtime's tool ({cause}): "
+                "leave activations out (--activations), or state the types of its tensors "
+                "(value_info)."
+            ) from cause
     return tool.model.model
 
 

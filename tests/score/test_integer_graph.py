@@ -3,9 +3,12 @@
 import logging
 
 import numpy as np
+import pytest
 from graphs import conv_net, mlp
 from onnx import ModelProto, numpy_helper
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import fold_batch_norm, load, prepared, tensor_names
 from onnx_evoq.score import IntegerTensor, placed
 
@@ -55,3 +58,12 @@ def test_the_tool_says_nothing_and_leaves_the_log_level() -> None:
     model = prepared(load(mlp()))
     placed(model, tensor_names(model), {}, {}, [])
     assert logger.level == before
+
+
+def test_what_the_tool_cannot_quantize_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(tool: QDQQuantizer) -> None:
+        raise ValueError("no scale")
+
+    monkeypatch.setattr(QDQQuantizer, "quantize_model", fails)
+    with pytest.raises(ModelError, match=r"tool \(no scale\): leave activations out"):
+        placed_net({}, [])
