@@ -6,7 +6,8 @@ be learnt where values were rounded, ordered or selected. Such an output is foll
 nearest tensors of floats with rows of their own: boxes and scores before NonMaxSuppression, class
 probabilities before ArgMax and ZipMap, a picture before its Cast to uint8.
 
-1. An output that cannot be compared gives way to these tensors.
+1. An output that cannot be compared gives way to these tensors. One that no input has an effect on
+   (a version, a table of anchors) is left out, unless all are so.
 2. One of whole numbers does so if they say something that the other points do not.
 3. One of floats that jump gives way to them only if they depend on all the weights that it does:
    behind a selection of queries, a whole decoder may follow.
@@ -32,6 +33,7 @@ _ROWS = "rows that values choose"
 _WHOLE = "no floats"
 _JUMPS = "selected, ordered or rounded"
 _CUSTOM = "behind a custom operator"
+_CONSTANT = "the same for all inputs"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class _Finder:
         """The points of the model."""
         outputs = {value.name: value for value in self._model.graph.output}
         reasons = {name: self._reason(value) for name, value in outputs.items()}
+        constant = [name for name in outputs if not self._of(name).varies]
+        if len(constant) < len(outputs):
+            reasons |= dict.fromkeys(constant, _CONSTANT)
         kept = [name for name, reason in reasons.items() if reason is None]
         unlike = tuple(
             name
@@ -115,7 +120,7 @@ class _Finder:
         )
         found: dict[str, list[str]] = {name: [] for name in outputs}
         for name, reason in reasons.items():
-            if reason is not None and reason is not _WHOLE:
+            if reason not in (None, _WHOLE, _CONSTANT):
                 start = [name] if reason is _JUMPS else self._before(name, jumping=True)
                 found[name] = [point for entry in start for point in self._smooth(entry)]
         chosen = self._needed([p for points in found.values() for p in points], kept)

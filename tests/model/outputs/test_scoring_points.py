@@ -122,3 +122,18 @@ def test_a_type_that_is_not_known_is_asked_for() -> None:
     assert (asked.names, asked.untyped, asked.custom) == (("own",), (), ("own",))
     assert found(custom(), types={"own": ""}).names == ("h",)
     assert found(custom(), types={"own": "float32"}, varying=["own"]).names == ("h",)
+
+
+def test_outputs_that_no_input_has_an_effect_on_are_left_out() -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["y"]),
+        node("Identity", ["version"], ["v"]),
+        node("Mul", ["w", "w"], ["squares"]),
+    ]
+    weights = {"w": random(4, 3), "version": np.array([2], np.float32)}
+    outputs = {"v": None, "y": ["n", 3], "squares": None}
+    points = found(model_of(nodes, {"x": ["n", 4]}, outputs, weights))
+    assert points.names == ("y",)
+    assert points.instead == dict.fromkeys(["v", "squares"], "the same for all inputs")
+    alone = found(model_of(nodes[1:], {"x": ["n", 4]}, {"v": None}, weights))
+    assert alone.names == ("v",)
