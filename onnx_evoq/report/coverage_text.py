@@ -1,5 +1,7 @@
 """How much of a model is quantized in which way, as text."""
 
+from textwrap import wrap
+
 from onnx_evoq.report.results import Coverage
 from onnx_evoq.report.text import WIDTH, shortened, size, table
 
@@ -18,7 +20,15 @@ def coverage_text(coverage: Coverage) -> str:
     lines = [f"of {size(coverage.total)} of floats {shares}"]
     named = [each for each in coverage.largest if each.bytes >= _LEAST_SHARE * total]
     if named:
-        rows = [[shortened(e.name, WIDTH // 3), e.kind, size(e.bytes), e.reason] for e in named]
-        header = ["the others", "", "bytes", "why"]
-        lines += [shortened(line, WIDTH) for line in table(header, rows, 4).splitlines()]
+        rows = [[shortened(each.name, WIDTH // 3), each.kind, size(each.bytes)] for each in named]
+        known = table(["the others", "", "bytes"], rows, 3).splitlines()
+        width = max(map(len, known)) + 2
+        for line, why in zip(known, ["why", *(each.reason for each in named)], strict=True):
+            lines += _beside(line.ljust(width), why)
     return "\n".join(lines)
+
+
+def _beside(start: str, text: str) -> list[str]:
+    """Lines that begin with a start, and go on below each other with a text."""
+    first, *others = wrap(text, WIDTH - len(start)) or [""]
+    return [f"{start}{first}".rstrip(), *(" " * len(start) + line for line in others)]

@@ -24,3 +24,12 @@ def test_shares_and_the_largest_others_fit_80_columns() -> None:
 def test_a_model_in_closed_form_needs_one_line() -> None:
     line = coverage_text(Coverage(1000, 0, 0))
     assert line == "of 1 kB of floats 100.0 % in closed form, 0.0 % nearest only, 0.0 % stay float"
+
+
+def test_a_long_reason_goes_on_below_itself() -> None:
+    largest = (Uncovered("b", 1000, "float", "input 3 of Attention: " + "no matrix, " * 6),)
+    *_, first, last = coverage_text(Coverage(1000, 0, 1000, largest)).splitlines()
+    start = first.index("input 3")
+    assert f"{first[start:]} {last.strip()}" == largest[0].reason.strip()
+    assert last.startswith(" " * start + "no")
+    assert max(len(first), len(last)) <= 80
