@@ -1,5 +1,6 @@
 """The float model that is quantized, and its weights."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -188,10 +189,15 @@ def _no_weights(model: Model, name: str, requantize: bool) -> str:
     """The message about a model without weights to quantize."""
     operators = quantized_operators(model)
     if not operators:
+        others = find_weights(model)[1]
+        if not others:
+            why = "it has no initializers, and weights in attributes of nodes are not taken"
+        else:
+            largest = max(others, key=lambda each: math.prod(each.shape))
+            why = f"its largest initializer is {largest.name!r} ({largest.reason})"
         return (
-            f"{name}: has no weights to quantize (float32 or float16 constants of Conv, "
-            "ConvTranspose, Gemm, MatMul, Gather or recurrent operators); "
-            "onnx-evoq inspect says why each initializer is none."
+            f"{name}: has no weights to quantize, which are float32 or float16 constants of "
+            f"layers: {why}; onnx-evoq inspect lists all of them."
         )
     remedy = "give the float model that it was made from"
     if not requantize and find_weights(fold_constants(model, requantize=True).model)[0]:

@@ -40,7 +40,12 @@ def test_where_folding_changed_the_outputs_the_model_stays(factor: float) -> Non
 
 def test_a_model_without_weights_is_refused() -> None:
     model = model_of([node("Relu", ["x"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {})
-    with pytest.raises(ModelError, match="has no weights to quantize"):
+    with pytest.raises(ModelError, match=r"has no weights to quantize.*it has no initializers"):
+        open_float_model(model, [])
+    model = model_of(
+        [node("Mul", ["x", "w"], ["y"])], {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": random(4)}
+    )
+    with pytest.raises(ModelError, match=r"its largest initializer is 'w' \("):
         open_float_model(model, [])
 
 
