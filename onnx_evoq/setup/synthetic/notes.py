@@ -15,17 +15,21 @@ BY_SCALE = ", a guess from the size of what the first layer computes"
 HARDLY_FITTED = f"{FITTED} of the usual ranges, but not well"
 
 _MOST = 4  # inputs in a sentence
+_FLAGS = 2  # whole numbers below it are flags
 
 
 def is_a_mere_guess(reason: str, plans: Sequence[InputPlan]) -> bool:
     """Whether nothing says what the inputs hold: the first noise is no image, in a guessed range.
+
+    Where there are indices of rows, too (tokens beside a cache of floats), they say most.
 
     Args:
         reason: why their range was chosen.
         plans: how they were drawn.
     """
     noise = [plan.values for plan in plans if isinstance(plan.values, Noise)]
-    return bool(noise) and reason == GUESSED and not noise[0].image
+    indices = any(isinstance(p.values, Whole) and p.values.high > _FLAGS for p in plans)
+    return bool(noise) and reason == GUESSED and not noise[0].image and not indices
 
 
 def notes_on(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from onnx_evoq.data import Chosen, InputPlan, Noise, Values, Whole
-from onnx_evoq.setup.synthetic.notes import FITTED, GIVEN, GUESSED, notes_on
+from onnx_evoq.setup.synthetic.notes import FITTED, GIVEN, GUESSED, is_a_mere_guess, notes_on
 from onnx_evoq.signature import TensorSpec
 
 SPEC = TensorSpec("x", np.dtype("float32"), (None, 3))
@@ -77,3 +77,21 @@ def test_a_note_says_how_samples_differ_in_amplitude(noise: Noise, said: str) ->
     plans = [InputPlan("x", spec.dtype, (4,), noise.varied)]
     (note,) = notes_on(4, plans, [spec], GUESSED, ())
     assert said in note
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "guessed"),
+    [
+        ([Noise()], GUESSED, True),
+        ([Noise()], FITTED, False),
+        ([Noise(image=True)], GUESSED, False),
+        ([Whole(0, 2), Noise()], GUESSED, True),  # flags say little
+        ([Whole(0, 90), Noise()], GUESSED, False),  # tokens beside a cache
+        ([Whole(0, 90)], GUESSED, False),
+    ],
+)
+def test_inputs_are_a_mere_guess_where_nothing_says_what_they_hold(
+    values: list[Values], reason: str, guessed: bool
+) -> None:
+    plans = [InputPlan(f"x{k}", np.dtype("float32"), (4,), v) for k, v in enumerate(values)]
+    assert is_a_mere_guess(reason, plans) == guessed
