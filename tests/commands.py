@@ -28,7 +28,7 @@ def run_command(*arguments: object) -> Result:
 def invoke(*arguments: object) -> Result:
     """Run a command that must succeed."""
     result = run_command(*arguments)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, f"{result.stdout}{result.stderr}"
     return result
 
 
