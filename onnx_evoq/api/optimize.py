@@ -8,13 +8,13 @@ import numpy as np
 
 from onnx_evoq.api.c_header import check_header
 from onnx_evoq.api.job import (
+    Asked,
     DataSource,
     ModelSource,
     PolicySource,
     chosen_width,
-    emitted_model,
-    one_granularity,
     prepare_job,
+    result_of,
     widths_of,
 )
 from onnx_evoq.engine import rank_in_time
@@ -22,13 +22,7 @@ from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import Policy, apply_policy
 from onnx_evoq.model import (
-    data_files,
-    find_weights,
     name_of,
-    operators,
-    packed_bytes,
-    size_in_bytes,
-    with_codes,
 )
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
@@ -49,16 +43,8 @@ from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import (
     Result,
-    activation_results,
-    coverage_of,
-    errors_of,
-    layer_results,
-    notes_on,
-    notes_on_fit,
-    notes_on_size,
-    output_results,
 )
-from onnx_evoq.run import Deadline, Stopped, keeping_what_was_found
+from onnx_evoq.run import Deadline, keeping_what_was_found
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -67,14 +53,12 @@ from onnx_evoq.setup import (
     Resources,
     Task,
     bits_of,
-    check_drop,
     check_kinds,
     check_limits,
     check_seed,
     drop_measure,
     max_drop_check,
     open_float_model,
-    own_options,
 )
 from onnx_evoq.targets import TargetName
 
@@ -238,63 +222,13 @@ def optimize(
     # 5. Quantize, and search for better codes.
     tune = fine_tune_if_fits_hold if task.otherwise else fine_tune
     tuned = tune(task, list(ranking), strategy, search_rng)
-    evolved = tuned.evolved
 
     # 6. Emit the model, and score what was emitted.
     with keeping_what_was_found() as interruption:
         job = replace(job, calibration=final.calibration)
-        emitted, scored, scores, emission_notes = emitted_model(
-            job, task, tuned, strategy, form, storage, seed
-        )
-        if drop is not None and max_drop is not None:
-            lost = drop(with_codes(tuned.model, evolved.quantized))
-            check_drop(
-                lost, max_drop, job.source, tuned.activations is not None,
-                interrupted=evolved.stopped is Stopped.INTERRUPT,
-            )  # fmt: skip
-        every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
-        coverage = coverage_of(
-            *find_weights(float_model.model), every.quantized,
-            {**tuned.nearest, **dict.fromkeys(task.rounded_behind, "behind what is scored")},
+        asked = Asked(model, bits, grid, strategy, form, storage, max_drop, seed)
+        return result_of(
+            asked, job, task, tuned, drop, ranking if ranked else None, interruption,
+            (*notes_on_steps, *notes_on_target(chosen, grid.activations, form), *final.notes),
+            began,
         )  # fmt: skip
-        sizes = size_in_bytes(model), size_in_bytes(emitted)
-        integer_ops, float_ops = operators(scored) if tuned.activations else ({}, {})
-        return Result(
-            model=emitted,
-            source=job.source,
-            bits=bits,
-            granularity=one_granularity(granularities),
-            scale=grid.scale,
-            seed=seed,
-            metric=calibration.metric.name,
-            scores=scores,
-            layers=layer_results(every, {**ranking, **dict.fromkeys(behind, float("nan"))}),
-            bytes_before=sizes[0],
-            bytes_after=sizes[1],
-            packed_bytes=packed_bytes(tuned.model, every.quantized),
-            evaluations=evolved.evaluations,
-            seconds=time.monotonic() - began,
-            stopped=evolved.stopped or interruption.reason,
-            notes=(
-                *job.notes,
-                *tuned.notes,
-                *notes_on(evolved, ranking, max_drop, ranked, grid.activations),
-                *notes_on_fit(scores["evolved"], calibration.metric),
-                *notes_on_steps,
-                *notes_on_target(chosen, grid.activations, form),
-                *emission_notes,
-                *final.notes,
-                *notes_on_size(*sizes, coverage),
-            ),
-            session_options=dict(own_options(scored)),
-            target=chosen.name,
-            activations=activation_results(tuned.activations),
-            integer_ops=integer_ops,
-            float_ops=float_ops,
-            outputs=output_results(
-                errors_of(scores), calibration.heldout_set.criterion.of_reference or {}, job.unmoved
-            ),
-            scored_at=float_model.points.names,
-            coverage=coverage,
-            data_files=tuple(data_files(model)),
-        )

@@ -3,12 +3,13 @@
 from onnx_evoq.run.bars import bars
 from onnx_evoq.run.deadline import NO_DEADLINE, Deadline
 from onnx_evoq.run.signals import ENDING_SIGNALS, keeping_what_was_found
-from onnx_evoq.run.stop import Stopped, until_interrupted
+from onnx_evoq.run.stop import Interruption, Stopped, until_interrupted
 
 __all__ = [
     "ENDING_SIGNALS",
     "NO_DEADLINE",
     "Deadline",
+    "Interruption",
     "Stopped",
     "bars",
     "keeping_what_was_found",

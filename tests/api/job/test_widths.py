@@ -1,7 +1,8 @@
 import pytest
 from selecting_nets import two_stages
 
-from onnx_evoq.api.job import chosen_width, one_granularity, widths_of
+from onnx_evoq.api.job import chosen_width, widths_of
+from onnx_evoq.api.job.widths import one_granularity
 from onnx_evoq.errors import OptionError
 from onnx_evoq.mixed_precision import Policy
 from onnx_evoq.setup import open_float_model
