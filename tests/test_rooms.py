@@ -51,6 +51,7 @@ INNER = {
     "mixed_precision": ["search_space", "layer_table"],
     "report": ["results"],
     "api": ["job"],
+    "cli": ["options"],
 }  # fmt: skip
 
 ROOMS = {

@@ -1,7 +1,7 @@
 """The command line."""
 
 from onnx_evoq.cli.commands import main
-from onnx_evoq.cli.option_types import BYTES, NUMBERS
+from onnx_evoq.cli.options import BYTES, NUMBERS
 
 __all__ = [
     "BYTES",

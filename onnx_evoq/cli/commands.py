@@ -9,16 +9,26 @@ import click
 
 import onnx_evoq
 from onnx_evoq.cli.arguments import arguments_of
-from onnx_evoq.cli.command_options import (
+from onnx_evoq.cli.options import (
     CHOICE_OPTIONS,
+    COMMON_OPTIONS,
+    DATA_OPTIONS,
+    DURATION,
+    GRANULARITY,
+    GRID_OPTIONS,
+    HOLDOUT,
+    METRIC,
+    MODEL,
     OPTIMIZE_OPTIONS,
+    REQUANTIZE,
+    RESOURCE_OPTIONS,
+    SCORE_AT,
     SEARCH_OPTIONS,
     SPACE_OPTIONS,
     STRATEGY_OPTIONS,
     TARGET,
     WIDTH_OPTIONS,
 )
-from onnx_evoq.cli.option_types import DURATION
 from onnx_evoq.cli.output_paths import (
     check_ending,
     check_outputs,
@@ -28,18 +38,6 @@ from onnx_evoq.cli.output_paths import (
     write_model,
 )
 from onnx_evoq.cli.reporting import reporting
-from onnx_evoq.cli.shared_options import (
-    COMMON_OPTIONS,
-    DATA_OPTIONS,
-    GRANULARITY,
-    GRID_OPTIONS,
-    HOLDOUT,
-    METRIC,
-    MODEL,
-    REQUANTIZE,
-    RESOURCE_OPTIONS,
-    SCORE_AT,
-)
 from onnx_evoq.cli.streams import Commands
 from onnx_evoq.errors import BudgetError, OptionError
 from onnx_evoq.model import c_header_of, load

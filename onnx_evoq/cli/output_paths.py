@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from onnx_evoq.cli.option_types import CONFIG
+from onnx_evoq.cli.options import CONFIG
 from onnx_evoq.errors import OptionError, OutputError
 from onnx_evoq.model import data_file_of, data_files, in_one_file, size_in_bytes
 from onnx_evoq.output_file import (

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from onnx_evoq.cli.options import Command
 from onnx_evoq.cli.output_paths import printable
-from onnx_evoq.cli.shared_options import Command
 from onnx_evoq.cli.signals import Signals
 from onnx_evoq.errors import BudgetError, EvoqError
 

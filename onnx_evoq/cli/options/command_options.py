@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION
-from onnx_evoq.cli.shared_options import stacked
+from onnx_evoq.cli.options.option_types import BITS_FOR, BYTES, DURATION
+from onnx_evoq.cli.options.shared_options import stacked
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 from onnx_evoq.targets import TARGETS
 

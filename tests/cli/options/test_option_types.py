@@ -8,7 +8,7 @@ import pytest
 from commands import misuse, received
 
 from onnx_evoq import Data, Grid, Strategy, bars
-from onnx_evoq.cli.option_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
+from onnx_evoq.cli.options.option_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
 from onnx_evoq.progress import silent
 
 

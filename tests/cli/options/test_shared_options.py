@@ -9,7 +9,7 @@ import pytest
 from commands import misuse, received, run_command
 
 from onnx_evoq import Data, Grid, Resources
-from onnx_evoq.cli.shared_options import stacked
+from onnx_evoq.cli.options.shared_options import stacked
 
 SHARED = ["optimize", "search", "sensitivity", "evaluate"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from onnx_evoq.cli.option_types import BYTES, NUMBERS, RANGE, SIDE, read_config
+from onnx_evoq.cli.options.option_types import BYTES, NUMBERS, RANGE, SIDE, read_config
 from onnx_evoq.metrics import METRIC_NAMES
 from onnx_evoq.setup import MAX_ACTIVATION_BITS, MIN_BITS
 
