@@ -41,7 +41,7 @@ from onnx_evoq.report import (
     Uncovered,
     WeightInfo,
 )
-from onnx_evoq.run import Stopped, bars
+from onnx_evoq.run import History, Moment, Stopped, bars
 from onnx_evoq.setup import Grid, Resources, Score
 
 __all__ = [
@@ -53,11 +53,13 @@ __all__ = [
     "Evaluation",
     "EvoqError",
     "Grid",
+    "History",
     "Inspection",
     "LayerResult",
     "MetricError",
     "MixedPrecision",
     "ModelError",
+    "Moment",
     "OptionError",
     "OutputError",
     "OutputResult",

@@ -250,10 +250,19 @@ def interrupting(steps: int) -> Callable[..., Any]:
     """Progress that raises KeyboardInterrupt at the step with this number."""
     done: list[float] = []
 
-    def step(amount: float) -> None:
+    def step(amount: float, **where: Any) -> None:
         done.append(amount)
         if len(done) == steps:
             raise KeyboardInterrupt
+
+    return lambda label, total: nullcontext(step)
+
+
+def stepping_into(steps: list[Any], *names: str) -> Callable[..., Any]:
+    """Progress that adds to a list the amount of each step, and what else is named of it."""
+
+    def step(amount: float, **where: Any) -> None:
+        steps.append((amount, *(where.get(name) for name in names)) if names else amount)
 
     return lambda label, total: nullcontext(step)
 

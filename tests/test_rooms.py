@@ -15,7 +15,8 @@ TOOLS = PACKAGE.parent / "tools"
 # Plain data and small tools for all rooms.
 PLAIN = {
     "array_blocks", "array_types", "batch", "errors", "freed_memory", "output_file",
-    "outputs_by_sample", "parallel", "progress", "signature", "temporary_folder", "user_function",
+    "outputs_by_sample", "parallel", "progress", "shortened", "signature", "temporary_folder",
+    "user_function",
 }  # fmt: skip
 
 # The ground: what each room may import of the others.
@@ -65,7 +66,6 @@ LIBRARIES = {
     "model": {"numpy", "onnx", "google"},
     "data": {"numpy", "PIL"},
     "score": {"numpy", "onnxruntime"},
-    "run": {"tqdm"},
     "report": {"numpy", "matplotlib"},
     "cli": {"click"},
 }

@@ -50,7 +50,9 @@ TYPES = {
     "Skipped": "an initializer that is no weight: `name`, `dtype`, `shape` and `reason`",
     "Progress": "a function of a label and the total amount of work; it returns a context manager "
     "that gives a `Step`, as `bars` does. `silent`, the default, shows nothing",
-    "Step": "a function that is called with the amount of work done since the last call",
+    "Step": "a function that is called with the amount of work done since the last call, and by "
+    "name with the `layer`, the `best` value so far, the `evaluations` and the seconds `left`, if "
+    "known",
 }
 
 # Members that the package alone uses.

@@ -57,7 +57,7 @@ def evaluate(
         score_at: the tensors at which the models are compared, as for `optimize`; both have them.
         seed: seed of synthetic inputs, 0 or more.
         resources: what may be used of the machine; it does not change the result.
-        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
+        progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
 
     Returns:
         The score. With a reference, also the share of equal answers, the mean squared error and

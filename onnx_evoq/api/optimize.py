@@ -44,7 +44,7 @@ from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import (
     Result,
 )
-from onnx_evoq.run import Deadline, keeping_what_was_found
+from onnx_evoq.run import Deadline, Recorder, keeping_what_was_found
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -135,7 +135,7 @@ def optimize(
             which. A metric of the user takes the outputs in any case.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
-        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
+        progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
 
     Returns:
         The emitted model, its scores, and how it was made.
@@ -159,13 +159,13 @@ def optimize(
     # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
     width_or_policy = chosen_width(bits, policy, bits_for)
-    check_kinds(grid=(grid, Grid))
+    check_kinds(grid=(grid, Grid), strategy=(strategy, Strategy), resources=(resources, Resources))
     granularity = grid.of_all()
     chosen, storage, form = choose_target(target, grid, storage, format)
-    check_kinds(strategy=(strategy, Strategy), resources=(resources, Resources))
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     deadline = Deadline(time_budget)
+    recorder = Recorder(progress, deadline)
     rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
 
     # 2. Open the float model, and run it on the samples.
@@ -177,7 +177,7 @@ def optimize(
         bits_of(float_model.every_weight, width_or_policy, bits_for or {})
     opened = time.monotonic() - began
     job = prepare_job(
-        float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
+        float_model, name_of(model), data, metric, holdout, rng, resources, recorder, deadline
     )
     calibration, final = job.calibration, FinalCheck(job.calibration, opened, deadline)
 
@@ -199,12 +199,11 @@ def optimize(
     task = Task(
         float_model.model, float_model.weights, seen, granularities, grid.scale,
         calibration.search_set, calibration.heldout_set, deadline.earlier(final.seconds), check,
-        resources, progress, calibration.seconds,
+        resources, recorder, calibration.seconds,
         narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations, activation_scale=grid.activation_scale,
         own=float_model.points.own, behind=behind, otherwise=calibration.otherwise,
     )  # fmt: skip
-
     check_memory(task)
     if form == "c":  # what a header cannot hold is refused before the search, not after it
         check_header(task, name_of(model))
@@ -227,8 +226,9 @@ def optimize(
     with keeping_what_was_found() as interruption:
         job = replace(job, calibration=final.calibration)
         asked = Asked(model, bits, grid, strategy, form, storage, max_drop, seed)
-        return result_of(
+        result = result_of(
             asked, job, task, tuned, drop, ranking if ranked else None, interruption,
             (*notes_on_steps, *notes_on_target(chosen, grid.activations, form), *final.notes),
             began,
         )  # fmt: skip
+        return replace(result, history=recorder.history)

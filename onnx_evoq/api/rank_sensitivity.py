@@ -13,7 +13,7 @@ from onnx_evoq.model import name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import ACTIVATION, Sensitivity, SensitivityRow
-from onnx_evoq.run import Deadline
+from onnx_evoq.run import Deadline, Recorder
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -64,7 +64,7 @@ def rank_sensitivity(
         score_at: the tensors at which models are compared, as for `optimize`.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
-        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
+        progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
 
     Returns:
         The ranking, least sensitive first.
@@ -88,6 +88,7 @@ def rank_sensitivity(
     check_seed(seed)
     check_limits(time_budget=time_budget)
     deadline = Deadline(time_budget)
+    progress = Recorder(progress, deadline)
 
     # 2. Open the float model, and run it on the samples.
     rng = np.random.default_rng(seed)

@@ -69,7 +69,7 @@ def search_and_optimize(
         score_at: the tensors at which models are compared, as for `search_bits`.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
-        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
+        progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
 
     Returns:
         The search, the chosen point, and the optimized model. Without a budget, a drop or a policy

@@ -17,7 +17,7 @@ from onnx_evoq.pipeline import choose_target, reconstruct_behind
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
 from onnx_evoq.report import Search
-from onnx_evoq.run import Deadline, Stopped
+from onnx_evoq.run import Deadline, Recorder, Stopped
 from onnx_evoq.setup import (
     DEFAULT_RESOURCES,
     MAX_BITS,
@@ -112,7 +112,7 @@ def search_bits(
             have 8 bits.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
-        progress: shows the progress; `onnx_evoq.bars` draws tqdm bars.
+        progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
 
     Returns:
         The Pareto front. `Search.pick` chooses a point of it, which `optimize` takes as its
@@ -151,6 +151,7 @@ def search_bits(
     if space.per_channel and "channel" not in granularities:
         raise OptionError(f"target {chosen.name} takes no steps, and no widths, per channel.")
     deadline = Deadline(time_budget)
+    recorder = Recorder(progress, deadline)
     rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
 
     # 2. Open the float model, and run it on the samples.
@@ -158,7 +159,7 @@ def search_bits(
         model, grid.keep, requantize=requantize, score_at=score_at, resources=resources
     )
     job = prepare_job(
-        float_model, name_of(model), data, metric, holdout, rng, resources, progress, deadline
+        float_model, name_of(model), data, metric, holdout, rng, resources, recorder, deadline
     )
     float_model, calibration = job.float_model, job.calibration
     scored = calibration.first(_scored_share(calibration, deadline))
@@ -174,7 +175,7 @@ def search_bits(
     task = Task(
         float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
         options.granularities[0], grid.scale, calibration.search_set, scored.heldout_set,
-        deadline, None, resources, progress, calibration.seconds, calibration.few,
+        deadline, None, resources, recorder, calibration.seconds, calibration.few,
         narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
         activation_bits=grid.activations,
         activation_scale=grid.activation_scale, has_classes=calibration.has_classes, seed=seed,
@@ -209,6 +210,7 @@ def search_bits(
             *found.notes,
             *_notes_on(found.stopped),
         ),
+        history=recorder.history,
     )
 
 

@@ -9,6 +9,7 @@ import click
 
 import onnx_evoq
 from onnx_evoq.cli.arguments import arguments_of
+from onnx_evoq.cli.log_file import Log, logged
 from onnx_evoq.cli.options import (
     CHOICE_OPTIONS,
     COMMON_OPTIONS,
@@ -102,6 +103,7 @@ def main() -> None:
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
 @reporting
+@logged
 def optimize(
     model: Path,
     output: Path | None,
@@ -109,6 +111,7 @@ def optimize(
     bits_for: tuple[tuple[str, int], ...],
     quiet: bool,
     as_json: bool,
+    log: Log,
     **options: Any,
 ) -> None:
     """Quantize MODEL, and search for codes that keep its answers.
@@ -126,12 +129,13 @@ def optimize(
     kind += "" if runtime is None else f".{runtime}"
     check_ending(output, header)
     target = target_of(model, output, kind, "h" if header else "onnx")
-    to_stdout = check_outputs([target], model, options, as_json)
+    to_stdout = check_outputs([target, *log.paths], model, options, as_json)
+    log.begin()
     result = onnx_evoq.optimize(
         model,
         bits_for=dict(bits_for),
         format=form,  # type: ignore[arg-type]  # click checked the choices
-        **arguments_of(options, quiet),
+        **arguments_of(options, quiet, log.run),
     )
     with keeping_what_was_found():
         name = str(target)
@@ -141,8 +145,9 @@ def optimize(
             result = replace(result, bytes_after=len(content))
         else:
             result, name = write_model(target, result)
-        text = result_text(result, name)
-        show(text, result.to_dict(target), result.notes, quiet, as_json, to_stdout)
+        text, values = result_text(result, name), result.to_dict(target)
+        show(text, values, result.notes, quiet, as_json, to_stdout)
+        log.finish(values, result.notes)
 
 
 @main.command(short_help="Search for a width per layer: size against error.")
@@ -160,6 +165,7 @@ def optimize(
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
 @reporting
+@logged
 def search(
     model: Path,
     output: Path | None,
@@ -167,6 +173,7 @@ def search(
     picture: Path | None,
     quiet: bool,
     as_json: bool,
+    log: Log,
     **options: Any,
 ) -> None:
     """Search for the width of each layer: the lowest output error at each size.
@@ -186,12 +193,13 @@ def search(
     runtime = options["target"]
     target = target_of(model, output, "mixed" if runtime is None else f"mixed.{runtime}")
     outputs = [target if choosing else None, save_policy, picture]
-    written = [path for path in outputs if path is not None]
+    written = [*(path for path in outputs if path is not None), *log.paths]
     to_stdout = check_outputs(written, model, options, as_json)
     if picture is not None:
         check_picture(picture)
+    log.begin()
     try:
-        found = onnx_evoq.search_and_optimize(model, **arguments_of(options, quiet))
+        found = onnx_evoq.search_and_optimize(model, **arguments_of(options, quiet, log.run))
     except BudgetError as error:  # the front shows what can be reached
         if error.search is not None:
             with keeping_what_was_found():
@@ -208,8 +216,9 @@ def search(
             texts.append(result_text(*write_model(target, found.result)))
         if save_policy is not None and found.chosen is not None:
             write(save_policy, found.policy_json())
-        text = "\n\n".join(texts)
-        show(text, found.to_dict(target), found.notes, quiet, as_json, to_stdout)
+        text, values = "\n\n".join(texts), found.to_dict(target)
+        show(text, values, found.notes, quiet, as_json, to_stdout)
+        log.finish(values, found.notes)
 
 
 def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
@@ -243,10 +252,15 @@ def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
 @reporting
-def sensitivity(model: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+@logged
+def sensitivity(model: Path, quiet: bool, as_json: bool, log: Log, **options: Any) -> None:
     """Rank the weights of MODEL by sensitivity: its score when each of them alone is quantized."""
-    ranking = onnx_evoq.rank_sensitivity(model, **arguments_of(options, quiet))
-    show(sensitivity_text(ranking), ranking.to_dict(), ranking.notes, quiet, as_json)
+    to_stdout = check_outputs(log.paths, model, options, as_json)
+    log.begin()
+    ranking = onnx_evoq.rank_sensitivity(model, **arguments_of(options, quiet, log.run))
+    values = ranking.to_dict()
+    show(sensitivity_text(ranking), values, ranking.notes, quiet, as_json, to_stdout)
+    log.finish(values, ranking.notes)
 
 
 @main.command(short_help="Score a model, float or quantized.")

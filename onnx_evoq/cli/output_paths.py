@@ -164,7 +164,7 @@ def show(
         to_stderr: whether to print the text on stderr, since a model is written to stdout.
     """
     for note in () if quiet else notes:
-        click.echo(_wrapped(printable(f"Note: {note}")), err=True)
+        click.echo(note_text(note), err=True)
     printed = json.dumps(values, allow_nan=False) if as_json else printable(text)
     if to_stderr:
         click.echo(printed, err=True)
@@ -180,6 +180,7 @@ def printable(text: str) -> str:
     )
 
 
-def _wrapped(text: str) -> str:
-    # A path is never broken, so that it can be copied.
+def note_text(note: str) -> str:
+    """A note for people, in lines of 80 characters."""
+    text = printable(f"Note: {note}")  # a path is never broken, so that it can be copied
     return textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False)

@@ -8,7 +8,7 @@ import click
 
 from onnx_evoq.cli.options import Command
 from onnx_evoq.cli.output_paths import printable
-from onnx_evoq.cli.signals import Signals
+from onnx_evoq.cli.signals import EndedAtOnce, Signals
 from onnx_evoq.errors import BudgetError, EvoqError
 
 
@@ -26,22 +26,35 @@ def reporting(command: Command) -> Command:
             code = 1
             try:
                 command(*args, **kwargs)
-            except EvoqError as error:
-                message = str(error)
+            except (EvoqError, MemoryError) as error:
+                message = sentence_of(error)
                 code = 3 if isinstance(error, BudgetError) else 1
-            except MemoryError as error:
-                message = (
-                    f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
-                    "(--samples), or hold less in memory (--memory)."
-                )
-            except KeyboardInterrupt:
-                message = "stopped before there was a result."
+            except KeyboardInterrupt as error:
+                message = sentence_of(error)
                 code = signals.exit_code
             else:
                 if signals.first is not None:
                     sys.exit(signals.exit_code)
                 return
-            click.echo("Error: " + printable(" ".join(message.split())), err=True)
+            click.echo("Error: " + printable(message), err=True)
             sys.exit(code)
 
     return run
+
+
+def sentence_of(error: BaseException) -> str:
+    """What ended a command, in one line."""
+    if isinstance(error, EvoqError):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = (
+            f"there is not enough memory ({str(error) or 'it ran out'}): use fewer samples "
+            "(--samples), or hold less in memory (--memory)."
+        )
+    elif isinstance(error, KeyboardInterrupt):
+        message = "stopped before there was a result."
+    elif isinstance(error, EndedAtOnce):
+        message = "ended at once by a second signal."
+    else:
+        message = f"{type(error).__name__}: {error}"
+    return " ".join(message.split())

@@ -179,7 +179,8 @@ def _evolve(
                     kept.check(search)
             else:
                 stalled += 1
-            advance(1)
+            best = fitness.metric.value_of(search.best_fitness)
+            advance(1, best=best, evaluations=fitness.evaluations)
             if kept.rejections == _MOST_REJECTIONS:
                 break
             if stalled == _STALLED:

@@ -151,6 +151,7 @@ def evolve_formats(
     workers: int,
     generations: int,
     progress: Progress,
+    value_of: Callable[[float], float],
     end: Callable[[], None],
 ) -> EvolvedFormats[CandidateT]:
     """Search for grids with less error at the end of the network.
@@ -166,6 +167,7 @@ def evolve_formats(
         workers: candidates that are built at a time, at most; it does not change the result.
         generations: that the search has, at most; more than 16 it never has.
         progress: shows how many generations are done.
+        value_of: the metric that has an error.
         end: makes each `build` that is running end soon, on Ctrl-C.
     """
     kept, generations = {bytes(shape.size): start}, min(generations, _GENERATIONS)
@@ -196,7 +198,8 @@ def evolve_formats(
             kept = {genome.tobytes(): kept[genome.tobytes()] for genome in search.parents}
             without_gain = 0 if search.best_fitness < before else without_gain + 1
             seconds = max(seconds / 2, time.monotonic() - began)
-            step(1)
+            best = value_of(search.best_fitness / 2)  # the mean of both sets
+            step(1, best=best, evaluations=count)
     names = dict.fromkeys(genome.tobytes() for genome in search.parents)
     return EvolvedFormats([kept[name] for name in names], count, interruption.reason or stopped)
 

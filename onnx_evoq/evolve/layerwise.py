@@ -181,7 +181,7 @@ class _LayerwiseSearch:
             best, scores = self._evolve(name, start, settings, remaining, advance)
         else:
             self._stopped = self._stopped if settings is None else Stopped.TIME
-            advance(1)
+            advance(1, layer=name)
         trial = {**self._quantized, name: best}
         if not self._task.allows(with_codes(self._model, trial)):
             return False
@@ -204,7 +204,14 @@ class _LayerwiseSearch:
         pair = self._evaluators.at(model, name)
         try:
             best, scores, in_time = evolve_weight(
-                name, start, pair, settings, self._generators[name], deadline, advance
+                name,
+                start,
+                pair,
+                settings,
+                self._generators[name],
+                deadline,
+                advance,
+                self._evaluations,
             )
         finally:
             self._evaluations += sum(evaluator.evaluations for evaluator in pair)
@@ -221,6 +228,7 @@ def evolve_weight(
     rng: np.random.Generator,
     deadline: Deadline,
     advance: Step,
+    scored_before: int = 0,
 ) -> tuple[QuantizedWeight, LayerScores, bool]:
     """Evolve the codes of one weight.
 
@@ -232,6 +240,7 @@ def evolve_weight(
         rng: draws the mutations.
         deadline: when to stop.
         advance: advances the progress, by 1 in total.
+        scored_before: candidates that were scored for other weights.
 
     Returns:
         The best codes, or `start` itself where none are better on the search set and no worse on
@@ -250,7 +259,13 @@ def evolve_weight(
     search.tell(candidates, race.fitness(candidates))
     at_start = search.best_fitness
     part = 1 / (settings.generations + 1)
-    advance(part)
+    value_of, fitness = on_search.metric.value_of, on_search.metric.fitness
+
+    def advanced(amount: float) -> None:
+        best, scored = value_of(search.best_fitness), scored_before + on_search.evaluations
+        advance(amount, layer=name, best=best, evaluations=scored)
+
+    advanced(part)
     done = without_gain = 0
     while done < settings.generations and not deadline.passed:
         if without_gain == settings.patience:
@@ -262,11 +277,10 @@ def evolve_weight(
         search.tell(candidates, race.fitness(candidates, stop=lambda: deadline.passed))
         without_gain = 0 if search.best_fitness < before else without_gain + 1
         done += 1
-        advance(part)
+        advanced(part)
     in_time = not deadline.passed
-    advance(1 - (done + 1) * part)
+    advanced(1 - (done + 1) * part)
 
-    value_of, fitness = on_search.metric.value_of, on_search.metric.fitness
     scores_before = {
         "search": value_of(at_start),
         "heldout": on_heldout.value({name: start.values}),

@@ -85,7 +85,7 @@ def evolve_widths(
     corrects = scoring.criterion.metric.against == "reference"
     if corrects:
         scoring = scoring.scored_by_relative_error()
-    fitness = scoring.criterion.metric.fitness
+    fitness, value_of = scoring.criterion.metric.fitness, scoring.criterion.metric.value_of
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     (evaluator,) = evaluators.at(table.layers.model, *table.layers.floats)
 
@@ -117,7 +117,8 @@ def evolve_widths(
             in_time = takewhile(lambda _: not task.deadline.passed, scored)
             objectives = [[sizes[k], error(choices[k])] for k in in_time]
             search.tell(asked[scored[: len(objectives)]], objectives)
-            step(1)
+            least = search.front[1].reshape(-1, 2)[:, 1].min(initial=np.inf)
+            step(1, best=value_of(least), evaluations=evaluator.evaluations)
     genomes, best = search.front
     best = best.reshape(-1, 2)  # of shape (0, 0) if nothing was scored
     return Evolution(

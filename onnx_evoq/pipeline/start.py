@@ -224,7 +224,7 @@ def evolved_start(
             first, built = _as_simulated(start), partial(_built, scaling, start, deadline)
             found = evolve_formats(
                 first, shape, built, _as_simulated, rng, deadline, generation, workers,
-                generations, task.progress, ended.set,
+                generations, task.progress, task.heldout_set.criterion.metric.value_of, ended.set,
             )  # fmt: skip
             best = found.front[0].candidate  # if an interruption comes before what follows
             best = _best_as_emitted(first, found.front)

@@ -200,7 +200,7 @@ def reconstruct_layers(
             if layer is not None:
                 plan.done(own, learns=columns is not None)
             so_far = model.with_values({**done.quantized, **done.biases})
-            step(1)
+            step(1, layer=name)
     reached, cut = len(done.quantized), [plan.cut] if plan.cut else []
     if interruption.reason and not reached:
         raise ReconstructionInterrupted(None)

@@ -122,7 +122,8 @@ class _Correction:
                 linearized = self._linearized(layer, deadline)
                 if linearized is not None:
                     self._correct(layer, linearized, deadline)
-                step(1)
+                best = self._task.heldout_set.criterion.metric.value_of(self.fitness)
+                step(1, layer=layer.weight, best=best, evaluations=self.evaluations)
 
     def _correct(self, layer: Layer, linearized: LinearizedOutput, deadline: Deadline) -> None:
         """Try new codes of a layer, and accept the first that pass the rule of step 3."""

@@ -11,13 +11,13 @@ from onnx_evoq.report.text import (
     counted,
     metric_label,
     number,
-    shortened,
     size,
     table,
     width_range,
 )
-from onnx_evoq.run import Stopped
+from onnx_evoq.run import History, Stopped
 from onnx_evoq.setup import check_whole, within
+from onnx_evoq.shortened import shortened
 
 _METRIC_COLUMNS = 16  # of a line, for the name of the metric
 
@@ -43,6 +43,7 @@ class Search:
         stopped: "time" or "interrupt" if the search ended early, else None.
         notes: sentences that a user should read.
         scored_at: the tensors at which models were compared.
+        history: how the best value changed, stage by stage.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Search:
     stopped: Stopped | None
     notes: tuple[str, ...]
     scored_at: tuple[str, ...] = ()
+    history: History = History()  # noqa: RUF009 - it does not change
 
     def bytes_of(self, point: ParetoPoint) -> int:
         """The size of a point in bytes, of the kind that counts."""
@@ -146,6 +148,7 @@ class Search:
             "seconds": round(self.seconds, 3),
             "stopped": self.stopped,
             "notes": list(self.notes),
+            "history": self.history.to_list(),
         }
         return json_values(values)
 

@@ -12,12 +12,12 @@ from onnx_evoq.report.text import (
     counted,
     metric_label,
     number,
-    shortened,
     size,
     table,
     width_range,
 )
 from onnx_evoq.setup import Score
+from onnx_evoq.shortened import shortened
 
 _SHOWN_BITS = (8, 6, 4, 3, 2)
 _NAMES_COLUMNS = 12  # of a line that a long reason leaves to names, at least

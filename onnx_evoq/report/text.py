@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from onnx_evoq.quantize import Bits
+from onnx_evoq.shortened import shortened
 
 WIDTH = 80  # of a line
 
@@ -33,14 +34,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
             cells.append(cell.ljust(widths[k]) if k < left else cell.rjust(widths[k]))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def shortened(text: str, width: int) -> str:
-    """Leave out the middle of a text that is longer than `width` characters."""
-    if len(text) <= width:
-        return text
-    head = (width - 2) // 2
-    return text[:head] + ".." + text[len(text) - (width - 2 - head) :]
 
 
 def number(value: float) -> str:

@@ -1,7 +1,9 @@
-"""The time budget of a run, its progress bars, and the reasons for an early end."""
+"""The time budget of a run, its progress, its log and history, and the reasons for an early end."""
 
 from onnx_evoq.run.bars import bars
 from onnx_evoq.run.deadline import NO_DEADLINE, Deadline
+from onnx_evoq.run.history import History, Moment, Recorder
+from onnx_evoq.run.run_log import RunLog
 from onnx_evoq.run.signals import ENDING_SIGNALS, keeping_what_was_found
 from onnx_evoq.run.stop import Interruption, Stopped, until_interrupted
 
@@ -9,7 +11,11 @@ __all__ = [
     "ENDING_SIGNALS",
     "NO_DEADLINE",
     "Deadline",
+    "History",
     "Interruption",
+    "Moment",
+    "Recorder",
+    "RunLog",
     "Stopped",
     "bars",
     "keeping_what_was_found",

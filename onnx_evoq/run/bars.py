@@ -1,24 +1,27 @@
-"""Progress on stderr: bars on a terminal, elsewhere a line now and then."""
+"""Progress on stderr: a line that changes on a terminal, elsewhere a line now and then."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
 from onnx_evoq.progress import Step
+from onnx_evoq.run.stage import Stage
 
-_LINE_EVERY = 30.0  # seconds
-_LAYOUT = "{desc:<12} {percentage:3.0f}%|{bar}| {elapsed} spent, {remaining} left"
+_LINE_EVERY = 30.0  # seconds, in a log
+_SHOWN_EVERY = 0.1  # seconds, on a terminal
+_WIDTH = 80  # characters of a line
 
 
 @contextmanager
 def bars(label: str, total: float) -> Iterator[Step]:
-    """Show the progress of some work on stderr, with the time that is left.
+    """Show on stderr where some work is, with the time that is left.
 
-    On a terminal it is a tqdm bar. Elsewhere (in a log) it is a line every 30 seconds, so that
-    short work shows nothing.
+    On a terminal it is one line for each stage: the stage, how far it is, the layer, the best value
+    of the metric so far, the time spent, and the time left (of the stage as it goes, or of the time
+    budget if that is less). Elsewhere (in a log) it is a line every 30 seconds, so that short work
+    shows nothing.
 
     Args:
         label: the name of the work.
@@ -30,54 +33,91 @@ def bars(label: str, total: float) -> Iterator[Step]:
         ...         done = step(1)
     """
     if not sys.stderr.isatty():
-        yield Lines(label, total).step
+        yield Lines(Stage(label, total)).step
         return
-    with tqdm(
-        total=total,
-        desc=label,
-        file=sys.stderr,
-        bar_format=_LAYOUT,
-        dynamic_ncols=True,
-        leave=False,
-    ) as bar:
-        yield bar.update
+    live = LiveLine(Stage(label, total))
+    live.show()
+    try:
+        yield live.step
+    finally:
+        live.clear()
 
 
 class Lines:
-    """Writes how far some work is, at the first step after each 30 seconds.
+    """Writes where a stage is, at the first step after each 30 seconds.
 
     Args:
-        label: the name of the work.
-        total: the amount of work.
+        stage: the stage.
         clock: gives the time in seconds.
     """
 
-    def __init__(
-        self, label: str, total: float, clock: Callable[[], float] = time.monotonic
+    def __init__(self, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stage, self._clock = stage, clock
+        self._next = clock() + _LINE_EVERY
+
+    def step(
+        self,
+        amount: float,
+        layer: str | None = None,
+        best: float | None = None,
+        evaluations: int | None = None,
+        left: float | None = None,
     ) -> None:
-        self._label, self._total, self._clock = label, total, clock
-        self._done, self._began = 0.0, clock()
-        self._next = self._began + _LINE_EVERY
-
-    def step(self, amount: float) -> None:
-        """Move on by an amount of work."""
-        self._done += amount
+        """Move the stage on."""
+        self._stage.step(amount, layer, best, evaluations, left)
         now = self._clock()
-        if now < self._next:
-            return
-        self._next = now + _LINE_EVERY
-        spent = now - self._began
-        left = ""
-        if self._done > 0:
-            rest = spent * max(self._total - self._done, 0.0) / self._done
-            left = f", {_minutes(rest)} left"
-        share = f"{round(self._done, 1):g} of {round(self._total, 1):g}"
-        text = f"{self._label}: {share}, {_minutes(spent)} spent{left}"
-        print(text, file=sys.stderr, flush=True)
+        if now >= self._next:
+            self._next = now + _LINE_EVERY
+            print(self._stage.sentence(_WIDTH), file=sys.stderr, flush=True)
 
 
-def _minutes(seconds: float) -> str:
-    """A time as minutes and seconds, 1:02, with hours where there are any, 1:00:05."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+class LiveLine:
+    """A line of a terminal that shows where a stage is.
+
+    Args:
+        stage: the stage.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(self, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stage, self._clock = stage, clock
+        self._next = clock() + _SHOWN_EVERY
+        self._width = 0  # of what is shown
+
+    def step(
+        self,
+        amount: float,
+        layer: str | None = None,
+        best: float | None = None,
+        evaluations: int | None = None,
+        left: float | None = None,
+    ) -> None:
+        """Move the stage on, and show it unless it was shown just now."""
+        self._stage.step(amount, layer, best, evaluations, left)
+        if self._clock() >= self._next:
+            self.show()
+
+    def show(self) -> None:
+        """Write the line over the one before."""
+        self._next = self._clock() + _SHOWN_EVERY
+        text = self._stage.line(_terminal_width() - 1)  # in the last column, a terminal may wrap
+        self._write(text)
+
+    def clear(self) -> None:
+        """Leave the line empty."""
+        self._write("")
+        sys.stderr.write("\r")
+        sys.stderr.flush()
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write("\r" + text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)
+
+
+def _terminal_width() -> int:
+    """The characters of a line: those of the terminal, at most 80."""
+    try:
+        return min(os.get_terminal_size(sys.stderr.fileno()).columns or _WIDTH, _WIDTH)
+    except OSError:  # a terminal that does not say
+        return _WIDTH

@@ -328,3 +328,17 @@ def test_a_name_of_a_strategy_stands_for_its_defaults() -> None:
         for strategy in ("none", onnx_evoq.Strategy("none"))
     )
     assert serialize(named.model) == serialize(value.model)
+
+
+def test_the_history_tells_the_best_value_of_each_stage() -> None:
+    result = optimize(mlp(), random(16, 4), bits=3, generations=3, population=2)
+    by_stage = {moment.stage: moment for moment in result.history.moments}
+    assert {"reference", "reconstructing", "evolving 1", "scoring"} <= set(by_stage)
+    evolving = by_stage["evolving 1"]
+    assert evolving.layer == "second"
+    assert evolving.best is not None
+    assert evolving.evaluations is not None
+    seconds = [moment.seconds for moment in result.history.moments]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] <= result.seconds
+    assert len(result.to_dict()["history"]) == len(seconds)

@@ -5,7 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, interrupting, mlp, proto, random, rounded, table_read_twice, task_of
+from graphs import (
+    conv_net,
+    interrupting,
+    mlp,
+    proto,
+    random,
+    rounded,
+    stepping_into,
+    table_read_twice,
+    task_of,
+)
 
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.code_fitness import CodeFitness
@@ -169,6 +179,16 @@ def test_an_interrupt_before_the_start_is_scored_leaves_it(
     evolved = coevolved(given)
     assert (evolved.stopped, evolved.layers) == ("interrupt", {})
     assert same(evolved.quantized, given[1].quantized)
+
+
+def test_each_generation_says_the_best_error_so_far(given: Case) -> None:
+    steps: list[Any] = []
+    few = replace(SETTINGS, generations=5)
+    coevolved(given, settings=few, progress=stepping_into(steps, "best", "evaluations"))
+    best, counts = [step[1] for step in steps], [step[2] for step in steps]
+    assert (len(steps), best) == (5, sorted(best, reverse=True))
+    assert 0 < best[0] <= value(given, given[1].quantized, given[0].search_set)
+    assert counts == sorted(set(counts))
 
 
 def test_an_interrupt_keeps_the_best_codes_so_far(given: Case) -> None:

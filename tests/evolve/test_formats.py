@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphs import stepping_into
 
 from onnx_evoq.evolve import Formats, GenomeShape, Scored, evolve_formats
 from onnx_evoq.evolve.formats import EvolvedFormats, _child, formats_of
@@ -33,7 +34,7 @@ def searched(score: Score = scored, seed: int = 0, **options: Any) -> EvolvedFor
     given = {
         "build": lambda formats: formats, "rng": np.random.default_rng(seed),
         "deadline": Deadline(None), "seconds": 0.0, "workers": 1, "generations": 16,
-        "progress": silent, "end": lambda: None, **options,
+        "progress": silent, "value_of": lambda error: error, "end": lambda: None, **options,
     }  # fmt: skip
     return evolve_formats(START, SHAPE, score=score, **given)
 
@@ -202,3 +203,12 @@ def test_on_an_interruption_while_one_is_scored_the_others_end_soon() -> None:
     found = searched(build=build, score=interrupted, workers=2, end=ended.set)
     assert found.stopped is Stopped.INTERRUPT
     assert ended.is_set()
+
+
+def test_each_generation_says_the_best_error_so_far() -> None:
+    steps: list[Any] = []
+    progress = stepping_into(steps, "best", "evaluations")
+    found = searched(progress=progress, value_of=lambda error: 100 - error)
+    assert len(steps) > 1
+    assert steps[0][1] <= steps[-1][1] == 100 - found.front[0].error / 2
+    assert steps[-1][2] == found.built

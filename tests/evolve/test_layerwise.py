@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, interrupting, mlp, proto, random, rounded, task_of
+from graphs import conv_net, interrupting, mlp, proto, random, rounded, stepping_into, task_of
 
 from onnx_evoq.evolve import Evolved
 from onnx_evoq.evolve.layerwise import evolve_layers, evolve_within_max_drop
@@ -169,7 +169,7 @@ def test_evaluations_of_an_interrupted_layer_count(task: Task) -> None:
 
 def test_progress_adds_up_to_the_number_of_layers(task: Task) -> None:
     total: list[float] = []
-    evolved_from_nearest(task, progress=lambda label, amount: nullcontext(total.append))
+    evolved_from_nearest(task, progress=stepping_into(total))
     assert sum(total) == pytest.approx(3)
     assert list(stepping([1, 2], total.append)) == [1, 2]
 
@@ -184,6 +184,27 @@ def test_without_gain_the_search_of_a_weight_ends_after_its_patience(task: Task)
 
 
 # Passes, from a reconstruction
+
+
+def test_each_step_says_where_the_search_is(case: Case) -> None:
+    steps: list[Any] = []
+    once = replace(PASSES, passes=1)
+    evolved = refined(case, settings=once, progress=stepping_into(steps, "layer", "best"))
+    assert list(dict.fromkeys(layer for _, layer, _ in steps)) == ["w1", "w2", "w3"]
+    last = {layer: best for _, layer, best in steps}
+    best = {name: scores.after["search"] for name, scores in evolved.layers.items()}
+    assert all(last[name] <= best[name] for name in best)
+    assert last["w1"] == best["w1"]
+
+
+def test_steps_count_the_evaluations_of_all_layers(case: Case) -> None:
+    steps: list[Any] = []
+    once = replace(PASSES, passes=1)
+    evolved = refined(case, settings=once, progress=stepping_into(steps, "evaluations"))
+    counts = [count for _, count in steps]
+    assert counts == sorted(counts)
+    assert counts[0] > 0
+    assert counts[-1] <= evolved.evaluations < counts[-1] + 5  # those on the held-out set follow
 
 
 def test_passes_lower_the_error_on_both_sets(case: Case, after_passes: Evolved) -> None:
@@ -249,9 +270,7 @@ def test_a_layer_that_its_share_of_the_time_cuts_short_says_so(case: Case) -> No
         seconds[0] += sum(hurry) < 1
         return seconds[0]
 
-    evolved = refined(
-        case, deadline=Deadline(60, clock), progress=lambda label, total: nullcontext(hurry.append)
-    )
+    evolved = refined(case, deadline=Deadline(60, clock), progress=stepping_into(hurry))
     assert seconds[0] < 60
     assert evolved.stopped == "time"
     assert list(evolved.layers) == ["w1", "w2", "w3"]
@@ -296,7 +315,7 @@ class Passes:
 
     def __call__(self, label: str, total: int) -> Any:
         self.layers.append(total)
-        return nullcontext(lambda amount: None)
+        return nullcontext(lambda amount, **where: None)
 
 
 def test_a_pass_visits_only_the_weights_that_changed_in_the_pass_before(case: Case) -> None:
@@ -421,7 +440,7 @@ def test_passes_have_numbers_and_a_single_pass_has_none(case: Case) -> None:
 
     def progress(label: str, total: float) -> Any:
         labels.append(label)
-        return nullcontext(lambda amount: None)
+        return nullcontext(lambda amount, **where: None)
 
     refined(case, settings=replace(PASSES, passes=1, generations=0), progress=progress)
     assert labels == ["evolving"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import model_of, node, random, task_of
+from graphs import model_of, node, random, stepping_into, task_of
 from searches import shorten
 
 from onnx_evoq.metrics import find_metric
@@ -152,7 +152,7 @@ class Ticking:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def step(self, amount: float) -> None:
+    def step(self, amount: float, **where: Any) -> None:
         self.now += amount
         if self.now == self.interrupt_at:
             raise KeyboardInterrupt
@@ -171,6 +171,14 @@ def test_no_generation_but_the_first_begins_after_six_tenths_of_the_time(
     found = run(replace(task, deadline=deadline, progress=clock), table)
     assert found.evaluations == 8 * generations
     assert found.stopped == stopped
+
+
+def test_each_generation_says_the_least_error_so_far(tabulated: Tabulated) -> None:
+    task, table = tabulated("mlp")
+    steps: list[Any] = []
+    found = run(replace(task, progress=stepping_into(steps, "best", "evaluations")), table)
+    assert [step[2] for step in steps] == [8, 16, 24]
+    assert steps[0][1] >= steps[-1][1] == min(found.errors)
 
 
 def test_an_interrupt_keeps_the_generations_before_it(tabulated: Tabulated) -> None:

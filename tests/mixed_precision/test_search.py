@@ -190,7 +190,7 @@ class Interrupting:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def step(self, _: float) -> None:
+    def step(self, _: float, **where: Any) -> None:
         if self.stages[-1] == self.stage:
             self.left -= 1
             if self.left == 0:

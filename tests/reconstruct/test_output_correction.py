@@ -219,7 +219,7 @@ def test_each_layer_gets_an_equal_share_of_the_time_left(
     @contextmanager
     def progress(label: str, total: float) -> Iterator[Any]:
         shown.append((label, total))
-        yield shown.append
+        yield lambda amount, **where: shown.append((amount, where))
 
     deadline = Deadline(12, clock=lambda: 0.0)  # no time passes
     correction = correction_of(small, deadline=deadline, progress=progress)
@@ -228,7 +228,8 @@ def test_each_layer_gets_an_equal_share_of_the_time_left(
     )
     correction.run_pass([layer_of(small[1], "w1")] * 3, "label")
     assert shares == [4, 6, 12]
-    assert shown == [("label", 3), 1, 1, 1]
+    at_w1 = {"layer": "w1", "best": correction.fitness, "evaluations": 0}
+    assert shown == [("label", 3), (1, at_w1), (1, at_w1), (1, at_w1)]
 
 
 def test_evaluators_and_cache_share_the_memory(

@@ -105,14 +105,14 @@ def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.Monkey
     @contextmanager
     def progress(label: str, total: float) -> Iterator[Any]:
         shown.append((label, total))
-        yield shown.append
+        yield lambda amount, layer: shown.append((amount, layer))
 
     monkeypatch.setattr(module, "Frontier", recorded)
     monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
     inputs, resources = random(8, 4), Resources(memory=1000, workers=1)
     reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress, resources=resources))
     assert limits == [125, 125]
-    assert shown == [("reconstructing", 2), 1, 1]
+    assert shown == [("reconstructing", 2), (1, "first"), (1, "second")]
 
 
 def test_where_runs_are_slow_fewer_samples_are_run(taken: Taken) -> None:

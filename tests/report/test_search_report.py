@@ -162,7 +162,7 @@ def test_json_holds_all_points() -> None:
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert list(values) == [
         "model", "metric", "scored_at", "size", "seed", "front", "uniform", "greedy", "hypervolume",
-        "evaluations", "seconds", "stopped", "notes",
+        "evaluations", "seconds", "stopped", "notes", "history",
     ]  # fmt: skip
     assert values["front"][1] == {
         "bits": {"a": 3, "b": [2, 5]}, "expansion": {"a": 0.125}, "granularity": {"b": "channel"},

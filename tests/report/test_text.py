@@ -3,7 +3,7 @@
 import pytest
 
 from onnx_evoq.quantize import Bits
-from onnx_evoq.report.text import WIDTH, number, shortened, size, table, width_range
+from onnx_evoq.report.text import WIDTH, number, size, table, width_range
 
 LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2
 
@@ -41,19 +41,6 @@ def test_a_long_first_column_is_shortened_to_80_columns() -> None:
 def test_other_columns_are_never_shortened() -> None:
     line = table(["name", "value"], [[LONG, "0.123456789"]]).splitlines()[1]
     assert line.endswith("  0.123456789")
-
-
-@pytest.mark.parametrize("width", [8, 9, 10, 25])
-def test_a_shortened_text_has_that_width_and_both_its_ends(width: int) -> None:
-    text = shortened("abcdefghijklmnopqrstuvwxyz", width)
-    assert len(text) == width
-    assert text.startswith("abc")
-    assert text.endswith("xyz")
-
-
-@pytest.mark.parametrize("text", ["", "abc", "12345678"])
-def test_what_fits_is_not_shortened(text: str) -> None:
-    assert shortened(text, 8) == text
 
 
 @pytest.mark.parametrize(

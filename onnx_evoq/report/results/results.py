@@ -11,7 +11,7 @@ from onnx_evoq.report.results.activation_results import ActivationResult
 from onnx_evoq.report.results.coverage import Coverage
 from onnx_evoq.report.results.json_values import json_values
 from onnx_evoq.report.results.output_results import OutputResult
-from onnx_evoq.run import Stopped
+from onnx_evoq.run import History, Stopped
 from onnx_evoq.setup import Score
 from onnx_evoq.targets import ONNXRUNTIME
 
@@ -77,6 +77,7 @@ class Result:
         coverage: how much of the float model is quantized in closed form, how much by rounding, and
             how much not at all.
         data_files: the data files of the float model; if there are any, `save` writes one, too.
+        history: how the best value changed, stage by stage.
     """
 
     model: Model
@@ -104,6 +105,7 @@ class Result:
     data_files: tuple[Path, ...] = ()
     coverage: Coverage = Coverage(0, 0, 0)  # noqa: RUF009 - it does not change
     outputs: tuple[OutputResult, ...] = ()
+    history: History = History()  # noqa: RUF009 - it does not change
 
     def save(self, path: str | Path, *, external_data: bool | None = None) -> None:
         """Write the model to a file: either all of it, or nothing.
@@ -153,6 +155,7 @@ class Result:
             "coverage": self.coverage.to_dict(),
             "integer_ops": dict(self.integer_ops),
             "float_ops": dict(self.float_ops),
+            "history": self.history.to_list(),
         }
         return json_values(values)
 

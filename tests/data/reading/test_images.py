@@ -319,7 +319,7 @@ def test_progress_has_a_step_per_image(tmp_path: Path) -> None:
     draw(tmp_path, {"a.png": 1, "b.png": 2})
     load_samples(
         Data(tmp_path), [spec(3, 2, 2)],
-        lambda label, total: nullcontext(lambda amount: steps.append(amount / total)),
+        lambda label, total: nullcontext(lambda amount, **where: steps.append(amount / total)),
     )  # fmt: skip
     assert steps == [0.5, 0.5]
 
