@@ -25,6 +25,7 @@ from onnx_evoq.report.summary import (
     layer_results,
     notes_on,
     notes_on_fit,
+    notes_on_nearest,
     notes_on_size,
     weight_info,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "layer_results",
     "notes_on",
     "notes_on_fit",
+    "notes_on_nearest",
     "notes_on_size",
     "output_results",
     "result_text",

@@ -11,7 +11,7 @@ from onnx_evoq.metrics import Metric
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits, packed_size
 from onnx_evoq.report.results import Coverage, LayerResult, WeightInfo
-from onnx_evoq.report.text import size
+from onnx_evoq.report.text import number, size
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, MIN_BITS, Score
 
@@ -103,6 +103,28 @@ def notes_on_fit(score: Score, metric: Metric) -> list[str]:
     return [
         f"the error of the held-out samples is {times:.0f} times that of the samples that weights "
         "were fitted to: give more samples, or more bits."
+    ]
+
+
+def notes_on_nearest(
+    scores: Mapping[str, Score], metric: Metric, stopped: Stopped | None
+) -> list[str]:
+    """A note if nearest rounding is better on the held-out samples than the model that was made.
+
+    Args:
+        scores: of "nearest" rounding, and of the model ("evolved").
+        metric: of the scores.
+        stopped: why the search ended early; None if it did not.
+    """
+    nearest, evolved = scores["nearest"].heldout, scores["evolved"].heldout
+    worse = metric.fitness(evolved) > metric.fitness(nearest)
+    if not worse or number(evolved) == number(nearest):
+        return []
+    remedy = "let the search run to its end" if stopped else "give more samples, or more bits"
+    return [
+        f"the model is worse than nearest rounding on the held-out samples ({number(evolved)} "
+        f"against {number(nearest)}): {remedy}, or take nearest rounding (--init nearest "
+        "--strategy none)."
     ]
 
 

@@ -16,6 +16,7 @@ from onnx_evoq.report import (
     layer_results,
     notes_on,
     notes_on_fit,
+    notes_on_nearest,
     notes_on_size,
     weight_info,
 )
@@ -124,6 +125,35 @@ def test_a_weight_is_described_by_its_range_and_its_bytes() -> None:
     assert (info.low, info.high, info.int_bits) == (-3.5, 1.0, 2)
     assert info.bytes == {2: 1, 3: 2, 4: 2, 5: 2, 6: 3, 7: 3, 8: 3}
     assert info.no_expansion == "why"
+
+
+@pytest.mark.parametrize(
+    ("nearest", "evolved", "metric", "noted"),
+    [
+        (1.0, 1.1, "mse", True),
+        (1.0, 1.0, "mse", False),
+        (1.0, 1.00001, "mse", False),
+        (1.0, 0.9, "mse", False),
+        (20.0, 19.0, "sqnr", True),
+        (20.0, 21.0, "sqnr", False),
+    ],
+)
+def test_a_model_that_is_worse_than_nearest_rounding_is_noted(
+    nearest: float, evolved: float, metric: str, noted: bool
+) -> None:
+    scores = {"nearest": Score(0.0, nearest), "evolved": Score(0.0, evolved)}
+    assert (notes_on_nearest(scores, find_metric(metric), None) != []) == noted
+
+
+def test_the_remedy_depends_on_why_the_search_ended() -> None:
+    scores = {"nearest": Score(0.2, 0.25), "evolved": Score(0.1, 0.5)}
+    (note,) = notes_on_nearest(scores, find_metric("mse"), Stopped.TIME)
+    assert note == (
+        "the model is worse than nearest rounding on the held-out samples (0.5 against 0.25): let "
+        "the search run to its end, or take nearest rounding (--init nearest --strategy none)."
+    )
+    (note,) = notes_on_nearest(scores, find_metric("mse"), None)
+    assert ": give more samples, or more bits, or take nearest rounding" in note
 
 
 @pytest.mark.parametrize(

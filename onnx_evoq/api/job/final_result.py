@@ -24,6 +24,7 @@ from onnx_evoq.report import (
     layer_results,
     notes_on,
     notes_on_fit,
+    notes_on_nearest,
     notes_on_size,
     output_results,
 )
@@ -124,6 +125,7 @@ def result_of(
             *tuned.notes,
             *notes_on(evolved, of_weights, max_drop, ranking is not None, asked.grid.activations),
             *notes_on_fit(scores["evolved"], job.calibration.metric),
+            *notes_on_nearest(scores, job.calibration.metric, evolved.stopped),
             *notes,
             *emission_notes,
             *notes_on_size(*sizes, coverage),
