@@ -2,6 +2,8 @@
 its answers, scored by ONNX Runtime: no training framework, no gradients, no labels needed.
 """
 
+# First, as it answers Ctrl-C while the libraries are imported.
+from onnx_evoq import command_start as command_start
 from onnx_evoq.api import (
     SearchSpace,
     c_header,

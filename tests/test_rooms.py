@@ -14,9 +14,9 @@ TOOLS = PACKAGE.parent / "tools"
 
 # Plain data and small tools for all rooms.
 PLAIN = {
-    "array_blocks", "array_types", "batch", "errors", "freed_memory", "output_file",
-    "outputs_by_sample", "parallel", "progress", "shortened", "signature", "temporary_folder",
-    "user_function",
+    "array_blocks", "array_types", "batch", "command_start", "errors", "freed_memory",
+    "output_file", "outputs_by_sample", "parallel", "progress", "shortened", "signature",
+    "temporary_folder", "user_function",
 }  # fmt: skip
 
 # The ground: what each room may import of the others.

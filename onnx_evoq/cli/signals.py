@@ -7,7 +7,11 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from onnx_evoq.command_start import end_quietly
 from onnx_evoq.run import ENDING_SIGNALS
+from onnx_evoq.temporary_folder import remove_named_files
+
+_ENDING = (signal.SIG_DFL, signal.default_int_handler, end_quietly)  # handlers that end a process
 
 
 class EndedAtOnce(BaseException):
@@ -18,7 +22,7 @@ class Signals:
     """While a command runs, what SIGINT (Ctrl-C), SIGTERM and SIGHUP do.
 
     The first raises KeyboardInterrupt, on which a search ends with what it found. The second ends
-    the process, once the main thread has removed the files that it has not completed. Signals that
+    the process, once the files that are not complete, and temporary ones, are removed. Signals that
     are ignored (by nohup, say) stay ignored.
 
     Attributes:
@@ -37,7 +41,7 @@ class Signals:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in ENDING_SIGNALS:
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                if signal.getsignal(number) in _ENDING:
                     self._before[number] = signal.signal(number, self._received)
         return self
 
@@ -49,6 +53,7 @@ class Signals:
     ) -> None:
         if isinstance(error, EndedAtOnce):  # threads that still compute would be waited for
             sys.stderr.flush()
+            remove_named_files()
             os._exit(self.exit_code)
         for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from onnx_evoq.cli import signals
 from onnx_evoq.cli.signals import EndedAtOnce, Signals
 
 MODELS = Path(__file__).parent.parent.parent / "models"
@@ -17,16 +18,16 @@ MODELS = Path(__file__).parent.parent.parent / "models"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_interrupts_and_is_the_exit_code(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with Signals() as signals:
+    with Signals() as caught:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
-        assert (signals.first, signals.exit_code) == (number, 128 + number)
+        assert (caught.first, caught.exit_code) == (number, 128 + number)
     assert signal.getsignal(number) is before
 
 
 def test_ctrl_c_from_elsewhere_has_the_exit_code_of_sigint() -> None:
-    with Signals() as signals:
-        assert (signals.first, signals.exit_code) == (None, 130)
+    with Signals() as caught:
+        assert (caught.first, caught.exit_code) == (None, 130)
 
 
 def test_signals_that_are_ignored_stay_ignored() -> None:
@@ -53,9 +54,10 @@ def test_a_second_signal_ends_the_process_when_files_are_removed(
 ) -> None:
     codes, removed = list[int](), list[str]()
     monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(signals, "remove_named_files", lambda: removed.append("those of threads"))
     with pytest.raises(EndedAtOnce):
         stopped_twice(removed)
-    assert (removed, codes) == (["a file"], [143])
+    assert (removed, codes) == (["a file", "those of threads"], [143])
 
 
 READER = """

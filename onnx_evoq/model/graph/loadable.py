@@ -7,7 +7,6 @@
 4. Of very large tables, codes are looked up in place of floats (see `coded_tables`).
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,7 +30,7 @@ from onnx_evoq.model.tensors import (
     state,
 )
 from onnx_evoq.quantize import QuantizedWeight
-from onnx_evoq.temporary_folder import no_room
+from onnx_evoq.temporary_folder import named_file, no_room
 
 _IN_MEMORY = 2**28  # bytes of an array, at most
 _IN_GRAPH = 2**31 - 2**24  # bytes of all values in a graph, whose size protobuf bounds
@@ -118,11 +117,7 @@ def _name_from_root(tensor: TensorProto, path: str, offset: int, length: int) ->
 
 @contextmanager
 def _temporary_file() -> Iterator[DataFile]:
-    try:
-        file = tempfile.NamedTemporaryFile(prefix="onnx-evoq-", buffering=0)  # noqa: SIM115
-    except OSError as cause:
-        raise no_room(0, cause) from cause
-    with file:
+    with named_file() as file:
         yield DataFile(file, str(Path(file.name).resolve()))
 
 
