@@ -130,11 +130,11 @@ def _together_from_nearest(
     """
     evaluations = 0
 
-    def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
+    def build(bits: Mapping[str, Bits], ended: bool) -> tuple[QuantizedModel, bool]:
         nonlocal evaluations
         start = rounded_to_nearest(task, bits)
-        if task.allows(start.as_float):
-            return start, False
+        if ended or task.allows(start.as_float):
+            return start, ended
         attempt = replace(
             task, bits=bits, max_drop_check=None, deadline=task.deadline.share(_ATTEMPT_SHARE)
         )
@@ -191,11 +191,11 @@ def from_reconstruction(
             )
         placed = found.start.placed
 
-    def build(bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
+    def build(bits: Mapping[str, Bits], ended: bool) -> tuple[QuantizedModel, bool]:
         if found is not None:
             return found.start.model, found.stopped is Stopped.INTERRUPT
         nonlocal interrupted
-        if interrupted:  # at widths that drop less, nothing else is quick enough
+        if interrupted or ended:  # at widths that drop less, nothing else is quick enough
             rounded = rounded_to_nearest(placed.simulated, bits)
             return replace(rounded, nearest=(), late=frozenset(bits)), True
         until = task.deadline.share(parts)

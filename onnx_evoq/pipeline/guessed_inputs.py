@@ -17,7 +17,7 @@ from onnx_evoq.model import with_codes
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
 from onnx_evoq.pipeline.strategy import Strategy
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import Task
+from onnx_evoq.setup import MAX_BITS, ScoringSet, Task
 
 _TRIAL_PARTS = 4  # the trial may take one part in so many of the time
 _CLEARLY = 0.5  # times the error of nearest rounding
@@ -39,31 +39,46 @@ def fine_tune_if_fits_hold(
         strategy: where to start, and how to search.
         rng: draws all random numbers.
     """
-    if strategy.init == "nearest" or task.max_drop_check is not None:
+    if strategy.init == "nearest" or task.otherwise is None:
         return fine_tune(task, order, strategy, rng)
     trial_rng, rounded_rng = rng.spawn(2)
-    rounded = from_nearest(task, order, None, rounded_rng)
-    one_scale = task.otherwise[0]
-    trial = replace(
-        task, search_set=one_scale, heldout_set=one_scale,
-        deadline=task.deadline.share(_TRIAL_PARTS),
-    )  # fmt: skip
+    within = task.deadline.share(_TRIAL_PARTS)
+    others = task.otherwise.sets(within)
+    if not others:  # the float model gives no numbers for them
+        return fine_tune(task, order, strategy, rng)
+    without_limit = replace(task, max_drop_check=None)
+    rounded = from_nearest(without_limit, order, None, rounded_rng)
+    trial = replace(without_limit, search_set=others[0], heldout_set=others[0], deadline=within)
     tried = from_reconstruction(trial, order, None, trial_rng)
-    if tried.evolved.stopped is not Stopped.INTERRUPT and _holds(task, tried, rounded):
+    interrupted = tried.evolved.stopped is Stopped.INTERRUPT
+    if not interrupted and _holds(task, others, tried, rounded):
         return fine_tune(task, order, strategy, rng)
     stopped = rounded.evolved.stopped or tried.evolved.stopped
+    if task.max_drop_check is not None:
+        rounded = _rounded_within_drop(task, order, rounded_rng, interrupted)
     return replace(
         rounded,
-        evolved=replace(rounded.evolved, stopped=stopped),
+        evolved=replace(rounded.evolved, stopped=rounded.evolved.stopped or stopped),
         notes=(*rounded.notes, _NOTE),
         nearest=dict.fromkeys(rounded.nearest, "nearest rounding was better"),
     )
 
 
-def _holds(task: Task, found: FineTuned, rounded: FineTuned) -> bool:
+def _rounded_within_drop(
+    task: Task, order: Sequence[str], rng: np.random.Generator, interrupted: bool
+) -> FineTuned:
+    """Nearest rounding within the allowed drop; after an interruption, at 8 bits."""
+    if not interrupted:
+        return from_nearest(task, order, None, rng)
+    wide = replace(task, max_drop_check=None, bits=dict.fromkeys(task.bits, MAX_BITS))
+    rounded = from_nearest(wide, order, None, rng)
+    return replace(rounded, evolved=replace(rounded.evolved, left_out=tuple(order)))
+
+
+def _holds(task: Task, others: Sequence[ScoringSet], found: FineTuned, rounded: FineTuned) -> bool:
     """Whether a model is clearly better than nearest rounding for each of the other inputs."""
-    mine, others = (with_codes(each.model, each.evolved.quantized) for each in (found, rounded))
+    mine, nearest = (with_codes(each.model, each.evolved.quantized) for each in (found, rounded))
     return all(
-        task.fitness(mine, scoring) <= _CLEARLY * task.fitness(others, scoring)
-        for scoring in task.otherwise
+        task.fitness(mine, scoring) <= _CLEARLY * task.fitness(nearest, scoring)
+        for scoring in others
     )

@@ -8,8 +8,9 @@ from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import MAX_BITS, MaxDropCheck
 
-# From the width of each weight to a model, and whether an interrupt cut its search short.
-Build = Callable[[Mapping[str, Bits]], tuple[QuantizedModel, bool]]
+# From the width of each weight, and whether an interrupt came before (so that it must be quick), to
+# a model, and whether an interrupt cut its search short.
+Build = Callable[[Mapping[str, Bits], bool], tuple[QuantizedModel, bool]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def narrowest_within_drop(
     Args:
         order: names of the weights, least sensitive first.
         bits: the width that each weight should have.
-        build: quantizes the model to given widths; also says whether it was interrupted.
+        build: quantizes the model to given widths; also says whether it was interrupted. After an
+            interruption, also of a check, it is told so.
         max_drop_check: whether a model stays within the allowed drop.
         deadline: when to stop; the narrowest model found so far is returned.
     """
@@ -58,7 +60,7 @@ def narrowest_within_drop(
 
     def attempt(wide: int) -> tuple[QuantizedModel, bool]:
         nonlocal stopped
-        quantized_model, interrupted = build(widths(wide))
+        quantized_model, interrupted = build(widths(wide), stopped is Stopped.INTERRUPT)
         stopped = Stopped.INTERRUPT if interrupted else stopped
         allowed = False
         with until_interrupted() as interruption:  # what was not checked is not allowed

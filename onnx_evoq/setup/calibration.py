@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,6 @@ from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import (
     Criterion,
-    Layouts,
     Metric,
     MetricName,
     find_metric,
@@ -28,6 +27,7 @@ from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
 from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.scoring import (
+    DrawnOtherwise,
     OwnOutputs,
     ScoringSet,
     check_metric,
@@ -66,7 +66,8 @@ class Calibration:
         notes: sentences that a user should read.
         seconds: that the float model took for one sample; 0 if that was not measured.
         few: the first samples of the search set in a batch of their own, for quick checks.
-        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess.
+        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess;
+            None where it is not.
     """
 
     metric: Metric
@@ -76,7 +77,7 @@ class Calibration:
     notes: tuple[str, ...]
     seconds: float = 0.0
     few: Batch | None = None
-    otherwise: tuple[ScoringSet, ...] = ()
+    otherwise: DrawnOtherwise | None = None
 
     def first(self, share: float) -> "Calibration":
         """The same with a share of the samples of each set, the first ones.
@@ -164,36 +165,6 @@ def _run_both(
     return sets, seconds / sum(scoring.samples for scoring in sets)
 
 
-def _run_otherwise(
-    session: Session,
-    samples: Sequence[Samples],
-    batches: Callable[[Samples], list[Batch]],
-    layouts: Layouts,
-    resources: Resources,
-    most: float,
-) -> tuple[ScoringSet, ...]:
-    """The scoring sets of samples that are drawn in other ways, by their relative error.
-
-    Sets on which the float model gives NaN or infinity are left out.
-
-    Args:
-        session: the float model.
-        samples: the sets.
-        batches: cuts samples into batches.
-        layouts: of the outputs.
-        resources: what the runs may use.
-        most: how many samples of a set are run, at most.
-    """
-    found = []
-    for part in samples:
-        wanted = batches(part.part(0, max(1, int(min(most, len(part))))))
-        outputs = list(predict(session, wanted, workers_of(resources)))
-        if not not_finite(outputs, session.name):
-            criterion = Criterion(find_metric("nmse"), outputs, None, layouts)
-            found.append(ScoringSet(wanted, criterion))
-    return tuple(found)
-
-
 def prepare_calibration(
     model: Model,
     name: str,
@@ -269,10 +240,13 @@ def prepare_calibration(
         why = "time budget" if until.passed else "memory"
         notes.append(f"{used} of {given} samples are used, since the {why} allows no more.")
     every = (*samples.notes, *notes)
-    layouts = search.criterion.of_reference
-    otherwise = _run_otherwise(
-        session, samples.otherwise, batches_in, layouts or {}, resources, search.samples
-    )
+    otherwise = None
+    if samples.otherwise:
+        otherwise = DrawnOtherwise(
+            samples.otherwise, batches_in,
+            lambda: open_session(seen, resources, name, own_options(model), unlike),
+            search.criterion.of_reference or {}, resources, search.samples,
+        )  # fmt: skip
     return Calibration(chosen, search, heldout, has_classes, every, seconds, few, otherwise)
 
 

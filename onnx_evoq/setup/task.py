@@ -20,7 +20,7 @@ from onnx_evoq.quantize import Bits, QuantizedWeight, Scale
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.drop import MaxDropCheck
 from onnx_evoq.setup.grids import Granularities, nearest_of
-from onnx_evoq.setup.scoring import OwnOutputs, ScoringSet, model_value
+from onnx_evoq.setup.scoring import DrawnOtherwise, OwnOutputs, ScoringSet, model_value
 from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources
 from onnx_evoq.targets import ONNXRUNTIME, Target
 
@@ -58,8 +58,8 @@ class Task:
         own: the outputs that an emitted model has; None for those of `model`.
         behind: the widths of the weights that have no effect on where the model is scored, by name.
         codes_behind: their codes, of those that have a closed form.
-        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess.
-            The first are as many as those of the search, and of one amplitude.
+        otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess;
+            None where it is not.
     """
 
     model: Model
@@ -84,7 +84,7 @@ class Task:
     own: OwnOutputs | None = None
     behind: Mapping[str, Bits] = field(default_factory=dict)
     codes_behind: Quantized = field(default_factory=dict)
-    otherwise: Sequence[ScoringSet] = ()
+    otherwise: DrawnOtherwise | None = None
 
     def nearest(
         self, weights: Sequence[Weight], bits: Mapping[str, Bits]

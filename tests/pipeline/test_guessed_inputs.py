@@ -7,15 +7,26 @@ import numpy as np
 import pytest
 from graphs import mlp, random, rounded, scoring_set, task_of
 
-from onnx_evoq.model import load
+from onnx_evoq.model import Runnable, initializer_values, load
 from onnx_evoq.pipeline import guessed_inputs
 from onnx_evoq.pipeline.fine_tuning import FineTuned
 from onnx_evoq.pipeline.guessed_inputs import fine_tune_if_fits_hold
 from onnx_evoq.pipeline.strategy import Strategy
-from onnx_evoq.setup import Task
+from onnx_evoq.run import Deadline, Stopped
+from onnx_evoq.setup import ScoringSet, Task
 
 ORDER = ["first", "second"]
 PLAIN = Strategy("none")
+
+
+class Others(list[ScoringSet]):
+    """Scoring sets that are asked for within a deadline."""
+
+    deadline: Deadline | None = None
+
+    def sets(self, deadline: Deadline) -> tuple[ScoringSet, ...]:
+        self.deadline = deadline
+        return tuple(self)
 
 
 def task(*shifts: float, **options: Any) -> Task:
@@ -25,7 +36,7 @@ def task(*shifts: float, **options: Any) -> Task:
     others = [
         scoring_set(model, {"x": random(64, 4, seed=3) + np.float32(shift)}, 8) for shift in shifts
     ]
-    return replace(given, otherwise=others)
+    return replace(given, otherwise=Others(others))
 
 
 def tuned(given: Task, strategy: Strategy = PLAIN) -> FineTuned:
@@ -77,3 +88,55 @@ def test_who_starts_from_nearest_rounding_asks_for_no_trial(
     monkeypatch.setattr(guessed_inputs, "fine_tune", lambda *arguments: arguments)
     given = task(0.0)
     assert tuned(given, strategy)[0] is given
+    assert given.otherwise.deadline is None
+
+
+def test_other_inputs_are_run_within_the_share_of_the_trial() -> None:
+    given = task(0.0, deadline=Deadline(400.0, lambda: 0.0))
+    tuned(given)
+    assert given.otherwise.deadline.left == 100.0
+
+
+def test_a_model_without_numbers_for_other_inputs_is_fitted() -> None:
+    given = task()
+    assert not is_nearest(tuned(given), given)
+
+
+def test_within_an_allowed_drop_there_is_a_trial_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = task(0.0, max_drop_check=lambda model: True)
+    assert not is_nearest(tuned(given), given)
+    monkeypatch.setattr(guessed_inputs, "_CLEARLY", 0.0)
+    found = tuned(given)
+    assert is_nearest(found, given)
+    assert found.notes[-1].startswith("the inputs are a guess")
+
+
+def test_what_does_not_hold_keeps_within_the_allowed_drop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guessed_inputs, "_CLEARLY", 0.0)
+    nearest = rounded(load(mlp()), 3)
+
+    def check(model: Runnable) -> bool:  # "second" may not have 3 bits
+        values = initializer_values(model, ["second"])["second"]
+        return not np.array_equal(values, nearest["second"].values)
+
+    found = tuned(task(0.0, max_drop_check=check))
+    assert found.evolved.left_out == ("second",)
+    widths = {name: each.grid.bits for name, each in found.evolved.quantized.items()}
+    assert widths == {"first": 3, "second": 8}
+
+
+def test_an_interrupted_trial_leaves_8_bits_without_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checks = list[Runnable]()
+    given = task(0.0, max_drop_check=checks.append)  # type: ignore[arg-type]
+
+    def interrupted(*arguments: Any) -> FineTuned:
+        found = guessed_inputs.from_nearest(*arguments)
+        return replace(found, evolved=replace(found.evolved, stopped=Stopped.INTERRUPT))
+
+    monkeypatch.setattr(guessed_inputs, "from_reconstruction", interrupted)
+    found = tuned(given)
+    assert (found.evolved.stopped, found.evolved.left_out) == ("interrupt", tuple(ORDER))
+    assert {each.grid.bits for each in found.evolved.quantized.values()} == {8}
+    assert checks == []

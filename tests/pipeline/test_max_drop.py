@@ -22,9 +22,11 @@ class Builder:
 
     def __init__(self, interrupted: int | None = None) -> None:
         self.built: list[int] = []
+        self.told: list[bool] = []  # that an interruption came before
         self._interrupted = interrupted
 
-    def __call__(self, bits: Mapping[str, Bits]) -> tuple[QuantizedModel, bool]:
+    def __call__(self, bits: Mapping[str, Bits], ended: bool) -> tuple[QuantizedModel, bool]:
+        self.told.append(ended)
         wide = [name for name, width in bits.items() if width == 8]
         self.built.append(len(wide))
         built = QuantizedModel(Network(Model(doc_string=" ".join(wide))), {}, {}, ())
@@ -137,3 +139,4 @@ def test_an_interrupt_of_a_check_ends_the_attempts_without_leave() -> None:
     narrowest = narrowest_within_drop(ORDER, BITS, build, check, Deadline(None))
     assert (narrowest.stopped, narrowest.within_max_drop) == ("interrupt", False)
     assert build.built == [0, 11]
+    assert build.told == [False, True]

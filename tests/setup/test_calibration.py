@@ -15,6 +15,7 @@ from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import Resources, model_value, prepare_calibration
 from onnx_evoq.setup import calibration as module
 from onnx_evoq.setup.calibration import Calibration
+from onnx_evoq.setup.scoring import drawn_otherwise
 
 X = random(40, 4, seed=3)
 LABELS = np.random.default_rng(0).integers(0, 3, size=40)
@@ -308,3 +309,28 @@ def test_a_few_samples_are_in_a_batch_of_their_own(batch: int | str, samples: in
     assert (ready.few.count, ready.few.size) == (samples, samples)
     first = ready.search_set.batches[0].feed["x"]
     np.testing.assert_array_equal(ready.few.feed["x"][:3], first[:3])
+
+
+def test_samples_that_are_drawn_otherwise_are_run_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran = list[int]()
+    original = drawn_otherwise.predict
+
+    def counted(session: Any, batches: Any, workers: int) -> Iterator[Any]:
+        ran.append(len(batches))
+        return original(session, batches, workers)
+
+    monkeypatch.setattr(drawn_otherwise, "predict", counted)
+    found = prepare_calibration(
+        load(mlp()), "m.onnx", Data(), "auto", 0.25, np.random.default_rng(0)
+    )
+    assert found.otherwise is not None
+    assert ran == []
+    sets = found.otherwise.sets(NO_DEADLINE)
+    assert len(sets) == len(ran) > 1
+    assert sets[0].samples == found.search_set.samples
+
+
+def test_given_samples_are_no_guess() -> None:
+    assert calibration().otherwise is None

@@ -1,5 +1,6 @@
 """Knows what models are scored on: at which tensors, on which samples, by which metric."""
 
+from onnx_evoq.setup.scoring.drawn_otherwise import DrawnOtherwise
 from onnx_evoq.setup.scoring.metric_checks import (
     check_metric,
     labels_are_classes,
@@ -16,6 +17,7 @@ from onnx_evoq.setup.scoring.scoring_set import ScoringSet, as_scored, model_val
 
 __all__ = [
     "NO_POINTS",
+    "DrawnOtherwise",
     "OwnOutputs",
     "Points",
     "ScoringSet",
