@@ -13,6 +13,7 @@ from onnx_evoq.api import (
     rank_sensitivity,
     search_and_optimize,
     search_bits,
+    verify,
 )
 from onnx_evoq.data import Data
 from onnx_evoq.drop_in import quantize_static
@@ -41,6 +42,7 @@ from onnx_evoq.report import (
     Sensitivity,
     SensitivityRow,
     Uncovered,
+    Verification,
     WeightInfo,
 )
 from onnx_evoq.run import History, Moment, Stopped, bars
@@ -78,6 +80,7 @@ __all__ = [
     "StorageError",
     "Strategy",
     "Uncovered",
+    "Verification",
     "WeightInfo",
     "bars",
     "c_header",
@@ -88,4 +91,5 @@ __all__ = [
     "rank_sensitivity",
     "search_and_optimize",
     "search_bits",
+    "verify",
 ]

@@ -14,7 +14,7 @@ from onnx_evoq.cli import main
 # The public function that each command calls.
 FUNCTIONS = {
     "optimize": "optimize", "search": "search_and_optimize", "sensitivity": "rank_sensitivity",
-    "evaluate": "evaluate", "inspect": "inspect",
+    "evaluate": "evaluate", "inspect": "inspect", "verify": "verify",
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def test_the_public_names_are_these() -> None:
         "StorageError",
         "Strategy",
         "Uncovered",
+        "Verification",
         "WeightInfo",
         "bars",
         "c_header",
@@ -60,6 +61,7 @@ def test_the_public_names_are_these() -> None:
         "rank_sensitivity",
         "search_and_optimize",
         "search_bits",
+        "verify",
     ]
     assert all(hasattr(onnx_evoq, name) for name in onnx_evoq.__all__)
 
@@ -99,6 +101,7 @@ def test_what_has_no_docstring_is_found() -> None:
         "rank_sensitivity",
         "search_and_optimize",
         "search_bits",
+        "verify",
     ],
 )
 def test_every_argument_of_the_api_is_explained(name: str) -> None:

@@ -45,13 +45,14 @@ INNER = {
     "model": [
         "tensors", "graph", "files", "weights", "inputs", "constants", "outputs", "inside", "cuts",
         "products", "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",
+        "emitted",
     ],
     "reconstruct": ["equalization"],
     "pipeline": ["emission"],
     "setup": ["options", "sessions", "axes", "ranges", "synthetic", "scoring"],
     "mixed_precision": ["search_space", "layer_table"],
     "report": ["results"],
-    "api": ["job"],
+    "api": ["job", "evaluation"],
     "cli": ["options"],
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The public functions; each reads from top to bottom as the list of its steps."""
 
 from onnx_evoq.api.c_header import c_header
-from onnx_evoq.api.evaluate import evaluate
+from onnx_evoq.api.evaluation import evaluate, verify
 from onnx_evoq.api.inspect import inspect
 from onnx_evoq.api.job import DataSource, ModelSource
 from onnx_evoq.api.optimize import optimize
@@ -20,4 +20,5 @@ __all__ = [
     "rank_sensitivity",
     "search_and_optimize",
     "search_bits",
+    "verify",
 ]

@@ -17,6 +17,7 @@ from onnx_evoq.api.job import (
     result_of,
     widths_of,
 )
+from onnx_evoq.data import as_data
 from onnx_evoq.engine import rank_in_time
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
@@ -225,7 +226,10 @@ def optimize(
     # 6. Emit the model, and score what was emitted.
     with keeping_what_was_found() as interruption:
         job = replace(job, calibration=final.calibration)
-        asked = Asked(model, bits, grid, strategy, form, storage, max_drop, seed)
+        asked = Asked(
+            model, bits, grid, strategy, form, storage, max_drop, seed,
+            as_data(data).source is not None,
+        )  # fmt: skip
         result = result_of(
             asked, job, task, tuned, drop, ranking if ranked else None, interruption,
             (*notes_on_steps, *notes_on_target(chosen, grid.activations, form), *final.notes),

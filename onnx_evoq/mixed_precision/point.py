@@ -19,6 +19,7 @@ from onnx_evoq.activations import quantize_activations
 from onnx_evoq.mixed_precision.search_space import Genome, Policy, Space, expanded
 from onnx_evoq.model import (
     describe,
+    note_widths,
     packed_bytes,
     size_in_bytes,
     to_model,
@@ -127,6 +128,7 @@ def build_point(
     )
     if task.own is not None:
         task.own.restored(file)
+    note_widths(file, quantized)
     # One run of the search set for both errors.
     result = with_codes(reconstructed.model, quantized)
     outputs = list(run_on(result, scoring, resources))

@@ -24,7 +24,8 @@ from onnx_evoq.model.emission import (
     replace_weights,
     save,
 )
-from onnx_evoq.model.files import data_files, load, name_of, size_in_bytes
+from onnx_evoq.model.emitted import CodedWeight, coded_weights, graph_hash, note_widths
+from onnx_evoq.model.files import as_written, content_hash, data_files, load, name_of, size_in_bytes
 from onnx_evoq.model.graph import (
     Model,
     Network,
@@ -120,6 +121,7 @@ __all__ = [
     "PRODUCTS",
     "ChannelGroups",
     "ChannelReader",
+    "CodedWeight",
     "Cut",
     "InputScaling",
     "InputUses",
@@ -139,6 +141,7 @@ __all__ = [
     "Skipped",
     "Weight",
     "as_network",
+    "as_written",
     "at_the_ends",
     "axis_names",
     "bias_values",
@@ -152,7 +155,9 @@ __all__ = [
     "check_finite",
     "chosen_points",
     "clip_limit_of",
+    "coded_weights",
     "computing",
+    "content_hash",
     "cut_at",
     "data_file_of",
     "data_files",
@@ -173,6 +178,7 @@ __all__ = [
     "fold_batch_norm",
     "fold_constants",
     "frontier_before",
+    "graph_hash",
     "has_tensors",
     "holds_half",
     "in_one_file",
@@ -189,6 +195,7 @@ __all__ = [
     "makers_and_readers_of",
     "name_of",
     "norm_statistics",
+    "note_widths",
     "operators",
     "opset_of",
     "outlier_orders",

@@ -3,11 +3,16 @@
 from onnx_evoq.pipeline.behind import reconstruct_behind
 from onnx_evoq.pipeline.emission import (
     Form,
+    Record,
     Storage,
+    changed,
     emit,
     fixed_for,
     in_qonnx,
     metadata_of,
+    off_their_grids,
+    record_of,
+    seal,
     with_own_outputs,
 )
 from onnx_evoq.pipeline.final_check import FinalCheck
@@ -24,10 +29,12 @@ __all__ = [
     "FineTuned",
     "Form",
     "Placed",
+    "Record",
     "Start",
     "Storage",
     "Strategy",
     "StrategyName",
+    "changed",
     "choose_target",
     "emit",
     "equalize",
@@ -42,6 +49,9 @@ __all__ = [
     "in_qonnx",
     "metadata_of",
     "notes_on_target",
+    "off_their_grids",
     "reconstruct_behind",
+    "record_of",
+    "seal",
     "with_own_outputs",
 ]

@@ -14,6 +14,7 @@ from onnx_evoq.report.results import (
     Sensitivity,
     SensitivityRow,
     Uncovered,
+    Verification,
     WeightInfo,
     activation_results,
     coverage_of,
@@ -36,6 +37,7 @@ from onnx_evoq.report.tables import (
     sensitivity_text,
 )
 from onnx_evoq.report.text import size, table
+from onnx_evoq.report.verification_text import verification_text
 
 __all__ = [
     "ACTIVATION",
@@ -51,6 +53,7 @@ __all__ = [
     "Sensitivity",
     "SensitivityRow",
     "Uncovered",
+    "Verification",
     "WeightInfo",
     "activation_results",
     "check_picture",
@@ -70,5 +73,6 @@ __all__ = [
     "sensitivity_text",
     "size",
     "table",
+    "verification_text",
     "weight_info",
 ]

@@ -91,7 +91,9 @@ def test_a_layer_result_has_the_width_and_the_frac_bits_of_each_channel() -> Non
     metadata = json.loads(
         metadata_of(quantized, 0, "mse", {"nearest": nearest})["onnx_evoq.weights"]
     )
-    assert metadata["second"] == {"bits": [2, 6, 4], "frac_bits": results[1].frac_bits}
+    assert metadata["second"] == {
+        "bits": [2, 6, 4], "frac_bits": results[1].frac_bits, "axis": 0
+    }  # fmt: skip
 
 
 def test_a_layer_result_has_its_scores_and_its_sensitivity_in_the_order_of_the_ranking() -> None:

@@ -1,6 +1,7 @@
 """Emit the model that was found, and score it beside the models that it is compared with."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from onnx_evoq.activations import float_model_of
 from onnx_evoq.api.job.open_job import Job
@@ -10,8 +11,8 @@ from onnx_evoq.model import (
     Network,
     Runnable,
     as_network,
-    describe,
     embed,
+    note_widths,
     same,
     to_model,
     with_codes,
@@ -25,6 +26,7 @@ from onnx_evoq.pipeline import (
     fixed_for,
     in_qonnx,
     metadata_of,
+    seal,
     with_own_outputs,
 )
 from onnx_evoq.quantize import Bits
@@ -40,6 +42,8 @@ def emitted_model(
     form: Form,
     storage: Storage,
     seed: int,
+    options: Mapping[str, Any],
+    source: str,
 ) -> tuple[Model, Model, dict[str, Score], list[str]]:
     """Emit the model, and score it.
 
@@ -51,6 +55,8 @@ def emitted_model(
         form: of the emitted model.
         storage: the narrowest integer type of weights.
         seed: of all random draws.
+        options: with which it was made, for its metadata.
+        source: the SHA-256 of the float model.
 
     Returns:
         The emitted model; the model that was scored, another one if ONNX Runtime cannot run it, or
@@ -87,11 +93,11 @@ def emitted_model(
         moved = not same(started, with_codes(tuned.model, quantized))
         start = score(started) if moved else evolved
     metric = job.calibration.metric.name
-    found = {"nearest": nearest, "evolved": evolved}
-    describe(emitted, metadata_of(quantized, seed, metric, found, task.own))
     notes += with_own_outputs(emitted, task.own, batch, task.resources)
     emitted, notes_on_shapes = fixed_for(task.target, emitted)
     reference = score_of_float_model(job.calibration)
+    scores = {"nearest": nearest, "evolved": evolved}
+    metadata = metadata_of(quantized, seed, metric, scores, task.own, options, source)
     scores = {"reference": reference, "nearest": nearest, "start": start, "evolved": evolved}
     written, notes_on_form = emitted, list[str]()
     if of_integers and tuned.activations is not None:
@@ -101,6 +107,8 @@ def emitted_model(
     if form == "qonnx":
         written, notes_on_form = in_qonnx(emitted, quantized, tuned.activations)
     embed(written)
+    note_widths(written, quantized)
+    seal(written, metadata)
     return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]
 
 

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from onnx_evoq.api.job.emitted_model import emitted_model
 from onnx_evoq.api.job.open_job import Job, ModelSource
 from onnx_evoq.api.job.widths import one_granularity
 from onnx_evoq.model import (
+    content_hash,
     data_files,
     find_weights,
     operators,
@@ -45,6 +47,7 @@ class Asked:
         storage: the narrowest integer type of weights.
         max_drop: percent that the model may lose; None for no limit.
         seed: of all random draws.
+        has_data: whether samples were given.
     """
 
     model: ModelSource
@@ -55,6 +58,7 @@ class Asked:
     storage: Storage
     max_drop: float | None
     seed: int
+    has_data: bool = True
 
 
 def result_of(
@@ -88,8 +92,9 @@ def result_of(
     if of_weights is None:
         of_weights = {weight.name: float("nan") for weight in task.weights}
     emitted, scored, scores, emission_notes = emitted_model(
-        job, task, tuned, asked.strategy, asked.form, asked.storage, asked.seed
-    )
+        job, task, tuned, asked.strategy, asked.form, asked.storage, asked.seed,
+        _options(asked, task), content_hash(asked.model),
+    )  # fmt: skip
     if drop is not None and max_drop is not None:
         lost = drop(with_codes(tuned.model, evolved.quantized))
         check_drop(
@@ -140,3 +145,29 @@ def result_of(
         coverage=coverage,
         data_files=tuple(data_files(asked.model)),
     )
+
+
+def _options(asked: Asked, task: Task) -> dict[str, Any]:
+    """The options that a model was made with, for its metadata; None is left out.
+
+    The widths are left out, too: the metadata hold those of the weights.
+    """
+    grid, strategy = asked.grid, asked.strategy
+    options = {
+        "format": asked.form,
+        "granularity": one_granularity(task.granularity),
+        "scale": grid.scale,
+        "narrow_range": task.narrow_range,
+        "activations": grid.activations,
+        "activation_scale": None if grid.activations is None else grid.activation_scale,
+        "storage": asked.storage,
+        "target": task.target.name,
+        "max_drop": asked.max_drop,
+        "strategy": strategy.name,
+        "init": strategy.init,
+        "population": strategy.population,
+        "generations": strategy.generations,
+        "mutation_rate": strategy.mutation_rate,
+        "data": asked.has_data,
+    }
+    return {name: value for name, value in options.items() if value is not None}

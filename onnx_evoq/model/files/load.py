@@ -85,6 +85,22 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
     return model
 
 
+def as_written(source: str | Path | ModelProto) -> ModelProto:
+    """The model as its file holds it, in no other form; values in data files stay there.
+
+    Args:
+        source: a file, or a model in memory, which is returned itself.
+
+    Raises:
+        ModelError: the file is unreadable, or a data file is missing or too short.
+    """
+    if isinstance(source, ModelProto):
+        return source
+    model = _parsed(Path(source))
+    settle(_tensors_in(model), Path(source))
+    return model
+
+
 def name_of(source: str | Path | ModelProto) -> str:
     """The name of a model in messages and reports."""
     return IN_MEMORY if isinstance(source, ModelProto) else str(source)

@@ -1,4 +1,8 @@
-"""The metadata of an emitted model: how it was made, and its scores."""
+"""The metadata of an emitted model: how it was made, from what, and its scores.
+
+Numbers and hashes are as long with any values, so that the size of a file is known before it is
+scored, and before it is hashed.
+"""
 
 import json
 import re
@@ -6,12 +10,18 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from onnx_evoq.model import Quantized
+import numpy as np
+
+from onnx_evoq.model import Model, Quantized, describe, graph_hash
 from onnx_evoq.setup import OwnOutputs, Score
 
 _DIGITS = 6  # of a score
 _LONGEST = len("-1.23456e-300")
 _NUMBER = r"(?<=: )(?:-?[\d.]+(?:e[+-]\d+)?|NaN|-?Infinity)"  # of a mapping in JSON
+_OPTIONS = 512  # characters of the options, at least
+NO_HASH = "0" * 64
+
+HASH = "onnx_evoq.hash"
 
 
 def metadata_of(
@@ -20,8 +30,10 @@ def metadata_of(
     metric: str,
     scores: Mapping[str, Score],
     own: OwnOutputs | None = None,
+    options: Mapping[str, Any] | None = None,
+    source: str = NO_HASH,
 ) -> dict[str, str]:
-    """The metadata of an emitted model: how it was made, and its scores.
+    """The metadata of an emitted model: how it was made, from what, and its scores.
 
     Args:
         quantized: codes and grid by weight.
@@ -29,23 +41,35 @@ def metadata_of(
         metric: the name of the metric that the search minimised or maximised.
         scores: the scores of nearest rounding ("nearest") and of the model ("evolved"), by name.
         own: the outputs of the model, if it is scored at other tensors.
+        options: with which it was made, as values for JSON.
+        source: the SHA-256 of the float model.
     """
-    weights = {
-        name: {"bits": weight.grid.bits, "frac_bits": weight.grid.frac_bits}
-        for name, weight in quantized.items()
-    }
+    weights = {}
+    for name, (_, grid) in quantized.items():
+        weights[name] = {"bits": grid.bits, "frac_bits": grid.frac_bits}
+        if grid.axis is not None:
+            weights[name]["axis"] = grid.axis
+        if grid.frac_bits is None:  # the float format holds these steps nowhere else
+            weights[name]["step"] = np.asarray(grid.step, np.float64).tolist()
     scored = {name: _rounded(score.to_dict()) for name, score in scores.items()}
     text = json.dumps({"metric": metric, **scored})
     entries = {
         "onnx_evoq.version": version("onnx-evoq"),
         "onnx_evoq.seed": str(seed),
+        "onnx_evoq.options": json.dumps(options or {}).ljust(_OPTIONS),
+        "onnx_evoq.source": source,
         "onnx_evoq.weights": json.dumps(weights),
-        # As long with any numbers, so that the size of a file is known before it is scored.
         "onnx_evoq.scores": text.ljust(_length(text)),
+        HASH: NO_HASH,
     }
     if own is not None:
         entries["onnx_evoq.scored_at"] = json.dumps(own.points)
     return entries
+
+
+def seal(model: Model, metadata: Mapping[str, str]) -> None:
+    """Add the metadata to a finished model, in place, with the hash of its graph and its values."""
+    describe(model, {**metadata, HASH: graph_hash(model)})
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:

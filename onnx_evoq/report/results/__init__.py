@@ -14,6 +14,7 @@ from onnx_evoq.report.results.results import (
     SensitivityRow,
     WeightInfo,
 )
+from onnx_evoq.report.results.verification import Verification
 
 __all__ = [
     "ACTIVATION",
@@ -27,6 +28,7 @@ __all__ = [
     "Sensitivity",
     "SensitivityRow",
     "Uncovered",
+    "Verification",
     "WeightInfo",
     "activation_results",
     "coverage_of",

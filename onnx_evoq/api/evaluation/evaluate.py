@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from onnx_evoq.api.evaluation.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.api.job import DataSource, ModelSource
-from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.data import as_data
 from onnx_evoq.errors import MetricError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from graphs import mlp, model_of, node, random, run
 
-from onnx_evoq.api.outputs import default_metric, named_alike, outputs_of
+from onnx_evoq.api.evaluation.outputs import default_metric, named_alike, outputs_of
 from onnx_evoq.batch import Group, one_group
 from onnx_evoq.data import Samples
 from onnx_evoq.errors import MetricError, ModelError
