@@ -40,7 +40,7 @@ def verify(
         model: the path of an ONNX file that this program wrote, or such an `onnx.ModelProto`.
         reference: the float model; it must be the one that the model was made from, and the error
             of the model's outputs against it must be about the recorded one. None to leave that
-            out.
+            out. A model that was changed is not run.
         data: samples for this comparison, as for `optimize`. Errors are held against the recorded
             ones if the model was made with data, too, or without data and none are given here.
         tolerance: the share by which the error may be larger than the recorded one.
@@ -80,6 +80,8 @@ def verify(
             faults.append(
                 f"{name_of(reference)}: is not the float model that {name} was made from."
             )
+        elif not unchanged:
+            notes.append("outputs were not compared, since the file was changed.")
         elif record.options.get("format") == "qonnx":
             notes.append("ONNX Runtime cannot run QONNX: outputs were not compared.")
         else:

@@ -18,6 +18,9 @@ from onnx_evoq.model.graph import QONNX_DOMAIN, all_nodes, attribute
 from onnx_evoq.model.integer import CODES
 from onnx_evoq.model.tensors import array_of
 
+_NO_NUMBERS = {
+    TensorProto.UNDEFINED, TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128
+}  # fmt: skip
 _VALUES = "_values"  # at the end of the name of a weight's values in QONNX
 
 
@@ -51,7 +54,11 @@ def coded_weights(model: ModelProto, names: Collection[str]) -> list[CodedWeight
         model: an emitted model.
         names: of the weights that were quantized.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = {
+        tensor.name: tensor
+        for tensor in model.graph.initializer
+        if tensor.data_type not in _NO_NUMBERS
+    }
     found = list(_in_graph(model.graph, tensors, set(names)))
     seen = {weight.name for weight in found}
     rest = [name for name in names if name not in seen and name in tensors]
@@ -64,15 +71,17 @@ def _in_graph(
     """The weights whose step is in the graph."""
     constants = dict(tensors)
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
-            constants[node.output[0]] = node.attribute[0].t
+        for attached in node.attribute if node.op_type == "Constant" else ():
+            if attached.HasField("t") and attached.t.data_type not in _NO_NUMBERS:
+                constants[node.output[0]] = attached.t
     for node in all_nodes(graph):
         is_quant = node.op_type == "Quant" and node.domain == QONNX_DOMAIN
-        if not (is_quant or node.op_type == "DequantizeLinear") or node.input[0] not in tensors:
+        makes_weight = (is_quant or node.op_type == "DequantizeLinear") and len(node.input) > 1
+        if not makes_weight or node.input[0] not in tensors:
             continue
         stored = node.input[0].removesuffix(_VALUES) if is_quant else node.input[0]
         name = next((n for n in (node.output[0], stored.removesuffix(CODES)) if n in names), None)
-        if name is not None:
+        if name is not None and all(each in constants for each in node.input if each):
             yield _weight(node, name, constants, are_codes=not is_quant)
 
 
@@ -83,7 +92,7 @@ def _weight(
     values, step = (array_of(constants[each]) for each in node.input[:2])
     axis: int | None = None
     if step.size > 1:
-        axis = int(attribute(node, "axis", 1)) % values.ndim
+        axis = int(attribute(node, "axis", 1)) % max(1, values.ndim)
         if not are_codes:  # the step of Quant has all axes
             axis = int(np.argmax(step.shape))
     zero_points = False

@@ -86,18 +86,18 @@ def load(source: str | Path | ModelProto, *, quantized: bool = False) -> ModelPr
 
 
 def as_written(source: str | Path | ModelProto) -> ModelProto:
-    """The model as its file holds it, in no other form; values in data files stay there.
+    """The checked model as its file holds it, in no other form; values in data files stay there.
 
     Args:
         source: a file, or a model in memory, which is returned itself.
 
     Raises:
-        ModelError: the file is unreadable, or a data file is missing or too short.
+        ModelError: the file is unreadable, or no valid model.
     """
     if isinstance(source, ModelProto):
         return source
     model = _parsed(Path(source))
-    settle(_tensors_in(model), Path(source))
+    _check(model, name_of(source), Path(source))
     return model
 
 

@@ -152,14 +152,16 @@ def _fault(stored: CodedWeight, weight: RecordedWeight, coarser: bool) -> str:
     """
     if stored.zero_points:
         return "its zero point is not 0"
-    steps = weight.steps if stored.step is None else np.asarray(stored.step, np.float64)
-    widths = np.asarray(weight.bits)
+    recorded, widths = _one_if_alone(weight.steps), _one_if_alone(np.asarray(weight.bits))
+    steps = recorded if stored.step is None else np.asarray(stored.step, np.float64)
     if widths.ndim and widths.shape != steps.shape:
         return f"it has {steps.size} steps for {widths.size} widths"
-    if stored.step is not None and not coarser and not _same(steps, weight.steps):
+    if stored.step is not None and not coarser and not _same(steps, recorded):
         return "its step is not the one that was recorded"
     rank = stored.values.ndim
     axis = weight.axis if stored.axis is None else stored.axis
+    if steps.ndim and not (rank > (axis or 0) and stored.values.shape[axis or 0] == steps.size):
+        return f"its shape {stored.values.shape} has not {steps.size} channels"
     step, low, high = (
         _along(each, axis, rank)
         for each in (steps, -(2.0 ** (widths - 1)), 2.0 ** (widths - 1) - 1)
@@ -179,6 +181,11 @@ def _fault(stored: CodedWeight, weight: RecordedWeight, coarser: bool) -> str:
         width = "their channel's bits" if widths.ndim else f"{weight.bits} bits"
         return f"{beyond} of {stored.values.size} codes pass {width}"
     return ""
+
+
+def _one_if_alone(values: NDArray[Any]) -> NDArray[Any]:
+    """Values by channel; one for all, (), if there is one channel."""
+    return values.reshape(()) if values.size == 1 else values
 
 
 def _same(steps: NDArray[np.float64], recorded: NDArray[np.float64]) -> bool:

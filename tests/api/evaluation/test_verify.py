@@ -142,6 +142,29 @@ def test_a_changed_value_is_a_fault() -> None:
     assert (found.faults, found.unchanged, found.off_grid) == ((HASH,), False, ())
 
 
+def test_what_was_changed_is_not_run() -> None:
+    result = made(bits=8)
+    bias = next(t.name for t in result.model.graph.initializer if t.name.startswith("b"))
+    found = verify(changed(result, bias, 7.0), conv_net(), X)
+    assert (found.is_reference, found.value) == (True, None)
+    assert found.notes == ("outputs were not compared, since the file was changed.",)
+
+
+def test_weights_of_one_channel_have_one_step() -> None:
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], "one",
+        [onnx.helper.make_tensor_value_info("x", 1, ["n", 8])],
+        [onnx.helper.make_tensor_value_info("y", 1, ["n", 1])],
+        [numpy_helper.from_array(random(8, 1, seed=3), "w")],
+    )  # fmt: skip
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    for form in ("qdq", "float", "qonnx"):
+        for scale in ("pow2", "float"):
+            given = {"granularity": "channel", "format": form, "scale": scale}
+            assert verify(made(model, random(16, 8), **given).model).faults == ()
+
+
 def test_a_changed_node_is_a_fault() -> None:
     model = made().model
     model.graph.node[0].name = "renamed"

@@ -139,3 +139,23 @@ def test_a_weight_that_is_gone_is_named() -> None:
     record = record_of(model, "net.onnx")
     next(t for t in model.graph.initializer if t.name == "second").name = "third"
     assert off_their_grids(model, record) == {"second": "weight 'second': is not in the file."}
+
+
+def test_a_weight_of_another_shape_is_a_fault() -> None:
+    model = sealed(rounded(MODEL, 4, channel=True))
+    record = record_of(model, "net.onnx")
+    codes = next(t for t in model.graph.initializer if t.name == "first_quantized")
+    codes.dims[:] = [8, 3]
+    assert off_their_grids(model, record) == {
+        "first": "weight 'first': its shape (8, 3) has not 6 channels."
+    }
+    codes.dims[:] = [24]
+    assert "its shape (24,) has not 6 channels" in off_their_grids(model, record)["first"]
+
+
+def test_a_weight_without_a_step_in_the_file_is_named() -> None:
+    model = sealed(rounded(MODEL, 4))
+    record = record_of(model, "net.onnx")
+    scale = next(t for t in model.graph.initializer if t.name == "first_scale")
+    model.graph.initializer.remove(scale)
+    assert off_their_grids(model, record) == {"first": "weight 'first': is not in the file."}
