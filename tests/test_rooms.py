@@ -51,8 +51,8 @@ INNER = {
     "pipeline": ["emission"],
     "setup": ["options", "sessions", "axes", "ranges", "synthetic", "scoring"],
     "mixed_precision": ["search_space", "layer_table"],
-    "report": ["results"],
-    "api": ["job", "evaluation"],
+    "report": ["texts", "results", "charts", "page"],
+    "api": ["job", "evaluation", "details"],
     "cli": ["options"],
 }  # fmt: skip
 

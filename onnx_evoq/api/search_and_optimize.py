@@ -39,6 +39,7 @@ def search_and_optimize(
     holdout: float = 0.25,
     requantize: bool = False,
     score_at: Sequence[str] = (),
+    details: bool = False,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -67,6 +68,7 @@ def search_and_optimize(
             below 1.
         requantize: whether weights that are quantized already are quantized anew.
         score_at: the tensors at which models are compared, as for `search_bits`.
+        details: whether the search and the result shall hold what a report shows besides.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
@@ -100,7 +102,7 @@ def search_and_optimize(
         search = search_bits(
             model, data, space=space, grid=grid, target=target, metric=metric,
             time_budget=time_budget, holdout=holdout, requantize=requantize, score_at=score_at,
-            seed=seed, resources=resources, progress=progress,
+            details=details, seed=seed, resources=resources, progress=progress,
         )  # fmt: skip
         if budget is None and max_drop is None:
             return MixedPrecision(search, None, None, search.notes)
@@ -119,7 +121,7 @@ def search_and_optimize(
         result = optimize(
             model, data, policy=chosen, max_drop=max_drop, grid=single, target=target,
             metric=metric, time_budget=tune_budget, holdout=holdout, requantize=requantize,
-            score_at=score_at, seed=seed, resources=resources, progress=progress,
+            score_at=score_at, details=details, seed=seed, resources=resources, progress=progress,
         )  # fmt: skip
     except KeyboardInterrupt:
         if search is None:

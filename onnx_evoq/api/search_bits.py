@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from onnx_evoq.api.details import provenance_of
 from onnx_evoq.api.job import DataSource, ModelSource, prepare_job
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
@@ -84,6 +85,7 @@ def search_bits(
     holdout: float = 0.25,
     requantize: bool = False,
     score_at: Sequence[str] = (),
+    details: bool = False,
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
@@ -110,6 +112,7 @@ def search_bits(
             quantized anew; else they stay as they are.
         score_at: the tensors at which models are compared, as for `optimize`. Weights behind them
             have 8 bits.
+        details: whether `Search.details` shall hold versions and hashes, as a report shows them.
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
@@ -191,8 +194,13 @@ def search_bits(
         options,
         scored=scored.search_set,
     )
+    described = None
+    if details:
+        batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
+        described = provenance_of(model, batches)
     return Search(
         source=job.source,
+        details=described,
         metric=calibration.metric.name,
         scored_at=float_model.points.names,
         size=space.size,

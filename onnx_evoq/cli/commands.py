@@ -1,7 +1,6 @@
 """The commands: each calls one Python function, writes its model and prints its result."""
 
 from dataclasses import replace
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 import onnx_evoq
 from onnx_evoq.cli.arguments import arguments_of
 from onnx_evoq.cli.log_file import Log, logged
+from onnx_evoq.cli.main_group import main
 from onnx_evoq.cli.options import (
     CHOICE_OPTIONS,
     COMMON_OPTIONS,
@@ -21,6 +21,7 @@ from onnx_evoq.cli.options import (
     METRIC,
     MODEL,
     OPTIMIZE_OPTIONS,
+    REPORT,
     REQUANTIZE,
     RESOURCE_OPTIONS,
     SCORE_AT,
@@ -38,8 +39,8 @@ from onnx_evoq.cli.output_paths import (
     write,
     write_model,
 )
+from onnx_evoq.cli.report_file import check_report, write_report
 from onnx_evoq.cli.reporting import reporting
-from onnx_evoq.cli.streams import Commands
 from onnx_evoq.errors import BudgetError, OptionError
 from onnx_evoq.model import c_header_of, load
 from onnx_evoq.report import (
@@ -55,38 +56,6 @@ from onnx_evoq.run import keeping_what_was_found
 from onnx_evoq.setup import MAX_BITS, MIN_BITS
 
 
-def _print_versions(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    """Print the versions of the program and of what its results depend on, and end."""
-    if wanted and not context.resilient_parsing:
-        of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU
-        names = [
-            "onnx-evoq",
-            *(of_modules.get(name, [name])[0] for name in ("onnx", "onnxruntime", "numpy")),
-        ]
-        click.echo(", ".join(f"{name} {version(name)}" for name in names))
-        context.exit()
-
-
-@click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
-)
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_versions,
-    help="Show the versions of onnx-evoq, onnx, onnxruntime and numpy.",
-)  # fmt: skip
-def main() -> None:
-    """Make an exported ONNX model small and keep its answers.
-
-    onnx-evoq quantizes the weights of MODEL to N-bit fixed point, and searches for the codes that
-    keep the model's outputs, scored by ONNX Runtime. It needs a few hundred samples, no labels and
-    no training framework.
-
-    \b
-      onnx-evoq optimize model.onnx --bits 6 --data calib.npz
-      onnx-evoq evaluate model.w6.onnx --data test.npz --reference model.onnx
-    """
-
-
 @main.command(short_help="Quantize a model, and search for better codes.")
 @MODEL
 @WIDTH_OPTIONS
@@ -99,6 +68,7 @@ def main() -> None:
 @STRATEGY_OPTIONS
 @TARGET
 @OPTIMIZE_OPTIONS
+@REPORT
 @HOLDOUT
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
@@ -109,6 +79,7 @@ def optimize(
     output: Path | None,
     form: str | None,
     bits_for: tuple[tuple[str, int], ...],
+    report: Path | None,
     quiet: bool,
     as_json: bool,
     log: Log,
@@ -129,10 +100,12 @@ def optimize(
     kind += "" if runtime is None else f".{runtime}"
     check_ending(output, header)
     target = target_of(model, output, kind, "h" if header else "onnx")
-    to_stdout = check_outputs([target, *log.paths], model, options, as_json)
+    outputs = [target, *check_report(report), *log.paths]
+    to_stdout = check_outputs(outputs, model, options, as_json)
     log.begin()
     result = onnx_evoq.optimize(
         model,
+        details=report is not None,
         bits_for=dict(bits_for),
         format=form,  # type: ignore[arg-type]  # click checked the choices
         **arguments_of(options, quiet, log.run),
@@ -145,7 +118,8 @@ def optimize(
             result = replace(result, bytes_after=len(content))
         else:
             result, name = write_model(target, result)
-        text, values = result_text(result, name), result.to_dict(target)
+        values = write_report(report, result.to_dict(target))
+        text = result_text(result, name)
         show(text, values, result.notes, quiet, as_json, to_stdout)
         log.finish(values, result.notes)
 
@@ -161,6 +135,7 @@ def optimize(
 @TARGET
 @CHOICE_OPTIONS
 @SEARCH_OPTIONS
+@REPORT
 @HOLDOUT
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
@@ -171,6 +146,7 @@ def search(
     output: Path | None,
     save_policy: Path | None,
     picture: Path | None,
+    report: Path | None,
     quiet: bool,
     as_json: bool,
     log: Log,
@@ -192,19 +168,22 @@ def search(
     check_ending(output, header=False)
     runtime = options["target"]
     target = target_of(model, output, "mixed" if runtime is None else f"mixed.{runtime}")
-    outputs = [target if choosing else None, save_policy, picture]
-    written = [*(path for path in outputs if path is not None), *log.paths]
-    to_stdout = check_outputs(written, model, options, as_json)
+    outputs = [path for path in (target if choosing else None, save_policy, picture) if path]
+    outputs += [*check_report(report), *log.paths]
+    to_stdout = check_outputs(outputs, model, options, as_json)
     if picture is not None:
         check_picture(picture)
     log.begin()
     try:
-        found = onnx_evoq.search_and_optimize(model, **arguments_of(options, quiet, log.run))
+        found = onnx_evoq.search_and_optimize(
+            model, details=report is not None, **arguments_of(options, quiet, log.run)
+        )
     except BudgetError as error:  # the front shows what can be reached
         if error.search is not None:
             with keeping_what_was_found():
                 _draw(error.search, picture)
                 values, notes = error.search.to_dict(), error.search.notes
+                values = write_report(report, values)
                 show(search_text(error.search), values, notes, quiet, as_json, to_stdout)
         raise
     with keeping_what_was_found():
@@ -216,7 +195,8 @@ def search(
             texts.append(result_text(*write_model(target, found.result)))
         if save_policy is not None and found.chosen is not None:
             write(save_policy, found.policy_json())
-        text, values = "\n\n".join(texts), found.to_dict(target)
+        text = "\n\n".join(texts)
+        values = write_report(report, found.to_dict(target))
         show(text, values, found.notes, quiet, as_json, to_stdout)
         log.finish(values, found.notes)
 

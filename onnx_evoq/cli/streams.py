@@ -6,6 +6,8 @@ from typing import Any, TextIO
 
 import click
 
+ARGUMENTS = "onnx_evoq.arguments"  # the key under which the context holds a command's arguments
+
 
 class Messages:
     """Standard error, which swallows what it cannot write: no message is worth a result.
@@ -37,6 +39,14 @@ class Messages:
 
 class Commands(click.Group):
     """A group of commands that runs with any standard streams."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, and keep its arguments as they were given, for reports."""
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[ARGUMENTS] = [name, *rest]
+        return name, command, rest
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; text that cannot be written is told in one line, with exit code 1."""

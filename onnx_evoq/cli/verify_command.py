@@ -8,7 +8,7 @@ import click
 
 import onnx_evoq
 from onnx_evoq.cli.arguments import arguments_of
-from onnx_evoq.cli.commands import main
+from onnx_evoq.cli.main_group import main
 from onnx_evoq.cli.options import COMMON_OPTIONS, DATA_OPTIONS
 from onnx_evoq.cli.output_paths import show
 from onnx_evoq.cli.reporting import reporting

@@ -1,7 +1,9 @@
 """The values that the public functions return, and the tables and pictures made of them."""
 
+from onnx_evoq.report.charts import check_drawing
 from onnx_evoq.report.front_picture import check_picture, search_picture
 from onnx_evoq.report.mixed_precision_report import MixedPrecision
+from onnx_evoq.report.page import page_of_file, report_page, write_twins
 from onnx_evoq.report.results import (
     ACTIVATION,
     ActivationResult,
@@ -36,7 +38,7 @@ from onnx_evoq.report.tables import (
     result_text,
     sensitivity_text,
 )
-from onnx_evoq.report.text import size, table
+from onnx_evoq.report.texts import size, table
 from onnx_evoq.report.verification_text import verification_text
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "Verification",
     "WeightInfo",
     "activation_results",
+    "check_drawing",
     "check_picture",
     "coverage_of",
     "errors_of",
@@ -67,6 +70,8 @@ __all__ = [
     "notes_on_nearest",
     "notes_on_size",
     "output_results",
+    "page_of_file",
+    "report_page",
     "result_text",
     "search_picture",
     "search_text",
@@ -75,4 +80,5 @@ __all__ = [
     "table",
     "verification_text",
     "weight_info",
+    "write_twins",
 ]

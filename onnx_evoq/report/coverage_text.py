@@ -3,7 +3,7 @@
 from textwrap import wrap
 
 from onnx_evoq.report.results import Coverage
-from onnx_evoq.report.text import WIDTH, size, table
+from onnx_evoq.report.texts import WIDTH, size, table
 from onnx_evoq.shortened import shortened
 
 _LEAST_SHARE = 0.02  # of a tensor that is named

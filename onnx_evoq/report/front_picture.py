@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from onnx_evoq.errors import OutputError
 from onnx_evoq.output_file import write_file
 from onnx_evoq.report.search_report import Search, widths_of
-from onnx_evoq.report.text import metric_label
+from onnx_evoq.report.texts import metric_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from onnx_evoq.report.results import OutputResult
-from onnx_evoq.report.text import counted, number, table
+from onnx_evoq.report.texts import counted, number, table
 
 _MOST_ROWS = 6
 

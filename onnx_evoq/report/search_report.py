@@ -7,7 +7,7 @@ from typing import Any
 from onnx_evoq.errors import BudgetError
 from onnx_evoq.mixed_precision import ParetoPoint
 from onnx_evoq.report.results import Result, json_values
-from onnx_evoq.report.text import (
+from onnx_evoq.report.texts import (
     counted,
     metric_label,
     number,
@@ -44,6 +44,7 @@ class Search:
         notes: sentences that a user should read.
         scored_at: the tensors at which models were compared.
         history: how the best value changed, stage by stage.
+        details: versions and hashes, as plain values; None where they were not asked for.
     """
 
     source: str
@@ -60,6 +61,7 @@ class Search:
     notes: tuple[str, ...]
     scored_at: tuple[str, ...] = ()
     history: History = History()  # noqa: RUF009 - it does not change
+    details: Mapping[str, Any] | None = None
 
     def bytes_of(self, point: ParetoPoint) -> int:
         """The size of a point in bytes, of the kind that counts."""
@@ -134,7 +136,7 @@ class Search:
 
     def to_dict(self) -> dict[str, Any]:
         """The search as plain values for JSON."""
-        values = {
+        values: dict[str, Any] = {
             "model": self.source,
             "metric": self.metric,
             "scored_at": list(self.scored_at),
@@ -150,6 +152,8 @@ class Search:
             "notes": list(self.notes),
             "history": self.history.to_list(),
         }
+        if self.details is not None:
+            values["details"] = self.details
         return json_values(values)
 
 

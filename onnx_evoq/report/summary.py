@@ -11,7 +11,7 @@ from onnx_evoq.metrics import Metric
 from onnx_evoq.model import Weight
 from onnx_evoq.quantize import int_bits, packed_size
 from onnx_evoq.report.results import Coverage, LayerResult, WeightInfo
-from onnx_evoq.report.text import number, size
+from onnx_evoq.report.texts import number, size
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import MAX_BITS, MIN_BITS, Score
 

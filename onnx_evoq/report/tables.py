@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnx_evoq.report.coverage_text import coverage_text
 from onnx_evoq.report.output_table import output_table
 from onnx_evoq.report.results import ACTIVATION, Evaluation, Inspection, Result, Sensitivity
-from onnx_evoq.report.text import (
+from onnx_evoq.report.texts import (
     WIDTH,
     counted,
     metric_label,

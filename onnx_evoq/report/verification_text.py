@@ -3,7 +3,7 @@
 import textwrap
 
 from onnx_evoq.report.results import Verification
-from onnx_evoq.report.text import WIDTH, counted, metric_label, number, table
+from onnx_evoq.report.texts import WIDTH, counted, metric_label, number, table
 
 
 def verification_text(found: Verification) -> str:

@@ -110,12 +110,12 @@ def _scored_for_drop(calibration: Calibration) -> ScoringSet:
         return calibration.heldout_set
     if calibration.has_classes:
         return calibration.heldout_set.scored_by(find_metric("top1"))
-    if _classifies(calibration.heldout_set):
+    if classifies(calibration.heldout_set):
         return calibration.heldout_set.scored_by(find_metric("agreement"))
     return calibration.heldout_set.scored_by_relative_error()
 
 
-def _classifies(scoring: ScoringSet) -> bool:
+def classifies(scoring: ScoringSet) -> bool:
     """Whether the model's outputs are classes, or scores of classes."""
     reference, layouts = scoring.criterion.reference, scoring.criterion.of_reference or {}
     assert reference is not None

@@ -13,7 +13,7 @@ from commands import error_of, invoke, json_of, misuse, refused
 from graphs import mlp, model_of, node, random
 
 import onnx_evoq
-from onnx_evoq.report.text import size
+from onnx_evoq.report.texts.text import size
 
 TINY = ["--population", 4, "--generations", 1, "--time-budget", "none"]
 ROUNDING = ["--strategy", "none", "--init", "nearest"]

@@ -17,7 +17,7 @@ from onnx_evoq.report import (
     sensitivity_text,
 )
 from onnx_evoq.report.results import ActivationResult, LayerResult, OutputResult, WeightInfo
-from onnx_evoq.report.text import WIDTH
+from onnx_evoq.report.texts.text import WIDTH
 from onnx_evoq.setup import Score
 
 LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2

@@ -1,16 +1,19 @@
 """Opens a job from what a user gives, and ends it with the emitted model and its scores."""
 
+from onnx_evoq.api.job.emitted_model import rounded_model
 from onnx_evoq.api.job.final_result import Asked, result_of
-from onnx_evoq.api.job.open_job import DataSource, ModelSource, PolicySource, prepare_job
+from onnx_evoq.api.job.open_job import DataSource, Job, ModelSource, PolicySource, prepare_job
 from onnx_evoq.api.job.widths import chosen_width, widths_of
 
 __all__ = [
     "Asked",
     "DataSource",
+    "Job",
     "ModelSource",
     "PolicySource",
     "chosen_width",
     "prepare_job",
     "result_of",
+    "rounded_model",
     "widths_of",
 ]

@@ -29,7 +29,6 @@ from onnx_evoq.pipeline import (
     seal,
     with_own_outputs,
 )
-from onnx_evoq.quantize import Bits
 from onnx_evoq.score import SESSION_OPTIONS
 from onnx_evoq.setup import Score, Task, own_options, score_of, score_of_float_model
 
@@ -72,8 +71,7 @@ def emitted_model(
 
     quantized = task.with_behind(tuned.model, tuned.evolved.quantized)
     widths = {name: weight.grid.bits for name, weight in tuned.evolved.quantized.items()}
-    calibrated = as_network(task.model if tuned.plain is None else to_model(tuned.plain.network))
-    nearest = start = score(_rounded(task, calibrated, widths))
+    nearest = start = score(rounded_model(task, tuned))
     batch = job.calibration.few or task.search_set.batches[0]
     of_integers = tuned.activations is not None and form == "float"
     emitted, notes = emit(
@@ -112,7 +110,14 @@ def emitted_model(
     return written, emitted, scores, [*notes, *notes_on_shapes, *notes_on_form]
 
 
-def _rounded(task: Task, model: Network, widths: Mapping[str, Bits]) -> Network:
-    """The model with all weights rounded to the nearest."""
+def rounded_model(task: Task, tuned: FineTuned) -> Network:
+    """The float model with all weights rounded to the nearest, at the widths that were found.
+
+    Args:
+        task: the float model.
+        tuned: what was found.
+    """
+    widths = {name: weight.grid.bits for name, weight in tuned.evolved.quantized.items()}
+    model = as_network(task.model if tuned.plain is None else to_model(tuned.plain.network))
     rounded = task.nearest(task.weights, widths)
     return with_codes(model, task.with_behind(model, rounded, nearest=True))

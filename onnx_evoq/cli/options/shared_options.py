@@ -129,6 +129,14 @@ COMMON_OPTIONS = stacked(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
 )
 
+REPORT = click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page (HTML) that shows the result: a verdict, errors by layer, samples whose "
+    "answer changed, what to do next (needs Matplotlib).",
+)
+
 GRANULARITY = click.option(
     "--granularity",
     type=click.Choice(["tensor", "channel"]),

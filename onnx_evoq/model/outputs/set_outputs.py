@@ -76,7 +76,7 @@ def outputs_at(
     ]
 
 
-def has_tensors(model: ModelProto, names: Sequence[str]) -> bool:
+def has_tensors(model: Runnable, names: Sequence[str]) -> bool:
     """Whether nodes of the main graph compute all of some tensors."""
     return {name for node in model.graph.node for name in node.output}.issuperset(names)
 

@@ -76,6 +76,7 @@ class Result:
             that cannot be compared.
         coverage: how much of the float model is quantized in closed form, how much by rounding, and
             how much not at all.
+        details: what a report shows besides, as plain values; None where it was not asked for.
         data_files: the data files of the float model; if there are any, `save` writes one, too.
         history: how the best value changed, stage by stage.
     """
@@ -106,6 +107,7 @@ class Result:
     coverage: Coverage = Coverage(0, 0, 0)  # noqa: RUF009 - it does not change
     outputs: tuple[OutputResult, ...] = ()
     history: History = History()  # noqa: RUF009 - it does not change
+    details: Mapping[str, Any] | None = None
 
     def save(self, path: str | Path, *, external_data: bool | None = None) -> None:
         """Write the model to a file: either all of it, or nothing.
@@ -129,7 +131,7 @@ class Result:
         Args:
             output: the path that the model was written to; None if it was not.
         """
-        values = {
+        values: dict[str, Any] = {
             "model": self.source,
             "output": None if output is None else str(output),
             "bits": self.bits,
@@ -157,6 +159,8 @@ class Result:
             "float_ops": dict(self.float_ops),
             "history": self.history.to_list(),
         }
+        if self.details is not None:
+            values["details"] = self.details
         return json_values(values)
 
 

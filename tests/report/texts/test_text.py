@@ -3,7 +3,7 @@
 import pytest
 
 from onnx_evoq.quantize import Bits
-from onnx_evoq.report.text import WIDTH, number, size, table, width_range
+from onnx_evoq.report.texts.text import WIDTH, number, size, table, width_range
 
 LONG = "encoder.layers.11.attention.self.query.projection.weight_quantizable_" * 2
 
