@@ -41,7 +41,13 @@ def within(drop: float, max_drop: float) -> bool:
 
 
 def check_drop(
-    drop: float, max_drop: float, source: str, activations: bool, *, interrupted: bool = False
+    drop: float,
+    max_drop: float,
+    source: str,
+    activations: bool,
+    *,
+    interrupted: bool = False,
+    guessed: bool = False,
 ) -> None:
     """Refuse a model that drops by more than is allowed.
 
@@ -51,6 +57,7 @@ def check_drop(
         source: its name in messages.
         activations: whether its activations are integers.
         interrupted: whether better ones were not tried, since the user pressed Ctrl-C.
+        guessed: whether the inputs are a mere guess.
 
     Raises:
         BudgetError: it drops by more.
@@ -63,6 +70,8 @@ def check_drop(
             f"{max_drop:g} percent (so far {drop:.3g}): allow it more time."
         )
     more = "give its activations more bits, or " if activations else ""
+    if guessed:
+        more = "its inputs are a guess: give data (--data), or " + more
     raise BudgetError(
         f"{source}: even at 8 bits the model drops by {drop:.3g} percent, more than the allowed "
         f"{max_drop:g}: {more}allow that much."

@@ -176,3 +176,8 @@ def test_a_drop_that_is_not_allowed_is_an_error_with_both_numbers(
 def test_after_an_interruption_nothing_is_said_of_8_bits() -> None:
     with pytest.raises(BudgetError, match=r"^m.onnx: interrupted before .* 1 percent \(so far 2\)"):
         check_drop(2.0, 1.0, "m.onnx", False, interrupted=True)
+
+
+def test_inputs_that_are_a_guess_are_the_first_to_replace() -> None:
+    with pytest.raises(BudgetError, match=r"a guess: give data \(--data\), or allow that much"):
+        check_drop(2.0, 1.0, "m.onnx", False, guessed=True)

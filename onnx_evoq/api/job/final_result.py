@@ -99,7 +99,7 @@ def result_of(
         lost = drop(with_codes(tuned.model, evolved.quantized))
         check_drop(
             lost, max_drop, job.source, tuned.activations is not None,
-            interrupted=evolved.stopped is Stopped.INTERRUPT,
+            interrupted=evolved.stopped is Stopped.INTERRUPT, guessed=task.otherwise is not None,
         )  # fmt: skip
     every = replace(evolved, quantized=task.with_behind(tuned.model, evolved.quantized))
     coverage = coverage_of(
