@@ -14,7 +14,7 @@ from onnx_evoq.report.charts.figure_svg import (
     svg_of,
 )
 from onnx_evoq.report.charts.markup import Markup
-from onnx_evoq.report.texts import metric_label
+from onnx_evoq.report.texts import metric_label, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +93,7 @@ def _percent_axis(axes: "Axes", values: Sequence[float]) -> None:
     if values and min(values) > 0:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(lambda value, place: "")
-    axes.yaxis.set_major_formatter(lambda value, place: f"{100 * value:.3g} %")
+    axes.yaxis.set_major_formatter(lambda value, place: percent(value))
 
 
 def _whole_numbers(axes: "Axes") -> None:

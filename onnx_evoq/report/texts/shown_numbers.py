@@ -6,6 +6,7 @@ from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
+_LEAST_PERCENT, _ROUND_PERCENT = 0.0001, 999.5
 
 
 def percent(share: float | None) -> str:
@@ -17,7 +18,11 @@ def percent(share: float | None) -> str:
     """
     if share is None or not math.isfinite(share):
         return "-"
-    return f"{100 * share:.3g} %".replace("-", MINUS)
+    value = 100 * share
+    if 0 < abs(value) < _LEAST_PERCENT:
+        return f"< {_LEAST_PERCENT:g} %"
+    text = f"{value:,.0f}" if abs(value) >= _ROUND_PERCENT else f"{value:.3g}"
+    return f"{text} %".replace("-", MINUS)
 
 
 def accuracy(share: float) -> str:
@@ -42,7 +47,7 @@ def within(low: float | None, high: float | None, unit: str = "percent") -> str:
     if unit == "points":
         return f"({signed(low)} to {signed(high)} points)"
     if unit == "percent":
-        return f"({100 * low:.3g}{DASH}{100 * high:.3g} %)"
+        return f"({percent(low).removesuffix(' %')}{DASH}{percent(high)})"
     return f"({low:.3g}{DASH}{high:.3g})"
 
 

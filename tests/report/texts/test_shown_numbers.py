@@ -19,7 +19,17 @@ MINUS = "\N{MINUS SIGN}"
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.98437, "98.4 %"), (1.0, "100 %"), (-0.05, f"{MINUS}5 %"), (None, "-"), (float("inf"), "-")],
+    [
+        (0.98437, "98.4 %"),
+        (1.0, "100 %"),
+        (-0.05, f"{MINUS}5 %"),
+        (None, "-"),
+        (float("inf"), "-"),
+        (12.345, "1,234 %"),
+        (9.994, "999 %"),
+        (1e-9, "< 0.0001 %"),
+        (0.0, "0 %"),
+    ],
 )
 def test_a_share_is_shown_in_percent(share: float | None, text: str) -> None:
     assert percent(share) == text
