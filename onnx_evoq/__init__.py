@@ -19,6 +19,7 @@ from onnx_evoq.data import Data
 from onnx_evoq.drop_in import quantize_static
 from onnx_evoq.errors import (
     BudgetError,
+    ClusterError,
     DataError,
     EvoqError,
     MetricError,
@@ -51,6 +52,7 @@ from onnx_evoq.setup import Grid, Resources, Score
 __all__ = [
     "ActivationResult",
     "BudgetError",
+    "ClusterError",
     "Coverage",
     "Data",
     "DataError",

@@ -7,7 +7,8 @@
     ├── OptionError   an option: out of range, or a pattern that matches no weight
     ├── BudgetError   a size or a drop that no model reaches
     ├── OutputError   a file that cannot be written
-    └── StorageError  no room for temporary files
+    ├── StorageError  no room for temporary files
+    └── ClusterError  a cluster that cannot be reached, or is lost
 
 Each message is one or two sentences that name the culprit (file, tensor, option) and the remedy.
 The command line prints it on one line and exits with status 1, or 3 for a `BudgetError`. A lack of
@@ -64,3 +65,7 @@ class OutputError(EvoqError):
 
 class StorageError(EvoqError):
     """There is no room for temporary files, or they cannot be read."""
+
+
+class ClusterError(EvoqError):
+    """A cluster cannot be reached, does not fit this installation, or is lost."""

@@ -1,13 +1,17 @@
 """What several tests share: paths, small models as files, and data for them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from far_workers import FAR, FarWorkers
 from graphs import conv_net, mlp
+from real_cluster import RealCluster
+
+from onnx_evoq.executors import opening
 
 PROJECT = Path(__file__).parent.parent
 
@@ -25,6 +29,24 @@ def shared() -> Path:
     if not folder:
         pytest.skip("needs real models and data: name their folder in EVOQ_SHARED_DATA")
     return Path(folder)
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> FarWorkers:
+    """Two workers that get only what is sent to them; their address is `FAR`."""
+    workers = FarWorkers()
+    monkeypatch.setitem(opening._open, FAR, workers)  # type: ignore[misc]
+    return workers
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    """A scheduler and two workers in processes of their own; skips the test without Dask."""
+    pytest.importorskip("distributed")
+    with RealCluster(tmp_path_factory.mktemp("cluster")) as running:
+        running.start_worker()
+        running.start_worker()
+        yield running
 
 
 @pytest.fixture

@@ -21,5 +21,5 @@ def test_every_error_is_caught_as_the_base_class(kind: type[EvoqError]) -> None:
 
 
 def test_the_table_of_errors_is_complete() -> None:
-    assert len(KINDS) == 7
+    assert len(KINDS) == 8
     assert all(kind.__name__ in (errors.__doc__ or "") for kind in KINDS)

@@ -21,6 +21,7 @@ def test_the_public_names_are_these() -> None:
     assert onnx_evoq.__all__ == [
         "ActivationResult",
         "BudgetError",
+        "ClusterError",
         "Coverage",
         "Data",
         "DataError",

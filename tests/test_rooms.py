@@ -15,20 +15,21 @@ TOOLS = PACKAGE.parent / "tools"
 # Plain data and small tools for all rooms.
 PLAIN = {
     "array_blocks", "array_types", "batch", "command_start", "errors", "freed_memory",
-    "output_file", "outputs_by_sample", "parallel", "progress", "shortened", "signature",
-    "temporary_folder", "user_function",
+    "output_file", "outputs_by_sample", "parallel", "progress", "shortened",
+    "signature", "temporary_folder", "user_function",
 }  # fmt: skip
 
 # The ground: what each room may import of the others.
 GROUND = {
+    "executors": set(),
     "search": set(),
-    "quantize": set(),
+    "quantize": {"executors"},
     "metrics": set(),
     "data": set(),
     "run": set(),
     "model": {"quantize"},
     "targets": {"quantize"},
-    "score": {"metrics"},
+    "score": {"metrics", "executors"},
 }
 
 # The chain: each room may import all that stand before it, and the ground.
@@ -39,9 +40,9 @@ CHAIN = [
 
 # Rooms within rooms: each may import those before it.
 INNER = {
-    "quantize": ["weights", "grid", "moments", "closed_form", "scales", "formats"],
+    "quantize": ["weights", "grid", "rows", "moments", "closed_form", "scales", "formats"],
     "data": ["preprocess", "reading", "synthetic"],
-    "engine": ["samples"],
+    "engine": ["cuts", "samples"],
     "model": [
         "tensors", "graph", "files", "weights", "inputs", "constants", "outputs", "inside", "cuts",
         "products", "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",
@@ -67,6 +68,7 @@ LIBRARIES = {
     "model": {"numpy", "onnx", "google"},
     "data": {"numpy", "PIL"},
     "score": {"numpy", "onnxruntime"},
+    "executors": {"numpy", "distributed"},
     "report": {"numpy", "matplotlib"},
     "cli": {"click"},
 }

@@ -60,12 +60,14 @@ from onnx_evoq.setup import (
     check_seed,
     drop_measure,
     max_drop_check,
+    on_cluster,
     open_float_model,
 )
 from onnx_evoq.targets import TargetName
 
 
 @one_blas_thread
+@on_cluster
 def optimize(
     model: ModelSource,
     data: DataSource = None,

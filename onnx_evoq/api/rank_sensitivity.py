@@ -25,11 +25,13 @@ from onnx_evoq.setup import (
     check_kinds,
     check_limits,
     check_seed,
+    on_cluster,
     open_float_model,
 )
 
 
 @one_blas_thread
+@on_cluster
 def rank_sensitivity(
     model: ModelSource,
     data: DataSource = None,

@@ -13,7 +13,14 @@ from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.run import Stopped
-from onnx_evoq.setup import DEFAULT_RESOURCES, Grid, Resources, check_limits, check_whole
+from onnx_evoq.setup import (
+    DEFAULT_RESOURCES,
+    Grid,
+    Resources,
+    check_limits,
+    check_whole,
+    on_cluster,
+)
 from onnx_evoq.targets import TargetName
 
 _NOT_OPTIMIZED = (
@@ -23,6 +30,7 @@ _NOT_OPTIMIZED = (
 
 
 @one_blas_thread
+@on_cluster
 def search_and_optimize(
     model: ModelSource,
     data: DataSource = None,

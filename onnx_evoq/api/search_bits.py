@@ -33,6 +33,7 @@ from onnx_evoq.setup import (
     check_limits,
     check_seed,
     drop_measure,
+    on_cluster,
     open_float_model,
 )
 from onnx_evoq.targets import TargetName
@@ -73,6 +74,7 @@ DEFAULT_SPACE = SearchSpace()
 
 
 @one_blas_thread
+@on_cluster
 def search_bits(
     model: ModelSource,
     data: DataSource = None,

@@ -16,7 +16,7 @@ _GRID = ("granularity", "scale", "keep", "narrow_range", "activations", "activat
 _SPACE = ("per_channel", "expansion", "size")
 _STRATEGY = ("init", "population", "generations", "mutation_rate")
 NO_LOG = RunLog(None)
-_RESOURCES = ("memory", "workers", "custom_ops")
+_RESOURCES = ("memory", "workers", "custom_ops", "cluster")
 
 
 def arguments_of(options: Mapping[str, Any], quiet: bool, log: RunLog = NO_LOG) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Runs and scores a model whose weights change one by one, without running all of it each time."""
 
-from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
+from onnx_evoq.engine.cuts import BatchTensors, specs_of
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import Ahead, Frontier
 from onnx_evoq.engine.influence import constant_outputs, unmoved_outputs

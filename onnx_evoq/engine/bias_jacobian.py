@@ -42,11 +42,12 @@ def jacobian_of_bias(
     shifts = _SHIFT * np.maximum(spread.astype(np.float64), _LEAST_DEVIATION)
     candidates = [bias, *shifted(bias, shifts)]
     outputs: list[Float64Array] = []
-    began = time.monotonic()
+    began, before = time.monotonic(), evaluator.evaluations
     for sketched in evaluator.answers(({name: values} for values in candidates), sketch):
         outputs.append(sketched)
-        seconds_per_run = (time.monotonic() - began) / len(outputs)
-        runs_to_do = len(candidates) - len(outputs)
+        done = evaluator.evaluations - before  # more than outputs, where several are done at once
+        seconds_per_run = (time.monotonic() - began) / done
+        runs_to_do = len(candidates) - done
         if runs_to_do and seconds_per_run * runs_to_do > deadline.left:
             return None
     unshifted, *after_shifts = outputs

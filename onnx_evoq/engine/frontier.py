@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import BatchTensors, run_on, specs_of
+from onnx_evoq.engine.cuts import BatchTensors, run_on, specs_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Network, bridge, frontier_before
 from onnx_evoq.parallel import in_order

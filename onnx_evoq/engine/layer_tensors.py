@@ -9,7 +9,8 @@ import numpy as np
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, run_on, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache
+from onnx_evoq.engine.cuts import BatchTensors, run_on, specs_of
 from onnx_evoq.engine.samples import POSITIONS, gather_samples, sources_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at

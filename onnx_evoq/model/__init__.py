@@ -42,6 +42,7 @@ from onnx_evoq.model.graph import (
     to_run,
     weight_count,
     with_codes,
+    without_files,
 )
 from onnx_evoq.model.inputs import (
     InputScaling,
@@ -235,4 +236,5 @@ __all__ = [
     "with_outputs",
     "with_split_channels",
     "with_switches",
+    "without_files",
 ]

@@ -47,7 +47,7 @@ from onnx_evoq.quantize import (
 from onnx_evoq.reconstruct.plan import RUNS_PER_SAMPLE, LayerSize, Plan, samples_in_time
 from onnx_evoq.reconstruct.walk import Walk, positions_of_a_sample
 from onnx_evoq.run import Deadline, until_interrupted
-from onnx_evoq.setup import Task, axis_of_steps, workers_of
+from onnx_evoq.setup import Task, axis_of_steps, executor_of
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def reconstruct_layers(
         StorageError: the disk has no room for activations that do not fit into memory.
         ReconstructionInterrupted: on Ctrl-C; it holds what there is.
     """
-    deadline, workers = deadline or task.deadline, workers_of(task.resources)
+    deadline, executor = deadline or task.deadline, executor_of(task.resources)
     bits, granularity, scale = task.bits, task.granularity, task.scale
     values = {weight.name: weight.values for weight in task.weights}
     model = as_network(own_biases(task.model, bits)).with_values(values)
@@ -181,7 +181,7 @@ def reconstruct_layers(
                     columns = walk.samples(so_far, index, layer, own.positions, rng)
             if layer is not None and own is not None and columns is not None:
                 found = reconstruct_with_activation(
-                    weight.values, layer.linear, columns, spec, own, rng, workers
+                    weight.values, layer.linear, columns, spec, own, rng, executor
                 )
                 biases = dict[str, Float32Array]()
                 of_uses = np.atleast_2d(found.bias)

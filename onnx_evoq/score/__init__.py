@@ -5,6 +5,7 @@ It holds sessions, predictions over batches, and the evaluator and the race that
 
 from onnx_evoq.score.evaluator import Evaluator
 from onnx_evoq.score.integer_graph import IntegerTensor, placed
+from onnx_evoq.score.model_part import BatchRun, ModelPart, Values
 from onnx_evoq.score.predict import choose_batch_size, keeps_rows_apart, predict
 from onnx_evoq.score.race import COMPARED_AT, DOUBT, Race
 from onnx_evoq.score.run_pool import RunPool
@@ -15,13 +16,16 @@ __all__ = [
     "COMPARED_AT",
     "DOUBT",
     "SESSION_OPTIONS",
+    "BatchRun",
     "Block",
     "Evaluator",
     "IntegerTensor",
+    "ModelPart",
     "Race",
     "RunPool",
     "Session",
     "TensorStore",
+    "Values",
     "choose_batch_size",
     "keeps_rows_apart",
     "placed",

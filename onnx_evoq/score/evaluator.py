@@ -1,23 +1,32 @@
 """Score candidates for one or several weights, in a session that takes these weights as inputs."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Arrays
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.errors import ModelError
 from onnx_evoq.metrics import Criterion, Metric, PerSample
-from onnx_evoq.outputs_by_sample import per_sample
-from onnx_evoq.score.run_pool import Run, RunPool
-from onnx_evoq.score.session import Session
+from onnx_evoq.score.model_part import BatchRun, ModelPart, Values
 
-Values = Mapping[str, Array]  # by the name of a weight
 CandidateT = TypeVar("CandidateT")
-Value = TypeVar("Value")
+
+
+class Pool(Protocol):
+    """Does runs, here (`RunPool`) or elsewhere."""
+
+    @property
+    def at_once(self) -> int:
+        """How many candidates should be given at a time, so that all work is done side by side."""
+        ...
+
+    def do(self, jobs: Sequence[Iterable[BatchRun]], kind: Hashable = None) -> list[list[Any]]:
+        """Do all runs, and return the results of each job in the order of its runs."""
+        ...
 
 
 def never() -> bool:
@@ -37,15 +46,9 @@ class Evaluator:
             scores.append(criterion.value(predict(Session(model), batches)))
 
     Args:
-        session: the part of the model that depends on the weights, with the weights as inputs. It
-            should use one core, see `RunPool`.
-        run_pool: does the runs.
-        dtypes: the types of the weights in the session, by name.
-        inputs: the names of the session's other inputs.
-        outputs: the names of all outputs of the model, in its order. Outputs that do not depend on
-            the weights are not outputs of the session, but among the cached `tensors`.
-        tensors: for each batch, the cached activations: `inputs`, and those outputs.
-        batches: the batches that the cached activations were computed from.
+        part: the part of the model that depends on the weights, or what stands for one elsewhere.
+        run_pool: does its runs.
+        batches: the samples.
         criterion: the metric, with the reference outputs or labels of these batches.
 
     Attributes:
@@ -53,22 +56,10 @@ class Evaluator:
     """
 
     def __init__(
-        self,
-        session: Session,
-        run_pool: RunPool,
-        dtypes: Mapping[str, str],
-        inputs: Sequence[str],
-        outputs: Sequence[str],
-        tensors: Sequence[Arrays],
-        batches: Sequence[Batch],
-        criterion: Criterion,
+        self, part: ModelPart | Any, run_pool: Pool, batches: Sequence[Batch], criterion: Criterion
     ) -> None:
-        self._session = session
+        self.part = part
         self._pool = run_pool
-        self._dtypes = {name: np.dtype(dtype) for name, dtype in dtypes.items()}
-        self._inputs = inputs
-        self._outputs = outputs
-        self._tensors = tensors
         self._batches = batches
         self._criterion = criterion
         self.evaluations = 0
@@ -90,13 +81,13 @@ class Evaluator:
         if self.metric.against == "user":
             kind = ("outputs", batches)
             try:
-                (outputs,) = self._pool.do([self._runs(values, self._outputs_of, 0, batches)], kind)
+                (outputs,) = self._pool.do([self._runs(values, 0, batches, dict)], kind)
             except ModelError:
                 if self._criterion.wanted is None:
                     raise
                 return math.nan  # the part that is not scored may fail on what a search finds
             return self._criterion.value(outputs)
-        (losses,) = self._pool.do([self._runs(values, self._losses, 0, batches)], (1, 0, batches))
+        (losses,) = self._pool.do([self._runs(values, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())
 
     def losses(
@@ -120,11 +111,11 @@ class Evaluator:
                 candidate whose runs are not all done.
         """
 
-        def runs(candidate: CandidateT) -> Iterator[Run[PerSample]]:
+        def runs(candidate: CandidateT) -> Iterator[BatchRun]:
             if not stop():
                 values = values_of(candidate)
                 self.evaluations += first == 0
-                for run in self._runs(values, self._losses, first, end):
+                for run in self._runs(values, first, end):
                     if stop():
                         break
                     yield run
@@ -143,41 +134,20 @@ class Evaluator:
             read: from the outputs of a batch, (count, ...) each, to one row per sample.
         """
 
-        def work(values: Values, index: int) -> PerSample:
-            return read(self._outputs_of(values, index))
-
         batches = len(self._batches)
-        for candidate in candidates:
-            self.evaluations += 1
-            runs = self._runs(candidate, work, 0, batches)
-            (parts,) = self._pool.do([runs], ("answers", batches))
-            yield np.concatenate(parts)
-
-    def feed(self, values: Values, tensors: Arrays) -> dict[str, Array]:
-        """The session's inputs: these values as the weights, and the cached activations it reads.
-
-        Args:
-            values: values of the weights.
-            tensors: the cached activations of a batch.
-        """
-        feed: dict[str, Array] = {name: tensors[name] for name in self._inputs}
-        for name, dtype in self._dtypes.items():
-            feed[name] = values[name].astype(dtype, copy=False)
-        return feed
+        rest = iter(candidates)
+        while some := list(islice(rest, self._pool.at_once)):
+            runs = [self._runs(candidate, 0, batches, read) for candidate in some]
+            self.evaluations += len(some)
+            for parts in self._pool.do(runs, ("answers", len(some), batches)):
+                yield np.concatenate(parts)
 
     def _runs(
-        self, values: Values, work: Callable[[Values, int], Value], first: int, end: int
-    ) -> Iterator[Run[Value]]:
+        self,
+        values: Values,
+        first: int,
+        end: int,
+        read: Callable[[Arrays], Any] | None = None,
+    ) -> Iterator[BatchRun]:
         """One run per batch, from the index `first` up to `end`."""
-        return (partial(work, values, index) for index in range(first, end))
-
-    def _outputs_of(self, values: Values, index: int) -> dict[str, Array]:
-        """The model's outputs for a batch, (count, ...) each."""
-        tensors = self._tensors[index]  # looked up once, as it may read a file
-        known = {**tensors, **self._session.run(self.feed(values, tensors))}
-        batch, unlike = self._batches[index], self._session.unlike
-        return {n: per_sample(n, known[n], batch, unlike=n in unlike) for n in self._outputs}
-
-    def _losses(self, values: Values, index: int) -> PerSample:
-        """The metric of each sample of a batch, (count,)."""
-        return self._criterion.per_sample([self._outputs_of(values, index)], index)
+        return (BatchRun(self.part, values, index, read) for index in range(first, end))

@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float64Array
 from onnx_evoq.metrics import PerSample
-from onnx_evoq.score.evaluator import Evaluator, Values, never
+from onnx_evoq.score.evaluator import Evaluator, never
+from onnx_evoq.score.model_part import Values
 
 Candidate = NDArray[Any]
 

@@ -40,8 +40,11 @@ class RunPool:
         clock: gives the time in seconds.
 
     Attributes:
+        at_once: how many jobs should be given at a time: one, as its runs are done side by side.
         side_by_side: whether several runs are done at a time; None while the trial goes on.
     """
+
+    at_once = 1
 
     def __init__(self, workers: int = 1, clock: Callable[[], float] = time.perf_counter) -> None:
         self._workers = workers

@@ -11,6 +11,7 @@ from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch, batches_of, fixed_batch_size, places_of
 from onnx_evoq.data import Data, Samples, split
 from onnx_evoq.errors import ModelError
+from onnx_evoq.executors import free_memory
 from onnx_evoq.metrics import (
     Criterion,
     Metric,
@@ -37,7 +38,6 @@ from onnx_evoq.setup.scoring import (
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,
-    free_memory,
     not_finite,
     open_session,
     own_options,

@@ -10,10 +10,9 @@ from onnx import ModelProto, helper
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.engine import activation_cache as module
-from onnx_evoq.engine.activation_cache import ActivationCache, BatchTensors, specs_of
+from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.model import cut_at, fold_batch_norm, input_specs, load, replace_weights
 from onnx_evoq.setup import Resources
-from onnx_evoq.signature import TensorSpec
 
 MODEL = load(mlp())
 X = random(10, 4)
@@ -137,24 +136,3 @@ def test_without_a_share_a_cache_may_use_all_of_the_memory(
     monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
     ActivationCache(BATCHES, Resources(memory=1000)).crossing(MODEL, cut_at(MODEL, "second"))
     assert limits == [500]
-
-
-def test_known_tensors_are_the_inputs_and_those_at_the_cut() -> None:
-    at_cut = [{"a": np.full(1, index)} for index in range(5)]
-    known = BatchTensors(BATCHES[1:], at_cut, 2)
-    assert len(known) == 2
-    assert set(known[0]) == {"x", "a"}
-    np.testing.assert_array_equal(known[1]["x"], X[8:])
-    assert [each["a"].tolist() for each in known] == [[2], [3]]
-
-
-def test_an_axis_that_changes_is_open_and_so_is_a_rank_that_changes() -> None:
-    known = [
-        {"a": np.zeros((2, 3), np.float32), "b": np.zeros(2), "c": np.zeros(4, np.int64)},
-        {"a": np.zeros((5, 3), np.float32), "b": np.zeros((2, 1)), "c": np.zeros(4, np.int64)},
-    ]
-    assert specs_of(known, ["a", "b", "c"]) == [
-        TensorSpec("a", np.dtype("float32"), (None, 3)),
-        TensorSpec("b", np.dtype("float64"), None),
-        TensorSpec("c", np.dtype("int64"), (4,)),
-    ]

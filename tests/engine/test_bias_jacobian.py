@@ -26,7 +26,7 @@ class Clock:
     """Each run of the fake evaluator takes `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        self.now, self.seconds = START, seconds
+        self.now, self.seconds, self.evaluations = START, seconds, 0
 
     def monotonic(self) -> float:
         return self.now
@@ -36,6 +36,7 @@ class Clock:
     ) -> Iterator[np.ndarray]:
         for candidate in candidates:
             self.now += self.seconds
+            self.evaluations += 1
             yield sketch(candidate["b"])
 
 
@@ -104,6 +105,25 @@ def test_the_time_of_a_run_is_the_mean_of_those_done(monkeypatch: pytest.MonkeyP
     # After the third run the mean is 2 s, and 1.9 s are left.
     assert jacobian_of_bias(clock, "b", BIAS, SPREAD, sketch, deadline) is None  # type: ignore[arg-type]
     assert clock.now == START + 6
+
+
+def test_runs_that_are_done_at_once_share_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class InTwos(Clock):
+        def answers(self, candidates: Any, sketch: Any) -> Any:
+            for index, candidate in enumerate(candidates):
+                if index % 2 == 0:
+                    self.now += 2.0
+                    self.evaluations += 2
+                yield sketch(candidate["b"])
+
+    clock = InTwos(0.0)
+    monkeypatch.setattr(module, "time", clock)
+    sketch: Any = outputs
+    sketch.reference = np.ones((2, 4))
+    # Two of four are done in 2 s, and 2.5 s are left.
+    deadline = Deadline(4.5, clock=clock.monotonic)
+    assert jacobian_of_bias(clock, "b", BIAS, SPREAD, sketch, deadline) is not None  # type: ignore[arg-type]
+    assert clock.now == START + 4
 
 
 def test_when_the_last_run_is_done_it_does_not_stop(monkeypatch: pytest.MonkeyPatch) -> None:

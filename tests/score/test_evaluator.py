@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from onnx_evoq.batch import Batch
 from onnx_evoq.metrics import Criterion, find_metric
-from onnx_evoq.score import Evaluator, RunPool, Session
+from onnx_evoq.score import Evaluator, ModelPart, RunPool, Session
 from onnx_evoq.score.evaluator import never
 
 Values = Mapping[str, NDArray[np.float32]]
@@ -55,9 +55,8 @@ def evaluator_of(
     """An evaluator whose reference outputs are zero."""
     reference = [{name: np.zeros((batch.count, 1)) for name in outputs} for batch in BATCHES]
     criterion = Criterion(find_metric(metric), reference, labels)
-    return Evaluator(
-        session, SpyPool(), {"w": "float16"}, ["a"], outputs, tensors, BATCHES, criterion
-    )
+    part = ModelPart(session, {"w": "float16"}, ["a"], outputs, tensors, BATCHES, criterion)
+    return Evaluator(part, SpyPool(), BATCHES, criterion)
 
 
 def weight(*numbers: float) -> Values:
@@ -171,22 +170,6 @@ def test_answers_apply_a_function_to_all_outputs_batch_by_batch(session: Session
     assert next(found).tolist() == [[50], [60], [70]]
     assert evaluator.evaluations == 2
     assert seen == [["early", "y"]] * 4  # in the model's order
-
-
-def test_a_feed_has_the_weights_in_their_type_and_the_inputs_of_the_session(
-    session: Session,
-) -> None:
-    feed = evaluator_of(session).feed(weight(2, 3), TENSORS[0])
-    assert {name: values.dtype.name for name, values in feed.items()} == {
-        "a": "float32",
-        "w": "float16",
-    }
-    assert feed["w"].tolist() == [[2], [3]]
-
-
-def test_a_weight_of_the_right_type_is_not_copied(session: Session) -> None:
-    values = {"w": np.float16([[2], [3]])}
-    assert evaluator_of(session).feed(values, TENSORS[0])["w"] is values["w"]  # type: ignore[arg-type]
 
 
 def test_cached_activations_are_read_once_per_run(session: Session) -> None:

@@ -204,6 +204,13 @@ RESOURCE_OPTIONS = stacked(
         help="Use this number of cores, for NumPy and ONNX Runtime alike; the result is the same. "
         "Default: all cores.",
     ),
+    click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Share the work with the workers of a Dask cluster, by the address of its scheduler "
+        "(tcp://host:8786), or local:4 for four worker processes of this machine. It needs the "
+        "extra onnx-evoq[cluster]; the result is the same.",
+    ),
 )
 
 HOLDOUT = click.option(

@@ -11,6 +11,7 @@ from onnx_evoq.model.graph.network import (
     same,
     to_model,
     with_codes,
+    without_files,
 )
 from onnx_evoq.model.graph.nodes import (
     FLOAT_TYPES,
@@ -86,5 +87,6 @@ __all__ = [
     "walk",
     "weight_count",
     "with_codes",
+    "without_files",
     "without_values",
 ]

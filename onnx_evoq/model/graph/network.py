@@ -163,6 +163,26 @@ def part_of(
     return Network(part, values)
 
 
+def without_files(network: Network) -> Network:
+    """The same model with all values at hand, none in a data file.
+
+    Raises:
+        ModelError: a data file is gone, or changed.
+    """
+    values: dict[str, Value] = {
+        tensor.name: tensor for tensor in network.graph.initializer if is_external(tensor)
+    }
+    outside = {
+        name: array_of(value)
+        for name, value in {**values, **network.values}.items()
+        if isinstance(value, TensorProto) and is_external(value)
+    }
+    if not outside:
+        return network
+    graph = network.graph
+    return part_of(network.with_values(outside), graph.node, graph.input, graph.output)
+
+
 def _stands_beside(tensor: TensorProto) -> bool:
     """Whether the values of an initializer are so many that they stand beside the graph."""
     if is_external(tensor):  # they do so already

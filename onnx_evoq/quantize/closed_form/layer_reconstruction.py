@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_evoq.array_types import Float32Array, Float64Array, Indices
-from onnx_evoq.parallel import in_order
+from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.executors import HERE, Executor
 from onnx_evoq.quantize.closed_form.effort import FULL, Effort
 from onnx_evoq.quantize.closed_form.moment_equations import MomentEquations
 from onnx_evoq.quantize.closed_form.sample_equations import SampleEquations
@@ -40,18 +40,15 @@ from onnx_evoq.quantize.grid import (
     Linear,
     QuantizedWeight,
     RowGrid,
-    closest_codes,
-    gptq_rounding,
-    random_restarts,
     row_grid,
     single_move_costs,
 )
 from onnx_evoq.quantize.moments import LayerSamples
+from onnx_evoq.quantize.rows import codes_of_rows
 
 # Rounding needs more damping than W* where samples are many, and less where they are few.
 _HESSIAN_DAMPINGS = (0.01, 1.0)
 _HESSIAN_DAMPING_IF_W_FITS = 0.3  # where W itself fits unseen data best
-_ROWS_AT_ONCE = 128  # rows that one worker takes
 MOST_PRODUCTS_FOR_RESTARTS = 3e6  # rows * columns^2 of a layer, which 25 copies cost many times
 
 
@@ -94,7 +91,7 @@ def reconstruct_with_activation(
     spec: GridSpec,
     effort: Effort = FULL,
     rng: np.random.Generator | None = None,
-    workers: int = 1,
+    executor: Executor = HERE,
 ) -> LayerReconstruction:
     """The codes of one layer that keep the output of the activation behind it (`activation`).
 
@@ -105,8 +102,7 @@ def reconstruct_with_activation(
         spec: the weight's bits, axis, scale and type.
         effort: how much work it may be.
         rng: draws restarts; None for no restarts.
-        workers: parts of the rows that are worked on at a time, at most; it does not change the
-            result.
+        executor: works on parts of the rows; it does not change the result.
     """
     matrix = layer.matrix(weight).astype(np.float64)  # (groups, rows, columns)
     equations: Equations = (
@@ -129,7 +125,7 @@ def reconstruct_with_activation(
         grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
         rows = row_grid(grid, layer, weight.shape)
         descends = effort.descends and few_columns
-        codes = _codes(best_weight, hessian, rows, replace(effort, descends=descends), workers)
+        codes = _codes(best_weight, hessian, rows, replace(effort, descends=descends), executor)
         values = rows.steps * codes
         equations = equations.behind_activation(values, equations.bias(values))
         if compares and few_columns:
@@ -138,7 +134,7 @@ def reconstruct_with_activation(
     hessian = equations.hessian(_hessian_damping(damping, equations))
     if grid is None:
         grid = _steps(best_weight, hessian, layer, weight.shape, spec, effort)
-    codes = _codes(best_weight, hessian, row_grid(grid, layer, weight.shape), effort, workers, rng)
+    codes = _codes(best_weight, hessian, row_grid(grid, layer, weight.shape), effort, executor, rng)
     if spec.scale == "float" and effort.descends:
         grid, codes = refit_steps(best_weight, hessian, layer, weight.shape, grid, codes)
     rows = row_grid(grid, layer, weight.shape)
@@ -182,31 +178,13 @@ def _codes(
     hessian: Hessian,
     rows: RowGrid,
     effort: Effort,
-    workers: int,
+    executor: Executor,
     rng: np.random.Generator | None = None,
 ) -> Float64Array:
     """The codes of W*, (groups, rows, columns), with restarts only if there is an `rng`."""
-    groups, count, columns = best_weight.shape
-    products = groups * count * columns**2
+    products = best_weight.size * best_weight.shape[2]
     restarts = effort.restarts if products <= MOST_PRODUCTS_FOR_RESTARTS else 0
-    blocks = [
-        np.arange(start, min(start + _ROWS_AT_ONCE, count))
-        for start in range(0, count, _ROWS_AT_ONCE)
-    ]
-    draws = [None] * len(blocks) if rng is None or not restarts else rng.spawn(len(blocks))
-
-    def codes_of(block: tuple[Indices, np.random.Generator | None]) -> Float64Array:
-        some, own_rng = block
-        problem = best_weight[:, some], hessian, rows.at(some)
-        if not effort.descends:
-            return gptq_rounding(*problem)
-        codes = closest_codes(*problem)
-        if own_rng is not None:
-            codes = random_restarts(*problem, codes, own_rng, restarts)
-        return codes
-
-    if len(blocks) > 1:  # what the blocks share is computed before the threads start
-        hessian.times(best_weight[:, :1])
-        _ = hessian.factor
-    parts = in_order(codes_of, zip(blocks, draws, strict=True), workers)
-    return np.concatenate(list(parts), axis=1)
+    return codes_of_rows(
+        best_weight, hessian, rows, executor,
+        descends=effort.descends, restarts=restarts, rng=rng if restarts else None,
+    )  # fmt: skip

@@ -7,11 +7,12 @@ from onnx_evoq.setup.sessions.model_run import (
     run_model,
     with_integer_weights,
 )
+from onnx_evoq.setup.sessions.on_cluster import on_cluster
 from onnx_evoq.setup.sessions.resources import (
     DEFAULT_RESOURCES,
     Resources,
     cache_memory,
-    free_memory,
+    executor_of,
     workers_of,
 )
 
@@ -19,8 +20,9 @@ __all__ = [
     "DEFAULT_RESOURCES",
     "Resources",
     "cache_memory",
-    "free_memory",
+    "executor_of",
     "not_finite",
+    "on_cluster",
     "open_session",
     "own_options",
     "run_model",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_evoq.errors import OptionError
+from onnx_evoq.executors import Executor, check_address, executor_at, free_memory, used_memory
 from onnx_evoq.setup.options import check_whole
 
 
@@ -20,16 +21,19 @@ class Resources:
             memory.
         workers: the most work at the same time, each part on one core; None for one per core.
         custom_ops: libraries that hold operators of the model, for ONNX Runtime.
+        cluster: the address of a Dask scheduler, whose workers share the work, or "local:4" for
+            four worker processes of this machine; None for threads of this process.
 
     Raises:
-        OptionError: `workers` is below 1, `memory` is below 0, a library is no file, or a value is
-            of another type.
+        OptionError: `workers` is below 1, `memory` is below 0, a library is no file, `cluster` is
+            no address, or a value is of another type.
     """
 
     providers: Sequence[str] | None = None
     memory: int | None = None
     workers: int | None = None
     custom_ops: Sequence[str | Path] = ()
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.providers, str):
@@ -46,6 +50,8 @@ class Resources:
             raise OptionError(
                 f"custom_ops {str(self.custom_ops)!r} is one name: give a list of libraries."
             )
+        if self.cluster is not None:
+            check_address(self.cluster)
         missing = next((name for name in self.custom_ops if not Path(name).is_file()), None)
         if missing is not None:
             raise OptionError(
@@ -79,6 +85,11 @@ def workers_of(resources: Resources) -> int:
         return os.cpu_count() or 1
 
 
+def executor_of(resources: Resources) -> Executor:
+    """Who does the work: threads of this process, or the cluster that is connected."""
+    return executor_at(resources.cluster, workers_of(resources))
+
+
 def cache_memory(resources: Resources) -> int:
     """Bytes of activations that may be kept in memory now, so that the process stays in its bound.
 
@@ -88,23 +99,3 @@ def cache_memory(resources: Resources) -> int:
     bound = free_memory() // 2 if resources.memory is None else resources.memory
     held = 0 if resources.memory is None else used_memory()
     return max(_LEAST_CACHE, bound - held)
-
-
-def used_memory() -> int:
-    """Bytes of memory that this process holds; 0 if the system does not say."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return 0
-
-
-def free_memory() -> int:
-    """Bytes of memory that are available; 4 GiB if the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return 4 * 2**30

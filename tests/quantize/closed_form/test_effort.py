@@ -20,6 +20,7 @@ from onnx_evoq.quantize import (
     reconstruct_with_activation,
 )
 from onnx_evoq.quantize.closed_form import layer_reconstruction as module
+from onnx_evoq.quantize.rows import row_codes
 
 X, WEIGHT = correlated(400, 12), random(5, 12, seed=3)
 TARGETS = X @ WEIGHT.T * 1.5 + random(400, 5, seed=4)
@@ -45,7 +46,7 @@ def test_each_effort_does_no_more_than_the_one_before_it() -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the parts of a reconstruction that run."""
     names: list[str] = []
-    parts = [(module, name) for name in ("closest_codes", "random_restarts", "gptq_rounding")]
+    parts = [(row_codes, name) for name in ("closest_codes", "random_restarts", "gptq_rounding")]
     parts += [(module.MomentEquations, n) for n in ("choose_damping", "behind_activation")]
     for owner, name in parts:
         original = getattr(owner, name)

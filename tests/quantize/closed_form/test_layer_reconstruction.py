@@ -8,6 +8,7 @@ from graphs import random
 from layer_problems import DENSE, correlated, sums_of
 from numpy.typing import NDArray
 
+from onnx_evoq.executors.threads import Threads
 from onnx_evoq.quantize import (
     FULL,
     Activation,
@@ -24,9 +25,9 @@ from onnx_evoq.quantize import (
     nearest,
     reconstruct_with_activation,
 )
-from onnx_evoq.quantize.closed_form import layer_reconstruction as module
 from onnx_evoq.quantize.closed_form.best_weight import choose_damping
 from onnx_evoq.quantize.moments.moment_sums import MomentSums
+from onnx_evoq.quantize.rows import row_codes as module
 
 Floats = NDArray[np.float32]
 
@@ -352,7 +353,8 @@ def in_blocks(
         samples.add(SampleChunk(x, x @ matrix.transpose(0, 2, 1)))
     rng = None if seed is None else np.random.default_rng(seed)
     effort = Effort(restarts=4)
-    return reconstruct_with_activation(weight, layer, samples, GridSpec(3, 0), effort, rng, workers)
+    spec, executor = GridSpec(3, 0), Threads(workers)
+    return reconstruct_with_activation(weight, layer, samples, spec, effort, rng, executor)
 
 
 def assert_equal(one: LayerReconstruction, other: LayerReconstruction) -> None:

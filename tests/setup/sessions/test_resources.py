@@ -1,7 +1,6 @@
 """How many runs are made at the same time, and how much memory is free."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,7 @@ from onnx_evoq.setup.sessions import resources as module
 from onnx_evoq.setup.sessions.resources import (
     Resources,
     cache_memory,
-    free_memory,
     on_cpu,
-    used_memory,
     workers_of,
 )
 
@@ -62,27 +59,6 @@ def test_without_that_set_of_cores_all_cores_count(
     assert workers_of(Resources()) == workers
 
 
-def test_free_memory_is_what_the_kernel_calls_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "MemTotal:  900 kB\nMemFree:  100 kB\nMemAvailable:  300 kB\nBuffers: 7 kB\n"
-    monkeypatch.setattr(Path, "read_text", lambda self, encoding: text)
-    assert free_memory() == 300 * 1024
-
-
-def test_without_that_line_it_is_the_free_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda self, encoding: "MemTotal: 900 kB\n")
-    sizes = {"SC_AVPHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}
-    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    assert free_memory() == 7 * 4096
-
-
-def test_a_system_that_does_not_say_has_4_gib(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(self: Path, encoding: str) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert free_memory() == 4 * 1024**3
-
-
 @pytest.mark.parametrize(
     ("memory", "cache"), [(None, 400), (1000, 700), (310, 10), (309, 10), (0, 10)]
 )
@@ -93,20 +69,6 @@ def test_activations_may_fill_what_the_process_does_not_hold_yet(
     monkeypatch.setattr(module, "used_memory", lambda: 300)
     monkeypatch.setattr(module, "_LEAST_CACHE", 10)
     assert cache_memory(Resources(memory=memory)) == cache
-
-
-def test_used_memory_is_that_of_the_pages_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda self, encoding: "900 5 3 1 0 7 0\n")
-    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096}.__getitem__)
-    assert used_memory() == 5 * 4096
-
-
-def test_a_system_that_does_not_say_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(self: Path, encoding: str) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert used_memory() == 0
 
 
 @pytest.mark.parametrize(

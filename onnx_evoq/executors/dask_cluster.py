@@ -1,0 +1,288 @@
+"""Do tasks on the workers of a Dask cluster. No other file imports distributed.
+
+Dask knows the workers, moves values between them, and hands a task to another worker if one is
+lost. Which worker gets which task is decided here (`dispatch`), so that samples stay where their
+activations are. Each worker remembers what it was sent; what it has dropped is sent again.
+"""
+
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any, TypeVar
+
+from distributed import KilledWorker
+
+from onnx_evoq.errors import ClusterError
+from onnx_evoq.executors.dispatch import Choice, Dispatch
+from onnx_evoq.executors.executor import Executor, Memory, Reference, Task
+from onnx_evoq.executors.packing import key_of, packed, parts_of
+from onnx_evoq.executors.tasks_in_order import TasksInOrder
+from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.traffic import Traffic
+from onnx_evoq.executors.worker_side import Answer, Order, perform, versions
+
+_LOOK = 1.0  # seconds after which the list of workers is read again
+PATIENCE = 60.0  # seconds without any worker after which the run stops
+
+ValueT = TypeVar("ValueT")
+ArgumentT = TypeVar("ArgumentT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(eq=False)
+class _Held:
+    """A value that references stand for.
+
+    Attributes:
+        value: the value.
+        size: its bytes.
+        within: references in it.
+        future: Dask's name of the value on its workers; None while it is on none.
+        references: how many references there are.
+    """
+
+    value: Any
+    size: int
+    within: Sequence[Reference[Any]]
+    future: Any = None
+    references: int = 0
+
+
+class DaskCluster:
+    """Does tasks on the workers of a Dask cluster.
+
+    Args:
+        client: connected to the scheduler.
+        address: of the scheduler, as the user named it.
+        threads: of this process, for work that is too small to be sent.
+        patience: seconds without any worker after which the run stops.
+
+    Attributes:
+        traffic: what was sent.
+    """
+
+    def __init__(self, client: Any, address: str, threads: int, patience: float = PATIENCE) -> None:
+        self._client, self._address, self._patience = client, address, patience
+        self._near = Threads(threads)
+        self._lock = RLock()
+        self._dispatch = Dispatch()
+        self._neighbours: dict[str, int] = {}  # workers on the machine of each worker
+        self._held: dict[str, _Held] = {}
+        self._references: weakref.WeakValueDictionary[int, Reference[Any]]
+        self._references = weakref.WeakValueDictionary()  # by the identity of their value
+        self._freed: deque[str] = deque()  # keys of references that are gone
+        self._has: dict[str, set[str]] = {}  # keys of what each worker got
+        self._coming: dict[str, set[str]] = {}  # and of what is on its way to it
+        self._carried: dict[Any, tuple[str, list[str]]] = {}  # keys that a task brings to a worker
+        self._versions = versions()
+        self._looked = -_LOOK
+        self._seen = time.monotonic()
+        self.traffic = Traffic()
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are now; at least 1."""
+        with self._lock:
+            self._look()
+            return max(1, len(self._dispatch.workers))
+
+    @property
+    def near(self) -> Executor:
+        """Threads of this process."""
+        return self._near
+
+    def hold(self, value: ValueT) -> Reference[ValueT]:
+        """A reference to a value, which is sent to each worker that needs it, once."""
+        with self._lock:
+            self._let_go()
+            known: Reference[ValueT] | None = self._references.get(id(value))
+            if known is not None:
+                return known
+            parts, within = parts_of(value)
+            key, size = key_of(parts), sum(part.nbytes for part in parts)
+            held = self._held.setdefault(key, _Held(value, size, within))
+            held.references += 1
+            reference = Reference(key, (value,))
+            self._references[id(value)] = reference
+            # Garbage may be collected in any thread, which must not wait for the lock.
+            weakref.finalize(reference, self._freed.append, key).atexit = False
+            return reference
+
+    def map(
+        self,
+        function: Callable[[Memory, ArgumentT], ResultT],
+        tasks: Iterable[Task[ArgumentT]],
+    ) -> Generator[ResultT]:
+        """Do tasks, and yield their results in the order of the tasks, as `Executor.map` says."""
+        run = TasksInOrder(self, function, tasks)
+        try:
+            yield from run.results()
+        finally:
+            run.end()
+
+    def choose(self, waiting: dict[int, Task[Any]]) -> Choice | None:
+        """Give one of some tasks to a worker; None if none is free."""
+        with self._lock:
+            self._look()
+            choice = self._dispatch.choose({number: each.home for number, each in waiting.items()})
+            if choice is not None:
+                self._dispatch.began(choice, waiting[choice.task].home)
+            return choice
+
+    def ended(self, choice: Choice) -> None:
+        """Take in that a worker needs its task no more."""
+        with self._lock:
+            self._dispatch.ended(choice.worker)
+
+    def submit(self, work: object, worker: str, ended: Callable[[Any], None]) -> Any:
+        """Send a task to a worker, with the values that it lacks.
+
+        Args:
+            work: the function and its argument.
+            worker: its address.
+            ended: is called with the future once the task is over.
+        """
+        parts, references = parts_of(work)
+        with self._lock:
+            self._let_go()
+            try:
+                values = self._lacking(worker, references)
+                order = Order(packed(parts), self._versions, self._neighbours.get(worker, 1))
+                self.traffic.tasks += order.work.nbytes
+                future = self._client.submit(
+                    perform, order, values, workers=[worker], allow_other_workers=True, pure=False
+                )
+                self._carried[future] = worker, list(values)
+                future.add_done_callback(ended)
+            except (OSError, TimeoutError, RuntimeError) as cause:
+                raise self._lost_scheduler() from cause
+            return future
+
+    def lacks(self, worker: str, work: object) -> None:
+        """Take in that a worker lacks some of the values that a task needs."""
+        with self._lock:
+            for known in (self._has, self._coming):
+                known.get(worker, set()).difference_update(self._closure(parts_of(work)[1]))
+
+    def lost(self, promise: Any, work: object) -> None:
+        """Take in that a task is lost; the values that it needs may be on no worker any more."""
+        with self._lock:
+            self._carried.pop(promise, None)
+            self._looked = -_LOOK
+            for key in self._closure(parts_of(work)[1]):
+                self._held[key].future = None
+                for known in (*self._has.values(), *self._coming.values()):
+                    known.discard(key)
+
+    def check(self) -> None:
+        """Raise a ClusterError if the scheduler is lost, or if there was no worker for long."""
+        with self._lock:
+            self._look()
+            if self._client.status != "running":
+                raise self._lost_scheduler()
+            if time.monotonic() - self._seen > self._patience:
+                raise ClusterError(
+                    f"the cluster at {self._address} has had no worker for {self._patience:.0f} "
+                    "seconds: start workers (dask worker), and run the command again."
+                )
+
+    def gather(self, promises: Sequence[Any]) -> list[Answer] | None:
+        """The answers of tasks that are done; None if some of them were lost meanwhile."""
+        try:
+            answers: list[Answer] = self._client.gather(list(promises))
+        except (CancelledError, OSError, TimeoutError):
+            return None
+        with self._lock:
+            for promise in promises:
+                worker, keys = self._carried.pop(promise)
+                self._has.get(worker, set()).update(keys)
+        return answers
+
+    def failure(self, promise: Any) -> ClusterError:
+        """Why a task could not be done at all."""
+        cause = promise.exception()
+        if isinstance(cause, KilledWorker):
+            return ClusterError(
+                "a task ended several workers one after the other, as it does where memory is "
+                "short: give the workers more memory, or start fewer on each machine."
+            )
+        return ClusterError(
+            f"a worker cannot do its task ({type(cause).__name__}: {cause}): install onnx-evoq in "
+            "the same version on all machines."
+        )
+
+    def cancel(self, promises: Sequence[Any]) -> None:
+        """Nobody waits for some tasks any more."""
+        with self._lock:
+            for promise in promises:
+                self._carried.pop(promise, None)
+        if self._client.status == "running":
+            self._client.cancel(list(promises), force=True)
+
+    def _lost_scheduler(self) -> ClusterError:
+        return ClusterError(
+            f"the connection to the scheduler at {self._address} is lost: start it and its "
+            "workers again, and run the command again."
+        )
+
+    def _look(self) -> None:
+        """Read the list of workers, now and then."""
+        if time.monotonic() - self._looked < _LOOK:
+            return
+        try:
+            found = self._client.scheduler_info(n_workers=-1)["workers"]
+        except (OSError, TimeoutError, RuntimeError) as cause:
+            raise self._lost_scheduler() from cause
+        self._looked = time.monotonic()
+        if found:
+            self._seen = self._looked
+        on_hosts = Counter(each["host"] for each in found.values())
+        self._neighbours = {name: on_hosts[each["host"]] for name, each in found.items()}
+        self._has = {name: self._has.get(name, set()) for name in found}
+        self._coming = {name: self._coming.get(name, set()) for name in found}
+        self._dispatch.present(sorted(found))
+
+    def _closure(self, references: Iterable[Reference[Any]]) -> list[str]:
+        """The keys of references, and of those in what they stand for."""
+        keys, rest = dict[str, None](), [reference.key for reference in references]
+        while rest:
+            key = rest.pop()
+            if key not in keys:
+                keys[key] = None
+                rest += [reference.key for reference in self._held[key].within]
+        return list(keys)
+
+    def _lacking(self, worker: str, references: Iterable[Reference[Any]]) -> dict[str, Any]:
+        """The values that a worker has not got yet, by key.
+
+        A task that needs what an earlier one brings may begin before that one.
+        """
+        has = self._has.setdefault(worker, set())
+        coming = self._coming.setdefault(worker, set())
+        lacking = {key: self._held[key] for key in self._closure(references) if key not in has}
+        nowhere = [
+            held
+            for held in lacking.values()
+            if held.future is None or held.future.status != "finished"
+        ]
+        if nowhere:
+            wholes = [packed(parts_of(held.value)[0]) for held in nowhere]
+            futures = self._client.scatter(wholes, workers=[worker], hash=False)
+            for held, future in zip(nowhere, futures, strict=True):
+                held.future = future
+        self.traffic.values += sum(lacking[key].size for key in lacking.keys() - coming)
+        coming.update(lacking)
+        return {key: held.future for key, held in lacking.items() if held.future is not None}
+
+    def _let_go(self) -> None:
+        """Forget values that no reference stands for any more."""
+        while self._freed:
+            key = self._freed.popleft()
+            held = self._held[key]
+            held.references -= 1
+            if not held.references:
+                del self._held[key]

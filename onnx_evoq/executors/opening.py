@@ -1,0 +1,127 @@
+"""Open and close executors by their addresses."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from onnx_evoq.errors import ClusterError, OptionError
+from onnx_evoq.executors.executor import Executor
+from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.worker_side import difference, versions
+
+if TYPE_CHECKING:
+    from onnx_evoq.executors.dask_cluster import DaskCluster
+
+LOCAL = "local:"  # in front of a number of worker processes of this machine
+_TIMEOUT = 10  # seconds for a connection
+_EXTRA = "pip install onnx-evoq[cluster]"
+
+_open: dict[str, "DaskCluster"] = {}  # by the address that the user gave
+
+
+def check_address(address: str) -> None:
+    """Raise an OptionError unless an address can be that of a cluster."""
+    if address.startswith(LOCAL):
+        number = address.removeprefix(LOCAL)
+        if not number.isdecimal() or not int(number):
+            raise OptionError(f"cluster {address!r} names no number of workers: give local:4, say.")
+    elif ":" not in address:
+        raise OptionError(
+            f"cluster {address!r} is no address: give that of a scheduler, tcp://host:8786, or "
+            "local:4 for four worker processes of this machine."
+        )
+
+
+def executor_at(address: str | None, workers: int) -> Executor:
+    """Who does tasks.
+
+    Args:
+        address: of a cluster that `connected` has opened; None for this process.
+        workers: threads of this process.
+    """
+    return Threads(workers) if address is None else _open[address]
+
+
+@contextmanager
+def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None"]:
+    """Connect to a cluster, and leave it in the end; nothing is done if it is connected already.
+
+    Args:
+        address: that of a scheduler, or "local:4" for four worker processes; None for no cluster.
+        workers: threads of this process, for work that is too small to be sent.
+
+    Raises:
+        OptionError: the extra is not installed.
+        ClusterError: nobody listens there, there is no worker, or it has other versions.
+    """
+    if address is None or address in _open:
+        yield None if address is None else _open[address]
+        return
+    try:
+        from distributed import Client, LocalCluster
+
+        from onnx_evoq.executors.dask_cluster import DaskCluster
+    except ImportError as cause:
+        raise OptionError(f"cluster {address!r} needs Dask: {_EXTRA}.") from cause
+    with ExitStack() as stack, warnings.catch_warnings():
+        # It logs what is an error of one sentence here, and warns of versions, compared below.
+        stack.enter_context(_silenced("distributed"))
+        warnings.simplefilter("ignore")
+        where: Any = address
+        if address.startswith(LOCAL):
+            where = stack.enter_context(
+                LocalCluster(  # type: ignore[no-untyped-call]
+                    n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
+                    host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None,
+                    memory_limit=0, silence_logs=logging.CRITICAL,
+                )
+            )  # fmt: skip
+        try:
+            client = Client(where, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, TimeoutError, ValueError) as cause:
+            raise ClusterError(
+                f"no scheduler answers at {address}: start one (dask scheduler), or give the "
+                "address that it prints."
+            ) from cause
+        stack.enter_context(client)
+        _check_workers(client, address)
+        cluster = _open[address] = DaskCluster(client, address, workers)
+        try:
+            yield cluster
+        finally:
+            del _open[address]
+
+
+def _check_workers(client: Any, address: str) -> None:
+    """Refuse a cluster without workers, or with workers of other versions."""
+    try:
+        client.wait_for_workers(1, timeout=_TIMEOUT)
+    except TimeoutError as cause:
+        raise ClusterError(
+            f"the cluster at {address} has no worker: start some (dask worker {address})."
+        ) from cause
+    own = versions()
+    for worker, found in client.run(versions, on_error="return").items():
+        if isinstance(found, BaseException):
+            raise ClusterError(
+                f"the worker at {worker} has no onnx-evoq ({type(found).__name__}: {found}): "
+                "install it in the same version on all machines."
+            )
+        if unlike := difference(own, found):
+            raise ClusterError(
+                f"the worker at {worker} has {unlike}: install the same versions on all machines."
+            )
+
+
+@contextmanager
+def _silenced(name: str) -> Iterator[None]:
+    """Let a library log nothing."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

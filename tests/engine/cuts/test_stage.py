@@ -1,0 +1,128 @@
+"""The activations at a cut on a worker: kept, spilled, or computed again by the same parts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from far_workers import FarWorkers
+from graphs import mlp, random
+
+from onnx_evoq.batch import Batch, make_batches
+from onnx_evoq.engine.cuts import hold_network, stage
+from onnx_evoq.engine.cuts.stage import SomeBatches, Stage, seen_at, tensors_at
+from onnx_evoq.executors import Reference, Task
+from onnx_evoq.model import bridge, cut_at, input_specs, load
+from onnx_evoq.setup import Resources
+from onnx_evoq.signature import TensorSpec
+
+MODEL = load(mlp())
+X = random(10, 4)
+BATCHES = make_batches({"x": X}, input_specs(MODEL), 4)
+
+
+def stages(far: FarWorkers, memory: int | None = None, share: float = 1.0) -> Any:
+    """The stage at the activation of the first layer, and the one behind the bias of the second."""
+    cut = cut_at(MODEL, "second")
+    assert cut.prefix is not None
+    resources = Resources(memory=memory, workers=1)
+
+    def held(before: Any, part: Any) -> Reference[Stage]:
+        return far.hold(Stage("w", before, hold_network(far, part), "it", resources, share))
+
+    first = held(None, cut.prefix)
+    specs = [TensorSpec("c", np.dtype("float32"), (None, 6))]
+    behind = bridge(MODEL, specs, ["logits"])
+    return first, held(first, behind)
+
+
+def values(memory: Any, asked: tuple[Any, Any]) -> Any:
+    return dict(tensors_at(memory, *asked))
+
+
+def at(far: FarWorkers, place: Any, batch: Batch) -> dict[str, np.ndarray]:
+    (found,) = far.map(values, [Task((place, far.hold(batch)), home="here")])
+    return found  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first operator of each part that is loaded."""
+    found, original = [], stage.open_session
+
+    def noting(part: Any, *arguments: Any) -> Any:
+        found.append(part.graph.node[0].op_type)
+        return original(part, *arguments)
+
+    monkeypatch.setattr(stage, "open_session", noting)
+    return found
+
+
+def test_nothing_crosses_at_the_inputs(far: FarWorkers) -> None:
+    assert at(far, None, BATCHES[0]) == {}
+
+
+def test_a_stage_is_computed_from_the_one_before(far: FarWorkers, opened: list[str]) -> None:
+    first, second = stages(far)
+    one = at(far, first, BATCHES[0])
+    assert list(one) == ["c"]
+    two = at(far, second, BATCHES[0])
+    assert list(two) == ["logits"]
+    assert len(opened) == 2
+    again = at(far, second, BATCHES[0])
+    assert again["logits"].tobytes() == two["logits"].tobytes()
+    assert len(opened) == 2
+
+
+def test_a_worker_that_comes_late_goes_through_the_same_parts(
+    far: FarWorkers, opened: list[str]
+) -> None:
+    first, second = stages(far)
+    at(far, first, BATCHES[1])
+    expected = at(far, second, BATCHES[1])
+    count = len(opened)
+    far.lose(0)
+    found = at(far, second, BATCHES[1])
+    assert found["logits"].tobytes() == expected["logits"].tobytes()
+    assert opened[count:] == opened[:count]
+
+
+def test_a_worker_describes_what_it_keeps(far: FarWorkers) -> None:
+    first, _ = stages(far)
+    asked = SomeBatches(first, tuple(far.hold(batch) for batch in BATCHES))
+    (seen,) = far.map(seen_at, [Task(asked)])
+    assert [(each["c"].dtype, each["c"].shape) for each in seen] == [
+        (np.float32, (4, 6)),
+        (np.float32, (4, 6)),
+        (np.float32, (2, 6)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("memory", "limit"), [(1000, 250), (None, 125)], ids=["given", "of the free memory"]
+)
+def test_activations_have_their_share_of_the_memory(
+    far: FarWorkers, monkeypatch: pytest.MonkeyPatch, memory: int | None, limit: int
+) -> None:
+    limits, original = [], stage.TensorStore
+
+    def noting(limit: int) -> Any:
+        limits.append(limit)
+        return original(limit)
+
+    monkeypatch.setattr(stage, "TensorStore", noting)
+    monkeypatch.setattr(stage, "cache_memory", lambda resources: 1000)
+    far.memories[0].neighbours = 2
+    first, _ = stages(far, memory, share=0.5)
+    at(far, first, BATCHES[0])
+    assert limits == [limit]
+
+
+def test_only_the_last_two_stages_of_a_walk_are_kept(far: FarWorkers, opened: list[str]) -> None:
+    first, second = stages(far)
+    part, resources = second.here[0].part, Resources(workers=1)
+    third = far.hold(Stage("w", first, part, "another", resources, 1.0))
+    for place in (first, second, third):
+        at(far, place, BATCHES[0])
+    walk = far.memories[0].made("activations of a walk", "w", dict)
+    assert list(walk._kept) == [second.key, third.key]  # type: ignore[attr-defined]
+    assert len(opened) == 3
