@@ -4,8 +4,8 @@ from collections.abc import Callable, Generator, Hashable, Iterable
 from typing import Any
 
 from onnx_evoq.executors import HERE, Executor, Reference, Task
-from onnx_evoq.executors.local_memory import LocalMemory, Missing
-from onnx_evoq.executors.packing import Packed, key_of, packed, parts_of, unpacked
+from onnx_evoq.executors.tasks.local_memory import LocalMemory, Missing
+from onnx_evoq.executors.tasks.packing import Packed, key_of, packed, parts_of, unpacked
 
 FAR = "tcp://far:1"  # the address by which tests name it
 

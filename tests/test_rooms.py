@@ -42,6 +42,7 @@ CHAIN = [
 INNER = {
     "quantize": ["weights", "grid", "rows", "moments", "closed_form", "scales", "formats"],
     "data": ["preprocess", "reading", "synthetic"],
+    "executors": ["tasks"],
     "engine": ["cuts", "samples"],
     "model": [
         "tensors", "graph", "files", "weights", "inputs", "constants", "outputs", "inside", "cuts",

@@ -18,10 +18,17 @@ from distributed import KilledWorker
 
 from onnx_evoq.errors import ClusterError
 from onnx_evoq.executors.dispatch import Choice, Dispatch
-from onnx_evoq.executors.executor import Executor, Memory, Reference, Task
-from onnx_evoq.executors.packing import key_of, packed, parts_of
+from onnx_evoq.executors.tasks import (
+    Executor,
+    Memory,
+    Reference,
+    Task,
+    Threads,
+    key_of,
+    packed,
+    parts_of,
+)
 from onnx_evoq.executors.tasks_in_order import TasksInOrder
-from onnx_evoq.executors.threads import Threads
 from onnx_evoq.executors.traffic import Traffic
 from onnx_evoq.executors.worker_side import Answer, Order, perform, versions
 

@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import ClusterError, OptionError
-from onnx_evoq.executors.executor import Executor
-from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.tasks import Executor, Threads
 from onnx_evoq.executors.worker_side import difference, versions
 
 if TYPE_CHECKING:

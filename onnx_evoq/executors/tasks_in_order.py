@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 from onnx_evoq.errors import ClusterError
 from onnx_evoq.executors.dispatch import AT_ONCE, Choice
-from onnx_evoq.executors.executor import Task
-from onnx_evoq.executors.packing import unpacked
+from onnx_evoq.executors.tasks import Task, unpacked
 from onnx_evoq.executors.traffic import Traffic
 from onnx_evoq.executors.worker_side import Answer
 

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from onnx_evoq.executors.local_memory import LocalMemory, Missing
-from onnx_evoq.executors.machine_memory import free_memory
-from onnx_evoq.executors.packing import Packed, packed, parts_of, unpacked
+from onnx_evoq.executors.tasks import (
+    LocalMemory,
+    Missing,
+    Packed,
+    free_memory,
+    packed,
+    parts_of,
+    unpacked,
+)
 from onnx_evoq.parallel import one_blas_thread
 
 _COMPARED = ("onnx-evoq", "numpy", "onnx", "onnxruntime", "distributed")

@@ -12,7 +12,7 @@ from real_cluster import RealCluster
 
 from onnx_evoq.errors import ClusterError, OptionError
 from onnx_evoq.executors import check_address, connected, executor_at, opening
-from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.tasks.threads import Threads
 
 
 @pytest.mark.parametrize("address", ["local:1", "local:16", "tcp://host:8786", "host:8786"])

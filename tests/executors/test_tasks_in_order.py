@@ -9,7 +9,7 @@ from cluster_tasks import failing
 from onnx_evoq.errors import ClusterError, ModelError
 from onnx_evoq.executors import Task
 from onnx_evoq.executors.dispatch import Choice
-from onnx_evoq.executors.packing import packed, parts_of
+from onnx_evoq.executors.tasks.packing import packed, parts_of
 from onnx_evoq.executors.tasks_in_order import TasksInOrder
 from onnx_evoq.executors.traffic import Traffic
 from onnx_evoq.executors.worker_side import Answer

@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_info
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.executors import Reference, worker_side
-from onnx_evoq.executors.local_memory import LocalMemory
-from onnx_evoq.executors.packing import packed, parts_of, unpacked
+from onnx_evoq.executors.tasks.local_memory import LocalMemory
+from onnx_evoq.executors.tasks.packing import packed, parts_of, unpacked
 from onnx_evoq.executors.worker_side import Answer, Order, difference, perform, versions
 
 

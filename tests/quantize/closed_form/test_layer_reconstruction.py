@@ -8,7 +8,7 @@ from graphs import random
 from layer_problems import DENSE, correlated, sums_of
 from numpy.typing import NDArray
 
-from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.tasks.threads import Threads
 from onnx_evoq.quantize import (
     FULL,
     Activation,

@@ -9,7 +9,7 @@ from graphs import random
 from layer_problems import correlated
 
 from onnx_evoq.executors import HERE, Executor
-from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.tasks.threads import Threads
 from onnx_evoq.quantize.closed_form.best_weight import factored
 from onnx_evoq.quantize.grid import RowGrid
 from onnx_evoq.quantize.rows import row_codes as module

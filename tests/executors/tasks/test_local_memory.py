@@ -3,7 +3,7 @@
 import pytest
 
 from onnx_evoq.executors import Reference
-from onnx_evoq.executors.local_memory import LocalMemory, Missing
+from onnx_evoq.executors.tasks.local_memory import LocalMemory, Missing
 
 
 def test_a_value_is_found_by_its_key_or_where_it_is() -> None:

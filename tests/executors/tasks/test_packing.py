@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from onnx_evoq.executors import Reference
-from onnx_evoq.executors.packing import key_of, packed, parts_of, unpacked
+from onnx_evoq.executors.tasks.packing import key_of, packed, parts_of, unpacked
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from threading import RLock
 from typing import Any, TypeVar
 
-from onnx_evoq.executors.executor import Reference
+from onnx_evoq.executors.tasks.executor import Reference
 
 ValueT = TypeVar("ValueT")
 

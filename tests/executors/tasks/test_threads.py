@@ -3,7 +3,7 @@
 from threading import Barrier, get_ident
 
 from onnx_evoq.executors import HERE, Task
-from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.tasks.threads import Threads
 
 
 def test_a_value_stays_where_it_is() -> None:

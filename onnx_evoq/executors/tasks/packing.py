@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.executors.executor import Reference
+from onnx_evoq.executors.tasks.executor import Reference
 
 Packed = NDArray[np.uint8]
 

@@ -6,7 +6,7 @@ from far_workers import FarWorkers
 
 from onnx_evoq.errors import ModelError
 from onnx_evoq.executors import Executor, Reference, Task
-from onnx_evoq.executors.threads import Threads
+from onnx_evoq.executors.tasks.threads import Threads
 
 
 @pytest.fixture(params=[Threads(1), Threads(3), FarWorkers()], ids=["one", "threads", "far"])

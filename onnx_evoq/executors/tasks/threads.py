@@ -3,8 +3,8 @@
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
-from onnx_evoq.executors.executor import Executor, Memory, Reference, Task
-from onnx_evoq.executors.local_memory import LocalMemory
+from onnx_evoq.executors.tasks.executor import Executor, Memory, Reference, Task
+from onnx_evoq.executors.tasks.local_memory import LocalMemory
 from onnx_evoq.parallel import in_order
 
 ValueT = TypeVar("ValueT")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_evoq.executors.machine_memory import free_memory, used_memory
+from onnx_evoq.executors.tasks.machine_memory import free_memory, used_memory
 
 
 def test_free_memory_is_what_the_kernel_calls_available(monkeypatch: pytest.MonkeyPatch) -> None:
