@@ -9,6 +9,7 @@ from onnx_evoq.quantize.closed_form import (
     LayerReconstruction,
     LinearizedOutput,
     correct_codes,
+    factored,
     in_space_of_positions,
     quantize_at_widths,
     reconstruct_with_activation,
@@ -28,6 +29,7 @@ from onnx_evoq.quantize.grid import (
     GridSpec,
     Linear,
     QuantizedWeight,
+    RowGrid,
     Scale,
     View,
     Viewed,
@@ -44,6 +46,7 @@ from onnx_evoq.quantize.grid import (
     sum_preserving_roundings,
 )
 from onnx_evoq.quantize.moments import Activation, LayerSamples, Moments, SampleChunk, joined
+from onnx_evoq.quantize.rows import codes_of_rows
 from onnx_evoq.quantize.scales import (
     Profile,
     ScaledLayer,
@@ -76,6 +79,7 @@ __all__ = [
     "Moments",
     "Profile",
     "QuantizedWeight",
+    "RowGrid",
     "SampleChunk",
     "Scale",
     "ScaledLayer",
@@ -88,9 +92,11 @@ __all__ = [
     "best_steps",
     "channel_scales",
     "choose_scales",
+    "codes_of_rows",
     "correct_codes",
     "cost_with_sums",
     "dequantize",
+    "factored",
     "fit",
     "frac_bits_of",
     "in_space_of_positions",

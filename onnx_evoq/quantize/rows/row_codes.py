@@ -20,7 +20,7 @@ from onnx_evoq.quantize.grid import (
 )
 
 _ROWS_AT_ONCE = 128  # rows of a part
-_MOST_PRODUCTS_NEAR = 1e11  # about 3 seconds on one core: less is not worth sending H
+_MOST_PRODUCTS_NEAR = 3e10  # about 13 s on one core: for less, sending H takes nearly as long
 
 
 @dataclass(frozen=True, eq=False)

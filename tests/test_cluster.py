@@ -1,0 +1,54 @@
+"""Whole runs on a cluster: the bytes of one machine, and one sentence where there is none."""
+
+import socket
+from typing import Any
+
+import pytest
+from far_workers import FAR, FarWorkers
+from graphs import conv_net, random
+from real_cluster import RealCluster
+
+from onnx_evoq import ClusterError, Resources, Strategy, optimize, rank_sensitivity
+from onnx_evoq.executors import opening
+
+DATA = {"x": random(40, 3, 8, 8)}
+
+
+def optimized(cluster: str | None, name: Any) -> bytes:
+    """The model that a short run emits."""
+    result = optimize(
+        conv_net(), DATA, bits=3, strategy=Strategy(name, generations=3, population=4),
+        time_budget=None, resources=Resources(workers=1, cluster=cluster),
+    )  # fmt: skip
+    content: bytes = result.model.SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize("name", ["neuroevolution", "coevolution"])
+def test_a_run_gives_the_same_bytes_on_workers(far: FarWorkers, name: str) -> None:
+    assert optimized(FAR, name) == optimized(None, name)
+    assert len(far.asked) > 10
+
+
+def test_a_run_gives_the_same_bytes_on_real_workers(cluster: RealCluster) -> None:
+    assert optimized(cluster.address, "coevolution") == optimized(None, "coevolution")
+
+
+def test_sensitivities_are_the_same_on_workers(far: FarWorkers) -> None:
+    one, other = (
+        rank_sensitivity(conv_net(), DATA, bits=4, resources=Resources(workers=1, cluster=address))
+        for address in (FAR, None)
+    )
+    assert one.rows == other.rows
+    assert far.asked
+
+
+def test_a_scheduler_that_nobody_started_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(opening, "_TIMEOUT", 0.5)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(ClusterError) as caught:
+        optimized(address, "none")
+    assert str(caught.value).count(".") == 4  # of the address, and one at the end
