@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import ClusterError, OptionError
 from onnx_evoq.executors.tasks import Executor, Threads
-from onnx_evoq.executors.worker_side import difference, versions
+from onnx_evoq.executors.worker_side import difference, ignore_interrupts, versions
 
 if TYPE_CHECKING:
     from onnx_evoq.executors.dask_cluster import DaskCluster
@@ -86,6 +86,8 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
             ) from cause
         stack.enter_context(client)
         _check_workers(client, address)
+        if address.startswith(LOCAL):
+            client.run(ignore_interrupts)
         cluster = _open[address] = DaskCluster(client, address, workers)
         try:
             yield cluster

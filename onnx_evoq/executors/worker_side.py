@@ -1,6 +1,7 @@
 """What a process of a cluster does with a task that it gets."""
 
 import platform
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +66,13 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # run from its sources, say
             found[name] = "?"
     return found
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C in a terminal, which all its processes get, to the process that sends tasks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def difference(sender: Mapping[str, str], worker: Mapping[str, str]) -> str:
