@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,11 +12,13 @@ from onnx_evoq.api.details import details_of, seconds_of_details
 from onnx_evoq.api.job import (
     Asked,
     DataSource,
+    FinalCheck,
     ModelSource,
     PolicySource,
     chosen_width,
     prepare_job,
     result_of,
+    run_options,
     widths_of,
 )
 from onnx_evoq.data import as_data
@@ -23,13 +26,10 @@ from onnx_evoq.engine import rank_in_time
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import Policy, apply_policy
-from onnx_evoq.model import (
-    name_of,
-)
+from onnx_evoq.model import content_hash, name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import (
     DEFAULT_STRATEGY,
-    FinalCheck,
     Form,
     Storage,
     Strategy,
@@ -43,10 +43,11 @@ from onnx_evoq.pipeline import (
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
+from onnx_evoq.record import kept_run
 from onnx_evoq.report import (
     Result,
 )
-from onnx_evoq.run import Deadline, Recorder, keeping_what_was_found
+from onnx_evoq.run import Deadline, Recorder, Stopped, keeping_what_was_found
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -90,6 +91,7 @@ def optimize(
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    run_dir: str | Path | None = None,
 ) -> Result:
     """Put a model's weights on a fixed-point grid, and search for codes that keep its answers.
 
@@ -143,6 +145,9 @@ def optimize(
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
+        run_dir: a folder that keeps what is found while the call goes on. A call with the same
+            folder goes on where the last one ended, however that happened, and its result is the
+            same to the byte; the time budget counts the time of both. None to keep nothing.
 
     Returns:
         The emitted model, its scores, and how it was made.
@@ -161,8 +166,6 @@ def optimize(
         ...     "model.onnx", onnx_evoq.Data("calib.npz", divide=255), bits=6)
         >>> result.save("model.w6.onnx")  # doctest: +SKIP
     """
-    began = time.monotonic()
-
     # 1. Check the options.
     strategy = Strategy(strategy) if isinstance(strategy, str) else strategy
     width_or_policy = chosen_width(bits, policy, bits_for)
@@ -171,83 +174,101 @@ def optimize(
     chosen, storage, form = choose_target(target, grid, storage, format)
     check_seed(seed)
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
-    deadline = Deadline(time_budget)
-    recorder = Recorder(progress, deadline)
     rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
-
-    # 2. Open the float model, and run it on the samples.
-    float_model = open_float_model(
-        model, grid.keep, form=form, requantize=requantize, score_at=score_at, resources=resources,
+    options = run_options(
+        data, resources, widths=width_or_policy, bits_for=bits_for or {},
+        grid=grid, metric=metric, strategy=strategy, max_drop=max_drop, holdout=holdout,
+        target=chosen.name, format=form, storage=storage, requantize=requantize,
+        score_at=score_at, seed=seed,
     )  # fmt: skip
-    give_back()  # the file's bytes, and what the checks took
-    if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
-        bits_of(float_model.every_weight, width_or_policy, bits_for or {})
-    opened = time.monotonic() - began
-    job = prepare_job(
-        float_model, name_of(model), data, metric, holdout, rng, resources, recorder, deadline
-    )
-    calibration, final = job.calibration, FinalCheck(job.calibration, opened, deadline)
-    describing = 0.0
-    if details:
-        describing = seconds_of_details(final.calibration, len(float_model.weights), deadline)
 
-    # 3. Give each weight its width and its granularity.
-    if isinstance(width_or_policy, Policy):
-        expanded = apply_policy(job.float_model, width_or_policy, calibration, resources)
-        job = job.with_float_model(expanded)
-    float_model = job.float_model
-    widths, granularities = widths_of(float_model, width_or_policy, bits_for or {}, granularity)
-    behind = {w.name: widths[w.name] if max_drop is None else MAX_BITS for w in float_model.behind}
-    seen = {name: width for name, width in widths.items() if name not in behind}
-    granularities, notes_on_steps = granularities_for(
-        chosen, float_model.every_weight, granularities, widths
-    )
-    drop = check = None
-    if max_drop is not None:
-        drop = drop_measure(float_model.model, calibration, resources)
-        check = max_drop_check(drop, max_drop)
-    task = Task(
-        float_model.model, float_model.weights, seen, granularities, grid.scale,
-        calibration.search_set, calibration.heldout_set,
-        deadline.earlier(final.seconds + describing), check,
-        resources, recorder, calibration.seconds,
-        narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
-        activation_bits=grid.activations, activation_scale=grid.activation_scale,
-        own=float_model.points.own, behind=behind, otherwise=calibration.otherwise,
-    )  # fmt: skip
-    check_memory(task)
-    if form == "c":  # what a header cannot hold is refused before the search, not after it
-        check_header(task, name_of(model))
+    with kept_run(run_dir, options) as run:
+        began, of_all = time.monotonic() - run.spent, Deadline(time_budget)
+        deadline = of_all.earlier(run.spent)
+        recorder = Recorder(progress, deadline)
+        if run.folder is not None:
+            run.same("model", {"sha256": content_hash(model)})
 
-    if strategy.init == "reconstruct":
-        task = reconstruct_behind(task, behind_rng)
-
-    # 4. Rank the weights, if their order has an effect; most of the time is for the search.
-    in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"
-    ranked = max_drop is not None or in_order
-    ranking = (
-        rank_in_time(task) if ranked else {weight.name: float("nan") for weight in task.weights}
-    )
-
-    # 5. Quantize, and search for better codes.
-    tune = fine_tune_if_fits_hold if task.otherwise else fine_tune
-    tuned = tune(task, list(ranking), strategy, search_rng)
-
-    # 6. Emit the model, and score what was emitted.
-    with keeping_what_was_found() as interruption:
-        job = replace(job, calibration=final.calibration)
-        asked = Asked(
-            model, bits, grid, strategy, form, storage, max_drop, seed,
-            as_data(data).source is not None,
+        # 2. Open the float model, and run it on the samples.
+        float_model = open_float_model(
+            model, grid.keep, form=form, requantize=requantize, score_at=score_at,
+            resources=resources,
         )  # fmt: skip
-        result = result_of(
-            asked, job, task, tuned, drop, ranking if ranked else None, interruption,
-            (*notes_on_steps, *notes_on_target(chosen, grid.activations, form), *final.notes),
-            began,
+        give_back()  # the file's bytes, and what the checks took
+        if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
+            bits_of(float_model.every_weight, width_or_policy, bits_for or {})
+        opened = time.monotonic() - began - run.spent
+        job = prepare_job(
+            float_model, name_of(model), data, metric, holdout, rng, resources, recorder,
+            of_all, run,
         )  # fmt: skip
-        result = replace(result, history=recorder.history)
-        if details and interruption.reason is None:
-            readable = form != "qonnx"
-            more = details_of(result, model, job, task, tuned, readable, deadline)
-            result = replace(result, details=more, seconds=time.monotonic() - began)
-        return result
+        calibration, final = job.calibration, FinalCheck(job.calibration, opened, deadline)
+        describing = 0.0
+        if details:
+            weights = len(float_model.weights)
+            describing = seconds_of_details(final.calibration, weights, deadline)
+
+        # 3. Give each weight its width and its granularity.
+        if isinstance(width_or_policy, Policy):
+            expanded = apply_policy(job.float_model, width_or_policy, calibration, resources)
+            job = job.with_float_model(expanded)
+        float_model = job.float_model
+        widths, granularities = widths_of(float_model, width_or_policy, bits_for or {}, granularity)
+        names = [weight.name for weight in float_model.behind]
+        behind = {name: widths[name] if max_drop is None else MAX_BITS for name in names}
+        seen = {name: width for name, width in widths.items() if name not in behind}
+        granularities, notes_on_steps = granularities_for(
+            chosen, float_model.every_weight, granularities, widths
+        )
+        drop = check = None
+        if max_drop is not None:
+            drop = drop_measure(float_model.model, calibration, resources)
+            check = max_drop_check(drop, max_drop)
+        task = Task(
+            float_model.model, float_model.weights, seen, granularities, grid.scale,
+            calibration.search_set, calibration.heldout_set,
+            deadline.earlier(final.seconds + describing), check,
+            resources, recorder, calibration.seconds,
+            narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
+            activation_bits=grid.activations, activation_scale=grid.activation_scale,
+            own=float_model.points.own, behind=behind, otherwise=calibration.otherwise,
+            steps=run.steps,
+        )  # fmt: skip
+
+        check_memory(task)
+        if form == "c":  # what a header cannot hold is refused before the search, not after it
+            check_header(task, name_of(model))
+
+        if strategy.init == "reconstruct":
+            task = reconstruct_behind(task, behind_rng)
+
+        # 4. Rank the weights, if their order has an effect; most of the time is for the search.
+        in_order = strategy.name == "neuroevolution" and strategy.init == "nearest"
+        ranked = max_drop is not None or in_order
+        ranking = (
+            rank_in_time(task) if ranked else {weight.name: float("nan") for weight in task.weights}
+        )
+
+        # 5. Quantize, and search for better codes.
+        tune = fine_tune_if_fits_hold if task.otherwise else fine_tune
+        tuned = tune(task, list(ranking), strategy, search_rng)
+
+        # 6. Emit the model, and score what was emitted.
+        with keeping_what_was_found() as interruption:
+            job = replace(job, calibration=final.calibration)
+            asked = Asked(
+                model, bits, grid, strategy, form, storage, max_drop, seed,
+                as_data(data).source is not None,
+            )  # fmt: skip
+            result = result_of(
+                asked, job, task, tuned, drop, ranking if ranked else None, interruption,
+                (*notes_on_steps, *notes_on_target(chosen, grid.activations, form), *final.notes),
+                began,
+            )  # fmt: skip
+            result = replace(result, history=recorder.history)
+            if details and interruption.reason is None:
+                readable = form != "qonnx"
+                more = details_of(result, model, job, task, tuned, readable, deadline)
+                result = replace(result, details=more, seconds=time.monotonic() - began)
+            run.ended("interrupted" if result.stopped is Stopped.INTERRUPT else "done")
+            return result

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource
 from onnx_evoq.api.optimize import optimize
@@ -11,6 +12,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
+from onnx_evoq.record import Run, kept_run
 from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import (
@@ -51,6 +53,7 @@ def search_and_optimize(
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    run_dir: str | Path | None = None,
 ) -> MixedPrecision:
     """Search for a width for each layer, choose the point that fits, and optimize it.
 
@@ -80,6 +83,8 @@ def search_and_optimize(
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
+        run_dir: a folder that keeps what is found, as for `optimize`; it gets one folder for the
+            search and one for the optimization.
 
     Returns:
         The search, the chosen point, and the optimized model. Without a budget, a drop or a policy
@@ -104,42 +109,53 @@ def search_and_optimize(
     if budget is not None:
         check_whole(budget=budget)
 
-    # 1. Search, unless a policy is given.
-    search: Search | None = None
-    if policy is None:
-        search = search_bits(
-            model, data, space=space, grid=grid, target=target, metric=metric,
-            time_budget=time_budget, holdout=holdout, requantize=requantize, score_at=score_at,
-            details=details, seed=seed, resources=resources, progress=progress,
-        )  # fmt: skip
-        if budget is None and max_drop is None:
-            return MixedPrecision(search, None, None, search.notes)
-    elif budget is not None:
-        raise OptionError("a policy is a choice already: leave the budget out.")
+    with kept_run(run_dir, {"budget": budget, "max_drop": max_drop}) as run:
+        # 1. Search, unless a policy is given.
+        search: Search | None = None
+        if policy is None:
+            search = search_bits(
+                model, data, space=space, grid=grid, target=target, metric=metric,
+                time_budget=time_budget, holdout=holdout, requantize=requantize, score_at=score_at,
+                details=details, seed=seed, resources=resources, progress=progress,
+                run_dir=run.inner("search"),
+            )  # fmt: skip
+            if budget is None and max_drop is None:
+                run.ended("done" if search.stopped is not Stopped.INTERRUPT else "interrupted")
+                return MixedPrecision(search, None, None, search.notes)
+        elif budget is not None:
+            raise OptionError("a policy is a choice already: leave the budget out.")
 
-    # 2. Choose a point.
-    chosen = _chosen(policy, search, budget, max_drop)
+        # 2. Choose a point.
+        chosen = _chosen(policy, search, budget, max_drop)
 
-    if search is not None and search.stopped is Stopped.INTERRUPT:
-        return MixedPrecision(search, chosen, None, (*search.notes, _NOT_OPTIMIZED))
+        if search is not None and search.stopped is Stopped.INTERRUPT:
+            return _unfinished(search, chosen, run)
 
-    # 3. Optimize it. The policy sets the granularity of each weight.
-    single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
-    try:
-        result = optimize(
-            model, data, policy=chosen, max_drop=max_drop, grid=single, target=target,
-            metric=metric, time_budget=tune_budget, holdout=holdout, requantize=requantize,
-            score_at=score_at, details=details, seed=seed, resources=resources, progress=progress,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        if search is None:
-            raise
-        return MixedPrecision(search, chosen, None, (*search.notes, _NOT_OPTIMIZED))
-    notes = result.notes
-    if search is not None:
-        search.check_budget(result, budget)
-        notes = (*search.notes, *notes)
-    return MixedPrecision(search, chosen, result, tuple(dict.fromkeys(notes)))
+        # 3. Optimize it. The policy sets the granularity of each weight.
+        single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
+        try:
+            result = optimize(
+                model, data, policy=chosen, max_drop=max_drop, grid=single, target=target,
+                metric=metric, time_budget=tune_budget, holdout=holdout, requantize=requantize,
+                score_at=score_at, details=details, seed=seed, resources=resources,
+                progress=progress, run_dir=run.inner("optimize"),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if search is None:
+                raise
+            return _unfinished(search, chosen, run)
+        run.ended("done" if result.stopped is not Stopped.INTERRUPT else "interrupted")
+        notes = result.notes
+        if search is not None:
+            search.check_budget(result, budget)
+            notes = (*search.notes, *notes)
+        return MixedPrecision(search, chosen, result, tuple(dict.fromkeys(notes)))
+
+
+def _unfinished(search: Search, chosen: Policy | ParetoPoint, run: Run) -> MixedPrecision:
+    """What an interruption leaves before the chosen point was optimized."""
+    run.ended("interrupted")
+    return MixedPrecision(search, chosen, None, (*search.notes, _NOT_OPTIMIZED))
 
 
 def _chosen(

@@ -3,20 +3,22 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from onnx_evoq.api.details import provenance_of
-from onnx_evoq.api.job import DataSource, ModelSource, prepare_job
+from onnx_evoq.api.job import DataSource, ModelSource, prepare_job, run_options
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
-from onnx_evoq.model import name_of
+from onnx_evoq.model import content_hash, name_of
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.pipeline import choose_target, reconstruct_behind
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.reconstruct import check_memory
+from onnx_evoq.record import kept_run
 from onnx_evoq.report import Search
 from onnx_evoq.run import Deadline, Recorder, Stopped
 from onnx_evoq.setup import (
@@ -70,6 +72,7 @@ class SearchSpace:
         check_choices(size=(self.size, ("packed", "file")))
 
 
+_SHARE = "share of the samples"  # what a run notes
 DEFAULT_SPACE = SearchSpace()
 
 
@@ -91,6 +94,7 @@ def search_bits(
     seed: int = 0,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    run_dir: str | Path | None = None,
 ) -> Search:
     """Search for widths of the layers, and channels to split, best in both size and error.
 
@@ -118,6 +122,7 @@ def search_bits(
         seed: seed of all random draws, 0 or more.
         resources: what may be used of the machine; it does not change the result.
         progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
+        run_dir: a folder that keeps what is found, as for `optimize`.
 
     Returns:
         The Pareto front. `Search.pick` chooses a point of it, which `optimize` takes as its
@@ -137,8 +142,6 @@ def search_bits(
         >>> result = onnx_evoq.optimize(  # doctest: +SKIP
         ...     "model.onnx", "calib.npz", policy=point)
     """
-    began = time.monotonic()
-
     # 1. Check the options.
     check_kinds(space=(space, SearchSpace), grid=(grid, Grid), resources=(resources, Resources))
     if space.per_channel and grid.granularity == "tensor":
@@ -155,73 +158,87 @@ def search_bits(
         granularities = tuple(own for own in granularities if own in chosen.granularities)
     if space.per_channel and "channel" not in granularities:
         raise OptionError(f"target {chosen.name} takes no steps, and no widths, per channel.")
-    deadline = Deadline(time_budget)
-    recorder = Recorder(progress, deadline)
     rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
-
-    # 2. Open the float model, and run it on the samples.
-    float_model = open_float_model(
-        model, grid.keep, requantize=requantize, score_at=score_at, resources=resources
-    )
-    job = prepare_job(
-        float_model, name_of(model), data, metric, holdout, rng, resources, recorder, deadline
-    )
-    float_model, calibration = job.float_model, job.calibration
-    scored = calibration.first(_scored_share(calibration, deadline))
-
-    # 3. Search.
-    in_file = space.size == "file"
-    options = SearchSpaceOptions(
-        expansion=space.expansion,
-        per_channel=space.per_channel,
-        in_file=in_file,
-        granularities=granularities,
-    )
-    task = Task(
-        float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
-        options.granularities[0], grid.scale, calibration.search_set, scored.heldout_set,
-        deadline, None, resources, recorder, calibration.seconds, calibration.few,
-        narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
-        activation_bits=grid.activations,
-        activation_scale=grid.activation_scale, has_classes=calibration.has_classes, seed=seed,
-        own=float_model.points.own,
-        behind={weight.name: MAX_BITS for weight in float_model.behind},
+    kept = run_options(
+        data, resources, space=space, grid=grid, target=chosen.name, metric=metric,
+        holdout=holdout, requantize=requantize, score_at=score_at, seed=seed,
     )  # fmt: skip
-    check_memory(task)
-    task = reconstruct_behind(task, behind_rng)
-    found = search_front(
-        task,
-        drop_measure(float_model.model, scored, resources),
-        search_rng,
-        options,
-        scored=scored.search_set,
-    )
-    described = None
-    if details:
-        batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
-        described = provenance_of(model, batches)
-    return Search(
-        source=job.source,
-        details=described,
-        metric=calibration.metric.name,
-        scored_at=float_model.points.names,
-        size=space.size,
-        seed=seed,
-        front=found.points,
-        uniform=found.uniform,
-        greedy=found.greedy,
-        hypervolume=hypervolumes(found, calibration.metric.fitness, in_file),
-        evaluations=found.evaluations,
-        seconds=time.monotonic() - began,
-        stopped=found.stopped,
-        notes=(
-            *job.notes,
-            *_notes_on_samples(scored, calibration),
-            *found.notes,
-            *_notes_on(found.stopped),
-        ),
-        history=recorder.history,
-    )
+
+    with kept_run(run_dir, kept) as run:
+        began, of_all = time.monotonic() - run.spent, Deadline(time_budget)
+        deadline = of_all.earlier(run.spent)
+        recorder = Recorder(progress, deadline)
+        if run.folder is not None:
+            run.same("model", {"sha256": content_hash(model)})
+
+        # 2. Open the float model, and run it on the samples.
+        float_model = open_float_model(
+            model, grid.keep, requantize=requantize, score_at=score_at, resources=resources
+        )
+        job = prepare_job(
+            float_model, name_of(model), data, metric, holdout, rng, resources, recorder,
+            of_all, run,
+        )  # fmt: skip
+        float_model, calibration = job.float_model, job.calibration
+        share = run.recall(_SHARE) or _scored_share(calibration, deadline)
+        run.note(_SHARE, share)
+        scored = calibration.first(share)
+
+        # 3. Search.
+        in_file = space.size == "file"
+        options = SearchSpaceOptions(
+            expansion=space.expansion,
+            per_channel=space.per_channel,
+            in_file=in_file,
+            granularities=granularities,
+        )
+        task = Task(
+            float_model.model, float_model.weights, bits_of(float_model.weights, MAX_BITS, {}),
+            options.granularities[0], grid.scale, calibration.search_set, scored.heldout_set,
+            deadline, None, resources, recorder, calibration.seconds, calibration.few,
+            narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
+            activation_bits=grid.activations,
+            activation_scale=grid.activation_scale, has_classes=calibration.has_classes, seed=seed,
+            own=float_model.points.own,
+            behind={weight.name: MAX_BITS for weight in float_model.behind},
+            steps=run.steps,
+        )  # fmt: skip
+        check_memory(task)
+        task = reconstruct_behind(task, behind_rng)
+        found = search_front(
+            task,
+            drop_measure(float_model.model, scored, resources),
+            search_rng,
+            options,
+            scored=scored.search_set,
+        )
+        run.ended("interrupted" if found.stopped is Stopped.INTERRUPT else "done")
+        described = None
+        if details:
+            batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
+            described = provenance_of(model, batches)
+        return Search(
+            source=job.source,
+            details=described,
+            metric=calibration.metric.name,
+            scored_at=float_model.points.names,
+            size=space.size,
+            seed=seed,
+            front=found.points,
+            uniform=found.uniform,
+            greedy=found.greedy,
+            hypervolume=hypervolumes(found, calibration.metric.fitness, in_file),
+            evaluations=found.evaluations,
+            seconds=time.monotonic() - began,
+            stopped=found.stopped,
+            notes=(
+                *job.notes,
+                *_notes_on_samples(scored, calibration),
+                *found.notes,
+                *_notes_on(found.stopped),
+            ),
+            history=recorder.history,
+        )
 
 
 def _scored_share(calibration: Calibration, deadline: Deadline) -> float:

@@ -41,6 +41,7 @@ from onnx_evoq.cli.output_paths import (
 )
 from onnx_evoq.cli.report_file import check_report, write_report
 from onnx_evoq.cli.reporting import reporting
+from onnx_evoq.cli.run_folder import RUN_FOLDER, folder_of, keep_result
 from onnx_evoq.errors import BudgetError, OptionError
 from onnx_evoq.model import c_header_of, load
 from onnx_evoq.report import (
@@ -69,6 +70,7 @@ from onnx_evoq.setup import MAX_BITS, MIN_BITS
 @TARGET
 @OPTIMIZE_OPTIONS
 @REPORT
+@RUN_FOLDER
 @HOLDOUT
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
@@ -80,6 +82,7 @@ def optimize(
     form: str | None,
     bits_for: tuple[tuple[str, int], ...],
     report: Path | None,
+    run_dir: Path | None,
     quiet: bool,
     as_json: bool,
     log: Log,
@@ -102,13 +105,15 @@ def optimize(
     target = target_of(model, output, kind, "h" if header else "onnx")
     outputs = [target, *check_report(report), *log.paths]
     to_stdout = check_outputs(outputs, model, options, as_json)
+    folder = folder_of(run_dir)
     log.begin()
     result = onnx_evoq.optimize(
         model,
-        details=report is not None,
+        details=report is not None or folder is not None,
+        run_dir=folder,
         bits_for=dict(bits_for),
         format=form,  # type: ignore[arg-type]  # click checked the choices
-        **arguments_of(options, quiet, log.run),
+        **arguments_of(options, quiet, log.watching),
     )
     with keeping_what_was_found():
         name = str(target)
@@ -119,9 +124,9 @@ def optimize(
         else:
             result, name = write_model(target, result)
         values = write_report(report, result.to_dict(target))
-        text = result_text(result, name)
-        show(text, values, result.notes, quiet, as_json, to_stdout)
-        log.finish(values, result.notes)
+        text, notes = result_text(result, name), (*result.notes, *keep_result(folder, values))
+        show(text, values, notes, quiet, as_json, to_stdout)
+        log.finish(values, notes)
 
 
 @main.command(short_help="Search for a width per layer: size against error.")
@@ -136,6 +141,7 @@ def optimize(
 @CHOICE_OPTIONS
 @SEARCH_OPTIONS
 @REPORT
+@RUN_FOLDER
 @HOLDOUT
 @COMMON_OPTIONS
 @RESOURCE_OPTIONS
@@ -147,6 +153,7 @@ def search(
     save_policy: Path | None,
     picture: Path | None,
     report: Path | None,
+    run_dir: Path | None,
     quiet: bool,
     as_json: bool,
     log: Log,
@@ -173,10 +180,14 @@ def search(
     to_stdout = check_outputs(outputs, model, options, as_json)
     if picture is not None:
         check_picture(picture)
+    folder = folder_of(run_dir)
     log.begin()
     try:
         found = onnx_evoq.search_and_optimize(
-            model, details=report is not None, **arguments_of(options, quiet, log.run)
+            model,
+            details=report is not None or folder is not None,
+            run_dir=folder,
+            **arguments_of(options, quiet, log.watching),
         )
     except BudgetError as error:  # the front shows what can be reached
         if error.search is not None:
@@ -197,8 +208,9 @@ def search(
             write(save_policy, found.policy_json())
         text = "\n\n".join(texts)
         values = write_report(report, found.to_dict(target))
-        show(text, values, found.notes, quiet, as_json, to_stdout)
-        log.finish(values, found.notes)
+        notes = (*found.notes, *keep_result(folder, values))
+        show(text, values, notes, quiet, as_json, to_stdout)
+        log.finish(values, notes)
 
 
 def _draw(found: onnx_evoq.Search, picture: Path | None) -> None:
@@ -237,7 +249,7 @@ def sensitivity(model: Path, quiet: bool, as_json: bool, log: Log, **options: An
     """Rank the weights of MODEL by sensitivity: its score when each of them alone is quantized."""
     to_stdout = check_outputs(log.paths, model, options, as_json)
     log.begin()
-    ranking = onnx_evoq.rank_sensitivity(model, **arguments_of(options, quiet, log.run))
+    ranking = onnx_evoq.rank_sensitivity(model, **arguments_of(options, quiet, log.watching))
     values = ranking.to_dict()
     show(sensitivity_text(ranking), values, ranking.notes, quiet, as_json, to_stdout)
     log.finish(values, ranking.notes)

@@ -1,21 +1,15 @@
 """The command onnx-evoq, which the other commands belong to."""
 
-from importlib.metadata import packages_distributions, version
-
 import click
 
 from onnx_evoq.cli.streams import Commands
+from onnx_evoq.record import versions
 
 
 def _print_versions(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the versions of the program and of what its results depend on, and end."""
     if wanted and not context.resilient_parsing:
-        of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU
-        names = [
-            "onnx-evoq",
-            *(of_modules.get(name, [name])[0] for name in ("onnx", "onnxruntime", "numpy")),
-        ]
-        click.echo(", ".join(f"{name} {version(name)}" for name in names))
+        click.echo(", ".join(f"{name} {found}" for name, found in versions().items()))
         context.exit()
 
 

@@ -1,5 +1,6 @@
 """Make evaluators, which score other values of some weights of a model."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -39,7 +40,22 @@ class Evaluators:
         self._sets = sets
         self._resources = resources
         self._share = share
+        self._passed: deque[tuple[Runnable, tuple[str, ...]]] = deque()
         self._begin()
+
+    def restart(self) -> None:
+        """Forget the activations: the next cut is computed from the inputs."""
+        self._passed.clear()
+        self._begin()
+
+    def passes(self, model: Runnable, *weights: str) -> None:
+        """Go past a cut as `at` would, without evaluators.
+
+        What must be run for that is only run when evaluators are asked for. ONNX Runtime adds up in
+        an order that depends on where a model is cut. So the tensors at a later cut are the same to
+        the bit as if evaluators had been made for this one.
+        """
+        self._passed.append((model, weights))
 
     def at(self, model: Runnable, *weights: str) -> list[Evaluator]:
         """Make one evaluator per scoring set for one weight or several; all use one session.
@@ -55,6 +71,13 @@ class Evaluators:
             ModelError: the model cannot be run.
             StorageError: the disk has no room for activations that do not fit into memory.
         """
+        while self._passed:
+            passed, of_cut = self._passed.popleft()
+            passed = as_scored(passed, self._sets[0].criterion)
+            try:
+                self._place.crossing(passed, cut_at(passed, *of_cut))
+            except ModelError:
+                self._begin()
         model = as_scored(model, self._sets[0].criterion)
         cut = cut_at(model, *weights)
         try:

@@ -6,9 +6,12 @@ all others stay float. Only the part of the model behind the weight is run for i
 
 import math
 
+import numpy as np
+
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.model import Model, Quantized
 from onnx_evoq.progress import Progress, silent
+from onnx_evoq.record import NO_STEPS, Steps
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import DEFAULT_RESOURCES, Resources, ScoringSet, Task
 
@@ -48,6 +51,7 @@ def rank_by_sensitivity(
     deadline: Deadline | None = None,
     resources: Resources = DEFAULT_RESOURCES,
     progress: Progress = silent,
+    steps: Steps = NO_STEPS,
 ) -> dict[str, float]:
     """Measure the sensitivity of each weight.
 
@@ -58,6 +62,7 @@ def rank_by_sensitivity(
         deadline: the time after which no weight is measured any more; None for no limit.
         resources: what the runs may use.
         progress: shows how many weights are done.
+        steps: where the weights are kept.
 
     Returns:
         The metric with each weight alone quantized, by name, from the least to the most sensitive
@@ -67,11 +72,16 @@ def rank_by_sensitivity(
     evaluators = Evaluators([scoring], resources)
     with progress("sensitivity", len(quantized)) as step:
         for name, weight in quantized.items():
+            if (kept := steps.load(name)) is not None:
+                evaluators.passes(model, name)
+                values[name] = float(kept.arrays["value"])
+                continue
             if deadline is not None and deadline.passed:
                 values[name] = float("nan")
                 continue
             (evaluator,) = evaluators.at(model, name)
             values[name] = evaluator.value({name: weight.values})
+            steps.save(name, {"value": np.array(values[name])})
             step(1)
     fitness = scoring.criterion.metric.fitness
 
@@ -89,5 +99,11 @@ def rank_in_time(task: Task) -> dict[str, float]:
     rounded = task.nearest(task.weights, task.bits)
     deadline = task.deadline.share(_RANKING_PARTS)
     return rank_by_sensitivity(
-        task.model, rounded, task.search_set, deadline, task.resources, task.progress
+        task.model,
+        rounded,
+        task.search_set,
+        deadline,
+        task.resources,
+        task.progress,
+        task.steps.part("sensitivity"),
     )

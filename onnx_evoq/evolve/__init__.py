@@ -2,6 +2,7 @@
 
 from onnx_evoq.evolve.coevolution import coevolve
 from onnx_evoq.evolve.formats import (
+    GENERATION,
     POPULATION,
     Formats,
     GenomeShape,
@@ -21,6 +22,7 @@ from onnx_evoq.evolve.settings import (
 __all__ = [
     "FROM_NEAREST",
     "FROM_RECONSTRUCTION",
+    "GENERATION",
     "POPULATION",
     "TOGETHER_FROM_NEAREST",
     "TOGETHER_FROM_RECONSTRUCTION",

@@ -1,6 +1,6 @@
 """Evolve the codes of all weights together, by the output error of the network.
 
-1. From nearest rounding, the best rounding of each layer is chosen first (`rounding_choice`).
+1. From nearest rounding, the best rounding of each layer is chosen first (`choose_roundings`).
 2. Then groups of the least certain codes evolve (`search.Coevolution`, `move_costs`). The
    candidates of a generation are scored on one part of the search set (a batch, or several small
    ones), another part in each generation. The networks that may become the new context are scored
@@ -17,15 +17,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.array_types import Codes, Float64Array
-from onnx_evoq.evolve.code_fitness import CodeFitness
-from onnx_evoq.evolve.code_vector import CodeVector
-from onnx_evoq.evolve.move_costs import move_costs
-from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
+from onnx_evoq.array_types import Array, Arrays, Codes, Float64Array
+from onnx_evoq.evolve.network_codes import (
+    CodeFitness,
+    CodeVector,
+    choose_roundings,
+    move_costs,
+    roundings,
+)
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
 from onnx_evoq.evolve.too_large import too_large, with_others, without
 from onnx_evoq.model import with_codes
 from onnx_evoq.reconstruct import QuantizedModel
+from onnx_evoq.record import set_state, state_of
 from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import Coevolution
 from onnx_evoq.setup import Task, cache_memory
@@ -33,6 +37,7 @@ from onnx_evoq.setup import Task, cache_memory
 _STALLED = 12  # generations without a better context, after which more parts are scored
 _CHECK_EVERY = 4  # improvements of the context between two checks on the held-out set
 _MOST_REJECTIONS = 4  # checks in a row after which the search ends
+_ROUNDINGS, _GENERATION = "roundings", "(generation)"  # steps that are kept
 _ROUNDING_SHARE = 4  # the choice of roundings may take one part in so many of the time left
 
 
@@ -69,7 +74,7 @@ def _together(
         if settings.generations:
             codes = _with_best_roundings(task, start, fitness, kept)
             search = _search_from(codes, task, start, settings, rng)
-            _evolve(search, task, fitness, kept, settings.generations)
+            _evolve(search, task, fitness, kept, settings.generations, rng)
             kept.check(search)
             stopped = Stopped.TIME if task.deadline.passed else None
     return Evolved(
@@ -102,6 +107,20 @@ class _KeptCodes:
         self.fitness = {"search": on_search(self.codes), "heldout": on_heldout(self.codes)}
         self._fitness_at_start = self.fitness
 
+    @property
+    def state(self) -> dict[str, Array]:
+        """The codes and their fitness as arrays, by name."""
+        both = [list(each.values()) for each in (self._fitness_at_start, self.fitness)]
+        return {"kept codes": self.codes, "kept fitness": np.array(both)}
+
+    def set_state(self, state: Arrays, rejections: int) -> None:
+        """Go on from a state with the same start."""
+        self.codes, self.rejections = np.asarray(state["kept codes"], np.int8), rejections
+        self._fitness_at_start, self.fitness = (
+            dict(zip(("search", "heldout"), row, strict=True))
+            for row in state["kept fitness"].tolist()
+        )
+
     def check(self, search: Coevolution) -> None:
         """Keep the context if it is no worse on the held-out set, and within the allowed drop."""
         if not search.best_fitness < self.fitness["search"]:
@@ -129,6 +148,10 @@ def _with_best_roundings(
     task: Task, start: QuantizedModel, fitness: CodeFitness, kept: _KeptCodes
 ) -> Codes:
     """Choose a rounding for each layer; the codes of the start, if they are no worse."""
+    chosen = task.steps.load(_ROUNDINGS)
+    if chosen is not None:
+        fitness.set_state(chosen.arrays, chosen.facts["evaluations"])
+        return np.asarray(chosen.arrays["codes"], np.int8)
     others = roundings(task, start)
     if not others:
         return kept.codes
@@ -138,7 +161,12 @@ def _with_best_roundings(
         return None if deadline.passed else fitness.on_parts(candidates, turn, 1)
 
     codes = choose_roundings(kept.vector, others, score)
-    return codes if fitness.of_one(codes) < kept.fitness["search"] else kept.codes
+    if not fitness.of_one(codes) < kept.fitness["search"]:
+        codes = kept.codes
+    if not deadline.passed:
+        arrays, evaluations = fitness.state
+        task.steps.save(_ROUNDINGS, {**arrays, "codes": codes}, evaluations=evaluations)
+    return codes
 
 
 def _search_from(
@@ -157,14 +185,29 @@ def _search_from(
 
 
 def _evolve(
-    search: Coevolution, task: Task, fitness: CodeFitness, kept: _KeptCodes, generations: int
+    search: Coevolution,
+    task: Task,
+    fitness: CodeFitness,
+    kept: _KeptCodes,
+    generations: int,
+    rng: np.random.Generator,
 ) -> None:
     """Run a coevolution until it ends by itself, or by the deadline."""
-    context = search.ask()
-    search.tell(context, np.array([fitness.of_one(codes) for codes in context]))
+    last, turns = task.steps.load(_GENERATION), 0
     parts, stalled, improvements = 1, 0, 0
+    if last is None:
+        context = search.ask()
+        search.tell(context, np.array([fitness.of_one(codes) for codes in context]))
+    else:
+        search.set_state(last.arrays)
+        fitness.set_state(last.arrays, last.facts["evaluations"])
+        kept.set_state(last.arrays, last.facts["rejections"])
+        set_state(rng, last.facts["random"])
+        turns, parts, stalled, improvements = last.facts["counts"]
     with task.progress("evolving", generations) as advance:
-        for turn in range(generations):
+        if turns:
+            advance(turns)
+        for turn in range(turns, generations):
             candidates = search.ask()
             on_parts = fitness.on_parts(candidates, turn, parts)
             if on_parts is None:  # out of time
@@ -187,3 +230,10 @@ def _evolve(
                 if parts >= fitness.parts:
                     break
                 parts, stalled = 2 * parts, 0
+            if not task.deadline.passed:  # else some of the candidates may have no scores
+                arrays, evaluations = fitness.state
+                task.steps.save(
+                    _GENERATION, {**search.state, **arrays, **kept.state},
+                    counts=[turn + 1, parts, stalled, improvements], rejections=kept.rejections,
+                    evaluations=evaluations, random=state_of(rng),
+                )  # fmt: skip

@@ -29,6 +29,7 @@ import numpy as np
 from onnx_evoq.array_types import Codes, Float64Array
 from onnx_evoq.parallel import in_order
 from onnx_evoq.progress import Progress
+from onnx_evoq.record import NO_STEPS, Steps, set_state, state_of
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.search import Neuroevolution
 
@@ -45,6 +46,7 @@ _SHARE_MOVES = 0.5  # probability that the share moves
 _SCALE_MOVES = 0.25  # probability that the scale of an activation moves
 _MOST = 8 * _PER_OCTAVE  # of an importance
 _MOST_MOVES = 4  # of a scale
+GENERATION = "(generation)"  # a step that is no candidate
 
 CandidateT = TypeVar("CandidateT")
 
@@ -76,12 +78,14 @@ class Formats:
         share: of the power of a layer's columns that others explain; it counts, too.
         moves: (scales,), by how many steps each scale of an activation is moved.
         seed: of what the reconstruction draws.
+        name: of the genome, among the steps that are kept.
     """
 
     importances: Float64Array
     share: float
     moves: Codes
     seed: tuple[int, ...]
+    name: str
 
 
 def formats_of(genome: Codes, shape: GenomeShape) -> Formats:
@@ -97,6 +101,7 @@ def formats_of(genome: Codes, shape: GenomeShape) -> Formats:
         float(genome[count]) / _SHARES,
         genome[count + 1 :],
         tuple(int(gene) + 128 for gene in genome),
+        genome.tobytes().hex(),
     )
 
 
@@ -153,6 +158,7 @@ def evolve_formats(
     progress: Progress,
     value_of: Callable[[float], float],
     end: Callable[[], None],
+    steps: Steps = NO_STEPS,
 ) -> EvolvedFormats[CandidateT]:
     """Search for grids with less error at the end of the network.
 
@@ -169,6 +175,8 @@ def evolve_formats(
         progress: shows how many generations are done.
         value_of: the metric that has an error.
         end: makes each `build` that is running end soon, on Ctrl-C.
+        steps: where generations are kept. What candidates keep of their own in parts of it, of the
+            names of their `Formats`, is kept as long as they may be the best.
     """
     kept, generations = {bytes(shape.size): start}, min(generations, _GENERATIONS)
 
@@ -177,9 +185,23 @@ def evolve_formats(
 
     search = Neuroevolution(np.zeros(shape.size, np.int8), POPULATION, child_of)
     search.tell(search.ask(), np.array([start.error]))
-    without_gain, count, stopped = 0, 0, None
+    done, without_gain, count, stopped = 0, 0, 0, None
+    last = steps.load(GENERATION)
+    if last is not None:  # candidates are built again of what they kept
+        search.set_state(last.arrays)
+        set_state(rng, last.facts["random"])
+        done, without_gain, count = last.facts["counts"]
+        again = {each.tobytes(): each for each in search.parents if each.any()}
+        work = in_order(lambda g: build(formats_of(g, shape)), again.values(), workers, end)
+        errors = dict(zip(map(bytes, last.arrays["kept"]), last.arrays["errors"], strict=True))
+        with closing(work) as built:
+            for name, candidate in zip(again, built, strict=True):
+                kept[name] = Scored(candidate, *errors[name].tolist())
+        kept = {genome.tobytes(): kept[genome.tobytes()] for genome in search.parents}
     with progress("evolving formats", generations) as step, until_interrupted() as interruption:
-        for _ in range(generations):
+        if done:
+            step(done)
+        for _ in range(done, generations):
             if without_gain == _PATIENCE:
                 break
             if deadline.left < seconds:
@@ -195,8 +217,19 @@ def evolve_formats(
                     kept[genome.tobytes()] = score(candidate)
                     count += 1
             search.tell(candidates, np.array([kept[each.tobytes()].error for each in candidates]))
+            dropped = kept.keys() - {genome.tobytes() for genome in search.parents}
             kept = {genome.tobytes(): kept[genome.tobytes()] for genome in search.parents}
             without_gain = 0 if search.best_fitness < before else without_gain + 1
+            done += 1
+            if not deadline.passed:  # else candidates of the last generation were cut short
+                errors_of = np.array([[each.search, each.heldout] for each in kept.values()])
+                genomes_of = np.frombuffer(b"".join(kept), np.uint8).reshape(len(kept), -1)
+                steps.save(
+                    GENERATION, {**search.state, "kept": genomes_of, "errors": errors_of},
+                    counts=[done, without_gain, count], random=state_of(rng),
+                )  # fmt: skip
+                for name in dropped:
+                    steps.forget(name.hex())
             seconds = max(seconds / 2, time.monotonic() - began)
             best = value_of(search.best_fitness / 2)  # the mean of both sets
             step(1, best=best, evaluations=count)

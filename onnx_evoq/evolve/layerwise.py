@@ -20,15 +20,20 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_evoq.engine import Evaluators
+from onnx_evoq.evolve.kept_visits import (
+    Visit,
+    keep_visit,
+    kept_visit,
+)
+from onnx_evoq.evolve.one_weight import evolve_weight
 from onnx_evoq.evolve.settings import Evolved, LayerScores, SearchSettings
 from onnx_evoq.evolve.too_large import too_large, with_others, without
-from onnx_evoq.model import Quantized, Runnable, with_codes
+from onnx_evoq.model import Network, Quantized, Runnable, with_codes
 from onnx_evoq.progress import Step
-from onnx_evoq.quantize import QuantizedWeight, dequantize
+from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.reconstruct import QuantizedModel
-from onnx_evoq.run import Deadline, Stopped, until_interrupted
-from onnx_evoq.score import Evaluator, Race
-from onnx_evoq.search import Neuroevolution, mutate
+from onnx_evoq.record import Steps
+from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.setup import Task, cache_memory
 
 Generators = Mapping[str, np.random.Generator]  # by weight, in the order of the visits
@@ -55,7 +60,9 @@ def evolve_layers(
         names = [name for name in generators if name not in large]
         for index in range(settings.passes):
             label = "evolving" if settings.passes == 1 else f"evolving {index + 1}"
-            names, before, after = search.one_pass(names, settings, label)
+            names, before, after = search.one_pass(
+                names, settings, label, task.steps.part(f"pass {index + 1}")
+            )
             if not before - after > _LEAST_GAIN * abs(before):  # NaN ends it, too
                 break
     return with_others(search.evolved(interruption.reason), start, large)
@@ -124,9 +131,12 @@ class _LayerwiseSearch:
         )  # fmt: skip
 
     def one_pass(
-        self, names: list[str], settings: SearchSettings, label: str
+        self, names: list[str], settings: SearchSettings, label: str, steps: Steps
     ) -> tuple[list[str], float, float]:
         """Evolve each of the weights once.
+
+        A pass begins at the inputs of the model, so that one that goes on cuts it at the same
+        places.
 
         Returns:
             The weights whose codes changed, and the fitness of the network on the search set
@@ -134,16 +144,21 @@ class _LayerwiseSearch:
         """
         changed, at_start, at_end = list[str](), float("nan"), float("nan")
         fitness = self._task.search_set.criterion.metric.fitness
+        self._evaluators.restart()
         with self._task.progress(label, len(names)) as advance:
             for index, name in enumerate(names):
-                if not self._task.has_time_for_a_run:
-                    self._stopped = Stopped.TIME
-                    break
                 old = self._quantized[name]
-                best, scores = self._evolve(name, old, settings, len(names) - index, advance)
-                trial = {**self._quantized, name: best}
-                if best is not old and self._task.allows(with_codes(self._model, trial)):
-                    self._quantized = trial
+                visit = self._kept(name, old, steps, advance)
+                if visit is None:
+                    if not self._task.has_time_for_a_run:
+                        self._stopped = Stopped.TIME
+                        break
+                    left = len(names) - index
+                    visit = self._visit(name, old, settings, left, advance, steps, narrows=False)
+                scores = visit.scores
+                assert scores is not None
+                if visit.best is not None:
+                    self._quantized = {**self._quantized, name: visit.best}
                     changed.append(name)
                     before = self._layers.get(name, scores).before
                     self._layers[name] = LayerScores(before, scores.after)
@@ -176,123 +191,72 @@ class _LayerwiseSearch:
         Returns:
             Whether the model stays within the allowed drop; else the weight stays as it was.
         """
-        best, scores = start, None
-        if settings is not None and self._task.has_time_for_a_run:
-            best, scores = self._evolve(name, start, settings, remaining, advance)
-        else:
-            self._stopped = self._stopped if settings is None else Stopped.TIME
-            advance(1, layer=name)
-        trial = {**self._quantized, name: best}
-        if not self._task.allows(with_codes(self._model, trial)):
+        steps = self._task.steps
+        visit = self._kept(name, start, steps, advance)
+        if visit is None:
+            if settings is not None and not self._task.has_time_for_a_run:
+                settings, self._stopped = None, Stopped.TIME
+            visit = self._visit(name, start, settings, remaining, advance, steps, narrows=True)
+        if visit.best is None:
             return False
-        self._quantized = trial
-        if scores is not None:
-            self._layers[name] = scores
+        self._quantized = {**self._quantized, name: visit.best}
+        if visit.scores is not None:
+            self._layers[name] = visit.scores
         return True
 
-    def _evolve(
+    def _kept(self, name: str, start: QuantizedWeight, steps: Steps, advance: Step) -> Visit | None:
+        """A visit that is kept; the evaluators go past its cut."""
+        visit = kept_visit(steps, name, self._generators[name])
+        if visit is not None:
+            if visit.scores is not None:
+                self._evaluators.passes(self._with(name, start), name)
+            self._evaluations += visit.evaluations
+            advance(1, layer=name, evaluations=self._evaluations)
+        return visit
+
+    def _visit(
         self,
         name: str,
         start: QuantizedWeight,
-        settings: SearchSettings,
+        settings: SearchSettings | None,
         remaining: int,
         advance: Step,
-    ) -> tuple[QuantizedWeight, LayerScores]:
-        """Evolve one weight within its share of the time left, and count its evaluations."""
-        deadline = self._task.deadline.share(remaining)
-        model = with_codes(self._model, {**self._quantized, name: start})
-        pair = self._evaluators.at(model, name)
-        try:
-            best, scores, in_time = evolve_weight(
-                name,
-                start,
-                pair,
-                settings,
-                self._generators[name],
-                deadline,
-                advance,
-                self._evaluations,
-            )
-        finally:
-            self._evaluations += sum(evaluator.evaluations for evaluator in pair)
-        if not in_time:
-            self._stopped = Stopped.TIME
-        return best, scores
+        steps: Steps,
+        *,
+        narrows: bool,
+    ) -> Visit:
+        """Evolve one weight within its share of the time left, and count its evaluations.
 
+        Args:
+            name: the weight.
+            start: its codes.
+            settings: how they evolve; None for no search.
+            remaining: the number of weights that share the time left.
+            advance: advances the progress.
+            steps: where the visit is kept.
+            narrows: whether `start` itself is something new, which the allowed drop must permit.
+        """
+        best, scores, evaluations, rng = start, None, 0, self._generators[name]
+        if settings is None:
+            advance(1, layer=name)
+        else:
+            deadline = self._task.deadline.share(remaining)
+            pair = self._evaluators.at(self._with(name, start), name)
+            try:
+                best, scores, in_time = evolve_weight(
+                    name, start, pair, settings, rng, deadline, advance, self._evaluations, steps
+                )
+            finally:
+                evaluations = sum(evaluator.evaluations for evaluator in pair)
+                self._evaluations += evaluations
+            self._stopped = self._stopped if in_time else Stopped.TIME
+        found = narrows or best is not start
+        allowed = found and self._task.allows(self._with(name, best))
+        visit = Visit(best if allowed else None, scores, evaluations)
+        if self._stopped is None:  # what the time cut short may go on with more
+            keep_visit(steps, name, visit, rng)
+        return visit
 
-def evolve_weight(
-    name: str,
-    start: QuantizedWeight,
-    pair: list[Evaluator],
-    settings: SearchSettings,
-    rng: np.random.Generator,
-    deadline: Deadline,
-    advance: Step,
-    scored_before: int = 0,
-) -> tuple[QuantizedWeight, LayerScores, bool]:
-    """Evolve the codes of one weight.
-
-    Args:
-        name: the weight.
-        start: its codes and grid.
-        pair: evaluators of this weight on the search set and on the held-out set.
-        settings: how the codes evolve.
-        rng: draws the mutations.
-        deadline: when to stop.
-        advance: advances the progress, by 1 in total.
-        scored_before: candidates that were scored for other weights.
-
-    Returns:
-        The best codes, or `start` itself where none are better on the search set and no worse on
-        the held-out set; the scores before and after; and whether the search ended in time.
-    """
-    on_search, on_heldout = pair
-    codes, grid = start
-    (low, high), rate = grid.limits_for(codes.ndim), settings.rate_for(codes.size)
-    search = Neuroevolution(
-        codes, settings.population, lambda parent: mutate(parent, rate, low, high, rng)
-    )
-    race = Race(
-        on_search, settings.population, lambda c: {name: dequantize(c, grid)}, settings.doubt
-    )
-    candidates = search.ask()
-    search.tell(candidates, race.fitness(candidates))
-    at_start = search.best_fitness
-    part = 1 / (settings.generations + 1)
-    value_of, fitness = on_search.metric.value_of, on_search.metric.fitness
-
-    def advanced(amount: float) -> None:
-        best, scored = value_of(search.best_fitness), scored_before + on_search.evaluations
-        advance(amount, layer=name, best=best, evaluations=scored)
-
-    advanced(part)
-    done = without_gain = 0
-    while done < settings.generations and not deadline.passed:
-        if without_gain == settings.patience:
-            break
-        before = search.best_fitness
-        candidates = search.ask()
-        # The deadline is watched within a generation, too: in a large model a single candidate
-        # takes seconds, and a generation takes minutes.
-        search.tell(candidates, race.fitness(candidates, stop=lambda: deadline.passed))
-        without_gain = 0 if search.best_fitness < before else without_gain + 1
-        done += 1
-        advanced(part)
-    in_time = not deadline.passed
-    advanced(1 - (done + 1) * part)
-
-    scores_before = {
-        "search": value_of(at_start),
-        "heldout": on_heldout.value({name: start.values}),
-    }
-    unchanged = start, LayerScores(scores_before, scores_before), in_time
-    if not search.best_fitness < at_start:
-        return unchanged
-    best = QuantizedWeight(search.best, grid)
-    scores_after = {
-        "search": value_of(search.best_fitness),
-        "heldout": on_heldout.value({name: best.values}),
-    }
-    if fitness(scores_after["heldout"]) > fitness(scores_before["heldout"]):
-        return unchanged
-    return best, LayerScores(scores_before, scores_after), in_time
+    def _with(self, name: str, weight: QuantizedWeight) -> Network:
+        """The model with the present codes, and those of one weight."""
+        return with_codes(self._model, {**self._quantized, name: weight})

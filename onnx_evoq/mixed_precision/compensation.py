@@ -48,6 +48,7 @@ def uncompensated_shares(task: Task, table: LayerTable) -> Float64Array:
     """
     weights, deadline = list(task.weights), task.deadline.share(_TIME_PARTS)
     refits = _Refits.of(task, table.layers)
+    steps = task.steps.of("compensation", (table.sensitivity,))
     shares = np.full((len(weights), len(WIDTHS)), np.nan)
     with task.progress("compensation", len(_MEASURED) * len(weights)) as step:
         for width in _MEASURED:
@@ -55,7 +56,13 @@ def uncompensated_shares(task: Task, table: LayerTable) -> Float64Array:
                 if not deadline.passed:
                     name = weights[index].name
                     variant = table.layers.of[name][0][0][width]
-                    error = refits.error_behind(name, variant, weights[index + 1 :])
+                    label = f"{name} at {WIDTHS[width]} bits"
+                    kept = steps.load(label)
+                    if kept is None:
+                        error = refits.error_behind(name, variant, weights[index + 1 :])
+                        steps.save(label, {"error": np.array(error)})
+                    else:
+                        error = float(kept.arrays["error"])
                     sensitivity = table.sensitivity[table.space.indices[name], 0, width].sum()
                     measurable = 0 < error < np.inf and sensitivity > 0
                     shares[index, width] = error / sensitivity if measurable else 1.0

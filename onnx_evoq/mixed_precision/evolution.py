@@ -97,6 +97,7 @@ def evolve_widths(
         return value * share
 
     search = NSGA2(np.array(initial), space.choices, _POPULATION, rng)
+    steps = task.steps.of("evolution", (np.array(initial), compensated.sensitivity))
     stopped = None
     with task.progress("evolving", _GENERATIONS) as step, until_interrupted() as interruption:
         for generation in range(_GENERATIONS):
@@ -114,8 +115,16 @@ def evolve_widths(
             if generation:
                 predicted = [compensated.predicted_error(choice) for choice in choices]
                 scored = survivors(np.array([sizes, predicted]).T, _POPULATION)[0]
-            in_time = takewhile(lambda _: not task.deadline.passed, scored)
-            objectives = [[sizes[k], error(choices[k])] for k in in_time]
+            kept = steps.load(f"generation {generation}")
+            if kept is not None:
+                objectives = kept.arrays["objectives"].tolist()
+                evaluator.evaluations += len(objectives)
+            else:
+                in_time = takewhile(lambda _: not task.deadline.passed, scored)
+                objectives = [[sizes[k], error(choices[k])] for k in in_time]
+                if len(objectives) == len(scored):  # else more may be scored with more time
+                    array = np.array(objectives, np.float64)
+                    steps.save(f"generation {generation}", {"objectives": array})
             search.tell(asked[scored[: len(objectives)]], objectives)
             least = search.front[1].reshape(-1, 2)[:, 1].min(initial=np.inf)
             step(1, best=value_of(least), evaluations=evaluator.evaluations)

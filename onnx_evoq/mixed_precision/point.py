@@ -176,7 +176,7 @@ class PointBuilder:
         scored: ScoringSet | None = None,
     ) -> None:
         self.points: dict[bytes, ParetoPoint] = {}
-        self.mean, self.skipped = 0.0, 0
+        self.mean, self.skipped, self._begun = 0.0, 0, 0
         self._task, self._space, self._drop, self._seed = task, space, drop, seed
         self._scored = scored
         runs = (scored or task.search_set).samples + 2 * task.heldout_set.samples
@@ -243,7 +243,8 @@ class PointBuilder:
         """Build a point in so many seconds, or in what is left."""
         allowed, began = min(seconds, self._task.deadline.left), time.monotonic()
         own = Deadline(max(0.0, allowed - self._measuring))
-        task = replace(self._task, deadline=own)
+        self._begun += 1
+        task = replace(self._task, deadline=own).part("points", str(self._begun))
         point = build_point(task, policy, self._seed, self._drop, self._scored)
         self._measuring += _LEARNT * max(0.0, time.monotonic() - began - allowed)
         return point

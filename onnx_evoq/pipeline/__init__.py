@@ -15,17 +15,16 @@ from onnx_evoq.pipeline.emission import (
     seal,
     with_own_outputs,
 )
-from onnx_evoq.pipeline.final_check import FinalCheck
 from onnx_evoq.pipeline.fine_tuning import FineTuned, fine_tune, from_nearest, from_reconstruction
 from onnx_evoq.pipeline.guessed_inputs import fine_tune_if_fits_hold
+from onnx_evoq.pipeline.placed import Placed
 from onnx_evoq.pipeline.refine import equalize, evolve
-from onnx_evoq.pipeline.start import Placed, Start, evolved_start
+from onnx_evoq.pipeline.start import Start, evolved_start
 from onnx_evoq.pipeline.strategy import DEFAULT_STRATEGY, Strategy, StrategyName
 from onnx_evoq.pipeline.target_choice import choose_target, granularities_for, notes_on_target
 
 __all__ = [
     "DEFAULT_STRATEGY",
-    "FinalCheck",
     "FineTuned",
     "Form",
     "Placed",

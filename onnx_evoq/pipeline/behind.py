@@ -35,7 +35,7 @@ def reconstruct_behind(task: Task, rng: np.random.Generator) -> Task:
         search_set=search, heldout_set=heldout,
         deadline=task.deadline.share(_PARTS), own=None, behind={},
     )  # fmt: skip
-    found = reconstruct_layers(subset, rng, details=False)
+    found = reconstruct_layers(subset.part("behind"), rng, details=False)
     codes = {name: found.quantized[name] for name in found.layers}
     return replace(task, model=task.own.replaced(to_model(found.model)), codes_behind=codes)
 

@@ -4,6 +4,7 @@
 `from_reconstruction` is this project's own method.
 """
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,15 +21,14 @@ from onnx_evoq.evolve import (
 )
 from onnx_evoq.model import Model, Network, Quantized
 from onnx_evoq.pipeline.max_drop import narrowest_within_drop
+from onnx_evoq.pipeline.placed import calibrated, with_simulated
 from onnx_evoq.pipeline.refine import refine
 from onnx_evoq.pipeline.start import (
     EvolvedStart,
     Start,
-    calibrated,
     evolved_start,
     placed_start,
     swept_in_time,
-    with_simulated,
 )
 from onnx_evoq.pipeline.start_or_nearest import or_nearest, rounded_to_nearest
 from onnx_evoq.pipeline.strategy import Strategy
@@ -101,9 +101,10 @@ def from_nearest(
     activations = None if plain is None else swept_in_time(task, plain)
     task = with_simulated(task, activations)
     if settings is not None and settings.together:
-        found = _together_from_nearest(task, order, settings, rng)
+        found = _together_from_nearest(task.part("codes"), order, settings, rng)
         return replace(found, activations=activations, plain=plain, nearest=asked_for(task))
     start = rounded_to_nearest(task, task.bits)
+    task = replace(task, steps=task.steps.of("codes", start.found))
     names = list(start.quantized)  # in the graph's order, whatever the sensitivity
     generators = dict(zip(names, rng.spawn(len(names)), strict=True))
     in_order = {name: generators[name] for name in order}
@@ -128,15 +129,16 @@ def _together_from_nearest(
     With an allowed drop, widths that drop too much after rounding may still hold after a search.
     So each attempt at narrower widths is a search of its own, in a share of the time left.
     """
-    evaluations = 0
+    evaluations, attempts = 0, itertools.count(1)
 
     def build(bits: Mapping[str, Bits], ended: bool) -> tuple[QuantizedModel, bool]:
         nonlocal evaluations
+        own = task.part(f"attempt {next(attempts)}")
         start = rounded_to_nearest(task, bits)
         if ended or task.allows(start.as_float):
             return start, ended
         attempt = replace(
-            task, bits=bits, max_drop_check=None, deadline=task.deadline.share(_ATTEMPT_SHARE)
+            own, bits=bits, max_drop_check=None, deadline=task.deadline.share(_ATTEMPT_SHARE)
         )
         evolved = coevolve(attempt, start, settings, rng)
         evaluations += evolved.evaluations
@@ -175,19 +177,21 @@ def from_reconstruction(
     seed = int(start_rng.integers(2**63))  # the same samples for each attempt at other widths
     plain = calibrated(task)
     placed, cut = placed_start(task, plain, seed)
+    attempts = itertools.count(1)
     parts = 1 if settings is None and task.max_drop_check is None else _ATTEMPTED_PARTS
     details, found, interrupted = settings is not None, None, False
     if settings is not None and task.max_drop_check is None:
         began = time.monotonic()
         # No search makes up for a shorter reconstruction, so that it may have most of the time.
         until = task.deadline.earlier(task.deadline.left / _LEFT_PARTS)
-        reconstructed, interrupted = placed.reconstructed_or_partial(task.bits, seed, until)
+        first_start = placed.part("start")
+        reconstructed, interrupted = first_start.reconstructed_or_partial(task.bits, seed, until)
         first, seconds = Start(placed, reconstructed), time.monotonic() - began
         if interrupted:
             found = EvolvedStart(first, stopped=Stopped.INTERRUPT)
         else:
             found = evolved_start(
-                task, plain, first, seconds, settings.generations, seed, formats_rng
+                task.part("formats"), plain, first, seconds, settings.generations, seed, formats_rng
             )
         placed = found.start.placed
 
@@ -198,8 +202,8 @@ def from_reconstruction(
         if interrupted or ended:  # at widths that drop less, nothing else is quick enough
             rounded = rounded_to_nearest(placed.simulated, bits)
             return replace(rounded, nearest=(), late=frozenset(bits)), True
-        until = task.deadline.share(parts)
-        model, interrupted = placed.reconstructed_or_partial(bits, seed, until, details=details)
+        until, own = task.deadline.share(parts), placed.part(f"start {next(attempts)}")
+        model, interrupted = own.reconstructed_or_partial(bits, seed, until, details=details)
         return model, interrupted
 
     clips = _notes_on_clips(task.model, placed.task.model)
@@ -214,7 +218,7 @@ def from_reconstruction(
         notes += (*(() if start.cut else cut), *clips)
     model, evolved = start.model, Evolved(start.quantized, {}, 0, stopped)
     if settings is not None and narrowest.within_max_drop and not stopped:
-        now = replace(given, bits=narrowest.bits)
+        now = replace(given, bits=narrowest.bits, steps=task.steps)
         model, evolved = refine(now, start, settings, refine_rng)
     evolved = replace(
         evolved, left_out=narrowest.left_out, within_max_drop=narrowest.within_max_drop

@@ -49,7 +49,7 @@ def fine_tune_if_fits_hold(
     without_limit = replace(task, max_drop_check=None)
     rounded = from_nearest(without_limit, order, None, rounded_rng)
     trial = replace(without_limit, search_set=others[0], heldout_set=others[0], deadline=within)
-    tried = from_reconstruction(trial, order, None, trial_rng)
+    tried = from_reconstruction(trial.part("trial"), order, None, trial_rng)
     interrupted = tried.evolved.stopped is Stopped.INTERRUPT
     if not interrupted and _holds(task, others, tried, rounded):
         return fine_tune(task, order, strategy, rng)

@@ -45,13 +45,15 @@ def refine(
     """
     now, evaluations, stopped = start, 0, None
     with until_interrupted() as interruption:
-        now = equalize(task, now, rng)
-        now, evaluations, stopped = correct_outputs(task, now, rng)
+        now = equalize(task.part("equalization"), now, rng)
+        steps = task.steps.of("output correction", now.found)
+        now, evaluations, stopped = correct_outputs(replace(task, steps=steps), now, rng)
     stopped = interruption.reason or stopped
     evolved = Evolved(now.quantized, {}, 0, stopped)
     if stopped is not Stopped.INTERRUPT:
         with until_interrupted() as interruption:  # also before the first candidate
-            evolved = evolve(task, now, settings, rng)
+            steps = task.steps.of("codes", now.found)
+            evolved = evolve(replace(task, steps=steps), now, settings, rng)
         evolved = replace(evolved, stopped=interruption.reason or evolved.stopped)
     return now.model, replace(
         evolved,

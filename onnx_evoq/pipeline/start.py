@@ -8,26 +8,25 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 
 import numpy as np
 
-from onnx_evoq.activations import Activations, integer_model, quantize_activations, swept
+from onnx_evoq.activations import Activations, integer_model, swept
 from onnx_evoq.errors import ModelError
-from onnx_evoq.evolve import POPULATION, Formats, GenomeShape, Scored, evolve_formats
-from onnx_evoq.model import Runnable, to_model
+from onnx_evoq.evolve import GENERATION, POPULATION, Formats, GenomeShape, Scored, evolve_formats
+from onnx_evoq.model import Runnable
+from onnx_evoq.pipeline.placed import Placed, calibrated
 from onnx_evoq.progress import silent
-from onnx_evoq.quantize import Bits, Scale
+from onnx_evoq.quantize import Scale
 from onnx_evoq.reconstruct import (
     ChannelScaling,
     QuantizedModel,
-    ReconstructionInterrupted,
     channel_scaling,
     equalization_seconds,
     equalize_channels,
-    reconstruct_layers,
 )
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import Task, cache_memory, workers_of
@@ -39,85 +38,13 @@ _FEW_BITS = 5  # of activations
 _STEPS_PER_OCTAVE: dict[Scale, int] = {"pow2": 1, "float": 4}  # of the scale of an activation
 _AT_A_TIME = 2  # candidates that are built, at most
 _KEPT = 300  # bytes for each weight, of all candidates that are kept at a time
+_SCALING = "channels are scaled"  # a step that is kept
 _LEAST_GAIN = 0.05  # share of an error
-
-
-def calibrated(task: Task) -> Activations | None:
-    """The activations of a task's model on the grids of least squared error; None for floats."""
-    if task.activation_bits is None:
-        return None
-    return quantize_activations(task, task.activation_bits, task.activation_scale)
-
-
-def with_simulated(task: Task, activations: Activations | None) -> Task:
-    """The task for the model that simulates quantized activations."""
-    return task if activations is None else replace(task, model=to_model(activations.network))
 
 
 def swept_in_time(task: Task, activations: Activations) -> Activations:
     """The activations after each scale was tried at half and at twice its size (`swept`)."""
     return swept(task, activations, task.deadline.share(_SWEEP_PARTS))
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """A model whose activations are quantized.
-
-    Attributes:
-        task: the task for the float model, whose channels may be scaled.
-        activations: its activations; None if they are floats.
-        factors: by which each scale differs from the one that its channels suit, by scale.
-    """
-
-    task: Task
-    activations: Activations | None
-    factors: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def simulated(self) -> Task:
-        """The task for the model that simulates the activations."""
-        return with_simulated(self.task, self.activations)
-
-    def reconstructed(
-        self,
-        bits: Mapping[str, Bits],
-        seed: int | tuple[int, ...],
-        deadline: Deadline,
-        *,
-        details: bool = True,
-    ) -> QuantizedModel:
-        """Reconstruct the weights in sight of the activations.
-
-        Args:
-            bits: the widths of the weights.
-            seed: of what is drawn.
-            deadline: when it should be done.
-            details: as for `reconstruct_layers`.
-
-        Raises:
-            ReconstructionInterrupted: on Ctrl-C; it holds what there is.
-        """
-        return reconstruct_layers(
-            replace(self.simulated, bits=bits), np.random.default_rng(seed),
-            deadline=deadline, details=details, activations=self.activations,
-        )  # fmt: skip
-
-    def reconstructed_or_partial(
-        self, bits: Mapping[str, Bits], seed: int, deadline: Deadline, *, details: bool = True
-    ) -> tuple[QuantizedModel, bool]:
-        """Reconstruct the weights; on Ctrl-C, give what is done, and True.
-
-        The arguments are those of `reconstructed`.
-
-        Raises:
-            KeyboardInterrupt: no layer was done.
-        """
-        try:
-            return self.reconstructed(bits, seed, deadline, details=details), False
-        except ReconstructionInterrupted as interruption:
-            if interruption.partial is None:
-                raise
-            return interruption.partial, True
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +86,10 @@ def equalized(
     widest, bits = max(np.max(bits) for bits in task.bits.values()), task.activation_bits
     if bits is not None and _FEW_BITS < bits <= widest:
         return task, {}, ()
-    if equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
+    begun = task.steps.load(_SCALING) is not None
+    if not begun and equalization_seconds(task) > task.deadline.left / _EQUALIZATION_PARTS:
         return task, {}, ("to save time, channels were not scaled before the reconstruction.",)
+    task.steps.save(_SCALING)  # that there was time for it
     return *equalize_channels(task, np.random.default_rng(seed), activations), ()
 
 
@@ -207,7 +136,8 @@ def evolved_start(
     ended = Event()
     deadline = task.deadline.share(_FORMATS_PARTS).unless(ended.is_set)
     generation = POPULATION / workers * (seconds + equalization_seconds(task))
-    if generations and deadline.left < generation:
+    begun = task.steps.load(GENERATION) is not None
+    if generations and deadline.left < generation and not begun:
         return EvolvedStart(start, stopped=Stopped.TIME)
     if _KEPT * sum(weight.values.size for weight in task.weights) > cache_memory(task.resources):
         return EvolvedStart(start)
@@ -225,11 +155,14 @@ def evolved_start(
             found = evolve_formats(
                 first, shape, built, _as_simulated, rng, deadline, generation, workers,
                 generations, task.progress, task.heldout_set.criterion.metric.value_of, ended.set,
+                task.steps,
             )  # fmt: skip
             best = found.front[0].candidate  # if an interruption comes before what follows
             best = _best_as_emitted(first, found.front)
     if best is not start:
-        own = replace(best.placed.task, progress=task.progress, resources=task.resources)
+        own = replace(
+            best.placed.task, progress=task.progress, resources=task.resources, steps=task.steps
+        )
         best = replace(best, placed=replace(best.placed, task=own))
     if found is None:
         return EvolvedStart(best, stopped=interruption.reason)
@@ -242,6 +175,7 @@ def _built(scaling: ChannelScaling, start: Start, deadline: Deadline, formats: F
         placed = _placed(scaling, formats, start.placed.factors)
     except ModelError:  # activations of very unlike channels are too wild for integers
         return start
+    placed = replace(placed, task=placed.task.part(formats.name))
     return Start(placed, placed.reconstructed(scaling.task.bits, formats.seed, deadline))
 
 

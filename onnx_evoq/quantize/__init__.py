@@ -34,6 +34,7 @@ from onnx_evoq.quantize.grid import (
     View,
     Viewed,
     Window,
+    arrays_of,
     cost_with_sums,
     dequantize,
     fit,
@@ -44,6 +45,7 @@ from onnx_evoq.quantize.grid import (
     packed_steps,
     row_grid,
     sum_preserving_roundings,
+    weight_of,
 )
 from onnx_evoq.quantize.moments import Activation, LayerSamples, Moments, SampleChunk, joined
 from onnx_evoq.quantize.rows import codes_of_rows
@@ -87,6 +89,7 @@ __all__ = [
     "Viewed",
     "Window",
     "activation_as_layer",
+    "arrays_of",
     "at_scale",
     "best_activation_grid",
     "best_steps",
@@ -112,4 +115,5 @@ __all__ = [
     "row_grid",
     "sum_preserving_roundings",
     "unexplained_power",
+    "weight_of",
 ]

@@ -18,14 +18,14 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from onnx_evoq.activations import Activations
-from onnx_evoq.array_types import Float32Array
+from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.freed_memory import give_back
 from onnx_evoq.model import (
     Layer,
@@ -34,6 +34,7 @@ from onnx_evoq.model import (
     as_network,
     bias_values,
     find_layers,
+    initializer_values,
     own_biases,
 )
 from onnx_evoq.quantize import (
@@ -44,6 +45,7 @@ from onnx_evoq.quantize import (
     QuantizedWeight,
     reconstruct_with_activation,
 )
+from onnx_evoq.reconstruct.kept_layers import KeptLayer, keep_layer, kept_count, kept_layer
 from onnx_evoq.reconstruct.plan import RUNS_PER_SAMPLE, LayerSize, Plan, samples_in_time
 from onnx_evoq.reconstruct.walk import Walk, positions_of_a_sample
 from onnx_evoq.run import Deadline, until_interrupted
@@ -73,6 +75,13 @@ class QuantizedModel:
     unreached: tuple[str, ...] = ()
     cut: str = ""
     late: frozenset[str] = frozenset()
+
+    @property
+    def found(self) -> Iterator[Array]:
+        """All codes and steps as arrays, and the biases that go with them."""
+        for codes, grid in self.quantized.values():
+            yield from (codes, np.asarray(grid.step))
+        yield from (each for each in self.model.values.values() if isinstance(each, np.ndarray))
 
     @cached_property
     def as_float(self) -> Network:
@@ -163,44 +172,65 @@ def reconstruct_layers(
     in_time = np.isfinite(deadline.left)
     positions = positions_of_a_sample(task, float_model, layers) if in_time else {}
 
+    given = [weight.values for weight in task.weights]
+    used = [use.bias for layer in layers.values() for use in layer.uses if use.bias is not None]
+    scales = [] if activations is None else [g.scale for g in activations.grids.values()]
+    grids = np.array(scales), np.array(f"{bits} {granularity}")
+    steps = task.steps.of("layers", (*given, *initializer_values(model, used).values(), *grids))
+
     def sizes(samples: int) -> list[LayerSize]:
         return layer_sizes(task.weights, layers, samples, task.seconds, positions)
 
-    samples = samples_in_time(sizes, task.search_set.samples, deadline.left)
+    samples = kept_count(
+        steps, lambda: samples_in_time(sizes, task.search_set.samples, deadline.left)
+    )
     walk, plan = Walk(task, float_model, samples), Plan(sizes(samples), deadline, effort)
     done, so_far = _Done(), model
+
+    def reconstructed(walk: Walk, index: int, weight: Weight, layer: Layer) -> KeptLayer:
+        own = plan.effort()
+        columns = None if own is None else walk.samples(so_far, index, layer, own.positions, rng)
+        if own is None or columns is None:
+            plan.done(own, learns=False)
+            return KeptLayer(own, None, {}, weight.name in walk.unreached)
+        axis = axis_of_steps(weight, granularity)
+        spec = GridSpec(bits[weight.name], axis, scale, weight.dtype, task.narrow_range)
+        found = reconstruct_with_activation(
+            weight.values, layer.linear, columns, spec, own, rng, executor
+        )
+        biases = dict[str, Float32Array]()
+        of_uses = np.atleast_2d(found.bias)
+        for use, bias, seen in zip(layer.uses, of_uses, columns.counts, strict=True):
+            if use.bias is None or not seen:  # in a branch that no sample takes
+                continue
+            if activations is not None:
+                bias = activations.rounded_bias(use, bias, found.quantized.grid.step)
+            biases[use.bias] = bias_values(so_far, use, bias)
+        plan.done(own)
+        return KeptLayer(own, found if details else found.without_details(), biases)
+
     progress = task.progress("reconstructing", len(task.weights))
     with until_interrupted() as interruption, progress as step:
         for index, weight in enumerate(task.weights):
-            name, axis = weight.name, axis_of_steps(weight, granularity)
-            spec = GridSpec(bits[name], axis, scale, weight.dtype, task.narrow_range)
-            layer, own, columns = layers.get(name), None, None
+            layer, got = layers.get(weight.name), None
             if layer is not None:
-                own = plan.effort()
-                if own is not None:
-                    columns = walk.samples(so_far, index, layer, own.positions, rng)
-            if layer is not None and own is not None and columns is not None:
-                found = reconstruct_with_activation(
-                    weight.values, layer.linear, columns, spec, own, rng, executor
-                )
-                biases = dict[str, Float32Array]()
-                of_uses = np.atleast_2d(found.bias)
-                for use, bias, seen in zip(layer.uses, of_uses, columns.counts, strict=True):
-                    if use.bias is None or not seen:  # in a branch that no sample takes
-                        continue
-                    if activations is not None:
-                        unit = found.quantized.grid.step
-                        bias = activations.rounded_bias(use, bias, unit)
-                    biases[use.bias] = bias_values(so_far, use, bias)
-                found = found if details else found.without_details()
-                done = done.reconstructed(name, found, biases)
-            else:
-                late = layer is not None and own is None
+                got = kept_layer(steps, weight.name, rng)
+                if got is not None and got.effort is not None:
+                    on = got.found is not None
+                    walk.passes(so_far, index, layer, got.effort.positions, on=on)
+                    plan.done(got.effort, learns=False)
+                    walk.unreached |= {weight.name} if got.unreached else set()
+                else:
+                    got = reconstructed(walk, index, weight, layer)
+                    if got.effort is not None:  # what is rounded to save time may have it later
+                        keep_layer(steps, weight.name, got, rng)
+            if got is None or got.found is None:
+                late = got is not None and got.effort is None
                 done = done.rounded(task.nearest([weight], bits), late=late)
-            if layer is not None:
-                plan.done(own, learns=columns is not None)
+            else:
+                done = done.reconstructed(weight.name, got.found, got.biases)
             so_far = model.with_values({**done.quantized, **done.biases})
-            step(1, layer=name)
+            step(1, layer=weight.name)
     reached, cut = len(done.quantized), [plan.cut] if plan.cut else []
     if interruption.reason and not reached:
         raise ReconstructionInterrupted(None)

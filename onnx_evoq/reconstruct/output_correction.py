@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.array_types import Array, Float32Array, Float64Array
 from onnx_evoq.engine import (
     ActivationCache,
     Evaluators,
@@ -34,10 +34,13 @@ from onnx_evoq.model import Layer, find_layers, initializer_values
 from onnx_evoq.quantize import (
     LinearizedOutput,
     QuantizedWeight,
+    arrays_of,
     correct_codes,
     row_grid,
+    weight_of,
 )
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel
+from onnx_evoq.record import Steps, set_state, state_of
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import Task
 
@@ -75,7 +78,8 @@ def correct_outputs(
     with until_interrupted() as interruption:
         for index in range(_PASSES):
             before = correction.fitness
-            correction.run_pass(layers, f"output correction {index + 1}")
+            steps = task.steps.part(f"pass {index + 1}")
+            correction.run_pass(layers, f"output correction {index + 1}", steps)
             gain = before - correction.fitness
             if task.deadline.passed or not gain > _PASS_GAIN * abs(before):
                 break
@@ -109,21 +113,58 @@ class _Correction:
         self.evaluations = 0
         self.stopped: Stopped | None = None
 
-    def run_pass(self, layers: Sequence[Layer], label: str) -> None:
+    def run_pass(self, layers: Sequence[Layer], label: str, steps: Steps) -> None:
         """Correct each layer once; each gets an equal share of the time left.
+
+        A pass begins at the inputs of the model, so that one that goes on cuts it at the same
+        places.
 
         Args:
             layers: the layers, each with a bias of its own.
             label: names the pass on the progress bar.
+            steps: where the layers are kept.
         """
+        self._evaluators.restart()
+        self._cache.restart()
         with self._task.progress(label, len(layers)) as step:
             for index, layer in enumerate(layers):
-                deadline = self._task.deadline.share(len(layers) - index)
-                linearized = self._linearized(layer, deadline)
-                if linearized is not None:
-                    self._correct(layer, linearized, deadline)
+                if not self._restored(layer, steps):
+                    before = self.best
+                    deadline = self._task.deadline.share(len(layers) - index)
+                    linearized = self._linearized(layer, deadline)
+                    if linearized is not None:
+                        self._correct(layer, linearized, deadline)
+                    if self.stopped is None:  # what the time cut short may go on with more
+                        self._keep(layer, steps, changed=self.best is not before)
                 best = self._task.heldout_set.criterion.metric.value_of(self.fitness)
                 step(1, layer=layer.weight, best=best, evaluations=self.evaluations)
+
+    def _keep(self, layer: Layer, steps: Steps, *, changed: bool) -> None:
+        """Keep what was found for a layer, and all that later layers depend on."""
+        arrays: dict[str, Array] = {"fitness": np.array([self.fitness, self._on_search])}
+        if changed and layer.bias is not None:
+            arrays |= arrays_of(self.best.quantized[layer.weight])
+            arrays["bias"] = initializer_values(self.best.model, [layer.bias])[layer.bias]
+        steps.save(
+            layer.weight, arrays, evaluations=self.evaluations, random=state_of(self._rng),
+        )  # fmt: skip
+
+    def _restored(self, layer: Layer, steps: Steps) -> bool:
+        """Take what is kept of a layer, if it is there; the caches go past its cut."""
+        kept = steps.load(layer.weight)
+        if kept is None:
+            return False
+        assert layer.bias is not None
+        if self._affordable(layer):
+            self._evaluators.passes(self.best.as_float, layer.bias)
+            self._cache.passes(self.best.as_float, layer.weight)
+        if "bias" in kept.arrays:
+            bias = np.asarray(kept.arrays["bias"], np.float32)
+            self.best = _with(self.best, layer, weight_of(kept.arrays), bias)
+        self.fitness, self._on_search = kept.arrays["fitness"].tolist()
+        self.evaluations = kept.facts["evaluations"]
+        set_state(self._rng, kept.facts["random"])
+        return True
 
     def _correct(self, layer: Layer, linearized: LinearizedOutput, deadline: Deadline) -> None:
         """Try new codes of a layer, and accept the first that pass the rule of step 3."""
@@ -148,7 +189,7 @@ class _Correction:
         assert layer.bias is not None
         emitted = self.best.as_float
         bias = initializer_values(self.best.model, [layer.bias])[layer.bias]
-        if not self._affordable(layer, bias.size * self._sketch.size):
+        if not self._affordable(layer):
             return None
         short = self._products(layer) > _PRODUCTS_PER_SECOND * deadline.left
         if short or not self._task.has_time_for_a_run:
@@ -164,9 +205,12 @@ class _Correction:
         columns = self._columns(layer)
         return None if columns is None else LinearizedOutput(*columns, *probed)
 
-    def _affordable(self, layer: Layer, jacobian_size: int) -> bool:
-        """Whether a layer costs little enough; `jacobian_size` is per sample."""
-        few = self._task.search_set.samples * jacobian_size <= _JACOBIAN_VALUES
+    def _affordable(self, layer: Layer) -> bool:
+        """Whether a layer costs little enough."""
+        assert layer.bias is not None
+        bias = initializer_values(self.best.model, [layer.bias])[layer.bias]
+        of_sample = bias.size * self._sketch.size  # values of the Jacobian
+        few = self._task.search_set.samples * of_sample <= _JACOBIAN_VALUES
         return few and self._products(layer) <= _LAYER_PRODUCTS
 
     def _products(self, layer: Layer) -> float:
@@ -234,9 +278,16 @@ def _corrected(
         lambda: deadline.passed,
     )
     weight = QuantizedWeight(linear.weight(matrix, codes.shape).astype(np.int8), grid)
-    new_bias = bias + bias_shifts.reshape(bias.shape).astype(np.float32)
+    return _with(now, layer, weight, bias + bias_shifts.reshape(bias.shape).astype(np.float32))
+
+
+def _with(
+    now: QuantizedModel, layer: Layer, weight: QuantizedWeight, bias: Float32Array
+) -> QuantizedModel:
+    """The reconstruction with other codes and another bias of a layer."""
+    assert layer.bias is not None
     return replace(
         now,
-        model=now.model.with_values({layer.bias: new_bias}),
+        model=now.model.with_values({layer.bias: bias}),
         quantized={**now.quantized, layer.weight: weight},
     )

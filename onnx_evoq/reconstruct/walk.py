@@ -6,6 +6,7 @@ turns.
 """
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
@@ -23,6 +24,7 @@ from onnx_evoq.engine import (
 )
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
+from onnx_evoq.parallel import in_order
 from onnx_evoq.quantize import LayerSamples
 from onnx_evoq.setup import Task, cache_memory, workers_of
 
@@ -104,6 +106,7 @@ class Walk:
 
     def __init__(self, task: Task, model: Network, samples: int) -> None:
         self.unreached: set[str] = set()
+        self._passed: deque[tuple[Network, int, Layer, int, bool]] = deque()
         self._model = model
         self._names = [weight.name for weight in task.weights]
         self._weights = {weight.name: weight.values for weight in task.weights}
@@ -138,6 +141,7 @@ class Walk:
             rng: draws positions.
         """
         weight = self._weights[layer.weight]
+        self._catch_up()
         try:
             both = self._ahead(so_far, index, layer)
         except ModelError:  # a tensor is no array
@@ -165,6 +169,49 @@ class Walk:
         elif not tensors.first[layer.input].size:
             self.unreached.add(layer.weight)
         return samples
+
+    def passes(
+        self, so_far: Network, index: int, layer: Layer, positions: int, *, on: bool
+    ) -> None:
+        """Go past a layer as `samples` would, without its columns and targets.
+
+        What must be run for that is only run when a later layer asks for samples.
+
+        Args:
+            so_far: as for `samples`.
+            index: as for `samples`.
+            layer: as for `samples`.
+            positions: as for `samples`.
+            on: whether `samples` gave columns and targets, and so went on behind the layer.
+        """
+        self._passed.append((so_far, index, layer, positions, on))
+
+    def _catch_up(self) -> None:
+        """Run the models up to where all layers are passed.
+
+        ONNX Runtime adds up in an order that depends on where a model is cut. So it is cut where it
+        would have been, and the numbers behind are the same to the bit.
+        """
+        while self._passed:
+            so_far, index, layer, positions, on = self._passed.popleft()
+            try:
+                both = self._ahead(so_far, index, layer)
+            except ModelError:  # a tensor is no array
+                continue
+            if self._grow(so_far, layer, self._weights[layer.weight], positions, both[1].first):
+                both = self._ahead(so_far, index, layer)
+            if not on:
+                continue
+            tensors, targets = both
+
+            def at(batch: int, both: tuple[Ahead, Ahead] = both) -> tuple[Arrays, Arrays]:
+                return both[0].of(batch), both[1].of(batch)
+
+            for of_quantized, of_float in in_order(at, range(self._float.count), self._workers):
+                tensors.keep(of_quantized)
+                targets.keep(of_float)
+            tensors.done()
+            targets.done()
 
     def _count_with(self, samples: int) -> int:
         """How many batches hold at least so many samples of the search set; all if none do."""

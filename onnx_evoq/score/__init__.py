@@ -7,7 +7,8 @@ from onnx_evoq.score.evaluator import Evaluator
 from onnx_evoq.score.integer_graph import IntegerTensor, placed
 from onnx_evoq.score.model_part import BatchRun, ModelPart, Values
 from onnx_evoq.score.predict import choose_batch_size, keeps_rows_apart, predict
-from onnx_evoq.score.race import COMPARED_AT, DOUBT, Race
+from onnx_evoq.score.race import DOUBT, Race
+from onnx_evoq.score.racing import COMPARED_AT
 from onnx_evoq.score.run_pool import RunPool
 from onnx_evoq.score.session import SESSION_OPTIONS, Session
 from onnx_evoq.score.tensor_store import Block, TensorStore

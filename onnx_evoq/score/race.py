@@ -27,25 +27,24 @@ zero. Let t be the K-th best forecast so far, including this generation. Then a 
 The best candidate so far is always scored on all samples.
 """
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.array_types import Float64Array
+from onnx_evoq.array_types import Array, Arrays, Float64Array
 from onnx_evoq.metrics import PerSample
 from onnx_evoq.score.evaluator import Evaluator, never
 from onnx_evoq.score.model_part import Values
+from onnx_evoq.score.racing import comparison_batches, forecast
 
 Candidate = NDArray[Any]
 
-COMPARED_AT = tuple(32 * 2**k for k in range(12))  # samples after which candidates are compared
 
 # Chosen on searches from 4 bits in a ResNet-20, mse, 1,024 samples: without rule 3, 92 and
 # 96 % of the 32 best of each of 40 generations were found with a tenth of the samples. Stricter
@@ -54,20 +53,7 @@ DOUBT = 0.7  # errors by which a candidate must be worse than t to be given up
 SETTLED = 0.3  # error of a settled candidate, as a share of the distance from the best to t
 RELATIVES = 32
 DIFFERING = 8  # samples
-
-
-class Forecast(NamedTuple):
-    """An estimate of a candidate's mean loss over all samples.
-
-    Attributes:
-        mean: the estimate.
-        error: its standard error; 0 if all samples were scored.
-        differing: the number of samples whose loss differs from the relative's.
-    """
-
-    mean: float
-    error: float
-    differing: int
+_KEY_BYTES = 16  # of the hash of a candidate
 
 
 @dataclass(eq=False)
@@ -110,6 +96,33 @@ class Race:
         self._comparisons = comparison_batches(evaluator.counts)
         self._samples = sum(evaluator.counts)
 
+    @property
+    def evaluations(self) -> int:
+        """How many candidates the evaluator has scored."""
+        return self._evaluator.evaluations
+
+    @evaluations.setter
+    def evaluations(self, count: int) -> None:
+        self._evaluator.evaluations = count
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """All that later generations depend on, as arrays by name."""
+        relatives = np.array(self._relatives).reshape(len(self._relatives), self._samples)
+        return {
+            "known": np.frombuffer(b"".join(self._known), np.uint8),  # 16 bytes for each
+            "known fitness": np.array(list(self._known.values())),
+            "best fitness": self._best,
+            "relatives": relatives,  # (relatives, samples)
+        }
+
+    def set_state(self, state: Arrays) -> None:
+        """Go on from a state of a race between candidates on the same samples."""
+        keys, fitness = state["known"].reshape(-1, _KEY_BYTES), state["known fitness"].tolist()
+        self._known = dict(zip((key.tobytes() for key in keys), fitness, strict=True))
+        self._best = np.asarray(state["best fitness"], np.float64)
+        self._relatives = deque(np.asarray(state["relatives"], np.float64), maxlen=RELATIVES)
+
     def fitness(
         self, candidates: Sequence[Candidate], stop: Callable[[], bool] = never
     ) -> Float64Array:
@@ -124,7 +137,7 @@ class Race:
                 settled are given up, except for the most promising one, if it is better than all
                 earlier ones.
         """
-        keys = [blake2b(codes.tobytes(), digest_size=16).digest() for codes in candidates]
+        keys = [blake2b(codes.tobytes(), digest_size=_KEY_BYTES).digest() for codes in candidates]
         fresh = {
             key: codes
             for key, codes in zip(keys, candidates, strict=True)
@@ -226,43 +239,3 @@ class Race:
             if len(best.losses) == self._samples:
                 return
             self._score([best], ends.index(len(best.losses)), batches)
-
-
-def forecast(losses: PerSample, relatives: Float64Array) -> Forecast:
-    """Estimate the mean loss over all samples from the first n, with the closest relative.
-
-    Args:
-        losses: (n,), the losses on the first n samples.
-        relatives: (relatives, samples), the losses of candidates that were scored on all samples.
-            The first one wins among equally close ones.
-
-    Example:
-        >>> forecast(np.array([1.0, 3.0]), np.array([[1.0, 2.0, 4.0, 5.0]])).mean
-        3.5
-    """
-    count, samples = len(losses), relatives.shape[1]
-    differences = losses - relatives[:, :count]  # (relatives, n)
-    deviations = differences.std(axis=1, ddof=1)  # (relatives,)
-    closest = int(deviations.argmin())
-    return Forecast(
-        float(relatives[closest].mean() + differences[closest].mean()),
-        float(deviations[closest] * np.sqrt((1 - count / samples) / count)),
-        int(np.count_nonzero(differences[closest])),
-    )
-
-
-def comparison_batches(counts: Sequence[int]) -> list[int]:
-    """The numbers of batches after which candidates are compared: at 32, 64, 128, .. samples.
-
-    The last number is that of all batches.
-
-    Args:
-        counts: the number of samples in each batch.
-
-    Example:
-        >>> comparison_batches([16] * 64)
-        [2, 4, 8, 16, 32, 64]
-    """
-    totals = list(accumulate(counts))
-    ends = [bisect_left(totals, samples) + 1 for samples in COMPARED_AT if samples <= totals[-1]]
-    return sorted({*ends, len(counts)})

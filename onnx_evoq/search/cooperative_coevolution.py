@@ -31,7 +31,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_evoq.array_types import Codes, Float32Array, Float64Array
+from onnx_evoq.array_types import Array, Arrays, Codes, Float32Array, Float64Array
 from onnx_evoq.search.ask_tell import check_tell
 from onnx_evoq.search.code_mutation import best_of
 
@@ -107,6 +107,24 @@ class Coevolution:
     def gaps(self) -> Float32Array:
         """The confidence gap of each code, (codes,): the local cost of the cheaper move."""
         return np.minimum(*self._costs())
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """What the next generation depends on, as arrays by name, once the context is decided."""
+        return {
+            "context": self.best,
+            "context fitness": np.array(self.best_fitness),
+            "ideal codes": self._ideal,
+            "group size": np.array(self._size),
+        }
+
+    def set_state(self, state: Arrays) -> None:
+        """Go on from a state of a search with the same start."""
+        self.best = np.asarray(state["context"], np.int8)
+        self.best_fitness = float(state["context fitness"])
+        self._ideal = np.asarray(state["ideal codes"], np.float32)
+        self._size = int(state["group size"])
+        self._asked, self.deciding = None, False
 
     def ask(self) -> list[Codes]:
         """Propose candidates, (codes,) each; if `deciding`, the first one is the context."""

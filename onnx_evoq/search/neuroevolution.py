@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.array_types import Array, Arrays, Codes, Float64Array
 from onnx_evoq.search.ask_tell import check_tell
 from onnx_evoq.search.code_mutation import best_of
 
@@ -54,6 +54,21 @@ class Neuroevolution:
     def best_fitness(self) -> float:
         """The fitness of the best codes; infinite if nothing was scored yet, or if it is NaN."""
         return float("inf") if np.isnan(self._fitness[0]) else float(self._fitness[0])
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """The parents and their fitness as arrays, by name, between `tell` and `ask`."""
+        return {
+            "parents": np.array(self._parents),  # (population, *shape)
+            "fitness": self._fitness,
+            "started": np.array(self._started),
+        }
+
+    def set_state(self, state: Arrays) -> None:
+        """Go on from a state of a search with the same start and population."""
+        self._parents = list(np.asarray(state["parents"], np.int8))
+        self._fitness = np.asarray(state["fitness"], np.float64)
+        self._started, self._asked = bool(state["started"]), None
 
     def ask(self) -> list[Codes]:
         """Propose the start alone, and then a generation of children, in the start's shape."""

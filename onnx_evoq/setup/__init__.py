@@ -40,6 +40,7 @@ from onnx_evoq.setup.options import (
 from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
 from onnx_evoq.setup.scoring import (
+    Measured,
     OwnOutputs,
     ScoringSet,
     as_scored,
@@ -74,6 +75,7 @@ __all__ = [
     "Granularity",
     "Grid",
     "MaxDropCheck",
+    "Measured",
     "OwnOutputs",
     "Resources",
     "Score",

@@ -29,6 +29,7 @@ from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
 from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.scoring import (
     DrawnOtherwise,
+    Measured,
     OwnOutputs,
     ScoringSet,
     check_metric,
@@ -137,8 +138,11 @@ def _run_both(
     progress: Progress,
     own: OwnOutputs | None,
     custom: Collection[str],
+    measured: Measured | None,
 ) -> tuple[list[ScoringSet], float]:
     """The scoring sets of the samples that the float model can be run on in the time.
+
+    With `measured`, it is run on as many batches as that says, however long it takes.
 
     Returns:
         The sets, and the seconds that a sample took.
@@ -148,6 +152,8 @@ def _run_both(
     share = 1.0  # of the samples of a set
     for index, (part, each) in enumerate(zip(parts, batches, strict=True)):
         wanted = each[: max(1, math.ceil(share * len(each)))]
+        if measured is not None:
+            wanted, deadline = each[: measured.batches[index]], NO_DEADLINE
         rest = _HELDOUT_SHARE * deadline.left if index + 1 < len(parts) else 0.0
         until = deadline.earlier(rest)
         outputs = _reference_outputs(session, wanted, workers, until, progress, custom)
@@ -162,6 +168,8 @@ def _run_both(
     for done, outputs, labels in ran:
         criterion = Criterion(metric, outputs, labels, layouts)
         sets.append(ScoringSet(done, criterion if own is None else own.apart_in(criterion)))
+    if measured is not None:
+        return sets, measured.seconds
     return sets, seconds / sum(scoring.samples for scoring in sets)
 
 
@@ -177,6 +185,7 @@ def prepare_calibration(
     deadline: Deadline = NO_DEADLINE,
     own: OwnOutputs | None = None,
     custom: Collection[str] = (),
+    measured: Measured | None = None,
 ) -> Calibration:
     """Load the samples, split them into two sets, and run the float model on both.
 
@@ -193,6 +202,7 @@ def prepare_calibration(
             share of that time allows.
         own: the outputs that a user's metric takes, if the model is scored at other tensors.
         custom: the outputs of which only runs show whether their rows vary.
+        measured: what was measured when the job began; None if it begins now.
 
     Raises:
         ModelError: the model takes no inputs, fails, gives NaN, or gives other outputs when it is
@@ -216,8 +226,9 @@ def prepare_calibration(
     until = deadline.share(_RUN_SHARE)
     hints = output_hints(model)
     sets, seconds = _run_both(
-        session, parts, batches, chosen, hints, resources, until, progress, own, custom
-    )
+        session, parts, batches, chosen, hints, resources, until, progress, own, custom,
+        measured,
+    )  # fmt: skip
     chosen = sets[0].criterion.metric
     assert sets[0].criterion.reference is not None
     few = batches[0][0]
@@ -237,7 +248,7 @@ def prepare_calibration(
     given = sum(batch.count for each in batches for batch in each)
     used = sum(scoring.samples for scoring in sets)
     if used < given:
-        why = "time budget" if until.passed else "memory"
+        why = "time budget" if until.passed or measured else "memory"
         notes.append(f"{used} of {given} samples are used, since the {why} allows no more.")
     every = (*samples.notes, *notes)
     otherwise = None

@@ -17,6 +17,7 @@ from onnx_evoq.model import (
 )
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import Bits, QuantizedWeight, Scale
+from onnx_evoq.record import NO_STEPS, Steps
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup.drop import MaxDropCheck
 from onnx_evoq.setup.grids import Granularities, nearest_of
@@ -58,6 +59,7 @@ class Task:
         own: the outputs that an emitted model has; None for those of `model`.
         behind: the widths of the weights that have no effect on where the model is scored, by name.
         codes_behind: their codes, of those that have a closed form.
+        steps: where the steps of the algorithms are kept.
         otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess;
             None where it is not.
     """
@@ -85,6 +87,11 @@ class Task:
     behind: Mapping[str, Bits] = field(default_factory=dict)
     codes_behind: Quantized = field(default_factory=dict)
     otherwise: DrawnOtherwise | None = None
+    steps: Steps = NO_STEPS
+
+    def part(self, *names: str) -> "Task":
+        """The same task for a part of the run, whose steps are kept apart from others."""
+        return replace(self, steps=self.steps.part(*names))
 
     def nearest(
         self, weights: Sequence[Weight], bits: Mapping[str, Bits]

@@ -100,7 +100,7 @@ def test_what_ends_a_command_is_logged_and_raised_again(tmp_path: Path) -> None:
 
     @logged
     def command(log: Log) -> None:
-        log.run.start("test", {})
+        log.runs[0].start("test", {})
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

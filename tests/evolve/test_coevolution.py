@@ -18,8 +18,8 @@ from graphs import (
 )
 
 from onnx_evoq.evolve import Evolved
-from onnx_evoq.evolve.code_fitness import CodeFitness
 from onnx_evoq.evolve.coevolution import coevolve
+from onnx_evoq.evolve.network_codes import CodeFitness
 from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.metrics import Criterion, find_metric
 from onnx_evoq.model import Model, as_network, fold_batch_norm, load, with_codes

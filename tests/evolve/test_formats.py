@@ -121,11 +121,12 @@ def test_no_parent_and_no_twin_is_built_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "seconds", "built"), [([10.0], 11.0, 0), ([10.0, 10.0, 1.0], 9.0, 8)]
+    ("left", "seconds", "built"), [([10.0], 11.0, 0), ([10.0] * 4 + [1.0], 9.0, 8)]
 )
 def test_a_generation_that_would_end_too_late_does_not_begin(
     left: list[float], seconds: float, built: int
 ) -> None:
+    # The clock is read before each generation, and before what it found is kept.
     class Clock(Deadline):
         @property
         def left(self) -> float:

@@ -157,7 +157,7 @@ def test_from_nearest_weights_evolve_in_the_order_of_sensitivity() -> None:
 
 def test_nearest_rounding_is_used_where_it_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
     given = plain_task()
-    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.placed.reconstruct_layers", spoilt)
     found = searched(given, settings=None)
     assert same(dict(found.start), rounded(given.model, 3))
     assert found.start_model.model is given.model
@@ -180,7 +180,7 @@ def test_nearest_rounding_must_stay_within_the_allowed_drop_too(
 ) -> None:
     given = plain_task()
     plain = with_codes(given.model, rounded(given.model, 3))
-    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", spoilt)
+    monkeypatch.setattr("onnx_evoq.pipeline.placed.reconstruct_layers", spoilt)
     found = searched(
         replace(given, max_drop_check=lambda model: not network.same(model, plain)), settings=None
     )
@@ -278,7 +278,7 @@ def test_a_reconstruction_before_a_search_leaves_it_an_eighth_of_the_time(
     def started(given: Task, rng: np.random.Generator, *, deadline: Deadline, **rest: Any) -> None:
         raise StartedError(deadline.left)
 
-    monkeypatch.setattr("onnx_evoq.pipeline.start.reconstruct_layers", started)
+    monkeypatch.setattr("onnx_evoq.pipeline.placed.reconstruct_layers", started)
     with pytest.raises(StartedError, match=f"^{seconds}$"):
         searched(task(deadline=Deadline(1000, lambda: 0.0)), settings=settings)
 

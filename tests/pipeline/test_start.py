@@ -15,13 +15,12 @@ from onnx_evoq.evolve import Scored
 from onnx_evoq.evolve.formats import EvolvedFormats
 from onnx_evoq.model import load, quantized_activations
 from onnx_evoq.pipeline import Placed, Start, evolved_start
+from onnx_evoq.pipeline.placed import calibrated, with_simulated
 from onnx_evoq.pipeline.start import (
     _as_simulated,
-    calibrated,
     equalized,
     placed_start,
     swept_in_time,
-    with_simulated,
 )
 from onnx_evoq.run import Deadline, Stopped
 from onnx_evoq.setup import Resources, Task
@@ -189,7 +188,7 @@ def test_a_candidate_that_integers_cannot_hold_is_the_start(
     def wild(*arguments: Any) -> None:
         raise ModelError("activation 'a' holds values that are far from all others")
 
-    monkeypatch.setattr(f"{START}.quantize_activations", wild)
+    monkeypatch.setattr("onnx_evoq.pipeline.placed.quantize_activations", wild)
     found = evolved_start(GIVEN, plain, first, 0.0, 1, 0, np.random.default_rng(0))
     assert (found.start, found.built, found.stopped) == (first, 4, None)
 
@@ -266,6 +265,6 @@ def test_scaled_channels_are_taken_without_a_trial(
     given = replace(conv_task(), granularity=granularity)  # type: ignore[arg-type]
     scaled = replace(given, weights=[replace(w, values=2 * w.values) for w in given.weights])
     monkeypatch.setattr(f"{START}.equalize_channels", lambda given, rng, found: (scaled, {}))
-    monkeypatch.setattr(f"{START}.reconstruct_layers", no_use)
+    monkeypatch.setattr("onnx_evoq.pipeline.placed.reconstruct_layers", no_use)
     monkeypatch.setattr(Task, "fitness", no_use)
     assert equalized(given, 0, None)[0] is scaled

@@ -22,6 +22,7 @@ from onnx_evoq.model import (
 from onnx_evoq.reconstruct import output_correction as module
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.reconstruct.output_correction import correct_outputs
+from onnx_evoq.record import NO_STEPS, Steps
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import Task
 
@@ -147,7 +148,7 @@ def test_ctrl_c_keeps_the_corrections_that_were_accepted(
 ) -> None:
     better = replace(small[1])
 
-    def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
+    def run_pass(self: Any, layers: Sequence[Layer], label: str, steps: Steps) -> None:
         self.best, self.evaluations = better, 7
         raise KeyboardInterrupt
 
@@ -189,7 +190,7 @@ def test_another_pass_follows_one_that_gains_more_than_1_percent(
     labels, values = [], iter(after)
     monkeypatch.setattr(Task, "fitness", lambda self, model, scoring=None: first)
 
-    def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
+    def run_pass(self: Any, layers: Sequence[Layer], label: str, steps: Steps) -> None:
         labels.append(label)
         self.fitness = next(values)
 
@@ -201,7 +202,7 @@ def test_another_pass_follows_one_that_gains_more_than_1_percent(
 def test_no_pass_follows_when_the_time_is_up(small: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
 
-    def run_pass(self: Any, layers: Sequence[Layer], label: str) -> None:
+    def run_pass(self: Any, layers: Sequence[Layer], label: str, steps: Steps) -> None:
         passes.append(label)
         self.fitness /= 2
 
@@ -226,7 +227,7 @@ def test_each_layer_gets_an_equal_share_of_the_time_left(
     monkeypatch.setattr(
         correction, "_linearized", lambda layer, deadline: shares.append(deadline.left)
     )
-    correction.run_pass([layer_of(small[1], "w1")] * 3, "label")
+    correction.run_pass([layer_of(small[1], "w1")] * 3, "label", NO_STEPS)
     assert shares == [4, 6, 12]
     at_w1 = {"layer": "w1", "best": correction.fitness, "evaluations": 0}
     assert shown == [("label", 3), (1, at_w1), (1, at_w1), (1, at_w1)]
@@ -317,7 +318,7 @@ def test_a_layer_may_cost_so_many_products(
     small: Case, monkeypatch: pytest.MonkeyPatch, limit: int, affordable: bool
 ) -> None:
     monkeypatch.setattr(module, "_LAYER_PRODUCTS", limit)
-    assert correction_of(small)._affordable(layer_of(small[1], "w1"), 1) == affordable
+    assert correction_of(small)._affordable(layer_of(small[1], "w1")) == affordable
 
 
 @pytest.mark.parametrize(("limit", "affordable"), [(10 * 3 * 10, True), (299, False)])
@@ -336,10 +337,10 @@ def test_a_layer_that_is_too_large_does_not_hide_that_it_has_many_products(
     small: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LAYER_PRODUCTS", 0)
-    assert not correction_of(small)._affordable(layer_of(small[1], "w1"), 1)
+    assert not correction_of(small)._affordable(layer_of(small[1], "w1"))
     monkeypatch.setattr(module, "_LAYER_PRODUCTS", 2e12)
     monkeypatch.setattr(module, "_JACOBIAN_VALUES", 0)
-    assert not correction_of(small)._affordable(layer_of(small[1], "w1"), 1)
+    assert not correction_of(small)._affordable(layer_of(small[1], "w1"))
 
 
 def test_a_jacobian_that_takes_too_long_is_a_lack_of_time(

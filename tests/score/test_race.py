@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.score import COMPARED_AT, DOUBT, Race
-from onnx_evoq.score.race import comparison_batches, forecast
+from onnx_evoq.score import DOUBT, Race
+from onnx_evoq.score.racing import forecast
 
 COUNTS = [32, 32, 64, 128, 256]
 
@@ -52,28 +52,6 @@ def fitness(contest: Race, candidate: NDArray[np.float32]) -> float:
 
 def losses(mean: float, seed: int = 0, deviation: float = 1.0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(mean, deviation, 512).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("counts", "ends"),
-    [
-        ([512], [1]),
-        ([32, 32, 64, 128], [1, 2, 3, 4]),
-        ([16] * 64, [2, 4, 8, 16, 32, 64]),
-        ([64, 64, 64], [1, 2, 3]),
-        ([10], [1]),
-        ([1] * 40, [32, 40]),
-        ([1] * 64, [32, 64]),
-    ],
-)
-def test_candidates_are_compared_at_powers_of_two_from_32_samples(
-    counts: list[int], ends: list[int]
-) -> None:
-    assert comparison_batches(counts) == ends
-
-
-def test_there_are_twelve_comparisons_up_to_65_536_samples() -> None:
-    assert (len(COMPARED_AT), COMPARED_AT[0], COMPARED_AT[-1]) == (12, 32, 65_536)
 
 
 def waves(mean: float, deviation: float) -> NDArray[np.float32]:

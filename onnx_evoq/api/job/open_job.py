@@ -15,16 +15,19 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy
 from onnx_evoq.model import Model
 from onnx_evoq.progress import Progress
+from onnx_evoq.record import NO_RUN, Run, hash_of_arrays
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import (
     Calibration,
     FloatModel,
+    Measured,
     Resources,
     ScoringSet,
     prepare_calibration,
     undo_inexact_folding,
 )
 
+_MEASURED = "measured"  # what a run notes: seconds for a sample, and batches of both sets
 _NAMES = 4  # of outputs that a note lists
 
 ModelSource = str | Path | Model
@@ -85,6 +88,14 @@ def _listed(names: Sequence[str]) -> str:
     )
 
 
+def _hash_of(calibration: Calibration) -> str:
+    """A hash of all samples, and of their labels."""
+    sets = (calibration.search_set, calibration.heldout_set)
+    labels = [each.criterion.labels for each in sets]
+    feeds = (batch.feed[n] for each in sets for batch in each.batches for n in sorted(batch.feed))
+    return hash_of_arrays([*feeds, *(each for each in labels if each is not None)])
+
+
 def prepare_job(
     float_model: FloatModel,
     source: str,
@@ -95,6 +106,7 @@ def prepare_job(
     resources: Resources,
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
+    run: Run = NO_RUN,
 ) -> Job:
     """Read the samples, run the float model on them, and undo folding where it is not exact.
 
@@ -108,16 +120,20 @@ def prepare_job(
         resources: what may be used of the machine.
         progress: shows the progress.
         deadline: by which the whole job must end.
+        run: what keeps the job; one that goes on takes as many samples as it began with.
 
     Raises:
+        OptionError: the job goes on with other samples.
         EvoqError: the data or the metric cannot be used, or the model fails on the data.
     """
+    recalled = run.recall(_MEASURED)
+    measured = None if recalled is None else Measured(recalled[0], tuple(recalled[1]))
     while True:
         points = float_model.points
         try:
             calibration = prepare_calibration(
                 float_model.reference, source, as_data(data), metric, holdout, rng, resources,
-                progress, deadline, points.own, points.custom,
+                progress, deadline, points.own, points.custom, measured,
             )  # fmt: skip
             break
         except ModelError as error:
@@ -125,6 +141,10 @@ def prepare_job(
                 raise
             float_model = float_model.scored_before(error.varying)  # a custom operator chose rows
     give_back()  # what the session of the float model held
+    if run.folder is not None:
+        run.same("data", {"sha256": _hash_of(calibration)})
+        sets = (calibration.search_set, calibration.heldout_set)
+        run.same(_MEASURED, [calibration.seconds, [len(each.batches) for each in sets]])
     float_model = undo_inexact_folding(float_model, calibration, resources)
     scoring = calibration.search_set
     unmoved = unmoved_outputs(float_model.model, float_model.weights, scoring, resources)

@@ -23,6 +23,7 @@ from onnx_evoq.cli.options.shared_options import (
     RESOURCE_OPTIONS,
     SCORE_AT,
     Command,
+    stacked,
 )
 
 __all__ = [
@@ -49,4 +50,5 @@ __all__ = [
     "TARGET",
     "WIDTH_OPTIONS",
     "Command",
+    "stacked",
 ]

@@ -32,6 +32,10 @@ def measure_sensitivity(task: Task, space: Space, layers: LayerVariants) -> Floa
     scoring = samples_in_time(scoring, len(space.parts), task.seconds, deadline)
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     sensitivity = layer_errors(space, layers, split=0)
+    steps = task.steps.of("sensitivity", (sensitivity,))
+    kept = steps.load("all")
+    if kept is not None:
+        return np.asarray(kept.arrays["sensitivity"], np.float64)
     ratios = list[float]()  # of the output's error to the layer's own
     unmeasured = list[int]()
     with task.progress("sensitivity", len(sensitivity)) as step:
@@ -55,6 +59,8 @@ def measure_sensitivity(task: Task, space: Space, layers: LayerVariants) -> Floa
                 step(1)
     if ratios and unmeasured:
         sensitivity[unmeasured] *= min(float(np.median(ratios)), _OVERFLOW_ERROR)
+    if not unmeasured:
+        steps.save("all", {"sensitivity": sensitivity})
     return sensitivity
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Indices
 from onnx_evoq.engine import ActivationCache, gather_from_caches
+from onnx_evoq.mixed_precision.layer_table.kept_variants import keep_variants, kept_variants
 from onnx_evoq.mixed_precision.layer_table.nearest_variants import (
     NearestAtWidth,
     nearest_at_widths,
@@ -125,11 +126,19 @@ def quantize_variants(
             groups, rows, width = layers[weight.name].linear.matrix(weight.values).shape
             own = len(columns[weight.name])
             sizes.append(VariantSize(groups, rows, width, 0.0, own, len(granularities)))
+    steps = task.steps.part("variants")
     plan = Plan(sizes, task.deadline.share(_TIME_PARTS), _EFFORT)
     with task.progress("variants", len(task.weights)) as step:
         for weight in task.weights:
             axes = [axis_of_steps(weight, own) for own in granularities]
             layer = layers.get(weight.name)
+            known = kept_variants(steps, weight.name, rng)
+            if layer is not None and known is not None:
+                variants[weight.name] = known
+                cache.passes(model, weight.name)
+                plan.done(plan.effort(), learns=False)
+                step(1)
+                continue
             effort = None if layer is None else plan.effort()
             samples = None
             if layer is not None and effort is not None:
@@ -138,10 +147,12 @@ def quantize_variants(
                 variants[weight.name] = _round_nearest(task, weight, axes)
             else:
                 split = columns[weight.name] if effort.descends else [[]]
-                variants[weight.name] = [
+                found = [
                     _quantize(task, weight, layer.linear, samples, split, axis, effort.descends)
                     for axis in axes
                 ]
+                keep_variants(steps, weight.name, found, len(split), rng)
+                variants[weight.name] = found
             if layer is not None:
                 plan.done(effort)
             step(1)

@@ -26,6 +26,7 @@ from onnx_evoq.quantize.weights import (
     View,
     Viewed,
     Window,
+    arrays_of,
     dequantize,
     fit,
     frac_bits_of,
@@ -33,6 +34,7 @@ from onnx_evoq.quantize.weights import (
     nearest,
     packed_size,
     packed_steps,
+    weight_of,
 )
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "View",
     "Viewed",
     "Window",
+    "arrays_of",
     "closest_codes",
     "coordinate_descent",
     "cost",
@@ -70,4 +73,5 @@ __all__ = [
     "row_grid",
     "single_move_costs",
     "sum_preserving_roundings",
+    "weight_of",
 ]

@@ -1,5 +1,6 @@
 """Weights as codes on a fixed-point grid, and as the matrices of linear layers."""
 
+from onnx_evoq.quantize.weights.arrays import arrays_of, weight_of
 from onnx_evoq.quantize.weights.dense import Dense
 from onnx_evoq.quantize.weights.fixed_point import (
     Bits,
@@ -29,6 +30,7 @@ __all__ = [
     "View",
     "Viewed",
     "Window",
+    "arrays_of",
     "dequantize",
     "fit",
     "frac_bits_of",
@@ -36,4 +38,5 @@ __all__ = [
     "nearest",
     "packed_size",
     "packed_steps",
+    "weight_of",
 ]

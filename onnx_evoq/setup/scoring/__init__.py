@@ -13,11 +13,12 @@ from onnx_evoq.setup.scoring.points import (
     points_of,
     score_at_points,
 )
-from onnx_evoq.setup.scoring.scoring_set import ScoringSet, as_scored, model_value, run_on
+from onnx_evoq.setup.scoring.scoring_set import Measured, ScoringSet, as_scored, model_value, run_on
 
 __all__ = [
     "NO_POINTS",
     "DrawnOtherwise",
+    "Measured",
     "OwnOutputs",
     "Points",
     "ScoringSet",

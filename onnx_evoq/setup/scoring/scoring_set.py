@@ -15,6 +15,19 @@ from onnx_evoq.setup.sessions import DEFAULT_RESOURCES, Resources, run_model
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What depends on the time that the float model took when a job began.
+
+    Attributes:
+        seconds: that it took for one sample.
+        batches: how many of the search set and of the held-out set it was run on.
+    """
+
+    seconds: float
+    batches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ScoringSet:
     """Samples in batches, with the outputs or labels that a model is scored against.
 

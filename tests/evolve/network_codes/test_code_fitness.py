@@ -8,8 +8,8 @@ import pytest
 from graphs import mlp, random, rounded, task_of
 
 from onnx_evoq.array_types import Codes
-from onnx_evoq.evolve.code_fitness import CodeFitness, parts_of
-from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.code_fitness import CodeFitness, parts_of
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import as_network, load, with_codes
 from onnx_evoq.reconstruct import QuantizedModel

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_evoq.array_types import Codes, Float64Array
+from onnx_evoq.array_types import Array, Arrays, Codes, Float64Array
 from onnx_evoq.engine import Evaluators
-from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
 from onnx_evoq.metrics import Metric
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.score import Evaluator, Race
@@ -48,6 +48,19 @@ class CodeFitness:
         evaluators = (self._on_search, self._on_heldout)
         counted = sum(evaluator.evaluations for evaluator in evaluators)
         return counted + self._evaluations_on_later_batches
+
+    @property
+    def state(self) -> tuple[dict[str, Array], list[int]]:
+        """What later scores depend on, as arrays by name, and the counts of evaluations."""
+        evaluators = (self._on_search, self._on_heldout)
+        counts = [evaluator.evaluations for evaluator in evaluators]
+        return self._race.state, [*counts, self._evaluations_on_later_batches]
+
+    def set_state(self, state: Arrays, counts: Sequence[int]) -> None:
+        """Go on from a state of the fitness on the same samples."""
+        self._race.set_state(state)
+        self._on_search.evaluations, self._on_heldout.evaluations, later = counts
+        self._evaluations_on_later_batches = later
 
     def of_one(self, codes: Codes) -> float:
         """The fitness of one candidate on the search set, however long it takes."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from graphs import mlp, random, scoring_set
 
+from onnx_evoq.api.job.final_check import FinalCheck
 from onnx_evoq.metrics import find_metric
 from onnx_evoq.model import load
-from onnx_evoq.pipeline.final_check import FinalCheck
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.setup import Calibration
 
@@ -34,7 +34,7 @@ def test_with_enough_time_all_samples_are_scored(deadline: Deadline) -> None:
 def test_of_the_search_set_as_many_samples_are_scored_as_are_held_out_or_a_few(
     monkeypatch: pytest.MonkeyPatch, fewest: int, scored: int
 ) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.final_check._FEWEST_OF_SEARCH", fewest)
+    monkeypatch.setattr("onnx_evoq.api.job.final_check._FEWEST_OF_SEARCH", fewest)
     check = FinalCheck(GIVEN, 0.0, NO_DEADLINE)
     assert check.calibration.search_set.samples == scored
     assert check.calibration.heldout_set.samples == 16
@@ -43,7 +43,7 @@ def test_of_the_search_set_as_many_samples_are_scored_as_are_held_out_or_a_few(
 
 
 def test_of_one_set_all_samples_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_evoq.pipeline.final_check._FEWEST_OF_SEARCH", 4)
+    monkeypatch.setattr("onnx_evoq.api.job.final_check._FEWEST_OF_SEARCH", 4)
     check = FinalCheck(replace(GIVEN, heldout_set=SEARCH), 0.0, NO_DEADLINE)
     assert check.calibration.search_set.samples == check.calibration.heldout_set.samples == 24
 

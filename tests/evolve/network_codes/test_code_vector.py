@@ -3,7 +3,7 @@
 import numpy as np
 from graphs import conv_net, random, rounded
 
-from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
 from onnx_evoq.model import fold_batch_norm, load
 from onnx_evoq.quantize import QuantizedWeight, fit, nearest
 

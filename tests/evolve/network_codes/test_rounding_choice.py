@@ -7,8 +7,8 @@ from graphs import conv_net, random, rounded, task_of
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Codes
-from onnx_evoq.evolve.code_vector import CodeVector
-from onnx_evoq.evolve.rounding_choice import choose_roundings, roundings
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.rounding_choice import choose_roundings, roundings
 from onnx_evoq.model import as_network, fold_batch_norm, load
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from onnx_evoq.array_types import Codes, Float64Array
-from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
 from onnx_evoq.model import find_layers, initializer_values
 from onnx_evoq.quantize import sum_preserving_roundings
 from onnx_evoq.reconstruct import QuantizedModel

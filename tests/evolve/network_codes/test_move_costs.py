@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, model_of, node, random, rounded, task_of
 
-from onnx_evoq.evolve.code_vector import CodeVector
-from onnx_evoq.evolve.move_costs import _costs_after_reconstruction, move_costs
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.move_costs import _costs_after_reconstruction, move_costs
 from onnx_evoq.model import as_network, fold_batch_norm, load
 from onnx_evoq.quantize import LayerReconstruction, QuantizedWeight
 from onnx_evoq.quantize.weights.fixed_point import FixedPoint

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array
-from onnx_evoq.evolve.code_vector import CodeVector
+from onnx_evoq.evolve.network_codes.code_vector import CodeVector
 from onnx_evoq.model import Layer, find_layers, initializer_values
 from onnx_evoq.quantize import LayerReconstruction, QuantizedWeight, cost_with_sums
 from onnx_evoq.reconstruct import QuantizedModel

@@ -1,0 +1,30 @@
+"""What a run depends on besides its model and its data, as its folder keeps it."""
+
+from dataclasses import replace
+from typing import Any
+
+from onnx_evoq.api.job.open_job import DataSource
+from onnx_evoq.data import as_data
+from onnx_evoq.record import described
+from onnx_evoq.setup import Resources
+
+
+def run_options(data: DataSource, resources: Resources, **options: Any) -> dict[str, Any]:
+    """The options on which the result of a run depends, as JSON has them.
+
+    The source of the data is left out, since the data themselves are compared; so are the memory
+    and the cores, which do not change the result.
+
+    Args:
+        data: the samples, for their preprocessing.
+        resources: for the execution providers.
+        options: all others by name.
+
+    Example:
+        >>> run_options(None, Resources(), bits=4)["bits"]
+        4
+    """
+    preprocessing = described(replace(as_data(data), source=None))
+    del preprocessing["source"]
+    given = {name: described(value) for name, value in options.items()}
+    return {**given, **preprocessing, "providers": described(resources.providers)}

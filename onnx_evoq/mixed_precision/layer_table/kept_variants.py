@@ -1,0 +1,59 @@
+"""The variants of a layer that are kept, so that a search goes on behind them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnx_evoq.array_types import Array
+from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES
+from onnx_evoq.quantize import LayerAtWidth
+from onnx_evoq.record import Steps, set_state, state_of
+
+_FLOATS = ("values", "bias")
+
+AllVariants = Sequence[Sequence[Sequence[LayerAtWidth]]]  # [granularity][split share][width]
+
+
+def keep_variants(
+    steps: Steps, name: str, variants: AllVariants, splits: int, rng: np.random.Generator
+) -> None:
+    """Keep the variants of a layer, and the state of the generator behind it.
+
+    Args:
+        steps: of the table of layers.
+        name: of the layer's weight.
+        variants: those of each granularity, split share and width.
+        splits: how many split shares differ; the others repeat them.
+        rng: draws positions.
+    """
+    arrays: dict[str, Array] = {}
+    for place, of_granularity in enumerate(variants):
+        for split, of_split in enumerate(of_granularity[:splits]):
+            for width, variant in enumerate(of_split):
+                for part in (*_FLOATS, "costs"):
+                    arrays[f"{place} {split} {width} {part}"] = getattr(variant, part)
+    counts = [len(variants), splits, len(variants[0][0])]
+    steps.save(name, arrays, counts=counts, random=state_of(rng))
+
+
+def kept_variants(steps: Steps, name: str, rng: np.random.Generator) -> AllVariants | None:
+    """The variants that are kept; the generator then has the state behind them.
+
+    The arguments are those of `keep_variants`; None if they are not there.
+    """
+    kept = steps.load(name)
+    if kept is None:
+        return None
+    set_state(rng, kept.facts["random"])
+    granularities, splits, widths = kept.facts["counts"]
+
+    def variant(*place: int) -> LayerAtWidth:
+        label = " ".join(map(str, place))
+        values, bias = (np.asarray(kept.arrays[f"{label} {n}"], np.float32) for n in _FLOATS)
+        return LayerAtWidth(values, bias, np.asarray(kept.arrays[f"{label} costs"], np.float64))
+
+    return [
+        [[variant(g, split, w) for w in range(widths)] for split in range(splits)]
+        * (len(SPLIT_SHARES) // splits)
+        for g in range(granularities)
+    ]

@@ -1,0 +1,214 @@
+"""A folder that keeps a run: what it is, how long it has taken, and its steps.
+
+    run.json     what the run is: format, options, versions, hashes, seconds, state
+    steps/       what it found (`steps`)
+    lock         held while a process works here
+
+A run that goes on must be the same: of the same options, versions, model and data. Only what does
+not change the result may differ, and the time that it may take.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from onnx_evoq.errors import OptionError
+from onnx_evoq.record.files import TEMPORARY, no_room_for, replacing_file
+from onnx_evoq.record.lock import locked
+from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
+
+FORMAT = 1  # of a run's folder
+_ABOUT = "run.json"
+_STEPS = "steps"
+_WRITTEN_EVERY = 1.0  # seconds
+# Files that may be there before a run: of the lock, and of the command that begins it.
+_BEFORE = {"lock", "lock.json", "command.json", "log.jsonl"}
+
+
+class Run:
+    """A run that keeps nothing.
+
+    Attributes:
+        steps: where its steps are kept.
+        spent: seconds that it took before it went on.
+        folder: that keeps it; None if nothing does.
+    """
+
+    steps: Steps = NO_STEPS
+    spent: float = 0.0
+    folder: Path | None = None
+
+    def inner(self, name: str) -> Path | None:
+        """The folder of a run that is a part of this one; None if nothing keeps it."""
+        return None if self.folder is None else self.folder / name
+
+    def same(self, name: str, value: Any) -> None:
+        """Make sure that something is what it was when the run began.
+
+        Args:
+            name: of it.
+            value: what it is now, as JSON has it; a mapping is compared part by part.
+
+        Raises:
+            OptionError: it was something else.
+        """
+
+    def recall(self, name: str) -> Any | None:
+        """What was noted when the run began; None if nothing was."""
+        return None
+
+    def note(self, name: str, value: Any) -> None:
+        """Note something for when the run goes on, as JSON has it."""
+
+    def ended(self, state: str) -> None:
+        """Note how the run ended: "done", or "interrupted"."""
+
+
+NO_RUN = Run()
+
+
+class FolderRun(Run):
+    """A run that a folder keeps; `kept_run` opens it.
+
+    Args:
+        folder: the folder.
+        about: what its file says, if the run goes on.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any] | None) -> None:
+        self.folder = self._folder = folder
+        self._about = about or {"format": FORMAT, "seconds": 0.0}
+        self.spent = float(self._about["seconds"])
+        self.steps = FolderSteps(folder / _STEPS, self._now_and_then)
+        self._began, self._next = time.monotonic(), 0.0
+        self._about["state"] = "running"
+        self.same("versions", versions())
+        self._write()
+
+    def same(self, name: str, value: Any) -> None:
+        """Make sure that something is what it was when the run began."""
+        value = json.loads(json.dumps(value))
+        if name not in self._about:
+            self.note(name, value)
+            return
+        before = self._about[name]
+        if before == value:
+            return
+        differing = [name]
+        if isinstance(before, dict) and isinstance(value, dict):
+            keys = dict.fromkeys([*before, *value])
+            differing = [key for key in keys if before.get(key) != value.get(key)]
+            before, value = (
+                ", ".join(_shown(each.get(key)) for key in differing) for each in (before, value)
+            )
+            name = f"{name}: {', '.join(differing)}"
+        raise OptionError(
+            f"{self.folder}: is the run of something else ({name}: {_shown(before)} there, "
+            f"{_shown(value)} here): give what it began with, or name a new folder."
+        )
+
+    def recall(self, name: str) -> Any | None:
+        """What was noted when the run began; None if nothing was."""
+        return self._about.get(name)
+
+    def note(self, name: str, value: Any) -> None:
+        """Note something for when the run goes on, as JSON has it."""
+        self._about[name] = value
+        self._write()
+
+    def ended(self, state: str) -> None:
+        """Note how the run ended."""
+        self.note("state", state)
+
+    def _now_and_then(self) -> None:
+        if time.monotonic() >= self._next:
+            self._write()
+
+    def _write(self) -> None:
+        now = time.monotonic()
+        self._about["seconds"] = self.spent + now - self._began
+        path = self._folder / _ABOUT
+        with no_room_for(path), replacing_file(path, durable=True) as file:
+            file.write(json.dumps(self._about, indent=1).encode())
+        self._next = time.monotonic() + _WRITTEN_EVERY
+
+
+@contextmanager
+def kept_run(folder: str | Path | None, options: Mapping[str, Any]) -> Iterator[Run]:
+    """Begin a run in a folder, or go on with the one that is there.
+
+    Args:
+        folder: an empty or a new one, or one with a run of the same options; None to keep nothing.
+        options: what the result depends on, besides the model and the data, as JSON has it.
+
+    Raises:
+        OptionError: the folder holds something else, or another process works there.
+        StorageError: the folder cannot be written.
+    """
+    if folder is None:
+        yield NO_RUN
+        return
+    folder = Path(folder)
+    about = about_run(folder)
+    with no_room_for(folder / _ABOUT):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()
+    with locked(folder):
+        about = about_run(folder)  # as it is now that no other process works there
+        for left in folder.rglob(f"{TEMPORARY}*"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+        run = FolderRun(folder, about)
+        run.same("options", options)
+        yield run
+
+
+def about_run(folder: Path) -> dict[str, Any] | None:
+    """What the file of a run says; None if a folder is empty, or not there.
+
+    Raises:
+        OptionError: the folder holds something else, or a run that this version does not know.
+    """
+    try:
+        text = (folder / _ABOUT).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if folder.is_dir() and {each.name for each in folder.iterdir()} - _BEFORE:
+            raise OptionError(
+                f"{folder}: holds other files, and no run: name an empty or a new folder."
+            ) from None
+        return None
+    except OSError as cause:
+        raise OptionError(f"{folder}: cannot be read as a run ({cause.strerror}).") from cause
+    try:
+        about: dict[str, Any] = json.loads(text)
+        known, _ = about["format"], about["seconds"]
+    except (ValueError, KeyError, TypeError) as cause:
+        raise OptionError(f"{folder}: {_ABOUT} is not that of a run: name a new folder.") from cause
+    if known != FORMAT:
+        raise OptionError(
+            f"{folder}: is kept in format {known}, and this version reads {FORMAT}: go on with the "
+            "version that began it, or name a new folder."
+        )
+    return about
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on, by package."""
+    of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU
+    names = ["onnx-evoq", *(of_modules.get(n, [n])[0] for n in ("onnx", "onnxruntime", "numpy"))]
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from its source
+            found[name] = "unknown"
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value in a message."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
