@@ -11,12 +11,13 @@ not change the result may differ, and the time that it may take.
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Any
 
-from onnx_evoq.errors import OptionError
+from onnx_evoq.errors import OptionError, StorageError
 from onnx_evoq.record.files import TEMPORARY, no_room_for, replacing_file
 from onnx_evoq.record.lock import locked
 from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
@@ -83,8 +84,8 @@ class FolderRun(Run):
         self.folder = self._folder = folder
         self._about = about or {"format": FORMAT, "seconds": 0.0}
         self.spent = float(self._about["seconds"])
-        self.steps = FolderSteps(folder / _STEPS, self._now_and_then)
-        self._began, self._next = time.monotonic(), 0.0
+        self.steps = FolderSteps(folder / _STEPS)
+        self._began, self._lock = time.monotonic(), Lock()
         self._about["state"] = "running"
         self.same("versions", versions())
         self._write()
@@ -117,24 +118,28 @@ class FolderRun(Run):
 
     def note(self, name: str, value: Any) -> None:
         """Note something for when the run goes on, as JSON has it."""
-        self._about[name] = value
+        with self._lock:
+            self._about[name] = value
         self._write()
 
     def ended(self, state: str) -> None:
         """Note how the run ended."""
         self.note("state", state)
 
-    def _now_and_then(self) -> None:
-        if time.monotonic() >= self._next:
-            self._write()
+    def write_now_and_then(self, ended: Event) -> None:
+        """Write the time that the run has taken once a second, until an event.
+
+        What ends a run need not come after a step.
+        """
+        while not ended.wait(_WRITTEN_EVERY):
+            with suppress(StorageError):  # the next step says so, if there is no room for it either
+                self._write()
 
     def _write(self) -> None:
-        now = time.monotonic()
-        self._about["seconds"] = self.spent + now - self._began
         path = self._folder / _ABOUT
-        with no_room_for(path), replacing_file(path, durable=True) as file:
+        with self._lock, no_room_for(path), replacing_file(path, durable=True) as file:
+            self._about["seconds"] = self.spent + time.monotonic() - self._began
             file.write(json.dumps(self._about, indent=1).encode())
-        self._next = time.monotonic() + _WRITTEN_EVERY
 
 
 @contextmanager
@@ -163,7 +168,14 @@ def kept_run(folder: str | Path | None, options: Mapping[str, Any]) -> Iterator[
             left.unlink(missing_ok=True)
         run = FolderRun(folder, about)
         run.same("options", options)
-        yield run
+        ended = Event()
+        clock = Thread(target=run.write_now_and_then, args=(ended,), daemon=True)
+        clock.start()
+        try:
+            yield run
+        finally:
+            ended.set()
+            clock.join()
 
 
 def about_run(folder: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -118,16 +118,15 @@ class FolderSteps:
 
     Args:
         folder: where the files are; it is made when there is something to keep.
-        saved: is called after each step.
     """
 
-    def __init__(self, folder: Path, saved: Callable[[], None] = lambda: None) -> None:
-        self._folder, self._saved = folder, saved
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._durable = _Durable()
 
     def part(self, *names: str) -> Steps:
         """The steps of a part of the run."""
-        part = FolderSteps(self._folder.joinpath(*map(file_name, names)), self._saved)
+        part = FolderSteps(self._folder.joinpath(*map(file_name, names)))
         part._durable = self._durable
         return part
 
@@ -154,7 +153,6 @@ class FolderSteps:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing_file(path, durable=self._durable.now()) as file:
                 np.savez(file, allow_pickle=False, **content)
-        self._saved()
 
     def forget(self, name: str) -> None:
         """Keep a step, or a part of the run, no longer."""

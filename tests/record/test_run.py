@@ -1,6 +1,7 @@
 """The folder of a run."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,23 @@ def test_without_a_folder_nothing_is_kept() -> None:
         run.ended("done")
         assert run is NO_RUN
         assert run.recall("a") is None
+
+
+def test_the_time_counts_also_where_no_step_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WRITTEN_EVERY", 0.01)
+    with kept_run(tmp_path, OPTIONS):
+        began = seconds(tmp_path)
+        for _ in range(500):
+            if seconds(tmp_path) > began:
+                break
+            time.sleep(0.01)
+        assert seconds(tmp_path) > began
+
+
+def seconds(folder: Path) -> float:
+    """The time that the file of a run says it has taken."""
+    about = about_run(folder)
+    assert about is not None
+    return float(about["seconds"])
