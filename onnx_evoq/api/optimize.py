@@ -188,6 +188,7 @@ def optimize(
         recorder = Recorder(progress, deadline)
         if run.folder is not None:
             run.same("model", {"sha256": content_hash(model)})
+        run.needs_more_than(time_budget)
 
         # 2. Open the float model, and run it on the samples.
         float_model = open_float_model(
@@ -270,5 +271,6 @@ def optimize(
                 readable = form != "qonnx"
                 more = details_of(result, model, job, task, tuned, readable, deadline)
                 result = replace(result, details=more, seconds=time.monotonic() - began)
-            run.ended("interrupted" if result.stopped is Stopped.INTERRUPT else "done")
+            ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
+            run.ended(ends[result.stopped])
             return result

@@ -25,6 +25,7 @@ from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
 FORMAT = 1  # of a run's folder
 _ABOUT = "run.json"
 _STEPS = "steps"
+_BUDGET = "time budget"  # seconds, what a run notes
 _WRITTEN_EVERY = 1.0  # seconds
 # Files that may be there before a run: of the lock, and of the command that begins it.
 _BEFORE = {"lock", "lock.json", "command.json", "log.jsonl"}
@@ -65,8 +66,18 @@ class Run:
     def note(self, name: str, value: Any) -> None:
         """Note something for when the run goes on, as JSON has it."""
 
+    def needs_more_than(self, time_budget: float | None) -> None:
+        """Refuse a run whose time was up, unless it has more now: it would find less than before.
+
+        Args:
+            time_budget: seconds for the whole run; None for no limit.
+
+        Raises:
+            OptionError: it has no more time than it had.
+        """
+
     def ended(self, state: str) -> None:
-        """Note how the run ended: "done", or "interrupted"."""
+        """Note how the run ended: "done", "time" or "interrupted"."""
 
 
 NO_RUN = Run()
@@ -86,6 +97,7 @@ class FolderRun(Run):
         self.spent = float(self._about["seconds"])
         self.steps = FolderSteps(folder / _STEPS)
         self._began, self._lock = time.monotonic(), Lock()
+        self._before = self._about.get("state")
         self._about["state"] = "running"
         self.same("versions", versions())
         self._write()
@@ -121,6 +133,17 @@ class FolderRun(Run):
         with self._lock:
             self._about[name] = value
         self._write()
+
+    def needs_more_than(self, time_budget: float | None) -> None:
+        """Refuse a run whose time was up, unless it has more now."""
+        had = self.recall(_BUDGET)
+        if self._before == "time" and time_budget is not None and had and time_budget <= had:
+            self.ended("time")
+            raise OptionError(
+                f"{self.folder}: the time of this run is up, and its result was written: give it "
+                f"more than {had:g} s (--time-budget), or none."
+            )
+        self.note(_BUDGET, time_budget)
 
     def ended(self, state: str) -> None:
         """Note how the run ended."""

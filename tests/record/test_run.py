@@ -153,3 +153,19 @@ def seconds(folder: Path) -> float:
     about = about_run(folder)
     assert about is not None
     return float(about["seconds"])
+
+
+def test_a_run_whose_time_is_up_needs_more(tmp_path: Path) -> None:
+    with kept_run(tmp_path, OPTIONS) as run:
+        run.needs_more_than(20.0)
+        run.ended("time")
+    with (
+        pytest.raises(OptionError, match=r"more than 20 s \(--time-budget\)"),
+        kept_run(tmp_path, OPTIONS) as run,
+    ):
+        run.needs_more_than(20.0)
+    assert state(tmp_path) == "time"
+    for budget in (30.0, None):
+        with kept_run(tmp_path, OPTIONS) as run:
+            run.needs_more_than(budget)
+            run.ended("time")
