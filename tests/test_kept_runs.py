@@ -77,7 +77,7 @@ def test_a_run_that_is_done_only_emits_its_model_again(
 def test_time_that_was_spent_counts(tmp_path: Path) -> None:
     with_time = run(tmp_path, time_budget=1000.0, strategy="none")
     about = json.loads((tmp_path / "run.json").read_text())
-    about["seconds"] = 999.0
+    about |= {"seconds": 999.0, "state": "running"}  # as after a kill
     (tmp_path / "run.json").write_text(json.dumps(about))
     again = run(tmp_path, time_budget=1000.0, strategy="none")
     assert again.seconds > 999 > with_time.seconds

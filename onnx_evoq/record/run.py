@@ -25,6 +25,7 @@ from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
 FORMAT = 1  # of a run's folder
 _ABOUT = "run.json"
 _STEPS = "steps"
+_DONE = "done"  # the state of a run that nothing cut short
 _BUDGET = "time budget"  # seconds, what a run notes
 _WRITTEN_EVERY = 1.0  # seconds
 # Files that may be there before a run: of the lock, and of the command that begins it.
@@ -94,11 +95,14 @@ class FolderRun(Run):
     def __init__(self, folder: Path, about: dict[str, Any] | None) -> None:
         self.folder = self._folder = folder
         self._about = about or {"format": FORMAT, "seconds": 0.0}
-        self.spent = float(self._about["seconds"])
+        self._before = self._about.get("state")
+        self._seconds = float(self._about["seconds"])
+        # What is done is only made again, which costs nothing of its time.
+        self.spent = 0.0 if self._before == _DONE else self._seconds
         self.steps = FolderSteps(folder / _STEPS)
         self._began, self._lock = time.monotonic(), Lock()
-        self._before = self._about.get("state")
-        self._about["state"] = "running"
+        if self._before != _DONE:
+            self._about["state"] = "running"
         self.same("versions", versions())
         self._write()
 
@@ -138,7 +142,6 @@ class FolderRun(Run):
         """Refuse a run whose time was up, unless it has more now."""
         had = self.recall(_BUDGET)
         if self._before == "time" and time_budget is not None and had and time_budget <= had:
-            self.ended("time")
             raise OptionError(
                 f"{self.folder}: the time of this run is up, and its result was written: give it "
                 f"more than {had:g} s (--time-budget), or none."
@@ -161,7 +164,8 @@ class FolderRun(Run):
     def _write(self) -> None:
         path = self._folder / _ABOUT
         with self._lock, no_room_for(path), replacing_file(path, durable=True) as file:
-            self._about["seconds"] = self.spent + time.monotonic() - self._began
+            now = 0.0 if self._before == _DONE else time.monotonic() - self._began
+            self._about["seconds"] = self._seconds + now
             file.write(json.dumps(self._about, indent=1).encode())
 
 
@@ -189,13 +193,17 @@ def kept_run(folder: str | Path | None, options: Mapping[str, Any]) -> Iterator[
         about = about_run(folder)  # as it is now that no other process works there
         for left in folder.rglob(f"{TEMPORARY}*"):  # by a process that was killed
             left.unlink(missing_ok=True)
-        run = FolderRun(folder, about)
-        run.same("options", options)
+        run = FolderRun(folder, None if about is None else dict(about))
         ended = Event()
         clock = Thread(target=run.write_now_and_then, args=(ended,), daemon=True)
         clock.start()
         try:
+            run.same("options", options)
             yield run
+        except OptionError:  # it is refused, and stays as it was
+            if about is not None:
+                run.ended(about.get("state", "interrupted"))
+            raise
         finally:
             ended.set()
             clock.join()
@@ -219,7 +227,9 @@ def about_run(folder: Path) -> dict[str, Any] | None:
         raise OptionError(f"{folder}: cannot be read as a run ({cause.strerror}).") from cause
     try:
         about: dict[str, Any] = json.loads(text)
-        known, _ = about["format"], about["seconds"]
+        known, seconds = about["format"], float(about["seconds"])
+        if not seconds >= 0:
+            raise ValueError(seconds)
     except (ValueError, KeyError, TypeError) as cause:
         raise OptionError(f"{folder}: {_ABOUT} is not that of a run: name a new folder.") from cause
     if known != FORMAT:

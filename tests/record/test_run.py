@@ -88,6 +88,8 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
         ("photo.png", "", "holds other files"),
         ("run.json", "{", "not that of a run"),
         ("run.json", "[]", "not that of a run"),
+        ("run.json", '{"format": 1, "seconds": "x"}', "not that of a run"),
+        ("run.json", '{"format": 1, "seconds": -1}', "not that of a run"),
         ("run.json", '{"format": 99, "seconds": 0}', "format 99, and this version reads 1"),
     ],
 )
@@ -169,3 +171,23 @@ def test_a_run_whose_time_is_up_needs_more(tmp_path: Path) -> None:
         with kept_run(tmp_path, OPTIONS) as run:
             run.needs_more_than(budget)
             run.ended("time")
+
+
+def test_what_is_done_is_made_again_at_no_cost(tmp_path: Path) -> None:
+    with kept_run(tmp_path, OPTIONS) as run:
+        run.ended("done")
+    before = seconds(tmp_path)
+    with kept_run(tmp_path, OPTIONS) as run:
+        assert run.spent == 0
+        assert state(tmp_path) == "done"
+        run.ended("done")
+    assert seconds(tmp_path) == before
+
+
+@pytest.mark.parametrize("ended", ["done", "interrupted", "time"])
+def test_a_run_that_is_refused_stays_as_it_was(tmp_path: Path, ended: str) -> None:
+    with kept_run(tmp_path, OPTIONS) as run:
+        run.ended(ended)
+    with pytest.raises(OptionError, match="bits"), kept_run(tmp_path, {**OPTIONS, "bits": 5}):
+        pass
+    assert state(tmp_path) == ended
