@@ -7,28 +7,34 @@ The library shows nothing unless a caller passes `onnx_evoq.bars`.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol, TypedDict, TypeVar, Unpack
+
+
+class Place(TypedDict, total=False):
+    """Where the work is; what is left out, or None, stays as it was, but for the time left.
+
+    Attributes:
+        layer: the layer that the work is at.
+        best: the best value of the metric so far.
+        evaluations: candidates scored so far.
+        left: seconds that are left of the time budget; None for no budget.
+    """
+
+    layer: str | None
+    best: float | None
+    evaluations: int | None
+    left: float | None
 
 
 class Step(Protocol):
     """Moves a stage on."""
 
-    def __call__(
-        self,
-        amount: float,
-        layer: str | None = None,
-        best: float | None = None,
-        evaluations: int | None = None,
-        left: float | None = None,
-    ) -> object:
+    def __call__(self, amount: float, **place: Unpack[Place]) -> object:
         """Move on by an amount of work.
 
         Args:
             amount: the work done since the last step.
-            layer: the layer that the work is at; None for that of the last step.
-            best: the best value of the metric so far; None for that of the last step.
-            evaluations: candidates scored so far; None for those of the last step.
-            left: seconds that are left of the time budget; None for no budget.
+            place: where the work is.
         """
 
 
@@ -43,13 +49,7 @@ def silent(label: str, total: float) -> Iterator[Step]:
     yield _nothing
 
 
-def _nothing(
-    amount: float,
-    layer: str | None = None,
-    best: float | None = None,
-    evaluations: int | None = None,
-    left: float | None = None,
-) -> None:
+def _nothing(amount: float, **place: Unpack[Place]) -> None:
     """A step that shows nothing."""
 
 

@@ -5,8 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Unpack
 
-from onnx_evoq.progress import Step
+from onnx_evoq.progress import Place, Step
 from onnx_evoq.run.stage import Stage
 
 _LINE_EVERY = 30.0  # seconds, in a log
@@ -55,16 +56,9 @@ class Lines:
         self._stage, self._clock = stage, clock
         self._next = clock() + _LINE_EVERY
 
-    def step(
-        self,
-        amount: float,
-        layer: str | None = None,
-        best: float | None = None,
-        evaluations: int | None = None,
-        left: float | None = None,
-    ) -> None:
+    def step(self, amount: float, **place: Unpack[Place]) -> None:
         """Move the stage on."""
-        self._stage.step(amount, layer, best, evaluations, left)
+        self._stage.step(amount, **place)
         now = self._clock()
         if now >= self._next:
             self._next = now + _LINE_EVERY
@@ -84,16 +78,9 @@ class LiveLine:
         self._next = clock() + _SHOWN_EVERY
         self._width = 0  # of what is shown
 
-    def step(
-        self,
-        amount: float,
-        layer: str | None = None,
-        best: float | None = None,
-        evaluations: int | None = None,
-        left: float | None = None,
-    ) -> None:
+    def step(self, amount: float, **place: Unpack[Place]) -> None:
         """Move the stage on, and show it unless it was shown just now."""
-        self._stage.step(amount, layer, best, evaluations, left)
+        self._stage.step(amount, **place)
         if self._clock() >= self._next:
             self.show()
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Unpack
 
-from onnx_evoq.progress import Progress, Step
+from onnx_evoq.progress import Place, Progress, Step
 from onnx_evoq.run.deadline import Deadline
 from onnx_evoq.run.stage import Stage
 
@@ -94,19 +94,15 @@ class Recorder:
         stage = Stage(label, total, self._clock)
         with self._progress(label, total) as shown:
 
-            def step(
-                amount: float,
-                layer: str | None = None,
-                best: float | None = None,
-                evaluations: int | None = None,
-                left: float | None = None,
-            ) -> None:
-                left = self._deadline.left if left is None else left
-                stage.step(amount, layer, best, evaluations, left)
+            def step(amount: float, **place: Unpack[Place]) -> None:
+                if place.get("left") is None:
+                    place["left"] = self._deadline.left
+                stage.step(amount, **place)
                 self._steps += 1
                 if self._steps % self._every == 0:
                     self._keep(stage)
-                shown(amount, layer=layer, best=best, evaluations=evaluations, left=stage.left)
+                place["left"] = stage.left
+                shown(amount, **place)
 
             before = self._steps
             try:

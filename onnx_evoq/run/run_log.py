@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Unpack
 
 from onnx_evoq.errors import OutputError
-from onnx_evoq.progress import Progress, Step
+from onnx_evoq.progress import Place, Progress, Step
 from onnx_evoq.run.stage import Stage
 
 _STEP_EVERY = 1.0  # seconds between two steps of a stage that are logged
@@ -108,20 +108,14 @@ class RunLog:
         self.write("stage", stage=label, total=total)
         with progress(label, total) as shown:
 
-            def step(
-                amount: float,
-                layer: str | None = None,
-                best: float | None = None,
-                evaluations: int | None = None,
-                left: float | None = None,
-            ) -> None:
+            def step(amount: float, **place: Unpack[Place]) -> None:
                 nonlocal logged, next_step
-                stage.step(amount, layer, best, evaluations, left)
+                stage.step(amount, **place)
                 logged, now = False, self._clock()
                 if now >= next_step:
                     logged, next_step = True, now + _STEP_EVERY
                     self._write_step(stage)
-                shown(amount, layer=layer, best=best, evaluations=evaluations, left=left)
+                shown(amount, **place)
 
             try:
                 yield step

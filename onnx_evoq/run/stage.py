@@ -3,7 +3,9 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Unpack
 
+from onnx_evoq.progress import Place
 from onnx_evoq.shortened import shortened
 
 _LEAST_NAME = 8  # characters of a layer's name; with less room for it, it is left out
@@ -42,16 +44,11 @@ class Stage:
         self.evaluations: int | None = None
         self.left: float | None = None
 
-    def step(
-        self,
-        amount: float,
-        layer: str | None = None,
-        best: float | None = None,
-        evaluations: int | None = None,
-        left: float | None = None,
-    ) -> None:
+    def step(self, amount: float, **place: Unpack[Place]) -> None:
         """Move on; what a step does not say stays as it was, but for the time left."""
         self.done += amount
+        layer, best, left = place.get("layer"), place.get("best"), place.get("left")
+        evaluations = place.get("evaluations")
         self.layer = self.layer if layer is None else layer
         if best is not None and math.isfinite(best):
             self.best = float(best)
