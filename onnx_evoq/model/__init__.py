@@ -24,8 +24,16 @@ from onnx_evoq.model.emission import (
     replace_weights,
     save,
 )
-from onnx_evoq.model.emitted import CodedWeight, coded_weights, graph_hash, note_widths
-from onnx_evoq.model.files import as_written, content_hash, data_files, load, name_of, size_in_bytes
+from onnx_evoq.model.emitted import CodedWeight, coded_weights, note_widths
+from onnx_evoq.model.files import (
+    as_written,
+    content_hash,
+    data_files,
+    graph_hash,
+    load,
+    name_of,
+    size_in_bytes,
+)
 from onnx_evoq.model.graph import (
     Model,
     Network,

@@ -110,13 +110,22 @@ def size_in_bytes(source: str | Path | ModelProto) -> int:
     """The bytes of a model file and its external data, or of a model in memory as a file."""
     if isinstance(source, ModelProto):
         beside = sum(bytes_of(t) for t in tensors_in(source.graph) if is_external(t))
-        held = [bytes_of(tensor) for tensor in source.graph.initializer if not is_external(tensor)]
-        if sum(held) < _MOST_BYTES:
+        if fits_one_file(source):
             return beside + int(source.ByteSize())
-        return beside + sum(held) + int(without_values(source).ByteSize())
+        return beside + _held(source) + int(without_values(source).ByteSize())
     path = Path(source)
     files = {file.resolve() for file in (path, *data_files(path))}
     return sum(file.stat().st_size for file in files)
+
+
+def fits_one_file(model: ModelProto) -> bool:
+    """Whether a file could hold a model in memory, without its external data."""
+    return _held(model) < _MOST_BYTES
+
+
+def _held(model: ModelProto) -> int:
+    """The bytes of the values that a model in memory holds itself."""
+    return sum(bytes_of(each) for each in model.graph.initializer if not is_external(each))
 
 
 def data_files(source: str | Path | ModelProto) -> list[Path]:

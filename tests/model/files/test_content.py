@@ -1,5 +1,6 @@
 """A hash of all that a model's files hold."""
 
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from graphs import mlp
 
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import content_hash
+from onnx_evoq.model import content_hash, graph_hash
 
 
 def test_it_is_the_hash_of_the_file(mlp_file: Path) -> None:
@@ -30,3 +31,11 @@ def test_the_data_file_counts(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         content_hash(tmp_path / "missing.onnx")
+
+
+def test_a_model_that_no_file_could_hold_has_the_hash_of_its_graph(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules["onnx_evoq.model.files.load"], "_MOST_BYTES", 100)
+    assert content_hash(mlp()) == graph_hash(mlp())
+    assert content_hash(mlp()) != content_hash(mlp(opset=18))
