@@ -186,9 +186,6 @@ def optimize(
         began, of_all = time.monotonic() - run.spent, Deadline(time_budget)
         deadline = of_all.earlier(run.spent)
         recorder = Recorder(progress, deadline)
-        if run.folder is not None:
-            run.same("model", {"sha256": content_hash(model)})
-        run.needs_more_than(time_budget)
 
         # 2. Open the float model, and run it on the samples.
         float_model = open_float_model(
@@ -196,6 +193,9 @@ def optimize(
             resources=resources,
         )  # fmt: skip
         give_back()  # the file's bytes, and what the checks took
+        digest = content_hash(model)
+        run.same("model", {"sha256": digest})
+        run.needs_more_than(time_budget)
         if isinstance(width_or_policy, int):  # a pattern that matches no weight is an error at once
             bits_of(float_model.every_weight, width_or_policy, bits_for or {})
         opened = time.monotonic() - began - run.spent
@@ -259,7 +259,7 @@ def optimize(
             job = replace(job, calibration=final.calibration)
             asked = Asked(
                 model, bits, grid, strategy, form, storage, max_drop, seed,
-                as_data(data).source is not None,
+                digest, as_data(data).source is not None,
             )  # fmt: skip
             result = result_of(
                 asked, job, task, tuned, drop, ranking if ranked else None, interruption,
@@ -269,7 +269,7 @@ def optimize(
             result = replace(result, history=recorder.history)
             if details and interruption.reason is None:
                 readable = form != "qonnx"
-                more = details_of(result, model, job, task, tuned, readable, deadline)
+                more = details_of(result, digest, job, task, tuned, readable, deadline)
                 result = replace(result, details=more, seconds=time.monotonic() - began)
             ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
             run.ended(ends[result.stopped])

@@ -216,7 +216,7 @@ def search_bits(
         described = None
         if details:
             batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
-            described = provenance_of(model, batches)
+            described = provenance_of(content_hash(model), batches)
         return Search(
             source=job.source,
             details=described,

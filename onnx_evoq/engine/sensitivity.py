@@ -75,13 +75,13 @@ def rank_by_sensitivity(
             if (kept := steps.load(name)) is not None:
                 evaluators.passes(model, name)
                 values[name] = float(kept.arrays["value"])
-                continue
-            if deadline is not None and deadline.passed:
+            elif deadline is not None and deadline.passed:
                 values[name] = float("nan")
                 continue
-            (evaluator,) = evaluators.at(model, name)
-            values[name] = evaluator.value({name: weight.values})
-            steps.save(name, {"value": np.array(values[name])})
+            else:
+                (evaluator,) = evaluators.at(model, name)
+                values[name] = evaluator.value({name: weight.values})
+                steps.save(name, {"value": np.array(values[name])})
             step(1)
     fitness = scoring.criterion.metric.fitness
 

@@ -172,11 +172,15 @@ def reconstruct_layers(
     in_time = np.isfinite(deadline.left)
     positions = positions_of_a_sample(task, float_model, layers) if in_time else {}
 
-    given = [weight.values for weight in task.weights]
-    used = [use.bias for layer in layers.values() for use in layer.uses if use.bias is not None]
-    scales = [] if activations is None else [g.scale for g in activations.grids.values()]
-    grids = np.array(scales), np.array(f"{bits} {granularity}")
-    steps = task.steps.of("layers", (*given, *initializer_values(model, used).values(), *grids))
+    def inputs() -> Iterator[Array]:
+        """All that tells this reconstruction from another one of the run."""
+        yield from (weight.values for weight in task.weights)
+        used = [use.bias for layer in layers.values() for use in layer.uses if use.bias is not None]
+        yield from initializer_values(model, used).values()
+        yield np.array([] if activations is None else [g.scale for g in activations.grids.values()])
+        yield np.array(f"{bits} {granularity}")
+
+    steps = task.steps.of("layers", inputs())
 
     def sizes(samples: int) -> list[LayerSize]:
         return layer_sizes(task.weights, layers, samples, task.seconds, positions)

@@ -185,7 +185,7 @@ def kept_run(folder: str | Path | None, options: Mapping[str, Any]) -> Iterator[
         yield NO_RUN
         return
     folder = Path(folder)
-    about = about_run(folder)
+    about_run(folder)  # nothing is written where something else is
     with no_room_for(folder / _ABOUT):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "lock").touch()

@@ -118,17 +118,15 @@ class FolderSteps:
 
     Args:
         folder: where the files are; it is made when there is something to keep.
+        durable: says when to wait for the disk; all parts of a run share it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._durable = _Durable()
+    def __init__(self, folder: Path, durable: "_Durable | None" = None) -> None:
+        self._folder, self._durable = folder, durable or _Durable()
 
     def part(self, *names: str) -> Steps:
         """The steps of a part of the run."""
-        part = FolderSteps(self._folder.joinpath(*map(file_name, names)))
-        part._durable = self._durable
-        return part
+        return FolderSteps(self._folder.joinpath(*map(file_name, names)), self._durable)
 
     def of(self, name: str, inputs: Iterable[Array]) -> Steps:
         """The steps of a part of the run for these inputs, apart from those for other ones."""

@@ -18,7 +18,7 @@ from onnx_evoq.api.details.answers import (
 from onnx_evoq.api.details.depth import Form, errors_through_depth
 from onnx_evoq.api.details.layers import layer_details
 from onnx_evoq.api.details.provenance import provenance_of
-from onnx_evoq.api.job import Job, ModelSource, rounded_model
+from onnx_evoq.api.job import Job, rounded_model
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.engine import rank_by_sensitivity
 from onnx_evoq.errors import ModelError
@@ -54,7 +54,7 @@ def seconds_of_details(calibration: Calibration, weights: int, deadline: Deadlin
 
 def details_of(
     result: Result,
-    model: ModelSource,
+    digest: str,
     job: Job,
     task: Task,
     tuned: FineTuned,
@@ -65,7 +65,7 @@ def details_of(
 
     Args:
         result: the result.
-        model: the float model, as the user gave it.
+        digest: the content hash of the float model.
         job: the samples and the metric.
         task: the float model and its grids.
         tuned: what was found.
@@ -129,7 +129,7 @@ def details_of(
     for name, of_layer in layers.items():
         of_layer["sensitivity"] = sensitivity.get(name)
     return {
-        **provenance_of(model, [*task.search_set.batches, *task.heldout_set.batches]),
+        **provenance_of(digest, [*task.search_set.batches, *task.heldout_set.batches]),
         "samples": {"search": task.search_set.samples, "heldout": task.heldout_set.samples},
         "heldout": heldout,
         "answers": answers,

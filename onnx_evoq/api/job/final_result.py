@@ -9,7 +9,6 @@ from onnx_evoq.api.job.emitted_model import emitted_model
 from onnx_evoq.api.job.open_job import Job, ModelSource
 from onnx_evoq.api.job.widths import one_granularity
 from onnx_evoq.model import (
-    content_hash,
     data_files,
     find_weights,
     operators,
@@ -47,6 +46,7 @@ class Asked:
         storage: the narrowest integer type of weights.
         max_drop: percent that the model may lose; None for no limit.
         seed: of all random draws.
+        digest: the content hash of the float model.
         has_data: whether samples were given.
     """
 
@@ -58,6 +58,7 @@ class Asked:
     storage: Storage
     max_drop: float | None
     seed: int
+    digest: str
     has_data: bool = True
 
 
@@ -93,7 +94,7 @@ def result_of(
         of_weights = {weight.name: float("nan") for weight in task.weights}
     emitted, scored, scores, emission_notes = emitted_model(
         job, task, tuned, asked.strategy, asked.form, asked.storage, asked.seed,
-        _options(asked, task), content_hash(asked.model),
+        _options(asked, task), asked.digest,
     )  # fmt: skip
     if drop is not None and max_drop is not None:
         lost = drop(with_codes(tuned.model, evolved.quantized))
