@@ -58,7 +58,7 @@ INNER = {
     "mixed_precision": ["search_space", "layer_table"],
     "report": ["texts", "results", "charts", "page"],
     "api": ["job", "evaluation", "details"],
-    "cli": ["options"],
+    "cli": ["options", "process"],
 }  # fmt: skip
 
 ROOMS = {

@@ -176,10 +176,10 @@ def optimize(
     check_limits(holdout=holdout, max_drop=max_drop, time_budget=time_budget)
     rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
     options = run_options(
-        data, resources, widths=width_or_policy, bits_for=bits_for or {},
-        grid=grid, metric=metric, strategy=strategy, max_drop=max_drop, holdout=holdout,
-        target=chosen.name, format=form, storage=storage, requantize=requantize,
-        score_at=score_at, seed=seed,
+        data, resources, grid, strategy, bits=bits, bits_for=bits_for or {},
+        policy=None if policy is None else width_or_policy, metric=metric, max_drop=max_drop,
+        holdout=holdout, target=chosen.name, format=form, storage=storage,
+        requantize=requantize, score_at=score_at, seed=seed,
     )  # fmt: skip
 
     with kept_run(run_dir, options) as run:
@@ -263,7 +263,10 @@ def optimize(
             )  # fmt: skip
             result = result_of(
                 asked, job, task, tuned, drop, ranking if ranked else None, interruption,
-                (*notes_on_steps, *notes_on_target(chosen, grid.activations, form), *final.notes),
+                (
+                    *notes_on_steps, *notes_on_target(chosen, grid.activations, form),
+                    *final.notes, *run.notes,
+                ),
                 began,
             )  # fmt: skip
             result = replace(result, history=recorder.history)

@@ -160,8 +160,8 @@ def search_bits(
         raise OptionError(f"target {chosen.name} takes no steps, and no widths, per channel.")
     rng, search_rng, behind_rng = np.random.default_rng(seed).spawn(3)
     kept = run_options(
-        data, resources, space=space, grid=grid, target=chosen.name, metric=metric,
-        holdout=holdout, requantize=requantize, score_at=score_at, seed=seed,
+        data, resources, space, grid, target=chosen.name, metric=metric, holdout=holdout,
+        requantize=requantize, score_at=score_at, seed=seed,
     )  # fmt: skip
 
     with kept_run(run_dir, kept) as run:
@@ -236,6 +236,7 @@ def search_bits(
                 *_notes_on_samples(scored, calibration),
                 *found.notes,
                 *_notes_on(found.stopped),
+                *run.notes,
             ),
             history=recorder.history,
         )

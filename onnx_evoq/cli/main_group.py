@@ -2,7 +2,7 @@
 
 import click
 
-from onnx_evoq.cli.streams import Commands
+from onnx_evoq.cli.process import Commands
 from onnx_evoq.record import versions
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from onnx_evoq.cli.main_group import main
+from onnx_evoq.cli.output_paths import note_text
 from onnx_evoq.cli.report_file import make_report
 from onnx_evoq.cli.reporting import reporting
+from onnx_evoq.cli.run_folder import unfinished_run
 
 
 @main.command(short_help="Make a page of a result.")
@@ -30,4 +32,7 @@ def report(result: Path, output: Path | None, layers: Path | None) -> None:
     The page is one HTML file, which needs no network. With --report, optimize and search write such
     a page themselves, with errors by layer and by sample, too.
     """
-    make_report(result, output, layers)
+    unfinished = unfinished_run(result)
+    if unfinished:
+        click.echo(note_text(unfinished), err=True)
+    make_report(result, output, layers, unfinished)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from onnx_evoq.cli.output_paths import write
-from onnx_evoq.cli.streams import ARGUMENTS
+from onnx_evoq.cli.process import ARGUMENTS
 from onnx_evoq.errors import OutputError
 from onnx_evoq.output_file import check_writable, same_file
 from onnx_evoq.report import check_drawing, page_of_file, report_page
@@ -108,13 +108,16 @@ def options_in(words: Sequence[str], command: click.Command) -> list[tuple[str, 
     return found
 
 
-def make_report(result: Path, output: Path | None, layers: Path | None) -> None:
+def make_report(
+    result: Path, output: Path | None, layers: Path | None, unfinished: str = ""
+) -> None:
     """Write the page of a result that a command printed, and its layers as CSV.
 
     Args:
         result: the file, or the folder of a run.
         output: the page; None for report.html in the same folder.
         layers: the CSV file; None for none.
+        unfinished: a sentence on the run, if it is not finished.
 
     Raises:
         OutputError: there is no such result, or a file cannot be written.
@@ -131,7 +134,7 @@ def make_report(result: Path, output: Path | None, layers: Path | None) -> None:
             raise OutputError(f"{path}: is the result itself: name another file.")
     if layers is not None and same_file(target, layers):
         raise OutputError(f"{layers}: the page goes there, too: name another file.")
-    page, table = page_of_file(result)
+    page, table = page_of_file(result, unfinished)
     write(target, page.encode())
     if layers is not None:
         write(layers, table.encode())

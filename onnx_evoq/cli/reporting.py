@@ -8,7 +8,7 @@ import click
 
 from onnx_evoq.cli.options import Command
 from onnx_evoq.cli.output_paths import printable
-from onnx_evoq.cli.signals import EndedAtOnce, Signals
+from onnx_evoq.cli.process import EndedAtOnce, Signals
 from onnx_evoq.errors import BudgetError, EvoqError
 
 

@@ -4,7 +4,6 @@
 paths. On --resume they are the defaults of all options, so that the folder is all that is needed.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,19 @@ from typing import Any
 import click
 
 from onnx_evoq.cli.options import stacked
+from onnx_evoq.cli.process import ARGUMENTS
 from onnx_evoq.cli.report_file import with_command
-from onnx_evoq.cli.streams import ARGUMENTS
 from onnx_evoq.errors import OptionError
-from onnx_evoq.record import about_run, no_room_for, replacing_file
-from onnx_evoq.report import write_twins
+from onnx_evoq.record import (
+    RUN_FILE,
+    about_run,
+    checked_text,
+    new_folder_of_a_run,
+    read_object,
+    replacing_file,
+    unchanged,
+)
+from onnx_evoq.report import RESULT, write_twins
 from onnx_evoq.user_function import is_import_path
 
 _COMMAND = "command.json"
@@ -29,26 +36,58 @@ def _resume(context: click.Context, option: click.Parameter, folder: Path | None
     """Take the options of the command that began a run as defaults."""
     if folder is None:
         return
-    name = context.info_name
     try:
-        if about_run(folder) is None:
-            raise OptionError(f"{folder}: holds no run: begin one with --run-dir.")
-        kept = json.loads((folder / _COMMAND).read_text(encoding="utf-8"))
-        command, options = kept["command"], kept["options"]
+        context.default_map = {**_begun_with(folder, context), **(context.default_map or {})}
     except OptionError as error:
         raise click.BadParameter(str(error), context, option) from error
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise click.BadParameter(
-            f"{folder}: holds no {_COMMAND} of a command: it was not begun with --run-dir.",
-            context, option,
-        ) from cause  # fmt: skip
-    if command != name:
-        raise click.BadParameter(
-            f"{folder}: is a run of {command}: go on with onnx-evoq {command} --resume {folder}.",
-            context, option,
-        )  # fmt: skip
     context.meta[_RESUMED] = folder
-    context.default_map = {**options, **(context.default_map or {})}
+
+
+def _begun_with(folder: Path, context: click.Context) -> dict[str, Any]:
+    """The options that a run began with.
+
+    Raises:
+        OptionError: the folder holds no run of this command, or a file that it reads is gone.
+    """
+    if not (folder / RUN_FILE).is_file():
+        raise OptionError(
+            f"{folder}: holds no run (there is no {RUN_FILE}): name the folder that a run was "
+            "begun in with --run-dir."
+        )
+    about_run(folder)
+    path, name = folder / _COMMAND, context.info_name
+    try:
+        kept = unchanged(path, read_object(path))
+    except OSError as cause:
+        raise OptionError(
+            f"{path}: cannot be read ({cause.strerror}): only a run that a command began with "
+            "--run-dir goes on with --resume; go on with a call of Python, or begin anew in "
+            "another folder."
+        ) from cause
+    if kept["command"] != name:
+        raise OptionError(
+            f"{folder}: is a run of {kept['command']}: go on with onnx-evoq {kept['command']} "
+            f"--resume {folder}."
+        )
+    options: dict[str, Any] = kept["options"]
+    given = _given_now(context)
+    for each in context.command.params:
+        value = options.get(str(each.name))
+        if each.name not in given and _is_gone(each, value):
+            now = "NEW" if isinstance(each, click.Argument) else f"{each.opts[0]} NEW"
+            raise OptionError(
+                f"{value}: is not there any more: say where it is now (onnx-evoq {name} {now} "
+                f"--resume {folder})."
+            )
+    return options
+
+
+def _is_gone(option: click.Parameter, value: Any) -> bool:
+    """Whether an option names a file to read that was there when the run began."""
+    reads = option.name in _PATHS or (isinstance(option.type, click.Path) and option.type.exists)
+    if not reads or not isinstance(value, str) or not Path(value).is_absolute():
+        return False
+    return not Path(value.rpartition(":")[0] if is_import_path(value) else value).exists()
 
 
 RUN_FOLDER = stacked(
@@ -102,12 +141,9 @@ def folder_of(run_dir: Path | None) -> Path | None:
             f"{run_dir}: holds a run already: go on with --resume {run_dir}, or name another "
             "folder."
         )
-    path = run_dir / _COMMAND
     kept = {"command": context.info_name, "options": _given(context)}
-    with no_room_for(path):
-        run_dir.mkdir(parents=True, exist_ok=True)
-        with replacing_file(path, durable=True) as file:
-            file.write(json.dumps(kept, indent=1).encode())
+    with new_folder_of_a_run(run_dir), replacing_file(run_dir / _COMMAND, durable=True) as file:
+        file.write(checked_text(kept))
     return run_dir
 
 
@@ -130,17 +166,47 @@ def keep_result(folder: Path | None, values: Mapping[str, Any]) -> tuple[str, ..
     return (f"the run was interrupted: go on with onnx-evoq {name} --resume {folder}",)
 
 
+def unfinished_run(result: Path) -> str:
+    """A sentence on a run that is not finished; empty if it is, or there is no run.
+
+    Args:
+        result: the folder of a run of any version, its result, or something else.
+
+    Raises:
+        OptionError: it has no result yet.
+    """
+    folder = result.parent if result.name == RESULT else result
+    if not (folder / RUN_FILE).is_file() or not (folder / _COMMAND).is_file():
+        return ""
+    about, command = (read_object(folder / name) for name in (RUN_FILE, _COMMAND))
+    how = {"running": "it still runs, or was killed", "interrupted": "it was interrupted"}
+    state = str(about.get("state"))
+    if state not in how:
+        return ""
+    remedy = f"go on with onnx-evoq {command.get('command')} --resume {folder}"
+    said = f"the run in {folder} is not finished ({how[state]}): "
+    if not (folder / RESULT).is_file():
+        raise OptionError(f"{said}there is no result yet: {remedy}.")
+    return f"{said}this is what was found before; {remedy}."
+
+
 def _given(context: click.Context) -> dict[str, Any]:
     """The options of a command as they were given, with absolute paths."""
-    words = context.meta[ARGUMENTS][1:]
-    given, _, _ = context.command.make_parser(context).parse_args(list(words))
-    every = {**(context.default_map or {}), **given}
+    every = {**(context.default_map or {}), **_given_now(context)}
     options = {option.name: option for option in context.command.params if option.name}
     return {
         name: _absolute(options[name], value)
         for name, value in every.items()
         if name in options and name not in _NOT_KEPT and value is not None
     }
+
+
+def _given_now(context: click.Context) -> Mapping[str, Any]:
+    """The options that stand on the command line, by name."""
+    words = context.meta[ARGUMENTS][1:]
+    given, _, _ = context.command.make_parser(context).parse_args(list(words))
+    # Of an argument that is missing, click gives None or, since version 8.3, a mark of its own.
+    return {n: value for n, value in given.items() if isinstance(value, (str, bool, list, tuple))}
 
 
 def _absolute(option: click.Parameter, value: Any) -> Any:

@@ -3,10 +3,20 @@
 from onnx_evoq.data.preprocess import CHANNELS, channels_last
 from onnx_evoq.data.samples import Samples, split
 from onnx_evoq.data.source import Data, Source, as_data, load_samples, refuse_preprocessing
-from onnx_evoq.data.synthetic import Chosen, InputPlan, Noise, Positions, Values, Whole, draw
+from onnx_evoq.data.synthetic import (
+    NO_DATA,
+    Chosen,
+    InputPlan,
+    Noise,
+    Positions,
+    Values,
+    Whole,
+    draw,
+)
 
 __all__ = [
     "CHANNELS",
+    "NO_DATA",
     "Chosen",
     "Data",
     "InputPlan",

@@ -14,20 +14,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from secrets import token_hex
 from threading import Event, Lock, Thread
 from typing import Any
 
 from onnx_evoq.errors import OptionError, StorageError
-from onnx_evoq.record.files import TEMPORARY, no_room_for, replacing_file
+from onnx_evoq.record.differences import differences
+from onnx_evoq.record.files import TEMPORARY, new_folder_of_a_run, no_room_for, replacing_file
 from onnx_evoq.record.lock import locked
 from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
+from onnx_evoq.record.unchanged import checked_text, read_object, unchanged
 
-FORMAT = 1  # of a run's folder
-_ABOUT = "run.json"
+FORMAT = 2  # of a run's folder
+RUN_FILE = "run.json"
 _STEPS = "steps"
 _DONE = "done"  # the state of a run that nothing cut short
 _BUDGET = "time budget"  # seconds, what a run notes
 _WRITTEN_EVERY = 1.0  # seconds
+_NAMED = 3  # files that a note names
 # Files that may be there before a run: of the lock, and of the command that begins it.
 _BEFORE = {"lock", "lock.json", "command.json", "log.jsonl"}
 
@@ -44,6 +48,11 @@ class Run:
     steps: Steps = NO_STEPS
     spent: float = 0.0
     folder: Path | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a user should read."""
+        return ()
 
     def inner(self, name: str) -> Path | None:
         """The folder of a run that is a part of this one; None if nothing keeps it."""
@@ -94,17 +103,29 @@ class FolderRun(Run):
 
     def __init__(self, folder: Path, about: dict[str, Any] | None) -> None:
         self.folder = self._folder = folder
-        self._about = about or {"format": FORMAT, "seconds": 0.0}
+        self._about = about or {"format": FORMAT, "id": token_hex(8), "seconds": 0.0}
         self._before = self._about.get("state")
         self._seconds = float(self._about["seconds"])
         # What is done is only made again, which costs nothing of its time.
         self.spent = 0.0 if self._before == _DONE else self._seconds
-        self.steps = FolderSteps(folder / _STEPS)
+        self.steps = self._steps = FolderSteps(folder / _STEPS, self._about["id"])
         self._began, self._lock = time.monotonic(), Lock()
         if self._before != _DONE:
             self._about["state"] = "running"
         self.same("versions", versions())
         self._write()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note on steps that were changed."""
+        changed = [str(path) for path in self._steps.changed]
+        if not changed:
+            return ()
+        more = "" if len(changed) <= _NAMED else f" and {len(changed) - _NAMED} more"
+        return (
+            "what the run had kept was changed or damaged since, and was found again: "
+            f"{', '.join(changed[:_NAMED])}{more}.",
+        )
 
     def same(self, name: str, value: Any) -> None:
         """Make sure that something is what it was when the run began."""
@@ -115,17 +136,9 @@ class FolderRun(Run):
         before = self._about[name]
         if before == value:
             return
-        differing = [name]
-        if isinstance(before, dict) and isinstance(value, dict):
-            keys = dict.fromkeys([*before, *value])
-            differing = [key for key in keys if before.get(key) != value.get(key)]
-            before, value = (
-                ", ".join(_shown(each.get(key)) for key in differing) for each in (before, value)
-            )
-            name = f"{name}: {', '.join(differing)}"
         raise OptionError(
-            f"{self.folder}: is the run of something else ({name}: {_shown(before)} there, "
-            f"{_shown(value)} here): give what it began with, or name a new folder."
+            f"{self.folder}: is the run of something else ({differences(name, before, value)}): "
+            "give what it began with, or name a new folder."
         )
 
     def recall(self, name: str) -> Any | None:
@@ -162,11 +175,11 @@ class FolderRun(Run):
                 self._write()
 
     def _write(self) -> None:
-        path = self._folder / _ABOUT
+        path = self._folder / RUN_FILE
         with self._lock, no_room_for(path), replacing_file(path, durable=True) as file:
             now = 0.0 if self._before == _DONE else time.monotonic() - self._began
             self._about["seconds"] = self._seconds + now
-            file.write(json.dumps(self._about, indent=1).encode())
+            file.write(checked_text(self._about))
 
 
 @contextmanager
@@ -186,8 +199,7 @@ def kept_run(folder: str | Path | None, options: Mapping[str, Any]) -> Iterator[
         return
     folder = Path(folder)
     about_run(folder)  # nothing is written where something else is
-    with no_room_for(folder / _ABOUT):
-        folder.mkdir(parents=True, exist_ok=True)
+    with new_folder_of_a_run(folder):
         (folder / "lock").touch()
     with locked(folder):
         about = about_run(folder)  # as it is now that no other process works there
@@ -213,31 +225,30 @@ def about_run(folder: Path) -> dict[str, Any] | None:
     """What the file of a run says; None if a folder is empty, or not there.
 
     Raises:
-        OptionError: the folder holds something else, or a run that this version does not know.
+        OptionError: the folder holds something else, or a run that this version does not know, or
+            one whose file was changed.
     """
+    path = folder / RUN_FILE
     try:
-        text = (folder / _ABOUT).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        if folder.is_dir() and {each.name for each in folder.iterdir()} - _BEFORE:
+        there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+        about = read_object(path) if RUN_FILE in there else None
+    except OSError as cause:
+        raise OptionError(
+            f"{folder}: cannot be read as a run ({cause.strerror}): name another folder."
+        ) from cause
+    if about is None:
+        if there - _BEFORE:
             raise OptionError(
                 f"{folder}: holds other files, and no run: name an empty or a new folder."
-            ) from None
+            )
         return None
-    except OSError as cause:
-        raise OptionError(f"{folder}: cannot be read as a run ({cause.strerror}).") from cause
-    try:
-        about: dict[str, Any] = json.loads(text)
-        known, seconds = about["format"], float(about["seconds"])
-        if not seconds >= 0:
-            raise ValueError(seconds)
-    except (ValueError, KeyError, TypeError) as cause:
-        raise OptionError(f"{folder}: {_ABOUT} is not that of a run: name a new folder.") from cause
-    if known != FORMAT:
+    known = about.get("format")
+    if isinstance(known, int) and known != FORMAT:
         raise OptionError(
             f"{folder}: is kept in format {known}, and this version reads {FORMAT}: go on with the "
             "version that began it, or name a new folder."
         )
-    return about
+    return unchanged(path, about)
 
 
 def versions() -> dict[str, str]:
@@ -251,9 +262,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # run from its source
             found[name] = "unknown"
     return found
-
-
-def _shown(value: Any) -> str:
-    """A value in a message."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

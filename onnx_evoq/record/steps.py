@@ -15,9 +15,8 @@ included: then a run that went on ends with the same bytes as one that was never
 
 import json
 import time
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -28,8 +27,10 @@ from urllib.parse import quote
 import numpy as np
 
 from onnx_evoq.array_types import Array, Arrays
+from onnx_evoq.errors import StorageError
 from onnx_evoq.record.content import hash_of_arrays
 from onnx_evoq.record.files import no_room_for, replacing_file
+from onnx_evoq.record.unchanged import is_as_sealed, seal_archive
 
 _FACTS = "facts"  # the name of the JSON text among the arrays of a file
 _DIGITS = 12  # of the hash of inputs
@@ -113,20 +114,26 @@ class FolderSteps:
     """Keeps the steps of a run in a folder: a file for each step, and a folder for each part.
 
     A file is an .npz archive with the arrays, and with one text `facts`, which is JSON. It is there
-    as a whole or not at all. One that the loss of power has damaged counts as missing, so that its
-    step is done again.
+    as a whole or not at all. One that was changed since, by the loss of power, an edit or a copy
+    over it, counts as missing, so that its step is done again.
 
     Args:
         folder: where the files are; it is made when there is something to keep.
-        durable: says when to wait for the disk; all parts of a run share it.
+        run: stands for the run, of which no other folder has the steps.
+
+    Attributes:
+        changed: the files of all parts that were changed, in the order in which they were loaded.
     """
 
-    def __init__(self, folder: Path, durable: "_Durable | None" = None) -> None:
-        self._folder, self._durable = folder, durable or _Durable()
+    def __init__(self, folder: Path, run: str = "") -> None:
+        self._root, self._folder, self._run = folder, folder, run
+        self._durable, self.changed = _Durable(), dict[Path, None]()
 
     def part(self, *names: str) -> Steps:
         """The steps of a part of the run."""
-        return FolderSteps(self._folder.joinpath(*map(file_name, names)), self._durable)
+        part = copy(self)  # what it notices, and when it waits for the disk, is shared
+        part._folder = self._folder.joinpath(*map(file_name, names))
+        return part
 
     def of(self, name: str, inputs: Iterable[Array]) -> Steps:
         """The steps of a part of the run for these inputs, apart from those for other ones."""
@@ -134,14 +141,22 @@ class FolderSteps:
 
     def load(self, name: str) -> Kept | None:
         """What is kept of a step; None if it was not done yet."""
+        path = self._path(name)
         try:
-            with self._path(name).open("rb") as open_file, np.load(open_file) as file:
-                arrays = {each: file[each] for each in file.files}
-            return Kept(arrays, json.loads(str(arrays.pop(_FACTS))))
+            with path.open("rb") as file:
+                if not is_as_sealed(file, self._key(path)):
+                    self.changed[path] = None
+                    return None
+                with np.load(file) as archive:
+                    arrays = {each: archive[each] for each in archive.files}
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError):  # damaged
-            return None
+        except OSError as cause:
+            raise StorageError(
+                f"{path}: cannot be read ({cause.strerror or cause}): remove it, and its step is "
+                "done again."
+            ) from cause
+        return Kept(arrays, json.loads(str(arrays.pop(_FACTS))))
 
     def save(self, name: str, arrays: Arrays | None = None, /, **facts: Any) -> None:
         """Keep a step, in place of what was kept under its name."""
@@ -151,6 +166,7 @@ class FolderSteps:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing_file(path, durable=self._durable.now()) as file:
                 np.savez(file, allow_pickle=False, **content)
+                seal_archive(file, self._key(path))
 
     def forget(self, name: str) -> None:
         """Keep a step, or a part of the run, no longer."""
@@ -159,6 +175,10 @@ class FolderSteps:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{file_name(name)}.npz"
+
+    def _key(self, path: Path) -> str:
+        """What stands for a file: the run, and its place there."""
+        return f"{self._run} {path.relative_to(self._root).as_posix()}"
 
 
 class _Durable:

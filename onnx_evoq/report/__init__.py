@@ -3,7 +3,7 @@
 from onnx_evoq.report.charts import check_drawing
 from onnx_evoq.report.front_picture import check_picture, search_picture
 from onnx_evoq.report.mixed_precision_report import MixedPrecision
-from onnx_evoq.report.page import page_of_file, report_page, write_twins
+from onnx_evoq.report.page import RESULT, page_of_file, report_page, write_twins
 from onnx_evoq.report.results import (
     ACTIVATION,
     ActivationResult,
@@ -43,6 +43,7 @@ from onnx_evoq.report.verification_text import verification_text
 
 __all__ = [
     "ACTIVATION",
+    "RESULT",
     "ActivationResult",
     "Coverage",
     "Evaluation",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import error_of, invoke, json_of, misuse, run_command
+from commands import error_of, files, invoke, json_of, misuse, run_command
 from graphs import mlp, random
 from kept_runs import Killed, Kills
 
@@ -69,8 +69,10 @@ def test_options_of_a_file_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_option_may_be_repeated_but_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     killed(monkeypatch, *OPTIMIZE, "--run-dir", "run")
-    assert "widths: 4 there, 5 here" in error_of("optimize", "--resume", "run", "--bits", 5)
-    assert "seed: 0 there, 1 here" in error_of("optimize", "--resume", "run", "--seed", 1)
+    assert "(bits was 4, and is 5)" in error_of("optimize", "--resume", "run", "--bits", 5)
+    assert "(seed was 0, and is 1)" in error_of("optimize", "--resume", "run", "--seed", 1)
+    said = error_of("optimize", "--resume", "run", "--strategy", "none", "--narrow-range")
+    assert "narrow_range was off, and is on; strategy was neuroevolution, and is none" in said
     invoke("optimize", "--resume", "run", "--bits", 4, "--workers", 1, "--time-budget", "1h")
 
 
@@ -90,23 +92,75 @@ def test_folders_that_do_not_fit_are_refused(folder: Path) -> None:
     Path("photos").mkdir()
     Path("photos/one.png").touch()
     assert "holds other files" in error_of(*OPTIMIZE, "--run-dir", "photos")
-    assert "holds other files" in misuse("optimize", "--resume", "photos")
     Path("empty").mkdir()
-    assert "begin one with --run-dir" in misuse("optimize", "--resume", "empty")
-    Path("run/command.json").write_text("{")
-    assert "command.json" in misuse("optimize", "--resume", "run")
+    for other in ("photos", "empty", "."):
+        said = misuse("optimize", "--resume", other)
+        assert f"{other}: holds no run (there is no run.json): name the folder that" in said
+    Path("run/command.json").unlink()
+    assert "command.json: cannot be read" in misuse("optimize", "--resume", "run")
+
+
+@pytest.mark.parametrize("name", ["command.json", "run.json"])
+def test_a_file_that_was_changed_is_named(name: str) -> None:
+    invoke(*OPTIMIZE, "--run-dir", "run")
+    path = Path("run") / name
+    values = json.loads(path.read_text())
+    changes = ["{", "[]", json.dumps({**values, "seed": 1})]
+    changes += [json.dumps({k: v for k, v in values.items() if k != key}) for key in values]
+    for content in changes:
+        path.write_text(content)
+        before = files(Path("run"))
+        said = misuse("optimize", "--resume", "run")
+        assert f"run/{name}: was changed or damaged since" in said
+        assert files(Path("run")) == before
+
+
+def test_a_step_that_was_changed_is_found_again(folder: Path) -> None:
+    invoke(*OPTIMIZE, "-o", "out.onnx", "--run-dir", "run")
+    before = Path("out.onnx").read_bytes()
+    step, *others = sorted(
+        path for path in Path("run/steps").rglob("*.npz") if "codes" in str(path)
+    )
+    assert others
+    step.write_bytes(others[0].read_bytes())
+    said = " ".join(run_command("optimize", "--resume", "run").stderr.split())
+    assert f"was changed or damaged since, and was found again: run/{step.relative_to('run')}" in (
+        said
+    )
+    assert Path("out.onnx").read_bytes() == before
+    assert "found again" not in run_command("optimize", "--resume", "run").stderr
 
 
 def test_what_vanished_or_changed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     killed(monkeypatch, *OPTIMIZE, "--run-dir", "run")
-    content = Path("calib.npz").read_bytes()
-    Path("calib.npz").unlink()
-    assert "calib.npz" in error_of("optimize", "--resume", "run")
+    Path("calib.npz").rename("moved.npz")
+    said = misuse("optimize", "--resume", "run")
+    assert "calib.npz: is not there any more: say where it is now" in said
+    assert "(onnx-evoq optimize --data NEW --resume run)" in said
     np.savez("calib.npz", x=random(24, 4) + 1)
-    assert "data: sha256" in error_of("optimize", "--resume", "run")
-    Path("calib.npz").write_bytes(content)
-    model = Path("net.onnx").read_bytes()
+    assert "the data is another one by its content" in error_of("optimize", "--resume", "run")
+    Path("net.onnx").rename("moved.onnx")
+    assert "(onnx-evoq optimize NEW --resume run)" in misuse("optimize", "--resume", "run")
     Path("net.onnx").write_bytes(mlp(opset=18).SerializeToString())
-    assert "model: sha256" in error_of("optimize", "--resume", "run")
-    Path("net.onnx").write_bytes(model)
+    assert "the model is another one by its content" in error_of("optimize", "--resume", "run")
+    Path("net.onnx").unlink()
+    invoke("optimize", "moved.onnx", "--data", "moved.npz", "--resume", "run")
+
+
+def test_the_report_of_a_run_that_goes_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    killed(monkeypatch, *OPTIMIZE, "--run-dir", "run")
+    line = error_of("report", "run")
+    assert "the run in run is not finished (it still runs, or was killed): there is no" in line
+    assert line.endswith("go on with onnx-evoq optimize --resume run.")
     invoke("optimize", "--resume", "run")
+    assert invoke("report", "run").stderr == ""
+    assert "not finished" not in Path("run/report.html").read_text(encoding="utf-8")
+    about = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(json.dumps({**about, "state": "interrupted"}))
+    for result in ("run", "run/result.json"):
+        said = " ".join(invoke("report", result).stderr.split())
+        assert said.startswith("Note: the run in run is not finished (it was interrupted): this is")
+        page = Path("run/report.html").read_text(encoding="utf-8")
+        assert "The run in run is not finished (it was interrupted): this is what was" in page
+        Path("run/report.html").unlink()

@@ -1,6 +1,7 @@
 """The folder of a run."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from onnx_evoq.errors import OptionError, StorageError
-from onnx_evoq.record import NO_RUN, about_run, kept_run
+from onnx_evoq.record import NO_RUN, about_run, kept_run, versions
 from onnx_evoq.record import run as module
 
 OPTIONS = {"bits": 4, "seed": 0}
@@ -32,7 +33,7 @@ def test_other_options_are_refused_by_name(tmp_path: Path) -> None:
         pass
     before = (tmp_path / "run.json").read_bytes()
     with (
-        pytest.raises(OptionError, match=r"options: bits: 4 there, 5 here"),
+        pytest.raises(OptionError, match=r"\(bits was 4, and is 5\)"),
         kept_run(tmp_path, {**OPTIONS, "bits": 5}),
     ):
         pass
@@ -45,8 +46,11 @@ def test_other_versions_are_refused_by_name(
 ) -> None:
     with kept_run(tmp_path, OPTIONS):
         pass
-    monkeypatch.setattr(module, "versions", lambda: {"numpy": "0.1"})
-    with pytest.raises(OptionError, match=r"versions: .*numpy"), kept_run(tmp_path, OPTIONS):
+    monkeypatch.setattr(module, "versions", lambda: {**versions(), "numpy": "0.1"})
+    with (
+        pytest.raises(OptionError, match=r"versions numpy was .*, and is 0\.1"),
+        kept_run(tmp_path, OPTIONS),
+    ):
         pass
 
 
@@ -54,7 +58,7 @@ def test_something_else_is_refused(tmp_path: Path) -> None:
     with kept_run(tmp_path, OPTIONS) as run:
         run.same("model", {"sha256": "a"})
         run.same("model", {"sha256": "a"})
-        with pytest.raises(OptionError, match="model: sha256: a there, b here"):
+        with pytest.raises(OptionError, match="the model is another one by its content"):
             run.same("model", {"sha256": "b"})
 
 
@@ -86,11 +90,11 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     ("name", "content", "said"),
     [
         ("photo.png", "", "holds other files"),
-        ("run.json", "{", "not that of a run"),
-        ("run.json", "[]", "not that of a run"),
-        ("run.json", '{"format": 1, "seconds": "x"}', "not that of a run"),
-        ("run.json", '{"format": 1, "seconds": -1}', "not that of a run"),
-        ("run.json", '{"format": 99, "seconds": 0}', "format 99, and this version reads 1"),
+        ("run.json", "{", "run.json: was changed or damaged"),
+        ("run.json", "[]", "run.json: was changed or damaged"),
+        ("run.json", "[" * 100_000, "run.json: was changed or damaged"),
+        ("run.json", '{"format": 2, "seconds": 0}', "run.json: was changed or damaged"),
+        ("run.json", '{"format": 1, "seconds": 0}', "format 1, and this version reads 2"),
     ],
 )
 def test_a_folder_with_something_else_is_refused(
@@ -100,6 +104,57 @@ def test_a_folder_with_something_else_is_refused(
     with pytest.raises(OptionError, match=said), kept_run(tmp_path, OPTIONS):
         pass
     assert (tmp_path / name).read_text() == content
+
+
+def test_any_change_of_the_file_of_a_run_is_refused(tmp_path: Path) -> None:
+    with kept_run(tmp_path, OPTIONS) as run:
+        run.note("measured", [1.5, [2, 3]])
+        run.ended("interrupted")
+    path = tmp_path / "run.json"
+    whole = path.read_text()
+    values = json.loads(whole)
+    changes = [{k: v for k, v in values.items() if k != key} for key in values if key != "format"]
+    changes += [{**values, key: other} for key in values for other in ("x", None, [])]
+    changes.append({**values, "more": 1})
+    for changed in changes:
+        path.write_text(json.dumps(changed))
+        with pytest.raises(OptionError, match=r"run\.json: was changed or damaged.*another folder"):
+            about_run(tmp_path)
+    path.write_text(json.dumps(values))  # in one line
+    assert about_run(tmp_path) is not None
+
+
+def test_a_run_says_which_steps_were_changed(tmp_path: Path) -> None:
+    with kept_run(tmp_path, OPTIONS) as run:
+        for name in "abcde":
+            run.steps.save(name, done=1)
+        assert run.notes == ()
+    for name in "abcd":
+        shutil.copy(tmp_path / "steps" / "e.npz", tmp_path / "steps" / f"{name}.npz")
+    with kept_run(tmp_path, OPTIONS) as run:
+        assert [run.steps.load(name) is None for name in "abcde"] == [True] * 4 + [False]
+        (note,) = run.notes
+    assert "found again" in note
+    assert note.endswith(f"{tmp_path / 'steps' / 'c.npz'} and 1 more.")
+
+
+def test_steps_of_another_run_are_not_taken(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        with kept_run(tmp_path / name, OPTIONS) as run:
+            run.steps.save("conv1", done=1)
+    step = Path("steps/conv1.npz")
+    shutil.copy(tmp_path / "one" / step, tmp_path / "other" / step)
+    with kept_run(tmp_path / "other", OPTIONS) as run:
+        assert run.steps.load("conv1") is None
+        assert len(run.notes) == 1
+
+
+def test_a_run_may_move(tmp_path: Path) -> None:
+    with kept_run(tmp_path / "one", OPTIONS) as run:
+        run.steps.part("a").save("conv1", done=1)
+    (tmp_path / "one").rename(tmp_path / "other")
+    with kept_run(tmp_path / "other", OPTIONS) as run:
+        assert run.steps.part("a").load("conv1") is not None
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Steps of a run that are kept in a folder."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +54,50 @@ def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_file_counts_as_missing(tmp_path: Path) -> None:
+def test_a_file_that_was_changed_counts_as_missing(tmp_path: Path) -> None:
     steps = FolderSteps(tmp_path)
     steps.save("conv1", {"codes": np.arange(1000)})
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
-    damaged = [b"", whole[:100], whole[: len(whole) // 2], whole[:500] + b"x" * 9 + whole[509:]]
-    for content in damaged:
+    other = io.BytesIO()
+    np.save(other, np.zeros(3))
+    edited = io.BytesIO()
+    np.savez(edited, codes=np.arange(999), facts=np.array("[]"))
+    changed = [
+        b"", whole[:100], whole[: len(whole) // 2], whole[:500] + b"x" * 9 + whole[509:],
+        whole + b"x", whole[:-1] + b"-", other.getvalue(), edited.getvalue(),
+    ]  # fmt: skip
+    for content in changed:
         file.write_bytes(content)
+        steps = FolderSteps(tmp_path)
         assert steps.load("conv1") is None
+        assert list(steps.changed) == [file]
+    file.write_bytes(whole)
+    assert FolderSteps(tmp_path).load("conv1") is not None
+
+
+@pytest.mark.parametrize("place", ["conv2.npz", "a/conv1.npz"])
+def test_a_copy_of_another_step_counts_as_missing(tmp_path: Path, place: str) -> None:
+    steps = FolderSteps(tmp_path)
+    steps.save("conv1", done=1)
+    (tmp_path / "a").mkdir()
+    (tmp_path / place).write_bytes((tmp_path / "conv1.npz").read_bytes())
+    part = steps.part("a") if place.startswith("a/") else steps
+    assert part.load(Path(place).stem) is None
+    assert list(steps.changed) == [tmp_path / place]
+
+
+def test_a_step_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "conv1.npz").mkdir()
+    with pytest.raises(StorageError, match=r"conv1\.npz: cannot be read .*remove it"):
+        FolderSteps(tmp_path).load("conv1")
+
+
+def test_other_programs_can_read_a_step(tmp_path: Path) -> None:
+    FolderSteps(tmp_path).save("conv1", {"codes": np.arange(3)}, done=1)
+    with np.load(tmp_path / "conv1.npz") as archive:
+        assert sorted(archive.files) == ["codes", "facts"]
+        assert archive["codes"].tolist() == [0, 1, 2]
 
 
 def test_no_step_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

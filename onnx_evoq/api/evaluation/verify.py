@@ -4,7 +4,7 @@ import math
 
 from onnx_evoq.api.evaluation.evaluate import evaluate
 from onnx_evoq.api.job import DataSource, ModelSource
-from onnx_evoq.data import as_data
+from onnx_evoq.data import NO_DATA, as_data
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import METRIC_NAMES, find_metric
 from onnx_evoq.model import as_written, content_hash, name_of
@@ -95,7 +95,8 @@ def verify(
             if metric is not None:
                 recorded = _worse(record, metric)
                 faults += _fault(evaluation, recorded, tolerance, name)
-            notes += evaluation.notes
+            # What synthetic inputs say of a quantized model is no matter here.
+            notes += [each for each in evaluation.notes if not each.startswith(NO_DATA)]
     return Verification(
         source=name,
         version=record.version,
@@ -134,11 +135,10 @@ def _metric(record: Record, has_data: bool) -> tuple[str | None, str]:
     """The recorded metric if its value can be held against the recorded one; else why not."""
     metric = str(record.scores.get("metric"))
     if record.options.get("data") != has_data:
-        with_data = "given data" if not has_data else "synthetic inputs"
-        return None, (
-            f"the recorded scores are of {with_data}: the error was not held against them"
-            f"{' (--data)' if not has_data else ''}."
-        )
+        here, there = "given data", "synthetic inputs"
+        if not has_data:
+            here, there = there, "given data: with --data, the error is held against it"
+        return None, f"the outputs were compared on {here}, and the recorded error is of {there}."
     if metric not in METRIC_NAMES:
         return None, "the recorded metric is a function of the user: it was not computed again."
     return metric, ""

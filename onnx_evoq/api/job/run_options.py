@@ -9,7 +9,9 @@ from onnx_evoq.record import described
 from onnx_evoq.setup import Resources
 
 
-def run_options(data: DataSource, resources: Resources, **options: Any) -> dict[str, Any]:
+def run_options(
+    data: DataSource, resources: Resources, *groups: Any, **options: Any
+) -> dict[str, Any]:
     """The options on which the result of a run depends, as JSON has them.
 
     The source of the data is left out, since the data themselves are compared; so are the memory
@@ -18,6 +20,8 @@ def run_options(data: DataSource, resources: Resources, **options: Any) -> dict[
     Args:
         data: the samples, for their preprocessing.
         resources: for the execution providers.
+        groups: dataclasses whose fields are options of their own, as on the command line; a field
+            `name` is called as the class.
         options: all others by name.
 
     Example:
@@ -27,4 +31,7 @@ def run_options(data: DataSource, resources: Resources, **options: Any) -> dict[
     preprocessing = described(replace(as_data(data), source=None))
     del preprocessing["source"]
     given = {name: described(value) for name, value in options.items()}
+    for group in groups:
+        kind = type(group).__name__.lower()
+        given |= {kind if n == "name" else n: value for n, value in described(group).items()}
     return {**given, **preprocessing, "providers": described(resources.providers)}

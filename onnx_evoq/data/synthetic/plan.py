@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+NO_DATA = "no data were given"  # begins the note on synthetic inputs
+
 _CONTRASTS = (1.0, 2.0)
 _DECADES = (1.0, 0.1, 0.01, 0.001)
 _HALF_DECADES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)

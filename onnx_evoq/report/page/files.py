@@ -67,15 +67,19 @@ def _of_policy(values: Any) -> Any:
     return {**values["optimized"], **more}
 
 
-def page_of_file(path: str | Path) -> tuple[str, str]:
+def page_of_file(path: str | Path, unfinished: str = "") -> tuple[str, str]:
     """The page of a result in a file or a folder, and its layers as CSV.
+
+    Args:
+        path: the file or the folder.
+        unfinished: a sentence on the run, if it is not finished.
 
     Raises:
         OutputError: it holds no result of optimize or search.
     """
     values = read_result(path)
     try:
-        return report_page(values), layers_csv(values)
+        return report_page({**values, "unfinished": unfinished}), layers_csv(values)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as cause:
         raise OutputError(
             f"{path}: holds a result that is not complete ({type(cause).__name__}: {cause}): print "

@@ -46,7 +46,7 @@ def report_page(values: Mapping[str, Any]) -> str:
 
     Args:
         values: of an optimized model or a search, as `to_dict` gives them; with "command", where
-            the command line made it.
+            the command line made it, and with "unfinished", where a run goes on.
 
     Returns:
         HTML.
@@ -134,6 +134,7 @@ def _header(title: str, values: Mapping[str, Any]) -> Markup:
         "header",
         element("p", f"onnx-evoq {what}: {time}{stopped.get(values.get('stopped') or '', '')}"),
         element("h1", title),
+        element("p", _sentence(values["unfinished"])) if values.get("unfinished") else None,
     )
 
 

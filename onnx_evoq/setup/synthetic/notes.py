@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from onnx_evoq.data import Chosen, InputPlan, Noise, Whole
+from onnx_evoq.data import NO_DATA, Chosen, InputPlan, Noise, Whole
 from onnx_evoq.signature import TensorSpec
 
 # Why inputs have a range.
@@ -55,7 +55,7 @@ def notes_on(
     # What is fitted to signals of another kind may do worse on real ones.
     may = "be worse" if is_a_mere_guess(reason, plans) else "be no better"
     notes = [
-        f"no data were given: scored on {samples} synthetic inputs{where}; a few hundred real "
+        f"{NO_DATA}: scored on {samples} synthetic inputs{where}; a few hundred real "
         f"samples would do better, and on them the result may {may} than nearest rounding."
     ]
     open_axes = {

@@ -19,3 +19,10 @@ def test_cores_and_memory_do_not_count() -> None:
     )
     assert every == some
     assert every != run_options(None, onnx_evoq.Resources(["cuda"]), bits=4)
+
+
+def test_fields_of_a_grid_and_a_strategy_are_options_of_their_own() -> None:
+    groups = onnx_evoq.Grid(granularity="channel"), onnx_evoq.Strategy("none")
+    found = run_options(None, onnx_evoq.Resources(), *groups, bits=4)
+    assert (found["granularity"], found["strategy"], found["bits"]) == ("channel", "none", 4)
+    assert "name" not in found

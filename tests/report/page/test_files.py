@@ -26,6 +26,13 @@ def test_a_page_and_a_table_are_made_of_a_folder(tmp_path: Path) -> None:
     assert table == (tmp_path / "layers.csv").read_text()
 
 
+def test_the_page_of_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_twins(tmp_path, result_values())
+    assert "<p>It goes on.</p></header>" in page_of_file(tmp_path, "it goes on.")[0]
+    assert "<p></p>" not in page_of_file(tmp_path)[0]
+
+
 def test_a_policy_that_was_optimized_is_a_result(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     command = {"words": ["onnx-evoq", "search"], "data": [], "optimize": []}

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from onnx_evoq.cli import main
-from onnx_evoq.cli.streams import Messages
+from onnx_evoq.cli.process.streams import Messages
 
 
 class Full(io.StringIO):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from onnx_evoq.cli import signals
-from onnx_evoq.cli.signals import EndedAtOnce, Signals
+from onnx_evoq.cli.process import signals
+from onnx_evoq.cli.process.signals import EndedAtOnce, Signals
 
-MODELS = Path(__file__).parent.parent.parent / "models"
+MODELS = Path(__file__).parents[3] / "models"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
