@@ -2,7 +2,7 @@
 
 1. Scores: a generation of candidates for the middle layer of a convolutional network, as evolution
    scores it. The scores of all runs must be those of this process, to the bit.
-2. Rows: the codes of a wide layer in parts of 128 rows.
+2. Rows: the codes of a wide layer in parts of 128 rows, which one worker alone is not given.
 3. Tasks that do nothing, which show what one costs the process that sends it.
 4. A simulation with these costs, of one process that serves 8, 64 and 512 workers, on layers of the
    shapes of a ResNet-50 and of a BERT-base.

@@ -6,11 +6,16 @@ from onnx_evoq.quantize.grid.gptq import gptq_rounding
 from onnx_evoq.quantize.grid.grid_rows import RowGrid, covering_grid, row_channels, row_grid
 from onnx_evoq.quantize.grid.hessian import (
     MANY_COLUMNS,
+    Floats,
     Hessian,
     cost,
     single_move_costs,
 )
-from onnx_evoq.quantize.grid.matrix_hessian import FactoredHessian
+from onnx_evoq.quantize.grid.matrix_hessian import (
+    CholeskyFactor,
+    FactoredHessian,
+    MatrixProducts,
+)
 from onnx_evoq.quantize.grid.pair_exchange import pair_exchange
 from onnx_evoq.quantize.grid.random_restarts import random_restarts
 from onnx_evoq.quantize.grid.sample_hessian import SampleHessian
@@ -40,12 +45,15 @@ from onnx_evoq.quantize.weights import (
 __all__ = [
     "MANY_COLUMNS",
     "Bits",
+    "CholeskyFactor",
     "Dense",
     "FactoredHessian",
     "FixedPoint",
+    "Floats",
     "GridSpec",
     "Hessian",
     "Linear",
+    "MatrixProducts",
     "QuantizedWeight",
     "RowGrid",
     "SampleHessian",

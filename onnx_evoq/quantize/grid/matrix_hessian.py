@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -14,13 +15,9 @@ _MOST_COLUMNS_IN_DOUBLE = 256
 _CHOLESKY_BLOCK = 128
 
 
+@dataclass(eq=False)
 class CholeskyFactor:
     """The Cholesky factor of an H that is given as a matrix.
-
-    Args:
-        matrix: H but for its diagonal, (groups, columns, columns).
-        diagonal: H_jj, (groups, columns).
-        dtype: of the factor.
 
     Attributes:
         order: (groups, columns), the columns by ascending H_jj.
@@ -28,19 +25,31 @@ class CholeskyFactor:
         lower: R_kj / R_kk at j, k in that order, (groups, columns, columns).
     """
 
-    def __init__(
-        self, matrix: Float64Array, diagonal: Float64Array, dtype: type[np.floating]
-    ) -> None:
-        self.order = np.argsort(diagonal, axis=1, kind="stable")
-        self.pivots = np.empty(self.order.shape)
-        self.lower = np.empty(matrix.shape, dtype)
-        for group, order in enumerate(self.order):
+    order: Indices
+    pivots: Float64Array
+    lower: Floats
+
+    @classmethod
+    def of(
+        cls, matrix: Float64Array, diagonal: Float64Array, dtype: type[np.floating]
+    ) -> "CholeskyFactor":
+        """The factor of an H.
+
+        Args:
+            matrix: H but for its diagonal, (groups, columns, columns).
+            diagonal: H_jj, (groups, columns).
+            dtype: of `lower`.
+        """
+        orders = np.argsort(diagonal, axis=1, kind="stable")
+        pivots, lowers = np.empty(orders.shape), np.empty(matrix.shape, dtype)
+        for group, order in enumerate(orders):
             ordered = matrix[group][np.ix_(order, order)]
             np.fill_diagonal(ordered, diagonal[group, order])
             lower = cholesky(ordered)
             of_factor = np.diagonal(lower)  # R_jj, (columns,)
-            self.pivots[group] = of_factor**2
-            np.divide(lower, of_factor, out=self.lower[group], casting="same_kind")
+            pivots[group] = of_factor**2
+            np.divide(lower, of_factor, out=lowers[group], casting="same_kind")
+        return cls(orders, pivots, lowers)
 
     def within(self, start: int, end: int) -> Floats:
         """R_jk / R_jj of a block (above its diagonal), (groups, end - start, end - start)."""
@@ -83,8 +92,35 @@ class _FactorFeedback:
         self._errors[:, :, start:end] = errors
 
 
+class _Rounded(Protocol):
+    """H with its damping, in the type of products, (groups, columns, columns)."""
+
+    @property
+    def rounded(self) -> Floats: ...
+
+
+class MatrixProducts:
+    """The products of an H that is given as a matrix."""
+
+    def times(self: _Rounded, error: Floats) -> Floats:
+        """E H of errors E, (groups, rows, columns)."""
+        return np.asarray(error.astype(self.rounded.dtype, copy=False) @ self.rounded)
+
+    def gradient(self: _Rounded, error: Floats) -> Gradient:
+        """E H of errors E, (groups, rows, columns), block by block of columns."""
+        return _MatrixGradient(self.rounded, error)
+
+    def block(self: _Rounded, start: int, end: int) -> Floats:
+        """H_jk for the columns from `start` to `end`, (groups, end - start, end - start)."""
+        return self.rounded[:, start:end, start:end]
+
+    def between(self: _Rounded, group: Indices, columns: Indices) -> Floats:
+        """H_jk for each row's own columns, (rows, count, count)."""
+        return self.rounded[group[:, None, None], columns[:, :, None], columns[:, None, :]]
+
+
 @dataclass(frozen=True, eq=False)
-class FactoredHessian:
+class FactoredHessian(MatrixProducts):
     """The Hessian H of a layer's columns as a matrix, with its Cholesky factor.
 
     The factor is expensive and does not depend on the steps. So it is computed once, when it is
@@ -113,26 +149,11 @@ class FactoredHessian:
     @cached_property
     def factor(self) -> CholeskyFactor:
         """The Cholesky factor of H with its columns sorted by H_jj."""
-        return CholeskyFactor(self.matrix, self.diagonal, self.dtype)
-
-    def times(self, error: Floats) -> Floats:
-        """E H of errors E, (groups, rows, columns)."""
-        return np.asarray(error.astype(self.dtype, copy=False) @ self._rounded)
-
-    def gradient(self, error: Floats) -> Gradient:
-        """E H of errors E, (groups, rows, columns), block by block of columns."""
-        return _MatrixGradient(self._rounded, error)
-
-    def block(self, start: int, end: int) -> Floats:
-        """H_jk for the columns from `start` to `end`, (groups, end - start, end - start)."""
-        return self._rounded[:, start:end, start:end]
-
-    def between(self, group: Indices, columns: Indices) -> Floats:
-        """H_jk for each row's own columns, (rows, count, count)."""
-        return self._rounded[group[:, None, None], columns[:, :, None], columns[:, None, :]]
+        return CholeskyFactor.of(self.matrix, self.diagonal, self.dtype)
 
     @cached_property
-    def _rounded(self) -> Floats:
+    def rounded(self) -> Floats:
+        """H with its damping, in the type of products, (groups, columns, columns)."""
         rounded = self.matrix.astype(self.dtype, copy=self.damping is not None)
         if self.damping is not None:
             index = np.arange(rounded.shape[1])
