@@ -20,6 +20,7 @@ from onnx_evoq.api.job import (
     result_of,
     run_options,
     widths_of,
+    with_best_kept,
 )
 from onnx_evoq.data import as_data
 from onnx_evoq.engine import rank_in_time
@@ -274,6 +275,8 @@ def optimize(
                 readable = form != "qonnx"
                 more = details_of(result, digest, job, task, tuned, readable, deadline)
                 result = replace(result, details=more, seconds=time.monotonic() - began)
+            scored = job.calibration  # which has the samples of the final scores
+            result = with_best_kept(run, result, scored.metric, scored.heldout_set.samples)
             ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
             run.ended(ends[result.stopped])
             return result

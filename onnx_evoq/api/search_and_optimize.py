@@ -1,7 +1,9 @@
 """Search for a width for each layer, choose a point of the Pareto front, and optimize it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from onnx_evoq.api.job import DataSource, ModelSource, PolicySource
@@ -12,7 +14,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.record import Run, kept_run
+from onnx_evoq.record import Run, described, kept_run
 from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import (
@@ -25,6 +27,8 @@ from onnx_evoq.setup import (
 )
 from onnx_evoq.targets import TargetName
 
+_SEARCH_SHARE = 0.7  # of the time budget, where a point is optimized
+_LEAST = 1e-3  # seconds that the optimization has in any case
 _NOT_OPTIMIZED = (
     "interrupted before the chosen point was optimized: no model was made; save the policy "
     "(--save-policy), and optimize it with --policy."
@@ -45,7 +49,7 @@ def search_and_optimize(
     target: TargetName | None = None,
     metric: MetricName = "auto",
     time_budget: float | None = 600.0,
-    tune_budget: float | None = 240.0,
+    tune_budget: float | None = None,
     holdout: float = 0.25,
     requantize: bool = False,
     score_at: Sequence[str] = (),
@@ -73,8 +77,10 @@ def search_and_optimize(
             `search_bits`.
         target: the runtime that the model is for, as for `optimize`.
         metric: what the search minimises or maximises, as for `optimize`.
-        time_budget: seconds that the search may take, as for `search_bits`; None for no limit.
-        tune_budget: seconds that the optimization of the chosen point may take; None for no limit.
+        time_budget: seconds that all of it may take. Where a point is optimized, the search has 7
+            tenths of them, and the optimization what is left. None for no limit.
+        tune_budget: seconds that the optimization may take, where the search shall have all of
+            `time_budget`; None for a share of that.
         holdout: share of the samples that accept or reject what the others selected, above 0 and
             below 1.
         requantize: whether weights that are quantized already are quantized anew.
@@ -105,46 +111,62 @@ def search_and_optimize(
         ...     "model.onnx", "calib.npz", budget=120_000)
         >>> found.result.save("model.mixed.onnx")  # doctest: +SKIP
     """
-    check_limits(holdout=holdout, max_drop=max_drop, tune_budget=tune_budget)
+    check_limits(
+        holdout=holdout, max_drop=max_drop, time_budget=time_budget, tune_budget=tune_budget
+    )
     if budget is not None:
         check_whole(budget=budget)
 
-    with kept_run(run_dir, {"budget": budget, "max_drop": max_drop}) as run:
+    if policy is not None:
+        if budget is not None:
+            raise OptionError("a policy is a choice already: leave the budget out.")
+        policy = policy if isinstance(policy, ParetoPoint) else policy_from(policy)
+    choosing = budget is not None or max_drop is not None
+    search_budget, shared = time_budget, tune_budget is None
+    if time_budget is not None and shared and choosing:
+        search_budget = _SEARCH_SHARE * time_budget
+    options = {"budget": budget, "max_drop": max_drop, "policy": described(policy)}
+
+    with kept_run(run_dir, options) as run:
+        run.needs_more_than(time_budget if shared else None)
         # 1. Search, unless a policy is given.
         search: Search | None = None
         if policy is None:
             search = search_bits(
                 model, data, space=space, grid=grid, target=target, metric=metric,
-                time_budget=time_budget, holdout=holdout, requantize=requantize, score_at=score_at,
-                details=details, seed=seed, resources=resources, progress=progress,
-                run_dir=run.inner("search"),
+                time_budget=search_budget, holdout=holdout, requantize=requantize,
+                score_at=score_at, details=details, seed=seed, resources=resources,
+                progress=progress, run_dir=run.inner("search"),
             )  # fmt: skip
-            if budget is None and max_drop is None:
+            if not choosing:
                 run.ended("done" if search.stopped is not Stopped.INTERRUPT else "interrupted")
                 return MixedPrecision(search, None, None, search.notes)
-        elif budget is not None:
-            raise OptionError("a policy is a choice already: leave the budget out.")
 
         # 2. Choose a point.
-        chosen = _chosen(policy, search, budget, max_drop)
+        chosen = policy if search is None else search.pick(budget, max_drop)
+        assert chosen is not None
 
         if search is not None and search.stopped is Stopped.INTERRUPT:
             return _unfinished(search, chosen, run)
 
         # 3. Optimize it. The policy sets the granularity of each weight.
+        if time_budget is not None and shared:
+            searched = 0.0 if search is None else search.seconds
+            tune_budget = max(_LEAST, time_budget - searched)
         single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
         try:
             result = optimize(
                 model, data, policy=chosen, max_drop=max_drop, grid=single, target=target,
                 metric=metric, time_budget=tune_budget, holdout=holdout, requantize=requantize,
                 score_at=score_at, details=details, seed=seed, resources=resources,
-                progress=progress, run_dir=run.inner("optimize"),
+                progress=progress, run_dir=run.inner(_name_of(chosen)),
             )  # fmt: skip
         except KeyboardInterrupt:
             if search is None:
                 raise
             return _unfinished(search, chosen, run)
-        run.ended("done" if result.stopped is not Stopped.INTERRUPT else "interrupted")
+        ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
+        run.ended(ends[result.stopped])
         notes = result.notes
         if search is not None:
             search.check_budget(result, budget)
@@ -152,21 +174,14 @@ def search_and_optimize(
         return MixedPrecision(search, chosen, result, tuple(dict.fromkeys(notes)))
 
 
+def _name_of(chosen: Policy | ParetoPoint) -> str:
+    """The name of the folder that keeps the optimization of a point, apart from others."""
+    policy = chosen.policy if isinstance(chosen, ParetoPoint) else chosen
+    text = json.dumps(policy.to_dict(), sort_keys=True)
+    return f"optimize {sha256(text.encode()).hexdigest()[:12]}"
+
+
 def _unfinished(search: Search, chosen: Policy | ParetoPoint, run: Run) -> MixedPrecision:
     """What an interruption leaves before the chosen point was optimized."""
     run.ended("interrupted")
     return MixedPrecision(search, chosen, None, (*search.notes, _NOT_OPTIMIZED))
-
-
-def _chosen(
-    policy: PolicySource | None, search: Search | None, budget: int | None, max_drop: float | None
-) -> Policy | ParetoPoint:
-    """The given policy, or the point of the front that fits.
-
-    Raises:
-        BudgetError: no point fits.
-    """
-    if search is None:
-        assert policy is not None
-        return policy if isinstance(policy, ParetoPoint) else policy_from(policy)
-    return search.pick(budget, max_drop)

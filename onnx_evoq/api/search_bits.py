@@ -10,6 +10,7 @@ import numpy as np
 
 from onnx_evoq.api.details import provenance_of
 from onnx_evoq.api.job import DataSource, ModelSource, prepare_job, run_options
+from onnx_evoq.api.kept_search import keep_search, kept_search
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import SearchSpaceOptions, hypervolumes, search_front
@@ -73,6 +74,7 @@ class SearchSpace:
 
 
 _SHARE = "share of the samples"  # what a run notes
+_ENDS = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}  # states of a run
 DEFAULT_SPACE = SearchSpace()
 
 
@@ -180,6 +182,13 @@ def search_bits(
             of_all, run,
         )  # fmt: skip
         float_model, calibration = job.float_model, job.calibration
+        described = None
+        if details:
+            batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
+            described = provenance_of(content_hash(model), batches)
+        if (before := kept_search(run, time_budget)) is not None:
+            run.ended(_ENDS[before.stopped])
+            return replace(before, details=described, notes=(*before.notes, *run.notes))
         share = run.recall(_SHARE) or _scored_share(calibration, deadline)
         run.note(_SHARE, share)
         scored = calibration.first(share)
@@ -212,12 +221,7 @@ def search_bits(
             options,
             scored=scored.search_set,
         )
-        run.ended("interrupted" if found.stopped is Stopped.INTERRUPT else "done")
-        described = None
-        if details:
-            batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
-            described = provenance_of(content_hash(model), batches)
-        return Search(
+        result = Search(
             source=job.source,
             details=described,
             metric=calibration.metric.name,
@@ -240,6 +244,10 @@ def search_bits(
             ),
             history=recorder.history,
         )
+        if found.stopped is not Stopped.INTERRUPT:
+            keep_search(run, result, time_budget)
+        run.ended(_ENDS[found.stopped])
+        return result
 
 
 def _scored_share(calibration: Calibration, deadline: Deadline) -> float:

@@ -20,8 +20,10 @@ from onnx_evoq import (
     EvoqError,
     Grid,
     MixedPrecision,
+    OptionError,
     ParetoPoint,
     Policy,
+    Search,
     SearchSpace,
 )
 from onnx_evoq.model import serialize
@@ -161,7 +163,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     parameters = inspect.signature(onnx_evoq.search_and_optimize).parameters
     names = ("time_budget", "holdout", "seed", "metric")
     assert tuple(parameters[name].default for name in names) == (600.0, 0.25, 0, "auto")
-    assert parameters["tune_budget"].default == 240.0
+    assert parameters["tune_budget"].default is None
 
 
 @pytest.mark.parametrize(
@@ -205,3 +207,87 @@ def test_an_interrupt_before_the_first_layer_of_the_point_keeps_the_search(
     assert json.loads(found.policy_json())
     with pytest.raises(KeyboardInterrupt):
         found_for(policy=found.chosen)
+
+
+@pytest.mark.parametrize(
+    ("options", "of_search", "of_point"),
+    [
+        ({"time_budget": 100.0}, 70.0, 60.0),
+        ({"time_budget": 30.0}, 21.0, 1e-3),  # the search took more than it had
+        ({"time_budget": 100.0, "tune_budget": 7.0}, 100.0, 7.0),
+        ({"time_budget": None}, None, None),
+        ({"time_budget": None, "tune_budget": 7.0}, None, 7.0),
+    ],
+)
+def test_the_time_budget_is_shared_by_the_search_and_the_optimization(
+    searched: MixedPrecision, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any],
+    of_search: float | None, of_point: float | None,
+) -> None:  # fmt: skip
+    given = list[Any]()
+
+    def search(*arguments: Any, time_budget: float | None, **others: Any) -> Search:
+        given.append(time_budget)
+        assert searched.search is not None
+        return replace(searched.search, seconds=40.0)
+
+    def interrupted(*arguments: Any, time_budget: float | None, **others: Any) -> None:
+        given.append(time_budget)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MODULE, "search_bits", search)
+    monkeypatch.setattr(MODULE, "optimize", interrupted)
+    onnx_evoq.search_and_optimize(mlp(), X, budget=100, **options)
+    assert given == pytest.approx([of_search, of_point])
+
+
+def test_without_a_choice_the_search_has_all_of_the_time(
+    searched: MixedPrecision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[Any]()
+
+    def search(*arguments: Any, time_budget: float | None, **others: Any) -> Search:
+        given.append(time_budget)
+        assert searched.search is not None
+        return searched.search
+
+    monkeypatch.setattr(MODULE, "search_bits", search)
+    onnx_evoq.search_and_optimize(mlp(), X, time_budget=100.0)
+    assert given == [100.0]
+
+
+def test_a_policy_has_all_of_the_time(
+    within_budget: MixedPrecision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[Any]()
+
+    def interrupted(*arguments: Any, time_budget: float | None, **others: Any) -> None:
+        given.append(time_budget)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MODULE, "optimize", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        onnx_evoq.search_and_optimize(mlp(), X, policy=within_budget.chosen, time_budget=100.0)
+    assert given == [100.0]
+
+
+def test_a_run_that_ended_behind_the_search_goes_on_with_the_same_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(**options: Any) -> MixedPrecision:
+        return onnx_evoq.search_and_optimize(
+            mlp(), X, budget=100, time_budget=0.5, run_dir=tmp_path, **options
+        )
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MODULE, "optimize", interrupted)
+        first = once()
+    again = once()
+    assert (again.search, again.chosen) == (first.search, first.chosen)
+    assert again.result is not None
+    folders = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert [folder.split(" ")[0] for folder in folders] == ["optimize", "search"]
+    with pytest.raises(OptionError, match="budget was 100, and is 90"):
+        onnx_evoq.search_and_optimize(mlp(), X, budget=90, time_budget=9.0, run_dir=tmp_path)

@@ -1,5 +1,6 @@
 """Opens a job from what a user gives, and ends it with the emitted model and its scores."""
 
+from onnx_evoq.api.job.best_model import with_best_kept
 from onnx_evoq.api.job.emitted_model import rounded_model
 from onnx_evoq.api.job.final_check import FinalCheck
 from onnx_evoq.api.job.final_result import Asked, result_of
@@ -20,4 +21,5 @@ __all__ = [
     "rounded_model",
     "run_options",
     "widths_of",
+    "with_best_kept",
 ]

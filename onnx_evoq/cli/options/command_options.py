@@ -210,14 +210,14 @@ SEARCH_OPTIONS = stacked(
         type=DURATION,
         default="10m",
         show_default=True,
-        help="Time that the search may take, loading and all scores included: 90s, 10m, 2h, or "
-        "none for the full method.",
+        help="Time that all of it may take, loading, the optimization of a chosen point and all "
+        "scores included: 90s, 10m, 2h, or none for the full method.",
     ),
     click.option(
         "--tune-budget",
         type=DURATION,
-        default="4m",
-        show_default=True,
-        help="Time that the optimization of the chosen point may take: 90s, 10m, 2h, or none.",
+        help="Time that the optimization of the chosen point may take: 90s, 10m, 2h, or none. The "
+        "search then has all of --time-budget. Default: 3 tenths of --time-budget, and what the "
+        "search left.",
     ),
 )
