@@ -22,6 +22,10 @@ WAYS: dict[str, dict[str, Any]] = {
         "grid": Grid(activations=8, granularity="channel"),
         "strategy": Strategy("neuroevolution", generations=1),
     },
+    "few bits of activations": {
+        "grid": Grid(activations=4, granularity="channel"),
+        "strategy": Strategy("neuroevolution", generations=1),
+    },
     "max drop": {"bits": 2, "max_drop": 3, "strategy": "none"},
     "max drop from nearest": {
         "bits": 2,

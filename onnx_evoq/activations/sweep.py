@@ -9,6 +9,7 @@ twice its size, in the graph's order, on a few samples. The held-out set has the
 import numpy as np
 
 from onnx_evoq.activations.placement import Activations
+from onnx_evoq.array_types import Array
 from onnx_evoq.engine import Evaluators
 from onnx_evoq.run import Deadline
 from onnx_evoq.setup import Task
@@ -27,6 +28,12 @@ def swept(task: Task, activations: Activations, deadline: Deadline) -> Activatio
         activations: the grids to start from.
         deadline: when to stop; the scales that follow stay as they are.
     """
+    scales = np.array([grid.scale for grid in activations.grids.values()], np.float64)
+    weights = (weight.values for weight in task.weights)
+    steps = task.steps.of("scales of activations", (scales, *weights))
+    kept = steps.load("all")
+    if kept is not None:
+        return _at_scales(activations, kept.arrays["scales"])
     runs = _PASSES * task.search_set.samples / (len(_FACTORS) * max(1, len(activations.grids)))
     scoring = task.search_set.first(int(np.clip(runs, _LEAST_SAMPLES, _MOST_SAMPLES)))
     fitness = scoring.criterion.metric.fitness
@@ -48,4 +55,15 @@ def swept(task: Task, activations: Activations, deadline: Deadline) -> Activatio
     better = now is not activations and task.fitness(now.network) < task.fitness(
         activations.network
     )
-    return now if better else activations
+    found = now if better else activations
+    if not deadline.passed:  # else more scales may be tried with more time
+        scales = np.array([grid.scale for grid in found.grids.values()], np.float64)
+        steps.save("all", {"scales": scales})
+    return found
+
+
+def _at_scales(activations: Activations, scales: Array) -> Activations:
+    """The activations with the scales that a sweep found, (scales,)."""
+    found = dict(zip(activations.grids, scales.tolist(), strict=True))
+    moved = {name: s for name, s in found.items() if s != activations.grids[name].scale}
+    return activations.with_grids({n: activations.at_scale(n, s) for n, s in moved.items()})

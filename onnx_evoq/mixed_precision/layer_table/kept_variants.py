@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_evoq.array_types import Array
+from onnx_evoq.mixed_precision.layer_table.packed_values import packed, unpacked
 from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES
 from onnx_evoq.quantize import LayerAtWidth
 from onnx_evoq.record import Steps, set_state, state_of
 
-_FLOATS = ("values", "bias")
+_PARTS = ("bias", "costs")  # which are small
 
 AllVariants = Sequence[Sequence[Sequence[LayerAtWidth]]]  # [granularity][split share][width]
 
@@ -30,10 +31,12 @@ def keep_variants(
     for place, of_granularity in enumerate(variants):
         for split, of_split in enumerate(of_granularity[:splits]):
             for width, variant in enumerate(of_split):
-                for part in (*_FLOATS, "costs"):
-                    arrays[f"{place} {split} {width} {part}"] = getattr(variant, part)
-    counts = [len(variants), splits, len(variants[0][0])]
-    steps.save(name, arrays, counts=counts, random=state_of(rng))
+                parts = {part: getattr(variant, part) for part in _PARTS}
+                parts |= packed(variant.values)
+                label = f"{place} {split} {width}"
+                arrays |= {f"{label} {part}": array for part, array in parts.items()}
+    counts, shape = [len(variants), splits, len(variants[0][0])], variants[0][0][0].values.shape
+    steps.save(name, arrays, counts=counts, shape=shape, random=state_of(rng))
 
 
 def kept_variants(steps: Steps, name: str, rng: np.random.Generator) -> AllVariants | None:
@@ -48,9 +51,10 @@ def kept_variants(steps: Steps, name: str, rng: np.random.Generator) -> AllVaria
     granularities, splits, widths = kept.facts["counts"]
 
     def variant(*place: int) -> LayerAtWidth:
-        label = " ".join(map(str, place))
-        values, bias = (np.asarray(kept.arrays[f"{label} {n}"], np.float32) for n in _FLOATS)
-        return LayerAtWidth(values, bias, np.asarray(kept.arrays[f"{label} costs"], np.float64))
+        label = " ".join(map(str, place)) + " "
+        own = {n.removeprefix(label): a for n, a in kept.arrays.items() if n.startswith(label)}
+        bias, costs = np.asarray(own["bias"], np.float32), np.asarray(own["costs"], np.float64)
+        return LayerAtWidth(unpacked(own, tuple(kept.facts["shape"])), bias, costs)
 
     return [
         [[variant(g, split, w) for w in range(widths)] for split in range(splits)]

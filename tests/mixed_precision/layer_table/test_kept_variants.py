@@ -39,3 +39,15 @@ def test_shares_that_differ_are_kept_apart(tmp_path: Path) -> None:
     found = kept_variants(steps, "w", rng)
     assert found is not None
     assert [share[0].values[0] for share in found[0]] == list(range(len(SPLIT_SHARES)))
+
+
+def test_the_values_of_variants_take_their_bits_on_the_disk(tmp_path: Path) -> None:
+    steps, rng = FolderSteps(tmp_path), np.random.default_rng(0)
+    values = rng.integers(-8, 8, (64, 64, 3, 3)).astype(np.float32) / 16
+    of_all = [[LayerAtWidth(values, np.zeros(64, np.float32), np.zeros(64))]] * len(SPLIT_SHARES)
+    keep_variants(steps, "w", [of_all], 1, rng)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size < values.nbytes / 6
+    found = kept_variants(steps, "w", rng)
+    assert found is not None
+    assert found[0][0][0].values.tobytes() == values.tobytes()
