@@ -4,12 +4,15 @@ import socket
 from typing import Any
 
 import pytest
+from calls import search_bits
 from far_workers import FAR, FarWorkers
 from graphs import conv_net, random
 from real_cluster import RealCluster
+from searches import shorten
 
 from onnx_evoq import ClusterError, Resources, Strategy, optimize, rank_sensitivity
 from onnx_evoq.executors import opening
+from onnx_evoq.mixed_precision.layer_table import several_layers
 
 DATA = {"x": random(40, 3, 8, 8)}
 
@@ -41,6 +44,19 @@ def test_sensitivities_are_the_same_on_workers(far: FarWorkers) -> None:
     )
     assert one.rows == other.rows
     assert far.asked
+
+
+def test_a_search_for_widths_is_the_same_on_workers(
+    far: FarWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
+    monkeypatch.setattr(several_layers, "_SECONDS_PER_TASK", 0.0)
+    one, other = (
+        search_bits(conv_net(), DATA, resources=Resources(workers=1, cluster=address))
+        for address in (FAR, None)
+    )
+    assert (one.front, one.uniform) == (other.front, other.uniform)
+    assert any(isinstance(asked, list) for asked in far.asked)  # ways of layers
 
 
 def test_a_scheduler_that_nobody_started_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,18 +147,20 @@ class Plan:
     def _slowness(self) -> float:
         return self._measured / self._predicted
 
-    def done(self, effort: Effort | None, *, learns: bool = True) -> None:
-        """Take in that the next layer is done.
+    def done(self, effort: Effort | None, *, layers: int = 1, learns: bool = True) -> None:
+        """Take in that the next layer, or several of them together, are done.
 
         Args:
-            effort: the one that it took, as `effort` gave it; None for nearest rounding.
-            learns: whether its time says something about those of the others.
+            effort: the one that they took, as `effort` gave it; None for nearest rounding.
+            layers: how many.
+            learns: whether their time says something about those of the others.
         """
+        some = self._sizes[self._done : self._done + layers]
         if effort is not None and learns:
             self._measured += self._clock() - self._began
-            self._predicted += self._sizes[self._done].seconds(effort)
-        self._counts[effort] += 1
-        self._done += 1
+            self._predicted += sum(size.seconds(effort) for size in some)
+        self._counts[effort] += layers
+        self._done += layers
 
     @property
     def cut(self) -> str:

@@ -174,3 +174,22 @@ def test_once_a_deadline_has_come_early_all_layers_left_are_rounded(seconds: flo
     plan.done(FULL)
     ended.append(True)
     assert plan.effort() is None
+
+
+def test_layers_that_are_done_together_count_as_if_one_after_the_other() -> None:
+    def planned(layers: int) -> Plan:
+        machine = Machine(slowness=3.0)
+        sizes = [SMALL, LARGE, SMALL, LARGE, LARGE]
+        plan = machine.plan(sizes, 10.0 * seconds_of(sizes, FULL))
+        for start in range(0, 4, layers):
+            effort = plan.effort()
+            assert effort == FULL
+            machine.now += machine.slowness * seconds_of(sizes[start : start + layers], FULL)
+            plan.done(effort, layers=layers)
+        return plan
+
+    one, other = planned(1), planned(4)
+    assert one._done == other._done == 4
+    assert one._slowness == pytest.approx(other._slowness)
+    assert one._slowness > 1
+    assert one.effort() == other.effort()

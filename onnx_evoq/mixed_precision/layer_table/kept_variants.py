@@ -1,6 +1,7 @@
 """The variants of a layer that are kept, so that a search goes on behind them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from onnx_evoq.array_types import Array
 from onnx_evoq.mixed_precision.layer_table.packed_values import packed, unpacked
 from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES
 from onnx_evoq.quantize import LayerAtWidth
-from onnx_evoq.record import Steps, set_state, state_of
+from onnx_evoq.record import Steps, set_state
 
 _PARTS = ("bias", "costs")  # which are small
 
@@ -16,7 +17,7 @@ AllVariants = Sequence[Sequence[Sequence[LayerAtWidth]]]  # [granularity][split 
 
 
 def keep_variants(
-    steps: Steps, name: str, variants: AllVariants, splits: int, rng: np.random.Generator
+    steps: Steps, name: str, variants: AllVariants, splits: int, random: dict[str, Any]
 ) -> None:
     """Keep the variants of a layer, and the state of the generator behind it.
 
@@ -25,7 +26,7 @@ def keep_variants(
         name: of the layer's weight.
         variants: those of each granularity, split share and width.
         splits: how many split shares differ; the others repeat them.
-        rng: draws positions.
+        random: the state of the generator that draws positions (`record.state_of`).
     """
     arrays: dict[str, Array] = {}
     for place, of_granularity in enumerate(variants):
@@ -36,13 +37,19 @@ def keep_variants(
                 label = f"{place} {split} {width}"
                 arrays |= {f"{label} {part}": array for part, array in parts.items()}
     counts, shape = [len(variants), splits, len(variants[0][0])], variants[0][0][0].values.shape
-    steps.save(name, arrays, counts=counts, shape=shape, random=state_of(rng))
+    steps.save(name, arrays, counts=counts, shape=shape, random=random)
 
 
 def kept_variants(steps: Steps, name: str, rng: np.random.Generator) -> AllVariants | None:
     """The variants that are kept; the generator then has the state behind them.
 
-    The arguments are those of `keep_variants`; None if they are not there.
+    Args:
+        steps: of the table of layers.
+        name: of the layer's weight.
+        rng: draws positions.
+
+    Returns:
+        Those of each granularity, split share and width; None if they are not there.
     """
     kept = steps.load(name)
     if kept is None:

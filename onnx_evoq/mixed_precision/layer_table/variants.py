@@ -6,39 +6,37 @@ have fewer positions, GPTQ rounding only and no splits, or nearest rounding (`re
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Indices
 from onnx_evoq.engine import ActivationCache, gather_from_caches
-from onnx_evoq.mixed_precision.layer_table.kept_variants import keep_variants, kept_variants
+from onnx_evoq.mixed_precision.layer_table.kept_variants import (
+    AllVariants,
+    keep_variants,
+    kept_variants,
+)
 from onnx_evoq.mixed_precision.layer_table.nearest_variants import (
     NearestAtWidth,
     nearest_at_widths,
 )
+from onnx_evoq.mixed_precision.layer_table.several_layers import LayerInWays, LayersTogether, Way
+from onnx_evoq.mixed_precision.layer_table.variant_size import VariantSize
 from onnx_evoq.mixed_precision.search_space import SPLIT_SHARES, WIDTHS, ChannelSplits, Part
 from onnx_evoq.model import Layer, Model, Weight, find_layers, initializer_values
-from onnx_evoq.quantize import (
-    Effort,
-    GridSpec,
-    LayerAtWidth,
-    LayerSamples,
-    Linear,
-    quantize_at_widths,
-)
-from onnx_evoq.reconstruct import LayerSize, Plan
-from onnx_evoq.setup import Granularity, Task, axis_of_steps
+from onnx_evoq.quantize import Effort, GridSpec, LayerAtWidth, LayerSamples, Linear
+from onnx_evoq.reconstruct import Plan
+from onnx_evoq.record import state_of
+from onnx_evoq.setup import Granularity, Task, axis_of_steps, executor_of
 
 # A choice among widths needs fewer positions than codes that are emitted.
 _EFFORT = Effort(
     positions=32_768, activation_rounds=0, compared_columns=0, descends=True, restarts=0
 )
 _TIME_PARTS = 4  # of the time left, one of which all variants may take
-_DESCENT = 10  # times the work of GPTQ rounding
-_STEP_ROWS = 2 * 64  # rows at all candidates for a step
-_SECONDS_PER_PRODUCT = 3e-11
-_PRODUCTS_PER_VARIANT = 2e7  # of work that does not depend on its size
 
 Variant = LayerAtWidth | NearestAtWidth
 Variants = Sequence[Sequence[Sequence[Variant]]]  # [granularity][split share][width]
@@ -120,42 +118,52 @@ def quantize_variants(
         for weight in task.weights
         if weight.name in layers
     }
-    sizes = []
+    sizes = {}
     for weight in task.weights:
         if weight.name in layers:
-            groups, rows, width = layers[weight.name].linear.matrix(weight.values).shape
+            g, r, c = layers[weight.name].linear.matrix(weight.values).shape
             own = len(columns[weight.name])
-            sizes.append(VariantSize(groups, rows, width, 0.0, own, len(granularities)))
+            sizes[weight.name] = VariantSize(g, r, c, splits=own, granularities=len(granularities))
     steps = task.steps.part("variants")
-    plan = Plan(sizes, task.deadline.share(_TIME_PARTS), _EFFORT)
+    plan = Plan(list(sizes.values()), task.deadline.share(_TIME_PARTS), _EFFORT)
     with task.progress("variants", len(task.weights)) as step:
+
+        def take_in(name: str, shares: int, state: dict[str, Any], found: AllVariants) -> None:
+            variants[name] = found
+            keep_variants(steps, name, found, shares, state)
+            step(1)
+
+        together = LayersTogether(plan, _EFFORT, executor_of(task.resources))
         for weight in task.weights:
             axes = [axis_of_steps(weight, own) for own in granularities]
             layer = layers.get(weight.name)
             known = kept_variants(steps, weight.name, rng)
             if layer is not None and known is not None:
+                together.quantize()
                 variants[weight.name] = known
                 cache.passes(model, weight.name)
                 plan.done(plan.effort(), learns=False)
                 step(1)
                 continue
-            effort = None if layer is None else plan.effort()
+            effort = None if layer is None else together.effort()
             samples = None
             if layer is not None and effort is not None:
                 samples = _samples(task, model, weight, layer, cache, rng, effort.positions)
             if layer is None or effort is None or samples is None:
                 variants[weight.name] = _round_nearest(task, weight, axes)
+                step(1)
             else:
                 split = columns[weight.name] if effort.descends else [[]]
-                found = [
-                    _quantize(task, weight, layer.linear, samples, split, axis, effort.descends)
-                    for axis in axes
-                ]
-                keep_variants(steps, weight.name, found, len(split), rng)
-                variants[weight.name] = found
+                seconds = sizes[weight.name].seconds_of_way(effort)
+                ways = [[Way(_specs(task, axis), each) for each in split] for axis in axes]
+                shared = weight.values, layer.linear, samples.sums.moments()
+                together.add(
+                    LayerInWays.of(*shared, ways, descends=effort.descends, seconds=seconds),
+                    partial(take_in, weight.name, len(split), state_of(rng)),
+                )
             if layer is not None:
-                plan.done(effort)
-            step(1)
+                together.taken()
+        together.quantize()
     biases = {
         name: layer.bias
         for name, layer in layers.items()
@@ -170,32 +178,9 @@ def quantize_variants(
         },
         {weight.name: weight.axis for weight in task.weights if weight.axis is not None},
         biases,
-        variants,
+        {weight.name: variants[weight.name] for weight in task.weights},
         plan.cut,
     )
-
-
-@dataclass(frozen=True)
-class VariantSize(LayerSize):
-    """What the work on all variants of a layer depends on.
-
-    Attributes:
-        splits: how many shares of its channels are split.
-        granularities: how many granularities it has.
-    """
-
-    splits: int = 1
-    granularities: int = 1
-
-    def seconds(self, effort: Effort) -> float:
-        """About how many seconds the variants of the layer take."""
-        g, r, c = self.groups, self.rows, self.columns
-        plain = replace(effort, activation_rounds=0, compared_columns=0, restarts=0)
-        splits = self.splits if effort.descends else 1
-        rows = min(r, _STEP_ROWS) + r * (1 + _DESCENT * effort.descends)
-        each = g * rows * c**2 + _PRODUCTS_PER_VARIANT
-        products = splits * self.granularities * (g * c**3 + len(WIDTHS) * each)
-        return super().seconds(plain) + _SECONDS_PER_PRODUCT * products
 
 
 def _samples(
@@ -234,23 +219,9 @@ def split_columns(weight: Weight, linear: Linear, splits: ChannelSplits) -> list
     ]
 
 
-def _quantize(
-    task: Task,
-    weight: Weight,
-    linear: Linear,
-    samples: LayerSamples,
-    split_columns: Sequence[Sequence[int]],
-    axis: int | None,
-    descends: bool,
-) -> list[list[LayerAtWidth]]:
-    """One granularity of a layer with a closed form, [split share][width]."""
-    moments = samples.sums.moments()
-    specs = [GridSpec(width, axis, task.scale, narrow=task.narrow_range) for width in WIDTHS]
-    variants = [
-        quantize_at_widths(weight.values, linear, moments, specs, columns, descends=descends)
-        for columns in split_columns
-    ]
-    return variants * (len(SPLIT_SHARES) // len(variants))
+def _specs(task: Task, axis: int | None) -> list[GridSpec]:
+    """The bits, axis, scale and type of a layer's steps for each width."""
+    return [GridSpec(width, axis, task.scale, narrow=task.narrow_range) for width in WIDTHS]
 
 
 def _round_nearest(

@@ -1,15 +1,18 @@
 """Each layer, quantized by itself in all ways that a search may choose."""
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from far_workers import FAR, FarWorkers
 from graphs import conv_net, fire, mlp, random, task_of
+from kept_runs import Killed, Kills, names_in
 
-from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
+from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, several_layers
 from onnx_evoq.mixed_precision.layer_table.variants import (
-    VariantSize,
     quantize_variants,
     split_columns,
 )
@@ -24,8 +27,9 @@ from onnx_evoq.model import (
 )
 from onnx_evoq.quantize import Effort, LayerAtWidth, QuantizedWeight, fit, nearest
 from onnx_evoq.reconstruct import Plan
+from onnx_evoq.record.steps import FolderSteps
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Task, model_value
+from onnx_evoq.setup import Resources, Task, model_value
 
 Tabulated = Callable[..., tuple[Task, LayerTable]]
 
@@ -212,18 +216,46 @@ def test_where_time_is_short_layers_have_gptq_rounding_only_and_no_splits(
         assert own[0][0][0].costs.sum() > own[0][0][-1].costs.sum()
 
 
-def test_the_work_on_variants_grows_with_all_that_they_depend_on() -> None:
-    full = Effort(activation_rounds=0, restarts=0)
-    least = VariantSize(1, 8, 90).seconds(replace(full, descends=False))
-    usual = VariantSize(1, 8, 90).seconds(full)
-    assert usual > least
-    for larger in [
-        VariantSize(2, 8, 90),
-        VariantSize(1, 16, 90),
-        VariantSize(1, 8, 180),
-        VariantSize(1, 8, 90, splits=3),
-        VariantSize(1, 8, 90, granularities=2),
-    ]:
-        assert larger.seconds(full) > usual
-    split = VariantSize(1, 8, 90, splits=3)
-    assert split.seconds(replace(full, descends=False)) == least  # which splits nothing
+def made(seed: int, monkeypatch: pytest.MonkeyPatch, seconds: float, **options: Any) -> Any:
+    """The arrays of all variants, when layers wait for so many seconds of work."""
+    monkeypatch.setattr(several_layers, "_SECONDS_AT_ONCE", seconds)
+    model = load(fire())
+    task = task_of(model, random(12, 2, 6, 6), random(4, 2, 6, 6), **options)
+    splits, rng = find_splits(model, task.weights, True), np.random.default_rng(seed)
+    layers = quantize_variants(task, model, splits, ["tensor", "channel"], rng)
+    names = [weight.name for weight in task.weights]
+    assert list(layers.of) == names
+    variants = [v for name in names for g in layers.of[name] for s in g for v in s]
+    return [array for v in variants for array in (v.values, v.bias, v.costs)], rng.random()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 1e9])
+@pytest.mark.parametrize("resources", [Resources(workers=3), Resources(workers=1, cluster=FAR)])
+def test_variants_are_the_same_however_they_are_spread(
+    far: FarWorkers, monkeypatch: pytest.MonkeyPatch, seconds: float, resources: Resources
+) -> None:
+    monkeypatch.setattr(several_layers, "_SECONDS_PER_TASK", 0.0)
+    monkeypatch.setattr(several_layers, "_ROWS_FOR_THREADS", 1)
+    expected, after = made(3, monkeypatch, 0.0)
+    found, then = made(3, monkeypatch, seconds, resources=resources)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert then == after
+    assert bool(far.asked) == (resources.cluster is not None)
+
+
+@pytest.mark.parametrize("kept", range(5))
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_a_run_that_was_killed_goes_on_behind_the_layers_that_it_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, seconds: float
+) -> None:
+    expected, after = made(3, monkeypatch, 0.0)
+    with monkeypatch.context() as patched:
+        Kills(patched, after=kept)
+        with contextlib.suppress(Killed):
+            made(3, patched, seconds, steps=FolderSteps(tmp_path))
+    assert len(names_in(tmp_path)) == kept
+    found, then = made(3, monkeypatch, seconds, steps=FolderSteps(tmp_path))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert then == after
