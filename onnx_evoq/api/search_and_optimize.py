@@ -1,12 +1,13 @@
 """Search for a width for each layer, choose a point of the Pareto front, and optimize it."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from onnx_evoq.api.job import DataSource, ModelSource, PolicySource
+from onnx_evoq.api.job import BEST, DataSource, ModelSource, PolicySource
 from onnx_evoq.api.optimize import optimize
 from onnx_evoq.api.search_bits import ANY_GRANULARITY, DEFAULT_SPACE, SearchSpace, search_bits
 from onnx_evoq.errors import OptionError
@@ -14,7 +15,7 @@ from onnx_evoq.metrics import MetricName
 from onnx_evoq.mixed_precision import ParetoPoint, Policy, policy_from
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.progress import Progress, silent
-from onnx_evoq.record import Run, described, kept_run
+from onnx_evoq.record import Run, described, kept_run, seconds_given
 from onnx_evoq.report import MixedPrecision, Search
 from onnx_evoq.run import Stopped
 from onnx_evoq.setup import (
@@ -28,6 +29,7 @@ from onnx_evoq.setup import (
 from onnx_evoq.targets import TargetName
 
 _SEARCH_SHARE = 0.7  # of the time budget, where a point is optimized
+_CHOSEN = "chosen"  # what a run notes: the folder of the point
 _LEAST = 1e-3  # seconds that the optimization has in any case
 _NOT_OPTIMIZED = (
     "interrupted before the chosen point was optimized: no model was made; save the policy "
@@ -128,6 +130,7 @@ def search_and_optimize(
     options = {"budget": budget, "max_drop": max_drop, "policy": described(policy)}
 
     with kept_run(run_dir, options) as run:
+        began = time.monotonic()
         run.needs_more_than(time_budget if shared else None)
         # 1. Search, unless a policy is given.
         search: Search | None = None
@@ -150,16 +153,17 @@ def search_and_optimize(
             return _unfinished(search, chosen, run)
 
         # 3. Optimize it. The policy sets the granularity of each weight.
+        folder, other = run.inner(_name_of(chosen)), _other_point(run, _name_of(chosen))
         if time_budget is not None and shared:
-            searched = 0.0 if search is None else search.seconds
-            tune_budget = max(_LEAST, time_budget - searched)
+            left = time_budget - run.spent - (time.monotonic() - began)
+            tune_budget = seconds_given(folder) + max(_LEAST, left)
         single = replace(grid, granularity="tensor") if grid.granularity == "any" else grid
         try:
             result = optimize(
                 model, data, policy=chosen, max_drop=max_drop, grid=single, target=target,
                 metric=metric, time_budget=tune_budget, holdout=holdout, requantize=requantize,
                 score_at=score_at, details=details, seed=seed, resources=resources,
-                progress=progress, run_dir=run.inner(_name_of(chosen)),
+                progress=progress, run_dir=folder,
             )  # fmt: skip
         except KeyboardInterrupt:
             if search is None:
@@ -167,7 +171,7 @@ def search_and_optimize(
             return _unfinished(search, chosen, run)
         ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
         run.ended(ends[result.stopped])
-        notes = result.notes
+        notes = (*result.notes, *other)
         if search is not None:
             search.check_budget(result, budget)
             notes = (*search.notes, *notes)
@@ -179,6 +183,19 @@ def _name_of(chosen: Policy | ParetoPoint) -> str:
     policy = chosen.policy if isinstance(chosen, ParetoPoint) else chosen
     text = json.dumps(policy.to_dict(), sort_keys=True)
     return f"optimize {sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _other_point(run: Run, name: str) -> tuple[str, ...]:
+    """A note if a run goes on with another point than before, whose folder has this name."""
+    before = run.recall(_CHOSEN)
+    run.note(_CHOSEN, name)
+    best = None if before in (None, name) else run.inner(f"{before}/{BEST}")
+    if best is None or not best.exists():
+        return ()
+    return (
+        "with more time, the search chose another point, whose optimization began anew: the model "
+        f"of the point before is {best}.",
+    )
 
 
 def _unfinished(search: Search, chosen: Policy | ParetoPoint, run: Run) -> MixedPrecision:

@@ -3,7 +3,7 @@
 from onnx_evoq.record.content import described, hash_of_arrays
 from onnx_evoq.record.files import new_folder_of_a_run, replacing_file
 from onnx_evoq.record.random_state import set_state, state_of
-from onnx_evoq.record.run import NO_RUN, RUN_FILE, Run, about_run, kept_run, versions
+from onnx_evoq.record.run import NO_RUN, RUN_FILE, Run, about_run, kept_run, seconds_given, versions
 from onnx_evoq.record.steps import NO_STEPS, Steps
 from onnx_evoq.record.unchanged import checked_text, read_object, unchanged
 
@@ -21,6 +21,7 @@ __all__ = [
     "new_folder_of_a_run",
     "read_object",
     "replacing_file",
+    "seconds_given",
     "set_state",
     "state_of",
     "unchanged",

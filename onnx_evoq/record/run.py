@@ -251,6 +251,19 @@ def about_run(folder: Path) -> dict[str, Any] | None:
     return unchanged(path, about)
 
 
+def seconds_given(folder: Path | None) -> float:
+    """Seconds that the run of a folder has taken, or that it had if its time was up; 0 for none.
+
+    Raises:
+        OptionError: the folder holds something else.
+    """
+    about = None if folder is None else about_run(folder)
+    if about is None:
+        return 0.0
+    had = about.get(_BUDGET) if about.get("state") == "time" else None
+    return max(float(about["seconds"]), had or 0.0)
+
+
 def versions() -> dict[str, str]:
     """The versions that a result depends on, by package."""
     of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU

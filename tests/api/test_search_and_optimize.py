@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from onnx_evoq import (
     SearchSpace,
 )
 from onnx_evoq.model import serialize
+from onnx_evoq.record import about_run, checked_text, kept_run
 from onnx_evoq.run import Stopped
 
 X = random(32, 4, seed=5)
@@ -223,17 +225,19 @@ def test_the_time_budget_is_shared_by_the_search_and_the_optimization(
     searched: MixedPrecision, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any],
     of_search: float | None, of_point: float | None,
 ) -> None:  # fmt: skip
-    given = list[Any]()
+    given, now = list[Any](), [1000.0]
 
     def search(*arguments: Any, time_budget: float | None, **others: Any) -> Search:
         given.append(time_budget)
+        now.append(now[-1] + 40.0)
         assert searched.search is not None
-        return replace(searched.search, seconds=40.0)
+        return searched.search
 
     def interrupted(*arguments: Any, time_budget: float | None, **others: Any) -> None:
         given.append(time_budget)
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(MODULE, "time", SimpleNamespace(monotonic=lambda: now[-1]))
     monkeypatch.setattr(MODULE, "search_bits", search)
     monkeypatch.setattr(MODULE, "optimize", interrupted)
     onnx_evoq.search_and_optimize(mlp(), X, budget=100, **options)
@@ -267,7 +271,7 @@ def test_a_policy_has_all_of_the_time(
     monkeypatch.setattr(MODULE, "optimize", interrupted)
     with pytest.raises(KeyboardInterrupt):
         onnx_evoq.search_and_optimize(mlp(), X, policy=within_budget.chosen, time_budget=100.0)
-    assert given == [100.0]
+    assert given == pytest.approx([100.0], abs=1.0)
 
 
 def test_a_run_that_ended_behind_the_search_goes_on_with_the_same_point(
@@ -291,3 +295,47 @@ def test_a_run_that_ended_behind_the_search_goes_on_with_the_same_point(
     assert [folder.split(" ")[0] for folder in folders] == ["optimize", "search"]
     with pytest.raises(OptionError, match="budget was 100, and is 90"):
         onnx_evoq.search_and_optimize(mlp(), X, budget=90, time_budget=9.0, run_dir=tmp_path)
+
+
+def test_more_time_is_never_less_for_a_point_whose_time_was_up(
+    searched: MixedPrecision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[Any]()
+
+    def optimized(*arguments: Any, time_budget: float, run_dir: Path, **others: Any) -> None:
+        with kept_run(run_dir, {}) as run:
+            run.needs_more_than(time_budget)
+            run.ended("time")
+        given.append(time_budget)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MODULE, "search_bits", lambda *arguments, **options: searched.search)
+    monkeypatch.setattr(MODULE, "optimize", optimized)
+    for budget in (100.0, 101.0):
+        onnx_evoq.search_and_optimize(mlp(), X, budget=100, time_budget=budget, run_dir=tmp_path)
+    assert given[1] > given[0]
+
+
+def test_another_point_with_more_time_is_told_with_the_model_before(
+    searched: MixedPrecision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert searched.search is not None
+    first, *_, last = searched.search.front
+    found = []
+    for budget, point in ((1.0, first), (2.0, last), (3.0, last)):
+        only = replace(searched.search, front=(point,))
+        monkeypatch.setattr(MODULE, "search_bits", lambda *_, kept=only, **__: kept)
+        found.append(
+            onnx_evoq.search_and_optimize(
+                mlp(), X, budget=10**6, time_budget=budget, run_dir=tmp_path
+            )
+        )
+        for folder in tmp_path.glob("optimize *"):
+            (folder / "best.onnx").touch()
+        about = about_run(tmp_path)
+        assert about is not None
+        (tmp_path / "run.json").write_bytes(checked_text({**about, "state": "time"}))
+    told = [[note for note in each.notes if "another point" in note] for each in found]
+    assert [len(each) for each in told] == [0, 1, 0]
+    (best,) = [path for path in tmp_path.glob("optimize */best.onnx") if str(path) in told[1][0]]
+    assert best.exists()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onnx_evoq.errors import OptionError, StorageError
-from onnx_evoq.record import NO_RUN, about_run, kept_run, versions
+from onnx_evoq.record import NO_RUN, about_run, kept_run, seconds_given, versions
 from onnx_evoq.record import run as module
 
 OPTIONS = {"bits": 4, "seed": 0}
@@ -246,3 +246,12 @@ def test_a_run_that_is_refused_stays_as_it_was(tmp_path: Path, ended: str) -> No
     with pytest.raises(OptionError, match="bits"), kept_run(tmp_path, {**OPTIONS, "bits": 5}):
         pass
     assert state(tmp_path) == ended
+
+
+def test_the_seconds_that_a_run_was_given(tmp_path: Path) -> None:
+    assert seconds_given(None) == seconds_given(tmp_path) == 0.0
+    with kept_run(tmp_path, OPTIONS) as run:
+        run.needs_more_than(20.0)
+        assert 0 < seconds_given(tmp_path) < 20
+        run.ended("time")
+    assert seconds_given(tmp_path) == 20

@@ -1,6 +1,6 @@
 """Opens a job from what a user gives, and ends it with the emitted model and its scores."""
 
-from onnx_evoq.api.job.best_model import with_best_kept
+from onnx_evoq.api.job.best_model import BEST, with_best_kept
 from onnx_evoq.api.job.emitted_model import rounded_model
 from onnx_evoq.api.job.final_check import FinalCheck
 from onnx_evoq.api.job.final_result import Asked, result_of
@@ -9,6 +9,7 @@ from onnx_evoq.api.job.run_options import run_options
 from onnx_evoq.api.job.widths import chosen_width, widths_of
 
 __all__ = [
+    "BEST",
     "Asked",
     "DataSource",
     "FinalCheck",
