@@ -44,7 +44,7 @@ INNER = {
     "quantize": ["weights", "grid", "rows", "moments", "closed_form", "scales", "formats"],
     "data": ["preprocess", "reading", "synthetic"],
     "executors": ["tasks"],
-    "engine": ["cuts", "samples"],
+    "engine": ["cuts", "samples", "frontier"],
     "model": [
         "tensors", "graph", "files", "weights", "inputs", "constants", "outputs", "inside", "cuts",
         "products", "emission", "layers", "channels", "splitting", "integer", "qonnx", "c_header",

@@ -4,12 +4,21 @@ from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.cuts import BatchTensors, specs_of
 from onnx_evoq.engine.evaluators import Evaluators
-from onnx_evoq.engine.frontier import Ahead, Frontier
+from onnx_evoq.engine.frontier import (
+    Ahead,
+    Frontier,
+    SentAhead,
+    SentFrontier,
+    Shards,
+    gather_on_workers,
+)
 from onnx_evoq.engine.influence import constant_outputs, unmoved_outputs
 from onnx_evoq.engine.layer_power import LayerPower, layer_powers
 from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.samples import (
     POSITIONS,
+    Around,
+    AtLayer,
     gather_samples,
     mean_positions,
     output_shape,
@@ -23,15 +32,21 @@ __all__ = [
     "POSITIONS",
     "ActivationCache",
     "Ahead",
+    "Around",
+    "AtLayer",
     "BatchTensors",
     "Evaluators",
     "Frontier",
     "LayerPower",
     "LayerTensors",
+    "SentAhead",
+    "SentFrontier",
+    "Shards",
     "Sketch",
     "constant_outputs",
     "float_outputs",
     "gather_from_caches",
+    "gather_on_workers",
     "gather_samples",
     "jacobian_of_bias",
     "layer_powers",

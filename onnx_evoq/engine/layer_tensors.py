@@ -11,7 +11,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.cuts import BatchTensors, run_on, specs_of
-from onnx_evoq.engine.samples import POSITIONS, gather_samples, sources_of
+from onnx_evoq.engine.samples import POSITIONS, Around, gather_samples, sources_of
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Runnable, Weight, bridge, cut_at
 from onnx_evoq.quantize import LayerSamples
@@ -101,7 +101,8 @@ def gather_from_caches(
             LayerTensors(caches[0], quantized, layer, layer.read_by_all, batches),
             LayerTensors(caches[1], model, layer, layer.given_by_all, batches),
         )
-        sources = sources_of(layer, weight.values, tensors, (quantized, model), batches)
-        return gather_samples(sources, rng, positions, workers_of(caches[0].resources))
+        sources = sources_of(layer, weight.values, (quantized, model))
+        around = Around(*tensors, batches)
+        return gather_samples(sources, around, rng, positions, workers_of(caches[0].resources))
     except ModelError:  # a tensor is no array
         return None

@@ -47,7 +47,18 @@ from onnx_evoq.quantize.grid import (
     sum_preserving_roundings,
     weight_of,
 )
-from onnx_evoq.quantize.moments import Activation, LayerSamples, Moments, SampleChunk, joined
+from onnx_evoq.quantize.moments import (
+    Activation,
+    ChunkSums,
+    LayerSamples,
+    Moments,
+    SampleChunk,
+    TargetsBehind,
+    TargetSums,
+    chunk_sums,
+    first_origins,
+    joined,
+)
 from onnx_evoq.quantize.rows import codes_of_rows
 from onnx_evoq.quantize.scales import (
     Profile,
@@ -68,6 +79,7 @@ __all__ = [
     "Activation",
     "ActivationGrid",
     "Bits",
+    "ChunkSums",
     "CodeType",
     "Dense",
     "Effort",
@@ -85,6 +97,8 @@ __all__ = [
     "SampleChunk",
     "Scale",
     "ScaledLayer",
+    "TargetSums",
+    "TargetsBehind",
     "View",
     "Viewed",
     "Window",
@@ -95,11 +109,13 @@ __all__ = [
     "best_steps",
     "channel_scales",
     "choose_scales",
+    "chunk_sums",
     "codes_of_rows",
     "correct_codes",
     "cost_with_sums",
     "dequantize",
     "factored",
+    "first_origins",
     "fit",
     "frac_bits_of",
     "in_space_of_positions",

@@ -16,7 +16,13 @@ from onnx_evoq.array_types import Arrays, Float32Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import (
     Ahead,
+    Around,
+    AtLayer,
     Frontier,
+    SentAhead,
+    SentFrontier,
+    Shards,
+    gather_on_workers,
     gather_samples,
     mean_positions,
     positions_for,
@@ -26,13 +32,15 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
 from onnx_evoq.quantize import LayerSamples
-from onnx_evoq.setup import Task, cache_memory, workers_of
+from onnx_evoq.setup import Task, cache_memory, executor_of, workers_of
 
 _MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
 _FIRST_SAMPLES = 32  # with which the first layers begin
 _FEWEST_JUDGES, _MOST_JUDGES = 2, 64  # held-out samples that choose dampings
 _BATCHES_PER_JUDGE = 2  # of the search set, for each batch that is held out
 _POSITIONS_PER_TAKEN = 2  # positions of all samples for each one that moments are gathered from
+
+Both = tuple[Ahead | SentAhead, Ahead | SentAhead]  # of the quantized model and of the float model
 
 
 def _heldout(task: Task, samples: int) -> Sequence[Batch]:
@@ -118,10 +126,16 @@ class Walk:
         self._batches, self._heldout = _interleaved(search.batches, _heldout(task, judges))
         few = self._count_with(_FIRST_SAMPLES)
         self._kept_values = memory // 8  # half of it, with four bytes each
-        kept = min(memory // 8, _MOST_KEPT)
-        self._quantized, self._float = (
-            Frontier(self._batches, task.resources, kept, few) for _ in range(2)
-        )
+        given = self._batches, task.resources, min(memory // 8, _MOST_KEPT), few
+        executor = executor_of(task.resources)
+        self._quantized: Frontier | SentFrontier
+        self._float: Frontier | SentFrontier
+        self._shards = None
+        if executor.near is executor:
+            self._quantized, self._float = (Frontier(*given) for _ in range(2))
+        else:
+            self._shards = shards = Shards(self._batches, executor)
+            self._quantized, self._float = (SentFrontier(*given, shards) for _ in range(2))
 
     def samples(
         self,
@@ -150,17 +164,11 @@ class Walk:
             both = self._ahead(so_far, index, layer)
         tensors, targets = both
         batches, models = self._batches[: self._float.count], (so_far, self._model)
-        sources = sources_of(layer, weight, both, models, batches, self._heldout)
-
-        def keep(of_quantized: Arrays, of_float: Arrays) -> None:
-            tensors.keep(of_quantized)
-            targets.keep(of_float)
+        sources = sources_of(layer, weight, models)
+        around = Around(*both, batches, self._heldout, len(self._batches))
 
         try:
-            samples = gather_samples(
-                sources, rng, positions, self._workers,
-                moments=False, kept=self._kept_values, keep=keep,
-            )  # fmt: skip
+            samples = self._gathered(sources, around, both, rng, positions)
         except ModelError:  # a tensor of a later batch is no array
             return None
         if samples is not None:
@@ -169,6 +177,33 @@ class Walk:
         elif not tensors.first[layer.input].size:
             self.unreached.add(layer.weight)
         return samples
+
+    def _gathered(
+        self,
+        sources: Sequence[AtLayer],
+        around: Around,
+        both: Both,
+        rng: np.random.Generator,
+        positions: int,
+    ) -> LayerSamples | None:
+        """The columns and targets, gathered where the samples are."""
+        tensors, targets = both
+        if self._shards is not None:
+            assert isinstance(tensors, SentAhead)
+            assert isinstance(targets, SentAhead)
+            stages = tensors.stages, targets.stages
+            return gather_on_workers(
+                sources, around, stages, rng, positions, self._kept_values, self._shards
+            )
+
+        def keep(of_quantized: Arrays, of_float: Arrays) -> None:
+            tensors.keep(of_quantized)
+            targets.keep(of_float)
+
+        return gather_samples(
+            sources, around, rng, positions, self._workers,
+            moments=False, kept=self._kept_values, keep=keep,
+        )  # fmt: skip
 
     def passes(
         self, so_far: Network, index: int, layer: Layer, positions: int, *, on: bool
@@ -204,7 +239,7 @@ class Walk:
                 continue
             tensors, targets = both
 
-            def at(batch: int, both: tuple[Ahead, Ahead] = both) -> tuple[Arrays, Arrays]:
+            def at(batch: int, both: Both = both) -> tuple[Arrays, Arrays]:
                 return both[0].of(batch), both[1].of(batch)
 
             for of_quantized, of_float in in_order(at, range(self._float.count), self._workers):
@@ -218,7 +253,7 @@ class Walk:
         fitted = (0 if i in self._heldout else b.count for i, b in enumerate(self._batches))
         return min(bisect_left(list(accumulate(fitted)), samples) + 1, len(self._batches))
 
-    def _ahead(self, so_far: Network, index: int, layer: Layer) -> tuple[Ahead, Ahead]:
+    def _ahead(self, so_far: Network, index: int, layer: Layer) -> Both:
         # The float model never changes, so that its frontier may lie behind the layer.
         return (
             self._quantized.ahead(so_far, self._names[index:], layer.read_by_all),

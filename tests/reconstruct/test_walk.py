@@ -1,6 +1,6 @@
 """Samples that come to a layer: how many, which of them judge, and in what order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import conv_net, mlp, random, task_of
 
-from onnx_evoq.engine.samples.at_layer import AtLayer
+from onnx_evoq.engine.samples import Around
 from onnx_evoq.model import Model, as_network, find_layers, fold_batch_norm, load, same
 from onnx_evoq.quantize import Effort
 from onnx_evoq.reconstruct import walk as module
@@ -32,12 +32,11 @@ def reconstructed(task: Task) -> QuantizedModel:
 def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     found, original = Taken(), module.gather_samples
 
-    def recorded(sources: Sequence[AtLayer], *arguments: Any, **options: Any) -> Any:
-        (source,) = sources
-        counts = [batch.count for batch in source.batches]
-        judges = sum(counts[index] for index in source.heldout if index < len(counts))
+    def recorded(sources: Any, around: Around, *arguments: Any, **options: Any) -> Any:
+        counts = [batch.count for batch in around.batches]
+        judges = sum(counts[index] for index in around.heldout if index < len(counts))
         found.append((sum(counts) - judges, judges))
-        return original(sources, *arguments, **options)
+        return original(sources, around, *arguments, **options)
 
     monkeypatch.setattr(module, "gather_samples", recorded)
     return found

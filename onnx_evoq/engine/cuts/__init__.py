@@ -3,8 +3,9 @@
 from onnx_evoq.engine.cuts.batch_tensors import BatchTensors, run_on, specs_of
 from onnx_evoq.engine.cuts.changes import Bases
 from onnx_evoq.engine.cuts.cut_walk import Crossing, CutWalk
-from onnx_evoq.engine.cuts.held_network import hold_network
+from onnx_evoq.engine.cuts.held_network import HeldNetwork, hold_network
 from onnx_evoq.engine.cuts.scores import Behind, Expected, SentPart, WorkersPool
+from onnx_evoq.engine.cuts.stage import SomeBatches, Stage, seen_at, tensors_at
 
 __all__ = [
     "Bases",
@@ -13,9 +14,14 @@ __all__ = [
     "Crossing",
     "CutWalk",
     "Expected",
+    "HeldNetwork",
     "SentPart",
+    "SomeBatches",
+    "Stage",
     "WorkersPool",
     "hold_network",
     "run_on",
+    "seen_at",
     "specs_of",
+    "tensors_at",
 ]

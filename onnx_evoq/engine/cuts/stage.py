@@ -7,6 +7,7 @@ through the same parts from the model's inputs: the last bits of ONNX Runtime's 
 where a graph is cut.
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -20,8 +21,8 @@ from onnx_evoq.executors import Memory, Reference
 from onnx_evoq.score import Session, TensorStore
 from onnx_evoq.setup import Resources, cache_memory, open_session
 
-_WALKS = 3  # of which a worker keeps activations
-_STAGES = 2  # of a walk: the last one, and the one that is computed from it
+_WALKS = 4  # of which a worker keeps activations
+_STAGES = 2  # of a chain of a walk: the last one, and the one that is computed from it
 _SESSIONS = 64  # of parts between stages
 
 
@@ -36,6 +37,8 @@ class Stage:
         label: names the part in messages.
         resources: what the runs may use.
         share: of the memory for activations, which those of this stage may use.
+        chain: samples that begin a walk at different times have stages of their own.
+        keeps: the tensors that are kept of all that is known then; None for those of the part.
     """
 
     walk: str
@@ -44,6 +47,8 @@ class Stage:
     label: str
     resources: Resources
     share: float
+    chain: int = 0
+    keeps: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,16 @@ class Seen:
 
     dtype: np.dtype
     shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of its entries."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its entries."""
+        return self.size * self.dtype.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +121,11 @@ def tensors_at(memory: Memory, stage: Reference[Stage] | None, batch: Reference[
         feed = memory.value(batch).feed
         tensors: Arrays = {} if last is None else walk.tensors(last, batch)
         for each in reversed(chain):
-            tensors = run_on(_session(memory, each), {**feed, **tensors})
+            known = {**feed, **tensors}
+            tensors, keeps = run_on(_session(memory, each), known), memory.value(each).keeps
+            if keeps is not None:
+                known |= tensors
+                tensors = {name: known[name] for name in keeps}
         kept.add(batch.key, tensors)
     return kept.tensors(batch.key)
 
@@ -114,12 +133,15 @@ def tensors_at(memory: Memory, stage: Reference[Stage] | None, batch: Reference[
 class _Kept:
     """The tensors at a stage, for the batches that came so far."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, chain: int) -> None:
         self._store = TensorStore(limit)
+        self.chain = chain
+        self.used = 0  # bytes
         self.places: dict[str, int] = {}
 
     def add(self, batch: str, tensors: Arrays) -> None:
         self._store.append(tensors)
+        self.used += sum(tensor.nbytes for tensor in tensors.values())
         self.places[batch] = len(self._store) - 1
 
     def tensors(self, batch: str) -> Arrays:
@@ -135,13 +157,19 @@ class _Walk:
     def at(self, stage: Reference[Stage], value: Stage, memory: Memory) -> _Kept:
         """Those at a stage, which is now the last one that was asked for."""
         if stage.key not in self._kept:
-            while len(self._kept) >= _STAGES:
-                self._kept.popitem(last=False)
+            before = None if value.before is None else value.before.key
+            same = [key for key, kept in self._kept.items() if kept.chain == value.chain]
+            old = [key for key in same if key != before]
+            for key in old[: max(0, len(same) + 1 - _STAGES)]:
+                del self._kept[key]
             allowed = cache_memory(value.resources)
             if value.resources.memory is None:
                 allowed = memory.share(allowed)
+            allowed = int(allowed * value.share)
+            used = sum(kept.used for kept in self._kept.values())
             # Half is for this stage, and half for the next one.
-            self._kept[stage.key] = _Kept(int(allowed * value.share) // 2)
+            limit = max(0, min(allowed // 2, allowed - used))
+            self._kept[stage.key] = _Kept(limit, value.chain)
         self._kept.move_to_end(stage.key)
         return self._kept[stage.key]
 
@@ -155,10 +183,11 @@ class _Walk:
 
 
 def _session(memory: Memory, stage: Reference[Stage]) -> Session:
-    """The session of the part before a stage."""
+    """The session of the part before a stage; some stages have the same one."""
+    value = memory.value(stage)
+    part = value.part.model.key, *(each.key for each in value.part.values.values())
 
     def opened() -> Session:
-        value = memory.value(stage)
         return open_session(value.part.network(memory), value.resources, value.label)
 
-    return memory.made("session of a part", stage.key, opened, _SESSIONS)
+    return memory.made("session of a part", part, opened, _SESSIONS)

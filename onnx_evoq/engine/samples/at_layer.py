@@ -11,9 +11,8 @@ float model:
    minus the quantized model's other product.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -28,25 +27,13 @@ from onnx_evoq.model import Layer, Runnable, float_bias, initializer_values
 from onnx_evoq.quantize import SampleChunk
 
 
-class TensorSource(Protocol):
-    """Gives the tensors at a layer, batch by batch; from several threads at a time."""
-
-    def of(self, index: int) -> Arrays:
-        """The tensors of a batch, by name."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class AtLayer:
-    """Where the columns and the targets of a layer come from.
+    """What the columns and the targets of a layer depend on, besides the tensors around it.
 
     Attributes:
         layer: the layer.
         weight: the float weight, in its own shape.
-        inputs: the tensors `layer.read` of the model with the weights before the layer quantized.
-        outputs: the tensors `layer.given` of the float model.
-        batches: the samples; those of both sources, in their order.
-        heldout: the numbers of those batches that only judge what the others give.
         bias: (channels,), the float bias of a layer whose output is no tensor; None for zeros.
         beside: the weight of `layer.beside` in the float model and in the quantized one; None if
             the node adds no other product.
@@ -54,10 +41,6 @@ class AtLayer:
 
     layer: Layer
     weight: Float32Array
-    inputs: TensorSource
-    outputs: TensorSource
-    batches: Sequence[Batch]
-    heldout: Collection[int] = ()
     bias: Float32Array | None = None
     beside: tuple[Float32Array, Float32Array] | None = None
 
@@ -106,29 +89,20 @@ class AtLayer:
 def sources_of(
     layer: Layer,
     weight: Float32Array,
-    tensors: tuple[TensorSource, TensorSource],
     models: tuple[Runnable, Runnable],
-    batches: Sequence[Batch],
-    heldout: Collection[int] = (),
 ) -> list[AtLayer]:
-    """Where the columns and the targets of all layers with one weight come from.
+    """What the columns and the targets of all layers with one weight depend on.
 
     Args:
         layer: the first of these layers.
         weight: the float weight, in its own shape.
-        tensors: those of the quantized model and of the float model.
         models: the quantized model and the float model.
-        batches: the samples.
-        heldout: the numbers of those batches that only judge what the others give.
     """
     quantized, model = models
     return [
-        AtLayer(
-            use, weight, *tensors, batches, heldout, float_bias(model, use),
-            _weights_beside(use, model, quantized),
-        )
+        AtLayer(use, weight, float_bias(model, use), _weights_beside(use, model, quantized))
         for use in layer.uses
-    ]  # fmt: skip
+    ]
 
 
 def _weights_beside(
@@ -232,26 +206,28 @@ def positions_of(source: AtLayer, targets: Arrays, wanted: float) -> tuple[int, 
 
 def chunk_of(
     source: AtLayer,
-    index: int,
+    batch: Batch,
     tensors: Arrays,
     targets: Arrays,
     seed: int,
     wanted: float,
     *,
     residual: bool,
+    heldout: bool = False,
 ) -> SampleChunk:
     """The columns and targets of one batch.
 
     Args:
         source: the layer.
-        index: of the batch.
+        batch: the samples.
         tensors: of the quantized model.
         targets: of the float model.
         seed: of the positions.
         wanted: about how many positions per entry.
         residual: whether the target is a residual sum.
+        heldout: whether the batch only judges.
     """
-    layer, batch, shape = source.layer, source.batches[index], shape_at(source, targets)
+    layer, shape = source.layer, shape_at(source, targets)
     everywhere, count = positions_of(source, targets, wanted)
     rng = np.random.default_rng(seed)
     entries = shape[0] if layer.linear.has_samples(shape) else 1
@@ -293,5 +269,4 @@ def chunk_of(
         if shift is not None:
             with np.errstate(invalid="ignore"):  # masks of infinity
                 target = target - shift
-    heldout = index in source.heldout
     return SampleChunk(columns(tensors[layer.input]), target, shift, heldout)

@@ -5,20 +5,32 @@ from onnx_evoq.quantize.moments.bias_correction import corrected_bias
 from onnx_evoq.quantize.moments.columns_and_targets import (
     LayerSamples,
     SampleChunk,
+    TargetsBehind,
     joined,
     less_means,
     transposed,
 )
 from onnx_evoq.quantize.moments.moment_sums import MomentSums
 from onnx_evoq.quantize.moments.moments import Moments
+from onnx_evoq.quantize.moments.sums_of_chunk import (
+    ChunkSums,
+    TargetSums,
+    chunk_sums,
+    first_origins,
+)
 
 __all__ = [
     "Activation",
+    "ChunkSums",
     "LayerSamples",
     "MomentSums",
     "Moments",
     "SampleChunk",
+    "TargetSums",
+    "TargetsBehind",
+    "chunk_sums",
     "corrected_bias",
+    "first_origins",
     "joined",
     "less_means",
     "transposed",

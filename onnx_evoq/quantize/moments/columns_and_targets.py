@@ -1,8 +1,8 @@
 """A layer's columns and targets, kept so that the targets can be replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.moments.activation import Activation
 from onnx_evoq.quantize.moments.moment_sums import MomentSums
+from onnx_evoq.quantize.moments.sums_of_chunk import ChunkSums, TargetSums, target_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,40 @@ class SampleChunk:
     use: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class TargetsBehind:
+    """Targets that leave errors to the activation that hides them, for a layer's present weight.
+
+    Attributes:
+        weight: (groups, columns, rows), as columns are multiplied by it.
+        added: (uses, groups, 1, rows), the layer's output at the origin of the columns.
+        activations: of all uses of the weight.
+    """
+
+    weight: Float32Array
+    added: Float32Array
+    activations: Sequence[Activation | None]
+
+    def sums(self, chunk: SampleChunk, origin: Float32Array) -> TargetSums:
+        """The sums of a chunk with these targets.
+
+        Args:
+            chunk: its columns are those minus their origin.
+            origin: of the targets, (groups, rows).
+        """
+        activation = self.activations[chunk.use]
+
+        def targets(some: slice) -> Float32Array:
+            if activation is None:
+                return chunk.targets[:, some]
+            outputs = chunk.columns[:, some] @ self.weight
+            outputs += self.added[chunk.use]
+            shift = None if chunk.shift is None else chunk.shift[:, some]
+            return activation.targets(chunk.targets[:, some], outputs, shift)
+
+        return target_sums(chunk.columns, targets, origin)
+
+
 class LayerSamples:
     """A layer's columns and targets, with their second moments.
 
@@ -48,6 +83,8 @@ class LayerSamples:
         heldout: whether some chunks only judge.
         keeps_judges: whether these are kept as they are, and their moments are not gathered.
         activations: of all uses, if there are several.
+        elsewhere: gives the sums of all chunks that came by their sums (`add_sums`) with other
+            targets, in their order.
     """
 
     def __init__(
@@ -59,12 +96,15 @@ class LayerSamples:
         heldout: bool = False,
         keeps_judges: bool = False,
         activations: Sequence[Activation | None] = (),
+        elsewhere: Callable[[TargetsBehind], Iterable[TargetSums]] | None = None,
     ) -> None:
         self.centred = (centred,) if isinstance(centred, bool) else tuple(centred)
         self.activations = tuple(activations) or (activation,) * len(self.centred)
         self.sums = MomentSums(self.centred, heldout=heldout)
         self._few = few
         self._keeps_judges = few or keeps_judges
+        self._elsewhere = elsewhere
+        self._kinds: list[tuple[bool, int]] = []  # of the chunks in the moments, as they came
         self._judges: list[SampleChunk] = []
         self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
 
@@ -84,8 +124,14 @@ class LayerSamples:
         self.sums.start([each.columns for each in chunks], [each.targets for each in chunks], use)
         chunk = joined(chunks, self.sums.origin(use))
         self.sums.add_from_origin(chunk.columns, chunk.targets, heldout=chunk.heldout, use=use)
+        self._kinds.append((chunk.heldout, use))
         if self.hides_errors:
             self._chunks.append(chunk)
+
+    def add_sums(self, sums: ChunkSums, *, heldout: bool, use: int) -> None:
+        """Add a chunk that is elsewhere by its sums; its origin was set before (`sums`)."""
+        self.sums.add_sums(sums, heldout=heldout, use=use)
+        self._kinds.append((heldout, use))
 
     @property
     def hides_errors(self) -> bool:
@@ -148,26 +194,19 @@ class LayerSamples:
         """
         if not self.hides_errors:
             return self.sums
-        columns_first = transposed(weight)
         biases = bias.reshape(-1, *weight.shape[:2])  # (uses, groups, rows)
-
-        def targets_of(chunk: SampleChunk, added: Float32Array, some: slice) -> Float32Array:
-            activation = self.activations[chunk.use]
-            if activation is None:
-                return chunk.targets[:, some]
-            outputs = chunk.columns[:, some] @ columns_first
-            outputs += added
-            shift = None if chunk.shift is None else chunk.shift[:, some]
-            return activation.targets(chunk.targets[:, some], outputs, shift)
-
-        def added_to(chunk: SampleChunk) -> Float32Array:
-            origin = self.sums.origin(chunk.use)
-            at_origin = biases[chunk.use] + (weight @ origin[:, :, None])[:, :, 0]
-            return np.asarray(at_origin, np.float32)[:, None]  # (groups, 1, rows)
-
+        added = np.zeros((*biases.shape[:2], 1, biases.shape[2]), np.float32)
+        for use in {use for _, use in self._kinds}:
+            origin = self.sums.origin(use)
+            added[use, :, 0] = biases[use] + (weight @ origin[:, :, None])[:, :, 0]
+        behind = TargetsBehind(transposed(weight), added, self.activations)
+        sums: Iterable[TargetSums]
+        if self._elsewhere is None:
+            sums = (behind.sums(each, self.sums.origins(each.use)[1]) for each in self._chunks)
+        else:
+            sums = self._elsewhere(behind)
         return self.sums.with_targets(
-            (chunk.columns, partial(targets_of, chunk, added_to(chunk)), chunk.heldout, chunk.use)
-            for chunk in self._chunks
+            (each, *kind) for each, kind in zip(sums, self._kinds, strict=True)
         )
 
 

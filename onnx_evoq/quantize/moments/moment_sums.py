@@ -1,25 +1,30 @@
 """Second moments of a layer's columns and targets, gathered chunk by chunk.
 
 Reconstruction needs H = E[x x^T] and C = E[t x^T], without the means if the layer has a bias to
-hold them. The products of a chunk are computed in float32, after the first chunk's mean is
-subtracted, so that no large mean hides a small variance. They are summed in float64, so that sums
-over millions of positions stay exact enough. There are two folds, so that a fit to one can be
-judged on the other: the second one holds samples that only judge, or every other chunk.
+hold them. The products of a chunk (`sums_of_chunk`) are computed in float32, after the first
+chunk's mean is subtracted, so that no large mean hides a small variance. They are summed in
+float64, so that sums over millions of positions stay exact enough. There are two folds, so that a
+fit to one can be judged on the other: the second one holds samples that only judge, or every other
+chunk.
 
 A weight that a model uses several times has the moments of all uses together. Each use has means of
 its own, since each has a bias of its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Float64Array, Indices
 from onnx_evoq.quantize.moments.moments import Moments
+from onnx_evoq.quantize.moments.sums_of_chunk import (
+    ChunkSums,
+    TargetSums,
+    chunk_sums,
+    first_origins,
+)
 
-_VALUES_AT_ONCE = 2**18  # targets that fit the processor's cache
-_LEAST_POSITIONS = 256
 _COLUMNS_AT_ONCE = 256
 
 
@@ -104,31 +109,40 @@ class MomentSums:
         self, x: Float32Array, targets: Float32Array, *, heldout: bool = False, use: int = 0
     ) -> None:
         """Add a chunk of a use, whose columns are given minus `origin`; else as `add`."""
-        fold = self._add_targets(x, lambda some: targets[:, some], heldout, use)
-        fold.counts[use] += x.shape[1]
-        fold.x[use] += x.sum(axis=1, dtype=np.float64)
-        if len(x) == 1:  # BLAS computes x.T @ x of one array in half the time
-            fold.xx[0] += x[0].T @ x[0]
-        else:
-            fold.xx += x.transpose(0, 2, 1) @ x
+        t_origin = self.origins(use)[1]
+        self.add_sums(
+            chunk_sums(x, lambda some: targets[:, some], t_origin), heldout=heldout, use=use
+        )
+
+    def add_sums(self, sums: ChunkSums, *, heldout: bool = False, use: int = 0) -> None:
+        """Add a chunk of a use by its sums, from which the origins were subtracted."""
+        fold = self._add_targets(sums.of_targets, heldout, use)
+        fold.counts[use] += sums.count
+        fold.x[use] += sums.x
+        fold.xx += sums.xx
 
     def origin(self, use: int = 0) -> Float32Array:
         """What is subtracted from the columns of a use, (groups, columns); zero if no means are.
 
         It is known once `start` was called for that use.
         """
-        return self._origins_of(use)[0]
+        return self.origins(use)[0]
 
-    def with_targets(
-        self, chunks: Iterable[tuple[Float32Array, Callable[[slice], Float32Array], bool, int]]
-    ) -> "MomentSums":
+    def origins(self, use: int) -> tuple[Float32Array, Float32Array]:
+        """What is subtracted from columns and targets of a use, (groups, columns), (groups, rows).
+
+        It is known once `start` was called for that use.
+        """
+        origins = self._origins[use]
+        assert origins is not None
+        return origins
+
+    def with_targets(self, chunks: Iterable[tuple[TargetSums, bool, int]]) -> "MomentSums":
         """The moments of the same columns with other targets.
 
         Args:
-            chunks: the columns minus `origin`, as `add` returned them, in the order in which they
-                were added; the new targets of some of their positions, which are asked for a few at
-                a time, so that they stay in the processor's cache; whether they only judge; and
-                their use.
+            chunks: the sums of the new targets (`target_sums`), in the order in which the chunks
+                were added; whether they only judge; and their use.
         """
         other = MomentSums(self._centred, heldout=self.heldout)
         other._origins = self._origins
@@ -136,27 +150,16 @@ class MomentSums:
             replace(fold, t=np.zeros_like(fold.t), tx=np.zeros_like(fold.tx))
             for fold in self._folds
         ]
-        for x, targets_of, heldout, use in chunks:
-            other._add_targets(x, targets_of, heldout, use)
+        for sums, heldout, use in chunks:
+            other._add_targets(sums, heldout, use)
         return other
 
-    def _add_targets(
-        self,
-        x: Float32Array,
-        targets_of: Callable[[slice], Float32Array],
-        heldout: bool,
-        use: int,
-    ) -> _Sums:
+    def _add_targets(self, sums: TargetSums, heldout: bool, use: int) -> _Sums:
         """Add the targets to the chunk's fold, and return it."""
         fold = self._folds[int(heldout) if self.heldout else self._chunks[use] % 2]
         self._chunks[use] += 1
-        groups, positions, _ = x.shape
-        at_once = max(_LEAST_POSITIONS, _VALUES_AT_ONCE // (groups * fold.t.shape[2]))
-        for start in range(0, positions, at_once):
-            some = slice(start, min(start + at_once, positions))
-            t = targets_of(some) - self._origins_of(use)[1][:, None]
-            fold.t[use] += t.sum(axis=1, dtype=np.float64)
-            fold.tx += t.transpose(0, 2, 1) @ x[:, some]
+        fold.t[use] += sums.t
+        fold.tx += sums.tx
         return fold
 
     @property
@@ -232,13 +235,20 @@ class MomentSums:
         """
         if self._origins[use] is not None:
             return
-        groups, _, width = columns[0].shape
-        rows, uses = targets[0].shape[2], len(self._chunks)
-        self._origins[use] = (
-            (_mean_of(columns), _mean_of(targets))
-            if self._centred[use]
-            else (np.zeros((groups, width), np.float32), np.zeros((groups, rows), np.float32))
-        )
+        self.start_at(*first_origins(columns, targets, centred=self._centred[use]), use)
+
+    def start_at(self, x: Float32Array, t: Float32Array, use: int = 0) -> None:
+        """Set the origin of a use, unless it is set.
+
+        Args:
+            x: of its columns, (groups, columns), as `first_origins` gives it.
+            t: of its targets, (groups, rows).
+            use: which one.
+        """
+        if self._origins[use] is not None:
+            return
+        self._origins[use] = x, t
+        (groups, width), rows, uses = x.shape, t.shape[1], len(self._chunks)
         if self._folds:
             return
         self._folds = [
@@ -249,11 +259,6 @@ class MomentSums:
             )
             for _ in range(2)
         ]  # fmt: skip
-
-    def _origins_of(self, use: int) -> tuple[Float32Array, Float32Array]:
-        origins = self._origins[use]
-        assert origins is not None
-        return origins
 
     def _moments_of(self, sums: _Sums, hessian: Float64Array | None = None) -> Moments:
         cross = sums.tx / sums.count
@@ -279,9 +284,3 @@ class MomentSums:
             for start in range(0, x.shape[1] if centred else 0, _COLUMNS_AT_ONCE):
                 some = slice(start, start + _COLUMNS_AT_ONCE)
                 hessian[:, some] -= share * x[:, some, None] * x[:, None, :]
-
-
-def _mean_of(arrays: Sequence[Float32Array]) -> Float32Array:
-    """The mean over the positions of several arrays, (groups, positions, n) each: (groups, n)."""
-    total = sum(array.sum(axis=1) for array in arrays)
-    return np.asarray(total / sum(array.shape[1] for array in arrays), np.float32)

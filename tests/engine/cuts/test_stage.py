@@ -1,5 +1,6 @@
 """The activations at a cut on a worker: kept, spilled, or computed again by the same parts."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,12 +118,37 @@ def test_activations_have_their_share_of_the_memory(
     assert limits == [limit]
 
 
-def test_only_the_last_two_stages_of_a_walk_are_kept(far: FarWorkers, opened: list[str]) -> None:
+def test_the_last_stage_is_kept_and_the_one_that_it_is_computed_from(
+    far: FarWorkers, opened: list[str]
+) -> None:
     first, second = stages(far)
     part, resources = second.here[0].part, Resources(workers=1)
     third = far.hold(Stage("w", first, part, "another", resources, 1.0))
     for place in (first, second, third):
         at(far, place, BATCHES[0])
     walk = far.memories[0].made("activations of a walk", "w", dict)
-    assert list(walk._kept) == [second.key, third.key]  # type: ignore[attr-defined]
-    assert len(opened) == 3
+    assert list(walk._kept) == [first.key, third.key]  # type: ignore[attr-defined]
+    # The third one needs the same part as the second, whose session is there.
+    assert len(opened) == 2
+
+
+def test_samples_of_each_chain_have_stages_of_their_own(far: FarWorkers) -> None:
+    first, second = stages(far)
+    value = second.here[0]
+    others = [far.hold(replace(value, before=None, part=first.here[0].part, chain=1))]
+    others.append(far.hold(replace(value, before=others[0], chain=1)))
+    for place in (first, second):
+        at(far, place, BATCHES[0])
+    for place in others:
+        at(far, place, BATCHES[1])
+    walk = far.memories[0].made("activations of a walk", "w", dict)
+    kept = [each.key for each in (first, second, *others)]
+    assert list(walk._kept) == kept  # type: ignore[attr-defined]
+
+
+def test_a_stage_keeps_what_it_is_told(far: FarWorkers) -> None:
+    first, second = stages(far)
+    both = far.hold(replace(second.here[0], keeps=("c", "logits")))
+    assert list(at(far, both, BATCHES[0])) == ["c", "logits"]
+    whole = at(far, first, BATCHES[0])["c"]
+    assert at(far, both, BATCHES[0])["c"].tobytes() == whole.tobytes()

@@ -1,6 +1,6 @@
 """The columns and targets at positions of one batch, above all where the output is no tensor."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -25,28 +25,27 @@ PLAIN = Layer("w", Dense("...k,kn->...n"), "x", "y", "b")
 INSIDE = replace(PLAIN, output=None)
 
 
+@dataclass(frozen=True)
 class Given:
-    """Tensors that are at hand."""
+    """A layer, and the tensors of both models around it."""
 
-    def __init__(self, **tensors: np.ndarray) -> None:
-        self._tensors = tensors
-
-    def of(self, index: int) -> dict[str, np.ndarray]:
-        return self._tensors
+    layer: AtLayer
+    tensors: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
 
 
-def at(layer: Layer, floats: dict[str, np.ndarray], **others: np.ndarray) -> AtLayer:
+def at(layer: Layer, floats: dict[str, np.ndarray], **others: np.ndarray) -> Given:
     """A layer of one batch with 4 samples, and the tensors of both models."""
-    batch = Batch({"x": FLOATS}, 4, 4)
-    return AtLayer(layer, WEIGHT, Given(x=QUANTIZED, **others), Given(**floats), [batch], bias=BIAS)
+    return Given(AtLayer(layer, WEIGHT, bias=BIAS), {"x": QUANTIZED, **others}, floats)
 
 
-def chunk(source: AtLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def chunk(given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Columns, targets and shift at all positions."""
-    tensors, targets = source.inputs.of(0), source.outputs.of(0)
+    source, tensors, targets = given.layer, given.tensors, given.targets
     assert has_positions(source, tensors, targets)
     residual = is_residual(source, tensors, targets)
-    found = chunk_of(source, 0, tensors, targets, 0, 5, residual=residual)
+    batch = Batch({"x": FLOATS}, 4, 4)
+    found = chunk_of(source, batch, tensors, targets, 0, 5, residual=residual)
     return found.columns[0], found.targets[0], None if found.shift is None else found.shift[0]
 
 
@@ -103,9 +102,8 @@ def test_a_product_beside_adds_its_change(channels: tuple[bool, ...]) -> None:
     weights = random(2, 3, 7, seed=5), random(2, 3, 7, seed=6)
     linear = Dense("...dc,drc->...dr")
     layer = replace(INSIDE, beside=Product("r", linear, "h", channels))
-    source = replace(at(layer, {"x": FLOATS, "h": states["float"]}, h=states["quantized"]),
-                     beside=weights)  # fmt: skip
-    _, targets, _ = chunk(source)
+    source = at(layer, {"x": FLOATS, "h": states["float"]}, h=states["quantized"])
+    _, targets, _ = chunk(replace(source, layer=replace(source.layer, beside=weights)))
     before, after = (
         np.einsum("npdc,drc->npdr", values, weight).reshape(-1, 6)
         for values, weight in zip(states.values(), weights, strict=True)
@@ -119,12 +117,11 @@ def test_the_weights_beside_are_those_of_both_models() -> None:
     quantized = as_network(model).with_values({"r": np.zeros((2, 3), np.float32)})
     plain = replace(INSIDE, bias=None)
     layer = replace(plain, beside=Product("r", Dense("...k,kn->...n"), "h", (True,) * 6))
-    given = (Given(), Given()), (quantized, model), ()
-    (source,) = sources_of(layer, WEIGHT, *given)
+    (source,) = sources_of(layer, WEIGHT, (quantized, model))
     assert source.beside is not None
     np.testing.assert_array_equal(source.beside[0], random(2, 3))
     assert not source.beside[1].any()
-    (source,) = sources_of(plain, WEIGHT, *given)
+    (source,) = sources_of(plain, WEIGHT, (quantized, model))
     assert source.beside is None
 
 
@@ -132,7 +129,7 @@ def test_each_layer_with_a_weight_has_a_source_with_its_own_bias() -> None:
     biases = {"b": random(6), "c": random(6, seed=1)}
     model = model_of([node("Neg", ["x"], ["y"])], {"x": [2]}, {"y": None}, biases)
     layer = replace(INSIDE, tied=(replace(INSIDE, bias="c", input="h"),))
-    found = sources_of(layer, WEIGHT, (Given(), Given()), (model, model), ())
+    found = sources_of(layer, WEIGHT, (model, model))
     assert [source.layer for source in found] == [layer, *layer.tied]
     for source, bias in zip(found, biases.values(), strict=True):
         np.testing.assert_array_equal(source.bias, bias)
@@ -144,8 +141,8 @@ def test_positions_whose_scores_can_change_are_drawn_more_often(gives_scores: bo
     x, y = random(2, 3, 10, seed=4), np.full((2, 2, 10), -30, np.float32)
     y[1, 1, 7] = 0.5  # a score that is not next to 0, of one sample and one row
     batch = Batch({"x": x}, 2, 2)
-    source = AtLayer(layer, random(2, 3, 1), Given(x=x), Given(y=y), [batch])
-    found = chunk_of(source, 0, {"x": x}, {"y": y}, 0, 10, residual=False)
+    source = AtLayer(layer, random(2, 3, 1))
+    found = chunk_of(source, batch, {"x": x}, {"y": y}, 0, 10, residual=False)
     assert found.columns.shape == (1, 20, 3)
     drawn = (found.columns[0, :10, None] == x[0].T).all(axis=2).sum(axis=0)  # of each position
     assert drawn.sum() == 10

@@ -1,7 +1,7 @@
 """The columns and targets of a layer, above all of a layer whose output goes into a sum."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from onnx import NodeProto
 from onnx_evoq.batch import Group, batches_of, make_batches
 from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.layer_tensors import gather_from_caches
-from onnx_evoq.engine.samples import layer_samples as samples
+from onnx_evoq.engine.samples import gathering as samples
+from onnx_evoq.engine.samples import parts
 from onnx_evoq.engine.samples.at_layer import AtLayer
-from onnx_evoq.engine.samples.layer_samples import gather_samples, positions_for
+from onnx_evoq.engine.samples.gathering import Around
+from onnx_evoq.engine.samples.layer_samples import gather_samples
 from onnx_evoq.model import (
     Model,
     find_layers,
@@ -120,7 +122,7 @@ def test_a_layer_without_a_known_activation_keeps_no_columns() -> None:
 
 def test_the_values_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = residual()
-    monkeypatch.setattr(samples, "_KEPT_VALUES", 120 * (8 + 2 * 6))  # three of five positions
+    monkeypatch.setattr(samples, "KEPT_VALUES", 120 * (8 + 2 * 6))  # three of five positions
     assert sum(chunk.columns.shape[1] for chunk in gathered(model, model)._chunks) == 120
 
 
@@ -142,6 +144,7 @@ def chunks(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
             super().add(*chunks)
 
     monkeypatch.setattr(samples, "LayerSamples", Recorded)
+    monkeypatch.setattr(parts, "_SECTIONS", 1)
     return columns
 
 
@@ -203,7 +206,7 @@ def test_chunks_are_of_one_half_of_each_batch_in_turn(
     size: int,
     lengths: list[int],
 ) -> None:
-    monkeypatch.setattr(samples, "_CHUNK_VALUES", values)
+    monkeypatch.setattr(parts, "_CHUNK_VALUES", values)
     gathered(plain(), plain(), size=size)
     assert [chunk.shape[1] for chunk in chunks] == lengths
 
@@ -269,28 +272,41 @@ class Given:
         return {self._name: self._values[index]}
 
 
-def at_layer(samples: int = 40) -> AtLayer:
+@dataclass(frozen=True)
+class Placed:
+    """A layer, and the tensors around it."""
+
+    layer: AtLayer
+    around: Around
+
+    def heldout(self, numbers: Collection[int]) -> "Placed":
+        """The same with some batches that only judge."""
+        return replace(self, around=replace(self.around, heldout=numbers))
+
+    def gathered(self, *options: Any, **others: Any) -> LayerSamples | None:
+        """Its samples."""
+        rng = np.random.default_rng(0)
+        return gather_samples([self.layer], self.around, rng, *options, **others)
+
+
+def at_layer(samples: int = 40) -> Placed:
     """The layer x w + b, with inputs and outputs that are given."""
     batches = make_batches({"x": INPUTS[:samples]}, input_specs(plain()), 8)
     layer = find_layers(plain(), find_weights(plain())[0])["w"]
     inputs = [batch.feed["x"].copy() for batch in batches]
     outputs = [x @ random(8, 6) + 1 for x in inputs]
-    return AtLayer(
-        layer,
-        random(8, 6),
-        Given(layer.input, inputs),
-        Given(layer.output, outputs),
-        batches,
-    )
+    around = Around(Given(layer.input, inputs), Given(layer.output, outputs), batches)
+    return Placed(AtLayer(layer, random(8, 6)), around)
 
 
-def positions_of_a_sample(source: AtLayer) -> int:
-    return source.layer.linear.positions(source.outputs.of(0)[source.layer.output].shape)
+def positions_of_a_sample(source: Placed) -> int:
+    layer = source.layer.layer
+    return layer.linear.positions(source.around.outputs.of(0)[layer.output].shape)
 
 
 @pytest.mark.parametrize("workers", [2, 5])
 def test_batches_that_are_worked_on_side_by_side_give_the_same(workers: int) -> None:
-    found = [gather_samples([at_layer()], np.random.default_rng(0), 80, n) for n in (1, workers)]
+    found = [at_layer().gathered(80, n) for n in (1, workers)]
     one, other = (samples.sums.moments() for samples in found if samples is not None)
     np.testing.assert_array_equal(one.hessian, other.hessian)
     np.testing.assert_array_equal(one.cross, other.cross)
@@ -298,14 +314,15 @@ def test_batches_that_are_worked_on_side_by_side_give_the_same(workers: int) -> 
 
 @pytest.mark.parametrize("values", [2**22, 1])
 def test_batches_that_are_held_out_only_judge(monkeypatch: pytest.MonkeyPatch, values: int) -> None:
-    monkeypatch.setattr(samples, "_CHUNK_VALUES", values)  # all in a chunk, or each in its own
-    whole, others = replace(at_layer(), heldout={0, 3}), (1, 2, 4)
-    rest = AtLayer(
-        whole.layer, whole.weight, Given("x", [whole.inputs.of(k)["x"] for k in others]),
-        Given(whole.layer.output, [whole.outputs.of(k)[whole.layer.output] for k in others]),
-        [whole.batches[k] for k in others],
-    )  # fmt: skip
-    found, alone = (gather_samples([each], np.random.default_rng(0)) for each in (whole, rest))
+    monkeypatch.setattr(parts, "_CHUNK_VALUES", values)  # all in a chunk, or each in its own
+    whole, others = at_layer().heldout({0, 3}), (1, 2, 4)
+    name, around = whole.layer.layer.output, whole.around
+    rest = Around(
+        Given("x", [around.inputs.of(k)["x"] for k in others]),
+        Given(name, [around.outputs.of(k)[name] for k in others]),
+        [around.batches[k] for k in others],
+    )
+    found, alone = (each.gathered() for each in (whole, replace(whole, around=rest)))
     assert found is not None
     assert alone is not None
     assert found.sums.count == alone.sums.count == 24 * positions_of_a_sample(whole)
@@ -315,7 +332,7 @@ def test_batches_that_are_held_out_only_judge(monkeypatch: pytest.MonkeyPatch, v
     assert seen is not None
     assert unseen is not None
     np.testing.assert_array_equal(seen.hessian, one.hessian)
-    judges = np.concatenate([whole.inputs.of(k)["x"].reshape(-1, 8) for k in (0, 3)])
+    judges = np.concatenate([whole.around.inputs.of(k)["x"].reshape(-1, 8) for k in (0, 3)])
     np.testing.assert_allclose(unseen.hessian[0], np.cov(judges.T, bias=True), atol=1e-4)
 
 
@@ -324,7 +341,7 @@ def test_batches_that_judge_many_columns_are_kept(
     monkeypatch: pytest.MonkeyPatch, many: int, kept: bool
 ) -> None:
     monkeypatch.setattr(samples, "MANY_COLUMNS", many)  # there are 8
-    found = gather_samples([replace(at_layer(), heldout={0, 3})], np.random.default_rng(0))
+    found = at_layer().heldout({0, 3}).gathered()
     assert found is not None
     assert bool(found.heldout) == kept
     for judges in found.heldout:
@@ -334,15 +351,16 @@ def test_batches_that_judge_many_columns_are_kept(
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
     source, kept = at_layer(), []
+    layer, around = source.layer.layer, source.around
 
     def keep(inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> None:
-        kept.append((inputs[source.layer.input], outputs[source.layer.output]))
+        kept.append((inputs[layer.input], outputs[layer.output]))
 
-    gather_samples([source], np.random.default_rng(0), workers=workers, keep=keep)
+    source.gathered(workers=workers, keep=keep)
     assert len(kept) == 5
     for index, (inputs, outputs) in enumerate(kept):
-        assert inputs is source.inputs.of(index)[source.layer.input]
-        assert outputs is source.outputs.of(index)[source.layer.output]
+        assert inputs is around.inputs.of(index)[layer.input]
+        assert outputs is around.outputs.of(index)[layer.output]
 
 
 @pytest.mark.parametrize(
@@ -351,7 +369,7 @@ def test_the_tensors_of_each_batch_are_handed_on_in_order(workers: int) -> None:
 def test_few_positions_are_kept_without_moments_if_none_are_needed(
     inputs: int, moments: bool, few: bool
 ) -> None:
-    found = gather_samples([at_layer(inputs)], np.random.default_rng(0), 1, moments=moments)
+    found = at_layer(inputs).gathered(1, moments=moments)
     assert found is not None
     assert found.few == few
     if few:  # one position of each of eight samples, for eight columns
@@ -360,28 +378,8 @@ def test_few_positions_are_kept_without_moments_if_none_are_needed(
 
 def test_few_positions_that_are_not_finite_are_not_gathered() -> None:
     source = at_layer(4)
-    source.inputs.of(0)["x"][1] *= np.float32(1e30)
-    assert gather_samples([source], np.random.default_rng(0), 1, moments=False) is None
-
-
-@pytest.mark.parametrize(
-    ("shape", "positions"),
-    [
-        ((1, 64, 9), 4_096),
-        ((1, 64, 64), 4_096),
-        ((1, 64, 65), 4_160),
-        ((1, 64, 100), 6_400),
-        ((1, 64, 576), 30_000),  # as many as are wanted
-        ((1, 512, 10_000), 2_000),
-        ((256, 1, 9), 4_096),
-        ((4096, 1, 9), 2**26 / (4096 * 11)),
-    ],
-)
-def test_few_columns_and_wide_layers_need_fewer_positions(
-    shape: tuple[int, int, int], positions: float
-) -> None:
-    assert positions_for(30_000, shape) == positions
-    assert positions_for(100, shape) == 100
+    source.around.inputs.of(0)["x"][1] *= np.float32(1e30)
+    assert source.gathered(1, moments=False) is None
 
 
 def test_a_feed_of_several_entries_counts_as_so_many_samples() -> None:
@@ -391,20 +389,21 @@ def test_a_feed_of_several_entries_counts_as_so_many_samples() -> None:
     assert gathered(model, model, inputs=feeds, size=1, positions=100).sums.count == 80
 
 
-def some_batches(without: Collection[int], *, heldout: Collection[int] = ()) -> AtLayer:
+def some_batches(without: Collection[int], *, heldout: Collection[int] = ()) -> Placed:
     """The layer `at_layer` in a branch that does not run on some batches."""
     whole = at_layer()
     empty = np.empty(0, np.float32)
-    name = whole.layer.output
+    name, around = whole.layer.layer.output, whole.around
     assert name is not None
-    inputs = [empty if k in without else whole.inputs.of(k)["x"] for k in range(5)]
-    outputs = [empty if k in without else whole.outputs.of(k)[name] for k in range(5)]
-    return replace(whole, inputs=Given("x", inputs), outputs=Given(name, outputs), heldout=heldout)
+    inputs = [empty if k in without else around.inputs.of(k)["x"] for k in range(5)]
+    outputs = [empty if k in without else around.outputs.of(k)[name] for k in range(5)]
+    given = Around(Given("x", inputs), Given(name, outputs), around.batches, heldout)
+    return replace(whole, around=given)
 
 
 @pytest.mark.parametrize("without", [{0, 3}, {4}])
 def test_batches_on_which_a_layer_does_not_run_are_left_out(without: set[int]) -> None:
-    found = gather_samples([some_batches(without)], np.random.default_rng(0))
+    found = some_batches(without).gathered()
     assert found is not None
     real = np.concatenate([INPUTS[8 * k : 8 * k + 8] for k in range(5) if k not in without])
     assert found.count == 5 * len(real)
@@ -415,14 +414,13 @@ def test_batches_on_which_a_layer_does_not_run_are_left_out(without: set[int]) -
 @pytest.mark.parametrize("heldout", [set(), {0, 1}])
 def test_a_layer_that_runs_on_no_fitted_batch_is_not_gathered(heldout: set[int]) -> None:
     without = set(range(5)) - set(heldout)
-    assert (
-        gather_samples([some_batches(without, heldout=heldout)], np.random.default_rng(0)) is None
-    )
+    assert some_batches(without, heldout=heldout).gathered() is None
 
 
 def test_batches_on_which_the_models_go_other_ways_are_left_out() -> None:
-    source = replace(some_batches(()), outputs=some_batches({1}).outputs)
-    found = gather_samples([source], np.random.default_rng(0))
+    source = some_batches(())
+    other_way = replace(source.around, outputs=some_batches({1}).around.outputs)
+    found = replace(source, around=other_way).gathered()
     assert found is not None
     assert found.count == 5 * 32
 

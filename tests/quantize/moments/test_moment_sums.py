@@ -1,16 +1,15 @@
 """Moments against plain formulas in float64."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from graphs import random
 from numpy.typing import NDArray
 
-from onnx_evoq.quantize.moments import moment_sums as module
 from onnx_evoq.quantize.moments.moment_sums import MomentSums
 from onnx_evoq.quantize.moments.moments import Moments
+from onnx_evoq.quantize.moments.sums_of_chunk import TargetSums, target_sums
 
 Floats = NDArray[np.float32]
 
@@ -24,14 +23,20 @@ def gathered(x: Floats, t: Floats, *, centred: bool, chunks: int = 4) -> MomentS
     return sums
 
 
+def sums_of(sums: MomentSums, x: Floats, t: Floats) -> TargetSums:
+    """The sums of a chunk whose columns are given minus their origin, with other targets."""
+    return target_sums(x, lambda some: t[:, some], sums.origins(0)[1])
+
+
 def chunks_of(
-    x: Floats, t: Floats, count: int
-) -> Iterator[tuple[Floats, Callable[[slice], Floats], bool, int]]:
-    """Columns in chunks, each with what gives the targets of some of its positions."""
+    sums: MomentSums, x: Floats, t: Floats, count: int
+) -> Iterator[tuple[TargetSums, bool, int]]:
+    """Columns in chunks, with other targets."""
+    centred = x - sums.origin()[:, None]
     for columns, targets in zip(
-        np.array_split(x, count, axis=1), np.array_split(t, count, axis=1), strict=True
+        *(np.array_split(e, count, axis=1) for e in (centred, t)), strict=True
     ):
-        yield columns, lambda some, targets=targets: targets[:, some], False, 0  # type: ignore[misc]
+        yield sums_of(sums, columns, targets), False, 0
 
 
 def plain(x: Floats, t: Floats, *, centred: bool) -> Moments:
@@ -130,7 +135,7 @@ def test_heldout_chunks_are_a_fold_of_their_own_and_only_judge(centred: bool) ->
     centred_chunks = [sums.add(x[:, at], t[:, at], heldout=at.start == 0) for at in places]
     assert sums.count == 40
     found = sums.with_targets(
-        (chunk, lambda some, at=at: other[:, at][:, some], at.start == 0, 0)  # type: ignore[misc]
+        (sums_of(sums, chunk, other[:, at]), at.start == 0, 0)
         for chunk, at in zip(centred_chunks, places, strict=True)
     )
     for each, targets in ((sums, t), (found, other)):
@@ -172,40 +177,17 @@ def test_adding_leaves_a_chunk_as_it_is() -> None:
 def test_replaced_targets_give_the_moments_of_these_targets(centred: bool) -> None:
     x, t, other = random(2, 120, 4) + 3, random(2, 120, 3, seed=1), random(2, 120, 3, seed=2) + 1
     sums = gathered(x, t, centred=centred, chunks=5)
-    found = sums.with_targets(chunks_of(x - sums.origin()[:, None], other, 5))
+    found = sums.with_targets(chunks_of(sums, x, other, 5))
     expected = gathered(x, other, centred=centred, chunks=5)
     assert_same(found.moments(), expected.moments(), 1e-5)
     for one, two in zip(found.folds() or (), expected.folds() or (), strict=True):
         assert_same(one, two, 1e-5)
 
 
-@pytest.mark.parametrize("values", [1, 60, 10**6])
-def test_targets_are_asked_for_a_few_positions_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, values: int
-) -> None:
-    monkeypatch.setattr(module, "_LEAST_POSITIONS", 3)
-    monkeypatch.setattr(module, "_VALUES_AT_ONCE", values)
-    x, t = random(2, 40, 4), random(2, 40, 3, seed=1)
-    sums, asked = gathered(x, t, centred=False, chunks=2), []
-
-    def targets_of(chunk: Floats, some: slice) -> Floats:
-        asked.append(some.stop - some.start)
-        return chunk[:, some]
-
-    halves = np.array_split(x, 2, axis=1), np.array_split(t, 2, axis=1)
-    again = sums.with_targets(
-        (columns, partial(targets_of, targets), False, 0)
-        for columns, targets in zip(*halves, strict=True)
-    )
-    expected = {1: [3] * 6 + [2], 60: [10, 10], 10**6: [20]}[values]  # of 6 values each
-    assert asked == 2 * expected
-    assert_same(again.moments(), sums.moments(), 1e-6)
-
-
 def test_the_same_targets_give_the_same_moments() -> None:
     x, t = random(2, 100, 4), random(2, 100, 3, seed=1)
     sums = gathered(x, t, centred=True, chunks=4)
-    again = sums.with_targets(chunks_of(x - sums.origin()[:, None], t, 4))
+    again = sums.with_targets(chunks_of(sums, x, t, 4))
     assert_same(again.moments(), sums.moments(), 0)
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from onnx_evoq.batch import make_batches
-from onnx_evoq.engine import frontier as module
-from onnx_evoq.engine.frontier import Ahead, Frontier
+from onnx_evoq.engine.frontier import frontier as module
+from onnx_evoq.engine.frontier.frontier import Ahead, Frontier
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Network, as_network, fold_batch_norm, input_specs, load, with_codes
 from onnx_evoq.setup import Resources

@@ -26,6 +26,26 @@ from onnx_evoq.setup import Resources, open_session, workers_of
 _MOST_LAYERS_AGAIN = 4  # layers that are run again because a frontier was not kept
 
 
+class Keeping:
+    """Decides which frontiers are kept.
+
+    Args:
+        limit: bytes of a frontier that is kept; of others, every fifth is.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._layers_again = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether a frontier of so many bytes is to be kept."""
+        return size <= self._limit or self._layers_again >= _MOST_LAYERS_AGAIN
+
+    def advance(self, *, kept: bool) -> None:
+        """Take in whether the next frontier was kept."""
+        self._layers_again = 0 if kept else self._layers_again + 1
+
+
 class Frontier:
     """The tensors that a model needs to go on from a weight, for the first batches.
 
@@ -47,7 +67,7 @@ class Frontier:
         self._names: tuple[str, ...] = ()
         self._kept: TensorStore | None = None  # None at the model's inputs
         self._unused: list[Block] = []  # memory for the next frontier
-        self._layers_again = 0
+        self._keeping = Keeping(limit)
 
     def ahead(self, network: Network, weights: Sequence[str], wanted: Sequence[str]) -> "Ahead":
         """Prepare to compute some tensors, and the frontier before some weights.
@@ -113,17 +133,13 @@ class Frontier:
         Raises:
             ModelError: one of them cannot be computed, or ONNX Runtime cannot load the part.
         """
-        crossing = self._names if known is None else known
-        inputs = BatchTensors(self._batches, [{} for _ in self._batches])  # of later batches, too
-        specs = specs_of(inputs, list(self._batches[0].feed)) + specs_of(self.known, crossing)
-        part = bridge(network, specs, wanted)
-        if part is None:
-            raise ModelError(f"{wanted[0]!r} cannot be computed by itself.")
+        names = self._names if known is None else known
+        part = part_behind(network, self._batches, self.known, names, wanted)
         return open_session(part, self._resources, f"the part of the model up to {wanted[0]!r}")
 
     def fits(self, size: int) -> bool:
         """Whether a frontier of so many bytes is to be kept."""
-        return size <= self._limit or self._layers_again >= _MOST_LAYERS_AGAIN
+        return self._keeping.fits(size)
 
     def new_store(self) -> TensorStore:
         """A place for the next frontier; the kept one is needed meanwhile."""
@@ -131,7 +147,7 @@ class Frontier:
 
     def advance(self, names: tuple[str, ...], kept: TensorStore | None) -> None:
         """Take the next frontier in place of the kept one; None leaves that where it is."""
-        self._layers_again = self._layers_again + 1 if kept is None else 0
+        self._keeping.advance(kept=kept is not None)
         if kept is not None:  # without tensors it is at the model's inputs
             kept.close()
             self._unused = [] if self._kept is None else self._kept.blocks
@@ -192,3 +208,30 @@ class Ahead:
         if self._session is None:
             return known
         return {**known, **run_on(self._session, known)}
+
+
+def part_behind(
+    network: Network,
+    batches: Sequence[Batch],
+    known: Sequence[Arrays],
+    names: Sequence[str],
+    wanted: Sequence[str],
+) -> Network:
+    """The part of a model that computes tensors from its inputs and from other tensors.
+
+    Args:
+        network: the model.
+        batches: the samples.
+        known: for each batch that has come, the inputs and the tensors to start from.
+        names: the latter.
+        wanted: the tensors to compute.
+
+    Raises:
+        ModelError: one of them cannot be computed.
+    """
+    inputs = BatchTensors(batches, [{} for _ in batches])  # of later batches, too
+    specs = specs_of(inputs, list(batches[0].feed)) + specs_of(known, names)
+    part = bridge(network, specs, wanted)
+    if part is None:
+        raise ModelError(f"{wanted[0]!r} cannot be computed by itself.")
+    return part

@@ -1,0 +1,204 @@
+"""What a worker does with the columns and targets of a layer, of the samples that are with it."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from onnx_evoq.array_types import Arrays, Float32Array
+from onnx_evoq.batch import Batch
+from onnx_evoq.engine.cuts import Stage, tensors_at
+from onnx_evoq.engine.samples import Gathering, OfBatch, parts_of
+from onnx_evoq.executors import Memory, Reference
+from onnx_evoq.quantize import (
+    ChunkSums,
+    SampleChunk,
+    TargetsBehind,
+    TargetSums,
+    chunk_sums,
+    first_origins,
+    joined,
+)
+
+_LAYERS = 4  # of which a worker keeps columns: of one, and of those of other runs at that time
+_ROWS = 256  # of a symmetric matrix that are sent at a time
+
+Origins = Mapping[int, tuple[Float32Array, Float32Array]]  # of columns and targets, by use
+
+
+@dataclass(frozen=True, eq=False)
+class OneBatch:
+    """Samples of a layer.
+
+    Attributes:
+        number: of the batch.
+        batch: the samples.
+        stages: at which the tensors of the quantized model and of the float model are.
+        seed: of the positions.
+        heldout: whether the batch only judges.
+    """
+
+    number: int
+    batch: Reference[Batch]
+    stages: tuple[Reference[Stage] | None, Reference[Stage] | None]
+    seed: int
+    heldout: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Asks for something of some sections of a layer.
+
+    Attributes:
+        name: of what is gathered, unlike any other.
+        gathering: how columns and targets are gathered.
+        sections: the samples.
+        origins: what is subtracted; empty as long as it is not known.
+        behind: gives other targets; None for the layer's own.
+    """
+
+    name: str
+    gathering: Reference[Gathering]
+    sections: tuple[tuple[OneBatch, ...], ...]
+    origins: Origins
+    behind: Reference[TargetsBehind] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What a worker answers when it has gathered the chunks of a section.
+
+    Attributes:
+        chunks: those that are sent as they are.
+        origins: of the first part of each use.
+    """
+
+    chunks: Sequence[OfBatch]
+    origins: Origins
+
+
+@dataclass(frozen=True, eq=False)
+class SentSums:
+    """The sums of a part, as they are sent."""
+
+    heldout: bool
+    use: int
+    sums: ChunkSums
+    products: Sequence[Float32Array]
+
+
+def gathered(memory: Memory, asked: Asked) -> list[Gathered]:
+    """Gather the chunks of some sections."""
+    gathering, found = memory.value(asked.gathering), []
+    for section in asked.sections:
+        if gathering.few:
+            found.append(Gathered(_chunks(memory, gathering, section), {}))
+            continue
+        sent, origins = list[OfBatch](), dict[int, tuple[Float32Array, Float32Array]]()
+        for part in _parts(memory, asked, section):
+            if gathering.keeps_judges and part[0].heldout:
+                sent.append(OfBatch(joined(part), section[0].number, 0))
+                continue
+            use = part[0].use
+            if use not in origins:
+                columns, targets = [e.columns for e in part], [e.targets for e in part]
+                centred = gathering.centred[use]
+                origins[use] = first_origins(columns, targets, centred=centred)
+        found.append(Gathered(sent, origins))
+    return found
+
+
+def products(memory: Memory, asked: Asked) -> list[list[SentSums]]:
+    """The sums of the parts of some sections."""
+    found = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for section in asked.sections:
+            sums = list[SentSums]()
+            for part in _centred(memory, asked, section):
+                own = _sums(part, asked.origins[part.use][1])
+                without = replace(own, xx=np.empty((0, 0, 0), np.float32))
+                sums.append(SentSums(part.heldout, part.use, without, halved(own.xx)))
+            found.append(sums)
+    return found
+
+
+def _sums(part: SampleChunk, origin: Float32Array) -> ChunkSums:
+    return chunk_sums(part.columns, lambda some: part.targets[:, some], origin)
+
+
+def other_targets(memory: Memory, asked: Asked) -> list[list[TargetSums]]:
+    """The sums of the parts of some sections with other targets."""
+    assert asked.behind is not None
+    behind = memory.value(asked.behind)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return [
+            [
+                behind.sums(part, asked.origins[part.use][1])
+                for part in _centred(memory, asked, each)
+            ]
+            for each in asked.sections
+        ]
+
+
+def _chunks(memory: Memory, gathering: Gathering, section: Sequence[OneBatch]) -> list[OfBatch]:
+    """The columns and targets of the batches of a section."""
+    found = []
+    for one in section:
+        batch = memory.value(one.batch)
+        tensors: list[Arrays] = [
+            {**batch.feed, **tensors_at(memory, stage, one.batch)} for stage in one.stages
+        ]
+        chunks = gathering.chunks(batch, tensors[0], tensors[1], one.seed, heldout=one.heldout)
+        found += [OfBatch(chunk, one.number, batch.count) for chunk in chunks]
+    return found
+
+
+def _parts(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[list[SampleChunk]]:
+    """The parts of a section, kept here or gathered."""
+    kept = _kept(memory, asked, "parts")
+    number = section[0].number
+    if number not in kept:
+        gathering = memory.value(asked.gathering)
+        chunks = _chunks(memory, gathering, section)
+        kept[number] = list(parts_of(chunks, heldout=gathering.heldout))
+    parts: list[list[SampleChunk]] = kept[number]
+    return parts
+
+
+def _centred(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[SampleChunk]:
+    """The parts of a section whose sums are asked for, minus the origin of the columns."""
+    kept, number = _kept(memory, asked, "centred"), section[0].number
+    if number not in kept:
+        gathering = memory.value(asked.gathering)
+        parts = _parts(memory, asked, section)
+        if gathering.keeps_judges:
+            parts = [part for part in parts if not part[0].heldout]
+        kept[number] = [joined(part, asked.origins[part[0].use][0]) for part in parts]
+        del _kept(memory, asked, "parts")[number]  # they take as much memory
+    parts_here: list[SampleChunk] = kept[number]
+    return parts_here
+
+
+def _kept(memory: Memory, asked: Asked, kind: str) -> dict[Hashable, Any]:
+    """What is kept of the sections of a layer."""
+    of_layer: dict[str, dict[Hashable, Any]]
+    of_layer = memory.made("columns of a layer", asked.name, dict, _LAYERS)
+    return of_layer.setdefault(kind, {})
+
+
+def halved(products: Float32Array) -> list[Float32Array]:
+    """What is sent of symmetric matrices, (groups, n, n): blocks of rows from the diagonal on."""
+    width = products.shape[1]
+    return [products[:, k : k + _ROWS, k:].copy() for k in range(0, width, _ROWS)]
+
+
+def whole(blocks: Sequence[Float32Array]) -> Float32Array:
+    """The symmetric matrices that `halved` was given."""
+    groups, _, width = blocks[0].shape
+    products = np.empty((groups, width, width), np.float32)
+    for start, block in zip(range(0, width, _ROWS), blocks, strict=True):
+        end = start + block.shape[1]
+        products[:, start:end, start:] = block
+        products[:, end:, start:end] = block[:, :, end - start :].transpose(0, 2, 1)
+    return products

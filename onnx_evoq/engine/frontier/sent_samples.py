@@ -1,0 +1,138 @@
+"""Columns and targets of a layer that are gathered by the workers which have the samples.
+
+1. Each worker gathers the chunks of its sections, and answers with the means that are subtracted
+   from the columns. The first ones are everybody's.
+2. It answers with the sums of products of each part. They are added up here in the order of the
+   sections, as `gather_samples` adds them.
+3. Where an activation hides errors, it keeps the columns, and answers with sums for other targets.
+
+So columns leave a worker only where they are fewer than their sums would be: at layers that have no
+more positions than columns, and of the samples that choose a damping for many columns.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from onnx_evoq.array_types import Float32Array
+from onnx_evoq.engine.frontier.columns_there import (
+    Asked,
+    OneBatch,
+    gathered,
+    other_targets,
+    products,
+    whole,
+)
+from onnx_evoq.engine.frontier.on_workers import Stages
+from onnx_evoq.engine.frontier.shards import Shards
+from onnx_evoq.engine.samples import (
+    Around,
+    AtLayer,
+    Gathering,
+    OfBatch,
+    parts_of,
+    plan_gathering,
+)
+from onnx_evoq.executors import Reference
+from onnx_evoq.quantize import LayerSamples, TargetsBehind, TargetSums
+
+_ON_THE_WAY = 2**28  # bytes of products that are asked for at a time
+
+
+def gather_on_workers(
+    sources: Sequence[AtLayer],
+    around: Around,
+    stages: tuple[Stages, Stages],
+    rng: np.random.Generator,
+    positions: int,
+    kept: int,
+    shards: Shards,
+) -> LayerSamples | None:
+    """Gather columns and targets as `gather_samples` does, on the workers that have the samples.
+
+    Args:
+        sources: the layers with the weight.
+        around: what is seen of the tensors around them.
+        stages: at which these are in the quantized model and in the float model, of each batch.
+        rng: draws positions.
+        positions: the most positions of all samples together.
+        kept: the most values of columns and targets that are kept.
+        shards: which worker has which batches.
+    """
+    gathering = plan_gathering(sources, around, positions, kept, moments=False)
+    if gathering is None:
+        return None
+    seeds = rng.integers(2**63, size=len(around.batches)).tolist()
+    layer = _Layer(gathering, around, stages, seeds, shards)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = layer.samples()
+        return found if found.count and found.finite else None
+
+
+class _Layer:
+    """Gathers the columns and targets of a layer; the arguments are those of the function above."""
+
+    def __init__(
+        self,
+        gathering: Gathering,
+        around: Around,
+        stages: tuple[Stages, Stages],
+        seeds: Sequence[int],
+        shards: Shards,
+    ) -> None:
+        self._gathering, self._shards = gathering, shards
+        self._name = uuid4().hex
+        self._held = shards.executor.hold(gathering)
+        self._batches = [
+            OneBatch(k, shards.batches[k], (stages[0][k], stages[1][k]), seed, k in around.heldout)
+            for k, seed in enumerate(seeds)
+        ]
+        groups, rows, width = gathering.uses[0].source.shape
+        self._bytes = groups * width * (2 * width + 4 * rows)  # of the products of a part
+        self._origins: dict[int, tuple[Float32Array, Float32Array]] = {}
+
+    def samples(self) -> LayerSamples:
+        """Columns and targets, or their moments."""
+        gathering = self._gathering
+        samples = gathering.samples(self._sums_behind)
+        chunks = list[OfBatch]()
+        for found in self._map(gathered, None):
+            chunks += found.chunks
+            for use, origins in found.origins.items():
+                self._origins.setdefault(use, origins)
+        for parts in parts_of(chunks, heldout=gathering.heldout):
+            samples.add(*parts)
+        for use, origins in self._origins.items():
+            samples.sums.start_at(*origins, use)
+        if not gathering.few:
+            for section in self._map(products, None, self._bytes):
+                for each in section:
+                    sums = replace(each.sums, xx=whole(each.products))
+                    samples.add_sums(sums, heldout=each.heldout, use=each.use)
+        return samples
+
+    def _sums_behind(self, behind: TargetsBehind) -> Iterator[TargetSums]:
+        held = self._shards.executor.hold(behind)
+        for section in self._map(other_targets, held, self._bytes):
+            yield from section
+
+    def _map(
+        self, function: Any, behind: Reference[TargetsBehind] | None, size: int = 0
+    ) -> Iterator[Any]:
+        """What workers answer for each section, in their order.
+
+        Args:
+            function: is done by the workers.
+            behind: gives other targets.
+            size: bytes of an answer for a section.
+        """
+
+        def asked(sections: Sequence[range]) -> Asked:
+            batches = tuple(tuple(self._batches[k] for k in section) for section in sections)
+            return Asked(self._name, self._held, batches, self._origins, behind)
+
+        at_once = max(1, _ON_THE_WAY // max(1, size))
+        return self._shards.map(function, asked, range(len(self._batches)), at_once)
