@@ -3,8 +3,9 @@
 1. Scores: a generation of candidates for the middle layer of a convolutional network, as evolution
    scores it. The scores of all runs must be those of this process, to the bit.
 2. Rows: the codes of a wide layer in parts of 128 rows, which one worker alone is not given.
-3. Tasks that do nothing, which show what one costs the process that sends it.
-4. A simulation with these costs, of one process that serves 8, 64 and 512 workers, on layers of the
+3. Reconstruction: all layers of that network, with samples that stay with the workers.
+4. Tasks that do nothing, which show what one costs the process that sends it.
+5. A simulation with these costs, of one process that serves 8, 64 and 512 workers, on layers of the
    shapes of a ResNet-50 and of a BERT-base.
 
     python tools/bench_scale.py [--workers 1,2,4] [--candidates 64]
@@ -24,12 +25,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.engine import Evaluators
-from onnx_evoq.executors import HERE, Memory, Task, connected
+from onnx_evoq.executors import HERE, Memory, connected
+from onnx_evoq.executors import Task as WorkersTask
 from onnx_evoq.metrics import Criterion, find_metric
-from onnx_evoq.model import input_specs, load
+from onnx_evoq.model import find_weights, input_specs, load
 from onnx_evoq.parallel import one_blas_thread
 from onnx_evoq.quantize import RowGrid, codes_of_rows, factored
-from onnx_evoq.setup import Resources, ScoringSet, run_model
+from onnx_evoq.reconstruct import reconstruct_layers
+from onnx_evoq.run import Deadline
+from onnx_evoq.setup import Resources, ScoringSet, Task, run_model
 
 CHANNELS, SIDE, LAYERS, SAMPLES, BATCH = 64, 16, 6, 128, 16
 ROWS, COLUMNS = 2048, 4096
@@ -110,6 +114,21 @@ def scored(
     return seconds, np.array(found).tobytes()
 
 
+def reconstructed(
+    model: Any, sets: Sequence[ScoringSet], cluster: str | None
+) -> tuple[float, bytes]:
+    """The seconds that a reconstruction of all layers takes, and its codes."""
+    weights = find_weights(model)[0]
+    task = Task(
+        model, weights, {weight.name: 4 for weight in weights}, "tensor", "pow2", *sets,
+        Deadline(None), resources=Resources(workers=1, cluster=cluster),
+    )  # fmt: skip
+    began = time.perf_counter()
+    found = reconstruct_layers(task, np.random.default_rng(3), details=False)
+    seconds = time.perf_counter() - began
+    return seconds, b"".join(each.codes.tobytes() for each in found.quantized.values())
+
+
 def rows_problem() -> tuple[Any, Any, RowGrid]:
     """W*, H and the grid of a wide layer."""
     rng = np.random.default_rng(1)
@@ -161,6 +180,17 @@ def main() -> None:
         changed.flat[rng.choice(base.size, 64, replace=False)] *= np.float32(1.1)
         candidates.append(changed)
     alone, expected = scored(model, scoring, candidates, None)
+    few = len(batches) // 4  # of the batches choose dampings
+    layers = [
+        ScoringSet(batches[some], Criterion(find_metric("mse"), reference[some], None))
+        for some in (slice(few, None), slice(few))
+    ]
+    layers_alone, layers_expected = reconstructed(model, layers, None)
+    of_layers = [
+        f"One core in this process reconstructs {LAYERS} layers in {layers_alone:.1f} s.\n",
+        "| workers | s | MB sent to workers, a layer | MB of answers, a layer | tasks, a layer |",
+        "|---|---|---|---|---|",
+    ]
     problem = rows_problem()
     options: dict[str, Any] = {"descends": True, "restarts": 0, "rng": None}
     began = time.perf_counter()
@@ -187,14 +217,26 @@ def main() -> None:
             rows = time.perf_counter() - began
             assert (there == codes).all(), "other codes than in this process"
             layer = traffic.values - before
+            start = traffic.values, traffic.tasks, traffic.answers, traffic.done
+            took, found_layers = reconstructed(model, layers, address)
+            assert found_layers == layers_expected, "other layers than in this process"
+            end = traffic.values, traffic.tasks, traffic.answers, traffic.done
+            values, asked, answers, done = (
+                (b - a) / LAYERS for a, b in zip(start, end, strict=True)
+            )
+            of_layers.append(
+                f"| {count} | {took:.1f} | {(values + asked) / 1e6:.1f} | {answers / 1e6:.1f} | "
+                f"{done:.0f} |"
+            )
             began = time.perf_counter()
-            list(cluster.map(nothing, (Task(index) for index in range(EMPTY))))
+            list(cluster.map(nothing, (WorkersTask(index) for index in range(EMPTY))))
             empty = (time.perf_counter() - began) / EMPTY
         print(
             f"| {count} | {len(candidates) / seconds:.1f} | {each:,.0f} | {rows:.1f} | "
             f"{layer / 1e6:.0f} MB | {1000 * empty:.1f} |"
         )
         costs.per_task, costs.bytes = empty, per_task
+    print("", *of_layers, sep="\n")
     products = CHANNELS**2 * 9 * SIDE**2 * (LAYERS - LAYERS // 2)
     costs.products = products * SAMPLES * len(candidates) / alone
     print(f"\nA simulation: {GENERATION} candidates, {CALIBRATION} samples, half of the network,")

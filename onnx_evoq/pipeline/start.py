@@ -130,8 +130,10 @@ def evolved_start(
         seed: of what it drew.
         rng: draws the moves of the search.
     """
-    # Each candidate holds activations of its own, which a bound of memory allows one at a time.
-    at_a_time = 1 if task.resources.memory is not None else _AT_A_TIME
+    # Each candidate holds activations of its own, which a bound of memory allows one at a time. On
+    # a cluster the workers share each candidate.
+    bounded = task.resources.memory is not None or task.resources.cluster is not None
+    at_a_time = 1 if bounded else _AT_A_TIME
     workers = min(at_a_time, workers_of(task.resources))
     ended = Event()
     deadline = task.deadline.share(_FORMATS_PARTS).unless(ended.is_set)
