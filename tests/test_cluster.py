@@ -1,6 +1,7 @@
 """Whole runs on a cluster: the bytes of one machine, and one sentence where there is none."""
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from searches import shorten
 from onnx_evoq import ClusterError, Resources, Strategy, optimize, rank_sensitivity
 from onnx_evoq.executors import opening
 from onnx_evoq.mixed_precision.layer_table import several_layers
+from onnx_evoq.reconstruct.walk import Walk
 
 DATA = {"x": random(40, 3, 8, 8)}
 
@@ -35,6 +37,26 @@ def test_a_run_gives_the_same_bytes_on_workers(far: FarWorkers, name: str) -> No
 
 def test_a_run_gives_the_same_bytes_on_real_workers(cluster: RealCluster) -> None:
     assert optimized(cluster.address, "coevolution") == optimized(None, "coevolution")
+
+
+def test_a_worker_that_is_lost_between_layers_changes_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, layers, original = optimized(None, "none"), list[str](), Walk.samples
+    with RealCluster(tmp_path) as own:
+        for _ in range(2):
+            own.start_worker()
+
+        def losing(walk: Walk, network: Any, index: int, layer: Any, *rest: Any) -> Any:
+            layers.append(layer.weight)
+            if index == 1:  # what it had of the first layer is gone
+                own.kill_worker()
+                own.start_worker()
+            return original(walk, network, index, layer, *rest)
+
+        monkeypatch.setattr(Walk, "samples", losing)
+        assert optimized(own.address, "none") == expected
+    assert layers == ["w1", "w2", "w3"]
 
 
 def test_sensitivities_are_the_same_on_workers(far: FarWorkers) -> None:
