@@ -278,7 +278,10 @@ class DaskCluster:
         ]
         if nowhere:
             wholes = [packed(parts_of(held.value)[0]) for held in nowhere]
-            futures = self._client.scatter(wholes, workers=[worker], hash=False)
+            try:
+                futures = self._client.scatter(wholes, workers=[worker], hash=False)
+            except KeyError:  # the worker was lost just now: whoever gets the task says what lacks
+                self._looked, futures = -_LOOK, [None] * len(nowhere)
             for held, future in zip(nowhere, futures, strict=True):
                 held.future = future
         self.traffic.values += sum(lacking[key].size for key in lacking.keys() - coming)

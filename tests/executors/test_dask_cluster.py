@@ -122,6 +122,25 @@ def test_a_worker_that_is_lost_costs_its_tasks_only(tmp_path: Path) -> None:
             assert elements(executor, 2)[1][0] == 101
 
 
+def test_values_for_a_worker_that_is_just_lost_are_sent_again(
+    cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connected(cluster.address, 1) as executor:
+        assert executor is not None
+        lost, scatter = [KeyError("tcp://gone:1")], executor._client.scatter
+
+        def failing(*arguments: Any, **options: Any) -> Any:
+            if lost:
+                raise lost.pop()
+            return scatter(*arguments, **options)
+
+        monkeypatch.setattr(executor._client, "scatter", failing)
+        values = executor.hold([5, 6, 7])
+        tasks = (Task(Element(values, index, 0.0)) for index in range(3))
+        assert [value for value, _ in executor.map(element, tasks)] == [5, 6, 7]
+        assert not lost
+
+
 def test_a_task_that_ends_its_workers_ends_the_run(tmp_path: Path) -> None:
     with RealCluster(tmp_path) as own:
         for _ in range(5):
