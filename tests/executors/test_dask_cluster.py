@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,12 +130,12 @@ def test_values_for_a_worker_that_is_just_lost_are_sent_again(
         assert executor is not None
         lost, scatter = [KeyError("tcp://gone:1")], executor._client.scatter
 
-        def failing(*arguments: Any, **options: Any) -> Any:
+        def lost_once(*arguments: Any, **options: Any) -> Any:
             if lost:
                 raise lost.pop()
             return scatter(*arguments, **options)
 
-        monkeypatch.setattr(executor._client, "scatter", failing)
+        monkeypatch.setattr(executor._client, "scatter", lost_once)
         values = executor.hold([5, 6, 7])
         tasks = (Task(Element(values, index, 0.0)) for index in range(3))
         assert [value for value, _ in executor.map(element, tasks)] == [5, 6, 7]
