@@ -195,6 +195,16 @@ def test_layers_wait_until_they_are_enough_work_for_all_workers(
     assert together.done == [(FULL, 3), (FULL, 1)]
 
 
+def test_layers_are_enough_for_workers_and_for_threads() -> None:
+    class ThreadsBeside(FarWorkers):
+        near = Threads(3)
+
+    for workers, seconds in ((2, 6.0), (4, 8.0)):
+        executor = ThreadsBeside(workers)
+        assert not module._are_enough([layer(0, [[]], 0.49 * seconds)], executor)  # in two ways
+        assert module._are_enough([layer(0, [[]], 0.51 * seconds)], executor)
+
+
 def test_layers_wait_no_longer_than_there_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BYTES_AT_ONCE", 2 * 36 * 8)
     together = Together(monkeypatch, [FULL], Threads(2))

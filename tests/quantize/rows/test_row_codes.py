@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 from far_workers import FarWorkers
 from graphs import random
-from layer_problems import correlated
+from layer_problems import correlated, problem
 
 from onnx_evoq.executors import HERE, Executor
 from onnx_evoq.executors.tasks.threads import Threads
 from onnx_evoq.quantize.closed_form.best_weight import factored
-from onnx_evoq.quantize.grid import MANY_COLUMNS, Hessian, RowGrid, SampleHessian
+from onnx_evoq.quantize.grid import (
+    MANY_COLUMNS,
+    Hessian,
+    RowGrid,
+    SampleHessian,
+    closest_codes,
+    gptq_rounding,
+)
 from onnx_evoq.quantize.rows import row_codes as module
 from onnx_evoq.quantize.rows.row_codes import codes_of_rows
 
@@ -97,6 +104,48 @@ def test_a_task_has_as_many_parts_as_take_some_time(
     monkeypatch.setattr(module, "_SECONDS_OF_TASK", 1e-9)
     codes(far, rows=100, seed=1)
     assert [len(asked.parts) for asked in far.asked[9:]] == [1] * 17
+
+
+@pytest.mark.parametrize(
+    ("descends", "search"), [(True, closest_codes), (False, gptq_rounding)], ids=["all", "gptq"]
+)
+def test_the_codes_of_a_part_are_those_of_the_search(
+    monkeypatch: pytest.MonkeyPatch, descends: bool, search: Any
+) -> None:
+    weight, hessian, grid = problem((2, 9, 30))
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 5)
+    options: dict[str, Any] = {"descends": descends, "restarts": 0, "rng": None}
+    found = codes_of_rows(weight, hessian, grid, HERE, **options)
+    for rows in (np.arange(5), np.arange(5, 9)):
+        np.testing.assert_array_equal(
+            found[:, rows], search(weight[:, rows], hessian, grid.at(rows))
+        )
+    assert (closest_codes(weight, hessian, grid) != gptq_rounding(weight, hessian, grid)).any()
+
+
+def test_what_parts_share_is_computed_before_they_begin() -> None:
+    class Looks(Threads):
+        def map(self, function: Any, tasks: Any) -> Any:
+            known.append({"diagonal", "factor", "rounded"} <= vars(hessian).keys())
+            return super().map(function, tasks)
+
+    known: list[bool] = []
+    weight, hessian, grid = problem((1, 12, 30))
+    codes_of_rows(weight, hessian, grid, Looks(2), descends=True, restarts=0, rng=None)
+    assert known == [True]
+
+
+def test_a_task_takes_a_quarter_of_a_second_where_all_workers_have_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS_PER_TASK", 0.1)
+    far = FarWorkers()
+    assert module._parts_of_task(far, 1000, 10.0) == 25
+    assert module._parts_of_task(far, 40, 1.0) == 5
+    assert module._parts_of_task(far, 4, 10.0) == 1
+    # Half of the seconds are saved, and eleven tasks take 1.1 s.
+    assert module._pays(far, 21, 2, 2.21, 0)
+    assert not module._pays(far, 21, 2, 2.19, 0)
 
 
 def test_restarts_need_something_that_draws_them(far: FarWorkers) -> None:
