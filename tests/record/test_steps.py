@@ -100,6 +100,12 @@ def test_other_programs_can_read_a_step(tmp_path: Path) -> None:
         assert archive["codes"].tolist() == [0, 1, 2]
 
 
+def test_nothing_is_pickled(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        FolderSteps(tmp_path).save("conv1", {"codes": np.array([{}])})
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_step_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = FolderSteps(tmp_path)
     steps.save("conv1", done=1)
