@@ -59,7 +59,7 @@ from onnx_evoq.quantize.moments import (
     first_origins,
     joined,
 )
-from onnx_evoq.quantize.rows import codes_of_rows
+from onnx_evoq.quantize.rows import SentSymmetric, codes_of_rows
 from onnx_evoq.quantize.scales import (
     Profile,
     ScaledLayer,
@@ -97,6 +97,7 @@ __all__ = [
     "SampleChunk",
     "Scale",
     "ScaledLayer",
+    "SentSymmetric",
     "TargetSums",
     "TargetsBehind",
     "View",

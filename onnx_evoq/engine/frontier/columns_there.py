@@ -14,6 +14,7 @@ from onnx_evoq.executors import Memory, Reference
 from onnx_evoq.quantize import (
     ChunkSums,
     SampleChunk,
+    SentSymmetric,
     TargetsBehind,
     TargetSums,
     chunk_sums,
@@ -22,7 +23,6 @@ from onnx_evoq.quantize import (
 )
 
 _LAYERS = 4  # of which a worker keeps columns: of one, and of those of other runs at that time
-_ROWS = 256  # of a symmetric matrix that are sent at a time
 
 Origins = Mapping[int, tuple[Float32Array, Float32Array]]  # of columns and targets, by use
 
@@ -80,12 +80,19 @@ class Gathered:
 
 @dataclass(frozen=True, eq=False)
 class SentSums:
-    """The sums of a part, as they are sent."""
+    """The sums of a part, as they are sent.
+
+    Attributes:
+        heldout: whether it only judges.
+        use: of the weight.
+        sums: all but those of x x^T.
+        products: the latter.
+    """
 
     heldout: bool
     use: int
     sums: ChunkSums
-    products: Sequence[Float32Array]
+    products: SentSymmetric
 
 
 def gathered(memory: Memory, asked: Asked) -> list[Gathered]:
@@ -118,7 +125,7 @@ def products(memory: Memory, asked: Asked) -> list[list[SentSums]]:
             for part in _centred(memory, asked, section):
                 own = _sums(part, asked.origins[part.use][1])
                 without = replace(own, xx=np.empty((0, 0, 0), np.float32))
-                sums.append(SentSums(part.heldout, part.use, without, halved(own.xx)))
+                sums.append(SentSums(part.heldout, part.use, without, SentSymmetric.of(own.xx)))
             found.append(sums)
     return found
 
@@ -185,20 +192,3 @@ def _kept(memory: Memory, asked: Asked, kind: str) -> dict[Hashable, Any]:
     of_layer: dict[str, dict[Hashable, Any]]
     of_layer = memory.made("columns of a layer", asked.name, dict, _LAYERS)
     return of_layer.setdefault(kind, {})
-
-
-def halved(products: Float32Array) -> list[Float32Array]:
-    """What is sent of symmetric matrices, (groups, n, n): blocks of rows from the diagonal on."""
-    width = products.shape[1]
-    return [products[:, k : k + _ROWS, k:].copy() for k in range(0, width, _ROWS)]
-
-
-def whole(blocks: Sequence[Float32Array]) -> Float32Array:
-    """The symmetric matrices that `halved` was given."""
-    groups, _, width = blocks[0].shape
-    products = np.empty((groups, width, width), np.float32)
-    for start, block in zip(range(0, width, _ROWS), blocks, strict=True):
-        end = start + block.shape[1]
-        products[:, start:end, start:] = block
-        products[:, end:, start:end] = block[:, :, end - start :].transpose(0, 2, 1)
-    return products

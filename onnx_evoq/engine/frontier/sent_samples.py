@@ -24,7 +24,6 @@ from onnx_evoq.engine.frontier.columns_there import (
     gathered,
     other_targets,
     products,
-    whole,
 )
 from onnx_evoq.engine.frontier.on_workers import Stages
 from onnx_evoq.engine.frontier.shards import Shards
@@ -110,7 +109,7 @@ class _Layer:
         if not gathering.few:
             for section in self._map(products, None, self._bytes):
                 for each in section:
-                    sums = replace(each.sums, xx=whole(each.products))
+                    sums = replace(each.sums, xx=np.asarray(each.products.matrices(), np.float32))
                     samples.add_sums(sums, heldout=each.heldout, use=each.use)
         return samples
 

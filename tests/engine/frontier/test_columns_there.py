@@ -1,27 +1,14 @@
-"""What workers send of sums, and that no tensor of activations does."""
+"""What workers send is sums, and no tensor of activations."""
 
 import numpy as np
 import pytest
 from far_workers import FAR, FarWorkers
 from graphs import conv_net, random, task_of
 
-from onnx_evoq.engine.frontier import columns_there as module
-from onnx_evoq.engine.frontier.columns_there import halved, whole
 from onnx_evoq.executors.tasks.packing import parts_of
 from onnx_evoq.model import fold_batch_norm, load
 from onnx_evoq.reconstruct.layer_by_layer import reconstruct_layers
 from onnx_evoq.setup import Resources
-
-
-@pytest.mark.parametrize("width", [1, 3, 4, 9])
-def test_a_symmetric_matrix_comes_back_whole(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setattr(module, "_ROWS", 4)
-    x = random(2, 7, width)
-    products = x.transpose(0, 2, 1) @ x
-    products = np.tril(products) + np.tril(products, -1).transpose(0, 2, 1)
-    blocks = halved(products)
-    assert sum(block.size for block in blocks) <= 2 * width * (width + 4) / 2 + 2 * 16
-    np.testing.assert_array_equal(whole(blocks), products)
 
 
 def test_answers_are_small_beside_the_activations(
