@@ -12,9 +12,10 @@ and with them the next frontier. So each sample passes each part of the model on
    The others are brought to the frontier when a layer needs them (`grow`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from onnx_evoq.array_types import Arrays
+from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.cuts import BatchTensors, run_on, specs_of
 from onnx_evoq.errors import ModelError
@@ -22,6 +23,8 @@ from onnx_evoq.model import Network, bridge, frontier_before
 from onnx_evoq.parallel import in_order
 from onnx_evoq.score import Block, Session, TensorStore
 from onnx_evoq.setup import Resources, open_session, workers_of
+
+AheadT = TypeVar("AheadT")
 
 _MOST_LAYERS_AGAIN = 4  # layers that are run again because a frontier was not kept
 
@@ -37,8 +40,15 @@ class Keeping:
         self._limit = limit
         self._layers_again = 0
 
-    def fits(self, size: int) -> bool:
-        """Whether a frontier of so many bytes is to be kept."""
+    def fits(self, first: Sequence[Array], batches: Sequence[Batch]) -> bool:
+        """Whether a frontier is to be kept.
+
+        Args:
+            first: its tensors of the first batch.
+            batches: all that have come; longer ones have more.
+        """
+        sizes = [batch.size * batch.length for batch in batches]
+        size = int(sum(tensor.nbytes for tensor in first) * (sum(sizes) / sizes[0]))
         return size <= self._limit or self._layers_again >= _MOST_LAYERS_AGAIN
 
     def advance(self, *, kept: bool) -> None:
@@ -81,11 +91,7 @@ class Frontier:
         Raises:
             ModelError: a wanted tensor cannot be computed, or is no array.
         """
-        names = frontier_before(network, weights)
-        try:
-            return Ahead(self, network, names, wanted)
-        except ModelError:  # a value of the frontier is no array
-            return Ahead(self, network, None, wanted)
+        return with_frontier(network, weights, lambda names: Ahead(self, network, names, wanted))
 
     def grow(self, network: Network, count: int) -> None:
         """Bring more batches to the kept frontier.
@@ -107,12 +113,6 @@ class Frontier:
             for each in in_order(tensors, new, workers_of(self._resources)):
                 self._kept.append(each)
         self.count = count
-
-    @property
-    def first_batches(self) -> float:
-        """How many batches of the first one's size all that have come amount to."""
-        sizes = [batch.size * batch.length for batch in self._batches[: self.count]]
-        return sum(sizes) / sizes[0]
 
     @property
     def known(self) -> BatchTensors:
@@ -137,9 +137,9 @@ class Frontier:
         part = part_behind(network, self._batches, self.known, names, wanted)
         return open_session(part, self._resources, f"the part of the model up to {wanted[0]!r}")
 
-    def fits(self, size: int) -> bool:
-        """Whether a frontier of so many bytes is to be kept."""
-        return self._keeping.fits(size)
+    def fits(self, first: Sequence[Array]) -> bool:
+        """Whether a frontier with these tensors of the first batch is to be kept."""
+        return self._keeping.fits(first, self._batches[: self.count])
 
     def new_store(self) -> TensorStore:
         """A place for the next frontier; the kept one is needed meanwhile."""
@@ -182,9 +182,8 @@ class Ahead:
         missing = sorted({*wanted, *(names or ())} - known.keys())
         self._session = frontier.session(network, missing) if missing else None
         self.first: Arrays = self._run(0)
-        of_first = sum(self.first[name].nbytes for name in names or ())
-        size = int(of_first * frontier.first_batches)
-        self._store = frontier.new_store() if names is not None and frontier.fits(size) else None
+        keeps = names is not None and frontier.fits([self.first[name] for name in names])
+        self._store = frontier.new_store() if keeps else None
 
     def of(self, index: int) -> Arrays:
         """The tensors of a batch, by name: the inputs, the kept frontier and those to compute."""
@@ -208,6 +207,27 @@ class Ahead:
         if self._session is None:
             return known
         return {**known, **run_on(self._session, known)}
+
+
+def with_frontier(
+    network: Network,
+    weights: Sequence[str],
+    make: Callable[[tuple[str, ...] | None], AheadT],
+) -> AheadT:
+    """What is made with the frontier before some weights; without, if a value of it is no array.
+
+    Args:
+        network: the model.
+        weights: those that the frontier must not depend on.
+        make: is given the frontier's names, or None.
+
+    Raises:
+        ModelError: it cannot be made without, either.
+    """
+    try:
+        return make(frontier_before(network, weights))
+    except ModelError:
+        return make(None)
 
 
 def part_behind(

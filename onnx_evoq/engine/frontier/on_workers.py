@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
 
-from onnx_evoq.array_types import Arrays
+from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.cuts import (
     BatchTensors,
@@ -22,11 +22,10 @@ from onnx_evoq.engine.cuts import (
     hold_network,
     seen_at,
 )
-from onnx_evoq.engine.frontier.frontier import Keeping, part_behind
+from onnx_evoq.engine.frontier.frontier import Keeping, part_behind, with_frontier
 from onnx_evoq.engine.frontier.shards import Shards
-from onnx_evoq.errors import ModelError
 from onnx_evoq.executors import Memory, Reference
-from onnx_evoq.model import Network, frontier_before
+from onnx_evoq.model import Network
 from onnx_evoq.setup import Resources
 
 _SHARE = 0.25  # of a worker's memory, for the tensors of one model
@@ -66,11 +65,9 @@ class SentFrontier:
 
         The arguments, and what is raised, are those of `Frontier.ahead`.
         """
-        names = frontier_before(network, weights)
-        try:
-            return SentAhead(self, network, names, wanted)
-        except ModelError:  # a value of the frontier is no array
-            return SentAhead(self, network, None, wanted)
+        return with_frontier(
+            network, weights, lambda names: SentAhead(self, network, names, wanted)
+        )
 
     def grow(self, network: Network, count: int) -> None:
         """Bring more batches to the kept frontier, as `Frontier.grow` does."""
@@ -90,14 +87,9 @@ class SentFrontier:
         """For each batch, the model's inputs and what is seen of the kept frontier."""
         return BatchTensors(self._batches[: self.count], self._seen)
 
-    def size(self, names: Sequence[str], first: Arrays) -> int:
-        """About how many bytes some tensors of all batches take, by those of the first one."""
-        sizes = [batch.size * batch.length for batch in self._batches[: self.count]]
-        return int(sum(first[name].nbytes for name in names) * sum(sizes) / sizes[0])
-
-    def fits(self, size: int) -> bool:
-        """Whether a frontier of so many bytes is to be kept."""
-        return self._keeping.fits(size)
+    def fits(self, first: Sequence[Array]) -> bool:
+        """Whether a frontier is to be kept, by what is seen of it in the first batch."""
+        return self._keeping.fits(first, self._batches[: self.count])
 
     def beyond(
         self, network: Network, missing: Sequence[str], keeps: Sequence[str]
@@ -194,8 +186,7 @@ class SentAhead:
         self._seen = list(seen)
         self._feeds = known
         self.first = self.of(0)
-        size = frontier.size(names or (), self.first)
-        self._keeps = names is not None and frontier.fits(size)
+        self._keeps = names is not None and frontier.fits([self.first[name] for name in names])
 
     def of(self, index: int) -> Arrays:
         """What is seen of the tensors of a batch, and the model's inputs."""
