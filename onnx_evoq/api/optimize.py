@@ -19,6 +19,7 @@ from onnx_evoq.api.job import (
     prepare_job,
     result_of,
     run_options,
+    state_of_end,
     widths_of,
     with_best_kept,
 )
@@ -48,7 +49,7 @@ from onnx_evoq.record import kept_run
 from onnx_evoq.report import (
     Result,
 )
-from onnx_evoq.run import Deadline, Recorder, Stopped, keeping_what_was_found
+from onnx_evoq.run import Deadline, Recorder, keeping_what_was_found
 from onnx_evoq.setup import (
     DEFAULT_GRID,
     DEFAULT_RESOURCES,
@@ -277,6 +278,5 @@ def optimize(
                 result = replace(result, details=more, seconds=time.monotonic() - began)
             scored = job.calibration  # which has the samples of the final scores
             result = with_best_kept(run, result, scored.metric, scored.heldout_set.samples)
-            ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
-            run.ended(ends[result.stopped])
+            run.ended(state_of_end(result.stopped))
             return result

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from onnx_evoq.api.job import BEST, DataSource, ModelSource, PolicySource
+from onnx_evoq.api.job import BEST, DataSource, ModelSource, PolicySource, state_of_end
 from onnx_evoq.api.optimize import optimize
 from onnx_evoq.api.search_bits import ANY_GRANULARITY, DEFAULT_SPACE, SearchSpace, search_bits
 from onnx_evoq.errors import OptionError
@@ -169,8 +169,7 @@ def search_and_optimize(
             if search is None:
                 raise
             return _unfinished(search, chosen, run)
-        ends = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}
-        run.ended(ends[result.stopped])
+        run.ended(state_of_end(result.stopped))
         notes = (*result.notes, *other)
         if search is not None:
             search.check_budget(result, budget)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from onnx_evoq.api.details import provenance_of
-from onnx_evoq.api.job import DataSource, ModelSource, prepare_job, run_options
+from onnx_evoq.api.job import DataSource, ModelSource, prepare_job, run_options, state_of_end
 from onnx_evoq.api.kept_search import keep_search, kept_search
 from onnx_evoq.errors import OptionError
 from onnx_evoq.metrics import MetricName
@@ -74,7 +74,6 @@ class SearchSpace:
 
 
 _SHARE = "share of the samples"  # what a run notes
-_ENDS = {Stopped.INTERRUPT: "interrupted", Stopped.TIME: "time", None: "done"}  # states of a run
 DEFAULT_SPACE = SearchSpace()
 
 
@@ -170,8 +169,9 @@ def search_bits(
         began, of_all = time.monotonic() - run.spent, Deadline(time_budget)
         deadline = of_all.earlier(run.spent)
         recorder = Recorder(progress, deadline)
-        if run.folder is not None:
-            run.same("model", {"sha256": content_hash(model)})
+        needs_digest = details or run.folder is not None
+        digest = content_hash(model) if needs_digest else ""
+        run.same("model", {"sha256": digest})
 
         # 2. Open the float model, and run it on the samples.
         float_model = open_float_model(
@@ -185,9 +185,9 @@ def search_bits(
         described = None
         if details:
             batches = [*calibration.search_set.batches, *calibration.heldout_set.batches]
-            described = provenance_of(content_hash(model), batches)
+            described = provenance_of(digest, batches)
         if (before := kept_search(run, time_budget)) is not None:
-            run.ended(_ENDS[before.stopped])
+            run.ended(state_of_end(before.stopped))
             return replace(before, details=described, notes=(*before.notes, *run.notes))
         share = run.recall(_SHARE) or _scored_share(calibration, deadline)
         run.note(_SHARE, share)
@@ -246,7 +246,7 @@ def search_bits(
         )
         if found.stopped is not Stopped.INTERRUPT:
             keep_search(run, result, time_budget)
-        run.ended(_ENDS[found.stopped])
+        run.ended(state_of_end(found.stopped))
         return result
 
 

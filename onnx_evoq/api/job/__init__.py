@@ -6,6 +6,7 @@ from onnx_evoq.api.job.final_check import FinalCheck
 from onnx_evoq.api.job.final_result import Asked, result_of
 from onnx_evoq.api.job.open_job import DataSource, Job, ModelSource, PolicySource, prepare_job
 from onnx_evoq.api.job.run_options import run_options
+from onnx_evoq.api.job.run_state import state_of_end
 from onnx_evoq.api.job.widths import chosen_width, widths_of
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "result_of",
     "rounded_model",
     "run_options",
+    "state_of_end",
     "widths_of",
     "with_best_kept",
 ]
