@@ -41,7 +41,7 @@ from onnx_evoq.cli.output_paths import (
 )
 from onnx_evoq.cli.report_file import check_report, write_report
 from onnx_evoq.cli.reporting import reporting
-from onnx_evoq.cli.run_folder import RUN_FOLDER, folder_of, keep_result
+from onnx_evoq.cli.run_folder import RUN_FOLDER, folder_of, keep_result, saying_how_to_go_on
 from onnx_evoq.errors import BudgetError, OptionError
 from onnx_evoq.model import c_header_of, load
 from onnx_evoq.report import (
@@ -107,14 +107,15 @@ def optimize(
     to_stdout = check_outputs(outputs, model, options, as_json)
     folder = folder_of(run_dir)
     log.begin()
-    result = onnx_evoq.optimize(
-        model,
-        details=report is not None or folder is not None,
-        run_dir=folder,
-        bits_for=dict(bits_for),
-        format=form,  # type: ignore[arg-type]  # click checked the choices
-        **arguments_of(options, quiet, log.watching),
-    )
+    with saying_how_to_go_on(folder):
+        result = onnx_evoq.optimize(
+            model,
+            details=report is not None or folder is not None,
+            run_dir=folder,
+            bits_for=dict(bits_for),
+            format=form,  # type: ignore[arg-type]  # click checked the choices
+            **arguments_of(options, quiet, log.watching),
+        )
     with keeping_what_was_found():
         name = str(target)
         if header:
@@ -183,12 +184,13 @@ def search(
     folder = folder_of(run_dir)
     log.begin()
     try:
-        found = onnx_evoq.search_and_optimize(
-            model,
-            details=report is not None or folder is not None,
-            run_dir=folder,
-            **arguments_of(options, quiet, log.watching),
-        )
+        with saying_how_to_go_on(folder):
+            found = onnx_evoq.search_and_optimize(
+                model,
+                details=report is not None or folder is not None,
+                run_dir=folder,
+                **arguments_of(options, quiet, log.watching),
+            )
     except BudgetError as error:  # the front shows what can be reached
         if error.search is not None:
             with keeping_what_was_found():

@@ -4,7 +4,8 @@
 paths. On --resume they are the defaults of all options, so that the folder is all that is needed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import click
 from onnx_evoq.cli.options import stacked
 from onnx_evoq.cli.process import ARGUMENTS
 from onnx_evoq.cli.report_file import with_command
-from onnx_evoq.errors import OptionError
+from onnx_evoq.errors import ClusterError, OptionError
 from onnx_evoq.record import (
     RUN_FILE,
     about_run,
@@ -147,6 +148,28 @@ def folder_of(run_dir: Path | None) -> Path | None:
     return run_dir
 
 
+@contextmanager
+def saying_how_to_go_on(folder: Path | None) -> Iterator[None]:
+    """Let the error of a cluster that is lost say how its run goes on.
+
+    Args:
+        folder: of the run; None if there is none.
+
+    Raises:
+        ClusterError: the cluster is lost, or cannot be reached.
+    """
+    try:
+        yield
+    except ClusterError as error:
+        if folder is None or not (folder / RUN_FILE).is_file():
+            raise
+        name = click.get_current_context().info_name
+        raise ClusterError(
+            f"{error} What was found is kept: go on with onnx-evoq {name} --resume {folder}, with "
+            "--cluster ADDRESS on another cluster, or --cluster none on this machine alone."
+        ) from error
+
+
 def keep_result(folder: Path | None, values: Mapping[str, Any]) -> tuple[str, ...]:
     """Write the result of a run into its folder, if there is one.
 
@@ -179,7 +202,10 @@ def unfinished_run(result: Path) -> str:
     if not (folder / RUN_FILE).is_file() or not (folder / _COMMAND).is_file():
         return ""
     about, command = (read_object(folder / name) for name in (RUN_FILE, _COMMAND))
-    how = {"running": "it still runs, or was killed", "interrupted": "it was interrupted"}
+    how = {
+        "running": "it still runs, was killed, or ended with an error",
+        "interrupted": "it was interrupted",
+    }
     state = str(about.get("state"))
     if state not in how:
         return ""

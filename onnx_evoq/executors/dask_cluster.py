@@ -10,6 +10,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any, TypeVar
@@ -165,9 +166,9 @@ class DaskCluster:
                 )
                 self._carried[future] = worker, list(values)
                 future.add_done_callback(ended)
+                return future
             except (OSError, TimeoutError, RuntimeError) as cause:
                 raise self._lost_scheduler() from cause
-            return future
 
     def lacks(self, worker: str, work: object) -> None:
         """Take in that a worker lacks some of the values that a task needs."""
@@ -189,12 +190,10 @@ class DaskCluster:
         """Raise a ClusterError if the scheduler is lost, or if there was no worker for long."""
         with self._lock:
             self._look()
-            if self._client.status != "running":
-                raise self._lost_scheduler()
             if time.monotonic() - self._seen > self._patience:
                 raise ClusterError(
                     f"the cluster at {self._address} has had no worker for {self._patience:.0f} "
-                    "seconds: start workers (dask worker), and run the command again."
+                    "seconds: start workers (dask worker)."
                 )
 
     def gather(self, promises: Sequence[Any]) -> list[Answer] | None:
@@ -227,17 +226,20 @@ class DaskCluster:
         with self._lock:
             for promise in promises:
                 self._carried.pop(promise, None)
-        if self._client.status == "running":
-            self._client.cancel(list(promises), force=True)
+        with suppress(OSError):  # the scheduler was lost just now, and its tasks with it
+            if self._client.status == "running":
+                self._client.cancel(list(promises), force=True)
 
     def _lost_scheduler(self) -> ClusterError:
         return ClusterError(
-            f"the connection to the scheduler at {self._address} is lost: start it and its "
-            "workers again, and run the command again."
+            f"the connection to the scheduler at {self._address} is lost: start it and its workers "
+            "again."
         )
 
     def _look(self) -> None:
         """Read the list of workers, now and then."""
+        if self._client.status != "running":  # what asks it would try for long to connect again
+            raise self._lost_scheduler()
         if time.monotonic() - self._looked < _LOOK:
             return
         try:
@@ -280,7 +282,7 @@ class DaskCluster:
             wholes = [packed(parts_of(held.value)[0]) for held in nowhere]
             try:
                 futures = self._client.scatter(wholes, workers=[worker], hash=False)
-            except KeyError:  # the worker was lost just now: whoever gets the task says what lacks
+            except (KeyError, OSError):  # just lost: whoever gets the task says what lacks
                 self._looked, futures = -_LOOK, [None] * len(nowhere)
             for held, future in zip(nowhere, futures, strict=True):
                 held.future = future

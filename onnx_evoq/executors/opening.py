@@ -118,11 +118,13 @@ def _check_workers(client: Any, address: str) -> None:
 
 @contextmanager
 def _silenced(name: str) -> Iterator[None]:
-    """Let a library log nothing."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    """Let a library log nothing, nor those of its modules that have a level of their own."""
+    names = [each for each in list(logging.root.manager.loggerDict) if each.startswith(f"{name}.")]
+    levels = {logger: logger.level for logger in map(logging.getLogger, [name, *names])}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -2,12 +2,26 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from commands import error_of, files, invoke, json_of, misuse, run_command
+from commands import (
+    FUNCTIONS,
+    CalledError,
+    error_of,
+    files,
+    invoke,
+    json_of,
+    misuse,
+    run_command,
+)
 from graphs import mlp, random
 from kept_runs import Killed, Kills
+
+import onnx_evoq
+from onnx_evoq import ClusterError, Resources
+from onnx_evoq.record import checked_text
 
 OPTIMIZE = (
     "optimize", "net.onnx", "--bits", 4, "--data", "calib.npz", "--generations", 2,
@@ -151,7 +165,9 @@ def test_the_report_of_a_run_that_goes_on_says_so(monkeypatch: pytest.MonkeyPatc
     pytest.importorskip("matplotlib")
     killed(monkeypatch, *OPTIMIZE, "--run-dir", "run")
     line = error_of("report", "run")
-    assert "the run in run is not finished (it still runs, or was killed): there is no" in line
+    assert (
+        "the run in run is not finished (it still runs, was killed, or ended with an error)" in line
+    )
     assert line.endswith("go on with onnx-evoq optimize --resume run.")
     invoke("optimize", "--resume", "run")
     assert invoke("report", "run").stderr == ""
@@ -164,3 +180,30 @@ def test_the_report_of_a_run_that_goes_on_says_so(monkeypatch: pytest.MonkeyPatc
         page = Path("run/report.html").read_text(encoding="utf-8")
         assert "The run in run is not finished (it was interrupted): this is what was" in page
         Path("run/report.html").unlink()
+
+
+@pytest.mark.parametrize("command", ["optimize", "search"])
+def test_the_error_of_a_lost_cluster_says_how_the_run_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def lose(model: Path, run_dir: Path | None, resources: Resources, **options: Any) -> None:
+        if resources.cluster is None:
+            raise CalledError
+        if run_dir is not None and run_dir.name == "run":  # it was begun
+            (run_dir / "run.json").write_bytes(checked_text({"format": 2}))
+        raise ClusterError("it is lost: start it.")
+
+    monkeypatch.setattr(onnx_evoq, FUNCTIONS[command], lose)
+    width = ("--bits", 4) if command == "optimize" else ()
+    words = (command, "net.onnx", *width, "--cluster", "tcp://host:1")
+    assert error_of(*words) == "Error: it is lost: start it."
+    assert error_of(*words, "--run-dir", "connected") == "Error: it is lost: start it."
+    kept = (
+        "Error: it is lost: start it. What was found is kept: go on with onnx-evoq "
+        f"{command} --resume run, with --cluster ADDRESS on another cluster, or --cluster none on "
+        "this machine alone."
+    )
+    assert error_of(*words, "--run-dir", "run") == kept
+    assert error_of(command, "--resume", "run") == kept  # the cluster is an option of the command
+    here = run_command(command, "--resume", "run", "--cluster", "none")
+    assert isinstance(here.exception, CalledError)

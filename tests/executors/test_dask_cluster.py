@@ -123,12 +123,13 @@ def test_a_worker_that_is_lost_costs_its_tasks_only(tmp_path: Path) -> None:
             assert elements(executor, 2)[1][0] == 101
 
 
+@pytest.mark.parametrize("cause", [KeyError("tcp://gone:1"), OSError("closed by the scheduler")])
 def test_values_for_a_worker_that_is_just_lost_are_sent_again(
-    cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: RealCluster, monkeypatch: pytest.MonkeyPatch, cause: Exception
 ) -> None:
     with connected(cluster.address, 1) as executor:
         assert executor is not None
-        lost, scatter = [KeyError("tcp://gone:1")], executor._client.scatter
+        lost, scatter = [cause], executor._client.scatter
 
         def lost_once(*arguments: Any, **options: Any) -> Any:
             if lost:
@@ -165,6 +166,25 @@ def test_a_lost_scheduler_ends_the_run(tmp_path: Path) -> None:
             message = f"the connection to the scheduler at {own.address} is lost"
             with pytest.raises(ClusterError, match=message):
                 list(results)
+            with pytest.raises(ClusterError, match=message):  # without a try to connect again
+                assert executor.workers
+
+
+def test_tasks_of_a_scheduler_that_is_just_lost_need_no_end(
+    executor: DaskCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def cancel(promises: list[Any], force: bool) -> None:
+        asked.append(len(promises))
+        raise OSError("closed by the scheduler")
+
+    monkeypatch.setattr(executor._client, "cancel", cancel)
+    values = executor.hold([1])
+    results = executor.map(element, (Task(Element(values, 0, 0.05)) for _ in range(50)))
+    next(results)
+    results.close()
+    assert len(asked) == 1
 
 
 def test_without_workers_for_long_the_run_ends(tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_an_address_at_which_nobody_listens_is_named(monkeypatch: pytest.MonkeyP
     assert address not in opening._open
 
 
+def test_no_module_of_a_library_logs_while_it_is_silenced() -> None:
+    whole, part, other = map(logging.getLogger, ("silent", "silent.part", "silently"))
+    part.setLevel(logging.WARNING)
+    with opening._silenced("silent"):
+        assert not whole.isEnabledFor(logging.CRITICAL)
+        assert not part.isEnabledFor(logging.CRITICAL)
+        assert other.isEnabledFor(logging.CRITICAL)
+    assert (whole.level, part.level) == (logging.NOTSET, logging.WARNING)
+
+
 def test_a_cluster_without_workers_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,10 @@ def _range(text: str) -> tuple[float, ...]:
     return limits
 
 
+def _cluster(text: str) -> str | None:
+    return None if text.lower() == "none" else text
+
+
 def _bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", text.strip().lower())
     if match is None:
@@ -84,6 +88,7 @@ def _bits_for(text: str) -> tuple[str, int]:
 CONFIG = "onnx_evoq.config"  # the key under which the context holds the path of the TOML file
 
 BYTES = _Parsed("bytes", _bytes, "a size like 500MB or 2GB")
+CLUSTER = _Parsed("address", _cluster, "the address of a cluster, or none")
 DURATION = _Parsed("duration", _duration, "a duration like 90s, 10m or 2h, or none")
 NUMBERS = _Parsed("numbers", _numbers, "a list of numbers like 0.485,0.456,0.406")
 RANGE = _Parsed("range", _range, "a range like 0,255")

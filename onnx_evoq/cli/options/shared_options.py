@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from onnx_evoq.cli.options.option_types import BYTES, NUMBERS, RANGE, SIDE, read_config
+from onnx_evoq.cli.options.option_types import BYTES, CLUSTER, NUMBERS, RANGE, SIDE, read_config
 from onnx_evoq.metrics import METRIC_NAMES
 from onnx_evoq.setup import MAX_ACTIVATION_BITS, MIN_BITS
 
@@ -206,10 +206,11 @@ RESOURCE_OPTIONS = stacked(
     ),
     click.option(
         "--cluster",
+        type=CLUSTER,
         metavar="ADDRESS",
         help="Share the work with the workers of a Dask cluster, by the address of its scheduler "
         "(tcp://host:8786), or local:4 for four worker processes of this machine. It needs the "
-        "extra onnx-evoq[cluster]; the result is the same.",
+        "extra onnx-evoq[cluster]; the result is the same. Default: none, this machine alone.",
     ),
 )
 

@@ -8,7 +8,15 @@ import pytest
 from commands import misuse, received
 
 from onnx_evoq import Data, Grid, Strategy, bars
-from onnx_evoq.cli.options.option_types import BITS_FOR, BYTES, DURATION, NUMBERS, RANGE, SIDE
+from onnx_evoq.cli.options.option_types import (
+    BITS_FOR,
+    BYTES,
+    CLUSTER,
+    DURATION,
+    NUMBERS,
+    RANGE,
+    SIDE,
+)
 from onnx_evoq.progress import silent
 
 
@@ -27,6 +35,13 @@ from onnx_evoq.progress import silent
 )
 def test_a_duration_is_seconds(text: str, seconds: float) -> None:
     assert DURATION.convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("none", None), ("None", None), ("tcp://none:1", "tcp://none:1")]
+)
+def test_no_cluster_has_a_name(text: str, address: str | None) -> None:
+    assert CLUSTER.convert(text, None, None) == address
 
 
 @pytest.mark.parametrize("text", ["none", "None", "NONE"])
