@@ -1,24 +1,24 @@
 """Runs and scores a model whose weights change one by one, without running all of it each time."""
 
-from onnx_evoq.engine.activation_cache import ActivationCache
+from onnx_evoq.engine.activations import Activations, gather_at
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
-from onnx_evoq.engine.cuts import BatchTensors, specs_of
+from onnx_evoq.engine.cuts import BatchTensors, Shards, specs_of
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import (
     Ahead,
     Frontier,
     SentAhead,
     SentFrontier,
-    Shards,
     gather_on_workers,
 )
 from onnx_evoq.engine.influence import constant_outputs, unmoved_outputs
 from onnx_evoq.engine.layer_power import LayerPower, layer_powers
-from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
 from onnx_evoq.engine.samples import (
     POSITIONS,
     Around,
     AtLayer,
+    batches_of_section,
+    drawn_positions,
     gather_samples,
     mean_positions,
     output_shape,
@@ -30,7 +30,7 @@ from onnx_evoq.engine.sketch import Sketch, float_outputs
 
 __all__ = [
     "POSITIONS",
-    "ActivationCache",
+    "Activations",
     "Ahead",
     "Around",
     "AtLayer",
@@ -38,14 +38,15 @@ __all__ = [
     "Evaluators",
     "Frontier",
     "LayerPower",
-    "LayerTensors",
     "SentAhead",
     "SentFrontier",
     "Shards",
     "Sketch",
+    "batches_of_section",
     "constant_outputs",
+    "drawn_positions",
     "float_outputs",
-    "gather_from_caches",
+    "gather_at",
     "gather_on_workers",
     "gather_samples",
     "jacobian_of_bias",

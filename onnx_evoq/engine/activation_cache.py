@@ -1,15 +1,13 @@
 """The activation cache: the tensors at a cut through a model, for all batches."""
 
-from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.cuts import BatchTensors, run_on, specs_of
+from onnx_evoq.engine.cuts import BatchTensors, part_between, run_on, same_prefix
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import Cut, Network, Runnable, bridge, cut_at, same
+from onnx_evoq.model import Cut, Runnable
 from onnx_evoq.parallel import in_order
 from onnx_evoq.score import TensorStore
 from onnx_evoq.setup import Resources, cache_memory, open_session, workers_of
@@ -47,25 +45,7 @@ class ActivationCache:
         self._batches = batches
         self.resources = resources
         self._share = share
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all tensors: the next cut is computed from the inputs."""
         self._last: _CachedCut | None = None
-        self._passed: deque[tuple[Runnable, tuple[str, ...]]] = deque()
-
-    def passes(self, model: Runnable, *weights: str) -> None:
-        """Go past a cut as `crossing` would, without a result.
-
-        What must be run for that is only run when a later cut is asked for. ONNX Runtime adds up in
-        an order that depends on where a model is cut. So the tensors at the later cut are the same
-        to the bit as if `crossing` had been called for this one.
-
-        Args:
-            model: the model with its present weights.
-            weights: the names of the weights at the cut.
-        """
-        self._passed.append((model, weights))
 
     def crossing(self, model: Runnable, cut: Cut) -> Sequence[Arrays]:
         """Compute the tensors that cross a cut, or take them from the cache.
@@ -82,13 +62,6 @@ class ActivationCache:
             ModelError: the part before the cut cannot be run, or a tensor at the cut is no array.
             StorageError: the disk has no room for activations that do not fit into memory.
         """
-        while self._passed:
-            passed, weights = self._passed.popleft()
-            with suppress(ModelError):  # as where it was first tried
-                self._crossing(passed, cut_at(passed, *weights))
-        return self._crossing(model, cut)
-
-    def _crossing(self, model: Runnable, cut: Cut) -> Sequence[Arrays]:
         try:
             return self._computed(model, cut)
         except ModelError:  # no later cut may start from the tensors that led to the failure
@@ -100,13 +73,13 @@ class ActivationCache:
             return [{} for _ in self._batches]
         prefix, known = cut.prefix, BatchTensors(self._batches, [{} for _ in self._batches])
         last = self._last
-        if last is not None and _same(prefix, last.cut.prefix):
+        if last is not None and same_prefix(cut, last.cut):
             return last.tensors
-        if last is not None and _same(cut_at(model, *last.cut.dtypes).prefix, last.cut.prefix):
-            # Nothing before the last cut has changed: run only what lies between the two cuts.
-            known = BatchTensors(self._batches, last.tensors)
-            specs = specs_of(known, last.cut.prefix_outputs)
-            prefix = bridge(model, specs, cut.prefix_outputs) or prefix
+        if last is not None:
+            at_last = BatchTensors(self._batches, last.tensors)
+            between = part_between(model, last.cut, cut, at_last)
+            if between is not None:
+                prefix, known = between, at_last
         session = open_session(prefix, self.resources, f"the model before {cut.label}")
         allowed = cache_memory(self.resources)
         # Half is for this cut, and half for the next one, which is computed from it.
@@ -119,7 +92,3 @@ class ActivationCache:
             tensors.append(each)
         self._last = _CachedCut(cut, tensors)
         return tensors
-
-
-def _same(one: Network | None, other: Network | None) -> bool:
-    return one is not None and other is not None and same(one, other)

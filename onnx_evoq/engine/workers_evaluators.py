@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from onnx_evoq.array_types import Array
 from onnx_evoq.engine.cuts import (
+    HOMES,
     Bases,
     BatchTensors,
     Behind,
@@ -11,6 +12,7 @@ from onnx_evoq.engine.cuts import (
     CutWalk,
     Expected,
     SentPart,
+    Shards,
     WorkersPool,
     hold_network,
     specs_of,
@@ -36,7 +38,8 @@ class OnWorkers:
     ) -> None:
         self._sets, self._executor = sets, executor
         self._batches = [batch for scoring in sets for batch in scoring.batches]
-        self._walk = CutWalk(self._batches, resources, share, executor)
+        size = max(1, len(self._batches) // (HOMES * executor.workers))
+        self._walk = CutWalk(self._batches, resources, share, Shards(self._batches, executor, size))
         self._expected = [[executor.hold(each) for each in _expected(s)] for s in sets]
 
     def crossing(self, model: Runnable, cut: Cut) -> Crossing:
@@ -63,7 +66,7 @@ class OnWorkers:
                 behind, crossing.stage, cut.dtypes, cut.suffix_inputs, names, criterion.metric,
                 criterion.of_reference,
             )  # fmt: skip
-            pool = WorkersPool(executor, walk, start, expected, sent, bases)
+            pool = WorkersPool(executor, walk.shards, start, expected, sent, bases)
             evaluators.append(Evaluator(sent, pool, scoring.batches, criterion))
             start += len(scoring.batches)
         return evaluators

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnx_evoq.array_types import Float64Array
-from onnx_evoq.engine import ActivationCache, gather_from_caches
+from onnx_evoq.engine import Activations, gather_at
 from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, Variant
 from onnx_evoq.mixed_precision.search_space import WIDTHS
 from onnx_evoq.model import Layer, Weight, as_network, bias_values, find_layers
@@ -81,14 +81,14 @@ class _Refits:
         variants: the float model, and the names of its biases.
         scoring: the samples that layers are refitted and models are scored on.
         layers: the layers with a closed form, without their activations, by weight.
-        float_caches: the tensors of the float model at each of these layers.
+        of_float: the activations of the float model at each of these layers.
     """
 
     task: Task
     variants: LayerVariants
     scoring: ScoringSet
     layers: Mapping[str, Layer]
-    float_caches: Mapping[str, ActivationCache]
+    of_float: Mapping[str, Activations]
 
     @classmethod
     def of(cls, task: Task, variants: LayerVariants) -> "_Refits":
@@ -99,8 +99,8 @@ class _Refits:
             for name, layer in find_layers(variants.model, task.weights).items()
         }
         share = 0.5 / max(len(layers), 1)
-        caches = {name: ActivationCache(scoring.batches, task.resources, share) for name in layers}
-        return cls(task, variants, scoring, layers, caches)
+        of_float = {name: Activations(scoring.batches, task.resources, share) for name in layers}
+        return cls(task, variants, scoring, layers, of_float)
 
     def error_behind(self, name: str, variant: Variant, behind: Sequence[Weight]) -> float:
         """The output's error with one weight quantized and the layers behind it refitted.
@@ -110,17 +110,15 @@ class _Refits:
             variant: the weight, quantized.
             behind: the weights behind it, in the graph's order.
         """
-        float_model, batches = self.variants.model, self.scoring.batches
+        float_model = self.variants.model
         model = as_network(float_model).with_values(self.variants.whole(name, variant))
-        cache = ActivationCache(batches, self.task.resources, share=0.25)
+        activations = Activations(self.scoring.batches, self.task.resources, share=0.25)
         for weight in behind:
             if weight.name not in self.layers:
                 continue
             layer, rng = self.layers[weight.name], np.random.default_rng(_SEED)
-            caches = [cache, self.float_caches[weight.name]]
-            samples = gather_from_caches(
-                float_model, model, weight, layer, caches, batches, rng, _REFIT_POSITIONS
-            )
+            both = activations, self.of_float[weight.name]
+            samples = gather_at(float_model, model, weight, layer, both, rng, _REFIT_POSITIONS)
             if samples is None:
                 continue
             best, bias = refit(weight.values, layer.linear, samples.sums.moments())

@@ -19,17 +19,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnx_evoq.array_types import Array, Float32Array, Float64Array
+from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.engine import (
-    ActivationCache,
+    Activations,
     Evaluators,
-    LayerTensors,
     Sketch,
     float_outputs,
     jacobian_of_bias,
-    output_shape,
 )
-from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, find_layers, initializer_values
 from onnx_evoq.quantize import (
     LinearizedOutput,
@@ -39,13 +36,13 @@ from onnx_evoq.quantize import (
     row_grid,
     weight_of,
 )
+from onnx_evoq.reconstruct.columns_of_samples import columns_of_samples
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel
 from onnx_evoq.record import Steps, set_state, state_of
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
 from onnx_evoq.setup import Task
 
 _WITHIN_SHARES = (0.5, 2.0)  # of `correct_codes`, tried until new codes are accepted
-_POSITIONS_PER_SAMPLE = 64  # the most positions of a sample that columns are gathered from
 _LAYER_PRODUCTS = 2e12  # the most products that correcting a layer may cost
 _PRODUCTS_PER_SECOND = 2e10
 _JACOBIAN_VALUES = 2**27  # the most values of a Jacobian
@@ -106,7 +103,7 @@ class _Correction:
         self._rng = rng
         self._sketch = Sketch(task.search_set, rng)
         self._evaluators = Evaluators([task.search_set], task.resources, share=0.5)
-        self._cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
+        self._activations = Activations(task.search_set.batches, task.resources, share=0.5)
         self.best = start
         self.fitness = task.fitness(start.as_float)
         self._on_search = task.fitness(start.as_float, task.search_set)
@@ -125,7 +122,7 @@ class _Correction:
             steps: where the layers are kept.
         """
         self._evaluators.restart()
-        self._cache.restart()
+        self._activations.restart()
         with self._task.progress(label, len(layers)) as step:
             for index, layer in enumerate(layers):
                 if not self._restored(layer, steps):
@@ -157,7 +154,7 @@ class _Correction:
         assert layer.bias is not None
         if self._affordable(layer):
             self._evaluators.passes(self.best.as_float, layer.bias)
-            self._cache.passes(self.best.as_float, layer.weight)
+            self._activations.passes(self.best.as_float, layer.weight)
         if "bias" in kept.arrays:
             bias = np.asarray(kept.arrays["bias"], np.float32)
             self.best = _with(self.best, layer, weight_of(kept.arrays), bias)
@@ -202,7 +199,8 @@ class _Correction:
         if probed is None:
             self.stopped = Stopped.TIME
             return None
-        columns = self._columns(layer)
+        shape = self.best.quantized[layer.weight].codes.shape
+        columns = columns_of_samples(self._activations, emitted, layer, shape, self._rng)
         return None if columns is None else LinearizedOutput(*columns, *probed)
 
     def _affordable(self, layer: Layer) -> bool:
@@ -218,43 +216,6 @@ class _Correction:
         best_weight = self.best.layers[layer.weight].best_weight
         groups, rows, columns = layer.linear.matrix(best_weight).shape
         return float(groups * rows * columns**2 * (self._task.search_set.samples + columns))
-
-    def _columns(self, layer: Layer) -> tuple[Float64Array, Float64Array] | None:
-        """Gather a layer's columns at positions drawn at random.
-
-        Returns:
-            The mean columns of each sample, (samples, groups, columns), and their covariance within
-            samples, (groups, columns, columns). None if a tensor is no array, or does not hold one
-            entry per sample.
-        """
-        batches = self._task.search_set.batches
-        names = [layer.input] if layer.output is None else [layer.input, layer.output]
-        try:
-            tensors = LayerTensors(self._cache, self.best.as_float, layer, names, batches)
-        except ModelError:  # a tensor is no array
-            return None
-        codes = self.best.quantized[layer.weight].codes
-        groups, _, width = layer.linear.matrix(codes).shape
-        means: list[Float32Array] = []
-        within, positions = np.zeros((groups, width, width)), 0
-        for index, batch in enumerate(batches):
-            at_layer = tensors.of(index)
-            values = np.asarray(at_layer[layer.input], np.float32)
-            shape = output_shape(layer, codes.shape, at_layer)
-            fits = layer.linear.fits(values.shape, shape, codes.shape)
-            if not fits or not layer.linear.has_samples(shape) or shape[0] != batch.size:
-                return None
-            everywhere = layer.linear.positions(shape)
-            count = min(everywhere, _POSITIONS_PER_SAMPLE)
-            at = np.sort(self._rng.choice(everywhere, count, replace=False, shuffle=False))
-            columns = layer.linear.columns(values[: batch.count], at, shape)
-            by_sample = columns.reshape(groups, batch.count, count, width)
-            mean = by_sample.mean(axis=2)  # (groups, samples, columns)
-            centred = (by_sample - mean[:, :, None]).reshape(columns.shape)
-            within += np.stack([part.T @ part for part in centred]).astype(np.float64)
-            positions += centred.shape[1]
-            means.append(mean.transpose(1, 0, 2))
-        return np.concatenate(means).astype(np.float64), within / positions
 
 
 def _corrected(

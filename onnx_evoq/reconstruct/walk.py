@@ -22,6 +22,7 @@ from onnx_evoq.engine import (
     SentAhead,
     SentFrontier,
     Shards,
+    batches_of_section,
     gather_on_workers,
     gather_samples,
     mean_positions,
@@ -134,7 +135,8 @@ class Walk:
         if executor.near is executor:
             self._quantized, self._float = (Frontier(*given) for _ in range(2))
         else:
-            self._shards = shards = Shards(self._batches, executor)
+            size = batches_of_section(len(self._batches))
+            self._shards = shards = Shards(self._batches, executor, size)
             self._quantized, self._float = (SentFrontier(*given, shards) for _ in range(2))
 
     def samples(
@@ -193,8 +195,9 @@ class Walk:
             assert isinstance(targets, SentAhead)
             stages = tensors.stages, targets.stages
             return gather_on_workers(
-                sources, around, stages, rng, positions, self._kept_values, self._shards
-            )
+                sources, around, stages, self._shards, rng, positions,
+                moments=False, kept=self._kept_values,
+            )  # fmt: skip
 
         def keep(of_quantized: Arrays, of_float: Arrays) -> None:
             tensors.keep(of_quantized)

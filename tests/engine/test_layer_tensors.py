@@ -4,15 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import mlp, random, rounded, run
+from far_workers import FarWorkers
+from graphs import mlp, random, run
 from onnx import ModelProto, helper
 
 from onnx_evoq.batch import Batch, make_batches
-from onnx_evoq.engine import layer_tensors as module
 from onnx_evoq.engine.activation_cache import ActivationCache
-from onnx_evoq.engine.layer_tensors import LayerTensors, gather_from_caches
+from onnx_evoq.engine.cuts import CutWalk, Shards
+from onnx_evoq.engine.layer_tensors import LayerTensors, SentTensors
 from onnx_evoq.errors import ModelError
-from onnx_evoq.model import find_layers, find_weights, input_specs, load, with_codes
+from onnx_evoq.model import find_layers, find_weights, input_specs, load
 from onnx_evoq.setup import Resources
 
 MODEL = load(mlp())
@@ -75,51 +76,43 @@ def test_a_tensor_that_the_cut_does_not_give_is_refused() -> None:
         tensors_at(MODEL, "second", ["nowhere"])
 
 
-def gathered(quantized: Any, caches: list[ActivationCache]) -> Any:
-    """The samples of the second layer."""
-    weights = find_weights(MODEL)[0]
-    (weight,) = (each for each in weights if each.name == "second")
-    layer = find_layers(MODEL, weights)["second"]
-    return gather_from_caches(
-        MODEL, quantized, weight, layer, caches, BATCHES, np.random.default_rng(0)
+def shape_and_sum(tensors: dict[str, Any], batch: Batch, factor: float) -> Any:
+    """What is asked for in the tests below."""
+    return tensors["logits"].shape, batch.count, factor * tensors["logits"].sum()
+
+
+@pytest.mark.parametrize("names", [["c", "logits"], ["logits"]])
+def test_workers_have_the_same_tensors(far: FarWorkers, names: list[str]) -> None:
+    layer = find_layers(MODEL, find_weights(MODEL)[0])["second"]
+    walk = CutWalk(BATCHES, Resources(workers=1), 1.0, Shards(BATCHES, far, 1))
+    there, here = (
+        SentTensors(walk, MODEL, layer, names, BATCHES),
+        tensors_at(MODEL, "second", names),
     )
+    for index, batch in enumerate(BATCHES):
+        assert {*names, *batch.feed} <= there.of(index).keys()
+        for name in names:
+            seen, expected = there.of(index)[name], here.of(index)[name]
+            assert (seen.dtype, seen.shape) == (expected.dtype, expected.shape)
+            assert not isinstance(seen, np.ndarray)
+    one, other = (list(each.map(shape_and_sum, [1.0, 2.0])) for each in (there, here))
+    assert one == other
+    assert [shape for shape, _, _ in one] == [(4, 3), (3, 3)]
+    assert [count for _, count, _ in one] == [4, 3]
 
 
-def caches() -> list[ActivationCache]:
-    return [ActivationCache(BATCHES, Resources(workers=1)) for _ in range(2)]
+def test_workers_that_lost_all_have_the_same_tensors_again(far: FarWorkers) -> None:
+    layer = find_layers(MODEL, find_weights(MODEL)[0])["second"]
+    walk = CutWalk(BATCHES, Resources(workers=1), 1.0, Shards(BATCHES, far, 1))
+    there = SentTensors(walk, MODEL, layer, ["logits"], BATCHES)
+    before = list(there.map(shape_and_sum, [1.0, 1.0]))
+    for worker in range(far.workers):
+        far.lose(worker)
+    assert list(there.map(shape_and_sum, [1.0, 1.0])) == before
 
 
-def test_columns_come_from_the_first_cache_and_targets_from_the_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    used = []
-
-    def recorded(cache: Any, model: Any, *rest: Any) -> LayerTensors:
-        used.append((cache, model))
-        return LayerTensors(cache, model, *rest)
-
-    monkeypatch.setattr(module, "LayerTensors", recorded)
-    both, quantized = caches(), with_codes(MODEL, rounded(MODEL, 2))
-    moments = gathered(quantized, both).sums.moments()
-    assert used == [(both[0], quantized), (both[1], MODEL)]
-    first = quantized.values["first"].values  # type: ignore[union-attr]
-    columns = np.maximum(X @ first + random(6, seed=2), 0)
-    np.testing.assert_allclose(moments.x_mean[0], columns.mean(axis=0), rtol=1e-5)
-    targets = whole_model("logits")["logits"].mean(axis=0)
-    np.testing.assert_allclose(moments.t_mean[0], targets, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("most", "gathers"), [(6, True), (5, False)])
-def test_too_many_columns_are_not_gathered(
-    monkeypatch: pytest.MonkeyPatch, most: int, gathers: bool
-) -> None:
-    monkeypatch.setattr(module, "_MOST_COLUMNS", most)
-    assert (gathered(MODEL, caches()) is not None) == gathers
-
-
-def test_a_tensor_that_cannot_be_computed_has_no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*arguments: Any) -> LayerTensors:
-        raise ModelError("no array")
-
-    monkeypatch.setattr(module, "LayerTensors", fails)
-    assert gathered(MODEL, caches()) is None
+def test_a_tensor_that_workers_cannot_compute_is_refused(far: FarWorkers) -> None:
+    layer = find_layers(MODEL, find_weights(MODEL)[0])["second"]
+    walk = CutWalk(BATCHES, Resources(workers=1), 1.0, Shards(BATCHES, far, 1))
+    with pytest.raises(ModelError, match="'nowhere' cannot be computed by itself"):
+        SentTensors(walk, MODEL, layer, ["nowhere"], BATCHES)

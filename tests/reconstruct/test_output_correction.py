@@ -3,17 +3,15 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import conv_net, model_of, node, random, rounded, task_of
+from graphs import conv_net, model_of, node, random, task_of
 
 from onnx_evoq.model import (
     Layer,
     Model,
-    as_network,
     find_layers,
     find_weights,
     fold_batch_norm,
@@ -233,11 +231,11 @@ def test_each_layer_gets_an_equal_share_of_the_time_left(
     assert shown == [("label", 3), (1, at_w1), (1, at_w1), (1, at_w1)]
 
 
-def test_evaluators_and_cache_share_the_memory(
+def test_evaluators_and_activations_share_the_memory(
     small: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = []
-    for name in ("Evaluators", "ActivationCache"):
+    for name in ("Evaluators", "Activations"):
         monkeypatch.setattr(
             module, name, lambda samples, resources, share=1.0: shares.append(share)
         )
@@ -352,69 +350,10 @@ def test_a_jacobian_that_takes_too_long_is_a_lack_of_time(
     assert correction.stopped == "time"
 
 
-# Columns
-
-
-def columns_of(
-    inputs: np.ndarray, batch: int | str = "n", size: int = 4
-) -> tuple[np.ndarray, np.ndarray]:
-    """The means of the columns of a layer that reads x (n, 5, 4), and the covariance within."""
-    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["y"])]
-    weights = {"w": random(4, 3), "b": random(3)}
-    model = load(model_of(nodes, {"x": [batch, 5, 4]}, {"y": [batch, 5, 3]}, weights))
-    task = task_of(model, inputs, inputs, size=size)
-    start = reconstruct_layers(task, np.random.default_rng(0))
-    correction = correction_of((task, start))
-    correction._rng = np.random.default_rng(3)
-    found = correction._columns(layer_of(start, "w"))
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize(("batch", "size"), [("n", 4), (8, 8)])  # 8: the last batch is filled up
-def test_columns_are_summed_up_by_means_and_covariance_within_samples(
-    batch: int | str, size: int
-) -> None:
-    means, within = columns_of(INPUTS, batch, size)
-    np.testing.assert_allclose(means[:, 0], INPUTS.mean(axis=1), rtol=1e-5, atol=1e-6)
-    centred = (INPUTS - INPUTS.mean(axis=1, keepdims=True)).reshape(50, 4)
-    np.testing.assert_allclose(within[0], centred.T @ centred / 50, rtol=1e-4, atol=1e-6)
-    assert means.shape == (10, 1, 4)
-    assert within.dtype == means.dtype == np.float64
-
-
-def test_many_positions_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_POSITIONS_PER_SAMPLE", 2)
-    rng, means = np.random.default_rng(3), []
-    for start in range(0, 10, 4):
-        at = rng.choice(5, 2, replace=False, shuffle=False)
-        means.append(INPUTS[start : start + 4, at].mean(axis=1))
-    found, _ = columns_of(INPUTS)
-    np.testing.assert_allclose(found[:, 0], np.concatenate(means), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("rows", [8, 4])
-def test_a_layer_without_one_entry_per_sample_has_no_columns(rows: int) -> None:
-    nodes = [
-        node("Transpose", ["x"], ["t"], perm=[1, 0]),
-        node("MatMul", ["w", "t"], ["m"]),
-        node("Transpose", ["m"], ["y"], perm=[1, 0]),
-    ]
-    # In batches of 4, the input (8, 4) or the output (8, 4) has another first axis.
-    weights = {"w": random(12 - rows, rows)}
-    model = load(model_of(nodes, {"x": ["n", rows]}, {"y": ["n", 12 - rows]}, weights))
-    task = task_of(model, random(12, rows), random(4, rows), size=4)
-    start = QuantizedModel(as_network(model), rounded(model, 4), {}, ("w",))
-    assert correction_of((task, start))._columns(layer_of(start, "w")) is None
-
-
-def test_a_layer_whose_input_is_no_array_has_no_columns(
+def test_a_layer_without_columns_is_left_alone(
     small: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: Any) -> SimpleNamespace:
-        raise module.ModelError("no array")
-
-    monkeypatch.setattr(module, "LayerTensors", refuse)
+    monkeypatch.setattr(module, "columns_of_samples", lambda *given: None)
     correction = correction_of(small)
     assert correction._linearized(layer_of(small[1], "w1"), Deadline(None)) is None
     assert correction.stopped is None

@@ -1,25 +1,25 @@
 """A walk through a model from cut to cut, whose activations stay with the workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 from uuid import uuid4
 
 from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine.cuts.batch_tensors import BatchTensors, specs_of
+from onnx_evoq.engine.cuts.batch_tensors import BatchTensors
 from onnx_evoq.engine.cuts.held_network import hold_network
-from onnx_evoq.engine.cuts.stage import SomeBatches, Stage, seen_at
-from onnx_evoq.executors import Executor, Reference, Task
-from onnx_evoq.model import Cut, Network, Runnable, bridge, cut_at, same
+from onnx_evoq.engine.cuts.part_between import part_between, same_prefix
+from onnx_evoq.engine.cuts.shards import Shards
+from onnx_evoq.engine.cuts.stage import Stage, look
+from onnx_evoq.executors import Reference
+from onnx_evoq.model import Cut, Network, Runnable
 from onnx_evoq.setup import Resources
-
-_SHARDS = 2  # of the samples, for each worker
 
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
-    """The tensors that cross a cut, which are with the workers.
+    """Tensors that are with the workers: those that cross a cut, and perhaps some behind it.
 
     Attributes:
         stage: whose tensors they are; None at the model's inputs.
@@ -33,46 +33,26 @@ class Crossing:
 class CutWalk:
     """Goes from one cut of a model to the next, as `ActivationCache` does in this process.
 
-    The samples are divided into *shards*, of batches that follow each other. The tasks of a shard
-    are done by one worker, as far as it has time.
-
     Args:
         batches: the samples.
         resources: what the runs may use.
         share: share of the memory of a worker that the activations may use.
-        executor: knows the workers.
+        shards: which worker has which batches.
 
     Attributes:
-        batches: the samples, as the executor holds them.
+        shards: as above.
         resources: what a worker may use.
     """
 
     def __init__(
-        self, batches: Sequence[Batch], resources: Resources, share: float, executor: Executor
+        self, batches: Sequence[Batch], resources: Resources, share: float, shards: Shards
     ) -> None:
-        self._samples, self._share, self._executor = batches, share, executor
+        self._samples, self._share = batches, share
+        self.shards = shards
         self.resources = replace(resources, cluster=None, workers=1)
-        self.batches = [executor.hold(batch) for batch in batches]
-        self._shard = max(1, len(batches) // (_SHARDS * executor.workers))
         self._name = uuid4().hex
         self._last: tuple[Cut, Crossing] | None = None
-
-    def home(self, index: int) -> str:
-        """The home of the tasks for a batch, that of its shard."""
-        return self.batches[index - index % self._shard].key
-
-    def spans(self, first: int, end: int, most: int) -> Iterator[range]:
-        """Ranges of batches from `first` up to `end`, each within a shard.
-
-        Args:
-            first: the index of the first batch.
-            end: one more than the index of the last batch.
-            most: batches of a range.
-        """
-        while first < end:
-            last = min(end, first + most, first - first % self._shard + self._shard)
-            yield range(first, last)
-            first = last
+        self._behind = 0  # how many times tensors behind the last cut were computed
 
     def crossing(self, model: Runnable, cut: Cut) -> Crossing:
         """Let the workers compute the tensors that cross a cut, as `ActivationCache` does here.
@@ -85,35 +65,54 @@ class CutWalk:
             ModelError: the part before the cut cannot be run, or a tensor at the cut is no array.
             StorageError: a disk has no room for activations that do not fit into memory.
         """
+        self._behind = 0
         if cut.prefix is None:
-            return Crossing(None, [{} for _ in self.batches])
+            return Crossing(None, [{} for _ in self._samples])
         prefix, before = cut.prefix, None
         if self._last is not None:
             last, crossing = self._last
-            if _same(prefix, last.prefix):
+            if same_prefix(cut, last):
                 return crossing
-            if _same(cut_at(model, *last.dtypes).prefix, last.prefix):
-                # Nothing before the last cut has changed: run only what lies between the two cuts.
-                known = BatchTensors(self._samples, crossing.tensors)
-                between = bridge(model, specs_of(known, last.prefix_outputs), cut.prefix_outputs)
-                if between is not None:
-                    prefix, before = between, crossing.stage
-        stage = self._executor.hold(
-            Stage(
-                self._name, before, hold_network(self._executor, prefix),
-                f"the model before {cut.label}", self.resources, self._share,
-            )
-        )  # fmt: skip
-        spans = list(self.spans(0, len(self.batches), self._shard))
-        tasks = (
-            Task(SomeBatches(stage, tuple(self.batches[i] for i in span)), self.home(span[0]))
-            for span in spans
-        )
-        seen = [each for some in self._executor.map(seen_at, tasks) for each in some]
-        found = Crossing(stage, cast(Sequence[Arrays], seen))
+            known = BatchTensors(self._samples, crossing.tensors)
+            between = part_between(model, last, cut, known)
+            if between is not None:
+                prefix, before = between, crossing.stage
+        self._last = None  # no later cut may start from tensors that cannot be computed
+        found = self._computed(prefix, before, f"the model before {cut.label}")
         self._last = cut, found
         return found
 
+    def behind(
+        self, crossing: Crossing, part: Network, label: str, keeps: Sequence[str]
+    ) -> Crossing:
+        """Let the workers compute tensors behind the last cut.
 
-def _same(one: Network | None, other: Network | None) -> bool:
-    return one is not None and other is not None and same(one, other)
+        Args:
+            crossing: the tensors at the cut.
+            part: computes others from these and from the model's inputs.
+            label: names the part in messages.
+            keeps: the tensors that are wanted of all that is known then.
+
+        Raises:
+            ModelError: as for `crossing`.
+            StorageError: as for `crossing`.
+        """
+        names = tuple(name for name in keeps if name not in self._samples[0].feed)
+        self._behind += 1  # others than those at the cuts, and than those before at this cut
+        return self._computed(part, crossing.stage, label, self._behind, names)
+
+    def _computed(
+        self,
+        part: Network,
+        before: Reference[Stage] | None,
+        label: str,
+        chain: int = 0,
+        keeps: tuple[str, ...] | None = None,
+    ) -> Crossing:
+        executor, count = self.shards.executor, len(self._samples)
+        held = hold_network(executor, part)
+        stage = executor.hold(
+            Stage(self._name, before, held, label, self.resources, self._share, chain, keeps)
+        )
+        seen = look(self.shards, [stage] * count, range(count))
+        return Crossing(stage, cast(Sequence[Arrays], seen))

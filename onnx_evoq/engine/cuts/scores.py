@@ -14,8 +14,8 @@ from typing import Any
 from onnx_evoq.array_types import Array, Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.cuts.changes import Bases, Change
-from onnx_evoq.engine.cuts.cut_walk import CutWalk
 from onnx_evoq.engine.cuts.held_network import HeldNetwork
+from onnx_evoq.engine.cuts.shards import Shards
 from onnx_evoq.engine.cuts.stage import Stage, tensors_at
 from onnx_evoq.executors import Executor, Memory, Reference, Task, TaskSize
 from onnx_evoq.metrics import Criterion, Layouts, Metric
@@ -123,8 +123,8 @@ class WorkersPool:
 
     Args:
         executor: knows the workers.
-        walk: holds the batches, and has the tensors at the cut.
-        start: the index in the walk of the first batch.
+        shards: which worker has which batches.
+        start: the index of the first batch there.
         expected: what the outputs of each batch are compared with.
         part: stands for the part in the runs.
         bases: what the workers have of the weights.
@@ -133,13 +133,18 @@ class WorkersPool:
     def __init__(
         self,
         executor: Executor,
-        walk: CutWalk,
+        shards: Shards,
         start: int,
         expected: Sequence[Reference[Expected]],
         part: SentPart,
         bases: Bases,
     ) -> None:
-        self._executor, self._walk, self._start, self._expected = executor, walk, start, expected
+        self._executor, self._shards, self._start, self._expected = (
+            executor,
+            shards,
+            start,
+            expected,
+        )
         self._part, self._bases = executor.hold(part), bases
         self._size = TaskSize()
 
@@ -173,8 +178,7 @@ class WorkersPool:
             jobs: the runs of each candidate.
             sent: takes the batches and the candidates of each task.
         """
-        rest = enumerate(jobs)
-        left = len(jobs)
+        rest, left, shards = enumerate(jobs), len(jobs), self._shards
         for number, job in rest:
             runs = {number: list(job)}
             batches = len(runs[number])
@@ -189,12 +193,12 @@ class WorkersPool:
             held = None if read is None else self._executor.hold(read)
             end = max(runs[k][-1].index + 1 for k in changes)
             most = max(1, units // len(changes))
-            for span in self._walk.spans(self._start + begin, self._start + end, most):
+            for span in shards.spans(self._start + begin, self._start + end, most):
                 of_set = range(span.start - self._start, span.stop - self._start)
                 given = [k for k in changes if runs[k][-1].index >= of_set[-1]]
                 if not given:
                     break
                 sent.append((of_set, given))
-                pairs = [(self._walk.batches[self._start + k], self._expected[k]) for k in of_set]
+                pairs = [(shards.batches[self._start + k], self._expected[k]) for k in of_set]
                 asked = _Asked(self._part, tuple(pairs), tuple(changes[k] for k in given), held)
-                yield Task(asked, self._walk.home(span[0]))
+                yield Task(asked, shards.home(span[0]))

@@ -9,6 +9,7 @@ where a graph is cut.
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.cuts.batch_tensors import run_on
 from onnx_evoq.engine.cuts.held_network import HeldNetwork
+from onnx_evoq.engine.cuts.shards import Shards
 from onnx_evoq.executors import Memory, Reference
 from onnx_evoq.score import Session, TensorStore
 from onnx_evoq.setup import Resources, cache_memory, open_session
@@ -74,29 +76,36 @@ class Seen:
         return self.size * self.dtype.itemsize
 
 
-@dataclass(frozen=True, eq=False)
-class SomeBatches:
-    """Asks for the tensors at a stage of some batches."""
-
-    stage: Reference[Stage]
-    batches: tuple[Reference[Batch], ...]
+Place = tuple[Reference[Stage] | None, Reference[Batch]]  # a stage, and some samples
 
 
-def seen_at(memory: Memory, asked: SomeBatches) -> list[dict[str, Seen]]:
-    """Compute the tensors that cross a cut, and keep them here; the answer only describes them.
+def look(
+    shards: Shards, stages: Sequence[Reference[Stage] | None], batches: range
+) -> list[dict[str, Seen]]:
+    """Let workers compute tensors, and keep them there; what is said of those of each batch.
 
     Args:
-        memory: of the worker.
-        asked: the stage and the batches.
+        shards: which worker has which batches.
+        stages: at which the tensors are, of each batch.
+        batches: the indices of the batches.
 
     Raises:
         ModelError: the part cannot be run, or a tensor is no array.
+        StorageError: a disk has no room for tensors that do not fit into memory.
     """
-    found = []
-    for batch in asked.batches:
-        tensors = tensors_at(memory, asked.stage, batch)
-        found.append({name: Seen(t.dtype, t.shape) for name, t in tensors.items()})
-    return found
+
+    def asked(some: Sequence[range]) -> list[list[Place]]:
+        return [[(stages[k - batches.start], shards.batches[k]) for k in each] for each in some]
+
+    return [each for found in shards.map(_seen, asked, batches) for each in found]
+
+
+def _seen(memory: Memory, asked: Sequence[Sequence[Place]]) -> list[list[dict[str, Seen]]]:
+    return [[_described(tensors_at(memory, *place)) for place in places] for places in asked]
+
+
+def _described(tensors: Arrays) -> dict[str, Seen]:
+    return {name: Seen(tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
 
 
 def tensors_at(memory: Memory, stage: Reference[Stage] | None, batch: Reference[Batch]) -> Arrays:

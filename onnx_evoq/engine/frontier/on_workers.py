@@ -9,7 +9,7 @@ Samples that come in later go from the model's inputs to the frontier in one par
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 from onnx_evoq.array_types import Array, Arrays
@@ -17,14 +17,13 @@ from onnx_evoq.batch import Batch
 from onnx_evoq.engine.cuts import (
     BatchTensors,
     HeldNetwork,
-    SomeBatches,
+    Shards,
     Stage,
     hold_network,
-    seen_at,
+    look,
 )
 from onnx_evoq.engine.frontier.frontier import Keeping, part_behind, with_frontier
-from onnx_evoq.engine.frontier.shards import Shards
-from onnx_evoq.executors import Memory, Reference
+from onnx_evoq.executors import Reference
 from onnx_evoq.model import Network
 from onnx_evoq.setup import Resources
 
@@ -123,16 +122,7 @@ class SentFrontier:
             self._stage(self._chains[k], last, held, keeps)
             for k, last in zip(batches, before, strict=True)
         ]
-        first = batches.start
-
-        def asked(sections: Sequence[range]) -> list[list[SomeBatches]]:
-            return [
-                [SomeBatches(stages[k - first], (self._shards.batches[k],)) for k in section]
-                for section in sections
-            ]
-
-        seen = [each for some in self._shards.map(_seen, asked, batches) for each in some]
-        return stages, cast(list[Arrays], seen)
+        return stages, cast(list[Arrays], look(self._shards, stages, batches))
 
     def _stage(
         self, chain: int, before: Reference[Stage] | None, part: HeldNetwork, keeps: Sequence[str]
@@ -199,8 +189,3 @@ class SentAhead:
         """Go on from the next frontier."""
         stages = self.stages if self._keeps else None
         self._frontier.advance(self._names or (), stages, self._seen)
-
-
-def _seen(memory: Memory, asked: Sequence[Sequence[SomeBatches]]) -> list[list[Any]]:
-    """What is seen of the batches of some sections, each at a stage of its own."""
-    return [[each for one in some for each in seen_at(memory, one)] for some in asked]

@@ -18,6 +18,7 @@ from uuid import uuid4
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array
+from onnx_evoq.engine.cuts import Shards
 from onnx_evoq.engine.frontier.columns_there import (
     Asked,
     OneBatch,
@@ -26,8 +27,9 @@ from onnx_evoq.engine.frontier.columns_there import (
     products,
 )
 from onnx_evoq.engine.frontier.on_workers import Stages
-from onnx_evoq.engine.frontier.shards import Shards
 from onnx_evoq.engine.samples import (
+    KEPT_VALUES,
+    POSITIONS,
     Around,
     AtLayer,
     Gathering,
@@ -45,10 +47,12 @@ def gather_on_workers(
     sources: Sequence[AtLayer],
     around: Around,
     stages: tuple[Stages, Stages],
-    rng: np.random.Generator,
-    positions: int,
-    kept: int,
     shards: Shards,
+    rng: np.random.Generator,
+    positions: int = POSITIONS,
+    *,
+    moments: bool = True,
+    kept: int = KEPT_VALUES,
 ) -> LayerSamples | None:
     """Gather columns and targets as `gather_samples` does, on the workers that have the samples.
 
@@ -56,12 +60,20 @@ def gather_on_workers(
         sources: the layers with the weight.
         around: what is seen of the tensors around them.
         stages: at which these are in the quantized model and in the float model, of each batch.
+        shards: which worker has which batches.
         rng: draws positions.
         positions: the most positions of all samples together.
+        moments: whether second moments are needed even if there are few positions.
         kept: the most values of columns and targets that are kept.
-        shards: which worker has which batches.
+
+    Returns:
+        As for `gather_samples`.
+
+    Raises:
+        ModelError: a tensor is no array.
+        StorageError: a disk has no room for activations that do not fit into memory.
     """
-    gathering = plan_gathering(sources, around, positions, kept, moments=False)
+    gathering = plan_gathering(sources, around, positions, kept, moments=moments)
     if gathering is None:
         return None
     seeds = rng.integers(2**63, size=len(around.batches)).tolist()

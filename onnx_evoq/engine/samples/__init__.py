@@ -7,7 +7,9 @@ from onnx_evoq.engine.samples.at_layer import (
     output_shape,
     sources_of,
 )
+from onnx_evoq.engine.samples.drawn_positions import drawn_positions
 from onnx_evoq.engine.samples.gathering import (
+    KEPT_VALUES,
     POSITIONS,
     Around,
     Gathering,
@@ -18,12 +20,14 @@ from onnx_evoq.engine.samples.layer_samples import gather_samples
 from onnx_evoq.engine.samples.parts import OfBatch, batches_of_section, parts_of
 
 __all__ = [
+    "KEPT_VALUES",
     "POSITIONS",
     "Around",
     "AtLayer",
     "Gathering",
     "OfBatch",
     "batches_of_section",
+    "drawn_positions",
     "entries_of",
     "gather_samples",
     "mean_positions",

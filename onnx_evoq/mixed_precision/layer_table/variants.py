@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Indices
-from onnx_evoq.engine import ActivationCache, gather_from_caches
+from onnx_evoq.engine import Activations, gather_at
 from onnx_evoq.mixed_precision.layer_table.kept_variants import (
     AllVariants,
     keep_variants,
@@ -111,7 +111,7 @@ def quantize_variants(
         rng: draws positions.
     """
     layers = find_layers(model, task.weights)
-    cache = ActivationCache(task.search_set.batches, task.resources, share=0.5)
+    activations = Activations(task.search_set.batches, task.resources, share=0.5)
     variants: dict[str, Variants] = {}
     columns = {
         weight.name: split_columns(weight, layers[weight.name].linear, splits)
@@ -141,14 +141,14 @@ def quantize_variants(
             if layer is not None and known is not None:
                 together.quantize()
                 variants[weight.name] = known
-                cache.passes(model, weight.name)
+                activations.passes(model, weight.name)
                 plan.done(plan.effort(), learns=False)
                 step(1)
                 continue
             effort = None if layer is None else together.effort()
             samples = None
             if layer is not None and effort is not None:
-                samples = _samples(task, model, weight, layer, cache, rng, effort.positions)
+                samples = _samples(model, weight, layer, activations, rng, effort.positions)
             if layer is None or effort is None or samples is None:
                 variants[weight.name] = _round_nearest(task, weight, axes)
                 step(1)
@@ -184,20 +184,16 @@ def quantize_variants(
 
 
 def _samples(
-    task: Task,
     model: Model,
     weight: Weight,
     layer: Layer,
-    cache: ActivationCache,
+    activations: Activations,
     rng: np.random.Generator,
     positions: int,
 ) -> LayerSamples | None:
     """What a layer reads and gives in the float model; None where it cannot be had."""
-    linear_only = layer.without_activations  # only moments are needed
-    return gather_from_caches(
-        model, model, weight, linear_only, [cache, cache], task.search_set.batches, rng,
-        positions,
-    )  # fmt: skip
+    linear_only, both = layer.without_activations, (activations, activations)  # only moments
+    return gather_at(model, model, weight, linear_only, both, rng, positions)
 
 
 def split_columns(weight: Weight, linear: Linear, splits: ChannelSplits) -> list[list[int]]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_evoq.array_types import Indices
-from onnx_evoq.engine import ActivationCache, Evaluators, gather_from_caches
+from onnx_evoq.engine import Activations, Evaluators, gather_at
 from onnx_evoq.model import (
     ChannelGroups,
     channel_groups,
@@ -46,7 +46,7 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
     if not count:
         return None
     measured = [w for w in weights if w.name in layers and w.name in groups.rows]
-    cache = ActivationCache(scoring.batches, task.resources, share=0.5)
+    activations = Activations(scoring.batches, task.resources, share=0.5)
     evaluators = Evaluators([scoring.scored_by_relative_error()], task.resources, share=0.5)
     profiles = []
     with task.progress("equalization", len(measured)) as step:
@@ -56,9 +56,8 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
             layer = layers[weight.name].without_activations  # only H is needed
             bits = task.bits[weight.name]
             assert isinstance(bits, int)  # as one step per tensor goes with one width
-            samples = gather_from_caches(
-                model, model, weight, layer, [cache, cache], scoring.batches, rng, _SCALE_POSITIONS
-            )
+            both = activations, activations
+            samples = gather_at(model, model, weight, layer, both, rng, _SCALE_POSITIONS)
             if samples is not None:
                 moments = samples.sums.moments()
                 rounded = round_alone(weight.values, layer.linear, moments, bits)

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import pytest
 from far_workers import FAR, FarWorkers
 from graphs import conv_net, random
 
 from onnx_evoq.batch import make_batches
 from onnx_evoq.engine.activation_cache import ActivationCache
-from onnx_evoq.engine.cuts import CutWalk
+from onnx_evoq.engine.cuts import CutWalk, Shards
 from onnx_evoq.engine.cuts.stage import tensors_at
 from onnx_evoq.executors import Task
 from onnx_evoq.model import cut_at, fold_batch_norm, input_specs, load, replace_weights
@@ -20,7 +19,7 @@ HERE, THERE = Resources(workers=1), Resources(workers=1, cluster=FAR)
 
 
 def walk(far: FarWorkers) -> CutWalk:
-    return CutWalk(BATCHES, THERE, 1.0, far)
+    return CutWalk(BATCHES, THERE, 1.0, Shards(BATCHES, far, 1))
 
 
 def values(memory: Any, asked: tuple[Any, Any]) -> Any:
@@ -30,7 +29,8 @@ def values(memory: Any, asked: tuple[Any, Any]) -> Any:
 def assert_like_here(far: FarWorkers, found: Any, walk: CutWalk, expected: Any) -> None:
     """The tensors that workers have are those of this process, to the bit."""
     tasks = [
-        Task((found.stage, batch), walk.home(index)) for index, batch in enumerate(walk.batches)
+        Task((found.stage, batch), walk.shards.home(index))
+        for index, batch in enumerate(walk.shards.batches)
     ]
     for one, other in zip(far.map(values, tasks), expected, strict=True):
         assert one.keys() == other.keys()
@@ -83,30 +83,6 @@ def test_the_same_cut_is_computed_once_and_a_later_one_from_it(far: FarWorkers) 
 
 
 def test_a_worker_may_use_what_is_asked_for_with_one_core(far: FarWorkers) -> None:
-    there = CutWalk(BATCHES, Resources(memory=500, workers=7, cluster=FAR), 1.0, far)
+    resources = Resources(memory=500, workers=7, cluster=FAR)
+    there = CutWalk(BATCHES, resources, 1.0, Shards(BATCHES, far, 1))
     assert there.resources == Resources(memory=500, workers=1)
-
-
-@pytest.mark.parametrize(
-    ("first", "end", "most", "spans"),
-    [
-        (0, 6, 9, [(0, 2), (2, 4), (4, 6)]),
-        (1, 5, 9, [(1, 2), (2, 4), (4, 5)]),
-        (0, 4, 1, [(0, 1), (1, 2), (2, 3), (3, 4)]),
-        (3, 3, 9, []),
-    ],
-)
-def test_spans_lie_within_shards(
-    far: FarWorkers, first: int, end: int, most: int, spans: list[tuple[int, int]]
-) -> None:
-    batches = make_batches({"x": random(40, 3, 8, 8)}, input_specs(MODEL), 4)  # shards of two
-    there = CutWalk(batches, THERE, 1.0, far)
-    assert [(s.start, s.stop) for s in there.spans(first, end, most)] == spans
-
-
-def test_batches_of_a_shard_have_one_home(far: FarWorkers) -> None:
-    batches = make_batches({"x": random(40, 3, 8, 8)}, input_specs(MODEL), 4)
-    there = CutWalk(batches, THERE, 1.0, far)
-    homes = [there.home(index) for index in range(10)]
-    assert homes[::2] == homes[1::2]
-    assert len(set(homes)) == 5

@@ -10,7 +10,8 @@ from graphs import mlp, random
 
 from onnx_evoq.batch import Batch, make_batches
 from onnx_evoq.engine.cuts import hold_network, stage
-from onnx_evoq.engine.cuts.stage import SomeBatches, Stage, seen_at, tensors_at
+from onnx_evoq.engine.cuts.shards import Shards
+from onnx_evoq.engine.cuts.stage import Stage, look, tensors_at
 from onnx_evoq.executors import Reference, Task
 from onnx_evoq.model import bridge, cut_at, input_specs, load
 from onnx_evoq.setup import Resources
@@ -89,8 +90,8 @@ def test_a_worker_that_comes_late_goes_through_the_same_parts(
 
 def test_a_worker_describes_what_it_keeps(far: FarWorkers) -> None:
     first, _ = stages(far)
-    asked = SomeBatches(first, tuple(far.hold(batch) for batch in BATCHES))
-    (seen,) = far.map(seen_at, [Task(asked)])
+    seen = look(Shards(BATCHES, far, 2), [first] * 3, range(3))
+    assert len(far.asked) == 2  # one for each shard
     assert [(each["c"].dtype, each["c"].shape) for each in seen] == [
         (np.float32, (4, 6)),
         (np.float32, (4, 6)),

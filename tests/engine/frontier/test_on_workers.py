@@ -7,10 +7,9 @@ from far_workers import FarWorkers
 from graphs import conv_net, random
 
 from onnx_evoq.batch import make_batches
-from onnx_evoq.engine.cuts import tensors_at
+from onnx_evoq.engine.cuts import Shards, tensors_at
 from onnx_evoq.engine.frontier.frontier import Frontier
 from onnx_evoq.engine.frontier.on_workers import SentFrontier
-from onnx_evoq.engine.frontier.shards import Shards
 from onnx_evoq.errors import ModelError
 from onnx_evoq.executors import Task
 from onnx_evoq.model import as_network, fold_batch_norm, input_specs, load
@@ -34,7 +33,7 @@ def names() -> list[str]:
 
 @pytest.mark.parametrize(("limit", "count"), [(10**9, 5), (10**9, 2), (0, 5)])
 def test_tensors_are_those_of_this_process(far: FarWorkers, limit: int, count: int) -> None:
-    shards = Shards(BATCHES, far)
+    shards = Shards(BATCHES, far, 1)
     here = Frontier(BATCHES, ONE, limit, count)
     there = SentFrontier(BATCHES, ONE, limit, count, shards)
     for index, wanted in enumerate(names()):
@@ -58,6 +57,6 @@ def test_tensors_are_those_of_this_process(far: FarWorkers, limit: int, count: i
 
 
 def test_a_tensor_that_cannot_be_computed_is_an_error(far: FarWorkers) -> None:
-    frontier = SentFrontier(BATCHES, ONE, 10**9, 5, Shards(BATCHES, far))
+    frontier = SentFrontier(BATCHES, ONE, 10**9, 5, Shards(BATCHES, far, 1))
     with pytest.raises(ModelError):
         frontier.ahead(NETWORK, WEIGHTS, ["none"])

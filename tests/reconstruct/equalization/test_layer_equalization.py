@@ -276,13 +276,13 @@ def test_a_weight_without_a_closed_form_has_no_profile(monkeypatch: pytest.Monke
 
 
 def test_activations_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    activations, original = [], module.gather_from_caches
+    activations, original = [], module.gather_at
 
     def recorded(*arguments: Any) -> Any:
         activations.append(arguments[3].activation)
         return original(*arguments)
 
-    monkeypatch.setattr(module, "gather_from_caches", recorded)
+    monkeypatch.setattr(module, "gather_at", recorded)
     equalized(chain_task())
     assert activations == [None] * 3
 
@@ -321,13 +321,13 @@ def test_a_layer_whose_importance_is_not_finite_has_no_profile(
 def test_a_layer_whose_samples_cannot_be_gathered_has_no_profile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "gather_from_caches", lambda *arguments: None)
+    monkeypatch.setattr(module, "gather_at", lambda *arguments: None)
     assert equalize_layers(chain_task(), np.random.default_rng(0)) is None
 
 
 def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     shares, shown = [], []
-    for name in ("Evaluators", "ActivationCache"):
+    for name in ("Evaluators", "Activations"):
         original = getattr(module, name)
 
         def recorded(
