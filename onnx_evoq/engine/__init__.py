@@ -2,7 +2,7 @@
 
 from onnx_evoq.engine.activations import Activations, gather_at
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
-from onnx_evoq.engine.cuts import BatchTensors, Shards, specs_of
+from onnx_evoq.engine.cuts import BatchTensors, HeldNetwork, Shards, hold_network, specs_of
 from onnx_evoq.engine.evaluators import Evaluators
 from onnx_evoq.engine.frontier import (
     Ahead,
@@ -37,6 +37,7 @@ __all__ = [
     "BatchTensors",
     "Evaluators",
     "Frontier",
+    "HeldNetwork",
     "LayerPower",
     "SentAhead",
     "SentFrontier",
@@ -49,6 +50,7 @@ __all__ = [
     "gather_at",
     "gather_on_workers",
     "gather_samples",
+    "hold_network",
     "jacobian_of_bias",
     "layer_powers",
     "mean_positions",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from onnx_evoq.mixed_precision.bit_allocation import allocate, least_at_price, least_at_prices
-from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants
+from onnx_evoq.mixed_precision.layer_table import LayerTable
+from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants
 from onnx_evoq.mixed_precision.search_space import WIDTHS, Genome, Part, Space
 
 UNSPLIT = (0, 0, 0)

@@ -8,8 +8,9 @@ import pytest
 from graphs import mlp, model_of, node, random, task_of
 
 from onnx_evoq.engine import Evaluators
-from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, build_layer_table
+from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
 from onnx_evoq.mixed_precision.layer_table.layer_table import find_channel_groups, group_channels
+from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants
 from onnx_evoq.mixed_precision.search_space import Choice, Part, SearchSpaceOptions, Space
 from onnx_evoq.model import find_weights, load, replace_weights
 from onnx_evoq.quantize import LayerAtWidth

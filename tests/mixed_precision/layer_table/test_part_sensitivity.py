@@ -8,12 +8,13 @@ import pytest
 from graphs import mlp, model_of, node, random, task_of
 
 from onnx_evoq.metrics import find_metric
-from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, build_layer_table
+from onnx_evoq.mixed_precision.layer_table import LayerTable, build_layer_table
 from onnx_evoq.mixed_precision.layer_table.part_sensitivity import (
     layer_errors,
     measure_sensitivity,
     split_factors,
 )
+from onnx_evoq.mixed_precision.layer_table.variants import LayerVariants
 from onnx_evoq.mixed_precision.search_space import WIDTHS, Part, SearchSpaceOptions, Space
 from onnx_evoq.model import load, replace_weights
 from onnx_evoq.quantize import LayerAtWidth

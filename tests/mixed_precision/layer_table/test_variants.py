@@ -11,8 +11,9 @@ from far_workers import FAR, FarWorkers
 from graphs import conv_net, fire, mlp, random, task_of
 from kept_runs import Killed, Kills, names_in
 
-from onnx_evoq.mixed_precision.layer_table import LayerTable, LayerVariants, several_layers
+from onnx_evoq.mixed_precision.layer_table import LayerTable, several_layers
 from onnx_evoq.mixed_precision.layer_table.variants import (
+    LayerVariants,
     quantize_variants,
     split_columns,
 )
