@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays, Float32Array
+from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine.cuts import Stage, tensors_at
 from onnx_evoq.engine.samples import Gathering, OfBatch, parts_of
 from onnx_evoq.executors import Memory, Reference
 from onnx_evoq.quantize import (
     ChunkSums,
+    HeldoutLosses,
     SampleChunk,
     SentSymmetric,
     TargetsBehind,
@@ -56,6 +57,7 @@ class Asked:
         sections: the samples.
         origins: what is subtracted; empty as long as it is not known.
         behind: gives other targets; None for the layer's own.
+        losses: those that are asked for.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Asked:
     sections: tuple[tuple[OneBatch, ...], ...]
     origins: Origins
     behind: Reference[TargetsBehind] | None = None
+    losses: Reference[HeldoutLosses] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +73,14 @@ class Gathered:
     """What a worker answers when it has gathered the chunks of a section.
 
     Attributes:
-        chunks: those that are sent as they are.
+        chunks: those that are sent as they are, as they take less room than their sums.
         origins: of the first part of each use.
+        judges: the positions of each part that judges by itself, and whether its values are finite.
     """
 
     chunks: Sequence[OfBatch]
     origins: Origins
+    judges: Sequence[tuple[int, bool]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,20 +104,20 @@ def gathered(memory: Memory, asked: Asked) -> list[Gathered]:
     """Gather the chunks of some sections."""
     gathering, found = memory.value(asked.gathering), []
     for section in asked.sections:
+        few, origins = list[OfBatch](), dict[int, tuple[Float32Array, Float32Array]]()
         if gathering.few:
-            found.append(Gathered(_chunks(memory, gathering, section), {}))
-            continue
-        sent, origins = list[OfBatch](), dict[int, tuple[Float32Array, Float32Array]]()
-        for part in _parts(memory, asked, section):
-            if gathering.keeps_judges and part[0].heldout:
-                sent.append(OfBatch(joined(part), section[0].number, 0))
-                continue
+            chunks = _chunks(memory, gathering, section)
+            few = [each for each in chunks if not each.chunk.heldout]
+            _keep(memory, asked, section, [each for each in chunks if each.chunk.heldout])
+        for part in _fitted(memory, asked, section):
             use = part[0].use
             if use not in origins:
                 columns, targets = [e.columns for e in part], [e.targets for e in part]
                 centred = gathering.centred[use]
                 origins[use] = first_origins(columns, targets, centred=centred)
-        found.append(Gathered(sent, origins))
+        judges = _judges(memory, asked, section)
+        of_judges = [(part.columns.shape[1], part.finite) for part in judges]
+        found.append(Gathered(few, origins, of_judges))
     return found
 
 
@@ -148,6 +153,16 @@ def other_targets(memory: Memory, asked: Asked) -> list[list[TargetSums]]:
         ]
 
 
+def heldout_losses(memory: Memory, asked: Asked) -> list[list[Float64Array]]:
+    """The losses on each part of some sections that judges by itself."""
+    assert asked.losses is not None
+    losses = memory.value(asked.losses)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return [
+            [losses.of(part) for part in _judges(memory, asked, each)] for each in asked.sections
+        ]
+
+
 def _chunks(memory: Memory, gathering: Gathering, section: Sequence[OneBatch]) -> list[OfBatch]:
     """The columns and targets of the batches of a section."""
     found = []
@@ -161,15 +176,39 @@ def _chunks(memory: Memory, gathering: Gathering, section: Sequence[OneBatch]) -
     return found
 
 
-def _parts(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[list[SampleChunk]]:
-    """The parts of a section, kept here or gathered."""
-    kept = _kept(memory, asked, "parts")
-    number = section[0].number
+def _keep(
+    memory: Memory, asked: Asked, section: Sequence[OneBatch], chunks: Sequence[OfBatch]
+) -> None:
+    """Keep the parts of a section."""
+    gathering, number = memory.value(asked.gathering), section[0].number
+    fitted, judges = list[list[SampleChunk]](), list[SampleChunk]()
+    for part in parts_of(chunks, heldout=gathering.heldout):
+        if part[0].heldout and gathering.keeps_judges:
+            judges.append(joined(part))
+        else:
+            fitted.append(part)
+    _kept(memory, asked, "fitted")[number] = fitted
+    _kept(memory, asked, "judges")[number] = judges
+
+
+def _fitted(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[list[SampleChunk]]:
+    """The parts of a section that are added up, kept here or gathered."""
+    kept, number = _kept(memory, asked, "fitted"), section[0].number
+    if number not in kept:
+        _keep(memory, asked, section, _chunks(memory, memory.value(asked.gathering), section))
+    parts: list[list[SampleChunk]] = kept[number]
+    return parts
+
+
+def _judges(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[SampleChunk]:
+    """The parts of a section that judge by themselves, kept here or gathered."""
+    kept, number = _kept(memory, asked, "judges"), section[0].number
     if number not in kept:
         gathering = memory.value(asked.gathering)
-        chunks = _chunks(memory, gathering, section)
-        kept[number] = list(parts_of(chunks, heldout=gathering.heldout))
-    parts: list[list[SampleChunk]] = kept[number]
+        chunks = _chunks(memory, gathering, [one for one in section if one.heldout])
+        judging = parts_of(chunks, heldout=gathering.heldout)
+        kept[number] = [joined(part) for part in judging]
+    parts: list[SampleChunk] = kept[number]
     return parts
 
 
@@ -177,12 +216,9 @@ def _centred(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[
     """The parts of a section whose sums are asked for, minus the origin of the columns."""
     kept, number = _kept(memory, asked, "centred"), section[0].number
     if number not in kept:
-        gathering = memory.value(asked.gathering)
-        parts = _parts(memory, asked, section)
-        if gathering.keeps_judges:
-            parts = [part for part in parts if not part[0].heldout]
+        parts = _fitted(memory, asked, section)
         kept[number] = [joined(part, asked.origins[part[0].use][0]) for part in parts]
-        del _kept(memory, asked, "parts")[number]  # they take as much memory
+        del _kept(memory, asked, "fitted")[number]  # they take as much memory
     parts_here: list[SampleChunk] = kept[number]
     return parts_here
 

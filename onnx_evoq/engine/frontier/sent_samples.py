@@ -5,9 +5,10 @@
 2. It answers with the sums of products of each part. They are added up here in the order of the
    sections, as `gather_samples` adds them.
 3. Where an activation hides errors, it keeps the columns, and answers with sums for other targets.
+4. Samples that judge by themselves stay with it, and it answers with their losses.
 
-So columns leave a worker only where they are fewer than their sums would be: at layers that have no
-more positions than columns, and of the samples that choose a damping for many columns.
+So columns leave a worker only at layers with no more positions than columns. There the matrix X of
+the columns stands for their moments, X^T X, and takes less room.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,12 +18,13 @@ from uuid import uuid4
 
 import numpy as np
 
-from onnx_evoq.array_types import Float32Array
+from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.engine.cuts import Shards
 from onnx_evoq.engine.frontier.columns_there import (
     Asked,
     OneBatch,
     gathered,
+    heldout_losses,
     other_targets,
     products,
 )
@@ -38,7 +40,7 @@ from onnx_evoq.engine.samples import (
     plan_gathering,
 )
 from onnx_evoq.executors import Reference
-from onnx_evoq.quantize import LayerSamples, TargetsBehind, TargetSums
+from onnx_evoq.quantize import HeldoutLosses, LayerSamples, TargetsBehind, TargetSums
 
 _ON_THE_WAY = 2**28  # bytes of products that are asked for at a time
 
@@ -108,10 +110,12 @@ class _Layer:
     def samples(self) -> LayerSamples:
         """Columns and targets, or their moments."""
         gathering = self._gathering
-        samples = gathering.samples(self._sums_behind)
+        samples = gathering.samples(self)
         chunks = list[OfBatch]()
-        for found in self._map(gathered, None):
+        for found in self._map(gathered):
             chunks += found.chunks
+            for positions, finite in found.judges:
+                samples.add_judges(positions, finite=finite)
             for use, origins in found.origins.items():
                 self._origins.setdefault(use, origins)
         for parts in parts_of(chunks, heldout=gathering.heldout):
@@ -119,31 +123,44 @@ class _Layer:
         for use, origins in self._origins.items():
             samples.sums.start_at(*origins, use)
         if not gathering.few:
-            for section in self._map(products, None, self._bytes):
+            for section in self._map(products, self._bytes):
                 for each in section:
                     sums = replace(each.sums, xx=np.asarray(each.products.matrices(), np.float32))
                     samples.add_sums(sums, heldout=each.heldout, use=each.use)
         return samples
 
-    def _sums_behind(self, behind: TargetsBehind) -> Iterator[TargetSums]:
+    def target_sums(self, behind: TargetsBehind) -> Iterator[TargetSums]:
+        """The sums of all parts with other targets."""
         held = self._shards.executor.hold(behind)
-        for section in self._map(other_targets, held, self._bytes):
+        for section in self._map(other_targets, self._bytes, behind=held):
+            yield from section
+
+    def heldout_losses(self, losses: HeldoutLosses) -> Iterator[Float64Array]:
+        """The losses on each part that judges by itself."""
+        held = self._shards.executor.hold(losses)
+        for section in self._map(heldout_losses, losses=held):
             yield from section
 
     def _map(
-        self, function: Any, behind: Reference[TargetsBehind] | None, size: int = 0
+        self,
+        function: Any,
+        size: int = 0,
+        *,
+        behind: Reference[TargetsBehind] | None = None,
+        losses: Reference[HeldoutLosses] | None = None,
     ) -> Iterator[Any]:
         """What workers answer for each section, in their order.
 
         Args:
             function: is done by the workers.
-            behind: gives other targets.
             size: bytes of an answer for a section.
+            behind: gives other targets.
+            losses: those that are asked for.
         """
 
         def asked(sections: Sequence[range]) -> Asked:
             batches = tuple(tuple(self._batches[k] for k in section) for section in sections)
-            return Asked(self._name, self._held, batches, self._origins, behind)
+            return Asked(self._name, self._held, batches, self._origins, behind, losses)
 
         at_once = max(1, _ON_THE_WAY // max(1, size))
         return self._shards.map(function, asked, range(len(self._batches)), at_once)

@@ -1,6 +1,6 @@
 """What is gathered of a layer: at how many positions, of which uses of its weight."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,10 +19,9 @@ from onnx_evoq.quantize import (
     FULL,
     MANY_COLUMNS,
     Activation,
+    Elsewhere,
     LayerSamples,
     SampleChunk,
-    TargetsBehind,
-    TargetSums,
     in_space_of_positions,
 )
 
@@ -114,7 +113,7 @@ class Gathering:
         centred: whether the means are subtracted, at each use.
         activations: of each use.
         heldout: whether some batches only judge.
-        keeps_judges: whether those that only judge are kept as they are.
+        keeps_judges: whether those that only judge are kept as they are, and not in moments.
         few: whether there are so few positions that all are kept, and no moments are gathered.
     """
 
@@ -162,9 +161,7 @@ class Gathering:
             most = min(most, self.judged * share * batch.length / (self.judges * entries))
         return most
 
-    def samples(
-        self, elsewhere: Callable[[TargetsBehind], Iterable[TargetSums]] | None = None
-    ) -> LayerSamples:
+    def samples(self, elsewhere: Elsewhere | None = None) -> LayerSamples:
         """What columns and targets are added to; `elsewhere` is as for `LayerSamples`."""
         return LayerSamples(
             self.centred,
@@ -225,7 +222,7 @@ def plan_gathering(
         return round(entries) * positions_of(use.source, targets, of_each)[1]
 
     few = not moments and in_space_of_positions(sum(taken(*each) for each in uses), width)
-    return replace(gathering, few=few)
+    return replace(gathering, few=few, keeps_judges=keeps_judges or few)
 
 
 def _use_of(source: AtLayer, number: int, around: Around) -> tuple[Use, Batch, Arrays] | None:

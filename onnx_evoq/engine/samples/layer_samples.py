@@ -66,7 +66,9 @@ def gather_samples(
         return found, tensors, targets
 
     gathered, count = gathering.samples(), len(batches)
-    at_once = count if gathering.few else batches_of_section(around.of or count)
+    # Few positions are kept in one order. Judges are added up by sections in any case.
+    by_sections = gathering.heldout or not gathering.few
+    at_once = batches_of_section(around.of or count) if by_sections else count
     seeds = rng.integers(2**63, size=count).tolist()
     done = _numbered(in_order(work, enumerate(seeds), workers), batches, keep)
     with np.errstate(over="ignore", invalid="ignore"):

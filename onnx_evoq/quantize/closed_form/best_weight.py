@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from onnx_evoq.array_types import Float32Array, Float64Array
 from onnx_evoq.quantize.grid import FactoredHessian, Linear
-from onnx_evoq.quantize.moments import Moments, SampleChunk, corrected_bias, less_means, transposed
+from onnx_evoq.quantize.moments import (
+    HeldoutLosses,
+    LayerSamples,
+    Moments,
+    corrected_bias,
+    transposed,
+)
 
 ROUNDING_DAMPING = 0.03  # of H where codes are chosen without a search for the damping
 DAMPINGS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)  # that are compared; ascending
@@ -145,40 +151,48 @@ def choose_damping(
     rounded = unseen.hessian if in_double else unseen.hessian.astype(np.float32)
 
     def change(damping: float) -> float:
+        if not np.isfinite(damping):
+            return 0.0
         moved = solved(hessian, damping, residual, MOST_COLUMNS_IN_DOUBLE)
         return float(((moved @ rounded + slope) * moved).sum(dtype=np.float64))
 
-    best = best_of_dampings(change, abs(_loss(matrix, unseen, some)))
+    of_matrix = abs(_loss(matrix, unseen, some))
+    best = best_of_dampings(lambda dampings: [change(each) for each in dampings], of_matrix)
     return best if heldout else damping_of_all(best)
 
 
 def choose_damping_by_samples(
-    matrix: Float64Array, moments: Moments, judges: Sequence[SampleChunk]
+    matrix: Float64Array, moments: Moments, samples: LayerSamples
 ) -> float:
     """As `choose_damping`, with samples that judge in place of their moments.
 
     Of many columns, the product of their columns would take longer than the comparison, and as much
-    memory as H.
+    memory as H. Each W* is judged with the bias that it would have.
 
     Args:
         matrix: W, (groups, rows, columns).
         moments: of the samples that W* is fitted to.
-        judges: the samples that judge, of each use of the weight.
+        samples: some of which judge by themselves.
     """
     some = rows_for_all(matrix)
     matrix = matrix[:, some]
-    columns, targets = [e.columns for e in judges], [e.targets[:, :, some] for e in judges]
-    x, t = (less_means(each, each, moments.by_use) for each in (columns, targets))
     residual = moments.cross[:, some] - matrix @ moments.hessian
-    errors = t - x @ transposed(matrix)  # (groups, positions, rows)
-    loss = float(np.square(errors, dtype=np.float64).sum())
 
-    def change(damping: float) -> float:
-        moved = solved(moments.hessian, damping, residual, MOST_COLUMNS_IN_DOUBLE)
-        left = errors - x @ transposed(moved)
-        return float(np.square(left, dtype=np.float64).sum()) - loss
+    def weight(damping: float) -> Float64Array:
+        if not np.isfinite(damping):
+            return matrix
+        return matrix + solved(moments.hessian, damping, residual, MOST_COLUMNS_IN_DOUBLE)
 
-    return best_of_dampings(change, loss)
+    x_mean, t_mean = (
+        np.where(np.array(moments.by_use)[:, None, None], each, 0).astype(np.float32)
+        for each in (moments.x_mean, moments.t_mean[..., some])
+    )  # (uses, groups, columns), (uses, groups, rows)
+
+    def losses(dampings: Sequence[float]) -> Sequence[float]:
+        weights = [transposed(weight(each)) for each in dampings]
+        return samples.heldout_losses(HeldoutLosses(weights, some, x_mean, t_mean))
+
+    return best_of_dampings(losses)
 
 
 def rows_for_all(matrix: Float64Array) -> slice:
@@ -186,21 +200,25 @@ def rows_for_all(matrix: Float64Array) -> slice:
     return slice(None, None, -(-matrix.shape[1] // _ROWS))
 
 
-def best_of_dampings(change: Callable[[float], float], loss: float) -> float:
+def best_of_dampings(
+    losses: Callable[[Sequence[float]], Sequence[float]], scale: float | None = None
+) -> float:
     """The best damping of W*; infinite if W itself is best.
 
     Args:
-        change: how much W* with a damping changes the loss of W.
-        loss: of W; a gain of less than a millionth of it is none.
+        losses: those of W* with some dampings; W* with an infinite one is W. It may leave out what
+            is the same for all.
+        scale: a gain of less than a millionth of it is none; None for the loss of W.
     """
-    changes: dict[int, float] = {}  # by the number of the damping
-    new = set(_FIRST)
-    while new:
-        for number in sorted(new):
-            changes[number] = change(DAMPINGS[number])
-        best = min(changes, key=lambda number: changes[number])
-        new = {best - 1, best + 1} & set(range(len(DAMPINGS))) - changes.keys()
-    if -changes[best] <= _LEAST_GAIN * loss:
+    own, *first = losses([float("inf"), *(DAMPINGS[number] for number in _FIRST)])
+    found = dict(zip(_FIRST, first, strict=True))  # by the number of the damping
+    while True:
+        best = min(found, key=lambda number: found[number])
+        new = sorted({best - 1, best + 1} & set(range(len(DAMPINGS))) - found.keys())
+        if not new:
+            break
+        found |= zip(new, losses([DAMPINGS[number] for number in new]), strict=True)
+    if own - found[best] <= _LEAST_GAIN * (own if scale is None else scale):
         return float("inf")
     return DAMPINGS[best]
 

@@ -70,7 +70,7 @@ class MomentEquations:
         """
         sums = samples.sums
         # Where samples judge by themselves, nothing but H is needed of the products of columns.
-        moments = sums.last_moments() if samples.heldout else sums.moments()
+        moments = sums.last_moments() if samples.judges else sums.moments()
         return cls(matrix, samples, sums, _Hessians(moments.hessian))
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "MomentEquations":
@@ -84,9 +84,8 @@ class MomentEquations:
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself."""
-        judges = self.samples.heldout
-        if judges:
-            return choose_damping_by_samples(self.matrix, self._moments, judges)
+        if self.samples.judges:
+            return choose_damping_by_samples(self.matrix, self._moments, self.samples)
         folds = self.sums.folds(self.hessians.of_all)
         return choose_damping(self.matrix, folds, heldout=self.sums.heldout)
 

@@ -10,6 +10,7 @@ E = T - X W^T of the layer's own weight, and K = X X^T / n,
 which is `best_weight`'s W* by Woodbury's identity.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,13 @@ from onnx_evoq.quantize.closed_form.best_weight import (
     rows_for_all,
 )
 from onnx_evoq.quantize.grid import FactoredHessian, Hessian, SampleHessian
-from onnx_evoq.quantize.moments import LayerSamples, SampleChunk, less_means, transposed
+from onnx_evoq.quantize.moments import (
+    HeldoutLosses,
+    LayerSamples,
+    TargetsBehind,
+    less_means,
+    transposed,
+)
 
 _LEAST_POWER = 1e-30
 
@@ -82,14 +89,14 @@ class SampleEquations:
         samples: the columns and targets.
         columns: the columns minus their means if the layer has a bias.
         t: the present targets, (groups, n, rows), at each use of the weight.
-        heldout_t: those of the positions that only judge; () if there are none.
+        behind: gives them to samples that only judge; None for the layer's own targets.
     """
 
     matrix: Float64Array
     samples: LayerSamples
     columns: _Columns
     t: tuple[Float32Array, ...]
-    heldout_t: tuple[Float32Array, ...] = ()
+    behind: TargetsBehind | None = None
 
     @classmethod
     def of(cls, matrix: Float64Array, samples: LayerSamples) -> "SampleEquations":
@@ -101,11 +108,7 @@ class SampleEquations:
         """
         columns = [chunk.columns for chunk in samples.together]
         x = less_means(columns, columns, samples.centred)
-        targets, heldout = (
-            tuple(chunk.targets for chunk in chunks)
-            for chunks in (samples.together, samples.heldout)
-        )
-        return cls(matrix, samples, _Columns(x), targets, heldout)
+        return cls(matrix, samples, _Columns(x), tuple(chunk.targets for chunk in samples.together))
 
     def behind_activation(self, weight: Float64Array, bias: Float64Array) -> "SampleEquations":
         """The same for targets that leave errors to the activation that hides them.
@@ -117,49 +120,51 @@ class SampleEquations:
         if not self.samples.hides_errors:
             return self
         biases = bias.reshape(-1, 1, *weight.shape[:2]).swapaxes(1, 2).astype(np.float32)
-
-        def targets(given: SampleChunk) -> Float32Array:
-            activation = self.samples.activations[given.use]
-            if activation is None:
-                return given.targets
-            outputs = given.columns @ transposed(weight) + biases[given.use]
-            return activation.targets(given.targets, outputs, given.shift)
-
-        return replace(
-            self,
-            t=tuple(targets(chunk) for chunk in self.samples.together),
-            heldout_t=tuple(targets(chunk) for chunk in self.samples.heldout),
-        )
+        behind = TargetsBehind(transposed(weight), biases, self.samples.activations)
+        t = tuple(behind.targets(chunk) for chunk in self.samples.together)
+        return replace(self, t=t, behind=behind)
 
     def choose_damping(self) -> float:
         """The damping of W* that fits unseen samples best; infinite for W itself.
 
-        W* from the errors E_1 at some positions changes those at others, E_2, to
-        ``E_2 - K_21 (K_11 + d I)^-1 E_1``, with K_21 = X_2 X_1^T / n_1. The others are those that
-        only judge, or one half of all.
+        Samples that only judge do so with the bias that W* would have. Without them, one half of
+        the positions judges the other: W* from the errors E_1 of one half changes those of the
+        other, E_2, to ``E_2 - K_21 (K_11 + d I)^-1 E_1``, with K_21 = X_2 X_1^T / n_1.
         """
+        if self.samples.judges:
+            return self._damping_by_judges()
         some = rows_for_all(self.matrix)
-        if self.heldout_t:
-            x, errors = self.columns.x, self._errors[:, :, some]
-            unseen, unseen_errors = self._heldout(some)
-        else:
-            x, unseen = self._halves(self.columns.x)
-            errors, unseen_errors = self._halves(self._errors[:, :, some])
-        count = x.shape[1]
-        if not count:
+        x, unseen = self._halves(self.columns.x)
+        errors, unseen_errors = self._halves(self._errors[:, :, some])
+        if not x.shape[1]:
             return float("inf")
-        all_seen = count == self.columns.x.shape[1]
-        within = self.columns.kernel if all_seen else _kernel(x, x)
-        across = _kernel(unseen, x)
-        mean = self.columns.mean_of_diagonal
-        loss = float(np.square(unseen_errors).sum())
+        within, across = _kernel(x, x), _kernel(unseen, x)
 
-        def change(damping: float) -> float:
-            solved = _solved(within, damping * mean, errors, MOST_COLUMNS_IN_DOUBLE)
-            return float(np.square(unseen_errors - across @ solved).sum()) - loss
+        def loss(damping: float) -> float:
+            left = unseen_errors
+            if np.isfinite(damping):
+                added = damping * self.columns.mean_of_diagonal
+                left = left - across @ _solved(within, added, errors, MOST_COLUMNS_IN_DOUBLE)
+            return float(np.square(left).sum())
 
-        best = best_of_dampings(change, loss)
-        return best if self.heldout_t else damping_of_all(best)
+        return damping_of_all(best_of_dampings(lambda dampings: [loss(each) for each in dampings]))
+
+    def _damping_by_judges(self) -> float:
+        """The damping of W* that fits the samples that only judge best."""
+        some = rows_for_all(self.matrix)
+        errors, matrix = self._errors[:, :, some], self.matrix[:, some]
+        x_mean, t_mean = (each.astype(np.float32) for each in self._means)
+
+        def weight(damping: float) -> Float32Array:
+            moved = self._moved(damping, errors, MOST_COLUMNS_IN_DOUBLE)
+            return transposed(matrix if moved is None else matrix + moved)
+
+        def losses(dampings: Sequence[float]) -> list[float]:
+            weights = [weight(each) for each in dampings]
+            asked = HeldoutLosses(weights, some, x_mean, t_mean[:, :, some], self.behind)
+            return self.samples.heldout_losses(asked)
+
+        return best_of_dampings(losses)
 
     def _halves(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """The first half of the positions of all uses, and the second one."""
@@ -175,15 +180,6 @@ class SampleEquations:
         first, second = (np.concatenate(parts, axis=1) for parts in halves)
         return first, second
 
-    def _heldout(self, some: slice) -> tuple[Float32Array, Float64Array]:
-        """The columns that only judge, and the errors of some rows there, as X and E are."""
-        columns = [chunk.columns for chunk in self.samples.heldout]
-        means = [chunk.columns for chunk in self.samples.together]
-        x = less_means(columns, means, self.samples.centred)
-        targets, t_means = ([t[:, :, some] for t in each] for each in (self.heldout_t, self.t))
-        t = less_means(targets, t_means, self.samples.centred)
-        return x, np.asarray(t - x @ transposed(self.matrix[:, some]), np.float64)
-
     @property
     def knows_hessian(self) -> bool:
         """Whether there are so many positions for each column that H is that of other samples."""
@@ -195,13 +191,19 @@ class SampleEquations:
 
     def best_weight(self, damping: float) -> Float64Array:
         """W* for a damping, a share of the mean of H's diagonal, (groups, rows, columns)."""
+        moved = self._moved(damping, self._errors, MOST_COLUMNS_OF_W_IN_DOUBLE)
+        return self.matrix if moved is None else np.asarray(self.matrix + moved)
+
+    def _moved(
+        self, damping: float, errors: Float64Array, most_in_double: int
+    ) -> Float64Array | None:
+        """``E^T (K + d I)^-1 X / n`` for the errors of some rows; None for an infinite damping."""
         if not np.isfinite(damping):
-            return self.matrix
-        count = self.columns.x.shape[1]
+            return None
         added = damping * self.columns.mean_of_diagonal
-        solved = _solved(self.columns.kernel, added, self._errors, MOST_COLUMNS_OF_W_IN_DOUBLE)
+        solved = _solved(self.columns.kernel, added, errors, most_in_double)
         change = solved.transpose(0, 2, 1).astype(np.float32) @ self.columns.x
-        return np.asarray(self.matrix + change / count)
+        return np.asarray(change / self.columns.x.shape[1])
 
     def hessian(self, damping: float) -> Hessian:
         """H + d I, for the search of codes."""
@@ -212,18 +214,31 @@ class SampleEquations:
 
         (groups, rows), or (uses, groups, rows) if there are several uses.
         """
-        biases = np.zeros((len(self.t), *matrix.shape[:2]))
-        for use, (chunk, t) in enumerate(zip(self.samples.together, self.t, strict=True)):
-            if self.samples.centred[use] and t.shape[1]:
-                mean = chunk.columns.mean(axis=1, dtype=np.float64)  # (groups, columns)
-                t_mean = t.mean(axis=1, dtype=np.float64)
-                biases[use] = t_mean - (matrix @ mean[:, :, None])[:, :, 0]
+        x_mean, t_mean = self._means
+        biases = t_mean - (matrix @ x_mean[..., None])[..., 0]
         return biases[0] if len(biases) == 1 else biases
 
     def spread(self, matrix: Float64Array) -> Float32Array:
         """The standard deviation of each channel of the output with other weights, (channels,)."""
         outputs = self.columns.x @ transposed(matrix)
         return np.asarray(np.sqrt(np.square(outputs).mean(axis=1)).ravel(), np.float32)
+
+    @cached_property
+    def _means(self) -> tuple[Float64Array, Float64Array]:
+        """The means of columns and targets, (uses, groups, n); zero at a use without a bias."""
+        columns = [chunk.columns for chunk in self.samples.together]
+        x_mean, t_mean = (
+            np.stack(
+                [
+                    np.mean(each, axis=1, dtype=np.float64)
+                    if own and each.shape[1]
+                    else np.zeros((len(each), each.shape[2]))
+                    for each, own in zip(parts, self.samples.centred, strict=True)
+                ]
+            )
+            for parts in (columns, self.t)
+        )
+        return x_mean, t_mean
 
     @cached_property
     def _errors(self) -> Float64Array:

@@ -1,70 +1,30 @@
 """A layer's columns and targets, kept so that the targets can be replaced."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onnx_evoq.array_types import Float32Array, Float64Array
+from onnx_evoq.array_types import Float64Array
 from onnx_evoq.quantize.moments.activation import Activation
+from onnx_evoq.quantize.moments.heldout_losses import HeldoutLosses
 from onnx_evoq.quantize.moments.moment_sums import MomentSums
-from onnx_evoq.quantize.moments.sums_of_chunk import ChunkSums, TargetSums, target_sums
+from onnx_evoq.quantize.moments.sample_chunk import SampleChunk, joined, transposed
+from onnx_evoq.quantize.moments.sums_of_chunk import ChunkSums, TargetSums
+from onnx_evoq.quantize.moments.targets_behind import TargetsBehind
 
 
-@dataclass(frozen=True, eq=False)
-class SampleChunk:
-    """A layer's columns and targets at some positions.
+class Elsewhere(Protocol):
+    """Knows where the chunks of a layer are that are not in this process."""
 
-    Attributes:
-        columns: x, (groups, positions, columns).
-        targets: t, (groups, positions, rows).
-        shift: what the model adds to the output before the activation, (groups, positions, rows);
-            None if it adds nothing.
-        heldout: whether it only judges what the others give.
-        use: which of the model's uses of the weight it is of, if there are several.
-    """
+    def target_sums(self, behind: TargetsBehind) -> Iterable[TargetSums]:
+        """The sums of all chunks with other targets, in the order in which their sums came."""
+        ...
 
-    columns: Float32Array
-    targets: Float32Array
-    shift: Float32Array | None = None
-    heldout: bool = False
-    use: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class TargetsBehind:
-    """Targets that leave errors to the activation that hides them, for a layer's present weight.
-
-    Attributes:
-        weight: (groups, columns, rows), as columns are multiplied by it.
-        added: (uses, groups, 1, rows), the layer's output at the origin of the columns.
-        activations: of all uses of the weight.
-    """
-
-    weight: Float32Array
-    added: Float32Array
-    activations: Sequence[Activation | None]
-
-    def sums(self, chunk: SampleChunk, origin: Float32Array) -> TargetSums:
-        """The sums of a chunk with these targets.
-
-        Args:
-            chunk: its columns are those minus their origin.
-            origin: of the targets, (groups, rows).
-        """
-        activation = self.activations[chunk.use]
-
-        def targets(some: slice) -> Float32Array:
-            if activation is None:
-                return chunk.targets[:, some]
-            outputs = chunk.columns[:, some] @ self.weight
-            outputs += self.added[chunk.use]
-            shift = None if chunk.shift is None else chunk.shift[:, some]
-            return activation.targets(chunk.targets[:, some], outputs, shift)
-
-        return target_sums(chunk.columns, targets, origin)
+    def heldout_losses(self, losses: HeldoutLosses) -> Iterable[Float64Array]:
+        """The losses on each chunk that judges by itself, in the order of the samples."""
+        ...
 
 
 class LayerSamples:
@@ -81,10 +41,10 @@ class LayerSamples:
         activation: what reads the layer's output at its only use.
         few: whether there are so few positions that all are kept, and no moments are gathered.
         heldout: whether some chunks only judge.
-        keeps_judges: whether these are kept as they are, and their moments are not gathered.
+        keeps_judges: whether these judge by themselves, and their moments are not gathered; of few
+            positions, they do.
         activations: of all uses, if there are several.
-        elsewhere: gives the sums of all chunks that came by their sums (`add_sums`) with other
-            targets, in their order.
+        elsewhere: where chunks are that came by their sums (`add_sums`, `add_judges`).
     """
 
     def __init__(
@@ -96,7 +56,7 @@ class LayerSamples:
         heldout: bool = False,
         keeps_judges: bool = False,
         activations: Sequence[Activation | None] = (),
-        elsewhere: Callable[[TargetsBehind], Iterable[TargetSums]] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.centred = (centred,) if isinstance(centred, bool) else tuple(centred)
         self.activations = tuple(activations) or (activation,) * len(self.centred)
@@ -106,6 +66,7 @@ class LayerSamples:
         self._elsewhere = elsewhere
         self._kinds: list[tuple[bool, int]] = []  # of the chunks in the moments, as they came
         self._judges: list[SampleChunk] = []
+        self._judged, self._judges_finite = 0, True
         self._chunks: list[SampleChunk] = []  # minus the origin of the moments, if there are any
 
     def add(self, *chunks: SampleChunk) -> None:
@@ -115,7 +76,9 @@ class LayerSamples:
             chunks: one or more.
         """
         if chunks[0].heldout and self._keeps_judges:
-            self._judges.append(joined(chunks))
+            judges = joined(chunks)
+            self._judges.append(judges)
+            self.add_judges(judges.columns.shape[1], finite=judges.finite)
             return
         if self._few:
             self._chunks.append(joined(chunks))
@@ -132,6 +95,16 @@ class LayerSamples:
         """Add a chunk that is elsewhere by its sums; its origin was set before (`sums`)."""
         self.sums.add_sums(sums, heldout=heldout, use=use)
         self._kinds.append((heldout, use))
+
+    def add_judges(self, positions: int, *, finite: bool) -> None:
+        """Take in a chunk that judges by itself, elsewhere.
+
+        Args:
+            positions: how many it has.
+            finite: whether its values are (`SampleChunk.finite`).
+        """
+        self._judged += positions
+        self._judges_finite = self._judges_finite and finite
 
     @property
     def hides_errors(self) -> bool:
@@ -164,11 +137,19 @@ class LayerSamples:
         self._chunks = self._by_use(self._chunks)  # in place of parts that take as much memory
         return tuple(self._chunks)
 
-    @cached_property
-    def heldout(self) -> tuple[SampleChunk, ...]:
-        """The columns and targets that only judge, by use, if they are kept; () for none."""
-        self._judges = self._by_use(self._judges) if self._judges else []
-        return tuple(self._judges)
+    @property
+    def judges(self) -> int:
+        """The number of positions that judge by themselves; their moments are not gathered."""
+        return self._judged
+
+    def heldout_losses(self, losses: HeldoutLosses) -> list[float]:
+        """The losses of some weights on the samples that judge by themselves, of each weight."""
+        if self._elsewhere is None:
+            found: Iterable[Float64Array] = (losses.of(judges) for judges in self._judges)
+        else:
+            found = self._elsewhere.heldout_losses(losses)
+        total: list[float] = sum(found, np.zeros(len(losses.weights))).tolist()
+        return total
 
     def _by_use(self, chunks: Sequence[SampleChunk]) -> list[SampleChunk]:
         """The chunks of each use as one."""
@@ -180,10 +161,9 @@ class LayerSamples:
     @property
     def finite(self) -> bool:
         """Whether all values and their products are in the range of float32."""
-        kept = [*self._judges, *(self._chunks if self._few else [])]
-        both = [each for chunk in kept for each in (chunk.columns, chunk.targets)]
-        finite = all(bool(np.isfinite(np.square(each).sum(axis=1)).all()) for each in both)
-        return finite and (self._few or self.sums.finite)
+        if not self._judges_finite:
+            return False
+        return all(chunk.finite for chunk in self._chunks) if self._few else self.sums.finite
 
     def moments_behind_activation(self, weight: Float64Array, bias: Float64Array) -> MomentSums:
         """The moments for targets that leave errors to the activation that hides them.
@@ -204,7 +184,7 @@ class LayerSamples:
         if self._elsewhere is None:
             sums = (behind.sums(each, self.sums.origins(each.use)[1]) for each in self._chunks)
         else:
-            sums = self._elsewhere(behind)
+            sums = self._elsewhere.target_sums(behind)
         return self.sums.with_targets(
             (each, *kind) for each, kind in zip(sums, self._kinds, strict=True)
         )
@@ -213,59 +193,3 @@ class LayerSamples:
 def _without_positions(chunk: SampleChunk, use: int) -> SampleChunk:
     columns, targets = chunk.columns[:, :0], chunk.targets[:, :0]
     return SampleChunk(columns, targets, None, chunk.heldout, use)
-
-
-def less_means(
-    parts: Sequence[Float32Array], means_of: Sequence[Float32Array], centred: Sequence[bool]
-) -> Float32Array:
-    """Arrays of (groups, positions, n) as one, each minus the means of another where it is centred.
-
-    Args:
-        parts: of the uses of a weight; some may be empty.
-        means_of: for each of them, that whose means over its positions are subtracted.
-        centred: for each of them, whether means are subtracted at all.
-    """
-    return _joined(
-        [
-            part - other.mean(axis=1, keepdims=True) if own and other.shape[1] else part
-            for part, other, own in zip(parts, means_of, centred, strict=True)
-        ]
-    )
-
-
-def transposed(matrix: NDArray[np.floating]) -> Float32Array:
-    """(groups, rows, columns) -> (groups, columns, rows), as columns are multiplied by it."""
-    return np.ascontiguousarray(matrix.transpose(0, 2, 1), np.float32)
-
-
-def joined(chunks: Sequence[SampleChunk], origin: Float32Array | None = None) -> SampleChunk:
-    """Several chunks of one kind as one.
-
-    Args:
-        chunks: one or more.
-        origin: what is subtracted from all columns, (groups, columns); None for nothing.
-    """
-    if origin is None and len(chunks) == 1:
-        return chunks[0]
-    if origin is None:
-        columns = _joined([chunk.columns for chunk in chunks])
-    else:
-        groups, _, width = chunks[0].columns.shape
-        ends = np.cumsum([chunk.columns.shape[1] for chunk in chunks])
-        columns = np.empty((groups, ends[-1], width), np.float32)
-        for chunk, end in zip(chunks, ends, strict=True):
-            part = columns[:, end - chunk.columns.shape[1] : end]
-            np.subtract(chunk.columns, origin[:, None], out=part)
-    shifts = [chunk.shift for chunk in chunks if chunk.shift is not None]
-    return SampleChunk(
-        columns,
-        _joined([chunk.targets for chunk in chunks]),
-        _joined(shifts) if shifts else None,
-        chunks[0].heldout,
-        chunks[0].use,
-    )
-
-
-def _joined(arrays: Sequence[Float32Array]) -> Float32Array:
-    """Arrays of (groups, positions, n) as one; a single one itself."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)

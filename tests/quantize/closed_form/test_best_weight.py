@@ -263,7 +263,7 @@ def test_samples_that_judge_choose_as_their_moments_do(noise: float, centred: bo
         samples = LayerSamples(centred, heldout=True, keeps_judges=keeps)
         samples.add(SampleChunk(x[None, :40], t[None, :40]))
         samples.add(SampleChunk(x[None, 40:], t[None, 40:], heldout=True))
-        assert bool(samples.heldout) == keeps
+        assert samples.judges == keeps * 20
         equations = MomentEquations.of(weight[None].astype(np.float64), samples)
         found.append(equations.choose_damping())
     assert found[0] == found[1]

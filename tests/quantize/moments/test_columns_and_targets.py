@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 from graphs import random
 
-from onnx_evoq.quantize import Activation, LayerSamples, SampleChunk, joined
+from onnx_evoq.quantize import (
+    Activation,
+    HeldoutLosses,
+    LayerSamples,
+    SampleChunk,
+    TargetsBehind,
+    TargetSums,
+    joined,
+)
 from onnx_evoq.quantize.moments.moment_sums import MomentSums
 from onnx_evoq.quantize.moments.moments import Moments
+from onnx_evoq.quantize.moments.sample_chunk import transposed
 
 GROUPS, POSITIONS, ROWS, COLUMNS = 2, 30, 3, 4
 WEIGHT = random(GROUPS, ROWS, COLUMNS, seed=50).astype(np.float64)
@@ -103,18 +112,55 @@ def test_of_few_positions_those_that_only_judge_are_apart() -> None:
     samples.add(replace(given[0], heldout=True))
     for chunk in given[1:]:
         samples.add(chunk)
-    (judges,), (together,) = samples.heldout, samples.together
-    np.testing.assert_array_equal(judges.columns, given[0].columns)
+    (together,) = samples.together
+    assert samples.judges == POSITIONS
     assert together.columns.shape == (GROUPS, 2 * POSITIONS, COLUMNS)
-    assert samples_of(given, None).heldout == ()
+    assert samples_of(given, None).judges == 0
 
 
-def test_chunks_without_a_shift_are_joined_without_one() -> None:
-    (one, *_) = given = chunks()
-    together = joined(given)
-    assert together.shift is None
-    assert together.columns.shape == (GROUPS, 3 * POSITIONS, COLUMNS)
-    assert joined([one]) is one
+ZERO = np.zeros((1, GROUPS, COLUMNS), np.float32), np.zeros((1, GROUPS, ROWS), np.float32)
+LOSSES = HeldoutLosses([transposed(WEIGHT), transposed(0 * WEIGHT)], slice(None), *ZERO)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_losses_are_those_of_all_that_judge(few: bool) -> None:
+    samples = LayerSamples(True, few=few, heldout=True, keeps_judges=True)
+    one, other, fitted = chunks()
+    for judge in (one, other):
+        samples.add(replace(judge, heldout=True))
+    samples.add(fitted)
+    expected = []
+    for factor in (1, 0):
+        errors = [
+            each.targets - factor * np.einsum("grc,gpc->gpr", WEIGHT, each.columns)
+            for each in (one, other)
+        ]
+        expected.append(sum(float(np.square(each).sum()) for each in errors))
+    assert samples.heldout_losses(LOSSES) == pytest.approx(expected, rel=1e-5)
+    assert samples.judges == 2 * POSITIONS
+    assert samples.count == POSITIONS
+
+
+class Far:
+    """Has the chunks that are elsewhere."""
+
+    def target_sums(self, behind: TargetsBehind) -> list[TargetSums]:
+        return []
+
+    def heldout_losses(self, losses: HeldoutLosses) -> list[np.ndarray]:
+        return [np.array([1.0, 2.0]), np.array([0.5, 0.25])]
+
+
+def test_losses_of_judges_that_are_elsewhere_are_added_up() -> None:
+    samples = LayerSamples(True, heldout=True, keeps_judges=True, elsewhere=Far())
+    samples.add(chunks()[0])
+    for positions in (3, 4):
+        samples.add_judges(positions, finite=True)
+    assert samples.judges == 7
+    assert samples.heldout_losses(LOSSES) == [1.5, 2.25]
+    assert samples.finite
+    samples.add_judges(1, finite=False)
+    assert not samples.finite
 
 
 @pytest.mark.parametrize("centred", [True, False])
