@@ -21,10 +21,10 @@ def shorten(monkeypatch: pytest.MonkeyPatch, generations: int = 2) -> None:
     monkeypatch.setattr("onnx_evoq.mixed_precision.point._POINT_EFFORT", LITTLE)
 
 
-def shorten_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let codes evolve for no generation, where nothing else is asked for."""
+def shorten_tuning(monkeypatch: pytest.MonkeyPatch, generations: int = 0) -> None:
+    """Let codes evolve for so few generations, where nothing else is asked for."""
     usual = strategy._DEFAULTS["neuroevolution", "reconstruct"]
-    short = replace(usual, generations=0)
+    short = replace(usual, generations=generations)
     monkeypatch.setitem(strategy._DEFAULTS, ("neuroevolution", "reconstruct"), short)
 
 
