@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from onnx_evoq.executors.tasks import (
@@ -59,13 +60,17 @@ class Answer:
 
 def versions() -> dict[str, str]:
     """The versions on which the bytes of a result depend, or the sending of tasks."""
-    found = {"Python": ".".join(platform.python_version_tuple()[:2])}
-    for name in _COMPARED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from its sources, say
-            found[name] = "?"
-    return found
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python, **{name: _version_of(name) for name in _COMPARED}}
+
+
+@cache  # a worker compares versions for each task
+def _version_of(package: str) -> str:
+    """The version of a package; "?" for one that is run from its sources, say."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "?"
 
 
 def ignore_interrupts() -> None:

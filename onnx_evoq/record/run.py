@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from secrets import token_hex
@@ -266,12 +267,24 @@ def seconds_given(folder: Path | None) -> float:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on, by package."""
-    of_modules = packages_distributions()  # ONNX Runtime has one package for each kind of GPU
-    names = ["onnx-evoq", *(of_modules.get(n, [n])[0] for n in ("onnx", "onnxruntime", "numpy"))]
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from its source
-            found[name] = "unknown"
-    return found
+    modules = ("onnx", "onnxruntime", "numpy")
+    return {name: _version_of(name) for name in ("onnx-evoq", *map(_package_of, modules))}
+
+
+@cache
+def _package_of(module: str) -> str:
+    """The installed package that a module is of; ONNX Runtime has one for each kind of GPU."""
+    try:
+        version(module)
+    except PackageNotFoundError:
+        return packages_distributions().get(module, [module])[0]  # reads all that is installed
+    return module
+
+
+@cache
+def _version_of(package: str) -> str:
+    """The version of a package; "unknown" for one that is run from its source."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,24 @@ def test_other_versions_are_refused_by_name(
         kept_run(tmp_path, OPTIONS),
     ):
         pass
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "onnxruntime-gpu"])
+def test_versions_are_those_of_the_package_that_has_the_module(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    def version(name: str) -> str:
+        if name not in (package, "numpy"):
+            raise PackageNotFoundError(name)
+        return f"1 of {name}"
+
+    monkeypatch.setattr(module, "version", version)
+    monkeypatch.setattr(module, "packages_distributions", lambda: {"onnxruntime": [package]})
+    for cached in (module._package_of, module._version_of):
+        monkeypatch.setattr(module, cached.__name__, cached.__wrapped__)
+    assert versions() == {
+        "onnx-evoq": "unknown", "onnx": "unknown", package: f"1 of {package}", "numpy": "1 of numpy"
+    }  # fmt: skip
 
 
 def test_something_else_is_refused(tmp_path: Path) -> None:
