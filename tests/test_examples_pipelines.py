@@ -63,7 +63,7 @@ def test_the_job_ends_with_3_if_the_drop_cannot_be_held(
         np.savez(folder / "calib.npz", x=values[np.argsort(logits[:, -1] - logits[:, -2])[:64]])
     variables = {
         "MODEL": "net.onnx", "DATA": "calib.npz", "OUTPUT": "net.w6.onnx", "BITS": "6",
-        "MAX_DROP": max_drop, "TIME_BUDGET": "3s",
+        "MAX_DROP": max_drop, "TIME_BUDGET": "0.2s",
     }  # fmt: skip
     done = run(folder, "bash", "-ec", "\n".join(job_commands()[1:]), **variables)
     assert done.returncode == code, done.stdout + done.stderr
@@ -87,7 +87,14 @@ def make() -> str:
 def test_the_rule_makes_a_model_and_makes_it_again_when_data_are_newer(
     folder: Path, make: str
 ) -> None:
-    rule = (make, "-f", str(EXAMPLES / "Makefile"), "net.w6.onnx", "MAX_DROP=100", "TIME_BUDGET=2s")
+    rule = (
+        make,
+        "-f",
+        str(EXAMPLES / "Makefile"),
+        "net.w6.onnx",
+        "MAX_DROP=100",
+        "TIME_BUDGET=0.2s",
+    )
     done = run(folder, *rule)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All is as recorded." in done.stdout

@@ -38,7 +38,7 @@ SHORT: dict[str, Any] = {"strategy": Strategy("neuroevolution", init="nearest", 
 
 def run(folder: Path | None, **options: Any) -> Result:
     """Quantize a small model without a time budget."""
-    given = {"bits": 4, "time_budget": None, **options}
+    given = {"bits": 4, "time_budget": None, "resources": Resources(workers=2), **options}
     return onnx_evoq.optimize(conv_net(), random(24, 3, 8, 8), run_dir=folder, **given)
 
 
@@ -115,7 +115,12 @@ def test_another_option_another_model_and_other_data_are_refused_by_name(tmp_pat
     ):
         with pytest.raises(OptionError, match=said):
             onnx_evoq.optimize(
-                model, given, bits=4, strategy="none", time_budget=None, run_dir=tmp_path
+                model,
+                given,
+                bits=4,
+                strategy="none",
+                time_budget=None,
+                run_dir=tmp_path,
             )
     assert same(run(tmp_path, strategy="none"), first)
 
@@ -127,6 +132,7 @@ def test_a_search_that_is_killed_twice_ends_with_the_same_front(
         found = onnx_evoq.search_and_optimize(
             conv_net(), random(24, 3, 8, 8), budget=500, time_budget=None, tune_budget=60.0,
             space=SearchSpace(expansion=False), grid=Grid(granularity="tensor"), run_dir=folder,
+            resources=Resources(workers=2),
         )  # fmt: skip
         assert found.search is not None
         assert found.result is not None

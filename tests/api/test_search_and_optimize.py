@@ -13,7 +13,7 @@ import pytest
 from calls import grouped
 from graphs import conv_net, fire, mlp, random
 from onnx import ModelProto
-from searches import shorten
+from searches import shorten, shorten_tuning
 
 import onnx_evoq
 from onnx_evoq import (
@@ -319,6 +319,7 @@ def test_more_time_is_never_less_for_a_point_whose_time_was_up(
 def test_another_point_with_more_time_is_told_with_the_model_before(
     searched: MixedPrecision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shorten_tuning(monkeypatch)
     assert searched.search is not None
     first, *_, last = searched.search.front
     found = []

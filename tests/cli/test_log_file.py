@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from commands import error_of, files, invoke, json_of, run_command
+from searches import shorten, shorten_tuning
 
 import onnx_evoq
 from onnx_evoq.cli.log_file import Log, logged
@@ -36,10 +37,13 @@ def test_optimize_logs_its_run(mlp_file: Path, tmp_path: Path) -> None:
     assert {moment["layer"] for moment in values["history"]} == {None, "first", "second"}
 
 
-def test_search_and_sensitivity_log_their_runs(mlp_file: Path, tmp_path: Path) -> None:
+def test_search_and_sensitivity_log_their_runs(
+    mlp_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
     file = tmp_path / "run.jsonl"
     options = ("--samples", 16, "--log-file", file)
-    found = json_of("search", mlp_file, "--time-budget", "5s", *options)
+    found = json_of("search", mlp_file, "--time-budget", "none", *options)
     ranked = json_of("sensitivity", mlp_file, *options)
     ends = [line for line in lines_of(file) if line["event"] == "end"]
     assert [line["event"] for line in lines_of(file)].count("start") == 2  # appended
@@ -49,10 +53,12 @@ def test_search_and_sensitivity_log_their_runs(mlp_file: Path, tmp_path: Path) -
 
 
 def test_the_point_that_search_optimizes_has_its_scores_in_the_log(
-    mlp_file: Path, tmp_path: Path
+    mlp_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shorten(monkeypatch)
+    shorten_tuning(monkeypatch)
     file = tmp_path / "run.jsonl"
-    budgets = ("--time-budget", "5s", "--tune-budget", "5s", "--budget", "1MB", "--samples", 16)
+    budgets = ("--time-budget", "none", "--tune-budget", "none", "--budget", "1MB", "--samples", 16)
     values = json_of("search", mlp_file, *budgets, "--log-file", file)
     assert lines_of(file)[-1]["scores"] == values["optimized"]["scores"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import error_of, invoke
-from shown_results import result_values, search_values
+from shown_results import search_values, without_charts
 
 from onnx_evoq.report import write_twins
 
@@ -15,7 +15,7 @@ from onnx_evoq.report import write_twins
 def folder(tmp_path: Path) -> Path:
     """The folder of a run."""
     pytest.importorskip("matplotlib")
-    write_twins(tmp_path, result_values())
+    write_twins(tmp_path, without_charts())
     return tmp_path
 
 
@@ -25,7 +25,7 @@ def test_a_folder_gets_its_page(folder: Path) -> None:
 
 
 def test_a_file_gets_a_page_and_a_table_where_the_user_says(folder: Path) -> None:
-    (folder / "s.json").write_text(json.dumps(search_values(optimized=result_values())))
+    (folder / "s.json").write_text(json.dumps(search_values(optimized=without_charts())))
     page, table = folder / "a.html", folder / "a.csv"
     invoke("report", folder / "s.json", "-o", page, "--layers", table)
     assert "Size against error" in page.read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
 def test_without_matplotlib_an_error_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_twins(tmp_path, result_values())
+    write_twins(tmp_path, without_charts())
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert "pip install 'onnx-evoq[report]'" in error_of("report", tmp_path)

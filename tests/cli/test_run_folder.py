@@ -18,6 +18,7 @@ from commands import (
 )
 from graphs import mlp, random
 from kept_runs import Killed, Kills
+from searches import shorten
 
 import onnx_evoq
 from onnx_evoq import ClusterError, Resources
@@ -91,6 +92,7 @@ def test_an_option_may_be_repeated_but_not_changed(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_search_goes_on_as_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch)
     command = ("search", "net.onnx", "--data", "calib.npz", "--granularity", "tensor", "-q")
     killed(monkeypatch, *command, "--time-budget", "none", "--run-dir", "run")
     assert "is a run of search" in misuse("optimize", "--resume", "run")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shown_results import result_values, search_values
+from shown_results import result_values, search_values, without_charts
 
 from onnx_evoq.errors import OutputError
 from onnx_evoq.report.page.files import page_of_file, read_result, write_twins
@@ -20,7 +20,7 @@ def test_twins_are_read_again(tmp_path: Path, values: dict[str, Any]) -> None:
 
 def test_a_page_and_a_table_are_made_of_a_folder(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    write_twins(tmp_path, result_values())
+    write_twins(tmp_path, without_charts())
     page, table = page_of_file(tmp_path)
     assert "net.onnx at 4 bits" in page
     assert table == (tmp_path / "layers.csv").read_text()
@@ -28,7 +28,7 @@ def test_a_page_and_a_table_are_made_of_a_folder(tmp_path: Path) -> None:
 
 def test_the_page_of_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    write_twins(tmp_path, result_values())
+    write_twins(tmp_path, without_charts())
     assert "<p>It goes on.</p></header>" in page_of_file(tmp_path, "it goes on.")[0]
     assert "<p></p>" not in page_of_file(tmp_path)[0]
 
@@ -36,7 +36,7 @@ def test_the_page_of_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
 def test_a_policy_that_was_optimized_is_a_result(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     command = {"words": ["onnx-evoq", "search"], "data": [], "optimize": []}
-    optimized = result_values(bits=None)
+    optimized = without_charts(bits=None)
     values = {"chosen": {}, "optimized": optimized, "notes": ["more."], "command": command}
     write_twins(tmp_path, values)
     read = read_result(tmp_path)

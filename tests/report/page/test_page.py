@@ -14,6 +14,7 @@ from shown_results import (
     result_values,
     sample,
     search_values,
+    without_charts,
 )
 
 from onnx_evoq.report.page import report_page
@@ -24,6 +25,7 @@ KINDS: list[dict[str, Any]] = [
     search_values(),
     search_values(optimized=result_values(), stopped="time"),
 ]
+PAGES: dict[int, str] = {}
 KEPT = {"classes", "values", "packed", "file", "reconstruction", "floats", "time"}
 
 
@@ -32,9 +34,19 @@ def with_matplotlib() -> None:
     pytest.importorskip("matplotlib")
 
 
-@pytest.mark.parametrize("values", KINDS)
-def test_a_page_is_whole_and_loads_nothing(values: dict[str, Any]) -> None:
-    html = report_page(values)
+def page_of(kind: int) -> str:
+    """The page of one of `KINDS`, which is drawn once."""
+    if kind not in PAGES:
+        PAGES[kind] = report_page(KINDS[kind])
+    return PAGES[kind]
+
+
+each_kind = pytest.mark.parametrize("kind", range(len(KINDS)))
+
+
+@each_kind
+def test_a_page_is_whole_and_loads_nothing(kind: int) -> None:
+    html = page_of(kind)
     page = Page(html)
     assert html.startswith("<!DOCTYPE html>")
     assert page.unclosed == []
@@ -56,9 +68,9 @@ def test_all_text_is_escaped(values: dict[str, Any]) -> None:
     assert EVIL in page.text
 
 
-@pytest.mark.parametrize("values", KINDS)
-def test_tables_have_captions_and_scopes(values: dict[str, Any]) -> None:
-    page = Page(report_page(values))
+@each_kind
+def test_tables_have_captions_and_scopes(kind: int) -> None:
+    page = Page(page_of(kind))
     assert len(page.all("table")) == len(page.all("caption")) > 0
     assert all("scope" in own for own in page.all("th"))
     assert all(own.get("alt") for own in page.all("img"))
@@ -66,22 +78,22 @@ def test_tables_have_captions_and_scopes(values: dict[str, Any]) -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("values", KINDS)
-def test_three_questions_come_first(values: dict[str, Any]) -> None:
-    text = Page(report_page(values)).text
+@each_kind
+def test_three_questions_come_first(kind: int) -> None:
+    text = Page(page_of(kind)).text
     order = [text.index(each) for each in ("worth it?", "hurts most?", "What next?", "Notes")]
     assert order == sorted(order)
 
 
 def test_the_scores_have_intervals() -> None:
-    text = Page(report_page(result_values())).text
+    text = Page(page_of(0)).text
     assert "Scores on 100 held-out samples, with intervals of 95 % confidence" in text
     assert "94.50 % (80\N{EN DASH}99 %)" in text
     assert "0.02 (0.01\N{EN DASH}0.03)" in text
 
 
 def test_a_start_that_is_the_result_has_no_row() -> None:
-    values = result_values()
+    values = without_charts()
     rows = len(Page(report_page(values)).all("th", scope="row"))
     values["scores"]["start"] = values["scores"]["evolved"]
     assert len(Page(report_page(values)).all("th", scope="row")) == rows - 1
@@ -100,19 +112,21 @@ def test_without_details_the_page_has_the_scores_alone() -> None:
 
 
 def test_notes_commands_and_hashes_are_shown() -> None:
-    text = Page(report_page(result_values(details=details(notes=["no runs."])))).text
+    text = Page(
+        report_page(result_values(history=[], details=details(notes=["no runs."], depth=[])))
+    ).text
     for shown in (
         "Give more samples.", "No runs.", "onnx-evoq optimize folder/net.onnx --bits 4",
         "a" * 64, "b" * 64, "python 3.11, onnx-evoq 0.1.0", "300 select, 100 are held out",
     ):  # fmt: skip
         assert shown in text
-    assert "There are none." in Page(report_page(result_values(notes=[]))).text
+    assert "There are none." in Page(report_page(without_charts(notes=[]))).text
 
 
 def test_the_title_names_the_model_and_its_widths() -> None:
-    assert "net.onnx at 4 bits" in report_page(result_values())
+    assert "net.onnx at 4 bits" in page_of(0)
     layers = [layer("w1", 2), layer("w2", [3, 5])]
-    assert "net.onnx at 2 to 3-5 bits" in report_page(result_values(layers=layers))
+    assert "net.onnx at 2 to 3-5 bits" in report_page(without_charts(layers=layers))
 
 
 def test_the_page_of_a_large_model_is_below_2_mb() -> None:
@@ -134,7 +148,7 @@ def test_the_page_of_a_large_model_is_below_2_mb() -> None:
 
 
 def test_a_note_begins_with_a_capital_but_for_names() -> None:
-    values = result_values(notes=["give more.", "a/calib.npz: is small.", "'x' is odd."])
+    values = without_charts(notes=["give more.", "a/calib.npz: is small.", "'x' is odd."])
     items = Page(report_page(values)).text
     assert "Give more." in items
     assert "a/calib.npz: is small." in items
