@@ -19,6 +19,7 @@ from distributed import KilledWorker
 
 from onnx_evoq.errors import ClusterError
 from onnx_evoq.executors.dispatch import Choice, Dispatch
+from onnx_evoq.executors.scatter import scattered
 from onnx_evoq.executors.tasks import (
     Executor,
     Memory,
@@ -70,12 +71,13 @@ class DaskCluster:
         patience: seconds without any worker after which the run stops.
 
     Attributes:
+        near: threads of this process.
         traffic: what was sent.
     """
 
     def __init__(self, client: Any, address: str, threads: int, patience: float = PATIENCE) -> None:
         self._client, self._address, self._patience = client, address, patience
-        self._near = Threads(threads)
+        self.near: Executor = Threads(threads)
         self._lock = RLock()
         self._dispatch = Dispatch()
         self._neighbours: dict[str, int] = {}  # workers on the machine of each worker
@@ -98,11 +100,6 @@ class DaskCluster:
             self._look()
             return max(1, len(self._dispatch.workers))
 
-    @property
-    def near(self) -> Executor:
-        """Threads of this process."""
-        return self._near
-
     def hold(self, value: ValueT) -> Reference[ValueT]:
         """A reference to a value, which is sent to each worker that needs it, once."""
         with self._lock:
@@ -121,9 +118,7 @@ class DaskCluster:
             return reference
 
     def map(
-        self,
-        function: Callable[[Memory, ArgumentT], ResultT],
-        tasks: Iterable[Task[ArgumentT]],
+        self, function: Callable[[Memory, ArgumentT], ResultT], tasks: Iterable[Task[ArgumentT]]
     ) -> Generator[ResultT]:
         """Do tasks, and yield their results in the order of the tasks, as `Executor.map` says."""
         run = TasksInOrder(self, function, tasks)
@@ -255,6 +250,12 @@ class DaskCluster:
         self._coming = {name: self._coming.get(name, set()) for name in found}
         self._dispatch.present(sorted(found))
 
+    def _is_there(self, worker: str) -> bool:
+        """Whether the scheduler knows a worker, now."""
+        self._looked = -_LOOK
+        self._look()
+        return worker in self._has
+
     def _closure(self, references: Iterable[Reference[Any]]) -> list[str]:
         """The keys of references, and of those in what they stand for."""
         keys, rest = dict[str, None](), [reference.key for reference in references]
@@ -280,10 +281,7 @@ class DaskCluster:
         ]
         if nowhere:
             wholes = [packed(parts_of(held.value)[0]) for held in nowhere]
-            try:
-                futures = self._client.scatter(wholes, workers=[worker], hash=False)
-            except (KeyError, OSError):  # just lost: whoever gets the task says what lacks
-                self._looked, futures = -_LOOK, [None] * len(nowhere)
+            futures = scattered(self._client, wholes, worker, lambda: self._is_there(worker))
             for held, future in zip(nowhere, futures, strict=True):
                 held.future = future
         self.traffic.values += sum(lacking[key].size for key in lacking.keys() - coming)

@@ -79,13 +79,13 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
             )  # fmt: skip
         try:
             client = Client(where, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
+            stack.enter_context(client)
+            _check_workers(client, address)
         except (OSError, TimeoutError, ValueError) as cause:
             raise ClusterError(
                 f"no scheduler answers at {address}: start one (dask scheduler), or give the "
                 "address that it prints."
             ) from cause
-        stack.enter_context(client)
-        _check_workers(client, address)
         if address.startswith(LOCAL):
             client.run(ignore_interrupts)
         cluster = _open[address] = DaskCluster(client, address, workers)
@@ -105,6 +105,8 @@ def _check_workers(client: Any, address: str) -> None:
         ) from cause
     own = versions()
     for worker, found in client.run(versions, on_error="return").items():
+        if isinstance(found, OSError):  # it was lost just now, and another one may join
+            continue
         if isinstance(found, BaseException):
             raise ClusterError(
                 f"the worker at {worker} has no onnx-evoq ({type(found).__name__}: {found}): "

@@ -131,10 +131,10 @@ def test_values_for_a_worker_that_is_just_lost_are_sent_again(
         assert executor is not None
         lost, scatter = [cause], executor._client.scatter
 
-        def lost_once(*arguments: Any, **options: Any) -> Any:
+        async def lost_once(*arguments: Any, **options: Any) -> Any:
             if lost:
                 raise lost.pop()
-            return scatter(*arguments, **options)
+            return await scatter(*arguments, **options)
 
         monkeypatch.setattr(executor._client, "scatter", lost_once)
         values = executor.hold([5, 6, 7])

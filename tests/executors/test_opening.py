@@ -121,6 +121,22 @@ def test_workers_without_the_package_are_refused() -> None:
         opening._check_workers(Client(a=missing), "tcp://c:3")
 
 
+def test_a_worker_that_is_lost_while_it_is_asked_is_left_out() -> None:
+    opening._check_workers(Client(a=OSError("stream is closed"), b=opening.versions()), "tcp://c:3")
+
+
+def test_a_scheduler_that_is_lost_while_workers_are_asked_is_named(
+    cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(client: Any, address: str) -> None:
+        raise OSError("stream is closed")
+
+    monkeypatch.setattr(opening, "_check_workers", lose)
+    message = f"no scheduler answers at {cluster.address}: start one"
+    with pytest.raises(ClusterError, match=message), connected(cluster.address, 1):
+        pass
+
+
 def test_the_scheduler_may_be_named_and_is_left(cluster: RealCluster) -> None:
     logger = logging.getLogger("distributed")
     before = logger.level
