@@ -21,12 +21,12 @@ PLAIN = {
 
 # The ground: what each room may import of the others.
 GROUND = {
-    "executors": set(),
+    "run": set(),
+    "executors": {"run"},
     "search": set(),
     "quantize": {"executors"},
     "metrics": set(),
     "data": set(),
-    "run": set(),
     "record": set(),
     "model": {"quantize"},
     "targets": {"quantize"},

@@ -1,14 +1,18 @@
 """Open and close executors by their addresses."""
 
 import logging
+import os
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import ClusterError, OptionError
 from onnx_evoq.executors.tasks import Executor, Threads
-from onnx_evoq.executors.worker_side import difference, ignore_interrupts, versions
+from onnx_evoq.executors.worker_side import difference, versions
+from onnx_evoq.run import ENDING_SIGNALS, keeping_what_was_found
 
 if TYPE_CHECKING:
     from onnx_evoq.executors.dask_cluster import DaskCluster
@@ -70,13 +74,14 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
         warnings.simplefilter("ignore")
         where: Any = address
         if address.startswith(LOCAL):
-            where = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
-                    host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None,
-                    memory_limit=0, silence_logs=logging.CRITICAL,
-                )
-            )  # fmt: skip
+            with _signals_for_this_process():
+                where = stack.enter_context(
+                    LocalCluster(  # type: ignore[no-untyped-call]
+                        n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
+                        host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None,
+                        memory_limit=0, silence_logs=logging.CRITICAL,
+                    )
+                )  # fmt: skip
         try:
             client = Client(where, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
             stack.enter_context(client)
@@ -86,8 +91,6 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
                 f"no scheduler answers at {address}: start one (dask scheduler), or give the "
                 "address that it prints."
             ) from cause
-        if address.startswith(LOCAL):
-            client.run(ignore_interrupts)
         cluster = _open[address] = DaskCluster(client, address, workers)
         try:
             yield cluster
@@ -116,6 +119,45 @@ def _check_workers(client: Any, address: str) -> None:
             raise ClusterError(
                 f"the worker at {worker} has {unlike}: install the same versions on all machines."
             )
+
+
+@contextmanager
+def _signals_for_this_process() -> Iterator[None]:
+    """Start processes, to which no signal that asks this one to end is delivered.
+
+    A terminal sends Ctrl-C to all processes of a command, and others send SIGTERM so. It is this
+    process that ends the others. They have the signals blocked from their first instruction on, as
+    those have that take their places later. A signal that comes meanwhile interrupts when they
+    run, since processes that are half started cannot be ended.
+
+    Raises:
+        KeyboardInterrupt: a signal came.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    with keeping_what_was_found() as interruption:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        try:
+            _start_tracker()
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # that let some through
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if interruption.reason is not None:
+        raise KeyboardInterrupt
+
+
+def _start_tracker() -> None:
+    """Start Python's process that removes what others leave, which says so where one is ended."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager

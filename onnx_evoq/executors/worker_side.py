@@ -1,7 +1,6 @@
 """What a process of a cluster does with a task that it gets."""
 
 import platform
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,13 +70,6 @@ def _version_of(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "?"
-
-
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C in a terminal, which all its processes get, to the process that sends tasks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def difference(sender: Mapping[str, str], worker: Mapping[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 import builtins
 import logging
+import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from far_workers import FAR, FarWorkers
 from real_cluster import RealCluster
 
 from onnx_evoq.errors import ClusterError, OptionError
-from onnx_evoq.executors import check_address, connected, executor_at, opening
+from onnx_evoq.executors import Memory, Task, check_address, connected, executor_at, opening
 from onnx_evoq.executors.tasks.threads import Threads
+from onnx_evoq.run import ENDING_SIGNALS
 
 
 @pytest.mark.parametrize("address", ["local:1", "local:16", "tcp://host:8786", "host:8786"])
@@ -147,3 +150,47 @@ def test_the_scheduler_may_be_named_and_is_left(cluster: RealCluster) -> None:
         assert logger.level > logging.CRITICAL
     assert cluster.address not in opening._open
     assert logger.level == before
+
+
+def process_of(memory: Memory, argument: None) -> tuple[int, set[int]]:
+    """The number of a worker's process, and the signals that are not delivered to it."""
+    return os.getpid(), set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def test_workers_of_this_machine_leave_signals_to_the_process_that_started_them() -> None:
+    pytest.importorskip("distributed")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with connected("local:1", 1) as found:
+        assert found is not None
+        ((number, blocked),) = found.map(process_of, [Task(None)])
+        assert number != os.getpid()
+        assert blocked >= set(ENDING_SIGNALS)
+        for each in ENDING_SIGNALS:
+            os.kill(number, each)
+        ((still, _),) = found.map(process_of, [Task(None)])
+        assert still == number
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_a_signal_while_workers_start_interrupts_when_they_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    distributed, events = pytest.importorskip("distributed"), list[str]()
+
+    class Starting:
+        def __init__(self, **options: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+            events.append("started")
+
+        def __enter__(self) -> "Starting":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            events.append("ended")
+
+    monkeypatch.setattr(distributed, "LocalCluster", Starting)
+    with pytest.raises(KeyboardInterrupt), connected("local:3", 1):
+        events.append("used")
+    assert events == ["started", "ended"]

@@ -1,6 +1,5 @@
 """What a worker answers: a result, an error, a value that it lacks, or its versions."""
 
-import signal
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from onnx_evoq.executors.worker_side import (
     Answer,
     Order,
     difference,
-    ignore_interrupts,
     perform,
     versions,
 )
@@ -87,12 +85,3 @@ def test_matrix_products_use_one_core() -> None:
     answer = answer_to(blas_threads, None)
     assert answer.result is not None
     assert unpacked(answer.result) <= {1}
-
-
-def test_interrupts_are_left_to_the_process_that_sends_tasks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ignored: dict[int, Any] = {}
-    monkeypatch.setattr(signal, "signal", ignored.__setitem__)
-    ignore_interrupts()
-    assert ignored == {signal.SIGINT: signal.SIG_IGN, signal.SIGHUP: signal.SIG_IGN}
