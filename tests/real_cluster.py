@@ -10,6 +10,11 @@ from types import TracebackType
 
 _HERE = ["--host", "127.0.0.1"]
 _QUIET = ["--no-dashboard"]
+# A process that waits would take 3 % of a core, to profile itself and to see whether it hangs.
+_CALM = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+}
 _SECONDS = 60  # that a process may take to start
 
 
@@ -72,5 +77,5 @@ class RealCluster:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                env={**os.environ, **_CALM, "PYTHONPATH": os.pathsep.join(paths)},
             )

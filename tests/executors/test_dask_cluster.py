@@ -143,13 +143,16 @@ def test_values_for_a_worker_that_is_just_lost_are_sent_again(
         assert not lost
 
 
-def test_a_task_that_ends_its_workers_ends_the_run(tmp_path: Path) -> None:
+def test_a_task_that_ends_its_workers_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")  # of 3
     with RealCluster(tmp_path) as own:
-        for _ in range(5):
+        for _ in range(3):
             own.start_worker()
         with connected(own.address, 1) as executor:
             assert executor is not None
-            wait_for(executor, 5)
+            wait_for(executor, 3)
             with pytest.raises(ClusterError, match="ended several workers one after the other"):
                 list(executor.map(ending, [Task(0)]))
 

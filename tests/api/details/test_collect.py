@@ -67,11 +67,11 @@ def test_details_change_no_byte_and_are_none_unless_asked_for(result: Result) ->
 
 @pytest.mark.parametrize(
     "options",
-    [{"activations": 8}, {"format": "qonnx"}, {"format": "float"}, {"init": "nearest"},
-     {"granularity": "channel"}, {"strategy": "none"}],
+    [{"activations": 8}, {"format": "qonnx"}, {"format": "float"}, {"granularity": "channel"},
+     {"init": "nearest", "strategy": "neuroevolution"}],
 )  # fmt: skip
 def test_details_come_with_any_form_of_a_model(options: dict[str, Any]) -> None:
-    found = details(optimize(conv_net(), X[:32], **{**QUICK, **options}))
+    found = details(optimize(conv_net(), X[:32], **{**QUICK, "strategy": "none", **options}))
     assert found["notes"] == []
     assert len(found["depth"]) == 3
     on = "integers" if "activations" in options else "floats"

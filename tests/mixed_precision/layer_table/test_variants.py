@@ -1,6 +1,5 @@
 """Each layer, quantized by itself in all ways that a search may choose."""
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,33 +229,42 @@ def made(seed: int, monkeypatch: pytest.MonkeyPatch, seconds: float, **options: 
     return [array for v in variants for array in (v.values, v.bias, v.costs)], rng.random()
 
 
+@pytest.fixture(scope="module")
+def expected() -> tuple[list[np.ndarray], float]:
+    """The variants of the usual model, made a layer at a time, and what is drawn next."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        found: tuple[list[np.ndarray], float] = made(3, monkeypatch, 0.0)
+        return found
+
+
+def check(found: tuple[list[np.ndarray], float], expected: tuple[list[np.ndarray], float]) -> None:
+    """Fail unless all arrays, and what is drawn next, are equal."""
+    for one, other in zip(found[0], expected[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[1] == expected[1]
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 1e9])
 @pytest.mark.parametrize("resources", [Resources(workers=3), Resources(workers=1, cluster=FAR)])
 def test_variants_are_the_same_however_they_are_spread(
-    far: FarWorkers, monkeypatch: pytest.MonkeyPatch, seconds: float, resources: Resources
-) -> None:
+    far: FarWorkers, monkeypatch: pytest.MonkeyPatch, seconds: float, resources: Resources,
+    expected: tuple[list[np.ndarray], float],
+) -> None:  # fmt: skip
     monkeypatch.setattr(several_layers, "_SECONDS_PER_TASK", 0.0)
     monkeypatch.setattr(several_layers, "_ROWS_FOR_THREADS", 1)
-    expected, after = made(3, monkeypatch, 0.0)
-    found, then = made(3, monkeypatch, seconds, resources=resources)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert then == after
+    check(made(3, monkeypatch, seconds, resources=resources), expected)
     assert bool(far.asked) == (resources.cluster is not None)
 
 
-@pytest.mark.parametrize("kept", range(5))
 @pytest.mark.parametrize("seconds", [0.0, 1e9])
-def test_a_run_that_was_killed_goes_on_behind_the_layers_that_it_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, seconds: float
-) -> None:
-    expected, after = made(3, monkeypatch, 0.0)
-    with monkeypatch.context() as patched:
-        Kills(patched, after=kept)
-        with contextlib.suppress(Killed):
-            made(3, patched, seconds, steps=FolderSteps(tmp_path))
-    assert len(names_in(tmp_path)) == kept
-    found, then = made(3, monkeypatch, seconds, steps=FolderSteps(tmp_path))
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert then == after
+def test_a_run_that_is_killed_goes_on_behind_the_layers_that_it_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float,
+    expected: tuple[list[np.ndarray], float],
+) -> None:  # fmt: skip
+    for kept in range(5):  # each run keeps one layer more
+        with monkeypatch.context() as patched:
+            Kills(patched, after=min(kept, 1))
+            with pytest.raises(Killed):
+                made(3, patched, seconds, steps=FolderSteps(tmp_path))
+        assert len(names_in(tmp_path)) == kept
+    check(made(3, monkeypatch, seconds, steps=FolderSteps(tmp_path)), expected)
