@@ -2,6 +2,7 @@
 
 import functools
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ from onnx_evoq.mixed_precision.layer_table import several_layers
 from onnx_evoq.reconstruct.walk import Walk
 
 DATA = {"x": random(40, 3, 8, 8)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_formats() -> Iterator[None]:
+    """Formats evolve for three generations."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("onnx_evoq.evolve.formats._GENERATIONS", 3)
+        yield
 
 
 @functools.cache

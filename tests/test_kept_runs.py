@@ -1,6 +1,7 @@
 """A run that was killed at any step goes on, and ends with the same bytes."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ WAYS: dict[str, dict[str, Any]] = {
     },
 }
 SHORT: dict[str, Any] = {"strategy": Strategy("neuroevolution", init="nearest", generations=2)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_formats() -> Iterator[None]:
+    """Formats evolve for three generations."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("onnx_evoq.evolve.formats._GENERATIONS", 3)
+        yield
 
 
 def run(folder: Path | None, **options: Any) -> Result:
