@@ -1,5 +1,6 @@
 """The page of a result, from the command line."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_negative_numbers_and_unknown_words_are_no_options() -> None:
     ]  # fmt: skip
 
 
-def test_optimize_writes_a_page_with_the_command(model: Path) -> None:
+def test_optimize_writes_a_page_with_the_command_and_json_makes_it_again(model: Path) -> None:
     pytest.importorskip("matplotlib")
     page = model.with_name("page.html")
     values = json_of("optimize", model, "--bits", 3, *data(model), *LIMITS, "--report", page)
@@ -70,34 +71,13 @@ def test_optimize_writes_a_page_with_the_command(model: Path) -> None:
     assert values["command"]["data"] == ["--divide", "2"]
     evaluate = f"onnx-evoq evaluate {values['output']} --data TEST_DATA --divide 2"
     assert f"{evaluate} --reference {model}" in shown.text
-
-
-def test_the_page_can_be_made_again_from_json(model: Path) -> None:
-    pytest.importorskip("matplotlib")
-    page, result = model.with_name("page.html"), model.with_name("result.json")
-    options = [*data(model), *LIMITS, "--report", page, "--json"]
-    result.write_text(invoke("optimize", model, "--bits", 3, *options).stdout)
+    result = model.with_name("result.json")
+    result.write_text(json.dumps(values))
     invoke("report", result)
     assert result.with_name("report.html").read_bytes() == page.read_bytes()
 
 
-def test_search_writes_a_page_whose_commands_build_points(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("matplotlib")
-    shorten(monkeypatch)
-    page = model.with_name("page.html")
-    given = ["search", model, *data(model), "--granularity", "channel", "--time-budget", "none"]
-    values = json_of(*given, "--report", page)
-    shown = Page(page.read_text(encoding="utf-8"))
-    assert len(shown.all("g", role="button")) == len(values["front"])
-    assert values["command"]["optimize"] == [
-        "--data", str(model.parent / "calib.npz"), "--divide", "2",
-    ]  # fmt: skip
-    assert f"onnx-evoq optimize {model} --policy policy.json --data" in shown.text
-
-
-def test_the_page_of_a_search_shows_the_model_of_the_chosen_point(
+def test_search_writes_a_page_whose_commands_build_points_and_of_the_chosen_one_the_model(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -105,8 +85,14 @@ def test_the_page_of_a_search_shows_the_model_of_the_chosen_point(
     shorten_tuning(monkeypatch)
     page = model.with_name("page.html")
     budgets = ["--budget", "1kB", "--time-budget", "none", "--tune-budget", "none"]
-    invoke("search", model, *data(model), *budgets, "--report", page)
+    given = ["search", model, *data(model), "--granularity", "channel", *budgets]
+    values = json_of(*given, "--report", page)
     shown = Page(page.read_text(encoding="utf-8"))
+    assert len(shown.all("g", role="button")) == len(values["front"])
+    assert values["command"]["optimize"] == [
+        "--data", str(model.parent / "calib.npz"), "--divide", "2",
+    ]  # fmt: skip
+    assert f"onnx-evoq optimize {model} --policy policy.json --data" in shown.text
     assert "The model of the chosen point" in shown.text
     assert "Error through depth" in shown.text
 
