@@ -29,7 +29,7 @@ OPSETS = {"INT8": 17, "INT4": 21, "INT2": 25}
 @pytest.mark.parametrize("channel", [False, True])
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_the_qdq_form_computes_what_the_float_form_does(bits: int, channel: bool) -> None:
-    model, _ = fold_batch_norm(load(conv_net()))
+    model, _ = fold_batch_norm(load(conv_net(opset=17)))
     quantized = rounded(model, bits, channel=channel)
     x = random(3, 3, 8, 8, seed=3)
     expected = run(emit_float(model, quantized), {"x": x})["logits"]
@@ -57,7 +57,7 @@ def test_the_reference_implementation_agrees(bits: int, channel: bool) -> None:
 
 
 def test_codes_are_stored_as_they_are() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     quantized = rounded(model, 8)
     tensors = {t.name: t for t in emit_qdq(model, quantized, narrowest=2).graph.initializer}
     stored = onnx.numpy_helper.to_array(tensors["first_quantized"])
@@ -67,7 +67,7 @@ def test_codes_are_stored_as_they_are() -> None:
 
 
 def test_biases_stay_float() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     kinds = types(emit_qdq(model, rounded(model, 8), narrowest=2))
     assert kinds["first_bias"] == kinds["second_bias"] == "FLOAT"
 
@@ -87,7 +87,7 @@ def test_an_old_opset_is_raised_as_far_as_needed() -> None:
 
 
 def test_widths_may_differ_from_weight_to_weight() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     quantized = {**rounded(model, 8), "second": rounded(model, 3)["second"]}
     emitted = emit_qdq(model, quantized, narrowest=2)
     assert types(emitted)["first_quantized"] == "INT8"
@@ -97,7 +97,7 @@ def test_widths_may_differ_from_weight_to_weight() -> None:
 
 @pytest.mark.parametrize(("bits", "version"), [(8, 4), (4, 10), (2, 13)])
 def test_the_ir_version_is_raised_as_far_as_the_type_needs(bits: int, version: int) -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     model.ir_version = 4
     assert emit_qdq(model, rounded(model, bits), narrowest=2).ir_version == version
     mixed = {**rounded(model, 8), "second": rounded(model, bits)["second"]}
@@ -105,7 +105,7 @@ def test_the_ir_version_is_raised_as_far_as_the_type_needs(bits: int, version: i
 
 
 def test_a_newer_ir_version_stays() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     assert emit_qdq(model, rounded(model, 8), narrowest=2).ir_version == 8
 
 
@@ -127,13 +127,13 @@ def test_a_conversion_that_gives_an_invalid_model_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(onnx.version_converter, "convert_version", lambda *_: onnx.ModelProto())
-    model = load(mlp())
+    model = load(mlp(opset=17))
     with pytest.raises(ModelError, match="cannot be converted from operator set 17 to 21"):
         emit_qdq(model, rounded(model, 4), narrowest=2)
 
 
 def test_an_emitted_model_that_is_not_valid_is_refused() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     quantized = rounded(model, 8)
     model.graph.node[0].input[0] = "nowhere"
     with pytest.raises(ModelError, match=r"not valid with integer weights: .*nowhere"):
@@ -141,7 +141,7 @@ def test_an_emitted_model_that_is_not_valid_is_refused() -> None:
 
 
 def test_a_conversion_states_no_more_shapes_than_the_model() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     model.graph.value_info.append(
         onnx.helper.make_tensor_value_info("b", TensorProto.FLOAT, ["n", 6])
     )
@@ -150,7 +150,7 @@ def test_a_conversion_states_no_more_shapes_than_the_model() -> None:
 
 
 def test_metadata_are_added_to_an_emitted_model() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     emitted = emit_float(model, rounded(model, 8))
     describe(emitted, {"key": "value"})
     (entry,) = emitted.metadata_props
@@ -222,7 +222,7 @@ def test_a_weight_read_inside_a_branch_is_dequantized_outside() -> None:
 
 
 def test_metadata_are_added_to_those_that_were_there() -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     onnx.helper.set_model_props(model, {"author": "someone", "onnx_evoq.seed": "1"})
     emitted = emit_qdq(model, rounded(model, 8), narrowest=2)
     describe(emitted, {"onnx_evoq.seed": "2"})
@@ -232,7 +232,7 @@ def test_metadata_are_added_to_those_that_were_there() -> None:
 
 @pytest.mark.parametrize("emit", [emit_float, lambda *args: emit_qdq(*args, narrowest=2)])
 def test_the_same_codes_give_the_same_bytes(emit: object) -> None:
-    model = load(mlp())
+    model = load(mlp(opset=17))
     one, two = (emit(model, rounded(model, 4)) for _ in range(2))  # type: ignore[operator]
     for each in (one, two):
         describe(each, {"b": json.dumps({"y": 1}), "a": "x"})
@@ -253,7 +253,7 @@ def test_narrow_types_take_less_room() -> None:
 @pytest.mark.parametrize(("widths", "kind"), [((2, 4, 3), "INT4"), ((2, 6, 8), "INT8")])
 def test_the_widest_channel_decides_the_type(widths: tuple[int, ...], kind: str) -> None:
     # first (4, 6) has its channels along axis 1, second (3, 6) along axis 0
-    model = load(mlp())
+    model = load(mlp(opset=17))
     bits = {"first": widths * 2, "second": widths}
     quantized = nearest_of(find_weights(model)[0], bits, "channel", "pow2")
     emitted = emit_qdq(model, quantized, narrowest=2)

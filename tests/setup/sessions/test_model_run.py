@@ -17,7 +17,7 @@ from onnx_evoq.setup.sessions.model_run import (
     with_integer_weights,
 )
 
-MODEL = load(mlp())
+MODEL = load(mlp(opset=17))
 X = random(7, 4)
 BATCHES = make_batches({"x": X}, input_specs(MODEL), 3)
 
