@@ -1,5 +1,6 @@
 """Runs and scores a model whose weights change one by one, without running all of it each time."""
 
+from onnx_evoq.engine.activation_cache import ActivationCache
 from onnx_evoq.engine.activations import Activations, gather_at
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.cuts import BatchTensors, HeldNetwork, Shards, hold_network, specs_of
@@ -30,6 +31,7 @@ from onnx_evoq.engine.sketch import Sketch, float_outputs
 
 __all__ = [
     "POSITIONS",
+    "ActivationCache",
     "Activations",
     "Ahead",
     "Around",

@@ -6,12 +6,10 @@ activations are. Each worker remembers what it was sent; what it has dropped is 
 """
 
 import time
-import weakref
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -19,6 +17,7 @@ from distributed import KilledWorker
 
 from onnx_evoq.errors import ClusterError
 from onnx_evoq.executors.dispatch import Choice, Dispatch
+from onnx_evoq.executors.held_values import HeldValues
 from onnx_evoq.executors.scatter import scattered
 from onnx_evoq.executors.tasks import (
     Executor,
@@ -26,7 +25,6 @@ from onnx_evoq.executors.tasks import (
     Reference,
     Task,
     Threads,
-    key_of,
     packed,
     parts_of,
 )
@@ -40,25 +38,6 @@ PATIENCE = 60.0  # seconds without any worker after which the run stops
 ValueT = TypeVar("ValueT")
 ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(eq=False)
-class _Held:
-    """A value that references stand for.
-
-    Attributes:
-        value: the value.
-        size: its bytes.
-        within: references in it.
-        future: Dask's name of the value on its workers; None while it is on none.
-        references: how many references there are.
-    """
-
-    value: Any
-    size: int
-    within: Sequence[Reference[Any]]
-    future: Any = None
-    references: int = 0
 
 
 class DaskCluster:
@@ -81,16 +60,13 @@ class DaskCluster:
         self._lock = RLock()
         self._dispatch = Dispatch()
         self._neighbours: dict[str, int] = {}  # workers on the machine of each worker
-        self._held: dict[str, _Held] = {}
-        self._references: weakref.WeakValueDictionary[int, Reference[Any]]
-        self._references = weakref.WeakValueDictionary()  # by the identity of their value
-        self._freed: deque[str] = deque()  # keys of references that are gone
+        self._values = HeldValues()
         self._has: dict[str, set[str]] = {}  # keys of what each worker got
         self._coming: dict[str, set[str]] = {}  # and of what is on its way to it
         self._carried: dict[Any, tuple[str, list[str]]] = {}  # keys that a task brings to a worker
         self._versions = versions()
         self._looked = -_LOOK
-        self._seen = time.monotonic()
+        self._without: float | None = None  # since when no worker was there
         self.traffic = Traffic()
 
     @property
@@ -103,19 +79,7 @@ class DaskCluster:
     def hold(self, value: ValueT) -> Reference[ValueT]:
         """A reference to a value, which is sent to each worker that needs it, once."""
         with self._lock:
-            self._let_go()
-            known: Reference[ValueT] | None = self._references.get(id(value))
-            if known is not None:
-                return known
-            parts, within = parts_of(value)
-            key, size = key_of(parts), sum(part.nbytes for part in parts)
-            held = self._held.setdefault(key, _Held(value, size, within))
-            held.references += 1
-            reference = Reference(key, (value,))
-            self._references[id(value)] = reference
-            # Garbage may be collected in any thread, which must not wait for the lock.
-            weakref.finalize(reference, self._freed.append, key).atexit = False
-            return reference
+            return self._values.hold(value)
 
     def map(
         self, function: Callable[[Memory, ArgumentT], ResultT], tasks: Iterable[Task[ArgumentT]]
@@ -151,7 +115,7 @@ class DaskCluster:
         """
         parts, references = parts_of(work)
         with self._lock:
-            self._let_go()
+            self._values.let_go()
             try:
                 values = self._lacking(worker, references)
                 order = Order(packed(parts), self._versions, self._neighbours.get(worker, 1))
@@ -169,15 +133,15 @@ class DaskCluster:
         """Take in that a worker lacks some of the values that a task needs."""
         with self._lock:
             for known in (self._has, self._coming):
-                known.get(worker, set()).difference_update(self._closure(parts_of(work)[1]))
+                known.get(worker, set()).difference_update(self._values.closure(parts_of(work)[1]))
 
     def lost(self, promise: Any, work: object) -> None:
         """Take in that a task is lost; the values that it needs may be on no worker any more."""
         with self._lock:
             self._carried.pop(promise, None)
             self._looked = -_LOOK
-            for key in self._closure(parts_of(work)[1]):
-                self._held[key].future = None
+            for key in self._values.closure(parts_of(work)[1]):
+                self._values[key].future = None
                 for known in (*self._has.values(), *self._coming.values()):
                     known.discard(key)
 
@@ -185,11 +149,20 @@ class DaskCluster:
         """Raise a ClusterError if the scheduler is lost, or if there was no worker for long."""
         with self._lock:
             self._look()
-            if time.monotonic() - self._seen > self._patience:
+            if self._without is not None and self._looked - self._without > self._patience:
                 raise ClusterError(
                     f"the cluster at {self._address} has had no worker for {self._patience:.0f} "
                     "seconds: start workers (dask worker)."
                 )
+
+    def undone(self, promises: Sequence[Any]) -> list[Any]:
+        """Those of some tasks that no worker does or has done, as far as the scheduler knows."""
+        with self._lock:
+            try:
+                done = {key for keys in self._client.processing().values() for key in keys}
+            except (OSError, TimeoutError, RuntimeError) as cause:
+                raise self._lost_scheduler() from cause
+        return [each for each in promises if each.status == "pending" and each.key not in done]
 
     def gather(self, promises: Sequence[Any]) -> list[Answer] | None:
         """The answers of tasks that are done; None if some of them were lost meanwhile."""
@@ -243,7 +216,9 @@ class DaskCluster:
             raise self._lost_scheduler() from cause
         self._looked = time.monotonic()
         if found:
-            self._seen = self._looked
+            self._without = None
+        elif self._without is None:
+            self._without = self._looked
         on_hosts = Counter(each["host"] for each in found.values())
         self._neighbours = {name: on_hosts[each["host"]] for name, each in found.items()}
         self._has = {name: self._has.get(name, set()) for name in found}
@@ -256,16 +231,6 @@ class DaskCluster:
         self._look()
         return worker in self._has
 
-    def _closure(self, references: Iterable[Reference[Any]]) -> list[str]:
-        """The keys of references, and of those in what they stand for."""
-        keys, rest = dict[str, None](), [reference.key for reference in references]
-        while rest:
-            key = rest.pop()
-            if key not in keys:
-                keys[key] = None
-                rest += [reference.key for reference in self._held[key].within]
-        return list(keys)
-
     def _lacking(self, worker: str, references: Iterable[Reference[Any]]) -> dict[str, Any]:
         """The values that a worker has not got yet, by key.
 
@@ -273,7 +238,9 @@ class DaskCluster:
         """
         has = self._has.setdefault(worker, set())
         coming = self._coming.setdefault(worker, set())
-        lacking = {key: self._held[key] for key in self._closure(references) if key not in has}
+        lacking = {
+            key: self._values[key] for key in self._values.closure(references) if key not in has
+        }
         nowhere = [
             held
             for held in lacking.values()
@@ -287,12 +254,3 @@ class DaskCluster:
         self.traffic.values += sum(lacking[key].size for key in lacking.keys() - coming)
         coming.update(lacking)
         return {key: held.future for key, held in lacking.items() if held.future is not None}
-
-    def _let_go(self) -> None:
-        """Forget values that no reference stands for any more."""
-        while self._freed:
-            key = self._freed.popleft()
-            held = self._held[key]
-            held.references -= 1
-            if not held.references:
-                del self._held[key]

@@ -4,6 +4,7 @@ The executor knows workers and values; here is what becomes of one sequence of t
 again where its worker lacked a value that it had dropped, or was lost.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from onnx_evoq.executors.worker_side import Answer
 
 _AHEAD = 4  # tasks that are taken before their turn, for each one that workers have
 _WAIT = 0.2  # seconds after which the workers are looked at again
+_STUCK = 3.0  # seconds without news after which it is asked whether anybody does the tasks
 _MOST_TIMES = 8  # that a task is sent, where workers are lost or lack values
 
 
@@ -64,6 +66,10 @@ class Workers(Protocol):
         """Raise a ClusterError if there is no hope."""
         ...
 
+    def undone(self, promises: Sequence[Any]) -> list[Any]:
+        """Those of some tasks that no worker does or has done, as far as is known."""
+        ...
+
     def gather(self, promises: Sequence[Any]) -> list[Answer] | None:
         """The answers of tasks that are over; None if some of them were lost meanwhile."""
         ...
@@ -106,6 +112,8 @@ class TasksInOrder:
         self._sent: dict[Any, _Sent] = {}
         self._over: SimpleQueue[Any] = SimpleQueue()
         self._times: Counter[int] = Counter()
+        self._news = time.monotonic()  # when the last task was over, or it was asked for the others
+        self._undone: list[Any] = []  # those that no worker did then
         self._answers: dict[int, Answer] = {}
 
     def results(self) -> Iterator[Any]:
@@ -171,6 +179,9 @@ class TasksInOrder:
             pass
         if not over:
             self._workers.check()
+            over = self._stuck()
+        else:
+            self._news, self._undone = time.monotonic(), []
         finished = [promise for promise in over if promise.status == "finished"]
         answers = self._workers.gather(finished) if finished else []
         for promise, answer in zip(finished, answers or (), strict=False):
@@ -185,6 +196,20 @@ class TasksInOrder:
             self._workers.check()
             self._workers.lost(promise, (self._function, sent.task.argument))
             self._again(sent, "its workers were lost")
+
+    def _stuck(self) -> list[Any]:
+        """Tasks that no worker has done for long, which are given up.
+
+        Where workers come and go, a scheduler may wait for a value that went with one of them.
+        """
+        if time.monotonic() - self._news < _STUCK:
+            return []
+        before, self._undone = self._undone, self._workers.undone(list(self._sent))
+        self._news = time.monotonic()
+        stuck = [promise for promise in self._undone if promise in before]
+        if stuck:
+            self._workers.cancel(stuck)
+        return stuck
 
     def _take_in(self, sent: _Sent, answer: Answer) -> None:
         traffic = self._workers.traffic

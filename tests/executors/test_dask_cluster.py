@@ -190,6 +190,31 @@ def test_tasks_of_a_scheduler_that_is_just_lost_need_no_end(
     assert len(asked) == 1
 
 
+def test_tasks_that_no_worker_does_are_known(cluster: RealCluster) -> None:
+    with connected(cluster.address, 1) as executor:
+        assert executor is not None
+        done, nobody = (
+            executor._client.submit(time.sleep, 0.5 + k, workers=workers, pure=False)
+            for k, workers in enumerate((None, ["tcp://127.0.0.1:1"]))
+        )
+        end = time.monotonic() + 10
+        while executor.undone([done, nobody]) != [nobody]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        executor.cancel([nobody])
+        assert done.result() is None
+        assert executor.undone([done]) == []
+
+
+def test_long_work_in_this_process_is_no_lack_of_workers(cluster: RealCluster) -> None:
+    with connected(cluster.address, 1) as executor:
+        assert executor is not None
+        executor._patience = 0.05
+        assert executor.workers
+        time.sleep(0.2)
+        executor.check()
+
+
 def test_without_workers_for_long_the_run_ends(tmp_path: Path) -> None:
     with RealCluster(tmp_path) as own:
         own.start_worker()

@@ -38,6 +38,12 @@ class Workers:
         self.noted: list[tuple[str, int]] = []
         self.hopeless = False
         self.gathers = True
+        self.pending: list[Promise] = []
+        self.asked = 0
+
+    def undone(self, promises: Sequence[Promise]) -> list[Promise]:
+        self.asked += 1
+        return [promise for promise in promises if promise in self.pending]
 
     def choose(self, waiting: dict[int, Task[Any]]) -> Choice | None:
         if not waiting or self.busy == 4:
@@ -63,7 +69,10 @@ class Workers:
             except ModelError as error:
                 answer = Answer(1.0, raised=error)
         promise = Promise(status, answer)
-        ended(promise)
+        if status == "pending":
+            self.pending.append(promise)
+        else:
+            ended(promise)
         return promise
 
     def lacks(self, worker: str, work: Any) -> None:
@@ -190,3 +199,44 @@ def test_what_is_on_its_way_is_cancelled_in_the_end() -> None:
     run.end()
     assert workers.busy == 0
     assert len(workers.cancelled) == 4
+
+
+def test_a_task_that_nobody_does_is_given_up_and_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("onnx_evoq.executors.tasks_in_order._WAIT", 0.001)
+    monkeypatch.setattr("onnx_evoq.executors.tasks_in_order._STUCK", 0.01)
+    workers = Workers({5: ["pending"]})
+    assert results(workers) == list(range(3, 9))
+    assert workers.asked == 2  # it is asked twice, as a task may be between two workers
+    assert workers.cancelled == workers.pending
+    assert workers.noted == [("lost", 5)]
+    assert workers.traffic.again == 1
+    assert workers.busy == 0
+
+
+def test_a_task_that_a_worker_does_for_long_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_evoq.executors.tasks_in_order._WAIT", 0.001)
+    monkeypatch.setattr("onnx_evoq.executors.tasks_in_order._STUCK", 0.01)
+    workers = Workers({5: ["pending"]})
+    over: list[Callable[[Any], None]] = []
+    original = workers.submit
+
+    def submit(work: Any, worker: str, ended: Callable[[Any], None]) -> Promise:
+        over.append(ended)
+        return original(work, worker, ended)
+
+    def undone(promises: Sequence[Promise]) -> list[Promise]:
+        workers.asked += 1
+        if workers.asked == 4:
+            (promise,) = workers.pending
+            promise.status, promise.answer = "finished", Answer(1.0, packed(parts_of(5)[0]))
+            over[0](promise)
+        return []
+
+    monkeypatch.setattr(workers, "submit", submit)
+    monkeypatch.setattr(workers, "undone", undone)
+    assert results(workers) == list(range(3, 9))
+    assert workers.asked == 4
+    assert workers.cancelled == []
+    assert workers.traffic.again == 0
