@@ -14,6 +14,7 @@ _QUIET = ["--no-dashboard"]
 _CALM = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
 }
 _SECONDS = 60  # that a process may take to start
 
