@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
             Kills(patch, 2 if lives < 2 else (kills.count - 4) // 2 or 1)
             again = run(tmp_path / "killed", **WAYS[way])
         lives += 1
-        assert lives < 9
+        assert lives < 20
     assert lives > 3
     assert same(again, whole)
     assert again.evaluations == whole.evaluations
@@ -159,5 +159,6 @@ def test_a_search_that_is_killed_twice_ends_with_the_same_front(
             Kills(patch, kills.count // 2 if lives else 3)
             found = search(tmp_path / "killed")
         lives += 1
+        assert lives < 20
     assert found == whole
-    assert lives in (3, 4)
+    assert lives > 2
