@@ -145,7 +145,8 @@ def optimize(
         details: whether `Result.details` shall hold what a report shows besides: errors by layer,
             histograms of codes, changed answers. It takes more runs, in a tenth of the time.
         seed: seed of all random draws, 0 or more.
-        resources: what may be used of the machine; it does not change the result.
+        resources: what may be used of the machine. Cores do not change the result; little memory
+            leaves out what does not fit into it.
         progress: shows the progress; `onnx_evoq.bars` writes it to stderr.
         run_dir: a folder that keeps what is found while the call goes on. A call with the same
             folder goes on where the last one ended, however that happened, and its result is the
@@ -235,7 +236,7 @@ def optimize(
             narrow_range=grid.narrow_range or chosen.narrow_range, target=chosen,
             activation_bits=grid.activations, activation_scale=grid.activation_scale,
             own=float_model.points.own, behind=behind, otherwise=calibration.otherwise,
-            steps=run.steps,
+            steps=run.steps, memory=calibration.memory,
         )  # fmt: skip
 
         check_memory(task)

@@ -108,7 +108,7 @@ def rank_sensitivity(
         float_model.model, float_model.weights, bits_of(float_model.weights, bits, {}), granularity,
         grid.scale, every, calibration.heldout_set, deadline, None, resources, progress,
         calibration.seconds, narrow_range=grid.narrow_range, activation_bits=grid.activations,
-        activation_scale=grid.activation_scale,
+        activation_scale=grid.activation_scale, memory=calibration.memory,
     )  # fmt: skip
     activations = None
     if grid.activations is not None:

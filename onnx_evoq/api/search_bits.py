@@ -210,7 +210,7 @@ def search_bits(
             activation_scale=grid.activation_scale, has_classes=calibration.has_classes, seed=seed,
             own=float_model.points.own,
             behind={weight.name: MAX_BITS for weight in float_model.behind},
-            steps=run.steps,
+            steps=run.steps, memory=calibration.memory,
         )  # fmt: skip
         check_memory(task)
         task = reconstruct_behind(task, behind_rng)

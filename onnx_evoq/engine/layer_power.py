@@ -15,7 +15,7 @@ from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
 from onnx_evoq.progress import Progress, silent
 from onnx_evoq.quantize import unexplained_power
-from onnx_evoq.setup import Resources, cache_memory, workers_of
+from onnx_evoq.setup import Resources, workers_of
 
 _VALUES_TOGETHER = 2**21  # of columns whose products are computed at a time
 _COLUMNS_TOGETHER = 1024  # of a wide layer, whose Hessian as a whole would take too long
@@ -49,6 +49,7 @@ def layer_powers(
     rng: np.random.Generator,
     positions: int,
     resources: Resources,
+    memory: int,
     progress: Progress = silent,
 ) -> dict[str, LayerPower]:
     """Measure the power of the columns and of the output of each layer.
@@ -60,6 +61,7 @@ def layer_powers(
         rng: draws positions, the same for all samples of one shape.
         positions: the most positions of all samples together.
         resources: what the runs may use.
+        memory: bytes of activations that may be kept.
         progress: shows how many layers are done.
 
     Returns:
@@ -70,7 +72,7 @@ def layer_powers(
         StorageError: the disk has no room for activations that do not fit into memory.
     """
     powers = {}
-    frontier = Frontier(batches, resources, cache_memory(resources) // 4, len(batches))
+    frontier = Frontier(batches, resources, memory // 4, len(batches))
     names = list(layers)
     samples = sum(batch.count for batch in batches)
     with progress("layer powers", len(layers)) as step:

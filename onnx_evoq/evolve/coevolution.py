@@ -32,7 +32,7 @@ from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.record import set_state, state_of
 from onnx_evoq.run import Stopped, until_interrupted
 from onnx_evoq.search import Coevolution
-from onnx_evoq.setup import Task, cache_memory
+from onnx_evoq.setup import Task
 
 _STALLED = 12  # generations without a better context, after which more parts are scored
 _CHECK_EVERY = 4  # improvements of the context between two checks on the held-out set
@@ -55,7 +55,7 @@ def coevolve(
     """
     if not task.has_time_for_a_run:
         return Evolved(start.quantized, {}, 0, Stopped.TIME)
-    large = too_large(start.quantized, settings, cache_memory(task.resources))
+    large = too_large(start.quantized, settings, task.memory)
     some = without(start, large)
     if not some.quantized:
         return Evolved(start.quantized, {}, 0, None, too_large=tuple(large))

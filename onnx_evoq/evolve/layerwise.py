@@ -34,7 +34,7 @@ from onnx_evoq.quantize import QuantizedWeight
 from onnx_evoq.reconstruct import QuantizedModel
 from onnx_evoq.record import Steps
 from onnx_evoq.run import Stopped, until_interrupted
-from onnx_evoq.setup import Task, cache_memory
+from onnx_evoq.setup import Task
 
 Generators = Mapping[str, np.random.Generator]  # by weight, in the order of the visits
 
@@ -53,7 +53,7 @@ def evolve_layers(
         generators: the weights in the order in which they are visited, each with the generator of
             its mutations.
     """
-    large = too_large(start.quantized, settings, cache_memory(task.resources))
+    large = too_large(start.quantized, settings, task.memory)
     some = without(start, large)
     search = _LayerwiseSearch(task, some.model, some.quantized, generators)
     with until_interrupted() as interruption:
@@ -88,8 +88,8 @@ def evolve_within_max_drop(
         generators: the weights in the order in which they are narrowed, each with the generator of
             its mutations.
     """
-    names, memory = list(generators), cache_memory(task.resources)
-    large = [] if settings is None else too_large(start, settings, memory)
+    names = list(generators)
+    large = [] if settings is None else too_large(start, settings, task.memory)
     search = _LayerwiseSearch(task, task.model, wide, generators)
     if not task.allows(with_codes(task.model, wide)):
         return search.evolved(None, tuple(names), within_max_drop=False)

@@ -29,7 +29,7 @@ from onnx_evoq.reconstruct import (
     equalize_channels,
 )
 from onnx_evoq.run import Deadline, Stopped, until_interrupted
-from onnx_evoq.setup import Task, cache_memory, workers_of
+from onnx_evoq.setup import Task, workers_of
 
 _SWEEP_PARTS = 8  # each scale of an activation may be tried in one part in so many of the time
 _EQUALIZATION_PARTS = 3  # channels are scaled if that takes one in so many of the time at most
@@ -141,7 +141,7 @@ def evolved_start(
     begun = task.steps.load(GENERATION) is not None
     if generations and deadline.left < generation and not begun:
         return EvolvedStart(start, stopped=Stopped.TIME)
-    if _KEPT * sum(weight.values.size for weight in task.weights) > cache_memory(task.resources):
+    if _KEPT * sum(weight.values.size for weight in task.weights) > task.memory:
         return EvolvedStart(start)
     best, found = start, None
     with until_interrupted() as interruption:

@@ -33,7 +33,7 @@ from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Network
 from onnx_evoq.parallel import in_order
 from onnx_evoq.quantize import LayerSamples
-from onnx_evoq.setup import Task, cache_memory, executor_of, workers_of
+from onnx_evoq.setup import Task, executor_of, workers_of
 
 _MOST_KEPT = 2**27  # bytes of activations of each model: more are computed again, or go to a file
 _FIRST_SAMPLES = 32  # with which the first layers begin
@@ -120,14 +120,13 @@ class Walk:
         self._names = [weight.name for weight in task.weights]
         self._weights = {weight.name: weight.values for weight in task.weights}
         self._workers = workers_of(task.resources)
-        memory = cache_memory(task.resources)
         search, judges = task.search_set, _MOST_JUDGES
         if samples < search.samples:
             search, judges = search.first(samples), min(judges, samples // 5)
         self._batches, self._heldout = _interleaved(search.batches, _heldout(task, judges))
         few = self._count_with(_FIRST_SAMPLES)
-        self._kept_values = memory // 8  # half of it, with four bytes each
-        given = self._batches, task.resources, min(memory // 8, _MOST_KEPT), few
+        self._kept_values = task.memory // 8  # half of it, with four bytes each
+        given = self._batches, task.resources, min(task.memory // 8, _MOST_KEPT), few
         executor = executor_of(task.resources)
         self._quantized: Frontier | SentFrontier
         self._float: Frontier | SentFrontier

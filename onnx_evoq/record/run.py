@@ -26,7 +26,7 @@ from onnx_evoq.record.lock import locked
 from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
 from onnx_evoq.record.unchanged import checked_text, read_object, unchanged
 
-FORMAT = 2  # of a run's folder
+FORMAT = 3  # of a run's folder
 RUN_FILE = "run.json"
 _STEPS = "steps"
 _DONE = "done"  # the state of a run that nothing cut short

@@ -39,6 +39,7 @@ from onnx_evoq.setup.scoring import (
 from onnx_evoq.setup.sessions import (
     DEFAULT_RESOURCES,
     Resources,
+    cache_memory,
     not_finite,
     open_session,
     own_options,
@@ -69,6 +70,7 @@ class Calibration:
         few: the first samples of the search set in a batch of their own, for quick checks.
         otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess;
             None where it is not.
+        memory: bytes of activations that could be kept when the job began.
     """
 
     metric: Metric
@@ -79,6 +81,7 @@ class Calibration:
     seconds: float = 0.0
     few: Batch | None = None
     otherwise: DrawnOtherwise | None = None
+    memory: int = 0
 
     def first(self, share: float) -> "Calibration":
         """The same with a share of the samples of each set, the first ones.
@@ -258,7 +261,8 @@ def prepare_calibration(
             lambda: open_session(seen, resources, name, own_options(model), unlike),
             search.criterion.of_reference or {}, resources, search.samples,
         )  # fmt: skip
-    return Calibration(chosen, search, heldout, has_classes, every, seconds, few, otherwise)
+    memory = cache_memory(resources) if measured is None else measured.memory
+    return Calibration(chosen, search, heldout, has_classes, every, seconds, few, otherwise, memory)
 
 
 def _check_repeatable(session: Session, batch: Batch, outputs: Arrays) -> None:

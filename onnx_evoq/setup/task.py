@@ -62,6 +62,8 @@ class Task:
         steps: where the steps of the algorithms are kept.
         otherwise: samples that are drawn in other ways, where the range of inputs is a mere guess;
             None where it is not.
+        memory: bytes of activations by which it is decided what is too large. A run that goes on
+            decides as it did before, whatever it may use now.
     """
 
     model: Model
@@ -88,6 +90,7 @@ class Task:
     codes_behind: Quantized = field(default_factory=dict)
     otherwise: DrawnOtherwise | None = None
     steps: Steps = NO_STEPS
+    memory: int = 2**40
 
     def part(self, *names: str) -> "Task":
         """The same task for a part of the run, whose steps are kept apart from others."""

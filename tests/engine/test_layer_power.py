@@ -40,7 +40,9 @@ def powers(
     layers = find_layers(model, find_weights(model)[0])
     resources = options.pop("resources", Resources(workers=1))
     rng = np.random.default_rng(0)
-    return layer_powers(as_network(model), layers, batches, rng, positions, resources, **options)
+    return layer_powers(
+        as_network(model), layers, batches, rng, positions, resources, 2**40, **options
+    )
 
 
 def tensor(model: ModelProto, name: str, x: NDArray[np.generic]) -> NDArray[np.generic]:

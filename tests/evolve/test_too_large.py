@@ -12,7 +12,6 @@ from onnx_evoq.evolve.settings import SearchSettings
 from onnx_evoq.evolve.too_large import too_large, without
 from onnx_evoq.model import as_network, load
 from onnx_evoq.reconstruct import QuantizedModel
-from onnx_evoq.setup import Resources
 
 MODEL = load(mlp())  # "first" (4, 6) and "second" (6, 3)
 CODES = rounded(MODEL, 4)
@@ -56,12 +55,8 @@ def test_the_model_of_the_others_computes_the_same() -> None:
 @pytest.mark.parametrize("memory", [0, EACH["second"]])
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.usefixtures("no_least_cache")
-def test_a_search_leaves_them_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, memory: int, together: bool
-) -> None:
-    name = "coevolution" if together else "layerwise"
-    monkeypatch.setattr(f"onnx_evoq.evolve.{name}.cache_memory", lambda resources: memory)
-    task = task_of(MODEL, random(12, 4), random(12, 4, seed=1), bits=4)
+def test_a_search_leaves_them_as_they_are(memory: int, together: bool) -> None:
+    task = task_of(MODEL, random(12, 4), random(12, 4, seed=1), bits=4, memory=memory)
     rng = np.random.default_rng(0)
     if together:
         found = coevolve(task, START, TOGETHER, rng)
@@ -73,11 +68,8 @@ def test_a_search_leaves_them_as_they_are(
     assert (found.evaluations == 0) == (memory == 0)
 
 
-def test_they_are_narrowed_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_evoq.evolve.layerwise.cache_memory", lambda resources: 0)
-    task = task_of(
-        MODEL, random(12, 4), random(12, 4, seed=1), bits=4, resources=Resources(workers=1)
-    )
+def test_they_are_narrowed_without_a_search() -> None:
+    task = task_of(MODEL, random(12, 4), random(12, 4, seed=1), bits=4, memory=0)
     task = replace(task, max_drop_check=None)
     rng = np.random.default_rng(0)
     wide = rounded(MODEL, 8)

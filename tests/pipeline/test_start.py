@@ -141,13 +141,12 @@ def test_the_last_candidates_are_judged_with_the_start_as_they_are_emitted(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"deadline": Deadline(100.0)}, {"resources": Resources(memory=0)}],
+    [{"deadline": Deadline(100.0)}, {"memory": 10}],
 )
 def test_without_time_or_memory_for_others_the_start_stays(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{START}.channel_scaling", no_use)
-    monkeypatch.setattr(f"{START}.cache_memory", lambda given: 10 if given.memory == 0 else 2**40)
     plain, first = usual_start()
     given, rng = replace(GIVEN, **changes), np.random.default_rng(0)
     found = evolved_start(given, plain, first, 60.0, 3, 0, rng)

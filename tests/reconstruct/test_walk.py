@@ -15,7 +15,7 @@ from onnx_evoq.quantize import Effort
 from onnx_evoq.reconstruct import walk as module
 from onnx_evoq.reconstruct.layer_by_layer import QuantizedModel, reconstruct_layers
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup import Resources, Task
+from onnx_evoq.setup import Task
 
 Taken = list[tuple[int, int]]  # samples of the search set, and those that judge, at each layer
 
@@ -107,9 +107,8 @@ def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.Monkey
         yield lambda amount, layer: shown.append((amount, layer))
 
     monkeypatch.setattr(module, "Frontier", recorded)
-    monkeypatch.setattr(module, "cache_memory", lambda resources: resources.memory)
-    inputs, resources = random(8, 4), Resources(memory=1000, workers=1)
-    reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress, resources=resources))
+    inputs = random(8, 4)
+    reconstructed(task_of(load(mlp()), inputs, inputs, progress=progress, memory=1000))
     assert limits == [125, 125]
     assert shown == [("reconstructing", 2), (1, "first"), (1, "second")]
 

@@ -16,6 +16,7 @@ from onnx_evoq.setup import Resources, model_value, prepare_calibration
 from onnx_evoq.setup import calibration as module
 from onnx_evoq.setup.calibration import Calibration
 from onnx_evoq.setup.scoring import drawn_otherwise
+from onnx_evoq.setup.scoring.scoring_set import Measured
 
 X = random(40, 4, seed=3)
 LABELS = np.random.default_rng(0).integers(0, 3, size=40)
@@ -334,3 +335,12 @@ def test_samples_that_are_drawn_otherwise_are_run_when_asked_for(
 
 def test_given_samples_are_no_guess() -> None:
     assert calibration().otherwise is None
+
+
+def test_a_job_that_goes_on_plans_with_the_memory_that_it_began_with() -> None:
+    given = load(mlp()), "m", Data(X), "auto", 0.25
+    bound = Resources(memory=10**12)
+    began = prepare_calibration(*given, np.random.default_rng(0), bound)
+    assert 0.9e12 < began.memory < 1e12
+    measured = Measured(began.seconds, (2, 1), 77)
+    assert prepare_calibration(*given, np.random.default_rng(0), measured=measured).memory == 77

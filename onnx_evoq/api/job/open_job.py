@@ -27,7 +27,7 @@ from onnx_evoq.setup import (
     undo_inexact_folding,
 )
 
-_MEASURED = "measured"  # what a run notes: seconds for a sample, and batches of both sets
+_MEASURED = "measured"  # a run notes seconds for a sample, batches of both sets, and memory
 _NAMES = 4  # of outputs that a note lists
 
 ModelSource = str | Path | Model
@@ -127,7 +127,10 @@ def prepare_job(
         EvoqError: the data or the metric cannot be used, or the model fails on the data.
     """
     recalled = run.recall(_MEASURED)
-    measured = None if recalled is None else Measured(recalled[0], tuple(recalled[1]))
+    measured = None
+    if recalled is not None:
+        seconds, batches, memory = recalled
+        measured = Measured(seconds, tuple(batches), memory)
     while True:
         points = float_model.points
         try:
@@ -143,8 +146,8 @@ def prepare_job(
     give_back()  # what the session of the float model held
     if run.folder is not None:
         run.same("data", {"sha256": _hash_of(calibration)})
-        sets = (calibration.search_set, calibration.heldout_set)
-        run.same(_MEASURED, [calibration.seconds, [len(each.batches) for each in sets]])
+        batches = [len(e.batches) for e in (calibration.search_set, calibration.heldout_set)]
+        run.same(_MEASURED, [calibration.seconds, batches, calibration.memory])
     float_model = undo_inexact_folding(float_model, calibration, resources)
     scoring = calibration.search_set
     unmoved = unmoved_outputs(float_model.model, float_model.weights, scoring, resources)

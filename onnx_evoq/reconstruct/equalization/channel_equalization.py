@@ -174,7 +174,14 @@ def channel_scaling(
     }
     batches = task.search_set.first(_SAMPLES).batches
     powers = layer_powers(
-        as_network(model), measured, batches, rng, _POSITIONS, task.resources, task.progress
+        as_network(model),
+        measured,
+        batches,
+        rng,
+        _POSITIONS,
+        task.resources,
+        task.memory,
+        task.progress,
     )
     number = _free_scales(groups, powers)
     if activations is not None:

@@ -21,10 +21,12 @@ class Measured:
     Attributes:
         seconds: that it took for one sample.
         batches: how many of the search set and of the held-out set it was run on.
+        memory: bytes of activations that could be kept then.
     """
 
     seconds: float
     batches: tuple[int, ...]
+    memory: int
 
 
 @dataclass(frozen=True)
