@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from onnx_evoq.array_types import Arrays
@@ -74,17 +75,13 @@ class Evaluators:
         while self._passed:
             passed, of_cut = self._passed.popleft()
             passed = as_scored(passed, self._sets[0].criterion)
-            try:
+            with suppress(ModelError):  # as where it was first tried
                 self._place.crossing(passed, cut_at(passed, *of_cut))
-            except ModelError:
-                self._begin()
         model = as_scored(model, self._sets[0].criterion)
         cut = cut_at(model, *weights)
         try:
             crossing = self._place.crossing(model, cut)
         except ModelError:  # a value at the cut is no array; a broken model fails again below
-            # No later cut may start from the tensors that led to the failure.
-            self._begin()
             return self.at_whole_model(model, *weights)
         return self._place.behind(model, cut, crossing)
 

@@ -155,14 +155,14 @@ class DaskCluster:
                     "seconds: start workers (dask worker)."
                 )
 
-    def undone(self, promises: Sequence[Any]) -> list[Any]:
-        """Those of some tasks that no worker does or has done, as far as the scheduler knows."""
+    def not_in_work(self, promises: Sequence[Any]) -> list[Any]:
+        """Those of some tasks that no worker has or has done, as far as the scheduler knows."""
         with self._lock:
             try:
-                done = {key for keys in self._client.processing().values() for key in keys}
+                in_work = {key for keys in self._client.processing().values() for key in keys}
             except (OSError, TimeoutError, RuntimeError) as cause:
                 raise self._lost_scheduler() from cause
-        return [each for each in promises if each.status == "pending" and each.key not in done]
+        return [each for each in promises if each.status == "pending" and each.key not in in_work]
 
     def gather(self, promises: Sequence[Any]) -> list[Answer] | None:
         """The answers of tasks that are done; None if some of them were lost meanwhile."""

@@ -66,8 +66,8 @@ class Workers(Protocol):
         """Raise a ClusterError if there is no hope."""
         ...
 
-    def undone(self, promises: Sequence[Any]) -> list[Any]:
-        """Those of some tasks that no worker does or has done, as far as is known."""
+    def not_in_work(self, promises: Sequence[Any]) -> list[Any]:
+        """Those of some tasks that no worker has or has done, as far as is known."""
         ...
 
     def gather(self, promises: Sequence[Any]) -> list[Answer] | None:
@@ -113,7 +113,7 @@ class TasksInOrder:
         self._over: SimpleQueue[Any] = SimpleQueue()
         self._times: Counter[int] = Counter()
         self._news = time.monotonic()  # when the last task was over, or it was asked for the others
-        self._undone: list[Any] = []  # those that no worker did then
+        self._stale: list[Any] = []  # those that no worker did then
         self._answers: dict[int, Answer] = {}
 
     def results(self) -> Iterator[Any]:
@@ -181,7 +181,7 @@ class TasksInOrder:
             self._workers.check()
             over = self._stuck()
         else:
-            self._news, self._undone = time.monotonic(), []
+            self._news, self._stale = time.monotonic(), []
         finished = [promise for promise in over if promise.status == "finished"]
         answers = self._workers.gather(finished) if finished else []
         for promise, answer in zip(finished, answers or (), strict=False):
@@ -204,9 +204,9 @@ class TasksInOrder:
         """
         if time.monotonic() - self._news < _STUCK:
             return []
-        before, self._undone = self._undone, self._workers.undone(list(self._sent))
+        before, self._stale = self._stale, self._workers.not_in_work(list(self._sent))
         self._news = time.monotonic()
-        stuck = [promise for promise in self._undone if promise in before]
+        stuck = [promise for promise in self._stale if promise in before]
         if stuck:
             self._workers.cancel(stuck)
         return stuck

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from onnx_evoq.array_types import Arrays, Float32Array
+from onnx_evoq.array_types import Arrays
 from onnx_evoq.batch import Batch
 from onnx_evoq.engine import (
     Ahead,
@@ -126,17 +126,23 @@ class Walk:
         self._batches, self._heldout = _interleaved(search.batches, _heldout(task, judges))
         few = self._count_with(_FIRST_SAMPLES)
         self._kept_values = task.memory // 8  # half of it, with four bytes each
-        given = self._batches, task.resources, min(task.memory // 8, _MOST_KEPT), few
+        self._given = self._batches, task.resources, min(task.memory // 8, _MOST_KEPT)
         executor = executor_of(task.resources)
+        self._shards = None
+        if executor.near is not executor:
+            size = batches_of_section(len(self._batches))
+            self._shards = Shards(self._batches, executor, size)
+        self._begin(few)
+
+    def _begin(self, count: int) -> None:
+        """Begin at the model's inputs, with some batches."""
         self._quantized: Frontier | SentFrontier
         self._float: Frontier | SentFrontier
-        self._shards = None
-        if executor.near is executor:
-            self._quantized, self._float = (Frontier(*given) for _ in range(2))
+        if self._shards is None:
+            self._quantized, self._float = (Frontier(*self._given, count) for _ in range(2))
         else:
-            size = batches_of_section(len(self._batches))
-            self._shards = shards = Shards(self._batches, executor, size)
-            self._quantized, self._float = (SentFrontier(*given, shards) for _ in range(2))
+            given = *self._given, count, self._shards
+            self._quantized, self._float = (SentFrontier(*given) for _ in range(2))
 
     def samples(
         self,
@@ -158,16 +164,13 @@ class Walk:
         weight = self._weights[layer.weight]
         self._catch_up()
         try:
-            both = self._ahead(so_far, index, layer)
+            both = self._reached(so_far, index, layer, positions)
         except ModelError:  # a tensor is no array
             return None
-        if self._grow(so_far, layer, weight, positions, both[1].first):
-            both = self._ahead(so_far, index, layer)
         tensors, targets = both
         batches, models = self._batches[: self._float.count], (so_far, self._model)
         sources = sources_of(layer, weight, models)
         around = Around(*both, batches, self._heldout, len(self._batches))
-
         try:
             samples = self._gathered(sources, around, both, rng, positions)
         except ModelError:  # a tensor of a later batch is no array
@@ -232,11 +235,9 @@ class Walk:
         while self._passed:
             so_far, index, layer, positions, on = self._passed.popleft()
             try:
-                both = self._ahead(so_far, index, layer)
+                both = self._reached(so_far, index, layer, positions)
             except ModelError:  # a tensor is no array
                 continue
-            if self._grow(so_far, layer, self._weights[layer.weight], positions, both[1].first):
-                both = self._ahead(so_far, index, layer)
             if not on:
                 continue
             tensors, targets = both
@@ -255,6 +256,13 @@ class Walk:
         fitted = (0 if i in self._heldout else b.count for i, b in enumerate(self._batches))
         return min(bisect_left(list(accumulate(fitted)), samples) + 1, len(self._batches))
 
+    def _reached(self, so_far: Network, index: int, layer: Layer, positions: int) -> Both:
+        """The tensors at a layer, for as many samples as it needs."""
+        both = self._ahead(so_far, index, layer)
+        if self._grow(so_far, layer, positions, both[1].first):
+            both = self._ahead(so_far, index, layer)
+        return both
+
     def _ahead(self, so_far: Network, index: int, layer: Layer) -> Both:
         # The float model never changes, so that its frontier may lie behind the layer.
         return (
@@ -262,15 +270,9 @@ class Walk:
             self._float.ahead(self._model, self._names[index + 1 :], layer.given_by_all),
         )
 
-    def _grow(
-        self,
-        so_far: Network,
-        layer: Layer,
-        weight: Float32Array,
-        positions: int,
-        at_first: Arrays,
-    ) -> bool:
+    def _grow(self, so_far: Network, layer: Layer, positions: int, at_first: Arrays) -> bool:
         """Bring in more samples if the layer has few positions in each of them."""
+        weight = self._weights[layer.weight]
         of_uses = (mean_positions(u, weight.shape, at_first, self._batches) for u in layer.uses)
         groups, rows, columns = layer.linear.matrix(weight).shape
         most = positions_for(positions, (groups, rows, columns))
@@ -278,6 +280,11 @@ class Walk:
         count = self._count_with(samples)
         if count <= self._float.count:
             return False
-        self._quantized.grow(so_far, count)
-        self._float.grow(self._model, count)
+        before = self._float.count
+        try:
+            self._quantized.grow(so_far, count)
+            self._float.grow(self._model, count)
+        except ModelError:  # a tensor of a new batch is no array, and some batches have come
+            self._begin(before)
+            raise
         return True

@@ -37,7 +37,6 @@ from onnx_evoq.setup.options import (
     check_seed,
     check_whole,
 )
-from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.score import Score, score_of, score_of_float_model
 from onnx_evoq.setup.scoring import (
     Measured,
@@ -60,6 +59,7 @@ from onnx_evoq.setup.sessions import (
     run_model,
     workers_of,
 )
+from onnx_evoq.setup.synthetic import find_samples
 from onnx_evoq.setup.task import Task
 
 __all__ = [

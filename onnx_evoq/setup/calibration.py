@@ -26,7 +26,6 @@ from onnx_evoq.outputs_by_sample import check_shapes
 from onnx_evoq.progress import Progress, silent, stepping
 from onnx_evoq.run import NO_DEADLINE, Deadline
 from onnx_evoq.score import COMPARED_AT, Session, choose_batch_size, predict
-from onnx_evoq.setup.samples import find_samples
 from onnx_evoq.setup.scoring import (
     DrawnOtherwise,
     Measured,
@@ -45,6 +44,7 @@ from onnx_evoq.setup.sessions import (
     own_options,
     workers_of,
 )
+from onnx_evoq.setup.synthetic import find_samples
 from onnx_evoq.signature import OutputHint
 
 _REPEATABLE = 1e-4  # difference between two runs, as a share of the largest output

@@ -198,12 +198,12 @@ def test_tasks_that_no_worker_does_are_known(cluster: RealCluster) -> None:
             for k, workers in enumerate((None, ["tcp://127.0.0.1:1"]))
         )
         end = time.monotonic() + 10
-        while executor.undone([done, nobody]) != [nobody]:
+        while executor.not_in_work([done, nobody]) != [nobody]:
             assert time.monotonic() < end
             time.sleep(0.05)
         executor.cancel([nobody])
         assert done.result() is None
-        assert executor.undone([done]) == []
+        assert executor.not_in_work([done]) == []
 
 
 def test_long_work_in_this_process_is_no_lack_of_workers(cluster: RealCluster) -> None:

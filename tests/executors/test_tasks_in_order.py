@@ -41,7 +41,7 @@ class Workers:
         self.pending: list[Promise] = []
         self.asked = 0
 
-    def undone(self, promises: Sequence[Promise]) -> list[Promise]:
+    def not_in_work(self, promises: Sequence[Promise]) -> list[Promise]:
         self.asked += 1
         return [promise for promise in promises if promise in self.pending]
 
@@ -226,7 +226,7 @@ def test_a_task_that_a_worker_does_for_long_is_waited_for(monkeypatch: pytest.Mo
         over.append(ended)
         return original(work, worker, ended)
 
-    def undone(promises: Sequence[Promise]) -> list[Promise]:
+    def not_in_work(promises: Sequence[Promise]) -> list[Promise]:
         workers.asked += 1
         if workers.asked == 4:
             (promise,) = workers.pending
@@ -235,7 +235,7 @@ def test_a_task_that_a_worker_does_for_long_is_waited_for(monkeypatch: pytest.Mo
         return []
 
     monkeypatch.setattr(workers, "submit", submit)
-    monkeypatch.setattr(workers, "undone", undone)
+    monkeypatch.setattr(workers, "not_in_work", not_in_work)
     assert results(workers) == list(range(3, 9))
     assert workers.asked == 4
     assert workers.cancelled == []

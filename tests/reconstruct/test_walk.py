@@ -10,6 +10,7 @@ import pytest
 from graphs import conv_net, mlp, random, task_of
 
 from onnx_evoq.engine.samples import Around
+from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Model, as_network, find_layers, fold_batch_norm, load, same
 from onnx_evoq.quantize import Effort
 from onnx_evoq.reconstruct import walk as module
@@ -127,3 +128,30 @@ def test_the_positions_of_a_sample_are_those_of_its_outputs() -> None:
     layers = find_layers(task.model, task.weights)
     found = module.positions_of_a_sample(task, as_network(task.model), layers)
     assert found == {"w1": 64, "w2": 64, "w3": 1}
+
+
+@pytest.mark.parametrize("failing", ["quantized", "float"])
+def test_where_no_more_samples_can_come_a_layer_has_none_and_the_next_ones_go_on(
+    failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_SAMPLES", 4)
+    failed, original = [], module.Frontier.grow
+
+    def grow(self: Any, network: Any, count: int) -> None:
+        name = "float" if self is walk._float else "quantized"
+        if name == failing and not failed:
+            failed.append(self)
+            raise ModelError("a tensor of a later batch is no array")
+        original(self, network, count)
+
+    monkeypatch.setattr(module.Frontier, "grow", grow)
+    task = task_of(folded(), random(24, 3, 8, 8), random(8, 3, 8, 8, seed=1), size=4)
+    layers, model = find_layers(task.model, task.weights), as_network(task.model)
+    walk = module.Walk(task, model, 24)
+    found = [
+        walk.samples(model, index, layers[weight.name], 400, np.random.default_rng(0))
+        for index, weight in enumerate(task.weights)
+    ]
+    assert failed
+    assert [each is None for each in found] == [True, False, False]
+    assert walk._quantized.count == walk._float.count

@@ -16,6 +16,8 @@ from onnx_evoq.executors import Reference
 from onnx_evoq.model import Cut, Network, Runnable
 from onnx_evoq.setup import Resources
 
+_BEHIND = 1  # the chain of the tensors behind cuts; that of those at the cuts is 0
+
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
@@ -52,7 +54,6 @@ class CutWalk:
         self.resources = replace(resources, cluster=None, workers=1)
         self._name = uuid4().hex
         self._last: tuple[Cut, Crossing] | None = None
-        self._behind = 0  # how many times tensors behind the last cut were computed
 
     def crossing(self, model: Runnable, cut: Cut) -> Crossing:
         """Let the workers compute the tensors that cross a cut, as `ActivationCache` does here.
@@ -65,7 +66,6 @@ class CutWalk:
             ModelError: the part before the cut cannot be run, or a tensor at the cut is no array.
             StorageError: a disk has no room for activations that do not fit into memory.
         """
-        self._behind = 0
         if cut.prefix is None:
             return Crossing(None, [{} for _ in self._samples])
         prefix, before = cut.prefix, None
@@ -98,8 +98,7 @@ class CutWalk:
             StorageError: as for `crossing`.
         """
         names = tuple(name for name in keeps if name not in self._samples[0].feed)
-        self._behind += 1  # others than those at the cuts, and than those before at this cut
-        return self._computed(part, crossing.stage, label, self._behind, names)
+        return self._computed(part, crossing.stage, label, _BEHIND, names)
 
     def _computed(
         self,

@@ -31,11 +31,14 @@ class Shards:
         self.executor = executor
         self.batches = [executor.hold(batch) for batch in batches]
         self._size = size
-        self._homes = HOMES * executor.workers
 
     def home(self, index: int) -> str:
-        """The home of the tasks for a batch: the name of the first batch that is there."""
-        return self.batches[index // self._size % self._homes * self._size].key
+        """The home of the tasks for a batch: the name of the first batch that is there.
+
+        Workers that join change it, so that they have something to do.
+        """
+        homes = HOMES * self.executor.workers
+        return self.batches[index // self._size % homes * self._size].key
 
     def spans(self, first: int, end: int, most: int | None = None) -> Iterator[range]:
         """Ranges of batches from `first` up to `end`, each within a shard.

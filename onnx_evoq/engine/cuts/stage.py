@@ -194,7 +194,10 @@ class _Walk:
 def _session(memory: Memory, stage: Reference[Stage]) -> Session:
     """The session of the part before a stage; some stages have the same one."""
     value = memory.value(stage)
-    part = value.part.model.key, *(each.key for each in value.part.values.values())
+    keys = value.part.model.key, *(each.key for each in value.part.values.values())
+    resources = value.resources  # of the command that asks; a worker may serve several
+    opened_with = *(resources.providers or ()), *map(str, resources.custom_ops)
+    part = keys, opened_with
 
     def opened() -> Session:
         return open_session(value.part.network(memory), value.resources, value.label)

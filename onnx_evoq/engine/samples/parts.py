@@ -70,10 +70,15 @@ def _halved(chunks: Iterable[OfBatch]) -> Iterator[list[SampleChunk]]:
         halves[use][1].append(_part(chunk, slice(middle, None)))
         sizes[use] += chunk.columns.size
         if odd and sizes[use] >= 2 * _CHUNK_VALUES:
-            yield from halves.pop(use)
+            yield from _not_empty(halves.pop(use))
             sizes[use] = 0
     for use in sorted(halves):
-        yield from (half for half in halves[use] if sum(part.columns.size for part in half))
+        yield from _not_empty(halves[use])
+
+
+def _not_empty(halves: Iterable[list[SampleChunk]]) -> Iterator[list[SampleChunk]]:
+    """Those that hold positions: a layer in a branch may run on batches of one half only."""
+    yield from (half for half in halves if sum(part.columns.size for part in half))
 
 
 def _part(chunk: SampleChunk, positions: slice) -> SampleChunk:

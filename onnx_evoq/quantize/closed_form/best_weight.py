@@ -213,14 +213,13 @@ def best_of_dampings(
     own, *first = losses([float("inf"), *(DAMPINGS[number] for number in _FIRST)])
     found = dict(zip(_FIRST, first, strict=True))  # by the number of the damping
     while True:
-        best = min(found, key=lambda number: found[number])
+        best = min(found, key=lambda number: np.nan_to_num(found[number], nan=np.inf))
         new = sorted({best - 1, best + 1} & set(range(len(DAMPINGS))) - found.keys())
         if not new:
             break
         found |= zip(new, losses([DAMPINGS[number] for number in new]), strict=True)
-    if own - found[best] <= _LEAST_GAIN * (own if scale is None else scale):
-        return float("inf")
-    return DAMPINGS[best]
+    gains = own - found[best] > _LEAST_GAIN * (own if scale is None else scale)
+    return DAMPINGS[best] if gains else float("inf")
 
 
 def damping_of_all(best: float) -> float:

@@ -32,7 +32,7 @@ class SampleChunk:
     def finite(self) -> bool:
         """Whether all values and their squares are in the range of float32."""
         both = self.columns, self.targets
-        return all(bool(np.isfinite(np.square(each).sum(axis=1)).all()) for each in both)
+        return all(bool(np.isfinite(np.square(each)).all()) for each in both)
 
 
 def less_means(

@@ -1,5 +1,5 @@
-"""Draws synthetic inputs with which a model runs."""
+"""Loads samples, or draws synthetic inputs with which a model runs."""
 
-from onnx_evoq.setup.synthetic.inputs import synthetic_samples
+from onnx_evoq.setup.synthetic.samples import find_samples
 
-__all__ = ["synthetic_samples"]
+__all__ = ["find_samples"]

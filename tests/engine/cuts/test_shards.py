@@ -35,6 +35,16 @@ def test_answers_come_in_the_order_of_the_shards(far: FarWorkers) -> None:
     assert len(far.asked) == 4  # a task for each home
 
 
+def test_a_worker_that_joins_gets_shards() -> None:
+    some = FarWorkers(1)
+    shards = Shards(BATCHES, some, 2)
+    asked(shards, range(20))
+    assert len(some.asked) == 2
+    some.memories += [FarWorkers(1).memories[0] for _ in range(3)]
+    asked(shards, range(20))
+    assert len(some.asked) == 2 + 8
+
+
 def test_a_range_may_begin_and_end_within_a_shard(far: FarWorkers) -> None:
     shards = Shards(BATCHES, far, 2)
     assert asked(shards, range(3, 7)) == [[3], [4, 5], [6]]

@@ -153,3 +153,13 @@ def test_a_stage_keeps_what_it_is_told(far: FarWorkers) -> None:
     assert list(at(far, both, BATCHES[0])) == ["c", "logits"]
     whole = at(far, first, BATCHES[0])["c"]
     assert at(far, both, BATCHES[0])["c"].tobytes() == whole.tobytes()
+
+
+def test_a_session_is_of_the_command_that_asks(far: FarWorkers, opened: list[str]) -> None:
+    first, _ = stages(far)
+    other = replace(first.here[0], walk="v", resources=Resources(workers=1, providers=["cpu"]))
+    at(far, first, BATCHES[0])
+    at(far, far.hold(other), BATCHES[0])
+    assert len(opened) == 2
+    at(far, far.hold(replace(other, walk="u")), BATCHES[0])
+    assert len(opened) == 2

@@ -50,6 +50,15 @@ def test_a_batch_of_one_sample_is_of_one_half() -> None:
     assert lengths(found) == [[4, 0, 0], [0, 4, 4]]
 
 
+def test_no_half_is_without_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A layer in a branch, which every other batch takes: all are of the second half.
+    monkeypatch.setattr(module, "_CHUNK_VALUES", 4 * 3)
+    for numbers in ((1, 3, 5), (0, 2, 4)):
+        found = list(parts_of([chunk(k, samples=1) for k in numbers], heldout=False))
+        assert sum(sum(each) for each in lengths(found)) == 12
+        assert all(sum(each) for each in lengths(found))
+
+
 def test_the_halves_of_a_batch_do_not_depend_on_those_before_it() -> None:
     together = list(parts_of([chunk(k, 5) for k in range(2)], heldout=False))
     alone = list(parts_of([chunk(1, 5)], heldout=False))

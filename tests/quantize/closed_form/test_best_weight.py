@@ -13,6 +13,7 @@ from onnx_evoq.quantize.closed_form import best_weight as module
 from onnx_evoq.quantize.closed_form.best_weight import (
     DAMPINGS,
     added_damping,
+    best_of_dampings,
     choose_damping,
     damping_of_all,
     solve_best_weight,
@@ -326,3 +327,18 @@ def test_one_chunk_is_too_little_to_choose_from() -> None:
     x = random(50, 4)
     folds = sums_of(x, x, chunks=1).folds()
     assert choose_damping(np.zeros((1, 4, 4)), folds) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ({}, np.inf),  # all are NaN
+        ({0.1: 0.5}, 0.1),
+        ({0.1: 0.5, 1.0: 0.25}, 1.0),
+        ({0.1: 2.0, 1.0: 2.0}, np.inf),
+    ],
+)
+def test_a_loss_that_is_no_number_is_not_chosen(losses: dict[float, float], best: float) -> None:
+    known = {np.inf: 1.0, **losses}
+    found = best_of_dampings(lambda asked: [known.get(each, np.nan) for each in asked])
+    assert found == best

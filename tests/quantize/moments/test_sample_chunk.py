@@ -44,6 +44,12 @@ def test_values_are_finite_if_their_squares_are(name: str, value: float, finite:
         assert given.finite == finite
 
 
+def test_whether_values_are_finite_does_not_depend_on_others() -> None:
+    large = np.full((1, 4, 2), 1.2e19, np.float32)  # the sum of two squares overflows
+    for positions in (1, 4):
+        assert SampleChunk(large[:, :positions], large[:, :positions]).finite
+
+
 def test_means_are_subtracted_where_a_use_is_centred() -> None:
     parts = [random(1, 4, 2, seed=k) + 3 for k in range(3)]
     others = [random(1, 6, 2, seed=5), random(1, 6, 2, seed=6), random(1, 0, 2)]

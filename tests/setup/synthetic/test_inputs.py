@@ -13,7 +13,7 @@ from onnx_evoq.data import Data, Samples
 from onnx_evoq.errors import DataError
 from onnx_evoq.model import load
 from onnx_evoq.run import Deadline
-from onnx_evoq.setup.synthetic import synthetic_samples
+from onnx_evoq.setup.synthetic.inputs import synthetic_samples
 
 
 def synthetic(model: ModelProto, **data: object) -> Samples:

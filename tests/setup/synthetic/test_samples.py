@@ -47,5 +47,7 @@ def test_rows_that_the_model_mixes_are_one_sample() -> None:
 
 
 def test_samples_take_a_quarter_of_the_memory_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_evoq.setup.samples.cache_memory", lambda resources: 4 * 3 * 16)
+    monkeypatch.setattr(
+        "onnx_evoq.setup.synthetic.samples.cache_memory", lambda resources: 4 * 3 * 16
+    )
     assert shapes(mlp()) == [(3, 4)]

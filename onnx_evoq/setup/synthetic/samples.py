@@ -16,7 +16,7 @@ from onnx_evoq.setup.sessions import (
     open_session,
     own_options,
 )
-from onnx_evoq.setup.synthetic import synthetic_samples
+from onnx_evoq.setup.synthetic.inputs import synthetic_samples
 
 _MEMORY_PARTS = 4  # samples may take one part of the memory in so many
 
