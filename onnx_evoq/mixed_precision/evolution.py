@@ -4,9 +4,8 @@ Each generation draws more children than are scored. The most promising are scor
 fronts by size and by predicted error, the sum of the sensitivities after compensation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 
@@ -89,12 +88,15 @@ def evolve_widths(
     evaluators = Evaluators([scoring], task.resources, share=0.5)
     (evaluator,) = evaluators.at(table.layers.model, *table.layers.floats)
 
-    def error(choice: Choice) -> float:
-        value = fitness(evaluator.value(table.values(choice)))
-        if not corrects:
-            return value
-        share = compensated.predicted_error(choice) / max(table.predicted_error(choice), _TINY)
-        return value * share
+    def errors(choices: Sequence[Choice]) -> Iterator[float]:
+        """Those of the first individuals, until the time is up."""
+        values = evaluator.values(choices, table.values, lambda: task.deadline.passed)
+        for choice, value in zip(choices, values, strict=False):
+            share = 1.0
+            if corrects:
+                predicted = max(table.predicted_error(choice), _TINY)
+                share = compensated.predicted_error(choice) / predicted
+            yield fitness(value) * share
 
     search = NSGA2(np.array(initial), space.choices, _POPULATION, rng)
     steps = task.steps.of("evolution", (np.array(initial), compensated.sensitivity))
@@ -120,8 +122,8 @@ def evolve_widths(
                 objectives = kept.arrays["objectives"].tolist()
                 evaluator.evaluations += len(objectives)
             else:
-                in_time = takewhile(lambda _: not task.deadline.passed, scored)
-                objectives = [[sizes[k], error(choices[k])] for k in in_time]
+                found = errors([choices[k] for k in scored])
+                objectives = [[sizes[k], each] for k, each in zip(scored, found, strict=False)]
                 if len(objectives) == len(scored):  # else more may be scored with more time
                     array = np.array(objectives, np.float64)
                     steps.save(f"generation {generation}", {"objectives": array})

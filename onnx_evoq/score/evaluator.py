@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -89,6 +89,28 @@ class Evaluator:
             return self._criterion.value(outputs)
         (losses,) = self._pool.do([self._runs(values, 0, batches)], (1, 0, batches))
         return float(np.concatenate(losses).mean())
+
+    def values(
+        self,
+        candidates: Sequence[CandidateT],
+        values_of: Callable[[CandidateT], Values],
+        stop: Callable[[], bool] = never,
+    ) -> Iterator[float]:
+        """The metric of several models over all samples, for the first candidates.
+
+        Args:
+            candidates: as for `losses`.
+            values_of: as for `losses`.
+            stop: is called before each run. Once it returns true, no more is yielded.
+        """
+        if self.metric.against == "user":  # takes all outputs of one candidate at a time
+            in_time = takewhile(lambda _: not stop(), candidates)
+            yield from (self.value(values_of(candidate)) for candidate in in_time)
+            return
+        for losses in self.losses(candidates, values_of, 0, len(self._batches), stop):
+            if losses is None:
+                return
+            yield float(losses.mean())
 
     def losses(
         self,

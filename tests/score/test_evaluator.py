@@ -95,6 +95,25 @@ def test_a_user_metric_gets_the_outputs_of_all_batches(session: Session) -> None
     assert evaluator.evaluations == 1
 
 
+@pytest.mark.parametrize("user", [False, True])
+def test_values_are_those_of_each_candidate_until_the_stop(session: Session, user: bool) -> None:
+    def largest(outputs: Any, labels: Any) -> float:
+        return float(outputs["y"].max())
+
+    largest.higher_is_better = True  # type: ignore[attr-defined]
+    labels = np.zeros(3) if user else None
+    evaluator = evaluator_of(session, largest if user else "mse", labels=labels)
+    candidates = [weight(k, 3) for k in range(4)]
+    expected = [evaluator.value(each) for each in candidates]
+    before = evaluator.evaluations
+    assert list(evaluator.values(candidates, dict)) == expected
+    assert evaluator.evaluations == before + 4
+    asked = iter([False] * (2 if user else 6) + [True] * 20)  # of runs, or of candidates
+    found = list(evaluator.values(candidates, dict, lambda: next(asked)))
+    assert 0 < len(found) < 4
+    assert found == expected[: len(found)]
+
+
 def test_losses_are_those_of_each_sample_and_candidate(session: Session) -> None:
     found = losses(evaluator_of(session), weight(2, 3), weight(1, 0))
     assert found == [[4, 9, 25], [1, 0, 1]]
