@@ -1,7 +1,6 @@
 """Runs and scores a model whose weights change one by one, without running all of it each time."""
 
 from onnx_evoq.engine.activation_cache import ActivationCache
-from onnx_evoq.engine.activations import Activations, gather_at
 from onnx_evoq.engine.bias_jacobian import jacobian_of_bias
 from onnx_evoq.engine.cuts import BatchTensors, HeldNetwork, Shards, hold_network, specs_of
 from onnx_evoq.engine.evaluators import Evaluators
@@ -13,6 +12,7 @@ from onnx_evoq.engine.frontier import (
     gather_on_workers,
 )
 from onnx_evoq.engine.influence import constant_outputs, unmoved_outputs
+from onnx_evoq.engine.layer_activations import LayerActivations, gather_at
 from onnx_evoq.engine.layer_power import LayerPower, layer_powers
 from onnx_evoq.engine.samples import (
     POSITIONS,
@@ -32,7 +32,6 @@ from onnx_evoq.engine.sketch import Sketch, float_outputs
 __all__ = [
     "POSITIONS",
     "ActivationCache",
-    "Activations",
     "Ahead",
     "Around",
     "AtLayer",
@@ -40,6 +39,7 @@ __all__ = [
     "Evaluators",
     "Frontier",
     "HeldNetwork",
+    "LayerActivations",
     "LayerPower",
     "SentAhead",
     "SentFrontier",

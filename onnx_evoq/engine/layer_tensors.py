@@ -17,7 +17,7 @@ from onnx_evoq.model import Layer, Network, Runnable, bridge, cut_at
 from onnx_evoq.parallel import in_order
 from onnx_evoq.setup import open_session, workers_of
 
-OfBatch = Callable[[Arrays, Batch, Any], Any]  # is given the tensors of a batch, it, and more
+PerBatch = Callable[[Arrays, Batch, Any], Any]  # is given the tensors of a batch, it, and more
 
 
 class LayerTensors:
@@ -58,7 +58,7 @@ class LayerTensors:
             return known
         return {**known, **run_on(self._session, known)}
 
-    def map(self, function: OfBatch, arguments: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: PerBatch, arguments: Sequence[Any]) -> Iterator[Any]:
         """What a function gives for each batch, in their order.
 
         Args:
@@ -110,7 +110,7 @@ class SentTensors:
         """The inputs of one batch, and what has the types and shapes of the other tensors."""
         return self._seen[index]
 
-    def map(self, function: OfBatch, arguments: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: PerBatch, arguments: Sequence[Any]) -> Iterator[Any]:
         """What a function gives for each batch, in their order, as `LayerTensors.map`."""
         shards, held = self.shards, self.shards.executor.hold(function)
 
@@ -126,7 +126,7 @@ class SentTensors:
 class _Asked:
     """Asks for what a function gives for the batches of some shards, each with its argument."""
 
-    function: Reference[OfBatch]
+    function: Reference[PerBatch]
     stage: Any  # a reference to it
     shards: Sequence[Sequence[tuple[Reference[Batch], Any]]]
 

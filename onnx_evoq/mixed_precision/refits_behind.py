@@ -1,17 +1,17 @@
 """The error of the output with one layer quantized, and the layers behind it refitted."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from onnx_evoq.array_types import Array
-from onnx_evoq.engine import Activations, HeldNetwork, gather_at, hold_network
+from onnx_evoq.engine import HeldNetwork, LayerActivations, gather_at, hold_network
 from onnx_evoq.executors import Executor, Memory, Reference
 from onnx_evoq.executors import Task as Work
 from onnx_evoq.model import Layer, Model, Network, Weight, as_network, bias_values, find_layers
 from onnx_evoq.quantize import refit
-from onnx_evoq.setup import Resources, ScoringSet, Task, executor_of, model_value
+from onnx_evoq.setup import Resources, ScoringSet, Task, executor_of, model_value, on_a_worker
 
 _REFIT_SAMPLES = 256
 _REFIT_POSITIONS = 16_384  # fewer than for variants: no codes are rounded with these moments
@@ -44,7 +44,7 @@ def errors_behind(
         _Held(
             hold_network(executor, as_network(model)),
             *given,
-            replace(task.resources, cluster=None, workers=1),
+            on_a_worker(task.resources),
         ),
         quantized,
         executor,
@@ -104,8 +104,8 @@ class Refits:
             model = model.with_values(changed)
         return model_value(model, self._scoring, self._resources)
 
-    def _activations(self, share: float) -> Activations:
-        return Activations(self._scoring.batches, self._resources, share)
+    def _activations(self, share: float) -> LayerActivations:
+        return LayerActivations(self._scoring.batches, self._resources, share)
 
 
 @dataclass(frozen=True, eq=False)

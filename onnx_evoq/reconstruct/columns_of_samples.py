@@ -6,7 +6,7 @@ import numpy as np
 
 from onnx_evoq.array_types import Arrays, Float32Array, Float64Array
 from onnx_evoq.batch import Batch
-from onnx_evoq.engine import Activations, drawn_positions, output_shape
+from onnx_evoq.engine import LayerActivations, drawn_positions, output_shape
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Layer, Runnable
 
@@ -14,7 +14,7 @@ _POSITIONS_PER_SAMPLE = 64  # the most positions of a sample that columns are ga
 
 
 def columns_of_samples(
-    activations: Activations,
+    activations: LayerActivations,
     model: Runnable,
     layer: Layer,
     shape: tuple[int, ...],

@@ -21,8 +21,8 @@ import numpy as np
 
 from onnx_evoq.array_types import Array, Float32Array
 from onnx_evoq.engine import (
-    Activations,
     Evaluators,
+    LayerActivations,
     Sketch,
     float_outputs,
     jacobian_of_bias,
@@ -103,7 +103,7 @@ class _Correction:
         self._rng = rng
         self._sketch = Sketch(task.search_set, rng)
         self._evaluators = Evaluators([task.search_set], task.resources, share=0.5)
-        self._activations = Activations(task.search_set.batches, task.resources, share=0.5)
+        self._activations = LayerActivations(task.search_set.batches, task.resources, share=0.5)
         self.best = start
         self.fitness = task.fitness(start.as_float)
         self._on_search = task.fitness(start.as_float, task.search_set)

@@ -8,7 +8,7 @@ from far_workers import FAR, FarWorkers
 from graphs import model_of, node, random
 
 from onnx_evoq.batch import make_batches
-from onnx_evoq.engine import Activations
+from onnx_evoq.engine import LayerActivations
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import Model, find_layers, find_weights, input_specs, load
 from onnx_evoq.reconstruct import columns_of_samples as module
@@ -29,7 +29,7 @@ def columns_of(
     model: Model, inputs: np.ndarray = INPUTS, size: int = 4, cluster: str | None = None
 ) -> Any:
     batches = make_batches({"x": inputs}, input_specs(model), size)
-    activations = Activations(batches, Resources(workers=1, cluster=cluster))
+    activations = LayerActivations(batches, Resources(workers=1, cluster=cluster))
     weights = find_weights(model)[0]
     layer = find_layers(model, weights)["w"]
     return columns_of_samples(activations, model, layer, weights[0].shape, np.random.default_rng(3))
@@ -80,5 +80,5 @@ def test_a_layer_whose_input_is_no_array_has_no_columns(monkeypatch: pytest.Monk
     def refuse(*arguments: Any) -> None:
         raise ModelError("no array")
 
-    monkeypatch.setattr(Activations, "at", refuse)
+    monkeypatch.setattr(LayerActivations, "at", refuse)
     assert columns_of(linear()) is None

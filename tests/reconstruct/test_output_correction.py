@@ -235,7 +235,7 @@ def test_evaluators_and_activations_share_the_memory(
     small: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = []
-    for name in ("Evaluators", "Activations"):
+    for name in ("Evaluators", "LayerActivations"):
         monkeypatch.setattr(
             module, name, lambda samples, resources, share=1.0: shares.append(share)
         )

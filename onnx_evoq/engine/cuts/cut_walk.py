@@ -1,7 +1,7 @@
 """A walk through a model from cut to cut, whose activations stay with the workers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from onnx_evoq.engine.cuts.shards import Shards
 from onnx_evoq.engine.cuts.stage import Stage, look
 from onnx_evoq.executors import Reference
 from onnx_evoq.model import Cut, Network, Runnable
-from onnx_evoq.setup import Resources
+from onnx_evoq.setup import Resources, on_a_worker
 
 _BEHIND = 1  # the chain of the tensors behind cuts; that of those at the cuts is 0
 
@@ -51,7 +51,7 @@ class CutWalk:
     ) -> None:
         self._samples, self._share = batches, share
         self.shards = shards
-        self.resources = replace(resources, cluster=None, workers=1)
+        self.resources = on_a_worker(resources)
         self._name = uuid4().hex
         self._last: tuple[Cut, Crossing] | None = None
 

@@ -8,7 +8,6 @@ Samples that come in later go from the model's inputs to the frontier in one par
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
 from uuid import uuid4
 
@@ -25,7 +24,7 @@ from onnx_evoq.engine.cuts import (
 from onnx_evoq.engine.frontier.frontier import Keeping, part_behind, with_frontier
 from onnx_evoq.executors import Reference
 from onnx_evoq.model import Network
-from onnx_evoq.setup import Resources
+from onnx_evoq.setup import Resources, on_a_worker
 
 _SHARE = 0.25  # of a worker's memory, for the tensors of one model
 
@@ -50,7 +49,7 @@ class SentFrontier:
         self, batches: Sequence[Batch], resources: Resources, limit: int, count: int, shards: Shards
     ) -> None:
         self._batches, self._shards = batches, shards
-        self._resources = replace(resources, cluster=None, workers=1)
+        self._resources = on_a_worker(resources)
         self.count = count
         self._keeping = Keeping(limit)
         self._names: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnx_evoq.array_types import Float32Array, Indices
-from onnx_evoq.engine import Activations, gather_at
+from onnx_evoq.engine import LayerActivations, gather_at
 from onnx_evoq.mixed_precision.layer_table.kept_variants import (
     AllVariants,
     keep_variants,
@@ -111,7 +111,7 @@ def quantize_variants(
         rng: draws positions.
     """
     layers = find_layers(model, task.weights)
-    activations = Activations(task.search_set.batches, task.resources, share=0.5)
+    activations = LayerActivations(task.search_set.batches, task.resources, share=0.5)
     variants: dict[str, Variants] = {}
     columns = {
         weight.name: split_columns(weight, layers[weight.name].linear, splits)
@@ -187,7 +187,7 @@ def _samples(
     model: Model,
     weight: Weight,
     layer: Layer,
-    activations: Activations,
+    activations: LayerActivations,
     rng: np.random.Generator,
     positions: int,
 ) -> LayerSamples | None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_evoq.array_types import Indices
-from onnx_evoq.engine import Activations, Evaluators, gather_at
+from onnx_evoq.engine import Evaluators, LayerActivations, gather_at
 from onnx_evoq.model import (
     ChannelGroups,
     channel_groups,
@@ -46,7 +46,7 @@ def equalize_layers(task: Task, rng: np.random.Generator) -> Task | None:
     if not count:
         return None
     measured = [w for w in weights if w.name in layers and w.name in groups.rows]
-    activations = Activations(scoring.batches, task.resources, share=0.5)
+    activations = LayerActivations(scoring.batches, task.resources, share=0.5)
     evaluators = Evaluators([scoring.scored_by_relative_error()], task.resources, share=0.5)
     profiles = []
     with task.progress("equalization", len(measured)) as step:

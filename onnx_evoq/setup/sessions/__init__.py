@@ -13,6 +13,7 @@ from onnx_evoq.setup.sessions.resources import (
     Resources,
     cache_memory,
     executor_of,
+    on_a_worker,
     workers_of,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "cache_memory",
     "executor_of",
     "not_finite",
+    "on_a_worker",
     "on_cluster",
     "open_session",
     "own_options",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnx_evoq.errors import OptionError
@@ -83,6 +83,11 @@ def workers_of(resources: Resources) -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not every system has it
         return os.cpu_count() or 1
+
+
+def on_a_worker(resources: Resources) -> Resources:
+    """What a worker of a cluster may use: one core, and nobody else."""
+    return replace(resources, cluster=None, workers=1)
 
 
 def executor_of(resources: Resources) -> Executor:

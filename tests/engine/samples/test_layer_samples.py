@@ -10,7 +10,7 @@ from graphs import model_of, node, random, task_of
 from onnx import NodeProto
 
 from onnx_evoq.batch import Group, batches_of, make_batches
-from onnx_evoq.engine.activations import Activations, gather_at
+from onnx_evoq.engine.layer_activations import LayerActivations, gather_at
 from onnx_evoq.engine.samples import gathering as samples
 from onnx_evoq.engine.samples import parts
 from onnx_evoq.engine.samples.at_layer import AtLayer
@@ -61,7 +61,7 @@ def attempted(
     batches = make_batches({"x": inputs}, input_specs(model), size)
     weights = find_weights(model)[0]
     (weight,) = (weight for weight in weights if weight.name == name)
-    one, other = (Activations(batches, Resources(workers=1)) for _ in range(2))
+    one, other = (LayerActivations(batches, Resources(workers=1)) for _ in range(2))
     layer, rng = find_layers(model, weights)[name], np.random.default_rng(0)
     return gather_at(model, quantized, weight, layer, (one, other), rng, positions)
 
@@ -430,7 +430,7 @@ def of_lengths(
     specs = [replace(spec, shape=(None, None, 8)) for spec in input_specs(model)]
     groups = [Group({"x": x}, np.array([k])) for k, x in enumerate(inputs)]
     batches = batches_of(groups, specs, lambda group: 1)
-    one, other = (Activations(batches, Resources(workers=1)) for _ in range(2))
+    one, other = (LayerActivations(batches, Resources(workers=1)) for _ in range(2))
     weights = find_weights(model)[0]
     (weight,) = (weight for weight in weights if weight.name == "w")
     layer, rng = find_layers(model, weights)["w"], np.random.default_rng(0)

@@ -327,7 +327,7 @@ def test_a_layer_whose_samples_cannot_be_gathered_has_no_profile(
 
 def test_memory_and_progress_are_shared_by_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     shares, shown = [], []
-    for name in ("Evaluators", "Activations"):
+    for name in ("Evaluators", "LayerActivations"):
         original = getattr(module, name)
 
         def recorded(

@@ -10,6 +10,7 @@ from onnx_evoq.setup.sessions import resources as module
 from onnx_evoq.setup.sessions.resources import (
     Resources,
     cache_memory,
+    on_a_worker,
     on_cpu,
     workers_of,
 )
@@ -83,3 +84,8 @@ def test_activations_may_fill_what_the_process_does_not_hold_yet(
 def test_values_that_make_no_sense_are_refused(given: dict[str, Any], text: str) -> None:
     with pytest.raises(OptionError, match=text):
         Resources(**given)
+
+
+def test_a_worker_of_a_cluster_has_one_core_and_nobody_else() -> None:
+    given = Resources(["cuda"], 500, 8, cluster="local:2")
+    assert on_a_worker(given) == Resources(["cuda"], 500, 1)

@@ -9,8 +9,8 @@ from graphs import conv_net, mlp, random, rounded, run
 from onnx import helper
 
 from onnx_evoq.batch import make_batches
-from onnx_evoq.engine import activations as module
-from onnx_evoq.engine.activations import Activations, gather_at
+from onnx_evoq.engine import layer_activations as module
+from onnx_evoq.engine.layer_activations import LayerActivations, gather_at
 from onnx_evoq.errors import ModelError
 from onnx_evoq.model import (
     find_layers,
@@ -29,11 +29,11 @@ CONV = fold_batch_norm(load(conv_net()))[0]
 IMAGES = make_batches({"x": random(20, 3, 8, 8)}, input_specs(CONV), 2)
 
 
-def activations(cluster: str | None = None) -> Activations:
-    return Activations(BATCHES, Resources(workers=1, cluster=cluster))
+def activations(cluster: str | None = None) -> LayerActivations:
+    return LayerActivations(BATCHES, Resources(workers=1, cluster=cluster))
 
 
-def gathered(quantized: Any, both: tuple[Activations, Activations]) -> Any:
+def gathered(quantized: Any, both: tuple[LayerActivations, LayerActivations]) -> Any:
     """The samples of the second layer."""
     weights = find_weights(MODEL)[0]
     (weight,) = (each for each in weights if each.name == "second")
@@ -60,7 +60,7 @@ def test_columns_are_those_of_one_model_and_targets_of_the_other(
 
 def moments_of_layers(cluster: str | None, passed: int = 0) -> list[Any]:
     """The moments of the layers of a network, but of some at first that are passed."""
-    float_model = Activations(IMAGES, Resources(workers=1, cluster=cluster))
+    float_model = LayerActivations(IMAGES, Resources(workers=1, cluster=cluster))
     rng, found = np.random.default_rng(0), []
     weights = find_weights(CONV)[0]
     layers = find_layers(CONV, weights)

@@ -29,7 +29,7 @@ from onnx_evoq.setup import Resources, executor_of, workers_of
 _MOST_COLUMNS = 16_384  # the moments of more columns do not fit into memory
 
 
-class Activations:
+class LayerActivations:
     """The tensors at the layers of a model whose weights change one by one.
 
     Attributes:
@@ -99,7 +99,7 @@ def gather_at(
     quantized: Runnable,
     weight: Weight,
     layer: Layer,
-    activations: tuple[Activations, Activations],
+    activations: tuple[LayerActivations, LayerActivations],
     rng: np.random.Generator,
     positions: int = POSITIONS,
 ) -> LayerSamples | None:
