@@ -16,7 +16,8 @@ class FarWorkers:
     Attributes:
         memories: of the workers.
         asked: the arguments of all tasks so far.
-        homes: by home, the worker that has it.
+        homes: by home, the worker that has it, modulo their number; a task without a home is
+            done by one after the other.
         sent: how often each value was sent, by key.
     """
 
@@ -50,8 +51,10 @@ class FarWorkers:
     ) -> Generator[Any]:
         for number, task in enumerate(tasks):
             self.asked.append(task.argument)
-            worker = number if task.home is None else len(self.homes)
-            memory = self.memories[self.homes.setdefault(task.home, worker) % self.workers]
+            worker = number
+            if task.home is not None:
+                worker = self.homes.setdefault(task.home, len(self.homes))
+            memory = self.memories[worker % self.workers]
             work = packed(parts_of((function, task.argument))[0])
             while True:
                 try:

@@ -15,7 +15,6 @@ from onnx_evoq.report import Search
 from onnx_evoq.run import History, Moment, Stopped
 
 _STEP = "result"
-_BUDGET = "seconds of the search"  # what a run notes
 _POINTS = ("front", "uniform", "greedy")
 _SIZES = ("packed_bytes", "file_bytes")
 _NUMBERS = (*_SIZES, "search", "heldout", "drop", "nmse")  # of a point; not all are finite
@@ -45,8 +44,8 @@ def keep_search(run: Run, found: Search, time_budget: float | None) -> None:
     run.steps.save(
         _STEP, arrays, points=points, kinds=kinds, stopped=found.stopped,
         history=found.history.to_list(), plain={name: getattr(found, name) for name in _PLAIN},
+        time_budget=time_budget,
     )  # fmt: skip
-    run.note(_BUDGET, time_budget)
 
 
 def kept_search(run: Run, time_budget: float | None) -> Search | None:
@@ -59,7 +58,7 @@ def kept_search(run: Run, time_budget: float | None) -> Search | None:
     kept = run.steps.load(_STEP)
     if kept is None:
         return None
-    facts, had = kept.facts, run.recall(_BUDGET)
+    facts, had = kept.facts, kept.facts["time_budget"]
     more = had is not None and (time_budget is None or time_budget > had)
     if facts["stopped"] is not None and more:
         return None

@@ -5,13 +5,13 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from onnx_evoq.errors import ClusterError, OptionError
 from onnx_evoq.executors.tasks import Executor, Threads
-from onnx_evoq.executors.worker_side import difference, versions
+from onnx_evoq.executors.worker_side import difference, forget, versions
 from onnx_evoq.run import ENDING_SIGNALS, keeping_what_was_found
 
 if TYPE_CHECKING:
@@ -68,34 +68,42 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
         from onnx_evoq.executors.dask_cluster import DaskCluster
     except ImportError as cause:
         raise OptionError(f"cluster {address!r} needs Dask: {_EXTRA}.") from cause
-    with ExitStack() as stack, warnings.catch_warnings():
-        # It logs what is an error of one sentence here, and warns of versions, compared below.
-        stack.enter_context(_silenced("distributed"))
-        warnings.simplefilter("ignore")
-        where: Any = address
-        if address.startswith(LOCAL):
-            with _signals_for_this_process():
-                where = stack.enter_context(
-                    LocalCluster(  # type: ignore[no-untyped-call]
-                        n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
-                        host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None,
-                        memory_limit=0, silence_logs=logging.CRITICAL,
-                    )
-                )  # fmt: skip
-        try:
-            client = Client(where, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
-            stack.enter_context(client)
-            _check_workers(client, address)
-        except (OSError, TimeoutError, ValueError) as cause:
-            raise ClusterError(
-                f"no scheduler answers at {address}: start one (dask scheduler), or give the "
-                "address that it prints."
-            ) from cause
+    with ExitStack() as stack:
+        stack.enter_context(_silenced("distributed"))  # what it logs is one sentence here
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of versions, which are compared below
+            where: Any = address
+            if address.startswith(LOCAL):
+                with _signals_for_this_process():
+                    where = stack.enter_context(
+                        LocalCluster(  # type: ignore[no-untyped-call]
+                            n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
+                            host="127.0.0.1", dashboard_address=None, memory_limit=0,
+                            worker_dashboard_address=None, silence_logs=logging.CRITICAL,
+                        )
+                    )  # fmt: skip
+            try:
+                client = Client(where, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
+                stack.enter_context(client)
+                _check_workers(client, address)
+            except (OSError, TimeoutError, ValueError) as cause:
+                raise ClusterError(
+                    f"no scheduler answers at {address}: start one (dask scheduler), or give the "
+                    "address that it prints."
+                ) from cause
         cluster = _open[address] = DaskCluster(client, address, workers)
         try:
             yield cluster
         finally:
             del _open[address]
+            _let_forget(client)
+
+
+def _let_forget(client: Any) -> None:
+    """Let the workers forget what they have of this command; they may serve others afterwards."""
+    with suppress(OSError, TimeoutError, RuntimeError):  # they are lost, and have nothing
+        if client.status == "running":
+            client.run(forget, on_error="ignore")
 
 
 def _check_workers(client: Any, address: str) -> None:

@@ -57,6 +57,14 @@ class Answer:
     unlike: str = ""
 
 
+def forget() -> None:
+    """Forget what this process was sent, and what it made of that.
+
+    If it has tasks of another command now, it is sent what these need again.
+    """
+    _MEMORY.forget()
+
+
 def versions() -> dict[str, str]:
     """The versions on which the bytes of a result depend, or the sending of tasks."""
     python = ".".join(platform.python_version_tuple()[:2])

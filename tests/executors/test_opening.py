@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,29 @@ def test_the_scheduler_may_be_named_and_is_left(cluster: RealCluster) -> None:
         assert logger.level > logging.CRITICAL
     assert cluster.address not in opening._open
     assert logger.level == before
+
+
+def times(memory: Memory, argument: None) -> int:
+    """How often this was asked of a worker that keeps count."""
+    count = memory.made("count", "of the test", lambda: [0])
+    count[0] += 1
+    return count[0]
+
+
+def test_workers_forget_a_command_that_has_ended(cluster: RealCluster) -> None:
+    with connected(cluster.address, 1) as found:
+        assert found is not None
+        assert [*found.map(times, [Task(None, "h")])] == [1]
+        assert [*found.map(times, [Task(None, "h")])] == [2]  # of the same worker
+    with connected(cluster.address, 1) as found:
+        assert found is not None
+        both = found.map(times, [Task(None), Task(None)])
+        assert [*both] == [1, 1]
+
+
+def test_warnings_are_shown_while_the_command_works(cluster: RealCluster) -> None:
+    with connected(cluster.address, 1), pytest.warns(UserWarning, match="of a metric"):
+        warnings.warn("of a metric", UserWarning, stacklevel=1)
 
 
 def process_of(memory: Memory, argument: None) -> tuple[int, set[int]]:

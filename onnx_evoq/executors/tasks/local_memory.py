@@ -57,6 +57,10 @@ class LocalMemory:
             _, (_, dropped) = self._held.popitem(last=False)
             self._size -= dropped
 
+    def forget(self) -> None:
+        """Keep nothing more of what came and was made so far."""
+        self._held, self._size, self._made = OrderedDict(), 0, {}
+
     def has(self, key: str) -> bool:
         """Whether a value is kept."""
         return key in self._held

@@ -13,8 +13,51 @@ def used_memory() -> int:
         return 0
 
 
+_GROUPS = (  # of Linux, which bound a container: folder, limit, use, and the name in the list
+    ("/sys/fs/cgroup", "memory.max", "memory.current", ""),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "memory"),
+)
+
+
 def free_memory() -> int:
-    """Bytes of memory that are available; 4 GiB if the system does not say."""
+    """Bytes of memory that are available; 4 GiB if the system does not say.
+
+    In a container, the machine may have more than the container may use.
+    """
+    return min([_free_of_machine(), *_free_of_groups(Path("/"))])
+
+
+def _free_of_groups(root: Path) -> list[int]:
+    """What the control groups leave that this process is in, from its own to the outermost.
+
+    Args:
+        root: of the file system.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="ascii").splitlines()
+        own = {name: group for _, name, group in (line.split(":", 2) for line in lines)}
+    except (OSError, ValueError):  # no Linux
+        return []
+    free = []
+    for folder, limit, use, name in _GROUPS:
+        top = root / folder.lstrip("/")
+        group = top / own.get(name, "/").lstrip("/")
+        for each in (group, *group.parents):
+            if each.is_relative_to(top):
+                free += _free_of_group(each / limit, each / use)
+    return free
+
+
+def _free_of_group(limit: Path, use: Path) -> list[int]:
+    """What a control group leaves; nothing is said where it has no limit, or is not seen here."""
+    try:
+        values = [int(each.read_text(encoding="ascii")) for each in (limit, use)]
+    except (OSError, ValueError):  # "max" is no number
+        return []
+    return [max(0, values[0] - values[1])]
+
+
+def _free_of_machine() -> int:
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):

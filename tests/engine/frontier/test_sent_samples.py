@@ -76,11 +76,13 @@ def test_the_same_layer_with_other_samples_is_gathered_anew(far: FarWorkers) -> 
 def test_a_worker_that_lost_all_goes_through_the_same_parts(
     far: FarWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, original = reconstructed("conv", None), far.map
+    here, original, lost = reconstructed("conv", None), far.map, list[int]()
 
     def losing(function: Any, tasks: Any) -> Any:
-        far.lose(len(far.asked) % 2)
+        lost.append(len(lost) % far.workers)
+        far.lose(lost[-1])
         return original(function, tasks)
 
     monkeypatch.setattr(far, "map", losing)
     assert_equal(reconstructed("conv", FAR), here)
+    assert set(lost) == {0, 1}

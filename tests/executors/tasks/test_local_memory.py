@@ -71,3 +71,14 @@ def test_what_is_dropped_is_gone_before_the_next_is_made() -> None:
 def test_neighbours_share_the_machine() -> None:
     assert LocalMemory(neighbours=4).share(100) == 25
     assert LocalMemory().share(100) == 100
+
+
+def test_what_is_forgotten_is_missing_and_made_anew() -> None:
+    memory = LocalMemory()
+    memory.keep("k", [1], 8)
+    made = iter([1, 2])
+    assert memory.made("kind", "key", lambda: next(made)) == 1
+    memory.forget()
+    with pytest.raises(Missing):
+        memory.value(Reference("k"))
+    assert memory.made("kind", "key", lambda: next(made)) == 2
