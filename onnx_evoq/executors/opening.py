@@ -94,9 +94,10 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
         cluster = _open[address] = DaskCluster(client, address, workers)
         try:
             yield cluster
+            if not address.startswith(LOCAL):
+                _let_forget(client)
         finally:
             del _open[address]
-            _let_forget(client)
 
 
 def _let_forget(client: Any) -> None:
@@ -108,8 +109,10 @@ def _let_forget(client: Any) -> None:
 
 def _check_workers(client: Any, address: str) -> None:
     """Refuse a cluster without workers, or with workers of other versions."""
+    # What is divided among the workers in the beginning should be so among all of this machine.
+    local = address.startswith(LOCAL)
     try:
-        client.wait_for_workers(1, timeout=_TIMEOUT)
+        client.wait_for_workers(int(address.removeprefix(LOCAL)) if local else 1, timeout=_TIMEOUT)
     except TimeoutError as cause:
         raise ClusterError(
             f"the cluster at {address} has no worker: start some (dask worker {address})."

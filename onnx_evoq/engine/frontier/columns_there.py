@@ -217,7 +217,7 @@ def _centred(memory: Memory, asked: Asked, section: Sequence[OneBatch]) -> list[
     kept, number = _kept(memory, asked, "centred"), section[0].number
     if number not in kept:
         parts = _fitted(memory, asked, section)
-        del _kept(memory, asked, "fitted")[number]  # they take as much memory
+        _kept(memory, asked, "fitted").pop(number, None)  # they take as much memory
         centred = [joined(part, asked.origins[part[0].use][0]) for part in parts]
         if not any(memory.value(asked.gathering).activations):
             return centred  # nobody asks for sums with other targets

@@ -73,10 +73,11 @@ class LocalMemory:
         """
         if reference.here:
             return reference.here[0]
-        if reference.key not in self._held:
+        held = self._held  # another thread may put a new one in its place (`forget`)
+        if reference.key not in held:
             raise Missing(reference.key)
-        self._held.move_to_end(reference.key)
-        value: ValueT = self._held[reference.key][0]
+        held.move_to_end(reference.key)
+        value: ValueT = held[reference.key][0]
         return value
 
     def made(self, kind: str, key: Hashable, make: Callable[[], ValueT], most: int = 1) -> ValueT:

@@ -44,17 +44,22 @@ def _free_of_groups(root: Path) -> list[int]:
         group = top / own.get(name, "/").lstrip("/")
         for each in (group, *group.parents):
             if each.is_relative_to(top):
-                free += _free_of_group(each / limit, each / use)
+                free += _free_of_group(each / limit, each / use, each / "memory.stat")
     return free
 
 
-def _free_of_group(limit: Path, use: Path) -> list[int]:
-    """What a control group leaves; nothing is said where it has no limit, or is not seen here."""
+def _free_of_group(limit: Path, use: Path, kinds: Path) -> list[int]:
+    """What a control group leaves; nothing is said where it has no limit, or is not seen here.
+
+    Files that were read and are kept in memory count as used, but give way.
+    """
     try:
-        values = [int(each.read_text(encoding="ascii")) for each in (limit, use)]
+        most, used = (int(each.read_text(encoding="ascii")) for each in (limit, use))
+        lines = kinds.read_text(encoding="ascii").splitlines() if kinds.exists() else []
+        of_files = [int(line.split()[1]) for line in lines if line.startswith("inactive_file ")]
     except (OSError, ValueError):  # "max" is no number
         return []
-    return [max(0, values[0] - values[1])]
+    return [max(0, most - used + sum(of_files))]
 
 
 def _free_of_machine() -> int:

@@ -54,6 +54,15 @@ def write(root: Path, **files: str) -> None:
     ("own", "files", "free"),
     [
         ("0::/", {"memory_dot_max": "900\n", "memory_dot_current": "200\n"}, [700]),  # in a pod
+        (
+            "0::/",
+            {
+                "memory_dot_max": "900",
+                "memory_dot_current": "800",
+                "memory_dot_stat": "anon 100\ninactive_file 600\nactive_file 100\n",
+            },
+            [700],
+        ),
         ("0::/", {"memory_dot_max": "max\n", "memory_dot_current": "200\n"}, []),
         ("0::/", {"memory_dot_max": "100\n", "memory_dot_current": "200\n"}, [0]),
         ("0::/a/b", {"a__memory_dot_max": "50", "a__memory_dot_current": "20"}, [30]),

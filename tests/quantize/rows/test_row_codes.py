@@ -73,7 +73,7 @@ def test_codes_are_the_same_wherever_they_are_found(
     for executor in (Threads(3), far):
         np.testing.assert_array_equal(codes(executor, **options), expected)
     assert len(far.asked) == 4
-    assert list(far.homes) == [None]
+    assert not far.homes  # any worker may do them
 
 
 @pytest.mark.parametrize("groups_at_once", [1, 2])
@@ -89,7 +89,8 @@ def test_groups_that_are_much_work_are_parts_of_their_own(
         np.testing.assert_array_equal(codes(executor, **options), expected)
     blocks = 1 if "few" in options else -(-5 // groups_at_once)
     assert len(far.asked) == blocks * 4
-    assert len(far.homes) == blocks  # a worker needs H of its own groups only
+    # A worker needs H of its own groups only.
+    assert len(far.homes) == (0 if "few" in options else blocks)
     monkeypatch.setattr(module, "_PRODUCTS_AT_ONCE", 1e9)
     assert (codes(HERE, **options) == expected).mean() > 0.8  # other draws, other restarts
 
@@ -194,7 +195,7 @@ def test_rows_travel_with_their_tasks_and_the_hessian_once_to_each_worker(far: F
     codes(far)
     assert len({asked.problem.key for asked in far.asked}) == 1
     (problem,) = {asked.problem.key for asked in far.asked}
-    assert far.sent.pop(problem) == 1
+    assert far.sent.pop(problem) == far.workers
     rows = [asked.parts[0].best_weight.here[0].shape[1] for asked in far.asked]
     assert rows == [6, 6, 6, 2]
     assert list(far.sent.values()) == [1] * 4
