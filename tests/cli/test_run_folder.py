@@ -23,6 +23,7 @@ from searches import shorten
 import onnx_evoq
 from onnx_evoq import ClusterError, Resources
 from onnx_evoq.record import checked_text
+from onnx_evoq.record.run import FORMAT
 
 OPTIMIZE = (
     "optimize", "net.onnx", "--bits", 4, "--data", "calib.npz", "--generations", 2,
@@ -192,7 +193,7 @@ def test_the_error_of_a_lost_cluster_says_how_the_run_goes_on(
         if resources.cluster is None:
             raise CalledError
         if run_dir is not None and run_dir.name == "run":  # it was begun
-            (run_dir / "run.json").write_bytes(checked_text({"format": 2}))
+            (run_dir / "run.json").write_bytes(checked_text({"format": FORMAT}))
         raise ClusterError("it is lost: start it.")
 
     monkeypatch.setattr(onnx_evoq, FUNCTIONS[command], lose)

@@ -112,8 +112,8 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
         ("run.json", "{", "run.json: was changed or damaged"),
         ("run.json", "[]", "run.json: was changed or damaged"),
         ("run.json", "[" * 100_000, "run.json: was changed or damaged"),
-        ("run.json", '{"format": 2, "seconds": 0}', "run.json: was changed or damaged"),
-        ("run.json", '{"format": 1, "seconds": 0}', "format 1, and this version reads 2"),
+        ("run.json", '{"format": 3, "seconds": 0}', "run.json: was changed or damaged"),
+        ("run.json", '{"format": 1, "seconds": 0}', "format 1, and this version reads 3"),
     ],
 )
 def test_a_folder_with_something_else_is_refused(
