@@ -27,7 +27,7 @@ GROUND = {
     "quantize": {"executors"},
     "metrics": set(),
     "data": set(),
-    "record": set(),
+    "record": {"run"},
     "model": {"quantize"},
     "targets": {"quantize"},
     "score": {"metrics", "executors"},

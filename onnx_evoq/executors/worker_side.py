@@ -4,8 +4,6 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from onnx_evoq.executors.tasks import (
     LocalMemory,
@@ -17,6 +15,7 @@ from onnx_evoq.executors.tasks import (
     unpacked,
 )
 from onnx_evoq.parallel import one_blas_thread
+from onnx_evoq.run import package_of, version_of
 
 _COMPARED = ("onnx-evoq", "numpy", "onnx", "onnxruntime", "distributed")
 _HELD = 4  # a worker keeps values in one part in so many of its memory
@@ -68,16 +67,7 @@ def forget() -> None:
 def versions() -> dict[str, str]:
     """The versions on which the bytes of a result depend, or the sending of tasks."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"Python": python, **{name: _version_of(name) for name in _COMPARED}}
-
-
-@cache  # a worker compares versions for each task
-def _version_of(package: str) -> str:
-    """The version of a package; "?" for one that is run from its sources, say."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "?"
+    return {"Python": python, **{name: version_of(package_of(name)) for name in _COMPARED}}
 
 
 def difference(sender: Mapping[str, str], worker: Mapping[str, str]) -> str:

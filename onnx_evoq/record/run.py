@@ -12,8 +12,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from secrets import token_hex
 from threading import Event, Lock, Thread
@@ -25,6 +23,7 @@ from onnx_evoq.record.files import TEMPORARY, new_folder_of_a_run, no_room_for, 
 from onnx_evoq.record.lock import locked
 from onnx_evoq.record.steps import NO_STEPS, FolderSteps, Steps
 from onnx_evoq.record.unchanged import checked_text, read_object, unchanged
+from onnx_evoq.run import package_of, version_of
 
 FORMAT = 3  # of a run's folder
 RUN_FILE = "run.json"
@@ -268,23 +267,4 @@ def seconds_given(folder: Path | None) -> float:
 def versions() -> dict[str, str]:
     """The versions that a result depends on, by package."""
     modules = ("onnx", "onnxruntime", "numpy")
-    return {name: _version_of(name) for name in ("onnx-evoq", *map(_package_of, modules))}
-
-
-@cache
-def _package_of(module: str) -> str:
-    """The installed package that a module is of; ONNX Runtime has one for each kind of GPU."""
-    try:
-        version(module)
-    except PackageNotFoundError:
-        return packages_distributions().get(module, [module])[0]  # reads all that is installed
-    return module
-
-
-@cache
-def _version_of(package: str) -> str:
-    """The version of a package; "unknown" for one that is run from its source."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
+    return {name: version_of(name) for name in ("onnx-evoq", *map(package_of, modules))}

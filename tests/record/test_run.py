@@ -12,6 +12,7 @@ import pytest
 from onnx_evoq.errors import OptionError, StorageError
 from onnx_evoq.record import NO_RUN, about_run, kept_run, seconds_given, versions
 from onnx_evoq.record import run as module
+from onnx_evoq.run import installed
 
 OPTIONS = {"bits": 4, "seed": 0}
 
@@ -64,9 +65,9 @@ def test_versions_are_those_of_the_package_that_has_the_module(
             raise PackageNotFoundError(name)
         return f"1 of {name}"
 
-    monkeypatch.setattr(module, "version", version)
-    monkeypatch.setattr(module, "packages_distributions", lambda: {"onnxruntime": [package]})
-    for cached in (module._package_of, module._version_of):
+    monkeypatch.setattr(installed, "version", version)
+    monkeypatch.setattr(installed, "packages_distributions", lambda: {"onnxruntime": [package]})
+    for cached in (installed.package_of, installed.version_of):
         monkeypatch.setattr(module, cached.__name__, cached.__wrapped__)
     assert versions() == {
         "onnx-evoq": "unknown", "onnx": "unknown", package: f"1 of {package}", "numpy": "1 of numpy"
