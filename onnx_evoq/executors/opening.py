@@ -63,7 +63,7 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
         yield None if address is None else _open[address]
         return
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         from onnx_evoq.executors.dask_cluster import DaskCluster
     except ImportError as cause:
@@ -72,16 +72,7 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
         stack.enter_context(_silenced("distributed"))  # what it logs is one sentence here
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # those of versions, which are compared below
-            where: Any = address
-            if address.startswith(LOCAL):
-                with _signals_for_this_process():
-                    where = stack.enter_context(
-                        LocalCluster(  # type: ignore[no-untyped-call]
-                            n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
-                            host="127.0.0.1", dashboard_address=None, memory_limit=0,
-                            worker_dashboard_address=None, silence_logs=logging.CRITICAL,
-                        )
-                    )  # fmt: skip
+            where = _started(address, stack) if address.startswith(LOCAL) else address
             try:
                 client = Client(where, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
                 stack.enter_context(client)
@@ -98,6 +89,20 @@ def connected(address: str | None, workers: int) -> Iterator["DaskCluster | None
                 _let_forget(client)
         finally:
             del _open[address]
+
+
+def _started(address: str, stack: ExitStack) -> Any:
+    """Worker processes of this machine, which end with the stack."""
+    from distributed import LocalCluster
+
+    with _signals_for_this_process():
+        return stack.enter_context(
+            LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=int(address.removeprefix(LOCAL)), threads_per_worker=1,
+                host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None,
+                memory_limit=0, silence_logs=logging.CRITICAL,
+            )
+        )  # fmt: skip
 
 
 def _let_forget(client: Any) -> None:
